@@ -1,0 +1,1 @@
+"""Headwater keeps CRM records true: one durable log, one identity, one policy, every CRM."""

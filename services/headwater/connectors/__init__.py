@@ -1,0 +1,1 @@
+"""The connector kit and one folder per vendor."""

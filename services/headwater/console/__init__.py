@@ -1,0 +1,1 @@
+"""What operators look at: the local span store and its waterfall."""

@@ -1,0 +1,1 @@
+"""The wire package of events; holds generated code only."""

@@ -1,0 +1,1 @@
+"""Normalise, keys, match, merge, split, review: who is who, behind gRPC."""

@@ -1,0 +1,1 @@
+"""The event log, the idempotency ledger and quarantine, behind gRPC."""

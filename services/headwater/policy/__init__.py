@@ -1,0 +1,1 @@
+"""The policy document: schema, checks and pure decisions. Knows no I/O."""

@@ -1,0 +1,1 @@
+"""A fleet of CRM systems to run against: seeded data, switchable faults, an arrival log."""

@@ -1,0 +1,1 @@
+"""Projector, delivery actors and the operations API."""
