@@ -208,7 +208,9 @@ async def _apply(connection: Connection, service: str, migration: Migration) -> 
         await connection.execute(_SQL["enter_schema"].text, service)
         await connection.execute(migration.sql)
         if not connection.is_in_transaction():
-            raise MigrationFaulty(service, f"{migration.version:04}_{migration.name} ends its own transaction")
+            raise MigrationFaulty(
+                service, f"{migration.version:04}_{migration.name} ends its own transaction"
+            )
         # Again, for the migration may have set another search_path.
         await connection.execute(_SQL["enter_schema"].text, service)
         await connection.execute(
