@@ -1,0 +1,45 @@
+"""Channels to other services of Headwater: bounded, kept alive, retried only where it is safe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import grpc
+
+MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Same as the servers' default."""
+
+_SERVICE_CONFIG: Final = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 5,
+                    "initialBackoff": "0.1s",
+                    "maxBackoff": "2s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
+"""Every rpc of ours is idempotent, so UNAVAILABLE may always be tried again."""
+
+
+def open_channel(address: str, interceptors: Sequence[grpc.aio.ClientInterceptor] = ()) -> grpc.aio.Channel:
+    """Return a channel to *address* (host:port) that reconnects by itself, at most 2 s apart."""
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.service_config", _SERVICE_CONFIG),
+    ]
+    return grpc.aio.insecure_channel(address, options=options, interceptors=list(interceptors))

@@ -1,0 +1,132 @@
+"""From errors to gRPC statuses: one table, one interceptor.
+
+Every error carries `google.rpc.Status` with `ErrorInfo{reason, domain, metadata}`, plus
+`BadRequest` for violations and `RetryInfo` for overload. Unexpected errors become INTERNAL with
+a correlation id only: their text stays in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NoReturn
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from headwater.kernel import errors
+
+DOMAIN: Final = "headwater"
+"""`ErrorInfo.domain` of every error of ours."""
+
+_log = logging.getLogger(__name__)
+
+_CODES: Final[tuple[tuple[type[errors.HeadwaterError], int], ...]] = (
+    (errors.InvalidInput, code_pb2.INVALID_ARGUMENT),
+    (errors.NotFound, code_pb2.NOT_FOUND),
+    (errors.Conflict, code_pb2.ALREADY_EXISTS),
+    (errors.PreconditionFailed, code_pb2.FAILED_PRECONDITION),
+    (errors.Overloaded, code_pb2.RESOURCE_EXHAUSTED),
+    (errors.Unavailable, code_pb2.UNAVAILABLE),
+)
+
+
+def to_status(error: Exception) -> status_pb2.Status:
+    """Return the status that tells a caller of *error*; INTERNAL for what is not ours."""
+    if not isinstance(error, errors.HeadwaterError):
+        return _internal(error)
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), code_pb2.INTERNAL)
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    details = [_pack(info)]
+    if isinstance(error, errors.InvalidInput) and error.violations:
+        details.append(_pack(_bad_request(error.violations)))
+    if isinstance(error, errors.Overloaded):
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(max(1, int(error.retry_after_s * 1000)))
+        details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
+    return status_pb2.Status(code=code, message=error.message, details=details)
+
+
+def _internal(error: Exception) -> status_pb2.Status:
+    correlation_id = str(uuid.uuid4())
+    _log.error("unexpected error", exc_info=error, extra={"fields": {"correlation_id": correlation_id}})
+    info = error_details_pb2.ErrorInfo(
+        reason="INTERNAL", domain=DOMAIN, metadata={"correlation_id": correlation_id}
+    )
+    message = f"internal error, correlation id {correlation_id}"
+    return status_pb2.Status(code=code_pb2.INTERNAL, message=message, details=[_pack(info)])
+
+
+def _bad_request(violations: tuple[errors.FieldViolation, ...]) -> error_details_pb2.BadRequest:
+    field_violations = [
+        error_details_pb2.BadRequest.FieldViolation(
+            field=item.field, description=f"{item.description} (value: {item.value!r}, rule: {item.rule})"
+        )
+        for item in violations
+    ]
+    return error_details_pb2.BadRequest(field_violations=field_violations)
+
+
+def _pack(message: Any) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed
+
+
+async def abort_with(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
+    """End the call of *context* with the status of *error*."""
+    status = rpc_status.to_status(to_status(error))
+    await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+class StatusInterceptor(grpc.aio.ServerInterceptor):
+    """Turns errors that leave a handler into statuses, for unary and bidirectional calls."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wrap the handler that serves the call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return handler
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _guard_unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
+            )
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                _guard_stream(handler.stream_stream),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return handler
+
+
+def _guard_unary(behaviour: Callable[..., Any]) -> Callable[..., Any]:
+    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await behaviour(request, context)
+        except Exception as error:
+            if isinstance(error, grpc.aio.AbortError):
+                raise
+            return await abort_with(context, error)
+
+    return guarded
+
+
+def _guard_stream(behaviour: Callable[..., Any]) -> Callable[..., Any]:
+    async def guarded(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        try:
+            async for response in behaviour(requests, context):
+                yield response
+        except Exception as error:
+            if isinstance(error, grpc.aio.AbortError):
+                raise
+            await abort_with(context, error)
+
+    return guarded

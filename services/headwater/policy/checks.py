@@ -1,0 +1,115 @@
+"""What must agree across the parts of a policy before it can be applied. Pure.
+
+Each fault names the path, the value and the rule; all are reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a policy.
+
+    Args:
+        path: where, as `objects.contact.fields.email.owners`.
+        rule: name of the rule that is broken.
+        message: what is wrong and what would be right.
+        line: line of the YAML text, from 1; 0 when not known.
+    """
+
+    path: str
+    rule: str
+    message: str
+    line: int = 0
+
+
+def check(document: PolicyDocument) -> tuple[Fault, ...]:
+    """Return every disagreement between the parts of *document*; empty when it can be applied."""
+    return (
+        *_field_faults(document),
+        *_inbound_faults(document),
+        *(
+            fault
+            for name, item in document.connectors.items()
+            for fault in _connector_faults(document, name, item)
+        ),
+    )
+
+
+def _field_faults(document: PolicyDocument) -> Iterator[Fault]:
+    for object_name, item in document.objects.items():
+        for field_name, policy in item.fields.items():
+            path = f"objects.{object_name}.fields.{field_name}"
+            for owner in policy.owners:
+                if owner not in document.systems:
+                    yield Fault(f"{path}.owners", "known_system", f"{owner!r} is not under systems")
+            if policy.type == "picklist" and not policy.allowed:
+                yield Fault(f"{path}.allowed", "picklist_values", "a picklist needs allowed values")
+            if (policy.type == "reference") != (policy.reference is not None):
+                yield Fault(
+                    f"{path}.reference", "reference_object", "type reference and reference go together"
+                )
+        for group in item.require_any:
+            for field_name in group:
+                if field_name not in item.fields:
+                    path = f"objects.{object_name}.require_any"
+                    yield Fault(path, "known_field", f"{field_name!r} is not a field of {object_name}")
+
+
+def _inbound_faults(document: PolicyDocument) -> Iterator[Fault]:
+    for system_name, system in document.systems.items():
+        for object_name, inbound in system.inbound.items():
+            path = f"systems.{system_name}.inbound.{object_name}"
+            known = document.objects.get(object_name)
+            if known is None:
+                yield Fault(path, "known_object", f"{object_name!r} is not under objects")
+                continue
+            if system.layer == "intelligence" and object_name == "activity":
+                yield Fault(
+                    path, "layer_direction", "the intelligence layer writes derived facts, not activities"
+                )
+            for source_field, reading in inbound.readings():
+                if reading.field not in known.fields:
+                    message = f"{reading.field!r} is not a field of {object_name}"
+                    yield Fault(f"{path}.fields.{source_field}", "known_field", message)
+
+
+def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorPolicy) -> Iterator[Fault]:
+    path = f"connectors.{name}"
+    system = document.systems.get(connector.system)
+    if system is None:
+        yield Fault(f"{path}.system", "known_system", f"{connector.system!r} is not under systems")
+    elif system.layer != "record":
+        yield Fault(f"{path}.system", "layer_direction", "only systems of the record layer are written to")
+    for object_name, targets in connector.objects.items():
+        known = document.objects.get(object_name)
+        if known is None:
+            yield Fault(
+                f"{path}.objects.{object_name}", "known_object", f"{object_name!r} is not under objects"
+            )
+            continue
+        for number, target in enumerate(targets):
+            target_path = f"{path}.objects.{object_name}.{number}"
+            yield from _target_faults(target_path, target, {k: v.type for k, v in known.fields.items()})
+
+
+def _target_faults(path: str, target: OutboundObject, types: dict[str, str]) -> Iterator[Fault]:
+    for crm_field, item in target.fields.items():
+        if item.field is None and item.default is None:
+            yield Fault(f"{path}.fields.{crm_field}", "field_or_default", "needs field, default or both")
+        elif item.field is not None and item.field not in types:
+            yield Fault(
+                f"{path}.fields.{crm_field}", "known_field", f"{item.field!r} is not a field of the object"
+            )
+    for crm_name, field_name in target.references.items():
+        if types.get(field_name) not in {"reference", "participants"}:
+            message = f"{field_name!r} is not a reference or participants field"
+            yield Fault(f"{path}.references.{crm_name}", "reference_field", message)
+    for field_name in target.when:
+        if field_name not in types:
+            yield Fault(f"{path}.when", "known_field", f"{field_name!r} is not a field of the object")

@@ -1,0 +1,206 @@
+"""The policy document: what a tenant has decided about systems, fields, owners and CRMs.
+
+One frozen model per part. Shapes and ranges only; what must agree across parts is in `checks`.
+Numbers are defaults of REQUIREMENTS and belong here, never as literals in code.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headwater.kernel.ids import ObjectName
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Text = Annotated[str, Field(min_length=1, max_length=255)]
+Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
+
+Layer = Literal["record", "engagement", "intelligence"]
+FieldType = Literal[
+    "text",
+    "email",
+    "phone",
+    "url",
+    "date",
+    "datetime",
+    "number",
+    "integer",
+    "boolean",
+    "picklist",
+    "reference",
+    "participants",
+]
+SurvivorshipRule = Literal["source_priority", "most_recent", "first", "longest", "max", "min", "union"]
+FieldClass = Literal["public", "internal", "personal", "secret"]
+TransformName = Literal["text", "iso_date", "iso_datetime", "epoch_ms", "upper", "lower", "integer", "join"]
+
+
+class Part(BaseModel):
+    """A part of the document: frozen, and strict about what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InboundField(Part):
+    """How one field of a source is read."""
+
+    field: FieldName
+    date_format: str = ""
+    """strptime format of the source's dates; ISO 8601 when empty."""
+    values: dict[str, str] = {}
+    """The source's value to the canonical one; values not listed pass unchanged."""
+
+
+class Inbound(Part):
+    """How a source's record becomes a canonical one."""
+
+    fields: dict[str, FieldName | InboundField]
+    """Source field (dots reach into nested objects) to canonical field. Others are not read."""
+
+    def readings(self) -> tuple[tuple[str, InboundField], ...]:
+        """Return source path and reading of every field, short forms spelled out."""
+        return tuple(
+            (path, item if isinstance(item, InboundField) else InboundField(field=item))
+            for path, item in self.fields.items()
+        )
+
+
+class System(Part):
+    """A system that data comes from or goes to, and who answers for it."""
+
+    layer: Layer
+    owner: Text
+    backup: Text
+    runbook: Text
+    clock_skew_s: Seconds = 300.0
+    """How far ahead of our clock the system's event times may be."""
+    participants: Literal["create", "associate"] = "associate"
+    """Whether addresses on the system's activities create contacts or only find them."""
+    inbound: dict[ObjectName, Inbound] = {}
+
+
+class FieldPolicy(Part):
+    """One canonical field: its type, and who decides its value."""
+
+    type: FieldType
+    owners: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Systems whose values count, the strongest first. Values of others are kept, never used."""
+    rule: SurvivorshipRule
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+    chars_max: Annotated[int, Field(ge=1, le=32_768)] = 1_024
+    field_class: FieldClass = Field(default="internal", alias="class")
+    reference: ObjectName | None = None
+    """Object a reference points to; the value is that record's external id in the same source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ObjectPolicy(Part):
+    """One canonical object and its contract."""
+
+    fields: dict[FieldName, FieldPolicy]
+    require_any: tuple[tuple[FieldName, ...], ...] = ()
+    """Groups of fields of which each record needs at least one value."""
+    on_violation: Literal["quarantine", "refuse"] = "quarantine"
+
+
+class OutboundField(Part):
+    """How one field of the CRM is filled."""
+
+    field: FieldName | None = None
+    transform: TransformName = "text"
+    values: dict[str, str] = {}
+    """Canonical value to the CRM's value; values not listed pass unchanged."""
+    default: str | None = None
+    """Written when the canonical value is missing."""
+
+
+class OutboundObject(Part):
+    """How a canonical object is written to a connector."""
+
+    direction: Literal["out"] = "out"
+    target: Text
+    """The CRM's name of the object, as `contacts` or `Contact`."""
+    external_id: Text
+    """The CRM field that holds the entity id; unique there."""
+    when: dict[FieldName, tuple[str, ...]] = {}
+    """Only entities whose field has one of the values: by it one object has several targets."""
+    fields: dict[Text, OutboundField]
+    references: dict[Text, FieldName] = {}
+    """The CRM's reference (a field, or an associated object) to the canonical reference field."""
+    merged_fields: dict[Text, str] = {}
+    """Written to the loser of a merge: CRM field to `merged` or `winner_entity_id`."""
+
+
+class Window(Part):
+    """At most *calls* in any *window_s* seconds."""
+
+    calls: Annotated[int, Field(ge=1)]
+    window_s: Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Limits(Part):
+    """What the vendor allows, less what others use."""
+
+    window: Window
+    daily_calls: Annotated[int, Field(ge=0)] = 0
+    """0 means the vendor states none."""
+    daily_alert_share: Annotated[float, Field(gt=0, le=1)] = 0.6
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    batch_records: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class ConnectorPolicy(Part):
+    """One connector account: a CRM that is written to."""
+
+    vendor: Name
+    system: Name
+    base_url: Text
+    credentials: Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
+    """Where the secret is: the name of an environment variable that holds a JSON object."""
+    owner: Text
+    backup: Text
+    runbook: Text
+    enabled: bool = True
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 15.0
+    limits: Limits
+    objects: dict[ObjectName, tuple[OutboundObject, ...]]
+
+
+class Retry(Part):
+    """When a failed delivery is tried again; jitter is full, drawn after the cap."""
+
+    fast_s: tuple[Seconds, ...] = (1.0, 2.0, 4.0)
+    slow_s: tuple[Seconds, ...] = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0)
+    """About 4 hours in all before the dead letter."""
+    reference_wait_s: Seconds = 120.0
+    """How long a delivery waits for the record it refers to before it goes without."""
+    in_doubt_s: Seconds = 2.0
+    """Pause before the look-up of a write whose answer never came."""
+
+
+class Breaker(Part):
+    """When an account's calls stop."""
+
+    failures: Annotated[int, Field(ge=1, le=100)] = 5
+    hold_s: Seconds = 60.0
+    hold_s_max: Seconds = 900.0
+
+
+class PolicyDocument(Part):
+    """Everything a tenant has decided, in one version."""
+
+    format: Literal["headwater/v1"]
+    version: Text
+    systems: dict[Name, System]
+    objects: dict[ObjectName, ObjectPolicy]
+    connectors: dict[Name, ConnectorPolicy] = {}
+    retry: Retry = Retry()
+    breaker: Breaker = Breaker()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document as plain JSON values, defaults filled in."""
+        return self.model_dump(mode="json", by_alias=True)
