@@ -1,0 +1,55 @@
+"""Leases in Postgres: acquire, renew, release, and hold a fence through a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headwater.kernel.pg import queries
+from headwater.kernel.pg.pool import Connection, Pool
+
+_SQL = queries.load("headwater.sync", "lease.sql")
+
+
+class FenceLost(Exception):
+    """The lease is another process's now: nothing of this work may be written."""
+
+    def __init__(self, name: str, fence: int) -> None:
+        super().__init__(f"lease {name!r} is not held under fence {fence} any more")
+
+
+class Leases:
+    """The leases of one process.
+
+    Args:
+        holder: unique per process start, as `host:pid:random`.
+        ttl_s: how long a lease lasts without a renewal.
+    """
+
+    def __init__(self, pool: Pool, holder: str, ttl_s: float) -> None:
+        self._pool = pool
+        self.holder = holder
+        self.ttl_s = ttl_s
+
+    async def acquire(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the fences of those of *names* that are ours now."""
+        rows = await self._pool.fetch(_SQL["acquire_leases"].text, sorted(names), self.holder, self.ttl_s)
+        return {row["name"]: row["fence"] for row in rows}
+
+    async def renew(self, names: Sequence[str]) -> dict[str, int]:
+        """Prolong *names*; those missing from the answer are lost."""
+        rows = await self._pool.fetch(_SQL["renew_leases"].text, sorted(names), self.holder, self.ttl_s)
+        return {row["name"]: row["fence"] for row in rows}
+
+    async def release(self, names: Sequence[str]) -> None:
+        """Let go of *names*."""
+        await self._pool.execute(_SQL["release_leases"].text, sorted(names), self.holder)
+
+
+async def hold_fence(connection: Connection, name: str, fence: int) -> None:
+    """Make sure that no other process takes lease *name* before this transaction ends.
+
+    Raises:
+        FenceLost: it has been taken, or has lapsed.
+    """
+    if not await connection.fetchval(_SQL["hold_fence"].text, name, fence):
+        raise FenceLost(name, fence)
