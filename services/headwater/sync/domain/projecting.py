@@ -156,6 +156,18 @@ class Workspace:
             self.entities[key] = EntityState(tenant_id, entity_id, object_name)
         return self.entities[key]
 
+    def references(self, entity: EntityState) -> list[tuple[str, uuid.UUID, str, uuid.UUID]]:
+        """Return tenant, entity, field and target of every reference among the entity's values."""
+        policy = self.policies[entity.tenant_id].objects[cast("ObjectName", entity.object)]
+        found: dict[tuple[str, uuid.UUID], None] = {}
+        for name, chosen in entity.fields.items():
+            field_type = policy.fields[name].type if name in policy.fields else ""
+            if field_type == "reference":
+                found[(name, uuid.UUID(chosen.value))] = None
+            elif field_type == "participants":
+                found.update(((name, uuid.UUID(i["entity_id"])), None) for i in chosen.value if i.get("entity_id"))
+        return [(entity.tenant_id, entity.entity_id, name, target) for name, target in found]
+
     def apply_record(self, reading: RecordReading, resolved: Resolutions) -> Effect:
         """Apply a change of a source record."""
         event = reading.event

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from headwater.kernel.pg import queries
-from headwater.kernel.pg.pool import Connection, Pool
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.sync", "lease.sql")
 

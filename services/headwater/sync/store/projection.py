@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headwater.kernel.pg import queries
-from headwater.kernel.pg.pool import Connection, Pool
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.log import START, LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Mark, RecordState, Workspace
 from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, unpack_values
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.sync", "projection.sql")
 
@@ -110,7 +112,7 @@ async def write_workspace(connection: Connection, workspace: Workspace, contexts
         contexts: event key to the context of its projection, for marks and audit.
     """
     await _write_records(connection, list(workspace.records_changed.values()))
-    await _write_entities(connection, list(workspace.entities_changed.values()))
+    await _write_entities(connection, workspace)
     await _write_audit(connection, workspace, contexts)
     await _write_marks(connection, list(workspace.marks.values()), contexts)
 
@@ -129,7 +131,8 @@ async def _write_records(connection: Connection, records: list[RecordState]) -> 
     )
 
 
-async def _write_entities(connection: Connection, entities: list[EntityState]) -> None:
+async def _write_entities(connection: Connection, workspace: Workspace) -> None:
+    entities = list(workspace.entities_changed.values())
     if not entities:
         return
     keys = _columns([item.key for item in entities], 2)
@@ -142,23 +145,10 @@ async def _write_entities(connection: Connection, entities: list[EntityState]) -
         [pack_values(item.fields) for item in entities],
         [item.policy_version for item in entities],
     )
-    references = [reference for item in entities for reference in entity_references(item)]
+    references = [reference for item in entities for reference in workspace.references(item)]
     await connection.execute(_SQL["clear_references"].text, *keys)
     if references:
         await connection.execute(_SQL["write_references"].text, *_columns(references, 4))
-
-
-def entity_references(entity: EntityState) -> list[tuple[str, uuid.UUID, str, uuid.UUID]]:
-    """Return tenant, entity, field and target of every reference among the entity's values."""
-    found: dict[tuple[str, uuid.UUID], None] = {}
-    for name, chosen in entity.fields.items():
-        if isinstance(chosen.value, list):
-            for item in chosen.value:
-                if isinstance(item, dict) and item.get("entity_id"):
-                    found[(name, uuid.UUID(item["entity_id"]))] = None
-        elif chosen.rule and isinstance(chosen.value, str) and name in _REFERENCE_FIELDS.get(entity.object, ()):
-            found[(name, uuid.UUID(chosen.value))] = None
-    return [(entity.tenant_id, entity.entity_id, name, target) for name, target in found]
 
 
 async def _write_audit(
@@ -244,7 +234,7 @@ async def move_cursor(connection: Connection, shard: int, position: Position) ->
 
 
 def _trace_id(context: TraceContext | None) -> str:
-    return context.traceparent[3:35] if context else ""
+    return context.trace_id if context else ""
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
