@@ -53,6 +53,7 @@ class LogEvent:
     actor_id: str
     payload: bytes
     trace: TraceContext | None
+    shard: int
     position: Position
 
     @property

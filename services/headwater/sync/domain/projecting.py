@@ -165,7 +165,9 @@ class Workspace:
             if field_type == "reference":
                 found[(name, uuid.UUID(chosen.value))] = None
             elif field_type == "participants":
-                found.update(((name, uuid.UUID(i["entity_id"])), None) for i in chosen.value if i.get("entity_id"))
+                found.update(
+                    ((name, uuid.UUID(i["entity_id"])), None) for i in chosen.value if i.get("entity_id")
+                )
         return [(entity.tenant_id, entity.entity_id, name, target) for name, target in found]
 
     def apply_record(self, reading: RecordReading, resolved: Resolutions) -> Effect:

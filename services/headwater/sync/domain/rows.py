@@ -25,13 +25,16 @@ def from_micros(micros: int) -> dt.datetime:
 
 def pack_facts(facts: Mapping[str, FieldFact]) -> dict[str, list[Any]]:
     """Return facts as `sync.record.fields` holds them."""
-    return {name: [fact.value, to_micros(fact.field_time), str(fact.event_key)] for name, fact in facts.items()}
+    return {
+        name: [fact.value, to_micros(fact.field_time), str(fact.event_key)] for name, fact in facts.items()
+    }
 
 
 def unpack_facts(packed: Mapping[str, list[Any]]) -> dict[str, FieldFact]:
     """Return the facts of `sync.record.fields`."""
     return {
-        name: FieldFact(value, from_micros(micros), uuid.UUID(key)) for name, (value, micros, key) in packed.items()
+        name: FieldFact(value, from_micros(micros), uuid.UUID(key))
+        for name, (value, micros, key) in packed.items()
     }
 
 

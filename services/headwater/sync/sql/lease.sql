@@ -34,12 +34,15 @@ returning held.name, held.fence;
 update sync.lease set expire_time = '-infinity'
 where name = any($1::text []) and holder = $2;
 
--- name: hold_fence
--- Locks a lease for the transaction and answers only while the fence is still in force.
--- $1 name text; $2 fence bigint.
-select true as held from sync.lease
-where name = $1 and fence = $2 and expire_time > clock_timestamp()
-for share;
+-- name: hold_fences
+-- Locks leases for the transaction; answers those whose fence is still in force.
+-- Arrays in name order: $1 name text[]; $2 fence bigint[].
+select held.name
+from unnest($1::text [], $2::bigint []) as wanted (name, fence)
+inner join sync.lease as held on wanted.name = held.name and wanted.fence = held.fence
+where held.expire_time > clock_timestamp()
+order by held.name
+for share of held;
 
 -- name: lease_holders
 -- Lists who holds which lease now. $1 names text[].

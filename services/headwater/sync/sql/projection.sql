@@ -5,12 +5,15 @@
 select ingest.shard_count() as shards;
 
 -- name: read_events
--- Reads the next events of a shard, safe against late commits.
--- $1 shard smallint; $2 xid bigint; $3 seq bigint; $4 limit int.
+-- Reads the next events of several shards, safe against late commits, in commit order.
+-- Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[]; $4 rows of one shard at most, int.
 select
-    xid, seq, tenant_id, event_key, source, object, external_id, event_time, record_time,
-    operation, actor_id, payload, traceparent, tracestate
-from ingest.read_events($1::smallint, $2::bigint, $3::bigint, $4::int);
+    place.shard, log.xid, log.seq, log.tenant_id, log.event_key, log.source, log.object,
+    log.external_id, log.event_time, log.record_time, log.operation, log.actor_id, log.payload,
+    log.traceparent, log.tracestate
+from unnest($1::smallint [], $2::bigint [], $3::bigint []) as place (shard, xid, seq)
+cross join lateral ingest.read_events(place.shard, place.xid, place.seq, $4::int) as log
+order by log.xid, log.seq;
 
 -- name: current_policies
 -- Newest policy event of every tenant.
@@ -20,9 +23,12 @@ select tenant_id, event_key, xid, seq, payload from ingest.current_policies();
 -- Positions of the shards. $1 shards smallint[].
 select shard, xid, seq from sync.shard_cursor where shard = any($1::smallint []);
 
--- name: move_cursor
--- Moves a shard's position forward. $1 shard smallint; $2 xid bigint; $3 seq bigint.
-insert into sync.shard_cursor as held (shard, xid, seq) values ($1, $2, $3)
+-- name: move_cursors
+-- Moves positions of shards forward. Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[].
+insert into sync.shard_cursor as held (shard, xid, seq)
+select place.shard, place.xid, place.seq
+from unnest($1::smallint [], $2::bigint [], $3::bigint []) as place (shard, xid, seq)
+order by place.shard
 on conflict (shard) do update
 set xid = excluded.xid, seq = excluded.seq, update_time = clock_timestamp()
 where (held.xid, held.seq) < (excluded.xid, excluded.seq);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headwater.kernel.pg import queries
@@ -14,10 +15,19 @@ _SQL = queries.load("headwater.sync", "lease.sql")
 
 
 class FenceLost(Exception):
-    """The lease is another process's now: nothing of this work may be written."""
+    """A lease is another process's now: nothing of this work may be written."""
 
-    def __init__(self, name: str, fence: int) -> None:
-        super().__init__(f"lease {name!r} is not held under fence {fence} any more")
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"leases not held any more: {', '.join(names)}")
+        self.names = tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on something, as long as no higher fence is given out."""
+
+    name: str
+    fence: int
 
 
 class Leases:
@@ -48,11 +58,15 @@ class Leases:
         await self._pool.execute(_SQL["release_leases"].text, sorted(names), self.holder)
 
 
-async def hold_fence(connection: Connection, name: str, fence: int) -> None:
-    """Make sure that no other process takes lease *name* before this transaction ends.
+async def hold_fences(connection: Connection, leases: Sequence[Lease]) -> None:
+    """Make sure that no other process takes one of *leases* before this transaction ends.
 
     Raises:
-        FenceLost: it has been taken, or has lapsed.
+        FenceLost: one has been taken, or has lapsed.
     """
-    if not await connection.fetchval(_SQL["hold_fence"].text, name, fence):
-        raise FenceLost(name, fence)
+    ordered = sorted(leases, key=lambda lease: lease.name)
+    names = [lease.name for lease in ordered]
+    rows = await connection.fetch(_SQL["hold_fences"].text, names, [lease.fence for lease in ordered])
+    lost = set(names) - {row["name"] for row in rows}
+    if lost:
+        raise FenceLost(sorted(lost))

@@ -30,15 +30,21 @@ async def current_policies(pool: Pool) -> list[tuple[str, uuid.UUID, bytes]]:
     return [(row["tenant_id"], row["event_key"], row["payload"]) for row in rows]
 
 
-async def read_cursor(pool: Pool, shard: int) -> Position:
-    """Return the position up to which *shard* is projected."""
-    row = await pool.fetchrow(_SQL["read_cursors"].text, [shard])
-    return Position(row["xid"], row["seq"]) if row else START
+async def read_cursors(pool: Pool, shards: Sequence[int]) -> dict[int, Position]:
+    """Return the position up to which each of *shards* is projected."""
+    rows = await pool.fetch(_SQL["read_cursors"].text, list(shards))
+    return dict.fromkeys(shards, START) | {row["shard"]: Position(row["xid"], row["seq"]) for row in rows}
 
 
-async def read_events(pool: Pool, shard: int, after: Position, limit: int) -> list[LogEvent]:
-    """Return up to *limit* events of *shard* after a position, in log order."""
-    rows = await pool.fetch(_SQL["read_events"].text, shard, after.xid, after.seq, limit)
+async def read_events(pool: Pool, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
+    """Return the next events of several shards in commit order, up to *shard_limit* of each.
+
+    Args:
+        after: shard to the position behind which to read.
+    """
+    shards = sorted(after)
+    xids, seqs = [after[shard].xid for shard in shards], [after[shard].seq for shard in shards]
+    rows = await pool.fetch(_SQL["read_events"].text, shards, xids, seqs, shard_limit)
     return [_event(row) for row in rows]
 
 
@@ -56,6 +62,7 @@ def _event(row: Any) -> LogEvent:
         actor_id=row["actor_id"] or "",
         payload=row["payload"] or b"",
         trace=trace,
+        shard=row["shard"],
         position=Position(row["xid"], row["seq"]),
     )
 
@@ -105,7 +112,9 @@ async def read_members(connection: Connection, entities: Iterable[EntityKey]) ->
     ]
 
 
-async def write_workspace(connection: Connection, workspace: Workspace, contexts: Mapping[uuid.UUID, TraceContext]) -> None:
+async def write_workspace(
+    connection: Connection, workspace: Workspace, contexts: Mapping[uuid.UUID, TraceContext]
+) -> None:
     """Write what a workspace has changed.
 
     Args:
@@ -159,7 +168,16 @@ async def _write_audit(
     await connection.copy_records_to_table(
         "audit",
         schema_name="sync",
-        columns=["tenant_id", "action", "actor", "entity_id", "event_key", "changes", "policy_version", "trace_id"],
+        columns=[
+            "tenant_id",
+            "action",
+            "actor",
+            "entity_id",
+            "event_key",
+            "changes",
+            "policy_version",
+            "trace_id",
+        ],
         records=[
             (
                 note.tenant_id,
@@ -206,8 +224,17 @@ async def write_effects(
         "projection",
         schema_name="sync",
         columns=[
-            "tenant_id", "event_key", "rule", "superseded", "poisoned", "error", "entity_ids", "versions",
-            "xid", "seq", "trace_id",
+            "tenant_id",
+            "event_key",
+            "rule",
+            "superseded",
+            "poisoned",
+            "error",
+            "entity_ids",
+            "versions",
+            "xid",
+            "seq",
+            "trace_id",
         ],
         records=[
             (
@@ -228,9 +255,11 @@ async def write_effects(
     )
 
 
-async def move_cursor(connection: Connection, shard: int, position: Position) -> None:
-    """Move the position of *shard* forward."""
-    await connection.execute(_SQL["move_cursor"].text, shard, position.xid, position.seq)
+async def move_cursors(connection: Connection, positions: Mapping[int, Position]) -> None:
+    """Move the positions of shards forward."""
+    shards = sorted(positions)
+    xids, seqs = [positions[shard].xid for shard in shards], [positions[shard].seq for shard in shards]
+    await connection.execute(_SQL["move_cursors"].text, shards, xids, seqs)
 
 
 def _trace_id(context: TraceContext | None) -> str:
