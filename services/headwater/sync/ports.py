@@ -30,3 +30,14 @@ class Policies(Protocol):
     def current(self) -> Mapping[str, PolicyDocument]:
         """Return tenant to policy, as last read."""
         ...
+
+
+class Secrets(Protocol):
+    """Where credentials come from."""
+
+    def read(self, reference: str) -> Mapping[str, str]:
+        """Return the JSON object that *reference* (`env:NAME`) names.
+
+        Raises: InvalidInput when it is missing or is no JSON object of texts.
+        """
+        ...
