@@ -3,9 +3,10 @@
 from html.parser import HTMLParser
 from typing import Any
 
+from tests.unit.console.conftest import TRACE_ID, MakeSpan
+
 from headwater.console.model import IncomingLink, RelatedTrace, SpanLink, Trace, summarise
 from headwater.console.page import index_page, trace_page
-from tests.unit.console.conftest import TRACE_ID, MakeSpan
 
 EVIL = "\"'><script>alert(1)</script>"
 OTHER = "b" * 32

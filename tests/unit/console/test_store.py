@@ -99,10 +99,15 @@ def test_traces_are_found_by_event_key_and_by_service(store: SpanStore) -> None:
 
 def test_related_follows_links_both_ways_and_onwards(store: SpanStore) -> None:
     """From the middle of a chain both ends are found, nearest first, and a circle ends."""
-    _write(store, _export(1), _export(2, links_to=1), _export(3, links_to=2), _export(4, links_to=3), _export(5))
+    _write(
+        store, _export(1), _export(2, links_to=1), _export(3, links_to=2), _export(4, links_to=3), _export(5)
+    )
     _write(store, _export(1, spans=2, links_to=4))
     with reading(store.path) as reader:
-        found = {int(one.summary.trace_id, 16): (one.distance, one.direction) for one in reader.related(_trace_id(2))}
+        found = {
+            int(one.summary.trace_id, 16): (one.distance, one.direction)
+            for one in reader.related(_trace_id(2))
+        }
     assert found == {1: (1, "links_to"), 3: (1, "linked_from"), 4: (2, found[4][1])}
 
 

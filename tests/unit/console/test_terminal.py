@@ -3,11 +3,11 @@
 import io
 
 from rich.console import Console
+from tests.unit.console.conftest import MakeSpan
 
 from headwater.console.model import SpanLink
 from headwater.console.terminal import bar, render_waterfall
 from headwater.console.waterfall import waterfall
-from tests.unit.console.conftest import MakeSpan
 
 
 def _drawn(make_span: MakeSpan) -> str:
@@ -49,5 +49,7 @@ def test_span_names_are_not_markup(make_span: MakeSpan) -> None:
 
 def test_bar_stands_in_its_place_and_is_never_empty(make_span: MakeSpan) -> None:
     """A bar begins where its span does; the shortest one is still seen."""
-    rows = waterfall([make_span("a", None, 0, 100), make_span("b", "a", 50, 50), make_span("c", "a", 100, 100)])
+    rows = waterfall(
+        [make_span("a", None, 0, 100), make_span("b", "a", 50, 50), make_span("c", "a", 100, 100)]
+    )
     assert [bar(row, 100, 10) for row in rows] == ["━" * 10, "     ━    ", "         ━"]

@@ -2,10 +2,10 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.console.conftest import TRACE_ID, MakeSpan
 
 from headwater.console.model import SpanLink, StoredSpan
 from headwater.console.waterfall import Row, total_ns, waterfall
-from tests.unit.console.conftest import TRACE_ID, MakeSpan
 
 
 def _shape(rows: list[Row]) -> list[tuple[str, int]]:

@@ -36,7 +36,11 @@ def test_stability_says_what_the_conventions_say(name: str) -> None:
 
 def test_every_attribute_constant_is_in_the_table() -> None:
     """No attribute name is defined in the module without a stability."""
-    dotted = {value for key, value in vars(names).items() if key.isupper() and isinstance(value, str) and "." in value}
+    dotted = {
+        value
+        for key, value in vars(names).items()
+        if key.isupper() and isinstance(value, str) and "." in value
+    }
     assert dotted == set(ATTRIBUTES)
 
 
@@ -49,4 +53,7 @@ def test_our_own_names_carry_our_prefix() -> None:
 
 def test_unregistered_names_what_the_table_lacks() -> None:
     """The check tells the foreign names, in order."""
-    assert names.unregistered(["rpc.service", names.TENANT, "person.email"]) == ("rpc.service", "person.email")
+    assert names.unregistered(["rpc.service", names.TENANT, "person.email"]) == (
+        "rpc.service",
+        "person.email",
+    )
