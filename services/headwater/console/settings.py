@@ -26,8 +26,8 @@ class ConsoleSettings:
     """Directory of the store; made when missing."""
     otlp_port: int = 4317
     """OTLP/gRPC; 0 lets the system choose."""
-    http_port: int = 4318
-    """Pages and JSON API; 0 lets the system choose."""
+    http_port: int = 4320
+    """Pages and JSON API; 0 lets the system choose. Not 4318, which is the custom of OTLP over HTTP."""
     store_bytes_max: int = 256 * 1024 * 1024
     """Size at which the ring drops its oldest traces."""
     pending_bytes_max: int = 32 * 1024 * 1024
