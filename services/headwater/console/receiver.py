@@ -4,7 +4,8 @@ Owns back-pressure: exports wait for the one worker thread up to a bound in byte
 RESOURCE_EXHAUSTED, on which OTLP senders try again. Decodes and stores off the event loop.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 import anyio.to_thread
@@ -16,8 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from headwater.console.otlp import rows_of
-from headwater.console.store import SpanStore
+from headwater.console.otlp import ResourceRows, rows_of
 from headwater.kernel.errors import Overloaded
 
 SERVICE: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
@@ -31,10 +31,18 @@ else:
     _Context = grpc.aio.ServicerContext
 
 
+class SpanSink(Protocol):
+    """Where exports go: a `SpanStore`."""
+
+    def write(self, groups: Iterable[ResourceRows]) -> int:
+        """Store an export for good; return how many spans were left out."""
+        ...
+
+
 class TraceReceiver(trace_service_pb2_grpc.TraceServiceServicer):
     """Takes exports into a store, one at a time, in the order they came."""
 
-    def __init__(self, store: SpanStore, *, pending_bytes_max: int) -> None:
+    def __init__(self, store: SpanSink, *, pending_bytes_max: int) -> None:
         self._store = store
         self._pending_bytes_max = pending_bytes_max
         self._pending_bytes = 0

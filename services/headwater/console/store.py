@@ -6,6 +6,7 @@ worker thread. Must not serve readers: they open their own connection (`reading`
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -35,6 +36,7 @@ class SpanStore:
         self._path = data_dir / FILE_NAME
         self._bytes_max = bytes_max
         self._resource_ids: dict[bytes, int] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,8 @@ class SpanStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._db.close()
+        with self._lock:
+            self._db.close()
 
     @property
     def path(self) -> Path:
@@ -64,25 +67,23 @@ class SpanStore:
         Returns:
             How many spans had no proper ids and were left out.
         """
-        rejected = 0
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            for group in groups:
-                self._insert(group)
-                rejected += group.rejected
-            self._drop_oldest()
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            self._resource_ids.clear()
-            raise
-        self._db.execute("COMMIT")
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                rejected = sum(map(self._insert, groups))
+                self._drop_oldest()
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                self._resource_ids.clear()
+                raise
+            self._db.execute("COMMIT")
         return rejected
 
     def used_bytes(self) -> int:
         """Return the bytes of the file that hold something."""
         return used_bytes(self._db)
 
-    def _insert(self, group: ResourceRows) -> None:
+    def _insert(self, group: ResourceRows) -> int:
         resource_id = self._resource_id(group)
         self._db.executemany(_SQL["insert_trace"], {row[0]: (row[0],) for row in group.spans}.values())
         self._db.executemany(
@@ -91,6 +92,7 @@ class SpanStore:
         )
         if group.links:
             self._db.executemany(_SQL["insert_link"], group.links)
+        return group.rejected
 
     def _resource_id(self, group: ResourceRows) -> int:
         known = self._resource_ids.get(group.resource)
