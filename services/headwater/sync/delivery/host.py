@@ -150,7 +150,7 @@ class DeliveryHost:
             _log.exception("account %s/%s cannot be opened", tenant_id, name)
         except (OSError, TimeoutError, CallFailed, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             _log.warning("actor of %s/%s stops: %s: %s", tenant_id, name, type(error).__name__, error)
-        except Exception:  # the actor's edge: log, count, start again
+        except Exception:  # noqa: BLE001 - the actor edge: log, then start again
             _log.exception("actor of %s/%s failed", tenant_id, name)
 
     def _account(self, name: str, policy: ConnectorPolicy) -> Account:
