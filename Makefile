@@ -50,7 +50,7 @@ test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (
 lint: $(STAMP) ## Check Python and SQL style and the walls between rooms
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/sqlfluff lint --disable-progress-bar services
+	$(BIN)/python tests/checks/sql.py services
 	$(BIN)/lint-imports
 
 format: $(STAMP) ## Rewrite Python files into the house format
@@ -76,7 +76,7 @@ lock: ## Compile requirements.lock from pyproject.toml (needs uv and the network
 		-o requirements.lock pyproject.toml
 
 lock-check: $(STAMP) ## Check, offline, that requirements.lock answers pyproject.toml and is what .venv holds
-	$(BIN)/python tests/lock_check.py
+	$(BIN)/python tests/checks/lock.py
 
 verify: lint type proto-check lock-check ## Check everything that needs no running: style, walls, types, protos, lock
 
