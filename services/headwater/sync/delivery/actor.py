@@ -36,7 +36,8 @@ from headwater.sync.domain.delivering import (
     plan_delivery,
     to_target,
 )
-from headwater.sync.store.delivery import DeliveryStore, Settlement
+from headwater.sync.domain.settling import Settlement
+from headwater.sync.ports import Deliveries
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class ActorParts:
 
     connector: Connector
     gate: AccountGate
-    store: DeliveryStore
+    store: Deliveries
     spans: Spans
     clock: Clock
     chance: random.Random

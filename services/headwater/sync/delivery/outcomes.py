@@ -6,21 +6,14 @@ import datetime as dt
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from headwater.connectors.base import Outcome, VendorError, Write, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import Retry as RetryPolicy
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, Send, Settled, Wait, known_after
 from headwater.sync.domain.retrying import Adopt, Bury, Forget, LookUp, TryAgain, decide
-from headwater.sync.store.delivery import Settlement
-
-PENDING: Final = 1
-DELIVERED: Final = 2
-RETRYING: Final = 3
-IN_DOUBT: Final = 4
-DEAD: Final = 5
-"""sync.proto, DeliveryState."""
+from headwater.sync.domain.settling import Settlement, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class Judge:
         looked_up = claimed.in_doubt and settled.outcome == "unchanged"
         return self._base(
             claimed,
-            DELIVERED,
+            State.DELIVERED,
             "looked_up" if looked_up else settled.outcome,
             trace,
             crm_object=crm_object,
@@ -57,7 +50,7 @@ class Judge:
         claimed = wait.claimed
         return self._base(
             claimed,
-            PENDING,
+            State.PENDING,
             "",
             None,
             after_s=wait.after_s,
@@ -69,13 +62,13 @@ class Judge:
     def of_doubt(self, claimed: Claimed, error: VendorError, trace: TraceContext | None) -> Settlement:
         """Return how a delivery stands whose look-up failed: still in doubt."""
         after_s = max(self.retry.in_doubt_s, error.retry_after_s or 0.0)
-        return self._error(claimed, IN_DOUBT, "in_doubt", error, trace, after_s=after_s)
+        return self._error(claimed, State.IN_DOUBT, "in_doubt", error, trace, after_s=after_s)
 
     def _written(self, send: Send, outcome: Written, trace: TraceContext | None) -> Settlement:
         claimed = send.claimed
         return self._base(
             claimed,
-            DELIVERED,
+            State.DELIVERED,
             "created" if outcome.created else "updated",
             trace,
             crm_object=send.target.crm_object,
@@ -93,12 +86,18 @@ class Judge:
             case TryAgain():
                 counted = claimed.failure_count + (1 if decision.counts else 0)
                 return self._error(
-                    claimed, RETRYING, "failed", error, trace, after_s=decision.after_s, failure_count=counted
+                    claimed,
+                    State.RETRYING,
+                    "failed",
+                    error,
+                    trace,
+                    after_s=decision.after_s,
+                    failure_count=counted,
                 )
             case LookUp():
                 return self._error(
                     claimed,
-                    IN_DOUBT,
+                    State.IN_DOUBT,
                     "in_doubt",
                     error,
                     trace,
@@ -107,24 +106,24 @@ class Judge:
                 )
             case Adopt():
                 return self._error(
-                    claimed, RETRYING, "failed", error, trace, crm_id=decision.crm_id, crm_object=crm_object,
+                    claimed, State.RETRYING, "failed", error, trace, crm_id=decision.crm_id, crm_object=crm_object,
                     failure_count=claimed.failure_count + 1,
                 )  # fmt: skip
             case Forget():
                 return self._error(
-                    claimed, RETRYING, "failed", error, trace, crm_id="", known={},
+                    claimed, State.RETRYING, "failed", error, trace, crm_id="", known={},
                     failure_count=claimed.failure_count + 1,
                 )  # fmt: skip
             case Bury():
                 return self._error(
-                    claimed, DEAD, "failed", error, trace, failure_count=claimed.failure_count + 1,
+                    claimed, State.DEAD, "failed", error, trace, failure_count=claimed.failure_count + 1,
                     changes=({"field": "", "before": None, "after": decision.reason, "rule": "dead_letter"},),
                 )  # fmt: skip
 
     def _error(
         self,
         claimed: Claimed,
-        state: int,
+        state: State,
         outcome: str,
         error: VendorError,
         trace: TraceContext | None,
@@ -142,7 +141,7 @@ class Judge:
         return self._base(claimed, state, outcome, trace, **fields)
 
     def _base(
-        self, claimed: Claimed, state: int, outcome: str, trace: TraceContext | None, **changed: Any
+        self, claimed: Claimed, state: State, outcome: str, trace: TraceContext | None, **changed: Any
     ) -> Settlement:
         fields: dict[str, Any] = {
             "version": claimed.version,
