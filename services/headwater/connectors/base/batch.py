@@ -45,17 +45,18 @@ async def settle(
     Cancellation: parts already sent were applied.
     """
     outcomes: dict[Key, Outcome] = {}
+    doubtful: set[Key] = set()
     waiting = [tuple(part) for part in reversed(parts) if part]
     while waiting:
         part = waiting.pop()
         try:
             answer = await send(part)
         except CallFailed as failed:
-            if not outcomes:
+            if not outcomes and not doubtful:
                 raise
-            outcomes |= dict.fromkeys(part, Failed(failed.error))
-            unsent = Failed(_unsent(failed.error))
-            return outcomes | {key: unsent for rest in waiting for key in rest}
+            return outcomes | _given_up(failed.error, part, waiting, doubtful)
+        if not isinstance(answer, Refused):
+            doubtful.update(key for key in part if key not in answer)
         settled, again = _take(part, answer)
         outcomes |= settled
         waiting.extend(reversed(again))
@@ -115,6 +116,18 @@ def _divide(
         return dict.fromkeys(lost, Failed(error)), [rest] if rest else []
     middle = len(part) // 2
     return {}, [tuple(part[:middle]), tuple(part[middle:])]
+
+
+def _given_up(
+    error: VendorError, part: Sequence[Key], waiting: Sequence[Sequence[Key]], doubtful: Collection[Key]
+) -> dict[Key, Outcome]:
+    """Return the outcomes after a failed call: its own records share the error, the others were not sent.
+
+    A record that an answer before was silent about stays in doubt.
+    """
+    own: dict[Key, Outcome] = dict.fromkeys(part, Failed(error))
+    unsent: dict[Key, Outcome] = {key: Failed(_unsent(error)) for rest in waiting for key in rest}
+    return {key: Failed(_NO_OUTCOME) if key in doubtful else lost for key, lost in (own | unsent).items()}
 
 
 def _unsent(error: VendorError) -> VendorError:

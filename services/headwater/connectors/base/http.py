@@ -286,4 +286,6 @@ def _transport_failure(error: Exception, *, unsent: bool, writes: bool) -> Vendo
         else type(error).__name__.strip("_")
     )
     sent = "before it was sent" if unsent else "after it may have been sent"
-    return VendorError(error_class, code, readable(f"the call failed {sent}: {str(error) or 'no answer in time'}"))
+    return VendorError(
+        error_class, code, readable(f"the call failed {sent}: {str(error) or 'no answer in time'}")
+    )

@@ -61,6 +61,8 @@ BY_CODE: Final[Mapping[str, ErrorClass]] = {
 }
 """Vendor code to class. The last three are about the record where it is updated by id, else about a reference."""
 
+_GONE: Final = "NOT_FOUND"
+_BAD_VALUE: Final = "JSON_PARSER_ERROR"
 _ABOUT_AN_ID: Final = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "MALFORMED_ID"})
 _ABOUT_ONE_FIELD: Final = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 _EXISTING: Final = re.compile(r"record with id: ([a-zA-Z0-9]{15,18})\b")
@@ -103,7 +105,7 @@ def error_of_record(entry: Mapping[str, Any], write: Write) -> VendorError:
 
 def concerns_records(error: VendorError) -> bool:
     """Tell whether a refused call may succeed without some of its records."""
-    return error.code in _ABOUT_ONE_FIELD or error.code in {"JSON_PARSER_ERROR", "DUPLICATE_EXTERNAL_ID"}
+    return error.code in _ABOUT_ONE_FIELD or error.code == _BAD_VALUE
 
 
 def _whole_class(code: str, words: str, plain: VendorError) -> ErrorClass:
@@ -118,6 +120,10 @@ def _record_class(code: str, fields: list[str], write: Write) -> ErrorClass:
     references = {reference.name for reference in write.references}
     if references.intersection(fields):
         return ErrorClass.REFERENCE
+    if code == _BAD_VALUE:  # in one record it is the value, for a whole call the mapping
+        return ErrorClass.VALIDATION
+    if code == _GONE and write.crm_id:  # for a whole call it is the path that leads nowhere
+        return ErrorClass.NOT_FOUND
     if code in _ABOUT_AN_ID and not write.crm_id:
         return ErrorClass.REFERENCE if references else ErrorClass.VALIDATION
     return BY_CODE.get(code, ErrorClass.VALIDATION)
