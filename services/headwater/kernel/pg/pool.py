@@ -1,0 +1,107 @@
+"""Opens pools of Postgres connections, alike in every service. Owns codecs and session settings.
+
+Must not know a statement of any service. `synchronous_commit` is left as the server has it: it is
+checked (`durability`), never set here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import asyncpg
+import msgspec
+import stamina
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+
+_JSONB_VERSION: Final = b"\x01"
+"""First byte of binary jsonb; source: `jsonb_recv` in PostgreSQL."""
+
+_json_encode = msgspec.json.Encoder().encode
+_json_decode = msgspec.json.Decoder().decode
+
+_NOT_UP_YET: Final = (
+    ConnectionError,
+    FileNotFoundError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+"""A server that is coming up or is crowded; a wrong password or database is not among them."""
+
+
+async def open_pool(
+    dsn: str,
+    *,
+    application_name: str,
+    size_min: int = 1,
+    size_max: int = 10,
+    statement_timeout_s: float = 30.0,
+    idle_in_transaction_timeout_s: float = 60.0,
+    connect_timeout_s: float = 5.0,
+    start_timeout_s: float = 30.0,
+    idle_connection_lifetime_s: float = 300.0,
+) -> Pool:
+    """Open a pool, waiting a bounded time for a server that is not up yet.
+
+    The pool is to be closed by its owner: ``async with await open_pool(...) as pool``.
+
+    Args:
+        application_name: shown by `pg_stat_activity`; the service's name.
+        size_min: connections opened at once.
+        size_max: the most connections; one more caller waits.
+        statement_timeout_s: longest statement; 0 for none.
+        start_timeout_s: how long to retry while the server cannot be reached, in all.
+
+    Raises:
+        OSError, TimeoutError, asyncpg.PostgresError: of the last attempt.
+
+    Cancellation: connections opened so far are closed.
+    """
+    settings = {
+        "application_name": application_name,
+        "statement_timeout": _milliseconds(statement_timeout_s),
+        "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
+        "timezone": "UTC",
+    }
+    attempts = stamina.retry_context(
+        on=_NOT_UP_YET, attempts=None, timeout=start_timeout_s, wait_initial=0.05, wait_max=1.0
+    )
+    async for attempt in attempts:
+        with attempt:
+            return await asyncpg.create_pool(
+                dsn,
+                min_size=size_min,
+                max_size=size_max,
+                timeout=connect_timeout_s,
+                max_inactive_connection_lifetime=idle_connection_lifetime_s,
+                server_settings=settings,
+                init=set_codecs,
+            )
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+async def set_codecs(connection: Connection) -> None:
+    """Make jsonb and json columns Python objects; uuid and timestamptz stay asyncpg's own."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_jsonb_encode, decoder=_jsonb_decode, format="binary"
+    )
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=_json_encode, decoder=_json_decode, format="binary"
+    )
+
+
+def _jsonb_encode(value: Any) -> bytes:
+    return _JSONB_VERSION + _json_encode(value)
+
+
+def _jsonb_decode(value: bytes) -> Any:
+    return _json_decode(memoryview(value)[1:])
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
