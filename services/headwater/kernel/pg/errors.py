@@ -96,7 +96,9 @@ class SchemaBehind(SchemaFault):
     reason = "SCHEMA_BEHIND"
 
     def __init__(self, service: str, applied: int, wanted: int) -> None:
-        super().__init__(service, f"is at version {applied}, this release needs {wanted}: run `headwater migrate`")
+        super().__init__(
+            service, f"is at version {applied}, this release needs {wanted}: run `headwater migrate`"
+        )
         self.applied = applied
         self.wanted = wanted
 
