@@ -73,9 +73,9 @@ def _inbound_faults(document: PolicyDocument) -> Iterator[Fault]:
                 yield Fault(
                     path, "layer_direction", "the intelligence layer writes derived facts, not activities"
                 )
-            for source_field, field_name in inbound.fields.items():
-                if field_name not in known.fields:
-                    message = f"{field_name!r} is not a field of {object_name}"
+            for source_field, reading in inbound.readings():
+                if reading.field not in known.fields:
+                    message = f"{reading.field!r} is not a field of {object_name}"
                     yield Fault(f"{path}.fields.{source_field}", "known_field", message)
 
 

@@ -43,11 +43,28 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class InboundField(Part):
+    """How one field of a source is read."""
+
+    field: FieldName
+    date_format: str = ""
+    """strptime format of the source's dates; ISO 8601 when empty."""
+    values: dict[str, str] = {}
+    """The source's value to the canonical one; values not listed pass unchanged."""
+
+
 class Inbound(Part):
     """How a source's record becomes a canonical one."""
 
-    fields: dict[str, FieldName]
+    fields: dict[str, FieldName | InboundField]
     """Source field (dots reach into nested objects) to canonical field. Others are not read."""
+
+    def readings(self) -> tuple[tuple[str, InboundField], ...]:
+        """Return source path and reading of every field, short forms spelled out."""
+        return tuple(
+            (path, item if isinstance(item, InboundField) else InboundField(field=item))
+            for path, item in self.fields.items()
+        )
 
 
 class System(Part):

@@ -1,0 +1,94 @@
+"""From a source's payload to canonical fields, held to the tenant's contract. Pure.
+
+The same function serves ingest (which wants the violations) and the projector (which wants the
+fields), so that what passed the door can always be projected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headwater.kernel.errors import FieldViolation
+from headwater.kernel.ids import ObjectName
+from headwater.policy.document import ObjectPolicy, PolicyDocument
+from headwater.policy.values import Broken, read_value
+
+_VALUE_CHARS_MAX: Final = 128
+"""Length to which values are cut in violations (event.proto, Violation.value)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalRecord:
+    """What a payload says in canonical words.
+
+    Args:
+        fields: canonical field to canonical value; None where the source cleared it.
+        violations: every broken rule; the fields concerned are left out of *fields*.
+    """
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    violations: tuple[FieldViolation, ...] = ()
+
+
+def canonicalise(
+    document: PolicyDocument, source: str, object_name: ObjectName, payload: Mapping[str, Any]
+) -> CanonicalRecord:
+    """Read *payload*, a record of *object_name* as *source* words it.
+
+    A field the payload does not hold is unchanged; null or an empty text clears it.
+    """
+    system = document.systems.get(source)
+    if system is None:
+        return _refused("event.source", source, "known_source", "the policy names no such system")
+    inbound = system.inbound.get(object_name)
+    if inbound is None:
+        return _refused(
+            "event.object", object_name, "mapped_object", f"{source} has no inbound mapping of it"
+        )
+    policy = document.objects[object_name]
+    fields: dict[str, Any] = {}
+    violations: list[FieldViolation] = []
+    for path, reading in inbound.readings():
+        present, raw = _reach(payload, path)
+        if not present:
+            continue
+        field_policy = policy.fields[reading.field]
+        value = read_value(field_policy, reading, raw)
+        if isinstance(value, Broken):
+            shown = "" if field_policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
+            violations.append(
+                FieldViolation(
+                    f"event.payload.{path}", shown, value.rule, f"{reading.field}: {value.description}"
+                )
+            )
+        elif fields.get(reading.field) is None:
+            fields[reading.field] = value
+    violations.extend(_missing(policy, fields, {item.field.rpartition(".")[2] for item in violations}))
+    return CanonicalRecord(fields, tuple(violations))
+
+
+def _missing(policy: ObjectPolicy, fields: Mapping[str, Any], broken: set[str]) -> Iterator[FieldViolation]:
+    for name, item in policy.fields.items():
+        if item.required and fields.get(name) is None and name not in broken:
+            yield FieldViolation(f"event.payload.{name}", "", "required", f"{name} is required")
+    for group in policy.require_any:
+        if not any(fields.get(name) is not None for name in group):
+            names = ", ".join(group)
+            yield FieldViolation("event.payload", "", "require_any", f"at least one of {names} is required")
+
+
+def _reach(payload: Mapping[str, Any], path: str) -> tuple[bool, Any]:
+    if path in payload:
+        return True, payload[path]
+    current: Any = payload
+    for part in path.split("."):
+        if not isinstance(current, Mapping) or part not in current:
+            return False, None
+        current = current[part]
+    return True, current
+
+
+def _refused(path: str, value: str, rule: str, description: str) -> CanonicalRecord:
+    return CanonicalRecord({}, (FieldViolation(path, value[:_VALUE_CHARS_MAX], rule, description),))

@@ -1,0 +1,85 @@
+"""From an entity's values to the fields a CRM should hold, and the smallest change. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from headwater.policy.document import OutboundField, OutboundObject, TransformName
+
+
+def select_target(targets: Sequence[OutboundObject], values: Mapping[str, Any]) -> OutboundObject | None:
+    """Return the first target whose conditions *values* meet, None when the entity goes nowhere."""
+    for target in targets:
+        if all(values.get(name) in allowed for name, allowed in target.when.items()):
+            return target
+    return None
+
+
+def desired_fields(target: OutboundObject, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every mapped CRM field with the value it should have; None where there is none."""
+    return {crm_field: _render(item, values) for crm_field, item in target.fields.items()}
+
+
+def merged_marks(target: OutboundObject, winner_entity_id: str) -> dict[str, Any]:
+    """Return what the loser of a merge is marked with; nothing else of it is changed."""
+    return {
+        crm_field: winner_entity_id if value == "winner_entity_id" else value
+        for crm_field, value in target.merged_fields.items()
+    }
+
+
+def minimal_patch(desired: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that differ from what the CRM is known to hold.
+
+    A field the CRM was never given and that has no value is left alone.
+    """
+    return {
+        name: value
+        for name, value in desired.items()
+        if (name in known and known[name] != value) or (name not in known and value is not None)
+    }
+
+
+def _render(item: OutboundField, values: Mapping[str, Any]) -> Any:
+    value = values.get(item.field) if item.field else None
+    if value is None:
+        return item.default
+    if isinstance(value, str):
+        value = item.values.get(value, value)
+    return _TRANSFORMS[item.transform](value)
+
+
+def _text(value: Any) -> Any:
+    return value
+
+
+def _iso_date(value: Any) -> str:
+    return str(value)[:10]
+
+
+def _epoch_ms(value: Any) -> int:
+    moment = dt.datetime.fromisoformat(str(value))
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return int(aware.timestamp() * 1000)
+
+
+def _iso_datetime(value: Any) -> str:
+    return str(value) if "T" in str(value) else f"{value}T00:00:00Z"
+
+
+def _join(value: Any) -> str:
+    return ";".join(str(item) for item in value) if isinstance(value, list) else str(value)
+
+
+_TRANSFORMS: Final[Mapping[TransformName, Callable[[Any], Any]]] = {
+    "text": _text,
+    "iso_date": _iso_date,
+    "iso_datetime": _iso_datetime,
+    "epoch_ms": _epoch_ms,
+    "upper": lambda value: str(value).upper(),
+    "lower": lambda value: str(value).lower(),
+    "integer": lambda value: int(float(value)),
+    "join": _join,
+}

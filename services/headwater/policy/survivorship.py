@@ -1,0 +1,118 @@
+"""Which of its members' values an entity shows, and why. Pure, and blind to arrival order.
+
+Every rule is a total order over candidates, so any permutation of the members gives the same
+choice. Time decides only as the tie-break inside a rule (A8).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headwater.policy.document import FieldPolicy, ObjectPolicy, SurvivorshipRule
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFact:
+    """A value as one record states it.
+
+    Args:
+        value: canonical value; None where the source cleared the field.
+        field_time: when it became true in the source, aware, UTC.
+        event_key: the event that said so.
+    """
+
+    value: Any
+    field_time: dt.datetime
+    event_key: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRecord:
+    """A source record with its own values."""
+
+    source: str
+    external_id: str
+    fields: Mapping[str, FieldFact]
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The value an entity shows, with its provenance."""
+
+    value: Any
+    rule: SurvivorshipRule
+    source: str
+    event_key: uuid.UUID
+    field_time: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    rank: int
+    source: str
+    external_id: str
+    fact: FieldFact
+
+
+def survive(policy: ObjectPolicy, members: Iterable[MemberRecord]) -> dict[str, Chosen]:
+    """Return the value of every field that any living member may decide.
+
+    Values of sources that are not among the field's owners never count.
+    """
+    living = [member for member in members if not member.deleted]
+    chosen: dict[str, Chosen] = {}
+    for name, field_policy in policy.fields.items():
+        candidates = list(_candidates(name, field_policy, living))
+        if candidates:
+            chosen[name] = _choose(field_policy, candidates)
+    return chosen
+
+
+def _candidates(name: str, policy: FieldPolicy, members: Sequence[MemberRecord]) -> Iterable[_Candidate]:
+    ranks = {owner: rank for rank, owner in enumerate(policy.owners)}
+    for member in members:
+        fact = member.fields.get(name)
+        rank = ranks.get(member.source)
+        if fact is not None and fact.value is not None and rank is not None:
+            yield _Candidate(rank, member.source, member.external_id, fact)
+
+
+def _choose(policy: FieldPolicy, candidates: list[_Candidate]) -> Chosen:
+    ordered = sorted(candidates, key=lambda item: (_ORDERS[policy.rule](item), *_tie_break(item)))
+    best = ordered[0]
+    value = _union(ordered) if policy.rule == "union" else best.fact.value
+    return Chosen(value, policy.rule, best.source, best.fact.event_key, best.fact.field_time)
+
+
+def _tie_break(item: _Candidate) -> tuple[Any, ...]:
+    return (-item.fact.field_time.timestamp(), item.rank, item.source, item.external_id, item.fact.event_key)
+
+
+def _union(ordered: Sequence[_Candidate]) -> list[Any]:
+    seen: dict[str, Any] = {}
+    for item in ordered:
+        values = item.fact.value if isinstance(item.fact.value, list) else [item.fact.value]
+        for value in values:
+            seen.setdefault(repr(value), value)
+    return [seen[key] for key in sorted(seen)]
+
+
+def _size(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else float(len(str(value)))
+
+
+_ORDERS: Final[Mapping[SurvivorshipRule, Callable[[_Candidate], Any]]] = {
+    "source_priority": lambda item: item.rank,
+    "most_recent": lambda item: -item.fact.field_time.timestamp(),
+    "first": lambda item: item.fact.field_time.timestamp(),
+    "longest": lambda item: -len(str(item.fact.value)),
+    "max": lambda item: -_size(item.fact.value),
+    "min": lambda item: _size(item.fact.value),
+    "union": lambda item: item.rank,
+}
+"""The smallest comes first."""

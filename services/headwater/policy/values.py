@@ -1,0 +1,144 @@
+"""Reading one value by its type: the canonical value, or the rule it breaks. Pure.
+
+Canonical values are JSON: text is trimmed, dates are `YYYY-MM-DD`, moments are RFC 3339 in UTC,
+numbers are numbers. An empty text is a missing value.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headwater.policy.document import FieldPolicy, FieldType, InboundField
+
+_EMAIL: Final = re.compile(
+    r"[^@\s\"(),:;<>\[\]]{1,64}@(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z]{2,63}"
+)
+"""The addresses people have: RFC 5321 without quoted local parts and address literals."""
+_PHONE_DIGITS: Final = range(5, 18)
+"""E.164 allows 15 digits; two more for a written trunk prefix, five for short national numbers."""
+_PARTICIPANTS_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The rule that a value breaks, and what would be right."""
+
+    rule: str
+    description: str
+
+
+def read_value(policy: FieldPolicy, reading: InboundField, raw: Any) -> Any | Broken:
+    """Return the canonical value of *raw*, None when it is missing, or the rule it breaks."""
+    if isinstance(raw, str):
+        raw = raw.strip()
+        raw = reading.values.get(raw, raw)
+    if raw is None or raw == "":
+        return None
+    value = _READERS[policy.type](raw, reading)
+    if isinstance(value, Broken):
+        return value
+    if policy.allowed and value not in policy.allowed:
+        return Broken("allowed", f"must be one of {', '.join(policy.allowed[:12])}")
+    if isinstance(value, str) and len(value) > policy.chars_max:
+        return Broken("chars_max", f"at most {policy.chars_max} characters, has {len(value)}")
+    return value
+
+
+def _text(raw: Any, _: InboundField) -> str | Broken:
+    if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
+        return Broken("type.text", "must be a text")
+    return raw if isinstance(raw, str) else format(raw, "g") if isinstance(raw, float) else str(raw)
+
+
+def _email(raw: Any, _: InboundField) -> str | Broken:
+    if isinstance(raw, str) and _EMAIL.fullmatch(raw):
+        return raw.lower()
+    return Broken("format.email", "must be an address as name@example.com")
+
+
+def _phone(raw: Any, _: InboundField) -> str | Broken:
+    text = str(raw)
+    if sum(character.isdigit() for character in text) in _PHONE_DIGITS and not re.search(r"[@\n]", text):
+        return text
+    return Broken("format.phone", "must be a phone number of 5 to 17 digits")
+
+
+def _url(raw: Any, _: InboundField) -> str | Broken:
+    if isinstance(raw, str) and "." in raw and not re.search(r"\s", raw):
+        return raw
+    return Broken("format.url", "must be a web address or a domain")
+
+
+def _date(raw: Any, reading: InboundField) -> str | Broken:
+    try:
+        if reading.date_format:
+            return dt.datetime.strptime(str(raw), reading.date_format).date().isoformat()  # noqa: DTZ007 - a date has no zone
+        return dt.date.fromisoformat(str(raw)[:10]).isoformat()
+    except ValueError:
+        return Broken("format.date", f"must be a date as {reading.date_format or 'YYYY-MM-DD'}")
+
+
+def _datetime(raw: Any, _: InboundField) -> str | Broken:
+    try:
+        moment = dt.datetime.fromisoformat(str(raw))
+    except ValueError:
+        return Broken("format.datetime", "must be a moment as 2026-01-31T12:00:00Z")
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return aware.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _number(raw: Any, _: InboundField) -> float | Broken:
+    try:
+        value = float(raw)
+    except (TypeError, ValueError):
+        return Broken("type.number", "must be a number")
+    return (
+        value
+        if math.isfinite(value) and not isinstance(raw, bool)
+        else Broken("type.number", "must be a number")
+    )
+
+
+def _integer(raw: Any, reading: InboundField) -> int | Broken:
+    value = _number(raw, reading)
+    if isinstance(value, Broken) or not value.is_integer():
+        return Broken("type.integer", "must be a whole number")
+    return int(value)
+
+
+def _boolean(raw: Any, _: InboundField) -> bool | Broken:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    value = known.get(str(raw).lower())
+    return Broken("type.boolean", "must be true or false") if value is None else value
+
+
+def _participants(raw: Any, _: InboundField) -> list[dict[str, str]] | Broken:
+    if not isinstance(raw, list) or len(raw) > _PARTICIPANTS_MAX:
+        return Broken("type.participants", f"must be a list of at most {_PARTICIPANTS_MAX} participants")
+    read: list[dict[str, str]] = []
+    for item in raw:
+        if not isinstance(item, Mapping) or not isinstance(item.get("address"), str):
+            return Broken("type.participants", "each participant needs role, address and name as texts")
+        read.append({key: str(item.get(key, "")) for key in ("role", "address", "name")})
+    return read
+
+
+_READERS: Final[Mapping[FieldType, Callable[[Any, InboundField], Any]]] = {
+    "text": _text,
+    "email": _email,
+    "phone": _phone,
+    "url": _url,
+    "date": _date,
+    "datetime": _datetime,
+    "number": _number,
+    "integer": _integer,
+    "boolean": _boolean,
+    "picklist": _text,
+    "reference": _text,
+    "participants": _participants,
+}
