@@ -1,0 +1,156 @@
+"""Whether a shared key joins two records, and which entity a record belongs to. Pure.
+
+Over-merging is the failure that ruins CRM data, so every doubt ends as a merge candidate for a
+person to review, never as a join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from headwater.identity.domain.names import are_strangers, given_names_agree
+from headwater.identity.domain.records import Evidence, Holder, Key, Kind
+from headwater.kernel.ids import EntityId
+
+Index = Mapping[Key, Sequence[Holder]]
+
+TOO_COMMON = "too_common"
+NAME_CONFLICT = "name_conflict"
+LINKEDIN_CONFLICT = "linkedin_conflict"
+GENERATION_CONFLICT = "generation_conflict"
+DOMAIN_CONFLICT = "domain_conflict"
+MAILBOX_CONFLICT = "mailbox_conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An entity that shares a key with a record.
+
+    Args:
+        holder: the record of the entity that has the key and matched first.
+        blocked_by: why the key does not join; empty when it does.
+    """
+
+    key: Key
+    holder: Holder
+    blocked_by: str = ""
+
+    @property
+    def entity_id(self) -> EntityId:
+        """The entity that matches."""
+        return self.holder.entity_id
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule, as `contact.email`."""
+        return f"{self.key.object}.{self.key.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where a record belongs.
+
+    Args:
+        winner: the match to follow; None when the record founds an entity.
+        others: one match for each further entity, strongest rule first.
+    """
+
+    winner: Match | None
+    others: tuple[Match, ...]
+
+
+def conflict(kind: Kind, ours: Evidence, theirs: Evidence) -> str:
+    """Return why a shared key of *kind* does not join two records, or nothing when it does; symmetric."""
+    if kind == "name":
+        return DOMAIN_CONFLICT if _differ(ours.domain, theirs.domain) else ""
+    if kind in {"domain", "linkedin"}:
+        return ""
+    if are_strangers(ours.name, theirs.name):
+        return NAME_CONFLICT
+    if _differ(ours.name.generation, theirs.name.generation):
+        return GENERATION_CONFLICT
+    if kind == "email":
+        return ""
+    if _differ(ours.linkedin, theirs.linkedin):
+        return LINKEDIN_CONFLICT
+    if _numbered_apart(ours.mailbox, theirs.mailbox):
+        return MAILBOX_CONFLICT
+    if kind == "phone_surname" and not given_names_agree(ours.name.given, theirs.name.given):
+        return NAME_CONFLICT
+    return ""
+
+
+def _differ(ours: str, theirs: str) -> bool:
+    return bool(ours and theirs) and ours != theirs
+
+
+def _numbered_apart(ours: str, theirs: str) -> bool:
+    """Say whether one organisation gave out two mailboxes with different numbers: it tells namesakes apart."""
+    local_ours, _, domain_ours = ours.partition("@")
+    local_theirs, _, domain_theirs = theirs.partition("@")
+    if not ours or domain_ours != domain_theirs:
+        return False
+    return _digits(local_ours) != _digits(local_theirs)
+
+
+def _digits(text: str) -> str:
+    return "".join(letter for letter in text if letter.isdigit())
+
+
+def matches_of(key: Key, evidence: Evidence, holders: Sequence[Holder], entities_max: int) -> list[Match]:
+    """Return one match per entity that has *key*, oldest entity first.
+
+    Args:
+        entities_max: a key that more entities share joins nobody.
+    """
+    by_entity = _by_entity(holders)
+    if key.blocked_by or len(by_entity) > entities_max:
+        reason = key.blocked_by or TOO_COMMON
+        return [Match(key, own[0], reason) for own in by_entity]
+    if key.kind == "email" and not evidence.name.family and len(by_entity) > 1:
+        return [Match(key, own[0], NAME_CONFLICT) for own in by_entity]
+    return [_match(key, evidence, own) for own in by_entity]
+
+
+def _match(key: Key, evidence: Evidence, holders: Sequence[Holder]) -> Match:
+    for holder in holders:
+        reason = conflict(key.kind, evidence, holder.evidence)
+        if reason:
+            return Match(key, holder, reason)
+    return Match(key, holders[0])
+
+
+def _by_entity(holders: Sequence[Holder]) -> list[list[Holder]]:
+    if len(holders) == 1:
+        return [list(holders)]
+    grouped: dict[EntityId, list[Holder]] = {}
+    for holder in sorted(holders, key=lambda one: (one.age, one.record_id)):
+        grouped.setdefault(holder.entity_id, []).append(holder)
+    return list(grouped.values())
+
+
+def choose(keys: Iterable[Key], evidence: Evidence, index: Index, entities_max: int) -> Choice:
+    """Choose the entity of a record: strongest rule first, then the oldest entity.
+
+    Entities that match beside the winner, or share a key that a conflict blocks, are in `others`;
+    those that share only a blocked value (role address, too common) are not: they say nothing.
+
+    Args:
+        keys: of the record, strongest first.
+        entities_max: a key that more entities share joins nobody.
+    """
+    winner: Match | None = None
+    seen: dict[EntityId, Match] = {}
+    for key in keys:
+        holders = index.get(key)
+        if not holders or key.blocked_by:
+            continue
+        for match in matches_of(key, evidence, holders, entities_max):
+            if match.blocked_by == TOO_COMMON:
+                break
+            if winner is None and not match.blocked_by:
+                winner = match
+            seen.setdefault(match.entity_id, match)
+    others = tuple(one for entity, one in seen.items() if winner is None or entity != winner.entity_id)
+    return Choice(winner, others)
