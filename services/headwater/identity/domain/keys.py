@@ -14,7 +14,7 @@ from headwater.identity.domain import names, web
 from headwater.identity.domain.email import Email, normalise_email
 from headwater.identity.domain.names import PersonName
 from headwater.identity.domain.phone import normalise_phone, region_of
-from headwater.identity.domain.records import Evidence, Key, Kind
+from headwater.identity.domain.records import NO_EVIDENCE, Evidence, Key, Kind
 from headwater.identity.domain.text import VALUE_CHARS_MAX
 
 STRENGTH: Final[Mapping[str, tuple[Kind, ...]]] = {
@@ -35,7 +35,7 @@ class Identifiers:
     """What a record's attributes say: keys, strongest first, and evidence."""
 
     keys: tuple[Key, ...] = ()
-    evidence: Evidence = Evidence()
+    evidence: Evidence = NO_EVIDENCE
 
 
 _NOTHING: Final = Identifiers()

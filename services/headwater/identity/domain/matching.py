@@ -6,8 +6,9 @@ person to review, never as a join.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from headwater.identity.domain.names import are_strangers, given_names_agree
 from headwater.identity.domain.records import Evidence, Holder, Key, Kind
@@ -62,40 +63,63 @@ class Choice:
 
 def conflict(kind: Kind, ours: Evidence, theirs: Evidence) -> str:
     """Return why a shared key of *kind* does not join two records, or nothing when it does; symmetric."""
-    if kind == "name":
-        return DOMAIN_CONFLICT if _differ(ours.domain, theirs.domain) else ""
-    if kind in {"domain", "linkedin"}:
-        return ""
-    if are_strangers(ours.name, theirs.name):
-        return NAME_CONFLICT
-    if _differ(ours.name.generation, theirs.name.generation):
-        return GENERATION_CONFLICT
-    if kind == "email":
-        return ""
-    if _differ(ours.linkedin, theirs.linkedin):
-        return LINKEDIN_CONFLICT
-    if _numbered_apart(ours.mailbox, theirs.mailbox):
-        return MAILBOX_CONFLICT
-    if kind == "phone_surname" and not given_names_agree(ours.name.given, theirs.name.given):
-        return NAME_CONFLICT
-    return ""
+    return next((reason for reason, holds in _GUARDS[kind] if holds(ours, theirs)), "")
 
 
 def _differ(ours: str, theirs: str) -> bool:
     return bool(ours and theirs) and ours != theirs
 
 
-def _numbered_apart(ours: str, theirs: str) -> bool:
+def _strangers(ours: Evidence, theirs: Evidence) -> bool:
+    return are_strangers(ours.name, theirs.name)
+
+
+def _given_names_apart(ours: Evidence, theirs: Evidence) -> bool:
+    return not given_names_agree(ours.name.given, theirs.name.given)
+
+
+def _generations_differ(ours: Evidence, theirs: Evidence) -> bool:
+    return _differ(ours.name.generation, theirs.name.generation)
+
+
+def _profiles_differ(ours: Evidence, theirs: Evidence) -> bool:
+    return _differ(ours.linkedin, theirs.linkedin)
+
+
+def _domains_differ(ours: Evidence, theirs: Evidence) -> bool:
+    return _differ(ours.domain, theirs.domain)
+
+
+def _numbered_apart(ours: Evidence, theirs: Evidence) -> bool:
     """Say whether one organisation gave out two mailboxes with different numbers: it tells namesakes apart."""
-    local_ours, _, domain_ours = ours.partition("@")
-    local_theirs, _, domain_theirs = theirs.partition("@")
-    if not ours or domain_ours != domain_theirs:
+    local_ours, _, domain_ours = ours.mailbox.partition("@")
+    local_theirs, _, domain_theirs = theirs.mailbox.partition("@")
+    if not domain_ours or domain_ours != domain_theirs:
         return False
     return _digits(local_ours) != _digits(local_theirs)
 
 
 def _digits(text: str) -> str:
     return "".join(letter for letter in text if letter.isdigit())
+
+
+Guard = tuple[str, Callable[[Evidence, Evidence], bool]]
+
+_NAMES: Final[Guard] = (NAME_CONFLICT, _strangers)
+_GIVEN: Final[Guard] = (NAME_CONFLICT, _given_names_apart)
+_GENERATIONS: Final[Guard] = (GENERATION_CONFLICT, _generations_differ)
+_PROFILES: Final[Guard] = (LINKEDIN_CONFLICT, _profiles_differ)
+_MAILBOXES: Final[Guard] = (MAILBOX_CONFLICT, _numbered_apart)
+
+_GUARDS: Final[Mapping[Kind, tuple[Guard, ...]]] = {
+    "linkedin": (),
+    "email": (_NAMES, _GENERATIONS),
+    "phone_surname": (_NAMES, _GENERATIONS, _PROFILES, _MAILBOXES, _GIVEN),
+    "name_domain": (_NAMES, _GENERATIONS, _PROFILES, _MAILBOXES),
+    "domain": (),
+    "name": ((DOMAIN_CONFLICT, _domains_differ),),
+}
+"""What keeps a shared key of each kind from joining: the weaker the key, the more guards."""
 
 
 def matches_of(key: Key, evidence: Evidence, holders: Sequence[Holder], entities_max: int) -> list[Match]:

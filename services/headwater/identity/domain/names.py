@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 from headwater.identity.domain import tables
 from headwater.identity.domain.text import clean, fold
 
-
 GIVEN_RATIO_MIN: Final = 0.5
 """Two given names of one surname at least this alike (difflib) may be one, misspelt or shortened."""
 FAMILY_RATIO_MIN: Final = 0.75
@@ -25,6 +24,9 @@ class PersonName(NamedTuple):
     given: str = ""
     family: str = ""
     generation: str = ""
+
+
+NO_NAME: Final = PersonName()
 
 
 def _nickname_rows() -> dict[str, frozenset[int]]:
@@ -107,7 +109,7 @@ def given_names_agree(ours: str, theirs: str) -> bool:
     """Say whether two given names, both known, can be one person's: equal, initial, short or nickname."""
     if not ours or not theirs:
         return False
-    left, right = ours.split()[0], theirs.split()[0]
+    left, right = ours.split(maxsplit=1)[0], theirs.split(maxsplit=1)[0]
     if left.startswith(right) or right.startswith(left):
         return True
     return bool(_NICKNAME_ROWS.get(left, frozenset()) & _NICKNAME_ROWS.get(right, frozenset()))

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, NewType
 
-from headwater.identity.domain.names import PersonName
+from headwater.identity.domain.names import NO_NAME, PersonName
 from headwater.kernel.ids import EntityId, TenantId
 
 RecordId = NewType("RecordId", uuid.UUID)
@@ -43,7 +43,7 @@ class Key(NamedTuple):
 class Evidence:
     """What tells two records apart that share a key."""
 
-    name: PersonName = PersonName()
+    name: PersonName = NO_NAME
     linkedin: str = ""
     domain: str = ""
     mailbox: str = ""
@@ -58,6 +58,9 @@ class Evidence:
             newer.domain or self.domain,
             newer.mailbox or self.mailbox,
         )
+
+
+NO_EVIDENCE: Final = Evidence()
 
 
 class Age(NamedTuple):

@@ -14,11 +14,14 @@ Four bytes a character at the most keep a key's index row below Postgres's limit
 """
 
 _LETTERS: Final = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h"}
 )
 """Letters that Unicode does not take apart into a base and a mark."""
 
-_APOSTROPHES: Final = re.compile(r"['’‘`´ʼ]")
+_APOSTROPHES: Final = re.compile("['`\u2018\u2019\u00b4\u02bc]")
+
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Postgres stores no NUL, and no identifier has a line break."""
 
 
 @lru_cache(maxsize=65_536)
@@ -29,12 +32,12 @@ def fold(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", text).casefold()
     plain = unicodedata.normalize("NFKD", plain).translate(_LETTERS)
-    plain = _APOSTROPHES.sub("", plain).replace("&", " and ")
+    plain = _APOSTROPHES: Final = re.compile("['`\u2018\u2019\u00b4\u02bc]")
     letters = [c if c.isalnum() else " " for c in plain if not unicodedata.combining(c)]
     return " ".join("".join(letters).split())
 
 
 def clean(raw: str) -> str:
-    """Return *raw* without surrounding space, or nothing when it is longer than a value may be."""
-    stripped = raw.strip()
+    """Return *raw* without control characters and outer space; nothing when it is longer than a value may be."""
+    stripped = _CONTROLS.sub(" ", raw).strip()
     return stripped if len(stripped) <= VALUE_CHARS_MAX else ""

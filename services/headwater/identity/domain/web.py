@@ -19,6 +19,7 @@ _PROFILE: Final = re.compile(
     r"(?:https?://)?(?:[a-z0-9-]+\.)*linkedin\.com/(?P<kind>in|pub)/(?P<slug>[^/?#\s]+)", re.IGNORECASE
 )
 _CANONICAL: Final = re.compile(r"in/(?P<slug>[^/?#\s]+)")
+_SLUG: Final = re.compile(r"[^\s/?#%\x00-\x1f\x7f]+")
 _HOST: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@\s]*@)?(?P<host>[^/:?#\s]+)", re.IGNORECASE)
 
 _extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
@@ -32,8 +33,8 @@ def normalise_linkedin(raw: str) -> str | None:
     match = _PROFILE.match(text) or _CANONICAL.fullmatch(text)
     if match is None:
         return None
-    slug = unquote(match["slug"]).casefold().strip()
-    return f"in/{slug}" if slug and not set(slug) & set("/?# \t\r\n") else None
+    slug = unquote(match["slug"]).casefold()
+    return f"in/{slug}" if _SLUG.fullmatch(slug) else None
 
 
 @lru_cache(maxsize=65_536)
