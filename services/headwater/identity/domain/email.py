@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from headwater.identity.domain import tables
+from headwater.identity.domain import mail_tables
 from headwater.identity.domain.text import clean
 
 _ADDRESS: Final = re.compile(r"(?P<local>[^\s@<>(),;:\"]+)@(?P<domain>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)")
@@ -39,11 +39,13 @@ def normalise_email(raw: str) -> Email | None:
     match = _ADDRESS.fullmatch(_bare(raw))
     if match is None:
         return None
-    domain = tables.DOMAIN_TYPOS.get(match["domain"], match["domain"])
+    domain = mail_tables.DOMAIN_TYPOS.get(match["domain"], match["domain"])
     local = _local(match["local"], domain)
     if not local or not _is_domain(domain) or _is_placeholder(local, domain):
         return None
-    return Email(f"{local}@{domain}", domain, _blocked_by(local, domain), domain in tables.FREE_MAIL_DOMAINS)
+    return Email(
+        f"{local}@{domain}", domain, _blocked_by(local, domain), domain in mail_tables.FREE_MAIL_DOMAINS
+    )
 
 
 def _bare(raw: str) -> str:
@@ -62,10 +64,10 @@ def _is_domain(domain: str) -> bool:
 
 
 def _is_placeholder(local: str, domain: str) -> bool:
-    return domain in tables.PLACEHOLDER_DOMAINS or local in tables.PLACEHOLDER_MAILBOXES
+    return domain in mail_tables.PLACEHOLDER_DOMAINS or local in mail_tables.PLACEHOLDER_MAILBOXES
 
 
 def _blocked_by(local: str, domain: str) -> str:
-    if domain in tables.DISPOSABLE_DOMAINS:
+    if domain in mail_tables.DISPOSABLE_DOMAINS:
         return "disposable_address"
-    return "role_address" if local in tables.ROLE_MAILBOXES else ""
+    return "role_address" if local in mail_tables.ROLE_MAILBOXES else ""

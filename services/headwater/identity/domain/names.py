@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from headwater.identity.domain import tables
+from headwater.identity.domain import name_tables
 from headwater.identity.domain.text import clean, fold
 
 GIVEN_RATIO_MIN: Final = 0.5
@@ -31,7 +31,7 @@ NO_NAME: Final = PersonName()
 
 def _nickname_rows() -> dict[str, frozenset[int]]:
     rows: dict[str, set[int]] = {}
-    for number, row in enumerate(tables.NICKNAMES):
+    for number, row in enumerate(name_tables.NICKNAMES):
         for name in row.split():
             rows.setdefault(name, set()).add(number)
     return {name: frozenset(numbers) for name, numbers in rows.items()}
@@ -54,12 +54,12 @@ def _split(full: str) -> tuple[str, str]:
     """Part a full name into given and family name: `Family, Given` or `Given … Family`."""
     if "," in full:
         family, _, given = full.partition(",")
-        if fold(given) not in tables.GENERATIONS and fold(given) not in tables.DEGREES:
+        if fold(given) not in name_tables.GENERATIONS and fold(given) not in name_tables.DEGREES:
             return given, family
         full = f"{family} {given}"
     words = full.split()
     tail: list[str] = []
-    while len(words) > 1 and fold(words[-1]) in {*tables.GENERATIONS, *tables.DEGREES}:
+    while len(words) > 1 and fold(words[-1]) in {*name_tables.GENERATIONS, *name_tables.DEGREES}:
         tail.insert(0, words.pop())
     if len(words) == 1:
         return words[0], " ".join(tail)
@@ -69,22 +69,22 @@ def _split(full: str) -> tuple[str, str]:
 def _words(raw: str) -> tuple[list[str], str]:
     words = fold(clean(raw)).split()
     generation = ""
-    while words and words[0] in tables.TITLES:
+    while words and words[0] in name_tables.TITLES:
         words.pop(0)
-    while words and (words[-1] in tables.GENERATIONS or words[-1] in tables.DEGREES):
-        generation = tables.GENERATIONS.get(words.pop(), generation)
-    return ([], "") if " ".join(words) in tables.PLACEHOLDER_NAMES else (words, generation)
+    while words and (words[-1] in name_tables.GENERATIONS or words[-1] in name_tables.DEGREES):
+        generation = name_tables.GENERATIONS.get(words.pop(), generation)
+    return ([], "") if " ".join(words) in name_tables.PLACEHOLDER_NAMES else (words, generation)
 
 
 @lru_cache(maxsize=65_536)
 def normalise_company(raw: str) -> str:
     """Return the company's name without article and legal forms, never stripped to nothing; idempotent."""
     words = _joined_initials(fold(clean(raw)).split())
-    if " ".join(words) in tables.PLACEHOLDER_NAMES:
+    if " ".join(words) in name_tables.PLACEHOLDER_NAMES:
         return ""
     while len(words) > 1 and words[0] == "the":
         words.pop(0)
-    while len(words) > 1 and words[-1] in tables.LEGAL_FORMS | tables.LEGAL_LINKS:
+    while len(words) > 1 and words[-1] in name_tables.LEGAL_FORMS | name_tables.LEGAL_LINKS:
         words.pop()
     return " ".join(words)
 

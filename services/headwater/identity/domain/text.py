@@ -32,7 +32,7 @@ def fold(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", text).casefold()
     plain = unicodedata.normalize("NFKD", plain).translate(_LETTERS)
-    plain = _APOSTROPHES: Final = re.compile("['`\u2018\u2019\u00b4\u02bc]")
+    plain = _APOSTROPHES.sub("", plain).replace("&", " and ")
     letters = [c if c.isalnum() else " " for c in plain if not unicodedata.combining(c)]
     return " ".join("".join(letters).split())
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import tldextract
 
-from headwater.identity.domain import tables
+from headwater.identity.domain import mail_tables
 from headwater.identity.domain.text import clean
 
 _PROFILE: Final = re.compile(
@@ -56,8 +56,8 @@ def organisation_domain(raw: str) -> str | None:
 def is_shared(domain: str) -> bool:
     """Say whether *domain* belongs to no single organisation."""
     return (
-        domain in tables.FREE_MAIL_DOMAINS
-        or domain in tables.DISPOSABLE_DOMAINS
-        or domain in tables.PLACEHOLDER_DOMAINS
-        or domain in tables.SHARED_HOSTS
+        domain in mail_tables.FREE_MAIL_DOMAINS
+        or domain in mail_tables.DISPOSABLE_DOMAINS
+        or domain in mail_tables.PLACEHOLDER_DOMAINS
+        or domain in mail_tables.SHARED_HOSTS
     )
