@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.durability import DurabilityFinding
 
 
-class PostgresFault(Exception):  # noqa: N818 - the tree speaks of faults; leaves name the state found
+class PostgresFault(Exception):
     """Anything wrong with the database around the services; `reason` is stable and machine-readable."""
 
     reason: ClassVar[str] = "POSTGRES_FAULT"
