@@ -15,17 +15,22 @@ from headwater.identity.domain.matching import Choice, Match, choose
 from headwater.identity.domain.records import Age, Evidence, Holder, Key, RecordId, RecordRef, entity_id_of
 from headwater.kernel.ids import EntityId, EventKey
 
-ResolutionKind = Literal["known", "matched", "created"]
+ResolutionKind = Literal["known", "matched", "created", "unmatched"]
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A record to resolve."""
+    """A record to resolve.
+
+    Args:
+        match_only: leave it unplaced when nothing matches, instead of founding an entity.
+    """
 
     record_id: RecordId
     ref: RecordRef
     event_key: EventKey
     identifiers: Identifiers
+    match_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,9 @@ class KnownRecord:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Which entity a record belongs to, and why."""
+    """Which entity a record belongs to, and why; none when it stays unplaced."""
 
-    entity_id: EntityId
+    entity_id: EntityId | None
     kind: ResolutionKind
     rule: str = ""
     matched: RecordRef | None = None
@@ -139,6 +144,9 @@ class _Planner:
         wanted = record.identifiers
         choice = choose(wanted.keys, wanted.evidence, self._index, self._entities_max)
         won = choice.winner
+        if won is None and record.match_only:
+            self.plan.resolutions.append(Resolution(None, "unmatched"))
+            return
         if won is None:
             age = Age(1, len(self.plan.founders))
             entity_id = entity_id_of(record.record_id)

@@ -51,7 +51,7 @@ def _record(checks: Checks, field: str, one: identity_pb2.ResolveRecord) -> Reco
     ref = checks.record(f"{field}.record", one.record)
     event_key = EventKey(checks.uuid(f"{field}.event_key", one.event_key))
     checks.size(f"{field}.attributes", one.attributes, 0, ATTRIBUTES_MAX)
-    return RecordToResolve(ref, event_key, dict(one.attributes))
+    return RecordToResolve(ref, event_key, dict(one.attributes), one.match_only)
 
 
 def read_check(request: identity_pb2.CheckDuplicateRequest) -> tuple[TenantId, str, dict[str, str]]:

@@ -18,6 +18,7 @@ _KINDS: Final[Mapping[ResolutionKind, identity_pb2.ResolutionKind.ValueType]] = 
     "known": identity_pb2.RESOLUTION_KIND_KNOWN,
     "matched": identity_pb2.RESOLUTION_KIND_MATCHED,
     "created": identity_pb2.RESOLUTION_KIND_CREATED,
+    "unmatched": identity_pb2.RESOLUTION_KIND_UNMATCHED,
 }
 
 
@@ -33,7 +34,7 @@ def resolve_response(resolutions: Sequence[Resolution]) -> identity_pb2.ResolveB
 
 def _resolution(one: Resolution) -> identity_pb2.Resolution:
     return identity_pb2.Resolution(
-        entity_id=str(one.entity_id),
+        entity_id="" if one.entity_id is None else str(one.entity_id),
         kind=_KINDS[one.kind],
         rule=one.rule,
         matched_record=None if one.matched is None else record_ref(one.matched),

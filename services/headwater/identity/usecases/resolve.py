@@ -16,11 +16,12 @@ from headwater.kernel.ids import EventKey, TenantId
 
 @dataclass(frozen=True, slots=True)
 class RecordToResolve:
-    """A record with its raw attributes."""
+    """A record with its raw attributes; match_only: never found an entity for it."""
 
     ref: RecordRef
     event_key: EventKey
     attributes: Mapping[str, str]
+    match_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +66,5 @@ def _incoming(tenant_id: TenantId, record: RecordToResolve) -> Incoming:
         record.ref,
         record.event_key,
         derive(record.ref.object, record.attributes),
+        record.match_only,
     )
