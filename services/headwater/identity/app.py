@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import grpc
@@ -28,10 +29,13 @@ from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.pg.durability import check_durability
 from headwater.kernel.pg.errors import PostgresFault
 from headwater.kernel.pg.migrations import check_schema, package_of
-from headwater.kernel.pg.pool import Pool, open_pool
+from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.telemetry import Telemetry, TelemetrySettings, current, start_telemetry
 from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+
+if TYPE_CHECKING:  # the name exists for type checkers only
+    from headwater.kernel.pg.pool import Pool
 
 SERVICE = "identity"
 TELEMETRY_FLUSH_S = 2.0

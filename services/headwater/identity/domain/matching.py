@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 from headwater.identity.domain.names import are_strangers, given_names_agree
@@ -132,9 +133,15 @@ def matches_of(key: Key, evidence: Evidence, holders: Sequence[Holder], entities
     if key.blocked_by or len(by_entity) > entities_max:
         reason = key.blocked_by or TOO_COMMON
         return [Match(key, own[0], reason) for own in by_entity]
-    if key.kind == "email" and not evidence.name.family and len(by_entity) > 1:
+    if key.kind == "email" and not evidence.name.family and _contested(holders):
         return [Match(key, own[0], NAME_CONFLICT) for own in by_entity]
     return [_match(key, evidence, own) for own in by_entity]
+
+
+def _contested(holders: Sequence[Holder]) -> bool:
+    """Say whether people with conflicting names have the key: a nameless record could be any of them."""
+    names = {holder.evidence.name for holder in holders if holder.evidence.name.family}
+    return any(are_strangers(left, right) for left, right in combinations(names, 2))
 
 
 def _match(key: Key, evidence: Evidence, holders: Sequence[Holder]) -> Match:

@@ -9,15 +9,17 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.pg import queries
-from headwater.kernel.pg.pool import Connection, Pool
 from headwater.kernel.pg.queries import Query
 from headwater.kernel.telemetry import Spans
+
+if TYPE_CHECKING:  # the names exist for type checkers only
+    from headwater.kernel.pg.pool import Connection, Pool
 
 FILES: Final = ("lock.sql", "resolve.sql", "entity.sql", "candidate.sql", "merge.sql", "change.sql")
 
