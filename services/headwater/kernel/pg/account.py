@@ -49,11 +49,11 @@ class Account:
             os.chown(path, self.uid, self.gid)
         path.chmod(mode)
 
-    def can_enter(self, directory: Path) -> bool:
-        """Whether this account may use a directory; asked of the kernel, which knows every rule."""
+    def can_use(self, path: Path) -> bool:
+        """Whether this account may enter a directory or run a program; asked of the kernel, which knows every rule."""
         if not self.switch:
-            return os.access(directory, os.X_OK)
-        return _test("-x", directory, self)
+            return os.access(path, os.X_OK)
+        return _test("-x", path, self)
 
 
 def choose_account(existing: Path | None) -> Account:
@@ -88,10 +88,10 @@ def reachable_binaries(package_directory: Path, account: Account, copies: Path) 
             environment below /root is closed to every other account.
     """
     installed = package_directory / "pginstall" / "bin"
-    if account.can_enter(installed / "postgres"):
+    if account.can_use(installed / "postgres"):
         return installed
     copied = copies / _PACKAGE / "pginstall" / "bin"
-    if not account.can_enter(copied / "postgres"):
+    if not account.can_use(copied / "postgres"):
         _copy(package_directory, copies)
     return copied
 
