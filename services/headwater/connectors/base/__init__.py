@@ -1,0 +1,45 @@
+"""The connector kit: the port every vendor implements, in Headwater's words.
+
+A vendor is a package with the attribute `VENDOR: Vendor`, found by the entry point group
+`headwater.connectors`. It knows the vendor's words; the actor in `sync` knows time, limits,
+retries and order.
+"""
+
+from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
+from headwater.connectors.base.port import (
+    Account,
+    CallGate,
+    Connector,
+    Failed,
+    Found,
+    LimitFacts,
+    Outcome,
+    Reference,
+    Report,
+    Target,
+    Vendor,
+    Write,
+    Written,
+)
+from headwater.connectors.base.registry import load_vendor, vendor_names
+
+__all__ = [
+    "Account",
+    "CallFailed",
+    "CallGate",
+    "Connector",
+    "ErrorClass",
+    "Failed",
+    "Found",
+    "LimitFacts",
+    "Outcome",
+    "Reference",
+    "Report",
+    "Target",
+    "Vendor",
+    "VendorError",
+    "Write",
+    "Written",
+    "load_vendor",
+    "vendor_names",
+]
