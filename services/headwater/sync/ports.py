@@ -115,6 +115,10 @@ class Deliveries(Protocol):
         """Record how tries ended, in one transaction. Raises: FenceLost."""
         ...
 
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+        """Return which entities are delivered as these CRM records."""
+        ...
+
     async def next_due_s(self) -> float | None:
         """Return the seconds until a delivery is due; None when none waits."""
         ...

@@ -4,16 +4,46 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from headwater.connectors.base import Outcome, VendorError, Write, Written
+from headwater.connectors.base import Failed, Outcome, VendorError, Write, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import Retry as RetryPolicy
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, Send, Settled, Wait, known_after
 from headwater.sync.domain.retrying import Adopt, Bury, Forget, LookUp, TryAgain, decide
 from headwater.sync.domain.settling import Settlement, State
+
+
+def refuse_taken(
+    sends: Sequence[Send], outcomes: Sequence[Outcome], holders: Mapping[str, uuid.UUID]
+) -> list[Outcome]:
+    """Return *outcomes* without offers to adopt a CRM record that is another entity's already.
+
+    Two entities must never write to one CRM record: the later one is told whose it is, for a person
+    to merge the two or to correct the value that both claim.
+
+    Args:
+        holders: CRM id to the entity that is delivered as it.
+    """
+    taken = dict(holders)
+    judged: list[Outcome] = []
+    for send, outcome in zip(sends, outcomes, strict=True):
+        crm_id = existing_crm_id(outcome)
+        if crm_id and isinstance(outcome, Failed):
+            holder = taken.setdefault(crm_id, send.claimed.entity_id)
+            if holder != send.claimed.entity_id:
+                message = f"CRM record {crm_id} belongs to entity {holder}: {outcome.error.message}"
+                outcome = Failed(replace(outcome.error, existing_crm_id="", message=message))  # noqa: PLW2901
+        judged.append(outcome)
+    return judged
+
+
+def existing_crm_id(outcome: Outcome) -> str:
+    """Return the CRM record that *outcome* offers to adopt; empty when it offers none."""
+    return outcome.error.existing_crm_id if isinstance(outcome, Failed) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,14 @@ class PostgresDeliveries:
                 records=records,
             )
 
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+        """Return which entities are delivered as these CRM records."""
+        async with translated():
+            rows = await self._pool.fetch(
+                _SQL["crm_record_holders"].text, self._tenant_id, self._connector, crm_object, crm_ids
+            )
+        return {row["crm_id"]: row["entity_id"] for row in rows}
+
     async def next_due_s(self) -> float | None:
         """Return the seconds until a delivery is due; None when none waits."""
         async with translated():
