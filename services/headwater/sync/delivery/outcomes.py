@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headwater.connectors.base import Failed, Outcome, VendorError, Write, Written
+from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Write, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import Retry as RetryPolicy
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, Send, Settled, Wait, known_after
@@ -18,32 +18,55 @@ from headwater.sync.domain.settling import Settlement, State
 
 
 def refuse_taken(
-    sends: Sequence[Send], outcomes: Sequence[Outcome], holders: Mapping[str, uuid.UUID]
-) -> list[Outcome]:
-    """Return *outcomes* without offers to adopt a CRM record that is another entity's already.
+    answers: Sequence[tuple[Send, Outcome]], holders: Mapping[str, uuid.UUID]
+) -> list[tuple[Send, Outcome]]:
+    """Return *answers* without offers to adopt a CRM record that is another entity's already.
 
     Two entities must never write to one CRM record: the later one is told whose it is, for a person
     to merge the two or to correct the value that both claim.
 
     Args:
+        answers: of one target.
         holders: CRM id to the entity that is delivered as it.
     """
-    taken = dict(holders)
-    judged: list[Outcome] = []
-    for send, outcome in zip(sends, outcomes, strict=True):
+    written = {
+        outcome.crm_id: send.claimed.entity_id for send, outcome in answers if isinstance(outcome, Written)
+    }
+    taken = {**holders, **written}
+    judged: list[tuple[Send, Outcome]] = []
+    for send, outcome in answers:
         crm_id = existing_crm_id(outcome)
-        if crm_id and isinstance(outcome, Failed):
-            holder = taken.setdefault(crm_id, send.claimed.entity_id)
-            if holder != send.claimed.entity_id:
-                message = f"CRM record {crm_id} belongs to entity {holder}: {outcome.error.message}"
-                outcome = Failed(replace(outcome.error, existing_crm_id="", message=message))  # noqa: PLW2901
-        judged.append(outcome)
+        holder = taken.setdefault(crm_id, send.claimed.entity_id) if crm_id else send.claimed.entity_id
+        if isinstance(outcome, Failed) and holder != send.claimed.entity_id:
+            message = f"CRM record {crm_id} belongs to entity {holder}: {outcome.error.message}"
+            judged.append((send, Failed(replace(outcome.error, existing_crm_id="", message=message))))
+        else:
+            judged.append((send, outcome))
     return judged
 
 
 def existing_crm_id(outcome: Outcome) -> str:
     """Return the CRM record that *outcome* offers to adopt; empty when it offers none."""
     return outcome.error.existing_crm_id if isinstance(outcome, Failed) else ""
+
+
+def refused_by_store(settlement: Settlement, reason: str) -> Settlement:
+    """Return *settlement* as a dead letter: what the CRM answered cannot be stored."""
+    claimed = settlement.claimed
+    return replace(
+        settlement,
+        state=State.DEAD,
+        outcome="failed",
+        crm_id=claimed.crm_id,
+        known=claimed.known,
+        failure_count=claimed.failure_count + 1,
+        try_count=claimed.tries_before + 1,
+        error_class=ErrorClass.CONFLICT.value,
+        error_code="STORE_REFUSED",
+        error_message=reason,
+        created=False,
+        changes=({"field": "", "before": None, "after": reason, "rule": "dead_letter"},),
+    )
 
 
 @dataclass(frozen=True, slots=True)
