@@ -6,18 +6,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from tests.contract.sandbox.recordings import Exchange, differences, load, recordings
 
 if TYPE_CHECKING:
     import httpx
-
     from tests.contract.sandbox.process import SandboxProcess
 
 HOST = "https://orgname.my.salesforce.com"
-ACCOUNTS = (
-    "0012300000bVTphAAG 0012300000bVTpmAAG 0012300000bVTprAAG 0012300000bVTpwAAG 0012300000bVTq1AAG 0012300000bVTq6AAG"
-).split()
+ACCOUNTS = [
+    "0012300000bVTphAAG",
+    "0012300000bVTpmAAG",
+    "0012300000bVTprAAG",
+    "0012300000bVTpwAAG",
+    "0012300000bVTq1AAG",
+    "0012300000bVTq6AAG",
+]
 
 GIVEN: dict[str, list[tuple[str, dict[str, str]]]] = {
     "TestCompositeParallelSalesforce.test_composite_parallel_salesforce": [],
