@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import httpx
 import pytest
+from tests.unit.connectors.scripted import an_account
 
 from headwater.connectors.base import CallFailed, ErrorClass, LimitFacts
 from headwater.connectors.base import http as base_http
@@ -17,7 +18,6 @@ from headwater.connectors.base.http import (
     retry_after_s,
 )
 from headwater.connectors.base.testing import RecordingGate
-from tests.unit.connectors.scripted import an_account
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +31,7 @@ class Raising(httpx.AsyncBaseTransport):
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:  # noqa: ARG002
         """Fail."""
         raise self._error
 
@@ -52,7 +52,7 @@ class Hanging(httpx.AsyncBaseTransport):
 class Broken(httpx.AsyncByteStream):
     """A body that breaks off."""
 
-    async def __aiter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204, D105
+    async def __aiter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204
         yield b'{"half'
         raise httpx.ReadError("reset")
 

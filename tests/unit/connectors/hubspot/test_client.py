@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import httpx
 import pytest
+from tests.unit.connectors.scripted import CONTACTS, Script, an_account, in_turn
 
 from headwater.connectors.base import (
     CallFailed,
@@ -19,7 +20,6 @@ from headwater.connectors.base import (
     Written,
 )
 from headwater.connectors.hubspot.client import HubSpotVendor
-from tests.unit.connectors.scripted import CONTACTS, Script, an_account, in_turn
 
 pytestmark = pytest.mark.anyio
 

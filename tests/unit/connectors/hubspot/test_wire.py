@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.connectors.scripted import CONTACTS
 
 from headwater.connectors.base import ErrorClass, Failed, VendorError, Write, Written
 from headwater.connectors.hubspot import wire
-from tests.unit.connectors.scripted import CONTACTS
 
 ITEM = st.sampled_from(["created", "updated", "refused by id", "refused by trace", "silent"])
 

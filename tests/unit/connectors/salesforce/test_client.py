@@ -6,6 +6,7 @@ import json
 
 import httpx
 import pytest
+from tests.unit.connectors.scripted import CONTACT, Script, an_account, in_turn
 
 from headwater.connectors.base import CallFailed, ErrorClass, Failed, LimitFacts, Write
 from headwater.connectors.base.http import Answer
@@ -13,7 +14,6 @@ from headwater.connectors.salesforce.auth import grant_of, trusted_instance
 from headwater.connectors.salesforce.client import SalesforceVendor
 from headwater.connectors.salesforce.limits import read_limits
 from headwater.kernel.errors import InvalidInput
-from tests.unit.connectors.scripted import CONTACT, Script, an_account, in_turn
 
 pytestmark = pytest.mark.anyio
 

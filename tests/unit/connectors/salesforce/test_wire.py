@@ -8,10 +8,10 @@ from urllib.parse import quote_plus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.connectors.scripted import CONTACT
 
 from headwater.connectors.base import ErrorClass, Failed, Reference, Write, Written
 from headwater.connectors.salesforce import wire
-from tests.unit.connectors.scripted import CONTACT
 
 
 def test_requests_put_keys_and_references_into_the_record() -> None:
