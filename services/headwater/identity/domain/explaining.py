@@ -92,7 +92,7 @@ def _reason(
 
 def _verdict(left: Side, right: Side, shared: Sequence[SharedKey], rule: str) -> str:
     if left.object != right.object:
-        return f"A {left.object} and a {right.object} are never one entity."
+        return f"Two objects, {left.object} and {right.object}, are never one entity."
     blocked = ", ".join(f"{one.key.kind} ({one.blocked_by})" for one in shared if one.blocked_by)
     if left.entity_id == right.entity_id:
         why = (

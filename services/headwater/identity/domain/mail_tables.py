@@ -201,14 +201,12 @@ PLACEHOLDER_DOMAINS: Final = frozenset(
 
 PLACEHOLDER_MAILBOXES: Final = frozenset(
     [
-        "a",
         "abc",
         "anonymous",
         "asdf",
         "dummy",
         "email",
         "fake",
-        "me",
         "n/a",
         "na",
         "name",
@@ -222,9 +220,6 @@ PLACEHOLDER_MAILBOXES: Final = frozenset(
         "tester",
         "testing",
         "unknown",
-        "user",
-        "x",
-        "xx",
         "xxx",
     ]
 )

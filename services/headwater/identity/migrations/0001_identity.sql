@@ -1,5 +1,10 @@
 -- Entities, the records that are their members, the keys of the records, merges and their undoing.
 -- Every key and unique constraint begins with tenant_id.
+--
+-- Second indexes are partial on a condition that always holds (`entity_id IS NOT NULL`): a query that does not
+-- name the column cannot use them. Without it, on tables that were never analysed, all indexes that begin
+-- with tenant_id cost the same to the planner, and it read a look-up by record_id from the index by entity_id,
+-- that is the whole tenant for each row: 580 records/s in place of 7,000.
 
 CREATE TABLE entity (
     tenant_id text NOT NULL CHECK (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
@@ -37,7 +42,7 @@ CREATE TABLE member (
 );
 COMMENT ON TABLE member IS 'A source record and the entity it belongs to now. record_id is a hash of tenant, object, source and external_id.';
 COMMENT ON COLUMN member.event_key IS 'The event by which the record was resolved first.';
-CREATE INDEX member_by_entity ON member (tenant_id, entity_id, seq);
+CREATE INDEX member_by_entity ON member (tenant_id, entity_id, seq) WHERE entity_id IS NOT NULL;
 
 CREATE TABLE record_key (
     tenant_id text NOT NULL,
@@ -50,7 +55,7 @@ CREATE TABLE record_key (
     FOREIGN KEY (tenant_id, record_id) REFERENCES member (tenant_id, record_id)
 );
 COMMENT ON TABLE record_key IS 'What identifies a record, normalised; only ever added to, so that later records match.';
-CREATE INDEX record_key_by_record ON record_key (tenant_id, record_id);
+CREATE INDEX record_key_by_record ON record_key (tenant_id, record_id) WHERE record_id IS NOT NULL;
 
 CREATE TABLE merge (
     tenant_id text NOT NULL,
@@ -88,7 +93,7 @@ CREATE TABLE merge_member (
     FOREIGN KEY (tenant_id, record_id) REFERENCES member (tenant_id, record_id)
 );
 COMMENT ON TABLE merge_member IS 'Which records a merge moved: a stack per record. released: the merge, or one below it, was undone.';
-CREATE INDEX merge_member_by_record ON merge_member (tenant_id, record_id) WHERE NOT released;
+CREATE INDEX merge_member_by_record ON merge_member (tenant_id, record_id) WHERE record_id IS NOT NULL AND NOT released;
 
 CREATE TABLE merge_candidate (
     tenant_id text NOT NULL,

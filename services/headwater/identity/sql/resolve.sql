@@ -1,4 +1,6 @@
 -- What resolving a batch reads and writes: one statement per table, whatever the batch's size.
+-- The look-ups stand in LATERAL blocks with a LIMIT, which the planner cannot turn into a hash join over a
+-- whole table that was small when it was analysed last.
 
 -- name: list_known
 -- Records that were resolved before, with their keys as parallel arrays.
@@ -32,22 +34,30 @@ CROSS JOIN LATERAL (
 -- Records that have any of the keys, with the entity each belongs to now.
 -- $1 text: tenant. $2 text[], $3 text[], $4 text[]: object, kind and value of each key.
 -- $5 integer: the most records of one key that are read. `ord` is the key's place in the arrays, from 1.
-SELECT wanted.ord, h.*
+SELECT
+    wanted.ord,
+    m.record_id, m.entity_id, m.source, m.object, m.external_id,
+    m.given_name, m.family_name, m.generation, m.linkedin, m.domain, m.mailbox,
+    e.seq
 FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS wanted (object, kind, value, ord)
 CROSS JOIN LATERAL (
-    SELECT
-        m.record_id, m.entity_id, m.source, m.object, m.external_id,
-        m.given_name, m.family_name, m.generation, m.linkedin, m.domain, m.mailbox,
-        e.seq
-    FROM identity.record_key AS r
-    INNER JOIN identity.member AS m ON r.tenant_id = m.tenant_id AND r.record_id = m.record_id
-    INNER JOIN identity.entity AS e ON m.tenant_id = e.tenant_id AND m.entity_id = e.entity_id
+    SELECT record_key.record_id FROM identity.record_key
     WHERE
-        r.tenant_id = $1 AND r.object = wanted.object
-        AND r.kind = wanted.kind AND r.value = wanted.value
-    ORDER BY r.record_id
+        record_key.tenant_id = $1 AND record_key.object = wanted.object
+        AND record_key.kind = wanted.kind AND record_key.value = wanted.value
+    ORDER BY record_key.record_id
     LIMIT $5
-) AS h
+) AS r
+CROSS JOIN LATERAL (
+    SELECT * FROM identity.member
+    WHERE member.tenant_id = $1 AND member.record_id = r.record_id
+    LIMIT 1
+) AS m
+CROSS JOIN LATERAL (
+    SELECT entity.seq FROM identity.entity
+    WHERE entity.tenant_id = $1 AND entity.entity_id = m.entity_id
+    LIMIT 1
+) AS e
 
 -- name: insert_entities
 -- Found entities, in the order given.
