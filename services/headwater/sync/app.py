@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -27,8 +28,10 @@ from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
-from headwater.sync.store.leases import Leases
+from headwater.sync.store.delivery import PostgresDeliveries
+from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.operations import OperationsStore
+from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.v1 import sync_pb2_grpc
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
 
@@ -62,16 +65,22 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         anyio.create_task_group() as tasks,
     ):
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        leases = Leases(pool, holder, settings.lease_ttl_s)
-        policies = LogPolicies(pool)
+        leases = PostgresLeases(pool, holder, settings.lease_ttl_s)
+        log = PostgresLog(pool)
+        policies = LogPolicies(log)
         await policies.refresh()
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
-        projector = BatchProjector(pool, resolver, policies, telemetry.spans, clock)
+        projector = BatchProjector(PostgresProjections(pool), resolver, policies, telemetry.spans, clock)
         log_bell, delivery_bell = Wakeup(), Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events)
-        host = ProjectorHost(pool, leases, policies, projector, log_bell, projecting)
+        host = ProjectorHost(log, leases, policies, projector, log_bell, projecting)
         deliveries = DeliveryHost(
-            pool, leases, policies, EnvironmentSecrets(os.environ), telemetry.spans, clock
+            partial(PostgresDeliveries, pool),
+            leases,
+            policies,
+            EnvironmentSecrets(os.environ),
+            telemetry.spans,
+            clock,
         )
         tasks.start_soon(listen, pool, {LOG_CHANNEL: log_bell, DELIVERY_CHANNEL: delivery_bell})
         tasks.start_soon(host.run)

@@ -21,7 +21,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.delivery.gate import AccountGate
-from headwater.sync.delivery.outcomes import Judge
+from headwater.sync.delivery.outcomes import Judge, existing_crm_id, refuse_taken
 from headwater.sync.domain import breaker
 from headwater.sync.domain.delivering import (
     Claimed,
@@ -36,7 +36,8 @@ from headwater.sync.domain.delivering import (
     plan_delivery,
     to_target,
 )
-from headwater.sync.store.delivery import DeliveryStore, Settlement
+from headwater.sync.domain.settling import Settlement
+from headwater.sync.ports import Deliveries
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class ActorParts:
 
     connector: Connector
     gate: AccountGate
-    store: DeliveryStore
+    store: Deliveries
     spans: Spans
     clock: Clock
     chance: random.Random
@@ -197,6 +198,10 @@ class DeliveryActor:
         except CallFailed as error:
             outcomes = [Failed(error.error)] * len(group)
             await self._note_failure(error)
+        offered = [crm_id for crm_id in map(existing_crm_id, outcomes) if crm_id]
+        if offered:
+            holders = await self._parts.store.holders(group[0].target.crm_object, offered)
+            outcomes = refuse_taken(group, outcomes, holders)
         for send, outcome in zip(group, outcomes, strict=True):
             settlements.append(judge.of_outcome(send, outcome, traces[send.claimed.entity_id]))
 
