@@ -34,5 +34,5 @@ def find_addresses(environment: Mapping[str, str], stack: StackState | None) -> 
         return named or (stack.address(service) if stack else usual)
 
     console = environment.get("HEADWATER_CONSOLE_URL", "").strip()
-    found = console or (stack.url("console") if stack else "http://127.0.0.1:4318")
+    found = console or (stack.url("console") if stack else "http://127.0.0.1:4320")
     return Addresses(one("ingest"), one("identity"), one("sync"), found.rstrip("/"))

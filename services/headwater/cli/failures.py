@@ -15,6 +15,8 @@ UNAVAILABLE: Final = 69
 """EX_UNAVAILABLE of sysexits.h: a service does not answer."""
 CONFIG: Final = 78
 """EX_CONFIG of sysexits.h: settings or set-up are wrong."""
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
 
 _CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.StartRefused, CONFIG),

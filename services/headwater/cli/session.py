@@ -69,6 +69,9 @@ def act(
     output = Output(as_json=as_json)
     try:
         work(Session(output, Layout(resolve_data_dir(data_dir, environment)), environment, tenant))
+    except KeyboardInterrupt:
+        output.say("interrupted; calling it again goes on from here")
+        raise typer.Exit(failures.INTERRUPTED) from None
     except (*failures.EXPECTED, BaseExceptionGroup) as error:
         leaves = tuple(failures.expected_leaves(error))
         unexpected = next((leaf for leaf in leaves if not isinstance(leaf, failures.EXPECTED)), None)
