@@ -83,6 +83,16 @@ def read_request(target: Target, external_ids: Sequence[str]) -> Request:
     return _batch(target, "read", body, "read")
 
 
+def owners_request(target: Target, crm_ids: Sequence[str]) -> Request:
+    """Return the read by HubSpot's own id, of the external id alone."""
+    body = {
+        "properties": [target.external_id_field],
+        "propertiesWithHistory": [],
+        "inputs": [{"id": crm_id} for crm_id in crm_ids],
+    }
+    return _batch(target, "read", body, "read")
+
+
 def associate_request(target: Target, to_object: str, pairs: Sequence[Pair]) -> Request:
     """Return the call that associates every pair by the default type."""
     path = f"{_ASSOCIATIONS}/{quote(target.crm_object, safe='')}/{quote(to_object, safe='')}/batch/associate/default"
@@ -203,6 +213,14 @@ def read_found(body: Any, target: Target, types: Mapping[str, str]) -> dict[str,
             fields = {name: typed(properties.get(name), types.get(name, "string")) for name in target.fields}
             found[external_id] = Found(external_id, str(result["id"]), fields)
     return found
+
+
+def read_owners(body: Any, target: Target) -> dict[str, str]:
+    """Return CRM id to external id of the records of a read; empty where a record has none."""
+    return {
+        str(result["id"]): str((result.get("properties") or {}).get(target.external_id_field) or "")
+        for result in _items(body, "results")
+    }
 
 
 def read_associated(body: Any, pairs: Sequence[Pair]) -> dict[Pair, Outcome]:
