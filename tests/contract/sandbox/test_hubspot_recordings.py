@@ -6,12 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from tests.contract.sandbox.recordings import Exchange, differences, load, recordings
 
 if TYPE_CHECKING:
     import httpx
-
     from tests.contract.sandbox.process import SandboxProcess
 
 HOST = "https://api.hubapi.com"
@@ -19,9 +17,18 @@ TEN = [
     {"properties": {"firstname": f"Test {n}", "lastname": "User", "email": f"test{n}@example.org"}}
     for n in range(1, 11)
 ]
-TEN_IDS = (
-    "73183578361 73183578360 73183579323 73183578358 73183578356 73183579325 73183578359 73183579324 73183579322 73183578357"
-).split()
+TEN_IDS = [
+    "73183578361",
+    "73183578360",
+    "73183579323",
+    "73183578358",
+    "73183578356",
+    "73183579325",
+    "73183578359",
+    "73183579324",
+    "73183579322",
+    "73183578357",
+]
 
 GIVEN: dict[str, list[tuple[str, str, dict[str, str]]]] = {
     "companies_create": [],

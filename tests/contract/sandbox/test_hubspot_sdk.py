@@ -110,7 +110,7 @@ def test_search_pages_through_everything(portal: Portal) -> None:
     api = portal.at(portal.client.crm.contacts.search_api)
     filters = [{"filters": [{"propertyName": "email", "operator": "CONTAINS_TOKEN", "value": "example.com"}]}]
     found: list[str] = []
-    after = "0"
+    after: str | None = "0"
     while after is not None:
         request = PublicObjectSearchRequest(filter_groups=filters, limit=3, after=after, sorts=["email"])
         page = api.do_search(public_object_search_request=request)
@@ -155,7 +155,7 @@ def test_properties_are_listed_with_our_own(portal: Portal) -> None:
 def test_tokens_are_refreshed_through_the_oauth_client(sandbox: SandboxProcess) -> None:
     """The library's own token call is answered."""
     client = Client.create()
-    api = client.auth.oauth.tokens_api
+    api = client.oauth.tokens_api
     api.api_client.configuration.host = f"{sandbox.url}/hubspot/sdk"
     told = api.create(
         grant_type="refresh_token",

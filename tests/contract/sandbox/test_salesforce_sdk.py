@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceExpiredSession, SalesforceMalformedRequest
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _Redirect(HTTPAdapter):
         return super().send(request, *args, **kwargs)
 
 
-def _org(sandbox: SandboxProcess, account: str, token: str | None = None) -> Salesforce:
+def _org(sandbox: SandboxProcess, account: str, token: str | None = None) -> Any:
     session = requests.Session()
     session.mount(f"https://{INSTANCE}", _Redirect(f"{sandbox.url}/salesforce/{account}"))
     given = token or sandbox.token("salesforce", account)["access_token"]
@@ -41,13 +41,13 @@ def _org(sandbox: SandboxProcess, account: str, token: str | None = None) -> Sal
 
 
 @pytest.fixture
-def org(sandbox: SandboxProcess) -> Salesforce:
+def org(sandbox: SandboxProcess) -> Any:
     """An empty org."""
     sandbox.empty("salesforce", "sdk")
     return _org(sandbox, "sdk")
 
 
-def test_create_read_update_delete(org: Salesforce) -> None:
+def test_create_read_update_delete(org: Any) -> None:
     """A contact lives its life through the row API."""
     made = org.Contact.create({"LastName": "Client", "Email": "sdk@example.com"})
     assert org.Contact.update(made["id"], {"FirstName": "Sdk"}) == 204
@@ -57,14 +57,14 @@ def test_create_read_update_delete(org: Salesforce) -> None:
     assert org.query_all("SELECT Id FROM Contact", include_deleted=True)["totalSize"] == 1
 
 
-def test_upsert_by_external_id(org: Salesforce) -> None:
+def test_upsert_by_external_id(org: Any) -> None:
     """The first upsert creates, the second updates the same row."""
     assert org.Contact.upsert("Headwater_Id__c/k-1", {"LastName": "One"}) == 201
     assert org.Contact.upsert("Headwater_Id__c/k-1", {"LastName": "Two"}) == 200
     assert org.Contact.get_by_custom_id("Headwater_Id__c", "k-1")["LastName"] == "Two"
 
 
-def test_collections_upsert_keeps_the_order(org: Salesforce) -> None:
+def test_collections_upsert_keeps_the_order(org: Any) -> None:
     """Results come in the order of the rows, good and bad ones in their places."""
     rows = [
         {"attributes": {"type": "Contact"}, "Headwater_Id__c": "k-1", "LastName": "One"},
@@ -81,7 +81,7 @@ def test_collections_upsert_keeps_the_order(org: Salesforce) -> None:
     assert codes == ["REQUIRED_FIELD_MISSING", "STRING_TOO_LONG"]
 
 
-def test_query_follows_the_pages(org: Salesforce) -> None:
+def test_query_follows_the_pages(org: Any) -> None:
     """More than one page of rows is read whole through nextRecordsUrl."""
     rows = [{"attributes": {"type": "Lead"}, "LastName": f"L{n}", "Company": "Example"} for n in range(200)]
     for _ in range(11):
@@ -92,7 +92,7 @@ def test_query_follows_the_pages(org: Salesforce) -> None:
     assert len({one["Id"] for one in everything["records"]}) == 2200
 
 
-def test_describe_and_limits_are_read(org: Salesforce) -> None:
+def test_describe_and_limits_are_read(org: Any) -> None:
     """Describes, the list of objects and the limits come through."""
     described = {one["name"]: one for one in org.Contact.describe()["fields"]}
     assert (described["Headwater_Id__c"]["externalId"], described["LastName"]["length"]) == (True, 80)
@@ -101,10 +101,11 @@ def test_describe_and_limits_are_read(org: Salesforce) -> None:
     assert org.api_usage["api-usage"].total == 100_000
 
 
-def test_errors_are_raised_as_the_client_knows_them(sandbox: SandboxProcess, org: Salesforce) -> None:
+def test_errors_are_raised_as_the_client_knows_them(sandbox: SandboxProcess, org: Any) -> None:
     """A malformed query and a dead session come out as the client's own exceptions."""
     with pytest.raises(SalesforceMalformedRequest) as refused:
         org.query("SELECT Nope FROM Contact")
-    assert refused.value.content[0]["errorCode"] == "INVALID_FIELD"
+    content: Any = refused.value.content
+    assert content[0]["errorCode"] == "INVALID_FIELD"
     with pytest.raises(SalesforceExpiredSession):
         _org(sandbox, "sdk", token="stale").query("SELECT Id FROM Contact")
