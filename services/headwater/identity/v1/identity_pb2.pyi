@@ -35,6 +35,8 @@ class _ResolutionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resolu
     """It matched an entity by a rule."""
     RESOLUTION_KIND_CREATED: _ResolutionKind.ValueType  # 3
     """Nothing matched: a new entity."""
+    RESOLUTION_KIND_UNMATCHED: _ResolutionKind.ValueType  # 4
+    """Nothing matched and the record was to be found only: it stays unplaced."""
 
 class ResolutionKind(_ResolutionKind, metaclass=_ResolutionKindEnumTypeWrapper):
     """ResolutionKind is how a record found its entity."""
@@ -47,6 +49,8 @@ RESOLUTION_KIND_MATCHED: ResolutionKind.ValueType  # 2
 """It matched an entity by a rule."""
 RESOLUTION_KIND_CREATED: ResolutionKind.ValueType  # 3
 """Nothing matched: a new entity."""
+RESOLUTION_KIND_UNMATCHED: ResolutionKind.ValueType  # 4
+"""Nothing matched and the record was to be found only: it stays unplaced."""
 Global___ResolutionKind: _TypeAlias = ResolutionKind  # noqa: Y015
 
 @_typing.final
@@ -106,8 +110,11 @@ class ResolveRecord(_message.Message):
     RECORD_FIELD_NUMBER: _builtins.int
     EVENT_KEY_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    MATCH_ONLY_FIELD_NUMBER: _builtins.int
     event_key: _builtins.str
     """Key of the event that brought it, a UUID. Required."""
+    match_only: _builtins.bool
+    """Only find: when nothing matches, leave the record unplaced instead of creating an entity."""
     @_builtins.property
     def record(self) -> _event_pb2.RecordRef:
         """The record. Required."""
@@ -124,10 +131,11 @@ class ResolveRecord(_message.Message):
         record: _event_pb2.RecordRef | None = ...,
         event_key: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        match_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "event_key", b"event_key", "record", b"record"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "event_key", b"event_key", "match_only", b"match_only", "record", b"record"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -168,7 +176,7 @@ class Resolution(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     MATCHED_RECORD_FIELD_NUMBER: _builtins.int
     entity_id: _builtins.str
-    """The entity, a UUID in lower case."""
+    """The entity, a UUID in lower case; empty when UNMATCHED."""
     kind: Global___ResolutionKind.ValueType
     """How it came about."""
     rule: _builtins.str

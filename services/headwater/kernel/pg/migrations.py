@@ -171,11 +171,11 @@ def _label(migration: Migration | AppliedMigration) -> str:
 @asynccontextmanager
 async def _lock(connection: Connection, service: str, timeout_s: float) -> AsyncIterator[None]:
     # Tried again and again rather than waited for: a waiter would hold a snapshot for all that time.
-    with anyio.move_on_after(timeout_s) as scope:
-        while not await connection.fetchval(_SQL["try_lock"].text, LOCK_KEY):
-            await anyio.sleep(LOCK_POLL_S)
-    if scope.cancelled_caught:
-        raise MigrationLockTimeout(service, f"another migrator held the lock for more than {timeout_s} s")
+    deadline = anyio.current_time() + timeout_s
+    while not await connection.fetchval(_SQL["try_lock"].text, LOCK_KEY):
+        if anyio.current_time() > deadline:
+            raise MigrationLockTimeout(service, f"another migrator held the lock for {timeout_s} s")
+        await anyio.sleep(LOCK_POLL_S)
     try:
         yield
     finally:

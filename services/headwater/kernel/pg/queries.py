@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,9 @@ def _blocks(source: str, file_name: str) -> Sequence[_Block]:
     lines = source.splitlines()
     starts = [number for number, line in enumerate(lines) if _HEADER.fullmatch(line.strip())]
     _check_preamble(lines[: starts[0] if starts else len(lines)], file_name)
-    ends = [*starts[1:], len(lines)]
     return [
         _Block(_name(lines[start], start + 1, file_name), start + 1, tuple(lines[start + 1 : end]))
-        for start, end in zip(starts, ends, strict=True)
+        for start, end in pairwise([*starts, len(lines)])
     ]
 
 

@@ -1,0 +1,94 @@
+"""One running span, as the code inside it sees it.
+
+Owns the handle through which attributes, errors and statuses reach a span, and the context manager that makes it
+current and ends it. Must not import the SDK.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
+
+from headwater.kernel.telemetry import names
+from headwater.kernel.telemetry.context import TraceContext
+from headwater.kernel.telemetry.names import AttributeName
+
+AttributeValue = str | bool | int | float
+Attributes = Mapping[AttributeName, AttributeValue]
+
+ERROR_MESSAGE_CHARS_MAX: Final = 256
+"""Characters of a status description."""
+
+HTTP_STATUS_ERROR_MIN: Final = 400
+"""On a client span 4xx and 5xx are errors (docs/http/http-spans.md, "Status")."""
+
+
+class SpanHandle:
+    """A running span as its owner sees it; every call is harmless when the span is not recorded."""
+
+    __slots__ = ("_failed", "_recording", "_span")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._recording = span.is_recording()
+        self._failed = False
+
+    @property
+    def recording(self) -> bool:
+        """Whether anything set here will be kept: ask before computing something dear."""
+        return self._recording
+
+    @property
+    def context(self) -> TraceContext | None:
+        """This span's context, to be stored or sent; the parent's where spans are off; None without either."""
+        return TraceContext.from_span_context(self._span.get_span_context())
+
+    def set(self, name: AttributeName, value: AttributeValue) -> None:
+        """Set a registered attribute; a name that is not registered is left out."""
+        if self._recording and name in names.ATTRIBUTES:
+            self._span.set_attribute(name, value)
+
+    def error(self, error_type: str, message: str = "") -> None:
+        """Mark the span failed.
+
+        Args:
+            error_type: of few values: a reason from an error table, a status code, a class name.
+            message: for people; must not carry a record's values.
+        """
+        self._failed = True
+        if self._recording:
+            self._span.set_attribute(names.ERROR_TYPE, error_type)
+            self._span.set_status(Status(StatusCode.ERROR, message[:ERROR_MESSAGE_CHARS_MAX] or None))
+
+    def http_status(self, code: int) -> None:
+        """Record a response's status code, and the error it means."""
+        self.set(names.HTTP_RESPONSE_STATUS_CODE, code)
+        if code >= HTTP_STATUS_ERROR_MIN:
+            self.error(str(code))
+
+
+class ActiveSpan:
+    """Context manager of one span: current inside, ended at exit, failed by an exception that passes."""
+
+    __slots__ = ("_handle", "_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._handle = SpanHandle(span)
+
+    def __enter__(self) -> SpanHandle:
+        self._token = otel_context.attach(set_span_in_context(self._span))
+        return self._handle
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        otel_context.detach(self._token)
+        if kind is not None and not self._handle._failed:  # noqa: SLF001 - the handle is our own half
+            self._handle.error(kind.__qualname__)
+        self._span.end()

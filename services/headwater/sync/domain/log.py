@@ -1,0 +1,62 @@
+"""Events as the projector reads them from the log, and positions in it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from headwater.kernel.telemetry import TraceContext
+
+OPERATION_DELETE: Final = 2
+"""event.proto, Operation."""
+
+
+class Position(NamedTuple):
+    """A place in a shard of the log; positions order by transaction, then sequence."""
+
+    xid: int
+    seq: int
+
+
+START: Final = Position(0, 0)
+"""Before the first event."""
+
+
+class RecordKey(NamedTuple):
+    """A source record, tenant first."""
+
+    tenant_id: str
+    object: str
+    source: str
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One accepted event.
+
+    Args:
+        payload: UTF-8 JSON object; empty for a delete.
+        trace: the producer's context; None when there was none.
+    """
+
+    tenant_id: str
+    event_key: uuid.UUID
+    source: str
+    object: str
+    external_id: str
+    event_time: dt.datetime
+    record_time: dt.datetime
+    operation: int
+    actor_id: str
+    payload: bytes
+    trace: TraceContext | None
+    shard: int
+    position: Position
+
+    @property
+    def record_key(self) -> RecordKey:
+        """The record that the event is about."""
+        return RecordKey(self.tenant_id, self.object, self.source, self.external_id)

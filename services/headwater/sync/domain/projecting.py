@@ -1,0 +1,324 @@
+"""What readings change: records, entities, references, audit and delivery marks. Pure.
+
+A `Workspace` holds the state of the records and entities that a batch touches; `apply` changes it
+event by event and notes what to write. Applying the same log to an empty state gives the same
+values whatever the batches were.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from headwater.kernel.ids import ObjectName
+from headwater.policy.document import PolicyDocument
+from headwater.policy.outbound import select_target
+from headwater.policy.survivorship import Chosen, FieldFact, MemberRecord, survive
+from headwater.sync.domain.log import LogEvent, RecordKey
+from headwater.sync.domain.reading import IdentityReading, RecordReading
+
+EntityKey = tuple[str, uuid.UUID]
+"""Tenant and entity."""
+Resolutions = Mapping[RecordKey, uuid.UUID]
+"""What identity answered; records it left alone are absent."""
+
+PROJECTED: Final = "projected"
+STALE_RECORD: Final = "stale_record_version"
+"""Every field of the event is older than what the record already says."""
+NO_CHANGE: Final = "no_change"
+"""The record already says all of it."""
+_HOPS_MAX: Final = 32
+"""Longest chain of merges that is followed."""
+
+
+@dataclass(slots=True)
+class RecordState:
+    """A source record with its own values."""
+
+    key: RecordKey
+    entity_id: uuid.UUID
+    fields: dict[str, FieldFact] = field(default_factory=dict)
+    deleted: bool = False
+    delete_time: dt.datetime | None = None
+
+    def as_member(self) -> MemberRecord:
+        """Return the record as survivorship sees it."""
+        return MemberRecord(self.key.source, self.key.external_id, self.fields, self.deleted)
+
+
+@dataclass(slots=True)
+class EntityState:
+    """An entity as the projection holds it."""
+
+    tenant_id: str
+    entity_id: uuid.UUID
+    object: str
+    state: str = "active"
+    merged_into: uuid.UUID | None = None
+    version: int = 0
+    fields: dict[str, Chosen] = field(default_factory=dict)
+    policy_version: str = ""
+
+    @property
+    def key(self) -> EntityKey:
+        """Tenant and entity."""
+        return (self.tenant_id, self.entity_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditNote:
+    """One change to put into the audit."""
+
+    tenant_id: str
+    action: str
+    actor: str
+    entity_id: uuid.UUID
+    event_key: uuid.UUID
+    changes: tuple[dict[str, Any], ...]
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A connector account that should hold a newer version of an entity."""
+
+    tenant_id: str
+    connector: str
+    entity_id: uuid.UUID
+    object: str
+    version: int
+    event: LogEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How an event ended, and the versions it made.
+
+    Args:
+        rule: `projected`, or the rule that superseded the event.
+    """
+
+    event: LogEvent
+    rule: str
+    entities: tuple[EntityKey, ...]
+    versions: tuple[int, ...]
+    error: str = ""
+    poisoned: bool = False
+
+    @property
+    def superseded(self) -> bool:
+        """True when the event ended by a rule without an effect."""
+        return self.rule != PROJECTED and not self.poisoned
+
+
+@dataclass(slots=True)
+class Workspace:
+    """The state a batch works on, and what it has changed."""
+
+    policies: Mapping[str, PolicyDocument]
+    records: dict[RecordKey, RecordState] = field(default_factory=dict)
+    entities: dict[EntityKey, EntityState] = field(default_factory=dict)
+    members: dict[EntityKey, dict[RecordKey, RecordState]] = field(default_factory=dict)
+    records_changed: dict[RecordKey, RecordState] = field(default_factory=dict)
+    entities_changed: dict[EntityKey, EntityState] = field(default_factory=dict)
+    audit: list[AuditNote] = field(default_factory=list)
+    marks: dict[tuple[str, str, uuid.UUID], Mark] = field(default_factory=dict)
+
+    def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
+        """Take state from the store."""
+        for entity in entities:
+            self.entities[entity.key] = entity
+        for record in records:
+            self._place(record, record.entity_id)
+
+    def _place(self, record: RecordState, entity_id: uuid.UUID) -> None:
+        tenant_id = record.key.tenant_id
+        self.members.setdefault((tenant_id, record.entity_id), {}).pop(record.key, None)
+        record.entity_id = entity_id
+        self.records[record.key] = record
+        self.members.setdefault((tenant_id, entity_id), {})[record.key] = record
+
+    def canonical(self, tenant_id: str, entity_id: uuid.UUID) -> uuid.UUID:
+        """Follow merges from *entity_id* to the entity that stands for it."""
+        for _ in range(_HOPS_MAX):
+            entity = self.entities.get((tenant_id, entity_id))
+            if entity is None or entity.merged_into is None:
+                return entity_id
+            entity_id = entity.merged_into
+        return entity_id
+
+    def _entity(self, tenant_id: str, entity_id: uuid.UUID, object_name: str) -> EntityState:
+        key = (tenant_id, entity_id)
+        if key not in self.entities:
+            self.entities[key] = EntityState(tenant_id, entity_id, object_name)
+        return self.entities[key]
+
+    def references(self, entity: EntityState) -> list[tuple[str, uuid.UUID, str, uuid.UUID]]:
+        """Return tenant, entity, field and target of every reference among the entity's values."""
+        policy = self.policies[entity.tenant_id].objects[cast("ObjectName", entity.object)]
+        found: dict[tuple[str, uuid.UUID], None] = {}
+        for name, chosen in entity.fields.items():
+            field_type = policy.fields[name].type if name in policy.fields else ""
+            if field_type == "reference":
+                found[(name, uuid.UUID(chosen.value))] = None
+            elif field_type == "participants":
+                found.update(
+                    ((name, uuid.UUID(i["entity_id"])), None) for i in chosen.value if i.get("entity_id")
+                )
+        return [(entity.tenant_id, entity.entity_id, name, target) for name, target in found]
+
+    def apply_record(self, reading: RecordReading, resolved: Resolutions) -> Effect:
+        """Apply a change of a source record."""
+        event = reading.event
+        fields = _with_entities(reading, resolved)
+        touched: list[EntityState] = []
+        changed = self._put(reading.subject.key, fields, event, resolved, deleted=reading.deleted)
+        rule = PROJECTED if changed else _idle_rule(self.records[reading.subject.key], fields, event)
+        if changed:
+            touched.append(self._recompute(reading.subject.key, event))
+        for subject, contact in reading.participants.values():
+            if subject.key in resolved and self._put(subject.key, contact, event, resolved):
+                touched.append(self._recompute(subject.key, event))
+        keys = tuple(entity.key for entity in touched)
+        return Effect(event, rule, keys, tuple(entity.version for entity in touched))
+
+    def apply_identity(self, reading: IdentityReading) -> Effect:
+        """Move the records of a merge or a split, and recompute both sides."""
+        event, tenant_id = reading.event, reading.event.tenant_id
+        winner = self._entity(tenant_id, reading.winner, reading.object)
+        loser = self._entity(tenant_id, reading.loser, reading.object)
+        merging = reading.change == "merged"
+        destination = reading.winner if merging else reading.loser
+        for key in reading.moved:
+            record = self.records.get(key)
+            if record is not None:
+                self._place(record, destination)
+                self.records_changed[key] = record
+        loser.state = "merged" if merging else "active"
+        loser.merged_into = reading.winner if merging else None
+        for entity in (winner, loser):
+            self._refresh(entity, event, f"identity_{reading.change}", force=True)
+        return Effect(event, PROJECTED, (winner.key, loser.key), (winner.version, loser.version))
+
+    def _put(
+        self,
+        key: RecordKey,
+        fields: Mapping[str, Any],
+        event: LogEvent,
+        resolved: Resolutions,
+        *,
+        deleted: bool = False,
+    ) -> bool:
+        """Merge *fields* into the record; return whether anything of it changed."""
+        record = self.records.get(key)
+        is_new = record is None
+        if record is None:
+            record = RecordState(key, self.canonical(key.tenant_id, resolved[key]))
+            self._place(record, record.entity_id)
+        changed = _merge_facts(record, fields, event, deleted=deleted) or is_new
+        if changed:
+            self.records_changed[key] = record
+        return changed
+
+    def _recompute(self, key: RecordKey, event: LogEvent) -> EntityState:
+        record = self.records[key]
+        entity = self._entity(key.tenant_id, record.entity_id, key.object)
+        self._refresh(entity, event, "entity_created" if entity.version == 0 else "field_changed")
+        return entity
+
+    def _refresh(self, entity: EntityState, event: LogEvent, action: str, *, force: bool = False) -> None:
+        policy = self.policies[entity.tenant_id]
+        members = self.members.get(entity.key, {})
+        before, state_before = entity.fields, entity.state
+        after = survive(
+            policy.objects[cast("ObjectName", entity.object)], [m.as_member() for m in members.values()]
+        )
+        if entity.state != "merged":
+            entity.state = "deleted" if members and all(m.deleted for m in members.values()) else "active"
+        entity.fields = after
+        if after != before:
+            self.entities_changed[entity.key] = entity
+        changes = tuple(_changes(before, after))
+        if not (changes or force or entity.version == 0 or entity.state != state_before):
+            return
+        entity.version += 1
+        entity.policy_version = policy.version
+        self.entities_changed[entity.key] = entity
+        self.audit.append(
+            AuditNote(
+                entity.tenant_id,
+                action,
+                event.source,
+                entity.entity_id,
+                event.event_key,
+                changes,
+                policy.version,
+            )
+        )
+        self._mark(policy, entity, event)
+
+    def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:
+        values = {name: chosen.value for name, chosen in entity.fields.items()}
+        for name, connector in policy.connectors.items():
+            targets = connector.objects.get(cast("ObjectName", entity.object), ())
+            wanted = entity.state != "active" or select_target(targets, values) is not None
+            if connector.enabled and targets and wanted:
+                mark = Mark(entity.tenant_id, name, entity.entity_id, entity.object, entity.version, event)
+                self.marks[(entity.tenant_id, name, entity.entity_id)] = mark
+
+
+def _with_entities(reading: RecordReading, resolved: Resolutions) -> dict[str, Any]:
+    """Return the fields with references and participants replaced by the entities they mean."""
+    fields = dict(reading.fields)
+    for name, subject in reading.references.items():
+        fields[name] = str(resolved[subject.key])
+    if reading.participants:
+        for name, value in fields.items():
+            if isinstance(value, list):
+                fields[name] = [_participant(item, reading, resolved) for item in value]
+    return fields
+
+
+def _participant(item: Mapping[str, str], reading: RecordReading, resolved: Resolutions) -> dict[str, str]:
+    found = reading.participants.get(item["address"].strip().lower())
+    entity_id = resolved.get(found[0].key) if found else None
+    return {**item, "entity_id": str(entity_id)} if entity_id else dict(item)
+
+
+def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> bool:
+    changed = False
+    for name, value in fields.items():
+        held = record.fields.get(name)
+        if held is not None and (held.field_time > event.event_time or held.value == value):
+            continue
+        record.fields[name] = FieldFact(value, event.event_time, event.event_key)
+        changed = True
+    if deleted and (record.delete_time is None or record.delete_time < event.event_time):
+        record.delete_time = event.event_time
+    newest = max((fact.field_time for fact in record.fields.values()), default=None)
+    was_deleted = record.deleted
+    record.deleted = record.delete_time is not None and (newest is None or newest <= record.delete_time)
+    return changed or record.deleted != was_deleted
+
+
+def _idle_rule(record: RecordState, fields: Mapping[str, Any], event: LogEvent) -> str:
+    for name, value in fields.items():
+        held = record.fields.get(name)
+        if held is not None and held.field_time > event.event_time and held.value != value:
+            return STALE_RECORD
+    return NO_CHANGE
+
+
+def _changes(before: Mapping[str, Chosen], after: Mapping[str, Chosen]) -> Iterable[dict[str, Any]]:
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if (old.value if old else None) != (new.value if new else None):
+            yield {
+                "field": name,
+                "before": old.value if old else None,
+                "after": new.value if new else None,
+                "rule": new.rule if new else old.rule if old else "",
+            }

@@ -1,0 +1,196 @@
+"""What an event says, in canonical words, and whom it is about. Pure.
+
+A reading is made before identity is asked; it lists the subjects to resolve. An event that cannot
+be read is poisoned: recorded with its error, never in the way of the rest.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+
+from headwater.kernel.ids import IDENTITY_OBJECT, OBJECTS, OWN_SOURCE, POLICY_OBJECT, ObjectName
+from headwater.policy.document import PolicyDocument
+from headwater.policy.inbound import canonicalise
+from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
+
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A record that identity must place.
+
+    Args:
+        match_only: place it only when it matches somebody known; never create.
+    """
+
+    key: RecordKey
+    attributes: Mapping[str, str]
+    match_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReading:
+    """A change of a source record.
+
+    Args:
+        fields: canonical field to value; references hold the external id, participants no entity yet.
+        references: reference field to the record it points to.
+        participants: address to the contact record it stands for, with the contact's own fields.
+    """
+
+    event: LogEvent
+    fields: Mapping[str, Any]
+    subject: Subject
+    deleted: bool = False
+    references: Mapping[str, Subject] = field(default_factory=dict)
+    participants: Mapping[str, tuple[Subject, Mapping[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Everything to resolve, the record itself first."""
+        return (self.subject, *self.references.values(), *(item[0] for item in self.participants.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityReading:
+    """A merge or a split that identity has made."""
+
+    event: LogEvent
+    change: str
+    winner: uuid.UUID
+    loser: uuid.UUID
+    object: str
+    moved: tuple[RecordKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReading:
+    """A new version of the policy; takes effect by being the newest."""
+
+    event: LogEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Poisoned:
+    """An event that cannot be projected as it is."""
+
+    event: LogEvent
+    error: str
+
+
+Reading = RecordReading | IdentityReading | PolicyReading | Poisoned
+
+
+def read_event(policy: PolicyDocument | None, event: LogEvent) -> Reading:
+    """Return what *event* says under *policy*; never raises for what an event may hold."""
+    try:
+        if event.source == OWN_SOURCE and event.object == POLICY_OBJECT:
+            return PolicyReading(event)
+        if event.source == OWN_SOURCE and event.object == IDENTITY_OBJECT:
+            return _read_identity(event)
+        if policy is None:
+            return Poisoned(event, f"tenant {event.tenant_id!r} has no policy")
+        return _read_record(policy, event)
+    except (msgspec.DecodeError, KeyError, ValueError, TypeError) as error:
+        return Poisoned(event, f"{type(error).__name__}: {error}")
+
+
+def _read_identity(event: LogEvent) -> IdentityReading:
+    payload = _decode(event.payload)
+    moved = tuple(
+        RecordKey(event.tenant_id, item["object"], item["source"], item["external_id"])
+        for item in payload["moved"]
+    )
+    return IdentityReading(
+        event,
+        payload["change"],
+        uuid.UUID(payload["winner"]),
+        uuid.UUID(payload["loser"]),
+        payload["object"],
+        moved,
+    )
+
+
+def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
+    if event.object not in OBJECTS:
+        return Poisoned(event, f"object {event.object!r} is not a canonical object")
+    object_name = event.object
+    key = event.record_key
+    if event.operation == OPERATION_DELETE:
+        return RecordReading(event, {}, Subject(key, {}), deleted=True, references={}, participants={})
+    canonical = canonicalise(policy, event.source, object_name, _decode(event.payload))
+    if not canonical.fields and canonical.violations:
+        first = canonical.violations[0]
+        return Poisoned(event, f"{first.field}: {first.rule}: {first.description}")
+    fields = dict(canonical.fields)
+    return RecordReading(
+        event,
+        fields,
+        Subject(key, _attributes(fields)),
+        references=dict(_references(policy, event, fields)),
+        participants=dict(_participants(policy, event, fields)),
+    )
+
+
+def _attributes(fields: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: str(value) for name, value in fields.items() if isinstance(value, (str, int)) and value != ""
+    }
+
+
+def _references(
+    policy: PolicyDocument, event: LogEvent, fields: Mapping[str, Any]
+) -> list[tuple[str, Subject]]:
+    found: list[tuple[str, Subject]] = []
+    for name, item in policy.objects[cast("ObjectName", event.object)].fields.items():
+        value = fields.get(name)
+        if item.reference is not None and value is not None:
+            key = RecordKey(event.tenant_id, item.reference, event.source, str(value))
+            found.append((name, Subject(key, {})))
+    return found
+
+
+def _participants(
+    policy: PolicyDocument, event: LogEvent, fields: Mapping[str, Any]
+) -> list[tuple[str, tuple[Subject, Mapping[str, Any]]]]:
+    match_only = policy.systems[event.source].participants == "associate"
+    known = policy.objects["contact"].fields if "contact" in policy.objects else {}
+    found: dict[str, tuple[Subject, Mapping[str, Any]]] = {}
+    for value in fields.values():
+        for item in value if isinstance(value, list) else ():
+            address = item["address"].strip().lower()
+            if "@" not in address or address in found:
+                continue
+            contact = {
+                name: part for name, part in _contact_fields(address, item["name"]).items() if name in known
+            }
+            key = RecordKey(event.tenant_id, "contact", event.source, address[:255])
+            found[address] = (Subject(key, _attributes(contact), match_only), contact)
+    return list(found.items())
+
+
+def _contact_fields(address: str, name: str) -> dict[str, str]:
+    first, last = split_name(name, address)
+    fields = {"email": address, "first_name": first, "last_name": last}
+    return {key: value for key, value in fields.items() if value}
+
+
+def split_name(name: str, address: str) -> tuple[str, str]:
+    """Return first and last name of a display name: `Last, First` and `First Middle Last` are known.
+
+    A name that is an address, or none at all, gives the mailbox's name as last name: CRMs require one.
+    """
+    text = " ".join(name.replace('"', " ").split())
+    if not text or "@" in text:
+        return "", address.partition("@")[0]
+    if text.count(",") == 1:
+        last, _, first = (part.strip() for part in text.partition(","))
+        return first, last or first
+    first, _, last = text.rpartition(" ")
+    return first, last

@@ -1,0 +1,59 @@
+"""How facts and values look inside jsonb: compact lists, moments as microseconds since 1970. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from headwater.policy.survivorship import Chosen, FieldFact
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
+
+
+def to_micros(moment: dt.datetime) -> int:
+    """Return *moment* in microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> dt.datetime:
+    """Return the moment *micros* microseconds after 1970."""
+    return _EPOCH + micros * _MICROSECOND
+
+
+def pack_facts(facts: Mapping[str, FieldFact]) -> dict[str, list[Any]]:
+    """Return facts as `sync.record.fields` holds them."""
+    return {
+        name: [fact.value, to_micros(fact.field_time), str(fact.event_key)] for name, fact in facts.items()
+    }
+
+
+def unpack_facts(packed: Mapping[str, list[Any]]) -> dict[str, FieldFact]:
+    """Return the facts of `sync.record.fields`."""
+    return {
+        name: FieldFact(value, from_micros(micros), uuid.UUID(key))
+        for name, (value, micros, key) in packed.items()
+    }
+
+
+def pack_values(values: Mapping[str, Chosen]) -> dict[str, list[Any]]:
+    """Return chosen values as `sync.entity.fields` holds them."""
+    return {
+        name: [item.value, item.rule, item.source, str(item.event_key), to_micros(item.field_time)]
+        for name, item in values.items()
+    }
+
+
+def unpack_values(packed: Mapping[str, list[Any]]) -> dict[str, Chosen]:
+    """Return the chosen values of `sync.entity.fields`."""
+    return {
+        name: Chosen(value, rule, source, uuid.UUID(key), from_micros(micros))
+        for name, (value, rule, source, key, micros) in packed.items()
+    }
+
+
+def plain_values(packed: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Return the values of `sync.entity.fields` without their provenance."""
+    return {name: item[0] for name, item in packed.items()}

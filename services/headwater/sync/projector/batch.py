@@ -1,0 +1,207 @@
+"""Projecting one batch: read, resolve, then one transaction. The cursor moves with the state.
+
+No transaction is held across a network call: identity is asked first. A batch that the database
+refuses is halved until the event that cannot be stored stands alone; that one is poisoned.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from headwater.kernel.clock import Clock
+from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
+from headwater.policy.document import PolicyDocument
+from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.log import LogEvent, RecordKey
+from headwater.sync.domain.projecting import PROJECTED, Effect, EntityKey, Resolutions, Workspace
+from headwater.sync.domain.reading import (
+    IdentityReading,
+    Poisoned,
+    PolicyReading,
+    Reading,
+    RecordReading,
+    Subject,
+    read_event,
+)
+from headwater.sync.ports import (
+    Policies,
+    Projections,
+    ProjectionUnit,
+    Resolver,
+    StoreRaced,
+    StoreRefused,
+)
+
+_log = logging.getLogger(__name__)
+
+QUEUE: Final = "headwater.events"
+"""Name of the log as a queue, in spans."""
+_TRIES_MAX: Final = 8
+"""Tries of a transaction that lost a race for locks."""
+_CLOSURE_MAX: Final = 10
+"""Rounds of following merges while loading."""
+
+
+class BatchProjector:
+    """Projects batches of one or several shards; holds no state between batches."""
+
+    def __init__(
+        self, projections: Projections, resolver: Resolver, policies: Policies, spans: Spans, clock: Clock
+    ) -> None:
+        self._projections = projections
+        self._resolver = resolver
+        self._policies = policies
+        self._spans = spans
+        self._clock = clock
+
+    async def project(self, leases: Sequence[Lease], events: Sequence[LogEvent]) -> tuple[Effect, ...]:
+        """Project *events* (1..n, in commit order) and move their shards' cursors behind them.
+
+        Raises:
+            FenceLost: a shard is another process's now; nothing was written.
+            Unavailable: identity did not answer; nothing was written.
+        """
+        with self._spans.receive(QUEUE, len(events), (event.trace for event in events)):
+            policies = dict(self._policies.current())
+            readings = [read_event(policies.get(event.tenant_id), event) for event in events]
+            resolved = await self._resolve(readings)
+            try:
+                return await self._commit(leases, policies, readings, resolved)
+            except StoreRefused as error:
+                return await self._isolate(leases, events, error)
+
+    async def _isolate(
+        self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused
+    ) -> tuple[Effect, ...]:
+        if len(events) == 1:
+            _log.error("event %s cannot be stored: %s", events[0].event_key, error)
+            poisoned: list[Reading] = [Poisoned(events[0], error.message)]
+            return await self._commit(leases, {}, poisoned, {})
+        middle = len(events) // 2
+        first = await self.project(leases, events[:middle])
+        return first + await self.project(leases, events[middle:])
+
+    async def _resolve(self, readings: Sequence[Reading]) -> dict[RecordKey, uuid.UUID]:
+        by_tenant: dict[str, dict[RecordKey, tuple[Subject, uuid.UUID]]] = {}
+        for reading in readings:
+            if isinstance(reading, RecordReading):
+                wanted = by_tenant.setdefault(reading.event.tenant_id, {})
+                for subject in reading.subjects:
+                    held = wanted.get(subject.key)
+                    if held is None or len(held[0].attributes) < len(subject.attributes):
+                        wanted[subject.key] = (subject, reading.event.event_key)
+        resolved: dict[RecordKey, uuid.UUID] = {}
+        for tenant_id, subjects in by_tenant.items():
+            resolved.update(await self._resolver.resolve(tenant_id, list(subjects.values())))
+        return resolved
+
+    async def _commit(
+        self,
+        leases: Sequence[Lease],
+        policies: Mapping[str, PolicyDocument],
+        readings: Sequence[Reading],
+        resolved: Resolutions,
+    ) -> tuple[Effect, ...]:
+        for remaining in reversed(range(_TRIES_MAX)):
+            try:
+                async with self._projections.transaction(leases) as unit:
+                    return await self._write(unit, policies, readings, resolved)
+            except StoreRaced:
+                if not remaining:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _write(
+        self,
+        unit: ProjectionUnit,
+        policies: Mapping[str, PolicyDocument],
+        readings: Sequence[Reading],
+        resolved: Resolutions,
+    ) -> tuple[Effect, ...]:
+        workspace = Workspace(policies)
+        await _load(unit, workspace, readings, resolved)
+        effects, contexts = self._apply(workspace, readings, resolved)
+        with self._spans.db("INSERT", "sync.projection", len(effects)):
+            await unit.write_workspace(workspace, contexts)
+            await unit.write_effects(effects, contexts)
+            reached = {reading.event.shard: reading.event.position for reading in readings}
+            await unit.move_cursors(reached)
+        return tuple(effects)
+
+    def _apply(
+        self, workspace: Workspace, readings: Sequence[Reading], resolved: Resolutions
+    ) -> tuple[list[Effect], dict[uuid.UUID, TraceContext]]:
+        effects: list[Effect] = []
+        contexts: dict[uuid.UUID, TraceContext] = {}
+        for reading in readings:
+            event = reading.event
+            relation = attempt_relation(event.record_time, self._clock.now(), 1)
+            attributes = {names.TENANT: event.tenant_id, names.EVENT_KEY: str(event.event_key)}
+            with self._spans.process(QUEUE, relation, created=event.trace, attributes=attributes) as span:
+                effect = apply_reading(workspace, reading, resolved)
+                span.set(names.OUTCOME, effect.rule)
+                if effect.poisoned:
+                    span.error("poisoned", effect.error)
+                if span.context is not None:
+                    contexts[event.event_key] = span.context
+            effects.append(effect)
+        return effects, contexts
+
+
+def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions) -> Effect:
+    """Apply one reading to *workspace* and say how the event ended. Pure."""
+    match reading:
+        case RecordReading():
+            return workspace.apply_record(reading, resolved)
+        case IdentityReading():
+            return workspace.apply_identity(reading)
+        case PolicyReading():
+            return Effect(reading.event, PROJECTED, (), ())
+        case Poisoned():
+            return Effect(reading.event, "poisoned", (), (), error=reading.error, poisoned=True)
+
+
+async def _load(
+    unit: ProjectionUnit, workspace: Workspace, readings: Sequence[Reading], resolved: Resolutions
+) -> None:
+    """Lock and load every entity that the batch may touch, merges followed, with all its records."""
+    keys = list(dict.fromkeys(key for reading in readings for key in _record_keys(reading)))
+    objects: dict[EntityKey, str] = {}
+    for _ in range(_CLOSURE_MAX):
+        known = await unit.find_records(keys)
+        wanted = dict(_entities(readings, resolved, known))
+        for key, entity in workspace.entities.items():
+            if entity.merged_into is not None:
+                wanted[(key[0], entity.merged_into)] = entity.object
+        fresh = {key: name for key, name in wanted.items() if key not in objects}
+        if not fresh:
+            return
+        objects.update(fresh)
+        entities = await unit.lock_entities(fresh)
+        workspace.load(entities, await unit.read_members([item.key for item in entities]))
+    raise StoreRaced("entities kept moving while they were locked")
+
+
+def _record_keys(reading: Reading) -> Iterable[RecordKey]:
+    if isinstance(reading, RecordReading):
+        yield reading.subject.key
+        yield from (subject.key for subject, _ in reading.participants.values())
+    elif isinstance(reading, IdentityReading):
+        yield from reading.moved
+
+
+def _entities(
+    readings: Sequence[Reading], resolved: Resolutions, known: Mapping[RecordKey, uuid.UUID]
+) -> Iterable[tuple[EntityKey, str]]:
+    for reading in readings:
+        tenant_id = reading.event.tenant_id
+        if isinstance(reading, IdentityReading):
+            yield (tenant_id, reading.winner), reading.object
+            yield (tenant_id, reading.loser), reading.object
+        for key in _record_keys(reading):
+            entity_id = known.get(key) or resolved.get(key)
+            if entity_id is not None:
+                yield (tenant_id, entity_id), key.object

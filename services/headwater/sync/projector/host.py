@@ -1,0 +1,129 @@
+"""Runs the projector: leased shards, a wake-up by NOTIFY, back-off when something is down.
+
+One worker reads all shards that the process holds, so that a quiet system costs one query a
+wake-up; the order inside a shard is the log's.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import anyio
+
+from headwater.kernel.errors import Unavailable
+from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.domain.log import Position
+from headwater.sync.ports import EventLog, Leases, StoreRaced
+from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.policies import LogPolicies
+from headwater.sync.wakeup import Wakeup
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectorSettings:
+    """How much the projector takes at once.
+
+    Args:
+        batch_events: events of one transaction, at most.
+        poll_s: longest wait for a wake-up that may have been missed.
+        backoff_s_max: longest pause after a failure.
+    """
+
+    batch_events: int = 500
+    poll_s: float = 1.0
+    backoff_s_max: float = 5.0
+
+
+class ProjectorHost:
+    """The projector of one process."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        leases: Leases,
+        policies: LogPolicies,
+        projector: BatchProjector,
+        wakeup: Wakeup,
+        settings: ProjectorSettings,
+    ) -> None:
+        self._log = log
+        self._leases = leases
+        self._policies = policies
+        self._projector = projector
+        self._wakeup = wakeup
+        self._settings = settings
+        self._held: dict[int, Lease] = {}
+        self._cursors: dict[int, Position] = {}
+
+    async def run(self) -> None:
+        """Project for ever; ends by cancellation, between or inside transactions alike."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_leases)
+            await self._work()
+
+    async def _keep_leases(self) -> None:
+        while True:
+            try:
+                await self._take_leases()
+            except (Unavailable, StoreRaced) as error:
+                _log.warning("shard leases: %s", error)
+            await anyio.sleep(self._leases.ttl_s / 3)
+
+    async def _take_leases(self) -> None:
+        shards = range(await self._log.shard_count())
+        fences = await self._leases.acquire([lease_name(shard) for shard in shards])
+        held = {
+            shard: Lease(lease_name(shard), fences[lease_name(shard)])
+            for shard in shards
+            if lease_name(shard) in fences
+        }
+        fresh = [shard for shard, lease in held.items() if self._held.get(shard) != lease]
+        cursors = await self._log.read_cursors(fresh) if fresh else {}
+        self._held = held
+        self._cursors.update(cursors)
+        if fresh:
+            self._wakeup.set()
+
+    async def _work(self) -> None:
+        pause_s = 0.0
+        while True:
+            try:
+                full = await self._project_once()
+                pause_s = 0.0
+            except FenceLost as lost:
+                _log.warning("projector: %s", lost)
+                self._held = {
+                    shard: lease for shard, lease in self._held.items() if lease.name not in lost.names
+                }
+                continue
+            except (Unavailable, StoreRaced) as error:
+                _log.warning("projector waits: %s", error)
+                pause_s = min(self._settings.backoff_s_max, pause_s * 2 or 0.1)
+                await anyio.sleep(pause_s)
+                continue
+            if not full:
+                await self._wakeup.wait(self._settings.poll_s)
+
+    async def _project_once(self) -> bool:
+        """Project what there is, up to one batch; return whether there may be more."""
+        held = dict(self._held)
+        if not held:
+            return False
+        await self._policies.refresh()
+        shard_limit = max(1, self._settings.batch_events // len(held))
+        events = await self._log.read_events({s: self._cursors[s] for s in held}, shard_limit)
+        if not events:
+            return False
+        touched = {event.shard for event in events}
+        await self._projector.project([held[shard] for shard in touched], events)
+        for event in events:
+            self._cursors[event.shard] = event.position
+        return True
+
+
+def lease_name(shard: int) -> str:
+    """Return the name of the lease of *shard*."""
+    return f"shard/{shard}"

@@ -1,0 +1,1 @@
+"""Other services behind the ports of sync, over their `v1` contracts."""

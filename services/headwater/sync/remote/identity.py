@@ -1,0 +1,55 @@
+"""The identity service as the projector's resolver."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import grpc
+
+from headwater.event.v1 import event_pb2
+from headwater.identity.v1 import identity_pb2, identity_pb2_grpc
+from headwater.kernel.errors import Unavailable
+from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.reading import Subject
+
+RECORDS_MAX: Final = 2000
+"""identity.proto, ResolveBatchRequest.records."""
+
+
+class IdentityResolver:
+    """Asks `ResolveBatch`, at most 2,000 records a call."""
+
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+        self._stub = identity_pb2_grpc.IdentityServiceStub(channel)
+        self._timeout_s = timeout_s
+
+    async def resolve(
+        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
+    ) -> Mapping[RecordKey, uuid.UUID]:
+        """Return the entity of every subject; see the port."""
+        resolved: dict[RecordKey, uuid.UUID] = {}
+        for start in range(0, len(subjects), RECORDS_MAX):
+            part = subjects[start : start + RECORDS_MAX]
+            request = identity_pb2.ResolveBatchRequest(
+                tenant_id=tenant_id, records=[_record(subject, key) for subject, key in part]
+            )
+            try:
+                response = await self._stub.ResolveBatch(request, timeout=self._timeout_s)
+            except grpc.aio.AioRpcError as error:
+                raise Unavailable(f"identity: {error.code().name}: {error.details()}") from error
+            for (subject, _), resolution in zip(part, response.resolutions, strict=True):
+                if resolution.entity_id:
+                    resolved[subject.key] = uuid.UUID(resolution.entity_id)
+        return resolved
+
+
+def _record(subject: Subject, event_key: uuid.UUID) -> identity_pb2.ResolveRecord:
+    key = subject.key
+    return identity_pb2.ResolveRecord(
+        record=event_pb2.RecordRef(source=key.source, object=key.object, external_id=key.external_id),
+        event_key=str(event_key),
+        attributes=subject.attributes,
+        match_only=subject.match_only,
+    )

@@ -1,0 +1,1 @@
+"""Postgres behind the ports of sync: every statement of the service, by name."""

@@ -1,0 +1,50 @@
+"""Fixtures of all tests: the event loop and throw-away databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from headwater.kernel.testing import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asyncio everywhere: grpc.aio and asyncpg know no other loop."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a server for this session."""
+    with postgres.shared_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template_url(postgres_server: str) -> Iterator[str]:
+    """URL of a database with every service's schema, to clone; connect to a clone, never to this."""
+    url = anyio.run(postgres.create_template, postgres_server)
+    yield url
+    anyio.run(postgres.drop_database, postgres_server, url)
+
+
+@pytest.fixture
+def database_url(postgres_server: str) -> Iterator[str]:
+    """URL of an empty database of the test's own."""
+    url = anyio.run(postgres.create_database, postgres_server)
+    yield url
+    anyio.run(postgres.drop_database, postgres_server, url)
+
+
+@pytest.fixture
+def migrated_database_url(postgres_server: str, migrated_template_url: str) -> Iterator[str]:
+    """URL of a database of the test's own with every service's schema."""
+    url = anyio.run(postgres.create_database, postgres_server, migrated_template_url)
+    yield url
+    anyio.run(postgres.drop_database, postgres_server, url)
