@@ -149,8 +149,8 @@ async def doors(url: str) -> AsyncIterator[Doors]:
             open_channel(f"127.0.0.1:{identity_port}") as identity,
         ):
             yield Doors(
-                ingest_pb2_grpc.IngestServiceStub(ingest),  # type: ignore[arg-type]
-                identity_pb2_grpc.IdentityServiceStub(identity),  # type: ignore[arg-type]
+                ingest_pb2_grpc.IngestServiceStub(ingest),
+                identity_pb2_grpc.IdentityServiceStub(identity),
                 f"127.0.0.1:{identity_port}",
             )
 
