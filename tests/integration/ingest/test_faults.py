@@ -28,6 +28,7 @@ from tests.integration.ingest.world import (
     client,
     event,
     policy_event,
+    read_numbers,
     service,
 )
 
@@ -54,7 +55,7 @@ async def _connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Recor
 
 async def _recorded(url: str) -> Counter[str]:
     async with _connected(url) as connection:
-        return Counter(dict(await connection.fetch(RECORDED)))
+        return Counter({row[0]: row[1] for row in await connection.fetch(RECORDED)})
 
 
 @asynccontextmanager
@@ -163,7 +164,7 @@ async def _hold_the_log(url: str) -> asyncpg.Connection[asyncpg.Record]:
 
 async def test_a_full_buffer_is_resource_exhausted(migrated_database_url: str) -> None:
     """Unary callers are told to come back, with a delay; those that wait are answered in the end."""
-    given = {"buffer_rows": 20, "flushers": 1}
+    given: dict[str, Any] = {"buffer_rows": 20, "flushers": 1}
     async with service(migrated_database_url, **given) as caller:
         holder = await _hold_the_log(migrated_database_url)
         refused: list[grpc.aio.AioRpcError] = []
@@ -192,7 +193,7 @@ async def test_a_full_buffer_is_resource_exhausted(migrated_database_url: str) -
 
 async def test_a_full_buffer_holds_a_stream_back(migrated_database_url: str) -> None:
     """A stream is not refused: its batches wait, and all are acknowledged once there is room."""
-    given = {"buffer_rows": 20, "flushers": 1, "stream_batches_ahead": 2}
+    given: dict[str, Any] = {"buffer_rows": 20, "flushers": 1, "stream_batches_ahead": 2}
     async with service(migrated_database_url, **given) as caller:
         holder = await _hold_the_log(migrated_database_url)
         call = caller.stub.StreamEvents()
@@ -203,7 +204,7 @@ async def test_a_full_buffer_holds_a_stream_back(migrated_database_url: str) -> 
             )
         await holder.execute("COMMIT")
         await holder.close()
-        numbers = [(await call.read()).batch_number for _ in range(12)]  # type: ignore[union-attr]
+        numbers = await read_numbers(call, 12)
         await call.done_writing()
         assert numbers == list(range(12))
 

@@ -45,6 +45,14 @@ class MemoryLog:
         return decision.outcomes
 
 
+class Silence:
+    """A watch that tells nothing."""
+
+    async def changed(self) -> None:
+        """Wait for ever."""
+        await anyio.sleep_forever()
+
+
 class NoPolicies:
     """A source without policies."""
 
@@ -59,9 +67,8 @@ class NoPolicies:
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[PolicyWatch]:
-        """Refuse."""
-        raise LogUnavailable("nothing to watch")
-        yield
+        """Tell nothing, ever."""
+        yield Silence()
 
 
 async def _flush(log: MemoryLog, *tickets: Ticket, retry_s: float = 5.0) -> None:
