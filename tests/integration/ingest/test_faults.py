@@ -6,12 +6,15 @@ import asyncio
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -33,6 +36,9 @@ from tests.integration.ingest.world import (
 )
 
 from headwater.ingest.v1 import ingest_pb2
+from headwater.kernel.pg.embedded import EmbeddedPostgres
+from headwater.kernel.pg.migrations import migrate, package_of
+from headwater.kernel.testing.postgres import TEST_SETTINGS
 
 pytestmark = pytest.mark.anyio
 SENDERS = 4
@@ -136,6 +142,38 @@ async def test_killed_connections_lose_and_double_nothing(migrated_database_url:
     async with _connected(migrated_database_url) as connection:
         counted = await connection.fetchval("SELECT ingest.count_accepted($1)", TENANT)
     assert counted == len(recorded) + 1
+
+
+@pytest.fixture
+def own_server() -> Iterator[EmbeddedPostgres]:
+    """A server of the test's own, which it may end."""
+    directory = Path(tempfile.mkdtemp(prefix="headwater-test-"))
+    server = EmbeddedPostgres(directory, settings=TEST_SETTINGS)
+    server.start()
+    yield server
+    server.stop("immediate")
+    shutil.rmtree(directory)
+
+
+async def test_a_crash_of_postgres_is_waited_out(own_server: EmbeddedPostgres) -> None:
+    """The server is ended without a checkpoint and started again: callers only wait, nothing acked is lost."""
+    url = await anyio.to_thread.run_sync(own_server.start)
+    async with _connected(url) as connection:
+        await migrate(connection, "ingest", package_of("ingest"))
+    async with _quiet_driver(), service(url) as caller:
+        load = Load(caller)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(SENDERS):
+                tasks.start_soon(load.send)
+            await load.acks(400)
+            await anyio.to_thread.run_sync(own_server.stop, "immediate")
+            await anyio.to_thread.run_sync(own_server.start)
+            await load.acks(400)
+            load.ending = True
+    recorded = await _recorded(url)
+    assert load.failed == Counter()
+    assert set(recorded) >= load.acked
+    assert set(recorded.values()) == {1}
 
 
 async def test_a_new_policy_is_seen_after_the_listener_was_killed(migrated_database_url: str) -> None:
