@@ -86,16 +86,16 @@ class Client:
 
     async def split(self, merge_id: str) -> pb.SplitResponse:
         """Undo a merge."""
-        return await self.stub.Split(
-            pb.SplitRequest(tenant_id=self.tenant, merge_id=merge_id, actor=ACTOR)
-        )
+        return await self.stub.Split(pb.SplitRequest(tenant_id=self.tenant, merge_id=merge_id, actor=ACTOR))
 
     async def entity(self, entity_id: str, tenant: str = "") -> pb.Entity:
         """Return an entity."""
         request = pb.GetEntityRequest(tenant_id=tenant or self.tenant, entity_id=entity_id)
         return (await self.stub.GetEntity(request)).entity
 
-    async def entity_of(self, external_id: str, source: str = "crm", object_name: str = "contact") -> pb.Entity:
+    async def entity_of(
+        self, external_id: str, source: str = "crm", object_name: str = "contact"
+    ) -> pb.Entity:
         """Return the entity of a record."""
         ref = event_pb2.RecordRef(source=source, object=object_name, external_id=external_id)
         return (await self.stub.GetEntity(pb.GetEntityRequest(tenant_id=self.tenant, record=ref))).entity
@@ -103,9 +103,7 @@ class Client:
     async def candidates(self, page_size: int = 0, page_token: str = "") -> pb.ListMergeCandidatesResponse:
         """Return one page of candidates."""
         return await self.stub.ListMergeCandidates(
-            pb.ListMergeCandidatesRequest(
-                tenant_id=self.tenant, page_size=page_size, page_token=page_token
-            )
+            pb.ListMergeCandidatesRequest(tenant_id=self.tenant, page_size=page_size, page_token=page_token)
         )
 
 
@@ -164,7 +162,10 @@ async def client_of(settings: IdentitySettings, log: RecordingLog) -> AsyncItera
 async def identity(migrated_database_url: str) -> AsyncIterator[Client]:
     """A running service, reached over gRPC."""
     log = RecordingLog()
-    async with ingest_of(log) as address, client_of(settings_for(migrated_database_url, address), log) as client:
+    async with (
+        ingest_of(log) as address,
+        client_of(settings_for(migrated_database_url, address), log) as client,
+    ):
         yield client
 
 

@@ -33,7 +33,9 @@ async def _explain(identity: Client, left: str, right: str) -> pb.ExplainRespons
     )
 
 
-async def test_a_duplicate_is_found_and_nothing_is_written(identity: Client, migrated_database_url: str) -> None:
+async def test_a_duplicate_is_found_and_nothing_is_written(
+    identity: Client, migrated_database_url: str
+) -> None:
     """The answer names entity, rule and the normalised keys; no table changes."""
     (known,) = await identity.resolve(
         record("1", email="Ann@Firm.io", first_name="Ann", last_name="Lee", phone="+1 212 555 7812")
@@ -137,7 +139,10 @@ async def test_a_foreign_page_token_is_refused(identity: Client, token: str) -> 
 async def test_the_status_counts_by_object(identity: Client) -> None:
     """Entities that stand, records, and entities merged away."""
     found = await identity.resolve(
-        record("1", email="a@firm.io"), record("2"), record("3", object_name="deal"), record("4", email="a@firm.io")
+        record("1", email="a@firm.io"),
+        record("2"),
+        record("3", object_name="deal"),
+        record("4", email="a@firm.io"),
     )
     await identity.merge(found[0].entity_id, found[1].entity_id)
     status = await identity.stub.GetIdentityStatus(pb.GetIdentityStatusRequest(tenant_id="acme"))

@@ -188,9 +188,7 @@ async def test_candidates_follow_merges_and_splits(identity: Client) -> None:
     assert status.merge_candidates == 0
 
 
-Steps = st.lists(
-    st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12
-)
+Steps = st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12)
 
 
 @settings(
