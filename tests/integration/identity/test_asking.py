@@ -7,15 +7,20 @@ from collections.abc import Callable
 import asyncpg
 import grpc
 import pytest
+from tests.integration.identity.conftest import Client, record
 
 from headwater.event.v1 import event_pb2
 from headwater.identity.v1 import identity_pb2 as pb
-from tests.integration.identity.conftest import Client, record
 
 pytestmark = pytest.mark.anyio
 
 Record = Callable[..., pb.ResolveRecord]
-TABLES = ("entity", "member", "record_key", "merge", "merge_member", "merge_candidate", "change")
+COUNTS = """
+SELECT
+    (SELECT count(*) FROM identity.entity), (SELECT count(*) FROM identity.member),
+    (SELECT count(*) FROM identity.record_key), (SELECT count(*) FROM identity.merge_candidate),
+    (SELECT count(*) FROM identity.change)
+"""
 
 
 async def _check(identity: Client, **attributes: str) -> pb.CheckDuplicateResponse:
@@ -41,14 +46,13 @@ async def test_a_duplicate_is_found_and_nothing_is_written(
         record("1", email="Ann@Firm.io", first_name="Ann", last_name="Lee", phone="+1 212 555 7812")
     )
     connection = await asyncpg.connect(migrated_database_url)
-    counts = [f"(SELECT count(*) FROM identity.{table})" for table in TABLES]
-    before = await connection.fetchrow("SELECT " + ", ".join(counts))
+    before = await connection.fetchrow(COUNTS)
     found = await _check(identity, email="ann+news@firm.io", last_name="LEE", phone="(212) 555-7812")
     assert (found.exists, found.entity.entity_id, found.rule) == (True, known.entity_id, "contact.email")
     keys = {(key.kind, key.value): (key.joins, key.blocked_by) for key in found.matched_keys}
     assert keys["email", "ann@firm.io"] == (True, "")
     assert ("phone_surname", "+12125557812|lee") in keys
-    assert await connection.fetchrow("SELECT " + ", ".join(counts)) == before
+    assert await connection.fetchrow(COUNTS) == before
     await connection.close()
 
 

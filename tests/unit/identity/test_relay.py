@@ -51,10 +51,10 @@ class FakeOutbox:
             if one.change.change_id not in self.sent and self.postponed.get(one.change.change_id, now) <= now
         ][:rows_max]
 
-    async def mark_sent(self, tenant_id: TenantId, changes: Sequence[uuid.UUID], now: dt.datetime) -> None:
+    async def mark_sent(self, tenant_id: TenantId, changes: Sequence[uuid.UUID], now: dt.datetime) -> None:  # noqa: ARG002
         self.sent.extend(changes)
 
-    async def postpone(self, tenant_id: TenantId, change_id: uuid.UUID, until: dt.datetime) -> None:
+    async def postpone(self, tenant_id: TenantId, change_id: uuid.UUID, until: dt.datetime) -> None:  # noqa: ARG002
         self.postponed[change_id] = until
 
 
