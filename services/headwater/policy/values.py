@@ -86,16 +86,16 @@ def _date(raw: Any, reading: InboundField) -> str | Broken:
 def _datetime(raw: Any, _: InboundField) -> str | Broken:
     try:
         moment = dt.datetime.fromisoformat(str(raw))
-    except ValueError:
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+        return aware.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
         return Broken("format.datetime", "must be a moment as 2026-01-31T12:00:00Z")
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return aware.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def _number(raw: Any, _: InboundField) -> float | Broken:
     try:
         value = float(raw)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return Broken("type.number", "must be a number")
     return (
         value

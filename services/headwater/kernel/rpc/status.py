@@ -7,6 +7,7 @@ a correlation id only: their text stays in the log.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -120,6 +121,9 @@ def _guard_unary(behaviour: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guard_stream(behaviour: Callable[..., Any]) -> Callable[..., Any]:
+    if not inspect.isasyncgenfunction(behaviour):
+        return _guard_unary(behaviour)  # a handler that writes its answers is guarded as one call
+
     async def guarded(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
             async for response in behaviour(requests, context):

@@ -1,0 +1,198 @@
+"""The ingest service put together: the only place that picks implementations. Order of start and end.
+
+Start: telemetry, pool, durability, schema, policies, flushers, server. End: stop accepting, answer the calls
+under way, flush what gathered, close the pool, flush telemetry.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import grpc
+
+from headwater.ingest.rpc.fates import SyncFates
+from headwater.ingest.rpc.service import IngestRpc, RpcSettings
+from headwater.ingest.rpc.streaming import StreamSettings
+from headwater.ingest.settings import IngestSettings
+from headwater.ingest.store.log import PostgresEventLog
+from headwater.ingest.store.policies import PostgresPolicies
+from headwater.ingest.store.quarantine import PostgresQuarantine
+from headwater.ingest.store.reading import PostgresEventReader
+from headwater.ingest.usecases.flushing import Flusher, FlushSettings
+from headwater.ingest.usecases.gathering import Gather
+from headwater.ingest.usecases.policies import PolicyBook, PolicyBookSettings
+from headwater.ingest.usecases.reading import Inspector
+from headwater.ingest.usecases.recording import Recorder, RecordSettings
+from headwater.ingest.usecases.releasing import Releaser
+from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from headwater.kernel.clock import Clock, SystemClock
+from headwater.kernel.errors import StartRefused
+from headwater.kernel.lifecycle import Shutdown
+from headwater.kernel.pg.durability import check_durability
+from headwater.kernel.pg.errors import PostgresFault
+from headwater.kernel.pg.migrations import check_schema, package_of
+from headwater.kernel.pg.pool import open_pool
+from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.telemetry import Telemetry, TelemetrySettings, start_telemetry
+from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Pool
+
+SERVICE = "ingest"
+TELEMETRY_FLUSH_S = 3.0
+"""Longest wait for spans at the end."""
+CHANNEL_CLOSE_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def serving(
+    settings: IngestSettings, *, clock: Clock | None = None, chance: random.Random | None = None
+) -> AsyncIterator[int]:
+    """Run the service while the block runs; yields its port; drains on the way out.
+
+    Raises:
+        StartRefused: the database is unfit, its schema is not this release's, or the address is taken.
+    """
+    async with (
+        _telemetry(settings) as telemetry,
+        await _open_pool(settings) as pool,
+        _channel(settings, telemetry) as channel,
+    ):
+        await _check_database(pool, settings)
+        chance = chance or random.Random()  # noqa: S311 - jitter, no secret
+        service = _Service(settings, pool, channel, telemetry, clock or SystemClock(), chance)
+        async with service.running() as port:
+            yield port
+
+
+class _Service:
+    """Every part of one running service."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        pool: Pool,
+        channel: grpc.aio.Channel | None,
+        telemetry: Telemetry,
+        clock: Clock,
+        chance: random.Random,
+    ) -> None:
+        patience_s = settings.pool_acquire_timeout_s
+        event_log = PostgresEventLog(pool, telemetry.spans, acquire_timeout_s=patience_s)
+        quarantine = PostgresQuarantine(pool, acquire_timeout_s=patience_s)
+        reader = PostgresEventReader(pool, acquire_timeout_s=patience_s)
+        self._stopping = Shutdown()
+        self._gather = Gather(rows_max=settings.buffer_rows, bytes_max=settings.buffer_bytes)
+        self._policies = PolicyBook(
+            PostgresPolicies(pool, acquire_timeout_s=patience_s),
+            PolicyBookSettings(poll_s=settings.policy_poll_s),
+            chance,
+        )
+        self._flushers = [
+            Flusher(
+                self._gather, event_log, self._policies, telemetry.spans, _flush_settings(settings), chance
+            )
+            for _ in range(settings.flushers)
+        ]
+        record_settings = RecordSettings(settings.batch_events_max, settings.retry_after_s)
+        self._rpc = IngestRpc(
+            Recorder(self._gather, self._policies, clock, record_settings),
+            Inspector(reader, quarantine),
+            Releaser(quarantine, self._policies, clock),
+            SyncFates(channel, timeout_s=settings.fate_timeout_s),
+            _rpc_settings(settings),
+            self._stopping,
+        )
+        self._server = RpcServer(
+            _server_settings(settings), self._add_services, [ServerTracing(telemetry.tracer)]
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[int]:
+        """Run the actors, and the server inside them, while the block runs."""
+        await self._policies.refresh()
+        async with anyio.create_task_group() as watchers:
+            watchers.start_soon(self._policies.watch)
+            async with anyio.create_task_group() as flushers:
+                for flusher in self._flushers:
+                    flushers.start_soon(flusher.run)
+                async with self._server.serving() as port:
+                    try:
+                        yield port
+                    finally:
+                        self._stopping.request()
+                self._gather.close()
+            watchers.cancel_scope.cancel()
+
+    def _add_services(self, server: grpc.aio.Server) -> Sequence[str]:
+        ingest_pb2_grpc.add_IngestServiceServicer_to_server(self._rpc, server)
+        return (ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,)
+
+
+@asynccontextmanager
+async def _telemetry(settings: IngestSettings) -> AsyncIterator[Telemetry]:
+    wanted = TelemetrySettings(
+        otlp_endpoint=settings.otlp_endpoint or None, sample_ratio=settings.trace_sample_ratio
+    )
+    telemetry = start_telemetry(SERVICE, wanted)
+    try:
+        yield telemetry
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(telemetry.shutdown, TELEMETRY_FLUSH_S)
+
+
+async def _open_pool(settings: IngestSettings) -> Pool:
+    return await open_pool(
+        settings.database_url,
+        application_name=f"headwater-{SERVICE}",
+        size_min=min(settings.flushers + 1, settings.pool_size_max),
+        size_max=max(settings.pool_size_max, settings.flushers + 2),
+        start_timeout_s=settings.database_start_timeout_s,
+    )
+
+
+@asynccontextmanager
+async def _channel(settings: IngestSettings, telemetry: Telemetry) -> AsyncIterator[grpc.aio.Channel | None]:
+    if not settings.sync_address:
+        yield None
+        return
+    channel = open_channel(settings.sync_address, client_tracing(telemetry.tracer))
+    try:
+        yield channel
+    finally:
+        with anyio.move_on_after(CHANNEL_CLOSE_S, shield=True):
+            await channel.close()
+
+
+async def _check_database(pool: Pool, settings: IngestSettings) -> None:
+    try:
+        async with pool.acquire() as connection:
+            findings = await check_durability(connection, override=settings.durability_override)
+            await check_schema(connection, SERVICE, package_of(SERVICE))
+    except PostgresFault as fault:
+        raise StartRefused(str(fault), reason=fault.reason) from fault
+    for finding in findings:
+        _log.warning("this database may lose acknowledged events: %s", finding)
+
+
+def _flush_settings(settings: IngestSettings) -> FlushSettings:
+    return FlushSettings(settings.batch_rows_max, settings.flush_retry_s, settings.backoff_s_max)
+
+
+def _rpc_settings(settings: IngestSettings) -> RpcSettings:
+    stream = StreamSettings(settings.stream_batches_ahead, settings.stream_batch_wait_s)
+    return RpcSettings(deadline_default_s=settings.deadline_default_s, stream=stream)
+
+
+def _server_settings(settings: IngestSettings) -> ServerSettings:
+    return ServerSettings(address=settings.address, drain_s=settings.drain_s, reflection=settings.reflection)

@@ -1,0 +1,1 @@
+"""What ingest decides, free of I/O: form, contract, keys and the outcome of each event."""

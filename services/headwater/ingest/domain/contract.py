@@ -1,0 +1,71 @@
+"""The tenant's contract at the door: accept, quarantine or refuse. Pure.
+
+Headwater's own events (policies, merges and splits) are held to rules of their own, not to the contract.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from headwater.ingest.domain.envelope import CLOCK_SKEW_DEFAULT_S, WellFormed
+from headwater.ingest.domain.event import JsonObject, Operation, Outcome, refused
+from headwater.kernel.errors import FieldViolation
+from headwater.kernel.ids import ObjectName
+from headwater.policy.document import PolicyDocument
+from headwater.policy.inbound import canonicalise
+from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
+
+_MAPPING_RULES: Final = frozenset({"known_source", "mapped_object"})
+"""Rules that hold for deletes too, which have no fields to check."""
+
+Violations = tuple[FieldViolation, ...]
+
+
+def skew_of(policy: PolicyDocument | None, source: str) -> float:
+    """Return how many seconds ahead of our clock the event times of *source* may be."""
+    system = policy.systems.get(source) if policy else None
+    return system.clock_skew_s if system else CLOCK_SKEW_DEFAULT_S
+
+
+def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> Violations | Outcome:
+    """Return the rules of the contract that the event breaks (it goes to quarantine), or its refusal."""
+    if policy is None:
+        description = f"tenant {tenant_id!r} has no policy: apply one with `headwater policy apply`"
+        return refused("NO_POLICY", (FieldViolation("tenant_id", tenant_id, "policy", description),))
+    arrival = event.arrival
+    name = cast("ObjectName", arrival.object)
+    violations = canonicalise(policy, arrival.source, name, event.payload).violations
+    if arrival.operation == Operation.DELETE:
+        violations = tuple(item for item in violations if item.rule in _MAPPING_RULES)
+    known = policy.objects.get(name)
+    if violations and known is not None and known.on_violation == "refuse":
+        return refused("CONTRACT_BROKEN", violations)
+    return violations
+
+
+def judge_policy(payload: JsonObject) -> PolicyDocument | Outcome:
+    """Return the policy that a policy event carries, or the refusal that says all that is wrong with it.
+
+    Slow (tens of milliseconds): run it off the event loop.
+    """
+    text, digest = payload.get("document"), payload.get("digest")
+    if not isinstance(text, str):
+        description = "must be the policy's YAML text"
+        return refused("POLICY_REFUSED", (FieldViolation("event.payload.document", "", "text", description),))
+    if digest is not None and digest != policy_digest(text):
+        description = f"does not fit the document, whose digest is {policy_digest(text)}"
+        broken = FieldViolation("event.payload.digest", str(digest)[:128], "digest", description)
+        return refused("POLICY_REFUSED", (broken,))
+    try:
+        return load_policy(text)
+    except PolicyRefused as error:
+        located = tuple(
+            FieldViolation(
+                f"policy.{item.path}" if item.path else "policy",
+                "",
+                item.rule,
+                f"line {item.line}: {item.message}" if item.line else item.message,
+            )
+            for item in error.faults
+        )
+        return refused(error.reason, located)

@@ -1,0 +1,55 @@
+"""From a well-formed arrival to the event that may enter the log: key, hashes, time, trace. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+from headwater.ingest.domain.envelope import WellFormed
+from headwater.ingest.domain.event import EPOCH, NewEvent
+from headwater.ingest.domain.keys import content_hash, event_key, record_hash
+from headwater.kernel.errors import FieldViolation
+from headwater.kernel.telemetry import TraceContext
+
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+def mint(
+    tenant_id: str,
+    read: WellFormed,
+    *,
+    violations: tuple[FieldViolation, ...] = (),
+    call: TraceContext | None = None,
+    released_from: uuid.UUID | None = None,
+) -> NewEvent:
+    """Return the event with its key.
+
+    Args:
+        violations: of the contract; the event goes to quarantine when there are any.
+        call: stored as its trace where it brings none.
+        released_from: key of the quarantined event that it releases.
+    """
+    arrival, time_us, canonical = read.arrival, read.event_time_us, read.canonical
+    return NewEvent(
+        tenant_id=tenant_id,
+        event_key=event_key(tenant_id, arrival, time_us, canonical),
+        content_hash=content_hash(tenant_id, arrival, time_us, canonical),
+        record_hash=record_hash(tenant_id, arrival.source, arrival.object, arrival.external_id),
+        source=arrival.source,
+        object=arrival.object,
+        external_id=arrival.external_id,
+        source_version=arrival.source_version,
+        event_time=EPOCH + dt.timedelta(microseconds=time_us),
+        operation=arrival.operation,
+        payload=arrival.payload,
+        actor=arrival.actor,
+        request_id=arrival.request_id,
+        trace=read.trace or call,
+        violations=violations,
+        released_from=released_from,
+    )
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Return a moment as microseconds since 1970, exactly."""
+    return (moment - EPOCH) // _MICROSECOND

@@ -1,0 +1,212 @@
+"""The IngestService of the wire contract: each method translates, asks one use case, translates back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from headwater.ingest.domain.envelope import check_tenant
+from headwater.ingest.domain.event import Disposition
+from headwater.ingest.rpc.fates import SyncFates
+from headwater.ingest.rpc.refusal import refusal_error
+from headwater.ingest.rpc.streaming import StreamCall, StreamSettings
+from headwater.ingest.rpc.translate import (
+    read_actor,
+    read_arrival,
+    write_count,
+    write_outcome,
+    write_quarantined,
+    write_recorded,
+)
+from headwater.ingest.usecases.reading import Inspector, Record
+from headwater.ingest.usecases.recording import Recorder
+from headwater.ingest.usecases.releasing import Releaser
+from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from headwater.kernel.errors import FieldViolation, InvalidInput
+from headwater.kernel.ids import parse_uuid
+from headwater.kernel.lifecycle import Shutdown
+from headwater.kernel.telemetry.rpc import server_span_context
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSettings:
+    """How calls are held.
+
+    Args:
+        deadline_default_s: of calls that state none.
+        answer_margin_s: how long before the caller's deadline it is told that the outcome is not known.
+    """
+
+    deadline_default_s: float = 10.0
+    answer_margin_s: float = 0.1
+    stream: StreamSettings = field(default_factory=StreamSettings)
+
+
+class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
+    """Serves ingest; errors leave as `HeadwaterError`s, which the interceptor turns into statuses."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        inspector: Inspector,
+        releaser: Releaser,
+        fates: SyncFates,
+        settings: RpcSettings,
+        shutdown: Shutdown,
+    ) -> None:
+        self._recorder = recorder
+        self._inspector = inspector
+        self._releaser = releaser
+        self._fates = fates
+        self._settings = settings
+        self._shutdown = shutdown
+
+    async def RecordEvent(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.RecordEventRequest, context: Context
+    ) -> ingest_pb2.RecordEventResponse:
+        """Record one event."""
+        (outcome,) = await self._recorder.record(
+            request.tenant_id,
+            [read_arrival(request.event)],
+            call=server_span_context(),
+            wait_s=self._wait_s(context),
+        )
+        if outcome.disposition is Disposition.REFUSED:
+            raise refusal_error(outcome)
+        return ingest_pb2.RecordEventResponse(outcome=write_outcome(outcome))
+
+    async def BatchRecordEvents(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.BatchRecordEventsRequest, context: Context
+    ) -> ingest_pb2.BatchRecordEventsResponse:
+        """Record a batch in one commit."""
+        outcomes = await self._recorder.record(
+            request.tenant_id,
+            [read_arrival(event) for event in request.events],
+            call=server_span_context(),
+            wait_s=self._wait_s(context),
+        )
+        return ingest_pb2.BatchRecordEventsResponse(outcomes=[write_outcome(item) for item in outcomes])
+
+    async def StreamEvents(  # type: ignore[override]  # noqa: N802 - a handler that writes: the stubs know generators only
+        self, request_iterator: AsyncIterator[ingest_pb2.StreamEventsRequest], context: Context
+    ) -> None:
+        """Record batches as they come, acknowledging each."""
+        call = StreamCall(self._recorder, self._settings.stream, self._shutdown, server_span_context())
+        await call.serve(request_iterator, context.write)
+
+    async def GetEvent(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.GetEventRequest, context: Context
+    ) -> ingest_pb2.GetEventResponse:
+        """Return one event, with its fate when asked for."""
+        _check(request.tenant_id)
+        key = _read_key(request.event_key)
+        recorded, entry = await self._inspector.event(request.tenant_id, key)
+        response = ingest_pb2.GetEventResponse(event=write_recorded(recorded))
+        if entry is not None:
+            response.quarantine.CopyFrom(write_quarantined(entry))
+        if request.with_fate:
+            found = await self._fates.fate_of(request.tenant_id, str(key), wait_s=self._wait_s(context))
+            response.fate_missing_reason = found.missing_reason
+            if found.fate is not None:
+                response.fate.CopyFrom(found.fate)
+        return response
+
+    async def ListEvents(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.ListEventsRequest, context: Context
+    ) -> ingest_pb2.ListEventsResponse:
+        """Return a page of events."""
+        del context
+        _check(request.tenant_id)
+        record = None
+        if request.HasField("record"):
+            named = request.record
+            record = Record(named.source, named.object, named.external_id)
+        events, token = await self._inspector.events(
+            request.tenant_id, record, page_size=request.page_size, page_token=request.page_token
+        )
+        return ingest_pb2.ListEventsResponse(
+            events=[write_recorded(item) for item in events], next_page_token=token
+        )
+
+    async def ListQuarantine(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.ListQuarantineRequest, context: Context
+    ) -> ingest_pb2.ListQuarantineResponse:
+        """Return a page of the task list."""
+        del context
+        _check(request.tenant_id)
+        entries, token = await self._inspector.quarantined(
+            request.tenant_id,
+            page_size=request.page_size,
+            page_token=request.page_token,
+            include_closed=request.include_closed,
+        )
+        return ingest_pb2.ListQuarantineResponse(
+            events=[write_quarantined(item) for item in entries], next_page_token=token
+        )
+
+    async def ReleaseQuarantined(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.ReleaseQuarantinedRequest, context: Context
+    ) -> ingest_pb2.ReleaseQuarantinedResponse:
+        """Put a quarantined event into the log."""
+        del context
+        _check(request.tenant_id)
+        released_as = await self._releaser.release(
+            request.tenant_id,
+            _read_key(request.event_key),
+            payload=request.payload,
+            actor=read_actor(request.actor),
+            call=server_span_context(),
+        )
+        return ingest_pb2.ReleaseQuarantinedResponse(released_as=str(released_as))
+
+    async def DiscardQuarantined(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.DiscardQuarantinedRequest, context: Context
+    ) -> ingest_pb2.DiscardQuarantinedResponse:
+        """End a quarantined event with a reason."""
+        del context
+        _check(request.tenant_id)
+        await self._releaser.discard(
+            request.tenant_id,
+            _read_key(request.event_key),
+            request.discard_reason,
+            read_actor(request.actor),
+        )
+        return ingest_pb2.DiscardQuarantinedResponse()
+
+    async def GetIngestStatus(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.GetIngestStatusRequest, context: Context
+    ) -> ingest_pb2.GetIngestStatusResponse:
+        """Count a tenant's log."""
+        del context
+        _check(request.tenant_id)
+        counts, open_entries = await self._inspector.status(request.tenant_id)
+        return ingest_pb2.GetIngestStatusResponse(
+            counts=[write_count(item) for item in counts], quarantine_open=open_entries
+        )
+
+    def _wait_s(self, context: Context) -> float:
+        """Return how long the caller waits, less the time to tell it."""
+        remaining_s: float | None = context.time_remaining()
+        if remaining_s is None:
+            remaining_s = self._settings.deadline_default_s
+        return max(remaining_s - min(self._settings.answer_margin_s, remaining_s / 10), 0.001)
+
+
+def _check(tenant_id: str) -> None:
+    if violations := check_tenant(tenant_id):
+        raise InvalidInput("the request is malformed", violations=violations)
+
+
+def _read_key(text: str) -> uuid.UUID:
+    key = parse_uuid(text)
+    if key is None:
+        broken = FieldViolation("event_key", text[:128], "uuid", "must be a UUID of 36 characters")
+        raise InvalidInput("the request is malformed", violations=(broken,))
+    return key

@@ -1,0 +1,128 @@
+"""Between the wire's messages and the domain's words. Pure; nothing is checked here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from headwater.event.v1 import event_pb2
+from headwater.ingest.domain.event import (
+    NOBODY,
+    Actor,
+    Arrival,
+    Disposition,
+    EventCount,
+    Outcome,
+    QuarantinedEvent,
+    RecordedEvent,
+)
+from headwater.ingest.v1 import ingest_pb2
+from headwater.kernel.errors import FieldViolation
+
+
+def read_arrival(message: event_pb2.Event) -> Arrival:
+    """Return the event of a message."""
+    time_us = None
+    if message.HasField("event_time"):
+        stamp = message.event_time
+        time_us = stamp.seconds * 1_000_000 + stamp.nanos // 1000
+    has_trace = message.HasField("trace")
+    return Arrival(
+        source=message.source,
+        object=message.object,
+        external_id=message.external_id,
+        source_version=message.source_version,
+        event_time_us=time_us,
+        operation=message.operation,
+        payload=message.payload,
+        actor=read_actor(message.actor) if message.HasField("actor") else NOBODY,
+        request_id=message.request_id,
+        traceparent=message.trace.traceparent if has_trace else "",
+        tracestate=message.trace.tracestate if has_trace else "",
+    )
+
+
+def read_actor(message: event_pb2.Actor) -> Actor:
+    """Return the actor of a message."""
+    return Actor(message.type, message.id, message.display_name)
+
+
+def write_outcome(outcome: Outcome) -> ingest_pb2.EventOutcome:
+    """Return the message of an outcome."""
+    return ingest_pb2.EventOutcome(
+        disposition=_disposition(outcome.disposition),
+        event_key=str(outcome.event_key) if outcome.event_key else "",
+        violations=_write_violations(outcome.violations) if outcome.violations else None,
+        reason=outcome.reason,
+    )
+
+
+def write_recorded(recorded: RecordedEvent) -> ingest_pb2.RecordedEvent:
+    """Return the message of an event of the log."""
+    event = recorded.event
+    message = event_pb2.Event(
+        source=event.source,
+        object=event.object,
+        external_id=event.external_id,
+        source_version=event.source_version,
+        event_time=_write_time(event.event_time),
+        operation=event_pb2.Operation.Name(event.operation),  # type: ignore[arg-type]
+        payload=event.payload,
+        request_id=event.request_id,
+    )
+    if event.actor != NOBODY:
+        message.actor.type = event.actor.kind  # type: ignore[assignment]
+        message.actor.id = event.actor.actor_id
+        message.actor.display_name = event.actor.name
+    if event.trace is not None:
+        message.trace.traceparent = event.trace.traceparent
+        message.trace.tracestate = event.trace.tracestate
+    return ingest_pb2.RecordedEvent(
+        event_key=str(event.event_key),
+        tenant_id=event.tenant_id,
+        event=message,
+        record_time=_write_time(recorded.record_time),
+        disposition=_disposition(recorded.disposition),
+        position=ingest_pb2.LogPosition(xid=recorded.xid, seq=recorded.seq),
+        released_from=str(event.released_from) if event.released_from else "",
+    )
+
+
+def write_quarantined(entry: QuarantinedEvent) -> ingest_pb2.QuarantinedEvent:
+    """Return the message of an entry of the task list."""
+    return ingest_pb2.QuarantinedEvent(
+        event=write_recorded(entry.recorded),
+        violations=_write_violations(entry.violations),
+        state=int(entry.state),  # type: ignore[arg-type]
+        released_as=str(entry.released_as) if entry.released_as else "",
+        discard_reason=entry.discard_reason,
+    )
+
+
+def write_count(count: EventCount) -> ingest_pb2.EventCount:
+    """Return the message of a count."""
+    return ingest_pb2.EventCount(
+        source=count.source,
+        object=count.object,
+        disposition=_disposition(count.disposition),
+        count=count.count,
+    )
+
+
+def _disposition(disposition: Disposition) -> ingest_pb2.Disposition.ValueType:
+    return int(disposition)  # type: ignore[return-value]
+
+
+def _write_violations(violations: Iterable[FieldViolation]) -> list[event_pb2.Violation]:
+    return [
+        event_pb2.Violation(field=item.field, value=item.value, rule=item.rule, description=item.description)
+        for item in violations
+    ]
+
+
+def _write_time(moment: dt.datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

@@ -1,0 +1,1 @@
+"""The ports of ingest on Postgres: one method per query, one file of SQL per noun."""

@@ -1,0 +1,81 @@
+"""Looking at the log: one event, pages, counts."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from headwater.ingest.domain import paging
+from headwater.ingest.domain.event import (
+    Disposition,
+    EventCount,
+    QuarantinedEvent,
+    RecordedEvent,
+)
+from headwater.ingest.ports import EventReader, Quarantine
+from headwater.kernel.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A source record, named."""
+
+    source: str
+    object: str
+    external_id: str
+
+
+class Inspector:
+    """Answers what people ask of the log."""
+
+    def __init__(self, reader: EventReader, quarantine: Quarantine) -> None:
+        self._reader = reader
+        self._quarantine = quarantine
+
+    async def event(
+        self, tenant_id: str, event_key: uuid.UUID
+    ) -> tuple[RecordedEvent, QuarantinedEvent | None]:
+        """Return an event, and its entry when it was quarantined.
+
+        Raises:
+            NotFound: the key is unknown.
+        """
+        recorded = await self._reader.get_event(tenant_id, event_key)
+        if recorded is None:
+            raise NotFound(f"no event {event_key} of tenant {tenant_id!r}", reason="EVENT_NOT_FOUND")
+        if recorded.disposition is not Disposition.QUARANTINED:
+            return recorded, None
+        return recorded, await self._quarantine.get_quarantined(tenant_id, event_key)
+
+    async def events(
+        self, tenant_id: str, record: Record | None, *, page_size: int, page_token: str
+    ) -> tuple[list[RecordedEvent], str]:
+        """Return a page of a tenant's or a record's events, newest first, and the token of the next."""
+        limit = paging.page_size(page_size)
+        before = paging.read_seq_token(page_token)
+        if record is None:
+            found = await self._reader.list_tenant_events(tenant_id, before, limit + 1)
+        else:
+            named = (record.source, record.object, record.external_id)
+            found = await self._reader.list_record_events(tenant_id, *named, before, limit + 1)
+        shown = found[:limit]
+        return shown, paging.seq_token(shown[-1].seq) if len(found) > limit else ""
+
+    async def quarantined(
+        self, tenant_id: str, *, page_size: int, page_token: str, include_closed: bool
+    ) -> tuple[list[QuarantinedEvent], str]:
+        """Return a page of the task list, oldest first, and the token of the next."""
+        limit = paging.page_size(page_size)
+        after = paging.read_place_token(page_token)
+        found = await self._quarantine.list_quarantined(
+            tenant_id, after, limit + 1, include_closed=include_closed
+        )
+        shown = found[:limit]
+        if len(found) <= limit:
+            return shown, ""
+        last = shown[-1]
+        return shown, paging.place_token((last.open_time, last.recorded.event.event_key))
+
+    async def status(self, tenant_id: str) -> tuple[list[EventCount], int]:
+        """Return the counts of a tenant's log and the number of open quarantine entries."""
+        return await self._reader.read_counts(tenant_id), await self._quarantine.count_open(tenant_id)
