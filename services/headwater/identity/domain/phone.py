@@ -57,7 +57,7 @@ def normalise_phone(raw: str, region: str = REGION_DEFAULT) -> str | None:
     if not text or _is_placeholder(text):
         return None
     once = _e164(text, region)
-    # What reads differently the second time (too many zeros after the country code) is no number.
+    # What reads differently the second time (national prefixes inside, too many zeros) is no number.
     return once if once is not None and _e164(once, region) == once else None
 
 
