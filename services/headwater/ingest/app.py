@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -36,10 +37,13 @@ from headwater.kernel.lifecycle import Shutdown
 from headwater.kernel.pg.durability import check_durability
 from headwater.kernel.pg.errors import PostgresFault
 from headwater.kernel.pg.migrations import check_schema, package_of
-from headwater.kernel.pg.pool import Pool, open_pool
+from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.telemetry import Telemetry, TelemetrySettings, start_telemetry
 from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Pool
 
 SERVICE = "ingest"
 TELEMETRY_FLUSH_S = 3.0

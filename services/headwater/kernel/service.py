@@ -66,7 +66,12 @@ def run_service(
 
 
 async def open_database(
-    service: str, settings: ServiceSettings, *, size_min: int, size_max: int, statement_timeout_s: float = 30.0
+    service: str,
+    settings: ServiceSettings,
+    *,
+    size_min: int,
+    size_max: int,
+    statement_timeout_s: float = 30.0,
 ) -> Pool:
     """Open a pool on a database that is durable and has this release's schema of *service*.
 

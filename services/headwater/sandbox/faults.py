@@ -42,8 +42,10 @@ AFTER: tuple[FaultKind, ...] = ("commit_then_hang", "commit_then_reset")
 
 
 def _expression(value: str | None) -> str | None:
-    if value is not None:
-        re.compile(value)
+    try:
+        re.compile(value or "")
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
     return value
 
 
@@ -74,7 +76,7 @@ class FaultPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = Field(default=(), max_length=100)
     seed: int | None = None
     """None takes the fleet's seed."""
 

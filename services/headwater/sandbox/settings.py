@@ -13,7 +13,7 @@ class SandboxSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADWATER_SANDBOX_", frozen=True, extra="forbid")
 
-    host: str = Field(default="127.0.0.1", pattern=r"^(127(\.\d{1,3}){3}|::1|localhost)$")
+    host: str = Field(default="127.0.0.1", pattern=r"^(127(\.\d{1,3}){3}|localhost)$")
     """Loopback address to listen on; anything else is refused."""
     port: int = Field(default=8790, ge=0, le=65535)
     """Port to listen on; 0 takes a free one, told in the ready line."""

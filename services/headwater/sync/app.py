@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import grpc
@@ -26,8 +27,10 @@ from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
-from headwater.sync.store.leases import Leases
-from headwater.sync.store.operations import OperationsStore
+from headwater.sync.store.delivery import PostgresDeliveries
+from headwater.sync.store.leases import PostgresLeases
+from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.v1 import sync_pb2_grpc
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
@@ -57,18 +60,24 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         open_channel(settings.identity_address, client_tracing(telemetry.tracer)) as identity,
     ):
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        leases = Leases(pool, holder, settings.lease_ttl_s)
-        policies = LogPolicies(pool)
+        leases = PostgresLeases(pool, holder, settings.lease_ttl_s)
+        log = PostgresLog(pool)
+        policies = LogPolicies(log)
         await policies.refresh()
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
-        projector = BatchProjector(pool, resolver, policies, telemetry.spans, clock)
+        projector = BatchProjector(PostgresProjections(pool), resolver, policies, telemetry.spans, clock)
         log_bell, delivery_bell = Wakeup(), Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events)
-        host = ProjectorHost(pool, leases, policies, projector, log_bell, projecting)
+        host = ProjectorHost(log, leases, policies, projector, log_bell, projecting)
         deliveries = DeliveryHost(
-            pool, leases, policies, EnvironmentSecrets(os.environ), telemetry.spans, clock
+            partial(PostgresDeliveries, pool),
+            leases,
+            policies,
+            EnvironmentSecrets(os.environ),
+            telemetry.spans,
+            clock,
         )
-        operations = Operations(OperationsStore(pool), policies, clock)
+        operations = Operations(PostgresOperations(pool), policies, clock)
         async with (
             _server(operations, telemetry, settings).serving() as port,
             anyio.create_task_group() as tasks,

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from headwater.kernel.errors import HeadwaterError
+from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.operating import (
     AccountFacts,
     AuditEntry,
@@ -20,7 +26,135 @@ from headwater.sync.domain.operating import (
     Status,
     Steering,
 )
+from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState, Workspace
 from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.settling import ConnectorState, Settlement
+
+
+class StoreRaced(HeadwaterError):
+    """A transaction lost a race for locks; nothing of it stands, trying again is safe."""
+
+    default_reason = "STORE_RACED"
+
+
+class StoreRefused(HeadwaterError):
+    """The database refuses a value; the same transaction will never succeed."""
+
+    default_reason = "STORE_REFUSED"
+
+
+class Leases(Protocol):
+    """The leases of one process."""
+
+    ttl_s: float
+
+    async def acquire(self, names: Sequence[str]) -> dict[str, int]:
+        """Take or prolong *names*; return the fences of those that are ours now. Raises: Unavailable."""
+        ...
+
+
+class EventLog(Protocol):
+    """The event log as its reader sees it. Every method raises Unavailable when it cannot be reached."""
+
+    async def shard_count(self) -> int:
+        """Return the number of shards."""
+        ...
+
+    async def current_policies(self) -> list[tuple[str, uuid.UUID, bytes]]:
+        """Return tenant, event key and payload of the newest policy event of every tenant."""
+        ...
+
+    async def read_cursors(self, shards: Sequence[int]) -> dict[int, Position]:
+        """Return the position up to which each of *shards* is projected."""
+        ...
+
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
+        """Return the next events of several shards in commit order, up to *shard_limit* of each."""
+        ...
+
+
+class ProjectionUnit(Protocol):
+    """One transaction of the projector."""
+
+    async def find_records(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
+        """Return the entities that hold those of *keys* that are known."""
+        ...
+
+    async def lock_entities(self, wanted: Mapping[EntityKey, str]) -> list[EntityState]:
+        """Lock *wanted* (entity to object), making room for new ones, and return them."""
+        ...
+
+    async def read_members(self, entities: Iterable[EntityKey]) -> list[RecordState]:
+        """Return every record of *entities*."""
+        ...
+
+    async def write_workspace(self, workspace: Workspace, contexts: Mapping[uuid.UUID, TraceContext]) -> None:
+        """Write what a workspace has changed, traced to the events' contexts."""
+        ...
+
+    async def write_effects(
+        self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]
+    ) -> None:
+        """Record how each event ended."""
+        ...
+
+    async def move_cursors(self, positions: Mapping[int, Position]) -> None:
+        """Move the positions of shards forward."""
+        ...
+
+
+class Projections(Protocol):
+    """The projection's store."""
+
+    def transaction(self, leases: Sequence[Lease]) -> AbstractAsyncContextManager[ProjectionUnit]:
+        """Begin a transaction under *leases*.
+
+        Raises: FenceLost, StoreRaced, StoreRefused, Unavailable (then the commit is in doubt: the
+        cursor tells).
+        """
+        ...
+
+
+class Deliveries(Protocol):
+    """The tables of one connector account under one lease. Every method may raise Unavailable."""
+
+    async def claim(self, limit: int) -> list[Claimed]:
+        """Claim up to *limit* due deliveries. Raises: FenceLost."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Record how tries ended, in one transaction. Raises: FenceLost."""
+        ...
+
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+        """Return which entities are delivered as these CRM records."""
+        ...
+
+    async def next_due_s(self) -> float | None:
+        """Return the seconds until a delivery is due; None when none waits."""
+        ...
+
+    async def read_state(self) -> ConnectorState:
+        """Return what is stored about the account."""
+        ...
+
+    async def write_breaker(self, state: BreakerState, generation: int) -> None:
+        """Store the breaker, unless an operator has reset it since *generation*."""
+        ...
+
+    async def write_finding(self, finding: str) -> None:
+        """Store what keeps the account from being used; empty when nothing does."""
+        ...
+
+    async def add_quota(
+        self, day: dt.date, calls: int, vendor_used: int | None, vendor_limit: int | None
+    ) -> None:
+        """Count *calls* of *day*."""
+        ...
+
+    async def read_quota(self, day: dt.date) -> int:
+        """Return the calls of *day* so far."""
+        ...
 
 
 class Resolver(Protocol):

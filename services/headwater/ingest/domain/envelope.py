@@ -6,11 +6,12 @@ Every broken rule is listed at once, with field, value and rule. Sizes follow `e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from headwater.ingest.domain.event import EVENT_OBJECTS, Actor, Arrival, JsonObject, Operation
+from headwater.ingest.domain.keys import canonical_payload
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import (
     EXTERNAL_ID_CHARS_MAX,
@@ -46,11 +47,13 @@ class WellFormed(msgspec.Struct, frozen=True):
 
     Args:
         payload: the decoded payload; empty for a delete.
+        canonical: the payload in its one spelling, `keys.canonical_payload`; empty for a delete.
     """
 
     arrival: Arrival
     event_time_us: int
     payload: JsonObject
+    canonical: bytes
     trace: TraceContext | None
 
 
@@ -71,13 +74,13 @@ def read_envelope(
         skew_s: how far ahead of *now_us* the event time may be.
         releasing: it comes out of quarantine, and so may carry a request id of ours.
     """
-    payload, faults = _read_payload(arrival)
+    payload, canonical, faults = _read_payload(arrival)
     trace = TraceContext.parse(arrival.traceparent, arrival.tracestate) if arrival.traceparent else None
     time_us = arrival.event_time_us
     well_traced = not arrival.traceparent or trace is not None
     latest_us = now_us + int(skew_s * 1e6)
     if time_us is not None and well_traced and not faults and _plain(arrival, time_us, latest_us):
-        return WellFormed(_with_operation(arrival), time_us, payload, trace)
+        return WellFormed(_with_operation(arrival), time_us, payload, canonical, trace)
     violations = (
         *_name_violations(arrival),
         *_time_violations(time_us, now_us, skew_s),
@@ -89,7 +92,7 @@ def read_envelope(
     )
     if violations or time_us is None:
         return violations
-    return WellFormed(_with_operation(arrival), time_us, payload, trace)
+    return WellFormed(_with_operation(arrival), time_us, payload, canonical, trace)
 
 
 def _plain(arrival: Arrival, time_us: int, latest_us: int) -> bool:
@@ -115,25 +118,37 @@ def _with_operation(arrival: Arrival) -> Arrival:
     return msgspec.structs.replace(arrival, operation=int(Operation.UPSERT))
 
 
-def _read_payload(arrival: Arrival) -> tuple[JsonObject, tuple[FieldViolation, ...]]:
-    field, raw = "event.payload", arrival.payload
+def _read_payload(arrival: Arrival) -> tuple[JsonObject, bytes, tuple[FieldViolation, ...]]:
+    raw = arrival.payload
     if arrival.operation == Operation.DELETE:
-        if raw:
-            return {}, (_broken(field, _shown(raw), "empty", "must be empty for a DELETE"),)
-        return {}, ()
+        return _no_payload(raw, "empty", "must be empty for a DELETE") if raw else ({}, b"", ())
     if not raw:
-        return {}, (_broken(field, "", "required", "must be one JSON object"),)
+        return _no_payload(raw, "required", "must be one JSON object")
     if len(raw) > PAYLOAD_BYTES_MAX:
-        rule = f"at most {PAYLOAD_BYTES_MAX} bytes, has {len(raw)}"
-        return {}, (_broken(field, "", "bytes_max", rule),)
+        return _no_payload(b"", "bytes_max", f"at most {PAYLOAD_BYTES_MAX} bytes, has {len(raw)}")
     try:
-        return _decode(raw), ()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return {}, (_broken(field, _shown(raw), "json_object", f"must be one JSON object: {error}"),)
+        payload = _decode(raw)
+        if b"\\u0000" in raw and _holds_nul(payload):
+            return _no_payload(raw, "nul_character", "must not hold the character NUL (\\u0000)")
+        return payload, canonical_payload(payload), ()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return _no_payload(raw, "json_object", f"must be one JSON object: {error}")
 
 
-def _shown(raw: bytes) -> str:
-    return raw[:VALUE_CHARS_MAX].decode("utf-8", "replace")
+def _no_payload(
+    raw: bytes, rule: str, description: str
+) -> tuple[JsonObject, bytes, tuple[FieldViolation, ...]]:
+    shown = raw[:VALUE_CHARS_MAX].decode("utf-8", "replace")
+    return {}, b"", (_broken("event.payload", shown, rule, description),)
+
+
+def _holds_nul(value: Any) -> bool:
+    """Tell whether any text in a JSON value holds NUL, which no text or jsonb column can keep."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(key) or _holds_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(_holds_nul, value))
 
 
 def _name_violations(arrival: Arrival) -> Iterator[FieldViolation]:

@@ -6,8 +6,8 @@ import datetime as dt
 import uuid
 
 from headwater.ingest.domain.envelope import WellFormed
-from headwater.ingest.domain.event import EPOCH, NewEvent, Operation
-from headwater.ingest.domain.keys import canonical_payload, content_hash, event_key, record_hash
+from headwater.ingest.domain.event import EPOCH, NewEvent
+from headwater.ingest.domain.keys import content_hash, event_key, record_hash
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.telemetry import TraceContext
 
@@ -29,8 +29,7 @@ def mint(
         call: stored as its trace where it brings none.
         released_from: key of the quarantined event that it releases.
     """
-    arrival, time_us = read.arrival, read.event_time_us
-    canonical = b"" if arrival.operation == Operation.DELETE else canonical_payload(read.payload)
+    arrival, time_us, canonical = read.arrival, read.event_time_us, read.canonical
     return NewEvent(
         tenant_id=tenant_id,
         event_key=event_key(tenant_id, arrival, time_us, canonical),

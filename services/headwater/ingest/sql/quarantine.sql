@@ -2,9 +2,10 @@
 
 -- name: open_quarantine
 -- Put events that this transaction inserted on the task list.
--- $1 text[]: tenants. $2 uuid[]: event keys. $3 jsonb[]: broken rules of each.
+-- $1 text[]: tenants. $2 uuid[]: event keys. $3 text[]: broken rules of each, a JSON array.
 INSERT INTO ingest.quarantine (tenant_id, event_key, violations)
-SELECT * FROM unnest($1::text[], $2::uuid[], $3::jsonb[])
+SELECT k.tenant_id, k.event_key, k.violations::jsonb
+FROM unnest($1::text[], $2::uuid[], $3::text[]) AS k (tenant_id, event_key, violations)
 
 -- name: get_quarantined
 -- One entry with its event.

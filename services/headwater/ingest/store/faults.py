@@ -40,7 +40,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _NOT_THESE as error:
-        raise RowsRejected(f"the database refused the rows: {error}") from error
+        # The driver's text may quote the row: it stays in the log.
+        raise RowsRejected(f"the database cannot take this row ({type(error).__name__})") from error
     except _NOT_NOW as error:
         reason = f"the event log cannot be reached now ({type(error).__name__}); sending again is safe"
         raise LogUnavailable(reason) from error

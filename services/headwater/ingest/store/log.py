@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -18,8 +18,10 @@ from headwater.ingest.store.faults import translated
 from headwater.ingest.store.rows import EVENT_COLUMNS, columns, count_columns, event_row, quarantine_columns
 from headwater.kernel.ids import POLICY_OBJECT
 from headwater.kernel.pg import queries
-from headwater.kernel.pg.pool import Connection, Pool
 from headwater.kernel.telemetry import Spans, current
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Connection, Pool
 
 EVENT_SQL: Final = queries.load("headwater.ingest", "event.sql")
 QUARANTINE_SQL: Final = queries.load("headwater.ingest", "quarantine.sql")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import asyncpg
@@ -13,7 +13,9 @@ import asyncpg
 from headwater.ingest.ports import LogUnavailable, PolicyPosition, PolicyWatch
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import EVENT_SQL
-from headwater.kernel.pg.pool import Pool
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Pool
 
 CHANNEL: Final = "headwater_policy"
 _UNLISTEN_TIMEOUT_S: Final = 2.0

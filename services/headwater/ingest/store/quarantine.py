@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from typing import TYPE_CHECKING
 
 from headwater.ingest.domain.event import Actor, NewEvent, QuarantinedEvent, QuarantineState
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import QUARANTINE_SQL, add_consequences, insert_missing
 from headwater.ingest.store.rows import quarantined_event
-from headwater.kernel.pg.pool import Connection, Pool
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Connection, Pool
 
 
 class PostgresQuarantine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -12,7 +12,9 @@ from headwater.ingest.domain.keys import record_hash
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import EVENT_SQL
 from headwater.ingest.store.rows import recorded_event
-from headwater.kernel.pg.pool import Pool
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Pool
 
 
 class PostgresEventReader:

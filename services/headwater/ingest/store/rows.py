@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from headwater.ingest.domain.event import (
     Actor,
@@ -90,17 +92,12 @@ def columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
     return tuple(list(column) for column in zip(*rows, strict=True))
 
 
-def violations_json(violations: Iterable[FieldViolation]) -> list[dict[str, str]]:
-    """Return violations as jsonb takes them, which knows no NUL character."""
-    return [
-        {
-            "field": item.field.replace("\0", "\ufffd"),
-            "value": item.value.replace("\0", "\ufffd"),
-            "rule": item.rule,
-            "description": item.description.replace("\0", "\ufffd"),
-        }
-        for item in violations
+def violations_json(violations: Iterable[FieldViolation]) -> str:
+    """Return violations as JSON that jsonb takes: it knows no NUL character."""
+    cleaned = [
+        {name: text.replace("\0", "\ufffd") for name, text in asdict(item).items()} for item in violations
     ]
+    return msgspec.json.encode(cleaned).decode()
 
 
 def recorded_event(row: asyncpg.Record) -> RecordedEvent:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PAGE_MAX = 2_000
 PAGE_MIN = 200
+CURSORS_MAX = 10
+"""Open queries of an org; the oldest is forgotten when one more is opened (Salesforce: 10 per user)."""
 _BATCH = re.compile(r"batchsize\s*=\s*(\d+)", re.IGNORECASE)
 _NO_TYPE = (
     "sObject type '{}' is not supported. If you are attempting to use a custom object, be sure to append the '__c' "
@@ -213,7 +215,9 @@ def _query(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     if len(found) > size:
         cursor = f"0r8{desk.new_id()[:12]}"
         ids = json.dumps([one.record_id for one in found])
-        desk.account.database.run("insert_cursor", cursor, desk.account.key, query.text, ids)
+        key = desk.account.key
+        desk.account.database.run("insert_cursor", cursor, key, query.text, ids)
+        desk.account.database.run("trim_cursors", key, key, CURSORS_MAX)
         page["nextRecordsUrl"] = f"/services/data/{params['version']}/query/{cursor}-{size}"
     page["records"] = [run.shown(one, params["version"]) for one in found[:size]]
     return Answer(200, page)

@@ -23,6 +23,10 @@ Row = tuple[Any, ...]
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 BUSY_TIMEOUT_S = 5.0
 """How long to wait for a dying predecessor to let go of the file."""
+CACHE_KIB_MAX = 65_536
+"""Pages kept in memory: an account of some ten thousand records."""
+WAL_PAGES_MAX = 8_000
+"""Log pages (4 KiB) between two checkpoints: each costs an fsync, which a caller sees as a slow answer."""
 
 
 def _text(name: str) -> str:
@@ -46,6 +50,8 @@ class Database:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA temp_store = MEMORY")
+        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB_MAX}")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
         self._connection.executescript(_text("schema.sql"))
         self._statements = statements()
 

@@ -87,6 +87,11 @@ UPDATE token SET expire_ms = ? WHERE account_key = ? AND expire_ms > ?;
 -- name: insert_cursor
 INSERT OR REPLACE INTO query_cursor (cursor_id, account_key, soql, record_ids) VALUES (?, ?, ?, ?);
 
+-- name: trim_cursors
+DELETE FROM query_cursor WHERE account_key = ? AND position NOT IN (
+    SELECT kept.position FROM query_cursor AS kept WHERE kept.account_key = ? ORDER BY kept.position DESC LIMIT ?
+);
+
 -- name: find_cursor
 SELECT soql, record_ids FROM query_cursor WHERE cursor_id = ? AND account_key = ?;
 

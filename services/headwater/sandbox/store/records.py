@@ -114,7 +114,9 @@ class RecordBook:
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Field -> [before, after] for every field that differs."""
-    old = before or {}
+    if before is None:
+        return {name: [None, value] for name, value in after.items() if value is not None}
+    old = before
     return {
         name: [old.get(name), after.get(name)]
         for name in {**old, **after}

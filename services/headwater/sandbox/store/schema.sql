@@ -58,11 +58,12 @@ CREATE TABLE IF NOT EXISTS token (
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS query_cursor (
-    cursor_id TEXT PRIMARY KEY,
+    position INTEGER PRIMARY KEY,
+    cursor_id TEXT NOT NULL UNIQUE,
     account_key INTEGER NOT NULL,
     soql TEXT NOT NULL,
     record_ids TEXT NOT NULL
-) WITHOUT ROWID;
+);
 
 CREATE TABLE IF NOT EXISTS fault (
     account_key INTEGER NOT NULL,

@@ -21,7 +21,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.delivery.gate import AccountGate
-from headwater.sync.delivery.outcomes import Judge
+from headwater.sync.delivery.outcomes import Judge, existing_crm_id, refuse_taken, refused_by_store
 from headwater.sync.domain import breaker
 from headwater.sync.domain.delivering import (
     Claimed,
@@ -36,7 +36,8 @@ from headwater.sync.domain.delivering import (
     plan_delivery,
     to_target,
 )
-from headwater.sync.store.delivery import DeliveryStore, Settlement
+from headwater.sync.domain.settling import Settlement
+from headwater.sync.ports import Deliveries, StoreRefused
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class ActorParts:
 
     connector: Connector
     gate: AccountGate
-    store: DeliveryStore
+    store: Deliveries
     spans: Spans
     clock: Clock
     chance: random.Random
@@ -140,8 +141,20 @@ class DeliveryActor:
             spans = {item.entity_id: self._open_span(stack, item) for item in _sampled_last(claimed)}
             settlements = await self._try_all(judge, claimed, spans)
             with parts.spans.settle(QUEUE, len(settlements), (item.trace for item in settlements)):
-                await parts.store.settle(settlements)
+                await self._settle(settlements)
         await self._count_calls()
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
+        """Settle all; what the store refuses is settled alone, as a dead letter, so it holds up nobody."""
+        store = self._parts.store
+        try:
+            await store.settle(settlements)
+        except StoreRefused:
+            for item in settlements:
+                try:
+                    await store.settle([item])
+                except StoreRefused as refused:
+                    await store.settle([refused_by_store(item, refused.message)])
 
     def _open_span(self, stack: ExitStack, item: Claimed) -> TraceContext | None:
         relation = attempt_relation(item.mark_time, self._parts.clock.now(), item.tries_before + 1)
@@ -176,19 +189,25 @@ class DeliveryActor:
                     outbound = choose_outbound(self._policy, plan.claimed)
                     crm_object = outbound.target if outbound else plan.claimed.crm_object
                     settlements.append(judge.of_settled(plan, crm_object, traces[plan.claimed.entity_id]))
-        groups = chunks(sends, self._policy.limits.batch_records)
-        async with anyio.create_task_group() as tasks:
-            for group in groups:
-                tasks.start_soon(self._write, judge, group, traces, settlements)
+        settlements += await self._send(judge, sends, traces)
         return settlements
 
-    async def _write(
-        self,
-        judge: Judge,
-        group: list[Send],
-        traces: Traces,
-        settlements: list[Settlement],
-    ) -> None:
+    async def _send(self, judge: Judge, sends: Sequence[Send], traces: Traces) -> list[Settlement]:
+        """Write all, batch by batch side by side, and judge the outcomes together."""
+        answers: list[tuple[Send, Outcome]] = []
+        async with anyio.create_task_group() as tasks:
+            for group in chunks(sends, self._policy.limits.batch_records):
+                tasks.start_soon(self._write, group, answers)
+        settlements: list[Settlement] = []
+        for crm_object in dict.fromkeys(send.target.crm_object for send in sends):
+            answered = [pair for pair in answers if pair[0].target.crm_object == crm_object]
+            offered = [crm_id for crm_id in (existing_crm_id(outcome) for _, outcome in answered) if crm_id]
+            holders = await self._parts.store.holders(crm_object, offered) if offered else {}
+            for send, outcome in refuse_taken(answered, holders):
+                settlements.append(judge.of_outcome(send, outcome, traces[send.claimed.entity_id]))
+        return settlements
+
+    async def _write(self, group: list[Send], answers: list[tuple[Send, Outcome]]) -> None:
         """Write one batch of one target and note the outcomes."""
         outcomes: Sequence[Outcome]
         try:
@@ -197,8 +216,7 @@ class DeliveryActor:
         except CallFailed as error:
             outcomes = [Failed(error.error)] * len(group)
             await self._note_failure(error)
-        for send, outcome in zip(group, outcomes, strict=True):
-            settlements.append(judge.of_outcome(send, outcome, traces[send.claimed.entity_id]))
+        answers.extend(zip(group, outcomes, strict=True))
 
     async def _look_up(
         self,

@@ -10,30 +10,27 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
-import asyncpg
 
 from headwater.connectors.base import Account, CallFailed, load_vendor
 from headwater.kernel.clock import Clock
-from headwater.kernel.errors import HeadwaterError
+from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
 from headwater.sync.delivery.gate import AccountGate
-from headwater.sync.ports import Policies, Secrets
-from headwater.sync.store.delivery import DeliveryStore
-from headwater.sync.store.leases import FenceLost, Lease, Leases
+from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.ports import Deliveries, Leases, Policies, Secrets, StoreRaced
 from headwater.sync.wakeup import Wakeup
-
-if TYPE_CHECKING:
-    from headwater.kernel.pg.pool import Pool
 
 _log = logging.getLogger(__name__)
 
 AccountKey = tuple[str, str]
 """Tenant and connector account."""
+OpenStore = Callable[[str, str, Lease], Deliveries]
+"""Opens the tables of tenant and account under a lease."""
 BACKOFF_S_MAX: Final = 30.0
 CLOSE_S: Final = 5.0
 """Bound of closing a connector's connections."""
@@ -52,7 +49,7 @@ class DeliveryHost:
 
     def __init__(
         self,
-        pool: Pool,
+        open_store: OpenStore,
         leases: Leases,
         policies: Policies,
         secrets: Secrets,
@@ -60,7 +57,7 @@ class DeliveryHost:
         clock: Clock,
         chance: Callable[[], random.Random] = random.Random,
     ) -> None:
-        self._pool = pool
+        self._open_store = open_store
         self._leases = leases
         self._policies = policies
         self._secrets = secrets
@@ -80,8 +77,8 @@ class DeliveryHost:
             while True:
                 try:
                     await self._supervise(tasks)
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                    _log.warning("account leases: %s: %s", type(error).__name__, error)
+                except Unavailable as error:
+                    _log.warning("account leases: %s", error)
                 await anyio.sleep(self._leases.ttl_s / 4)
 
     async def _pass_on(self, bell: Wakeup) -> None:
@@ -127,7 +124,7 @@ class DeliveryHost:
     async def _run_once(self, key: AccountKey, running: _Running) -> None:
         tenant_id, name = key
         policy = running.document.connectors[name]
-        store = DeliveryStore(self._pool, tenant_id, name, running.lease)
+        store = self._open_store(tenant_id, name, running.lease)
         try:
             gate = AccountGate(policy.base_url, policy.limits, self._spans, self._clock)
             account = self._account(name, policy)
@@ -148,8 +145,8 @@ class DeliveryHost:
         except HeadwaterError as error:
             await store.write_finding(error.message)
             _log.exception("account %s/%s cannot be opened", tenant_id, name)
-        except (OSError, TimeoutError, CallFailed, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            _log.warning("actor of %s/%s stops: %s: %s", tenant_id, name, type(error).__name__, error)
+        except (CallFailed, Unavailable, StoreRaced) as error:
+            _log.warning("actor of %s/%s stops: %s", tenant_id, name, error)
         except Exception:  # noqa: BLE001 - the actor edge: log, then start again
             _log.exception("actor of %s/%s failed", tenant_id, name)
 

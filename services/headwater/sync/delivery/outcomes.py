@@ -4,23 +4,69 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from headwater.connectors.base import Outcome, VendorError, Write, Written
+from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Write, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import Retry as RetryPolicy
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, Send, Settled, Wait, known_after
 from headwater.sync.domain.retrying import Adopt, Bury, Forget, LookUp, TryAgain, decide
-from headwater.sync.store.delivery import Settlement
+from headwater.sync.domain.settling import Settlement, State
 
-PENDING: Final = 1
-DELIVERED: Final = 2
-RETRYING: Final = 3
-IN_DOUBT: Final = 4
-DEAD: Final = 5
-"""sync.proto, DeliveryState."""
+
+def refuse_taken(
+    answers: Sequence[tuple[Send, Outcome]], holders: Mapping[str, uuid.UUID]
+) -> list[tuple[Send, Outcome]]:
+    """Return *answers* without offers to adopt a CRM record that is another entity's already.
+
+    Two entities must never write to one CRM record: the later one is told whose it is, for a person
+    to merge the two or to correct the value that both claim.
+
+    Args:
+        answers: of one target.
+        holders: CRM id to the entity that is delivered as it.
+    """
+    written = {
+        outcome.crm_id: send.claimed.entity_id for send, outcome in answers if isinstance(outcome, Written)
+    }
+    taken = {**holders, **written}
+    judged: list[tuple[Send, Outcome]] = []
+    for send, outcome in answers:
+        crm_id = existing_crm_id(outcome)
+        holder = taken.setdefault(crm_id, send.claimed.entity_id) if crm_id else send.claimed.entity_id
+        if isinstance(outcome, Failed) and holder != send.claimed.entity_id:
+            message = f"CRM record {crm_id} belongs to entity {holder}: {outcome.error.message}"
+            judged.append((send, Failed(replace(outcome.error, existing_crm_id="", message=message))))
+        else:
+            judged.append((send, outcome))
+    return judged
+
+
+def existing_crm_id(outcome: Outcome) -> str:
+    """Return the CRM record that *outcome* offers to adopt; empty when it offers none."""
+    return outcome.error.existing_crm_id if isinstance(outcome, Failed) else ""
+
+
+def refused_by_store(settlement: Settlement, reason: str) -> Settlement:
+    """Return *settlement* as a dead letter: what the CRM answered cannot be stored."""
+    claimed = settlement.claimed
+    return replace(
+        settlement,
+        state=State.DEAD,
+        outcome="failed",
+        crm_id=claimed.crm_id,
+        known=claimed.known,
+        failure_count=claimed.failure_count + 1,
+        try_count=claimed.tries_before + 1,
+        error_class=ErrorClass.CONFLICT.value,
+        error_code="STORE_REFUSED",
+        error_message=reason,
+        created=False,
+        changes=({"field": "", "before": None, "after": reason, "rule": "dead_letter"},),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +90,7 @@ class Judge:
         looked_up = claimed.in_doubt and settled.outcome == "unchanged"
         return self._base(
             claimed,
-            DELIVERED,
+            State.DELIVERED,
             "looked_up" if looked_up else settled.outcome,
             trace,
             crm_object=crm_object,
@@ -57,7 +103,7 @@ class Judge:
         claimed = wait.claimed
         return self._base(
             claimed,
-            PENDING,
+            State.PENDING,
             "",
             None,
             after_s=wait.after_s,
@@ -69,13 +115,13 @@ class Judge:
     def of_doubt(self, claimed: Claimed, error: VendorError, trace: TraceContext | None) -> Settlement:
         """Return how a delivery stands whose look-up failed: still in doubt."""
         after_s = max(self.retry.in_doubt_s, error.retry_after_s or 0.0)
-        return self._error(claimed, IN_DOUBT, "in_doubt", error, trace, after_s=after_s)
+        return self._error(claimed, State.IN_DOUBT, "in_doubt", error, trace, after_s=after_s)
 
     def _written(self, send: Send, outcome: Written, trace: TraceContext | None) -> Settlement:
         claimed = send.claimed
         return self._base(
             claimed,
-            DELIVERED,
+            State.DELIVERED,
             "created" if outcome.created else "updated",
             trace,
             crm_object=send.target.crm_object,
@@ -93,12 +139,18 @@ class Judge:
             case TryAgain():
                 counted = claimed.failure_count + (1 if decision.counts else 0)
                 return self._error(
-                    claimed, RETRYING, "failed", error, trace, after_s=decision.after_s, failure_count=counted
+                    claimed,
+                    State.RETRYING,
+                    "failed",
+                    error,
+                    trace,
+                    after_s=decision.after_s,
+                    failure_count=counted,
                 )
             case LookUp():
                 return self._error(
                     claimed,
-                    IN_DOUBT,
+                    State.IN_DOUBT,
                     "in_doubt",
                     error,
                     trace,
@@ -107,24 +159,24 @@ class Judge:
                 )
             case Adopt():
                 return self._error(
-                    claimed, RETRYING, "failed", error, trace, crm_id=decision.crm_id, crm_object=crm_object,
+                    claimed, State.RETRYING, "failed", error, trace, crm_id=decision.crm_id, crm_object=crm_object,
                     failure_count=claimed.failure_count + 1,
                 )  # fmt: skip
             case Forget():
                 return self._error(
-                    claimed, RETRYING, "failed", error, trace, crm_id="", known={},
+                    claimed, State.RETRYING, "failed", error, trace, crm_id="", known={},
                     failure_count=claimed.failure_count + 1,
                 )  # fmt: skip
             case Bury():
                 return self._error(
-                    claimed, DEAD, "failed", error, trace, failure_count=claimed.failure_count + 1,
+                    claimed, State.DEAD, "failed", error, trace, failure_count=claimed.failure_count + 1,
                     changes=({"field": "", "before": None, "after": decision.reason, "rule": "dead_letter"},),
                 )  # fmt: skip
 
     def _error(
         self,
         claimed: Claimed,
-        state: int,
+        state: State,
         outcome: str,
         error: VendorError,
         trace: TraceContext | None,
@@ -142,7 +194,7 @@ class Judge:
         return self._base(claimed, state, outcome, trace, **fields)
 
     def _base(
-        self, claimed: Claimed, state: int, outcome: str, trace: TraceContext | None, **changed: Any
+        self, claimed: Claimed, state: State, outcome: str, trace: TraceContext | None, **changed: Any
     ) -> Settlement:
         fields: dict[str, Any] = {
             "version": claimed.version,

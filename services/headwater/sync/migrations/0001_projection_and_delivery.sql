@@ -111,6 +111,9 @@ with (fillfactor = 70);
 create index delivery_due on sync.delivery (tenant_id, connector, due_time)
 where state in (1, 3, 4);
 create index delivery_by_entity on sync.delivery (tenant_id, entity_id);
+create unique index delivery_by_crm_record on sync.delivery (tenant_id, connector, crm_object, crm_id)
+where crm_id <> '';
+comment on index sync.delivery_by_crm_record is 'Two entities never write to one CRM record.';
 comment on table sync.delivery is
 'One standing order per connector account and entity: bring the CRM to the desired version.';
 comment on column sync.delivery.state is

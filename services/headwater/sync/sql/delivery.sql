@@ -82,6 +82,11 @@ returning
     delivery.entity_id,
     (extract(epoch from clock_timestamp() - held.dirty_time) * 1000)::float8 as latency_ms;
 
+-- name: crm_record_holders
+-- Entities that are delivered as these CRM records. $1 tenant; $2 connector; $3 CRM object; $4 CRM ids text[].
+select crm_id, entity_id from sync.delivery
+where tenant_id = $1 and connector = $2 and crm_object = $3 and crm_id = any($4::text []);
+
 -- name: wake_referrers
 -- Makes deliveries due that waited for these entities, or went without them.
 -- $1 tenant; $2 connector; $3 entities uuid[] that the CRM holds since now.

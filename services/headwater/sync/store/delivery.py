@@ -5,71 +5,26 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from headwater.kernel.ids import ObjectName
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
-from headwater.sync.domain.breaker import CLOSED, BreakerState, from_json
+from headwater.sync.domain.breaker import BreakerState, from_json
 from headwater.sync.domain.delivering import Claimed, ReferenceState
+from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.rows import plain_values
-from headwater.sync.store.leases import Lease, hold_fences
+from headwater.sync.domain.settling import ConnectorState, Settlement, State
+from headwater.sync.store.faults import translated
+from headwater.sync.store.leases import hold_fences
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.sync", "delivery.sql")
 
-DELIVERED = 2
-"""sync.proto, DeliveryState."""
 
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How one try ended.
-
-    Args:
-        state: number of `DeliveryState`.
-        after_s: pause before the next try; 0 for none.
-        outcome: as `sync.attempt.outcome`; empty when nothing was tried.
-        changes: what was written, field by field, for the audit.
-        created: the CRM holds the record since this try.
-    """
-
-    claimed: Claimed
-    state: int
-    version: int
-    crm_object: str
-    crm_id: str
-    known: Mapping[str, Any]
-    failure_count: int
-    try_count: int
-    start_time: dt.datetime
-    outcome: str
-    after_s: float = 0.0
-    waits: bool = False
-    lacks_reference: bool = False
-    error_class: str = ""
-    error_code: str = ""
-    error_message: str = ""
-    http_status: int = 0
-    trace: TraceContext | None = None
-    created: bool = False
-    changes: tuple[dict[str, Any], ...] = ()
-    policy_version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectorState:
-    """What is stored about an account."""
-
-    paused: bool = False
-    breaker: BreakerState = CLOSED
-    breaker_generation: int = 0
-
-
-class DeliveryStore:
+class PostgresDeliveries:
     """The tables of one connector account, as the actor of one lease may use them."""
 
     def __init__(self, pool: Pool, tenant_id: str, connector: str, lease: Lease) -> None:
@@ -83,7 +38,7 @@ class DeliveryStore:
 
         Raises: FenceLost.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
             await hold_fences(connection, [self._lease])
             rows = await connection.fetch(
                 _SQL["claim_deliveries"].text, self._tenant_id, self._connector, self._lease.fence, limit
@@ -118,7 +73,7 @@ class DeliveryStore:
             crm_id=row["crm_id"],
             known=row["known"],
             failure_count=row["failure_count"],
-            in_doubt=row["delivery_state"] == 4 or row["held_fence"] is not None,  # noqa: PLR2004 - IN_DOUBT
+            in_doubt=row["delivery_state"] == State.IN_DOUBT or row["held_fence"] is not None,
             waited_s=row["waited_s"],
             event_key=row["event_key"],
             mark_time=row["mark_time"],
@@ -134,7 +89,7 @@ class DeliveryStore:
 
         Raises: FenceLost: another actor has the account; what was written to the CRM it will find there.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
             await hold_fences(connection, [self._lease])
             latencies = await self._update(connection, settlements)
             tried = [item for item in settlements if item.outcome]
@@ -143,7 +98,7 @@ class DeliveryStore:
             fresh = [
                 item.claimed.entity_id
                 for item in settlements
-                if item.state == DELIVERED and not item.claimed.crm_id
+                if item.state == State.DELIVERED and not item.claimed.crm_id
             ]
             if fresh:
                 await connection.execute(_SQL["wake_referrers"].text, self._tenant_id, self._connector, fresh)
@@ -166,7 +121,10 @@ class DeliveryStore:
             [item.lacks_reference for item in items],
             [item.error_class for item in items],
             [item.error_message[:512] for item in items],
-            [item.trace.traceparent if item.trace and item.state != DELIVERED else "" for item in items],
+            [
+                item.trace.traceparent if item.trace and item.state != State.DELIVERED else ""
+                for item in items
+            ],
         )
         return {row["entity_id"]: row["latency_ms"] for row in rows}
 
@@ -257,45 +215,71 @@ class DeliveryStore:
                 records=records,
             )
 
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+        """Return which entities are delivered as these CRM records."""
+        async with translated():
+            rows = await self._pool.fetch(
+                _SQL["crm_record_holders"].text, self._tenant_id, self._connector, crm_object, crm_ids
+            )
+        return {row["crm_id"]: row["entity_id"] for row in rows}
+
     async def next_due_s(self) -> float | None:
         """Return the seconds until a delivery is due; None when none waits."""
-        seconds: float | None = await self._pool.fetchval(
-            _SQL["next_due"].text, self._tenant_id, self._connector
-        )
+        async with translated():
+            seconds: float | None = await self._pool.fetchval(
+                _SQL["next_due"].text, self._tenant_id, self._connector
+            )
         return seconds
 
     async def read_state(self) -> ConnectorState:
         """Return what is stored about the account."""
-        row = await self._pool.fetchrow(_SQL["read_connector_state"].text, self._tenant_id, self._connector)
+        async with translated():
+            row = await self._pool.fetchrow(
+                _SQL["read_connector_state"].text, self._tenant_id, self._connector
+            )
         if row is None:
             return ConnectorState()
         return ConnectorState(row["paused"], from_json(row["breaker"]), row["breaker_generation"])
 
     async def write_breaker(self, state: BreakerState, generation: int) -> None:
         """Store the breaker, unless an operator has reset it since *generation*."""
-        await self._pool.execute(
-            _SQL["write_breaker"].text, self._tenant_id, self._connector, state.as_json(), generation
-        )
+        async with translated():
+            await self._pool.execute(
+                _SQL["write_breaker"].text, self._tenant_id, self._connector, state.as_json(), generation
+            )
 
     async def write_finding(self, finding: str) -> None:
         """Store what keeps the account from being used; empty when nothing does."""
-        await self._pool.execute(_SQL["write_finding"].text, self._tenant_id, self._connector, finding[:1024])
+        async with translated():
+            await self._pool.execute(
+                _SQL["write_finding"].text, self._tenant_id, self._connector, finding[:1024]
+            )
 
     async def add_quota(
         self, day: dt.date, calls: int, vendor_used: int | None, vendor_limit: int | None
     ) -> None:
         """Count *calls* of *day*."""
-        await self._pool.execute(
-            _SQL["add_quota"].text, self._tenant_id, self._connector, day, calls, vendor_used, vendor_limit
-        )
+        async with translated():
+            await self._pool.execute(
+                _SQL["add_quota"].text,
+                self._tenant_id,
+                self._connector,
+                day,
+                calls,
+                vendor_used,
+                vendor_limit,
+            )
 
     async def read_quota(self, day: dt.date) -> int:
         """Return the calls of *day*: ours, or the vendor's count where that is higher."""
-        row = await self._pool.fetchrow(_SQL["read_quota"].text, self._tenant_id, self._connector, day)
+        async with translated():
+            row = await self._pool.fetchrow(_SQL["read_quota"].text, self._tenant_id, self._connector, day)
         return max(row["calls"], row["vendor_used"] or 0) if row else 0
 
 
 def _counts_for_latency(item: Settlement) -> bool:
     return (
-        item.state == DELIVERED and item.claimed.tries_before == 0 and item.outcome in {"created", "updated"}
+        item.state == State.DELIVERED
+        and item.claimed.tries_before == 0
+        and item.outcome in {"created", "updated"}
     )
