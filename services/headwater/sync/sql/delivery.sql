@@ -114,12 +114,18 @@ with referrer as (
 update sync.delivery as delivery
 set due_time = clock_timestamp(), state = case when delivery.state = 2 then 1 else delivery.state end
 from referrer
-where
-    delivery.tenant_id = $1 and delivery.connector = $2 and delivery.entity_id = referrer.entity_id
-    and (
-        (delivery.lacks_reference and delivery.state = 2)
-        or (delivery.wait_since is not null and delivery.state = 1)
-    );
+cross join lateral (
+    select held.ctid as place from sync.delivery as held
+    where
+        held.tenant_id = $1 and held.connector = $2 and held.entity_id = referrer.entity_id
+        and (
+            (held.lacks_reference and held.state = 2)
+            or (held.wait_since is not null and held.state = 1)
+        )
+    offset 0
+    for update
+) as waiting
+where delivery.ctid = waiting.place;
 
 -- name: next_due
 -- Seconds until the next delivery is due; null when none waits. $1 tenant; $2 connector.
