@@ -14,11 +14,12 @@ import pytest
 
 from headwater.event.v1 import event_pb2
 from headwater.identity.app import running
-from headwater.identity.settings import IdentitySettings, read_settings
+from headwater.identity.settings import IdentitySettings
 from headwater.identity.v1 import identity_pb2 as pb
 from headwater.identity.v1 import identity_pb2_grpc
 from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.rpc import open_channel
+from headwater.kernel.settings import read_settings
 from headwater.kernel.telemetry import TelemetrySettings, start_telemetry
 
 TENANT = "acme"
@@ -148,12 +149,13 @@ async def ingest_of(log: RecordingLog) -> AsyncIterator[str]:
 def settings_for(database_url: str, ingest_address: str, **more: str) -> IdentitySettings:
     """Return settings as the environment would give them."""
     return read_settings(
+        IdentitySettings,
         {
             "HEADWATER_DATABASE_URL": database_url,
             "HEADWATER_IDENTITY_ADDRESS": "127.0.0.1:0",
             "HEADWATER_INGEST_ADDRESS": ingest_address,
             **more,
-        }
+        },
     )
 
 
