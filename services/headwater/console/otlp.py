@@ -6,6 +6,7 @@ the whole span is decoded when somebody looks at it.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -20,6 +21,9 @@ SPAN_ID_BYTES: Final = 8
 UNKNOWN_SERVICE: Final = "unknown_service"
 """What the SDK's specification calls a service that did not say its name."""
 
+CHUNK_SPANS: Final = 256
+"""Spans turned into rows at once, to hold an export's memory down."""
+
 _INT64_MAX: Final = 2**63 - 1
 
 SpanRow = tuple[bytes, bytes, int, str | None, bytes]
@@ -30,7 +34,7 @@ LinkRow = tuple[bytes, bytes, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class ResourceRows:
-    """What one resource exported."""
+    """Some of what one resource exported."""
 
     service: str
     resource: bytes
@@ -41,21 +45,20 @@ class ResourceRows:
 
 
 def rows_of(request: ExportTraceServiceRequest) -> Iterator[ResourceRows]:
-    """Turn an export into rows, resource by resource."""
+    """Turn an export into rows, resource by resource, some hundred spans at a time."""
     for group in request.resource_spans:
-        spans: list[SpanRow] = []
-        links: list[LinkRow] = []
-        rejected = 0
-        for scope in group.scope_spans:
-            for span in scope.spans:
-                if not _has_ids(span.trace_id, span.span_id):
-                    rejected += 1
-                    continue
-                spans.append(_span_row(span))
-                if span.links:
-                    links.extend(_link_rows(span))
         service = _text_attribute(group.resource.attributes, "service.name") or UNKNOWN_SERVICE
-        yield ResourceRows(service, group.resource.SerializeToString(deterministic=True), spans, links, rejected)
+        resource = group.resource.SerializeToString(deterministic=True)
+        spans = (span for scope in group.scope_spans for span in scope.spans)
+        while some := list(islice(spans, CHUNK_SPANS)):
+            proper = [span for span in some if _has_ids(span.trace_id, span.span_id)]
+            yield ResourceRows(
+                service=service,
+                resource=resource,
+                spans=[_span_row(span) for span in proper],
+                links=[row for span in proper if span.links for row in _link_rows(span)],
+                rejected=len(some) - len(proper),
+            )
 
 
 def span_from_body(service: str, body: bytes) -> StoredSpan:
@@ -74,13 +77,21 @@ def span_from_body(service: str, body: bytes) -> StoredSpan:
         end_ns=max(span.end_time_unix_nano, span.start_time_unix_nano),
         attributes=_attributes(span.attributes),
         events=tuple(SpanEvent(e.time_unix_nano, e.name, _attributes(e.attributes)) for e in span.events),
-        links=tuple(SpanLink(k.trace_id.hex(), k.span_id.hex(), _attributes(k.attributes)) for k in span.links),
+        links=tuple(
+            SpanLink(k.trace_id.hex(), k.span_id.hex(), _attributes(k.attributes)) for k in span.links
+        ),
     )
 
 
 def _span_row(span: Span) -> SpanRow:
     start_ns = min(span.start_time_unix_nano, _INT64_MAX)
-    return span.trace_id, span.span_id, start_ns, _text_attribute(span.attributes, EVENT_KEY), span.SerializeToString()
+    return (
+        span.trace_id,
+        span.span_id,
+        start_ns,
+        _text_attribute(span.attributes, EVENT_KEY),
+        span.SerializeToString(),
+    )
 
 
 def _link_rows(span: Span) -> Iterator[LinkRow]:
@@ -90,7 +101,9 @@ def _link_rows(span: Span) -> Iterator[LinkRow]:
 
 
 def _has_ids(trace_id: bytes, span_id: bytes) -> bool:
-    return len(trace_id) == TRACE_ID_BYTES and len(span_id) == SPAN_ID_BYTES and any(trace_id) and any(span_id)
+    return (
+        len(trace_id) == TRACE_ID_BYTES and len(span_id) == SPAN_ID_BYTES and any(trace_id) and any(span_id)
+    )
 
 
 def _text_attribute(attributes: Iterable[KeyValue], name: str) -> str | None:

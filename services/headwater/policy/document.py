@@ -137,8 +137,8 @@ class OutboundObject(Part):
     fields: dict[Text, OutboundField]
     references: dict[Text, FieldName] = {}
     """The CRM's reference (a field, or an associated object) to the canonical reference field."""
-    merged_fields: dict[Text, str] = {}
-    """Written to the loser of a merge: CRM field to `merged` or `winner_entity_id`."""
+    end_marks: dict[Text, Literal["state", "winner_entity_id"]] = {}
+    """Written when the entity ends (merged or deleted; nothing is ever hard-deleted): CRM field to meaning."""
 
 
 class Window(Part):

@@ -22,12 +22,15 @@ def desired_fields(target: OutboundObject, values: Mapping[str, Any]) -> dict[st
     return {crm_field: _render(item, values) for crm_field, item in target.fields.items()}
 
 
-def merged_marks(target: OutboundObject, winner_entity_id: str) -> dict[str, Any]:
-    """Return what the loser of a merge is marked with; nothing else of it is changed."""
-    return {
-        crm_field: winner_entity_id if value == "winner_entity_id" else value
-        for crm_field, value in target.merged_fields.items()
-    }
+def end_marks(target: OutboundObject, state: str, winner_entity_id: str) -> dict[str, Any]:
+    """Return what an entity that ended is marked with; nothing else of its record is changed.
+
+    Args:
+        state: `merged` or `deleted`.
+        winner_entity_id: the entity it was merged into; empty when deleted.
+    """
+    meanings = {"state": state, "winner_entity_id": winner_entity_id or None}
+    return {crm_field: meanings[meaning] for crm_field, meaning in target.end_marks.items()}
 
 
 def minimal_patch(desired: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,8 +41,22 @@ def minimal_patch(desired: Mapping[str, Any], known: Mapping[str, Any]) -> dict[
     return {
         name: value
         for name, value in desired.items()
-        if (name in known and known[name] != value) or (name not in known and value is not None)
+        if (name in known and not same_value(known[name], value)) or (name not in known and value is not None)
     }
+
+
+def same_value(held: Any, wanted: Any) -> bool:
+    """Return whether a CRM's value is the wanted one, in whichever form it is shown."""
+    if wanted is None or wanted == "":
+        return held is None or held == ""
+    if held is None:
+        return False
+    if isinstance(wanted, bool) or isinstance(held, bool):
+        return str(held).lower() == str(wanted).lower()
+    try:
+        return float(held) == float(wanted)
+    except (TypeError, ValueError):
+        return str(held).strip() == str(wanted).strip()
 
 
 def _render(item: OutboundField, values: Mapping[str, Any]) -> Any:

@@ -2,13 +2,159 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from headwater.kernel.errors import HeadwaterError
+from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.log import LogEvent, Position, RecordKey
+from headwater.sync.domain.operating import (
+    AccountFacts,
+    AuditEntry,
+    Delivery,
+    DeliveryFilter,
+    DeliveryPlace,
+    Entity,
+    Fate,
+    Status,
+    Steering,
+)
+from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState, Workspace
 from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.settling import ConnectorState, Settlement
+
+
+class StoreRaced(HeadwaterError):
+    """A transaction lost a race for locks; nothing of it stands, trying again is safe."""
+
+    default_reason = "STORE_RACED"
+
+
+class StoreRefused(HeadwaterError):
+    """The database refuses a value; the same transaction will never succeed."""
+
+    default_reason = "STORE_REFUSED"
+
+
+class Leases(Protocol):
+    """The leases of one process."""
+
+    ttl_s: float
+
+    async def acquire(self, names: Sequence[str]) -> dict[str, int]:
+        """Take or prolong *names*; return the fences of those that are ours now. Raises: Unavailable."""
+        ...
+
+
+class EventLog(Protocol):
+    """The event log as its reader sees it. Every method raises Unavailable when it cannot be reached."""
+
+    async def shard_count(self) -> int:
+        """Return the number of shards."""
+        ...
+
+    async def current_policies(self) -> list[tuple[str, uuid.UUID, bytes]]:
+        """Return tenant, event key and payload of the newest policy event of every tenant."""
+        ...
+
+    async def read_cursors(self, shards: Sequence[int]) -> dict[int, Position]:
+        """Return the position up to which each of *shards* is projected."""
+        ...
+
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
+        """Return the next events of several shards in commit order, up to *shard_limit* of each."""
+        ...
+
+
+class ProjectionUnit(Protocol):
+    """One transaction of the projector."""
+
+    async def find_records(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
+        """Return the entities that hold those of *keys* that are known."""
+        ...
+
+    async def lock_entities(self, wanted: Mapping[EntityKey, str]) -> list[EntityState]:
+        """Lock *wanted* (entity to object), making room for new ones, and return them."""
+        ...
+
+    async def read_members(self, entities: Iterable[EntityKey]) -> list[RecordState]:
+        """Return every record of *entities*."""
+        ...
+
+    async def write_workspace(self, workspace: Workspace, contexts: Mapping[uuid.UUID, TraceContext]) -> None:
+        """Write what a workspace has changed, traced to the events' contexts."""
+        ...
+
+    async def write_effects(
+        self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]
+    ) -> None:
+        """Record how each event ended."""
+        ...
+
+    async def move_cursors(self, positions: Mapping[int, Position]) -> None:
+        """Move the positions of shards forward."""
+        ...
+
+
+class Projections(Protocol):
+    """The projection's store."""
+
+    def transaction(self, leases: Sequence[Lease]) -> AbstractAsyncContextManager[ProjectionUnit]:
+        """Begin a transaction under *leases*.
+
+        Raises: FenceLost, StoreRaced, StoreRefused, Unavailable (then the commit is in doubt: the
+        cursor tells).
+        """
+        ...
+
+
+class Deliveries(Protocol):
+    """The tables of one connector account under one lease. Every method may raise Unavailable."""
+
+    async def claim(self, limit: int) -> list[Claimed]:
+        """Claim up to *limit* due deliveries. Raises: FenceLost."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Record how tries ended, in one transaction. Raises: FenceLost."""
+        ...
+
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+        """Return which entities are delivered as these CRM records."""
+        ...
+
+    async def next_due_s(self) -> float | None:
+        """Return the seconds until a delivery is due; None when none waits."""
+        ...
+
+    async def read_state(self) -> ConnectorState:
+        """Return what is stored about the account."""
+        ...
+
+    async def write_breaker(self, state: BreakerState, generation: int) -> None:
+        """Store the breaker, unless an operator has reset it since *generation*."""
+        ...
+
+    async def write_finding(self, finding: str) -> None:
+        """Store what keeps the account from being used; empty when nothing does."""
+        ...
+
+    async def add_quota(
+        self, day: dt.date, calls: int, vendor_used: int | None, vendor_limit: int | None
+    ) -> None:
+        """Count *calls* of *day*."""
+        ...
+
+    async def read_quota(self, day: dt.date) -> int:
+        """Return the calls of *day* so far."""
+        ...
 
 
 class Resolver(Protocol):
@@ -29,4 +175,78 @@ class Policies(Protocol):
 
     def current(self) -> Mapping[str, PolicyDocument]:
         """Return tenant to policy, as last read."""
+        ...
+
+
+class Secrets(Protocol):
+    """Where credentials come from."""
+
+    def read(self, reference: str) -> Mapping[str, str]:
+        """Return the JSON object that *reference* (`env:NAME`) names.
+
+        Raises: InvalidInput when it is missing or is no JSON object of texts.
+        """
+        ...
+
+
+class OperationsStore(Protocol):
+    """What operators read and order; every method is scoped to one tenant."""
+
+    async def read_status(self, tenant_id: str) -> Status:
+        """Count everything a tenant has, at one moment."""
+        ...
+
+    async def read_fate(self, tenant_id: str, event_key: uuid.UUID) -> Fate | None:
+        """Return what became of an event; None while the projector has not seen it."""
+        ...
+
+    async def read_entity(self, tenant_id: str, entity_id: uuid.UUID) -> Entity | None:
+        """Return an entity with its deliveries; None when nothing of it is projected."""
+        ...
+
+    async def list_deliveries(
+        self, tenant_id: str, wanted: DeliveryFilter, after: DeliveryPlace | None, limit: int
+    ) -> tuple[Delivery, ...]:
+        """Return up to *limit* deliveries behind *after*, by connector and entity."""
+        ...
+
+    async def list_audit(
+        self,
+        tenant_id: str,
+        entity_id: uuid.UUID | None,
+        event_key: uuid.UUID | None,
+        below: int | None,
+        limit: int,
+    ) -> tuple[AuditEntry, ...]:
+        """Return up to *limit* entries with an id lower than *below*, newest first."""
+        ...
+
+    async def read_accounts(
+        self, tenant_id: str, connectors: Sequence[str], day: dt.date
+    ) -> tuple[AccountFacts, ...]:
+        """Return what is stored about each of *connectors*, by name; *day* is the quota's, in UTC."""
+        ...
+
+    async def set_paused(self, order: Steering, *, paused: bool) -> bool:
+        """Pause or resume, with audit and wake-up; return False, without either, when it stood so."""
+        ...
+
+    async def reset_breaker(self, order: Steering) -> bool:
+        """Close the breaker, with audit and wake-up; return False, without either, when it was closed."""
+        ...
+
+    async def count_replayable(self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]) -> int:
+        """Return how many deliveries `replay` would make due."""
+        ...
+
+    async def replay(self, order: Steering, entities: Sequence[uuid.UUID]) -> int:
+        """Make stopped deliveries due: those of *entities*, or every dead one when empty; return how many."""
+        ...
+
+    async def count_discardable(self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]) -> int:
+        """Return how many deliveries `discard` would end."""
+        ...
+
+    async def discard(self, order: Steering, entities: Sequence[uuid.UUID], reason: str) -> int:
+        """End the dead deliveries of *entities*; return how many."""
         ...

@@ -21,6 +21,8 @@ DELIVERY_CHANNEL: Final = "headwater_delivery"
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 
+_UNLISTEN_S: Final = 2.0
+
 
 class Wakeup:
     """A bell that remembers one ring."""
@@ -64,6 +66,7 @@ async def _listen_on(connection: Connection, bells: Mapping[str, Wakeup]) -> Non
             await anyio.sleep(_CHECK_S)
             await connection.execute("select 1")
     finally:
-        for channel in bells:
-            if not connection.is_closed():
-                await connection.remove_listener(channel, ring)
+        with anyio.move_on_after(_UNLISTEN_S, shield=True):
+            for channel in bells:
+                if not connection.is_closed():
+                    await connection.remove_listener(channel, ring)

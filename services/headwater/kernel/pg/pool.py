@@ -15,8 +15,9 @@ import stamina
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+"""A connection, pooled or not; a text because asyncpg's classes are generic for type checkers only."""
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 _JSONB_VERSION: Final = b"\x01"
 """First byte of binary jsonb; source: `jsonb_recv` in PostgreSQL."""

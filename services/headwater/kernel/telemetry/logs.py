@@ -64,6 +64,10 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False, separators=(",", ":"))
 
 
+CHATTY: Final = ("httpx", "httpcore")
+"""Libraries that log every call at info: our spans say it better."""
+
+
 def configure_logging(service_name: str, level: str, stream: TextIO | None = None) -> logging.Handler:
     """Send every log line of the process to stderr as JSON; replaces the root logger's handlers.
 
@@ -84,4 +88,6 @@ def configure_logging(service_name: str, level: str, stream: TextIO | None = Non
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonLines(service_name))
     logging.basicConfig(level=number, handlers=[handler], force=True)
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(max(number, logging.WARNING))
     return handler

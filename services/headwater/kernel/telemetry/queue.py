@@ -7,6 +7,7 @@ only. Must not import the SDK, nor know what the queued things mean.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final, Self
 
 from opentelemetry.context import Context
@@ -277,9 +278,11 @@ class Spans:
         return ActiveSpan(self._tracer.start_span(name, parent, kind, attributes=own, links=links))
 
     def _member_links(self, members: Iterable[TraceContext | None]) -> tuple[list[Link], int]:
-        sampled = list(dict.fromkeys(member for member in members if member is not None and member.sampled))
-        kept = sampled[: self._links_max]
-        return self._links(kept, names.LINK_MEMBER), len(sampled) - len(kept)
+        if not self._enabled:
+            return [], 0
+        sampled = {member.traceparent: member for member in members if member is not None and member.sampled}
+        kept = islice(sampled.values(), self._links_max)
+        return self._links(kept, names.LINK_MEMBER), max(0, len(sampled) - self._links_max)
 
     def _links(self, contexts: Iterable[TraceContext | None], role: str) -> list[Link]:
         if not self._enabled:

@@ -123,7 +123,7 @@ class _ServedCall:
 
 
 def _finish_server(span: Span, context: _Context, failure: BaseException | None) -> None:
-    code = "CANCELLED" if context.cancelled() else _status_name(context.code(), failure)
+    code = _status_name(context.code(), failure)
     span.set_attribute(names.RPC_RESPONSE_STATUS_CODE, code)
     if code in SERVER_ERRORS:
         span.set_attribute(names.ERROR_TYPE, code)

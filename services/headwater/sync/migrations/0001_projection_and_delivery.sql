@@ -89,6 +89,7 @@ create table sync.delivery (
     crm_id text not null default '',
     known jsonb not null default '{}',
     failure_count integer not null default 0,
+    try_count integer not null default 0,
     due_time timestamptz not null default clock_timestamp(),
     wait_since timestamptz,
     lacks_reference boolean not null default false,
@@ -110,10 +111,15 @@ with (fillfactor = 70);
 create index delivery_due on sync.delivery (tenant_id, connector, due_time)
 where state in (1, 3, 4);
 create index delivery_by_entity on sync.delivery (tenant_id, entity_id);
+create unique index delivery_by_crm_record on sync.delivery (tenant_id, connector, crm_object, crm_id)
+where crm_id <> '';
+comment on index sync.delivery_by_crm_record is 'Two entities never write to one CRM record.';
 comment on table sync.delivery is
 'One standing order per connector account and entity: bring the CRM to the desired version.';
 comment on column sync.delivery.state is
 '1 pending, 2 delivered, 3 retrying, 4 in doubt, 5 dead, 6 discarded: as DeliveryState on the wire.';
+comment on column sync.delivery.try_count is
+'Tries since the last success, all of them; failure_count holds those that count towards the end.';
 comment on column sync.delivery.dirty_time is
 'Record time of the oldest event that the CRM does not hold yet: the start of the latency.';
 comment on column sync.delivery.inflight_fence is
@@ -178,6 +184,7 @@ create table sync.connector_state (
     paused boolean not null default false,
     breaker jsonb not null default '{}',
     breaker_generation bigint not null default 0,
+    finding text not null default '',
     update_time timestamptz not null default clock_timestamp(),
     primary key (tenant_id, connector)
 );

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
-
-import asyncpg
+from typing import Final
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
 from headwater.policy.document import PolicyDocument
+from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.projecting import PROJECTED, Effect, EntityKey, Resolutions, Workspace
 from headwater.sync.domain.reading import (
@@ -27,12 +26,14 @@ from headwater.sync.domain.reading import (
     Subject,
     read_event,
 )
-from headwater.sync.ports import Policies, Resolver
-from headwater.sync.store import projection
-from headwater.sync.store.leases import Lease, hold_fences
-
-if TYPE_CHECKING:
-    from headwater.kernel.pg.pool import Connection, Pool
+from headwater.sync.ports import (
+    Policies,
+    Projections,
+    ProjectionUnit,
+    Resolver,
+    StoreRaced,
+    StoreRefused,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -42,16 +43,15 @@ _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
 _CLOSURE_MAX: Final = 10
 """Rounds of following merges while loading."""
-_RACES: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 
 class BatchProjector:
     """Projects batches of one or several shards; holds no state between batches."""
 
     def __init__(
-        self, pool: Pool, resolver: Resolver, policies: Policies, spans: Spans, clock: Clock
+        self, projections: Projections, resolver: Resolver, policies: Policies, spans: Spans, clock: Clock
     ) -> None:
-        self._pool = pool
+        self._projections = projections
         self._resolver = resolver
         self._policies = policies
         self._spans = spans
@@ -70,15 +70,15 @@ class BatchProjector:
             resolved = await self._resolve(readings)
             try:
                 return await self._commit(leases, policies, readings, resolved)
-            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            except StoreRefused as error:
                 return await self._isolate(leases, events, error)
 
     async def _isolate(
-        self, leases: Sequence[Lease], events: Sequence[LogEvent], error: asyncpg.PostgresError
+        self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused
     ) -> tuple[Effect, ...]:
         if len(events) == 1:
             _log.error("event %s cannot be stored: %s", events[0].event_key, error)
-            poisoned: list[Reading] = [Poisoned(events[0], f"{type(error).__name__}: {error}")]
+            poisoned: list[Reading] = [Poisoned(events[0], error.message)]
             return await self._commit(leases, {}, poisoned, {})
         middle = len(events) // 2
         first = await self.project(leases, events[:middle])
@@ -107,29 +107,28 @@ class BatchProjector:
     ) -> tuple[Effect, ...]:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
-                async with self._pool.acquire() as connection, connection.transaction():
-                    await hold_fences(connection, leases)
-                    return await self._write(connection, policies, readings, resolved)
-            except _RACES:
+                async with self._projections.transaction(leases) as unit:
+                    return await self._write(unit, policies, readings, resolved)
+            except StoreRaced:
                 if not remaining:
                     raise
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _write(
         self,
-        connection: Connection,
+        unit: ProjectionUnit,
         policies: Mapping[str, PolicyDocument],
         readings: Sequence[Reading],
         resolved: Resolutions,
     ) -> tuple[Effect, ...]:
         workspace = Workspace(policies)
-        await _load(connection, workspace, readings, resolved)
+        await _load(unit, workspace, readings, resolved)
         effects, contexts = self._apply(workspace, readings, resolved)
         with self._spans.db("INSERT", "sync.projection", len(effects)):
-            await projection.write_workspace(connection, workspace, contexts)
-            await projection.write_effects(connection, effects, contexts)
+            await unit.write_workspace(workspace, contexts)
+            await unit.write_effects(effects, contexts)
             reached = {reading.event.shard: reading.event.position for reading in readings}
-            await projection.move_cursors(connection, reached)
+            await unit.move_cursors(reached)
         return tuple(effects)
 
     def _apply(
@@ -166,13 +165,13 @@ def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions)
 
 
 async def _load(
-    connection: Connection, workspace: Workspace, readings: Sequence[Reading], resolved: Resolutions
+    unit: ProjectionUnit, workspace: Workspace, readings: Sequence[Reading], resolved: Resolutions
 ) -> None:
     """Lock and load every entity that the batch may touch, merges followed, with all its records."""
     keys = list(dict.fromkeys(key for reading in readings for key in _record_keys(reading)))
     objects: dict[EntityKey, str] = {}
     for _ in range(_CLOSURE_MAX):
-        known = await projection.find_records(connection, keys)
+        known = await unit.find_records(keys)
         wanted = dict(_entities(readings, resolved, known))
         for key, entity in workspace.entities.items():
             if entity.merged_into is not None:
@@ -181,9 +180,9 @@ async def _load(
         if not fresh:
             return
         objects.update(fresh)
-        entities = await projection.lock_entities(connection, fresh)
-        workspace.load(entities, await projection.read_members(connection, [item.key for item in entities]))
-    raise asyncpg.SerializationError("entities kept moving while they were locked")
+        entities = await unit.lock_entities(fresh)
+        workspace.load(entities, await unit.read_members([item.key for item in entities]))
+    raise StoreRaced("entities kept moving while they were locked")
 
 
 def _record_keys(reading: Reading) -> Iterable[RecordKey]:

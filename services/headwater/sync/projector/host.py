@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 import anyio
-import asyncpg
 
 from headwater.kernel.errors import Unavailable
+from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import Position
+from headwater.sync.ports import EventLog, Leases, StoreRaced
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.policies import LogPolicies
-from headwater.sync.store import projection
-from headwater.sync.store.leases import FenceLost, Lease, Leases
 from headwater.sync.wakeup import Wakeup
 
-if TYPE_CHECKING:
-    from headwater.kernel.pg.pool import Pool
-
 _log = logging.getLogger(__name__)
-
-TROUBLE: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
-"""Something we need is down: wait and try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +42,14 @@ class ProjectorHost:
 
     def __init__(
         self,
-        pool: Pool,
+        log: EventLog,
         leases: Leases,
         policies: LogPolicies,
         projector: BatchProjector,
         wakeup: Wakeup,
         settings: ProjectorSettings,
     ) -> None:
-        self._pool = pool
+        self._log = log
         self._leases = leases
         self._policies = policies
         self._projector = projector
@@ -76,12 +68,12 @@ class ProjectorHost:
         while True:
             try:
                 await self._take_leases()
-            except TROUBLE as error:
-                _log.warning("shard leases: %s: %s", type(error).__name__, error)
+            except (Unavailable, StoreRaced) as error:
+                _log.warning("shard leases: %s", error)
             await anyio.sleep(self._leases.ttl_s / 3)
 
     async def _take_leases(self) -> None:
-        shards = range(await projection.shard_count(self._pool))
+        shards = range(await self._log.shard_count())
         fences = await self._leases.acquire([lease_name(shard) for shard in shards])
         held = {
             shard: Lease(lease_name(shard), fences[lease_name(shard)])
@@ -89,7 +81,7 @@ class ProjectorHost:
             if lease_name(shard) in fences
         }
         fresh = [shard for shard, lease in held.items() if self._held.get(shard) != lease]
-        cursors = await projection.read_cursors(self._pool, fresh) if fresh else {}
+        cursors = await self._log.read_cursors(fresh) if fresh else {}
         self._held = held
         self._cursors.update(cursors)
         if fresh:
@@ -107,8 +99,8 @@ class ProjectorHost:
                     shard: lease for shard, lease in self._held.items() if lease.name not in lost.names
                 }
                 continue
-            except TROUBLE as error:
-                _log.warning("projector waits: %s: %s", type(error).__name__, error)
+            except (Unavailable, StoreRaced) as error:
+                _log.warning("projector waits: %s", error)
                 pause_s = min(self._settings.backoff_s_max, pause_s * 2 or 0.1)
                 await anyio.sleep(pause_s)
                 continue
@@ -117,12 +109,12 @@ class ProjectorHost:
 
     async def _project_once(self) -> bool:
         """Project what there is, up to one batch; return whether there may be more."""
+        await self._policies.refresh()  # also without a shard: actors and operators go by it
         held = dict(self._held)
         if not held:
             return False
-        await self._policies.refresh()
         shard_limit = max(1, self._settings.batch_events // len(held))
-        events = await projection.read_events(self._pool, {s: self._cursors[s] for s in held}, shard_limit)
+        events = await self._log.read_events({s: self._cursors[s] for s in held}, shard_limit)
         if not events:
             return False
         touched = {event.shard for event in events}

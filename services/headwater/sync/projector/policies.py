@@ -6,16 +6,12 @@ import logging
 import uuid
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import PolicyRefused, load_policy
-from headwater.sync.store import projection
-
-if TYPE_CHECKING:
-    from headwater.kernel.pg.pool import Pool
+from headwater.sync.ports import EventLog
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +19,8 @@ _log = logging.getLogger(__name__)
 class LogPolicies:
     """Policies by tenant; a version that this release cannot read leaves the one before in force."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
         self._keys: dict[str, uuid.UUID] = {}
         self._documents: dict[str, PolicyDocument] = {}
 
@@ -35,7 +31,7 @@ class LogPolicies:
     async def refresh(self) -> bool:
         """Read the newest versions; return whether any has changed."""
         changed = False
-        for tenant_id, event_key, payload in await projection.current_policies(self._pool):
+        for tenant_id, event_key, payload in await self._log.current_policies():
             if self._keys.get(tenant_id) == event_key:
                 continue
             self._keys[tenant_id] = event_key

@@ -131,6 +131,7 @@ set
     dirty_time = case when held.state = 2 then excluded.dirty_time else held.dirty_time end,
     due_time = case when held.state in (2, 5, 6) then clock_timestamp() else held.due_time end,
     failure_count = case when held.state in (2, 5, 6) then 0 else held.failure_count end,
+    try_count = case when held.state in (2, 5, 6) then 0 else held.try_count end,
     state = case when held.state in (2, 5, 6) then 1 else held.state end;
 
 -- name: notify_deliveries

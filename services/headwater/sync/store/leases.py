@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headwater.kernel.pg import queries
+from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.store.faults import translated
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -14,23 +15,7 @@ if TYPE_CHECKING:
 _SQL = queries.load("headwater.sync", "lease.sql")
 
 
-class FenceLost(Exception):
-    """A lease is another process's now: nothing of this work may be written."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"leases not held any more: {', '.join(names)}")
-        self.names = tuple(names)
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to work on something, as long as no higher fence is given out."""
-
-    name: str
-    fence: int
-
-
-class Leases:
+class PostgresLeases:
     """The leases of one process.
 
     Args:
@@ -45,17 +30,20 @@ class Leases:
 
     async def acquire(self, names: Sequence[str]) -> dict[str, int]:
         """Return the fences of those of *names* that are ours now."""
-        rows = await self._pool.fetch(_SQL["acquire_leases"].text, sorted(names), self.holder, self.ttl_s)
+        async with translated():
+            rows = await self._pool.fetch(_SQL["acquire_leases"].text, sorted(names), self.holder, self.ttl_s)
         return {row["name"]: row["fence"] for row in rows}
 
     async def renew(self, names: Sequence[str]) -> dict[str, int]:
         """Prolong *names*; those missing from the answer are lost."""
-        rows = await self._pool.fetch(_SQL["renew_leases"].text, sorted(names), self.holder, self.ttl_s)
+        async with translated():
+            rows = await self._pool.fetch(_SQL["renew_leases"].text, sorted(names), self.holder, self.ttl_s)
         return {row["name"]: row["fence"] for row in rows}
 
     async def release(self, names: Sequence[str]) -> None:
         """Let go of *names*."""
-        await self._pool.execute(_SQL["release_leases"].text, sorted(names), self.holder)
+        async with translated():
+            await self._pool.execute(_SQL["release_leases"].text, sorted(names), self.holder)
 
 
 async def hold_fences(connection: Connection, leases: Sequence[Lease]) -> None:

@@ -703,6 +703,7 @@ class Connector(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     BACKUP_FIELD_NUMBER: _builtins.int
     RUNBOOK_FIELD_NUMBER: _builtins.int
+    FINDING_FIELD_NUMBER: _builtins.int
     connector: _builtins.str
     """Name of the account in the policy."""
     vendor: _builtins.str
@@ -729,6 +730,8 @@ class Connector(_message.Message):
     """Backup of the owner."""
     runbook: _builtins.str
     """Address of the runbook."""
+    finding: _builtins.str
+    """What keeps the account from being used, in one sentence; empty when nothing does."""
     @_builtins.property
     def breaker_probe_time(self) -> _timestamp_pb2.Timestamp:
         """When an open breaker lets a probe through."""
@@ -750,10 +753,11 @@ class Connector(_message.Message):
         owner: _builtins.str = ...,
         backup: _builtins.str = ...,
         runbook: _builtins.str = ...,
+        finding: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["breaker_probe_time", b"breaker_probe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "breaker_probe_time", b"breaker_probe_time", "breaker_state", b"breaker_state", "connector", b"connector", "dead_count", b"dead_count", "holder", b"holder", "oldest_pending_s", b"oldest_pending_s", "owner", b"owner", "paused", b"paused", "pending_count", b"pending_count", "quota_limit", b"quota_limit", "quota_used", b"quota_used", "runbook", b"runbook", "vendor", b"vendor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "breaker_probe_time", b"breaker_probe_time", "breaker_state", b"breaker_state", "connector", b"connector", "dead_count", b"dead_count", "finding", b"finding", "holder", b"holder", "oldest_pending_s", b"oldest_pending_s", "owner", b"owner", "paused", b"paused", "pending_count", b"pending_count", "quota_limit", b"quota_limit", "quota_used", b"quota_used", "runbook", b"runbook", "vendor", b"vendor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -983,7 +987,7 @@ class ListDeliveriesResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
-        """Deliveries, by connector, object and entity."""
+        """Deliveries, by connector and entity."""
 
     def __init__(
         self,

@@ -1,0 +1,123 @@
+"""`headwater connectors`: CRM accounts and their switches."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+
+from headwater.cli.options import AsJson, DataDir, Tenant
+from headwater.cli.output import table
+from headwater.cli.plain import plain
+from headwater.cli.services import Services
+from headwater.cli.session import Session, ask
+from headwater.sync.v1 import sync_pb2
+
+app = typer.Typer(
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    help="CRM accounts: who answers for them, and their switches.",
+)
+
+Name = Annotated[str, typer.Argument(help="Connector account, as the policy names it.")]
+
+
+@app.command("list")
+def list_connectors(tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the tenant's connector accounts with breaker, quota and queue."""
+
+    async def work(session: Session, services: Services) -> None:
+        request = sync_pb2.ListConnectorsRequest(tenant_id=session.tenant_id)
+        found = await services.ask(services.sync.ListConnectors, request)
+        session.output.result(plain(found), _shown(found.connectors))
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+@app.command()
+def pause(connector: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Stop writing to an account; what is due stays due."""
+    _switch(
+        connector,
+        tenant,
+        data_dir,
+        as_json,
+        lambda services: services.sync.PauseConnector,
+        sync_pb2.PauseConnectorRequest,
+    )
+
+
+@app.command()
+def resume(connector: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Write to a paused account again."""
+    _switch(
+        connector,
+        tenant,
+        data_dir,
+        as_json,
+        lambda services: services.sync.ResumeConnector,
+        sync_pb2.ResumeConnectorRequest,
+    )
+
+
+@app.command("reset-breaker")
+def reset_breaker(
+    connector: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Close an account's breaker and forget its failures."""
+    _switch(
+        connector,
+        tenant,
+        data_dir,
+        as_json,
+        lambda services: services.sync.ResetBreaker,
+        sync_pb2.ResetBreakerRequest,
+    )
+
+
+def _switch(
+    connector: str,
+    tenant: Tenant,
+    data_dir: DataDir,
+    as_json: AsJson,
+    method: Callable[[Services], Callable[..., Awaitable[Any]]],
+    request_type: type[Any],
+) -> None:
+    async def work(session: Session, services: Services) -> None:
+        request = request_type(tenant_id=session.tenant_id, connector=connector, actor=session.actor)
+        found = await services.ask(method(services), request)
+        session.output.result(plain(found), _shown([found.connector]))
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+def _shown(connectors: Any) -> Any:
+    rows = [
+        (
+            item.connector,
+            item.vendor,
+            "paused" if item.paused else "running",
+            item.breaker_state,
+            f"{item.quota_used:,} / {item.quota_limit:,}" if item.quota_limit else f"{item.quota_used:,}",
+            item.pending_count,
+            item.dead_count,
+            item.oldest_pending_s,
+            item.owner,
+            item.runbook,
+        )
+        for item in connectors
+    ]
+    names = (
+        "connector",
+        "vendor",
+        "state",
+        "breaker",
+        "calls today",
+        "pending",
+        "dead",
+        "oldest s",
+        "owner",
+        "runbook",
+    )
+    return table(names, rows)

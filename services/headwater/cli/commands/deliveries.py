@@ -1,0 +1,154 @@
+"""`headwater deliveries`: what is to be written to the CRMs, and the dead ones among it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headwater.cli.options import AsJson, DataDir, PageSize, Tenant, Yes
+from headwater.cli.output import table
+from headwater.cli.plain import moment, plain
+from headwater.cli.services import Services
+from headwater.cli.session import Session, ask
+from headwater.cli.wording import delivery_state
+from headwater.kernel.errors import InvalidInput
+from headwater.sync.v1 import sync_pb2
+
+app = typer.Typer(
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    help="Standing orders to bring entities into CRMs: list, replay, discard.",
+)
+
+Entities = Annotated[
+    list[str] | None, typer.Option("--entity", help="Entity id; may be repeated.", show_default=False)
+]
+Connector = Annotated[str, typer.Argument(help="Connector account, as the policy names it.")]
+
+
+@app.command("list")
+def list_deliveries(
+    connector: Annotated[str, typer.Option("--connector", help="Only this account.")] = "",
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="Only this state, as dead; may be repeated.")
+    ] = None,
+    entity: Annotated[str, typer.Option("--entity", help="Only this entity.")] = "",
+    limit: PageSize = 50,
+    page_token: Annotated[str, typer.Option("--page-token", help="next_page_token of the page before.")] = "",
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List deliveries by connector, object and entity.
+
+    Example:
+
+      headwater deliveries list --state dead --connector hubspot
+    """
+
+    async def work(session: Session, services: Services) -> None:
+        request = sync_pb2.ListDeliveriesRequest(
+            tenant_id=session.tenant_id,
+            connector=connector,
+            states=[_state(name) for name in state or ()],
+            entity_id=entity,
+            page_size=limit,
+            page_token=page_token,
+        )
+        found = await services.ask(services.sync.ListDeliveries, request)
+        rows = [
+            (
+                item.connector,
+                item.object,
+                item.entity_id,
+                delivery_state(item.state),
+                f"{item.delivered_version}/{item.desired_version}",
+                item.crm_id,
+                item.failure_count,
+                moment(item.next_attempt_time),
+                item.last_error,
+            )
+            for item in found.deliveries
+        ]
+        names = (
+            "connector",
+            "object",
+            "entity",
+            "state",
+            "version",
+            "CRM id",
+            "failures",
+            "next attempt",
+            "last error",
+        )
+        more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
+        session.output.result(plain(found), table(names, rows), more)
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+@app.command()
+def replay(
+    connector: Connector,
+    entity: Entities = None,
+    yes: Yes = False,
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make dead or discarded deliveries due again; without --entity every dead one of the account.
+
+    Example:
+
+      headwater deliveries replay hubspot --yes
+    """
+
+    async def work(session: Session, services: Services) -> None:
+        request = sync_pb2.ReplayDeliveriesRequest(
+            tenant_id=session.tenant_id,
+            connector=connector,
+            entity_ids=entity or [],
+            dry_run=not yes,
+            actor=session.actor,
+        )
+        found = await services.ask(services.sync.ReplayDeliveries, request)
+        done = f"{found.replayed_count:,} deliveries {'are due again' if yes else 'would be due again; add --yes to do it'}"
+        session.output.result(plain(found) | {"dry_run": not yes}, done)
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+@app.command()
+def discard(
+    connector: Connector,
+    entity: Annotated[list[str], typer.Option("--entity", help="Entity id; may be repeated.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")],
+    yes: Yes = False,
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """End dead deliveries with a reason; a later change of the entity makes them due again."""
+
+    async def work(session: Session, services: Services) -> None:
+        request = sync_pb2.DiscardDeliveriesRequest(
+            tenant_id=session.tenant_id,
+            connector=connector,
+            entity_ids=entity,
+            discard_reason=reason,
+            dry_run=not yes,
+            actor=session.actor,
+        )
+        found = await services.ask(services.sync.DiscardDeliveries, request)
+        done = f"{found.discarded_count:,} deliveries {'are discarded' if yes else 'would be discarded; add --yes to do it'}"
+        session.output.result(plain(found) | {"dry_run": not yes}, done)
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+def _state(name: str) -> sync_pb2.DeliveryState.ValueType:
+    known = [key.removeprefix("DELIVERY_STATE_").lower() for key in sync_pb2.DeliveryState.keys()][1:]  # noqa: SIM118
+    if name not in known:
+        raise InvalidInput(f"--state {name!r} is not one of {', '.join(known)}")
+    return sync_pb2.DeliveryState.Value(f"DELIVERY_STATE_{name.upper()}")

@@ -1,0 +1,88 @@
+"""`headwater trace KEY`: the waterfall of one event, retries included."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import httpx
+import typer
+from anyio.to_thread import run_sync
+
+from headwater.cli.options import AsJson, DataDir, Tenant
+from headwater.cli.services import Services
+from headwater.cli.session import Session, ask
+from headwater.console.client import ConsoleClient
+from headwater.console.model import Trace
+from headwater.console.terminal import render_waterfall
+from headwater.console.waterfall import waterfall
+from headwater.ingest.v1 import ingest_pb2
+from headwater.kernel.errors import NotFound, Unavailable
+
+app = typer.Typer(rich_markup_mode="rich")
+
+
+@app.command()
+def trace(
+    key: Annotated[str, typer.Argument(help="The event key, a UUID.")],
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw one event's way: producer, ingest, projection, identity, policy, every CRM call, and retries' own traces.
+
+    Example:
+
+      headwater trace 01994e0a-5c3b-7c52-9b0f-3f0f0f3f0f3f
+    """
+
+    async def work(session: Session, services: Services) -> None:
+        trace_ids = await trace_ids_of(services, session.tenant_id, key)
+        found = await run_sync(_fetch, services.addresses.console, trace_ids)
+        if not found:
+            raise NotFound(
+                f"the console holds no span of event {key}: not sampled, or older than the store reaches"
+            )
+        page = f"{services.addresses.console}/trace/{found[0].trace_id}"
+        document = {"event_key": key, "page": page, "traces": [_document(item) for item in found]}
+        drawn: list[Any] = []
+        for item in found:
+            drawn += [f"[bold]trace {item.trace_id}[/]", render_waterfall(waterfall(item.spans)), ""]
+        session.output.result(document, *drawn, page)
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+async def trace_ids_of(services: Services, tenant_id: str, key: str) -> tuple[str, ...]:
+    """Return the traces that an event is in: the producer's first, then those of projection and attempts."""
+    request = ingest_pb2.GetEventRequest(tenant_id=tenant_id, event_key=key, with_fate=True)
+    found = await services.ask(services.ingest.GetEvent, request)
+    attempts = (attempt.trace_id for attempt in found.fate.attempts)
+    listed = [found.event.event.trace.traceparent[3:35], *attempts, found.fate.trace_id]
+    return tuple(dict.fromkeys(trace_id for trace_id in listed if trace_id))
+
+
+def _fetch(console: str, trace_ids: tuple[str, ...]) -> list[Trace]:
+    try:
+        with ConsoleClient(console) as client:
+            return [found for trace_id in trace_ids if (found := client.trace(trace_id)) is not None]
+    except httpx.HTTPError as error:
+        raise Unavailable(f"the console does not answer at {console}: {error}") from error
+
+
+def _document(found: Trace) -> dict[str, Any]:
+    spans = [
+        {
+            "span_id": row.span.span_id,
+            "parent_span_id": row.span.parent_span_id,
+            "service": row.span.service,
+            "name": row.span.name,
+            "depth": row.depth,
+            "offset_ns": row.offset_ns,
+            "duration_ns": row.duration_ns,
+            "error_type": row.error_type,
+            "attempt": row.attempt,
+            "links": [link.trace_id for link in row.links],
+        }
+        for row in waterfall(found.spans)
+    ]
+    return {"trace_id": found.trace_id, "spans": spans}

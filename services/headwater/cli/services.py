@@ -1,0 +1,68 @@
+"""The three services as a command talks to them: stubs, deadlines, and errors told in our words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import grpc
+
+from headwater.cli.addresses import Addresses
+from headwater.identity.v1 import identity_pb2_grpc
+from headwater.ingest.v1 import ingest_pb2_grpc
+from headwater.kernel.errors import HeadwaterError, Unavailable
+from headwater.kernel.rpc import open_channel
+from headwater.kernel.rpc.received import from_rpc_error
+from headwater.sync.v1 import sync_pb2_grpc
+
+CALL_TIMEOUT_S: Final = 15.0
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Stubs of every service; channels connect at the first call."""
+
+    addresses: Addresses
+    ingest: ingest_pb2_grpc.IngestServiceAsyncStub
+    identity: identity_pb2_grpc.IdentityServiceAsyncStub
+    sync: sync_pb2_grpc.SyncServiceAsyncStub
+
+    async def ask(self, method: Callable[..., Awaitable[_Answer]], request: Any) -> _Answer:
+        """Call *method* with a deadline.
+
+        Raises:
+            HeadwaterError: what the service said, or that it does not answer.
+        """
+        try:
+            return await method(request, timeout=CALL_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise _told(error, self.addresses, str(type(request).__module__)) from error
+
+
+@asynccontextmanager
+async def open_services(addresses: Addresses) -> AsyncIterator[Services]:
+    """Open the channels for a block."""
+    async with AsyncExitStack() as stack:
+        ingest = await stack.enter_async_context(open_channel(addresses.ingest))
+        identity = await stack.enter_async_context(open_channel(addresses.identity))
+        sync = await stack.enter_async_context(open_channel(addresses.sync))
+        yield Services(
+            addresses,
+            ingest_pb2_grpc.IngestServiceStub(ingest),
+            identity_pb2_grpc.IdentityServiceStub(identity),
+            sync_pb2_grpc.SyncServiceStub(sync),
+        )
+
+
+def _told(error: grpc.aio.AioRpcError, addresses: Addresses, module: str) -> HeadwaterError:
+    fault = from_rpc_error(error)
+    if not isinstance(fault, Unavailable) or fault.reason != Unavailable.default_reason:
+        return fault
+    service = module.split(".")[1]
+    address = getattr(addresses, service)
+    return Unavailable(
+        f"{service} does not answer at {address}: start it with `headwater up`, or set HEADWATER_{service.upper()}_ADDRESS"
+    )

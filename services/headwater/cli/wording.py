@@ -1,0 +1,27 @@
+"""Enums of the wire contract in the words that people read. Pure."""
+
+from __future__ import annotations
+
+from headwater.identity.v1 import identity_pb2
+from headwater.ingest.v1 import ingest_pb2
+from headwater.sync.v1 import sync_pb2
+
+
+def disposition(value: ingest_pb2.Disposition.ValueType) -> str:
+    """Return `accepted`, `quarantined`, and so on."""
+    return ingest_pb2.Disposition.Name(value).removeprefix("DISPOSITION_").lower()
+
+
+def quarantine_state(value: ingest_pb2.QuarantineState.ValueType) -> str:
+    """Return `open`, `released` or `discarded`."""
+    return ingest_pb2.QuarantineState.Name(value).removeprefix("QUARANTINE_STATE_").lower()
+
+
+def delivery_state(value: sync_pb2.DeliveryState.ValueType) -> str:
+    """Return `pending`, `delivered`, and so on."""
+    return sync_pb2.DeliveryState.Name(value).removeprefix("DELIVERY_STATE_").lower()
+
+
+def resolution_kind(value: identity_pb2.ResolutionKind.ValueType) -> str:
+    """Return `known`, `matched` or `created`."""
+    return identity_pb2.ResolutionKind.Name(value).removeprefix("RESOLUTION_KIND_").lower()

@@ -1,0 +1,194 @@
+"""Access tokens by refresh token: one refresh at a time, before expiry where it is known, once on refusal.
+
+Owns the tokens in memory, rotated refresh tokens among them. Must not know a vendor's token endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import anyio
+
+from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
+from headwater.connectors.base.http import Answer, HttpCaller, Request, failure_of_status, readable
+from headwater.connectors.base.port import Account
+from headwater.kernel.errors import InvalidInput
+
+EARLY_S: Final = 60.0
+"""How long before its expiry a token is replaced; above any call's timeout."""
+EARLY_SHARE_MAX: Final = 0.5
+"""Of a short-lived token's life, the largest part given up to replacing it early."""
+REFRESH_S_MAX: Final = 60.0
+"""Bound of one refresh, its wait at the gate included; it is not cancelled, so that a rotated token is kept."""
+
+REQUIRED_PARTS: Final = ("client_id", "client_secret", "refresh_token")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token endpoint gave.
+
+    Args:
+        access_token: the bearer token.
+        expires_in_s: its life; None when the vendor does not say.
+        refresh_token: the next refresh token; "" keeps the present one.
+        base_url: where to call from now on; "" keeps the account's.
+    """
+
+    access_token: str = field(repr=False)
+    expires_in_s: float | None = None
+    refresh_token: str = field(default="", repr=False)
+    base_url: str = ""
+
+
+Fetch = Callable[[str], Awaitable[Grant]]
+
+
+class TokenSource:
+    """The account's present token; any number of callers share one refresh."""
+
+    def __init__(
+        self, fetch: Fetch, refresh_token: str, *, loop_time: Callable[[], float] = anyio.current_time
+    ) -> None:
+        self._fetch = fetch
+        self._refresh_token = refresh_token
+        self._loop_time = loop_time
+        self._lock = anyio.Lock()
+        self._grant: Grant | None = None
+        self._stale_at_s = 0.0
+        self._refreshes = 0
+        self._failure: CallFailed | None = None
+
+    async def current(self) -> Grant:
+        """Return a token that is not about to expire, fetching one when there is none.
+
+        Raises: CallFailed.
+        """
+        fresh = self._fresh()
+        return fresh if fresh is not None else await self._refreshed()
+
+    async def renew(self, refused_token: str) -> Grant:
+        """Return another token than *refused_token*; callers refused together share one refresh.
+
+        Raises: CallFailed.
+        """
+        fresh = self._fresh()
+        if fresh is not None and fresh.access_token != refused_token:
+            return fresh
+        return await self._refreshed()
+
+    def _fresh(self) -> Grant | None:
+        return self._grant if self._grant is not None and self._loop_time() < self._stale_at_s else None
+
+    async def _refreshed(self) -> Grant:
+        seen = self._refreshes
+        async with self._lock:
+            if self._refreshes == seen:
+                await self._refresh()
+            if self._failure is not None or self._grant is None:
+                raise CallFailed(self._failure.error if self._failure else _NEVER_FETCHED) from self._failure
+            return self._grant
+
+    async def _refresh(self) -> None:
+        self._failure = None
+        try:
+            with anyio.fail_after(REFRESH_S_MAX, shield=True):
+                self._keep(await self._fetch(self._refresh_token))
+        except CallFailed as failed:
+            self._failure = failed
+        except TimeoutError:
+            self._failure = CallFailed(_NEVER_FETCHED)
+        finally:
+            self._refreshes += 1
+
+    def _keep(self, grant: Grant) -> None:
+        self._grant = grant
+        self._refresh_token = grant.refresh_token or self._refresh_token
+        life_s = grant.expires_in_s
+        early_s = 0.0 if life_s is None else min(EARLY_S, life_s * EARLY_SHARE_MAX)
+        self._stale_at_s = float("inf") if life_s is None else self._loop_time() + life_s - early_s
+
+
+_NEVER_FETCHED: Final = VendorError(
+    ErrorClass.NETWORK, "TOKEN_TIMEOUT", f"no token could be fetched within {REFRESH_S_MAX:g} s"
+)
+
+
+class AuthorizedHttp:
+    """Sends requests with the account's token; a refused token is renewed once."""
+
+    def __init__(self, http: HttpCaller, tokens: TokenSource, refused: Callable[[Answer], bool]) -> None:
+        self._http = http
+        self._tokens = tokens
+        self._refused = refused
+
+    async def send(self, request: Request) -> Answer:
+        """Send *request*, once more with a new token when the first is refused.
+
+        Raises: CallFailed when no token or no whole answer came.
+        Cancellation: the request may have been applied.
+        """
+        grant = await self._tokens.current()
+        answer = await self._http.send(request, token=grant.access_token, base_url=grant.base_url)
+        if not self._refused(answer):
+            return answer
+        grant = await self._tokens.renew(grant.access_token)
+        return await self._http.send(
+            request, token=grant.access_token, base_url=grant.base_url, resend_count=1
+        )
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._http.aclose()
+
+
+def required_credentials(account: Account) -> Mapping[str, str]:
+    """Return the account's credentials.
+
+    Raises:
+        InvalidInput: a part is missing; all missing ones are named.
+    """
+    missing = [part for part in REQUIRED_PARTS if not account.credentials.get(part)]
+    if missing:
+        raise InvalidInput(
+            f"credentials of connector {account.name!r} lack {', '.join(missing)}",
+            reason="CREDENTIALS_INCOMPLETE",
+        )
+    return account.credentials
+
+
+def refresh_form(credentials: Mapping[str, str], refresh_token: str) -> dict[str, str]:
+    """Return the form of a refresh. Source: RFC 6749, section 6."""
+    return {
+        "grant_type": "refresh_token",
+        "client_id": credentials["client_id"],
+        "client_secret": credentials["client_secret"],
+        "refresh_token": refresh_token,
+    }
+
+
+def read_grant(answer: Answer) -> Mapping[str, Any]:
+    """Return the token endpoint's JSON object.
+
+    Raises: CallFailed, AUTH when the grant itself is refused (invalid_grant and its like).
+    """
+    body = answer.json()
+    if answer.status == 200 and isinstance(body, dict) and body.get("access_token"):  # noqa: PLR2004 - RFC 6749, 5.1
+        return body
+    raise CallFailed(_refusal(answer, body if isinstance(body, dict) else {}))
+
+
+def _refusal(answer: Answer, body: Mapping[str, Any]) -> VendorError:
+    plain = failure_of_status(answer, writes=False)
+    if answer.status not in {200, 400, 401, 403}:
+        return plain
+    code = str(body.get("error") or body.get("status") or plain.code)
+    words = str(body.get("error_description") or body.get("message") or plain.message)
+    return VendorError(
+        error_class=ErrorClass.AUTH,
+        code=code,
+        message=readable(f"the refresh token was refused: {words}"),
+        http_status=answer.status,
+    )

@@ -1,0 +1,154 @@
+"""The Salesforce connector: orders the calls of one port operation. Requests and answers are `wire`'s business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import httpx
+
+from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.errors import CallFailed, ErrorClass
+from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
+from headwater.connectors.base.oauth import AuthorizedHttp, TokenSource
+from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
+from headwater.connectors.base.reports import explain
+from headwater.connectors.salesforce import wire
+from headwater.connectors.salesforce.auth import refresher
+from headwater.connectors.salesforce.errors import concerns_records, error_of
+from headwater.connectors.salesforce.limits import read_limits
+from headwater.kernel.errors import InvalidInput
+
+QUERY_PAGES_MAX: Final = 50
+"""Pages followed for one look-up query; it asks for at most 200 unique values, so one is usual."""
+
+_OK: Final = 200
+_UNAUTHORIZED: Final = 401
+_NOT_FOUND: Final = 404
+
+
+class SalesforceVendor:
+    """Salesforce as the registry finds it."""
+
+    name = "salesforce"
+    batch_records_max = wire.BATCH_RECORDS_MAX
+    evidence = "recorded"
+
+    def open(
+        self, account: Account, gate: CallGate, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> SalesforceConnector:
+        """Return a connector; no I/O yet.
+
+        Raises:
+            InvalidInput: the credentials lack a part, or `api_version` is not like v61.0.
+        """
+        http = HttpCaller(account, gate, read_limits, transport=transport)
+        tokens = TokenSource(refresher(account, http), account.credentials["refresh_token"])
+        version = account.credentials.get("api_version") or wire.DEFAULT_API_VERSION
+        if not wire.API_VERSION.fullmatch(version):
+            raise InvalidInput(
+                f"api_version of connector {account.name!r} is {version!r}; it must be like v61.0",
+                reason="API_VERSION_MALFORMED",
+            )
+        return SalesforceConnector(AuthorizedHttp(http, tokens, _session_refused), version)
+
+
+class SalesforceConnector:
+    """One Salesforce org."""
+
+    def __init__(self, http: AuthorizedHttp, version: str) -> None:
+        self._http = http
+        self._version = version
+
+    async def prepare(self, targets: Sequence[Target]) -> Report:
+        """Describe every object and report its gaps; the REST data API cannot create fields."""
+        findings: list[str] = []
+        for target in targets:
+            findings.extend(await self._gaps(target))
+        ready = "Salesforce: every object, external id field and field is there and can be written"
+        return Report(ok=not findings, findings=tuple(findings) or (ready,))
+
+    async def upsert(self, target: Target, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """Bring about the writes, references among them."""
+        check_batch(writes, wire.BATCH_RECORDS_MAX)
+        by_id = {write.external_id: write for write in writes}
+        upserts, updates, refused = parts_of(writes)
+
+        async def send(keys: Sequence[str]) -> Mapping[str, Outcome] | Refused:
+            return await self._send(target, [by_id[key] for key in keys])
+
+        outcomes = refused | await settle([upserts, updates], send)
+        return [outcomes[write.external_id] for write in writes]
+
+    async def look_up(self, target: Target, external_ids: Sequence[str]) -> Mapping[str, Found]:
+        """Return the records that hold these external ids."""
+        queries = wire.look_up_queries(target, external_ids)
+        return wire.read_found(await self._query(queries), target)
+
+    async def owners(self, target: Target, crm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the external ids of these records."""
+        bare = replace(target, fields=())
+        return wire.read_owners(await self._query(wire.look_up_queries(bare, crm_ids, key="Id")), target)
+
+    async def _query(self, queries: Iterable[str]) -> list[Mapping[str, Any]]:
+        """Return every record of *queries*, pages followed."""
+        records: list[Mapping[str, Any]] = []
+        for soql in queries:
+            request = wire.query_request(self._version, soql)
+            for _page in range(QUERY_PAGES_MAX):
+                page = wire.read_page(await self._read(request))
+                records.extend(page.records)
+                if not page.locator:
+                    break
+                request = wire.next_page_request(self._version, page.locator)
+        return records
+
+    async def test_connection(self) -> Report:
+        """Fetch a token, read the org's limits, and say what to do when either fails."""
+        try:
+            await self._read(wire.limits_request(self._version))
+        except CallFailed as failed:
+            return Report(ok=False, findings=(explain("Salesforce", failed.error),))
+        return Report(
+            ok=True, findings=(f"Salesforce: the token is accepted and API {self._version} answers",)
+        )
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._http.aclose()
+
+    async def _send(self, target: Target, writes: Sequence[Write]) -> Mapping[str, Outcome] | Refused:
+        build = wire.update_request if writes[0].crm_id else wire.upsert_request
+        answer = await self._http.send(build(self._version, target, writes))
+        if answer.status == _OK:
+            return wire.read_outcomes(required_json(answer, writes=True), writes)
+        error = error_of(answer, writes=True)
+        keys = wire.concerned(error, writes)
+        if concerns_records(error) and (keys or not error.field):
+            return Refused(error, keys)
+        raise CallFailed(error)
+
+    async def _read(self, request: Request) -> Any:
+        answer = await self._http.send(request)
+        if answer.status != _OK:
+            raise CallFailed(error_of(answer, writes=False))
+        return required_json(answer, writes=False)
+
+    async def _gaps(self, target: Target) -> list[str]:
+        try:
+            describe = await self._read(wire.describe_request(self._version, target.crm_object))
+        except CallFailed as failed:
+            if failed.error.http_status == _NOT_FOUND or failed.error.error_class is ErrorClass.PERMISSION:
+                return [
+                    f"Salesforce {target.crm_object}: the object is missing or not visible: {failed.error.message}"
+                ]
+            raise
+        return wire.gaps(target, describe)
+
+
+def _session_refused(answer: Answer) -> bool:
+    return answer.status == _UNAUTHORIZED
+
+
+VENDOR: Final[Vendor] = SalesforceVendor()

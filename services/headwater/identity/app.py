@@ -1,0 +1,129 @@
+"""Wires the identity service: the only place that picks implementations."""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import grpc
+from anyio import to_thread
+
+from headwater.identity.event_log import IngestEventLog
+from headwater.identity.rpc import SERVICE_NAME, IdentityServicer
+from headwater.identity.settings import IdentitySettings
+from headwater.identity.store import PostgresIdentityStore, PostgresOutbox
+from headwater.identity.store.session import Sessions
+from headwater.identity.usecases.asking import Questions
+from headwater.identity.usecases.merging import Merger
+from headwater.identity.usecases.relay import Bell, Relay
+from headwater.identity.usecases.resolve import Resolver
+from headwater.identity.v1 import identity_pb2_grpc
+from headwater.kernel.clock import Clock, SystemClock
+from headwater.kernel.errors import StartRefused
+from headwater.kernel.lifecycle import Shutdown, announce_ready
+from headwater.kernel.pg.durability import check_durability
+from headwater.kernel.pg.errors import PostgresFault
+from headwater.kernel.pg.migrations import check_schema, package_of
+from headwater.kernel.pg.pool import open_pool
+from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.telemetry import Telemetry, TelemetrySettings, current, start_telemetry
+from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+
+if TYPE_CHECKING:  # the name exists for type checkers only
+    from headwater.kernel.pg.pool import Pool
+
+SERVICE = "identity"
+TELEMETRY_FLUSH_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+async def serve(settings: IdentitySettings, shutdown: Shutdown) -> None:
+    """Serve until the end is asked for, then drain.
+
+    Raises:
+        StartRefused: the database is not durable or not migrated, or the address cannot be bound.
+    """
+    telemetry = start_telemetry(SERVICE, TelemetrySettings())
+    try:
+        async with running(settings, telemetry) as port:
+            announce_ready(service=SERVICE, port=port)
+            await shutdown.wait()
+            _log.info("the end was asked for, draining")
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(telemetry.shutdown, TELEMETRY_FLUSH_S)
+
+
+@asynccontextmanager
+async def running(
+    settings: IdentitySettings, telemetry: Telemetry, clock: Clock | None = None
+) -> AsyncIterator[int]:
+    """Run server and relay while the block runs; yield the port."""
+    async with (
+        await _open_database(settings) as pool,
+        open_channel(settings.ingest_address, client_tracing(telemetry.tracer)) as ingest,
+        anyio.create_task_group() as tasks,
+    ):
+        bell = Bell()
+        clock = clock or SystemClock()
+        sessions = Sessions(pool, telemetry.spans, settings.pool_acquire_timeout_s)
+        relay = _relay(settings, sessions, ingest, clock, bell)
+        tasks.start_soon(relay.run)
+        server = _server(settings, telemetry, sessions, clock, bell)
+        try:
+            async with server.serving() as port:
+                yield port
+        finally:
+            tasks.cancel_scope.cancel()
+            bell.close()
+
+
+async def _open_database(settings: IdentitySettings) -> Pool:
+    pool = await open_pool(
+        settings.database_url,
+        application_name=f"headwater-{SERVICE}",
+        size_min=settings.pool_size_min,
+        size_max=settings.pool_size_max,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+    try:
+        async with pool.acquire() as connection:
+            findings = await check_durability(connection, override=settings.durability_override)
+            await check_schema(connection, SERVICE, package_of(SERVICE))
+    except PostgresFault as fault:
+        pool.terminate()
+        raise StartRefused(str(fault), reason=fault.reason) from fault
+    for finding in findings:
+        _log.warning("durability overridden: %s", finding)
+    return pool
+
+
+def _relay(
+    settings: IdentitySettings, sessions: Sessions, ingest: grpc.aio.Channel, clock: Clock, bell: Bell
+) -> Relay:
+    log = IngestEventLog(ingest, settings.ingest_timeout_s)
+    return Relay(PostgresOutbox(sessions), log, clock, bell, random.Random())  # noqa: S311 - jitter
+
+
+def _server(
+    settings: IdentitySettings, telemetry: Telemetry, sessions: Sessions, clock: Clock, bell: Bell
+) -> RpcServer:
+    store = PostgresIdentityStore(sessions, settings.key_rows_max, settings.statement_timeout_s)
+    servicer = IdentityServicer(
+        Resolver(store, clock, settings.key_entities_max),
+        Merger(store, clock, uuid.uuid4, current, bell),
+        Questions(store, settings.key_entities_max),
+    )
+
+    def add_services(server: grpc.aio.Server) -> Sequence[str]:
+        identity_pb2_grpc.add_IdentityServiceServicer_to_server(servicer, server)
+        return (SERVICE_NAME,)
+
+    listen = ServerSettings(settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
+    return RpcServer(listen, add_services, [ServerTracing(telemetry.tracer)])

@@ -1,0 +1,122 @@
+"""Merging and splitting as values: what may be merged, what the log hears of it. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from headwater.identity.domain.records import RecordRef
+from headwater.kernel.errors import PreconditionFailed
+from headwater.kernel.ids import EntityId
+
+PAYLOAD_BYTES_MAX: Final = 250_000
+"""Below the 256 KiB that an event may carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who merges or splits, for the audit; the type is the wire contract's number."""
+
+    type: int
+    id: str
+    display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntityState:
+    """An entity as it stands."""
+
+    entity_id: EntityId
+    object: str
+    merged_into: EntityId | None
+    create_time: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A merge as it was written down."""
+
+    merge_id: uuid.UUID
+    seq: int
+    object: str
+    winner_id: EntityId
+    loser_id: EntityId
+    moved_count: int
+    split_moved_count: int | None
+    """None while the merge stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A merge or split that the event log has to hear of."""
+
+    change_id: uuid.UUID
+    merge_id: uuid.UUID
+    payload: bytes
+    change_time: dt.datetime
+    actor: Actor
+    traceparent: str = ""
+    tracestate: str = ""
+
+
+def merged_already(winner: EntityState, loser: EntityState) -> bool:
+    """Say whether the loser is in the winner already.
+
+    Raises:
+        PreconditionFailed: the two are of different objects, or one of them is in a third.
+    """
+    if winner.object != loser.object:
+        raise PreconditionFailed(
+            f"entity {winner.entity_id} is a {winner.object}, {loser.entity_id} is a {loser.object}: "
+            "only entities of one object merge",
+            reason="DIFFERENT_OBJECTS",
+        )
+    if winner.merged_into is not None:
+        raise _merged_elsewhere(winner)
+    if loser.merged_into is not None and loser.merged_into != winner.entity_id:
+        raise _merged_elsewhere(loser)
+    return loser.merged_into is not None
+
+
+def _merged_elsewhere(entity: EntityState) -> PreconditionFailed:
+    return PreconditionFailed(
+        f"entity {entity.entity_id} is merged into {entity.merged_into}: merge that one, or split first",
+        reason="MERGED_ELSEWHERE",
+        metadata={"entity_id": str(entity.entity_id), "merged_into": str(entity.merged_into)},
+    )
+
+
+def change_payload(
+    change: Literal["merged", "split"],
+    *,
+    merge_id: uuid.UUID,
+    object_name: str,
+    winner_id: EntityId,
+    loser_id: EntityId,
+    moved: Sequence[RecordRef],
+) -> bytes:
+    """Return the payload of the event that tells of a merge or a split.
+
+    Raises:
+        PreconditionFailed: more records move than one event can name.
+    """
+    body = {
+        "change": change,
+        "object": object_name,
+        "winner": str(winner_id),
+        "loser": str(loser_id),
+        "merge_id": str(merge_id),
+        "moved": [one._asdict() for one in moved],
+    }
+    payload = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise PreconditionFailed(
+            f"{len(moved)} records would move, more than one event can name ({PAYLOAD_BYTES_MAX} bytes): "
+            "make the entity with more records the winner",
+            reason="MERGE_TOO_LARGE",
+        )
+    return payload

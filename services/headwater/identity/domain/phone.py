@@ -1,0 +1,79 @@
+"""Phone numbers in E.164, read in the record's country. Pure.
+
+Rules, by name: `e164`, `placeholder` (two digits or fewer in all, or a counting sequence).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import phonenumbers
+
+from headwater.identity.domain.text import clean, fold
+
+REGION_DEFAULT: Final = "US"
+"""Where a number without country code is read when the record names no country."""
+
+_COUNTRY_NAMES: Final = {
+    "australia": "AU",
+    "austria": "AT",
+    "brazil": "BR",
+    "canada": "CA",
+    "deutschland": "DE",
+    "france": "FR",
+    "germany": "DE",
+    "great britain": "GB",
+    "india": "IN",
+    "ireland": "IE",
+    "italy": "IT",
+    "netherlands": "NL",
+    "spain": "ES",
+    "sweden": "SE",
+    "switzerland": "CH",
+    "uk": "GB",
+    "united kingdom": "GB",
+    "united states": "US",
+    "united states of america": "US",
+    "usa": "US",
+}
+_SEQUENCES: Final = ("01234567890123456789", "98765432109876543210")
+_DISTINCT_DIGITS_MIN: Final = 3
+_SEQUENCE_DIGITS: Final = 7
+
+
+def region_of(country: str) -> str:
+    """Return the two-letter region that *country* names, or the default."""
+    text = clean(country)
+    if text.upper() in phonenumbers.SUPPORTED_REGIONS:
+        return text.upper()
+    return _COUNTRY_NAMES.get(fold(text), REGION_DEFAULT)
+
+
+@lru_cache(maxsize=65_536)
+def normalise_phone(raw: str, region: str = REGION_DEFAULT) -> str | None:
+    """Return *raw* as E.164 without extension, or None when it is no number; idempotent."""
+    text = clean(raw)
+    if not text or _is_placeholder(text):
+        return None
+    once = _e164(text, region)
+    # What reads differently the second time (national prefixes inside, too many zeros) is no number.
+    return once if once is not None and _e164(once, region) == once else None
+
+
+def _e164(text: str, region: str) -> str | None:
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _is_placeholder(text: str) -> bool:
+    digits = "".join(c for c in text if c.isdigit())
+    national = digits.lstrip("0")[-10:]
+    if len(set(national)) < _DISTINCT_DIGITS_MIN:
+        return True
+    return any(national[:_SEQUENCE_DIGITS] in sequence for sequence in _SEQUENCES)

@@ -1,0 +1,72 @@
+# ruff: noqa: N802, ARG002 - names and arguments are those of the generated base class
+"""The gRPC service: each method reads a request, calls one use case, writes its answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from headwater.identity.rpc import requests, responses
+from headwater.identity.usecases.asking import Questions
+from headwater.identity.usecases.merging import Merger
+from headwater.identity.usecases.resolve import Resolver
+from headwater.identity.v1 import identity_pb2 as pb
+from headwater.identity.v1 import identity_pb2_grpc
+
+SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["IdentityService"].full_name
+
+
+class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
+    """Serves `headwater.identity.v1.IdentityService`."""
+
+    def __init__(self, resolver: Resolver, merger: Merger, questions: Questions) -> None:
+        self._resolver = resolver
+        self._merger = merger
+        self._questions = questions
+
+    async def ResolveBatch(self, request: pb.ResolveBatchRequest, context: Any) -> pb.ResolveBatchResponse:
+        tenant_id, records = requests.read_resolve(request)
+        resolutions = await self._resolver.resolve(tenant_id, records, context.time_remaining())
+        return responses.resolve_response(resolutions)
+
+    async def CheckDuplicate(
+        self, request: pb.CheckDuplicateRequest, context: Any
+    ) -> pb.CheckDuplicateResponse:
+        return responses.duplicate_response(
+            await self._questions.check_duplicate(*requests.read_check(request))
+        )
+
+    async def GetEntity(self, request: pb.GetEntityRequest, context: Any) -> pb.GetEntityResponse:
+        view = await self._questions.get_entity(*requests.read_get(request))
+        return pb.GetEntityResponse(entity=responses.entity_message(view))
+
+    async def Merge(self, request: pb.MergeRequest, context: Any) -> pb.MergeResponse:
+        order = requests.read_merge(request)
+        merge = await self._merger.merge(
+            order.tenant_id,
+            order.winner_id,
+            order.loser_id,
+            order.actor,
+            order.reason,
+            context.time_remaining(),
+        )
+        return pb.MergeResponse(merge_id=str(merge.merge_id), moved_count=merge.moved_count)
+
+    async def Split(self, request: pb.SplitRequest, context: Any) -> pb.SplitResponse:
+        tenant_id, merge_id, actor = requests.read_split(request)
+        restored, moved = await self._merger.split(tenant_id, merge_id, actor, context.time_remaining())
+        return pb.SplitResponse(restored_entity_id=str(restored), moved_count=moved)
+
+    async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:
+        return responses.explain_response(await self._questions.explain(*requests.read_explain(request)))
+
+    async def ListMergeCandidates(
+        self, request: pb.ListMergeCandidatesRequest, context: Any
+    ) -> pb.ListMergeCandidatesResponse:
+        page, next_seq = await self._questions.list_candidates(*requests.read_list(request))
+        return responses.candidates_response(page, next_seq)
+
+    async def GetIdentityStatus(
+        self, request: pb.GetIdentityStatusRequest, context: Any
+    ) -> pb.GetIdentityStatusResponse:
+        counts, candidates = await self._questions.count(requests.read_status(request))
+        return responses.status_response(counts, candidates)

@@ -1,0 +1,1 @@
+"""Identity's statements, one file per noun. Owns every statement that the service runs."""

@@ -1,0 +1,6 @@
+"""Identity's Postgres: the store, its transactions, the outbox. The only room that runs SQL."""
+
+from headwater.identity.store.outbox import PostgresOutbox
+from headwater.identity.store.postgres import PostgresIdentityStore
+
+__all__ = ["PostgresIdentityStore", "PostgresOutbox"]

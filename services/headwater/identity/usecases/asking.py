@@ -1,0 +1,122 @@
+"""Questions about entities: duplicates, members, explanations, candidates, counts. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from headwater.identity.domain.explaining import Explanation, SharedKey, Side, explain, shared_with
+from headwater.identity.domain.keys import derive
+from headwater.identity.domain.matching import choose
+from headwater.identity.domain.merging import EntityState
+from headwater.identity.domain.records import RecordRef, record_id_of
+from headwater.identity.ports import CandidateRow, IdentityStore, MemberRow, ObjectCount
+from headwater.kernel.errors import NotFound
+from headwater.kernel.ids import EntityId, TenantId
+
+Subject = EntityId | RecordRef
+"""An entity, or one of its records."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntityView:
+    """An entity with its records."""
+
+    state: EntityState
+    members: Sequence[MemberRow]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateAnswer:
+    """What a record about to be created meets: the entity that exists, if any, and the keys they share."""
+
+    entity: EntityView | None
+    rule: str
+    shared: tuple[SharedKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Answers questions about a tenant's entities.
+
+    Args:
+        key_entities_max: a key that more entities share joins nobody.
+    """
+
+    store: IdentityStore
+    key_entities_max: int
+
+    async def check_duplicate(
+        self, tenant_id: TenantId, object_name: str, attributes: Mapping[str, str]
+    ) -> DuplicateAnswer:
+        """Say whether a record with these attributes exists already, as resolving it would."""
+        wanted = derive(object_name, attributes)
+        index = await self.store.list_holders(tenant_id, wanted.keys)
+        choice = choose(wanted.keys, wanted.evidence, index, self.key_entities_max)
+        won = choice.winner
+        entity_id = None if won is None else won.entity_id
+        shared = shared_with(wanted.keys, wanted.evidence, index, entity_id, self.key_entities_max)
+        if won is None:
+            return DuplicateAnswer(None, "", shared)
+        return DuplicateAnswer(await self.get_entity(tenant_id, won.entity_id), won.rule, shared)
+
+    async def get_entity(self, tenant_id: TenantId, subject: Subject) -> EntityView:
+        """Return an entity with its records.
+
+        Raises:
+            NotFound: the entity or the record is unknown.
+        """
+        entity_id = await self._entity_id(tenant_id, subject)
+        state = await self.store.find_entity(tenant_id, entity_id)
+        if state is None:
+            raise _unknown(subject)
+        return EntityView(state, await self.store.list_members(tenant_id, entity_id))
+
+    async def _entity_id(self, tenant_id: TenantId, subject: Subject) -> EntityId:
+        if not isinstance(subject, RecordRef):
+            return subject
+        found = await self.store.find_entity_of_record(tenant_id, record_id_of(tenant_id, subject))
+        if found is None:
+            raise _unknown(subject)
+        return found
+
+    async def explain(self, tenant_id: TenantId, left: Subject, right: Subject) -> Explanation:
+        """Say what two records or entities share, and whether it joins them.
+
+        Raises:
+            NotFound: one of them is unknown.
+        """
+        ours, theirs = await self._side(tenant_id, left), await self._side(tenant_id, right)
+        both = {key for key, _ in ours.keys} & {key for key, _ in theirs.keys}
+        index = await self.store.list_holders(tenant_id, both)
+        return explain(ours, theirs, index, self.key_entities_max)
+
+    async def _side(self, tenant_id: TenantId, subject: Subject) -> Side:
+        if isinstance(subject, RecordRef):
+            side = await self.store.find_side_of_record(tenant_id, record_id_of(tenant_id, subject))
+        else:
+            side = await self.store.find_side_of_entity(tenant_id, subject)
+        if side is None:
+            raise _unknown(subject)
+        return side
+
+    async def list_candidates(
+        self, tenant_id: TenantId, after_seq: int, page_size: int
+    ) -> tuple[Sequence[CandidateRow], int | None]:
+        """Return one page of open candidates, and where the next page begins; None on the last one."""
+        rows = await self.store.list_candidates(tenant_id, after_seq, page_size + 1)
+        page = rows[:page_size]
+        return page, page[-1].seq if len(rows) > page_size else None
+
+    async def count(self, tenant_id: TenantId) -> tuple[Sequence[ObjectCount], int]:
+        """Return counts by object and the number of open candidates."""
+        return await self.store.count(tenant_id)
+
+
+def _unknown(subject: Subject) -> NotFound:
+    if isinstance(subject, RecordRef):
+        return NotFound(
+            f"no record {subject.external_id!r} of {subject.source}/{subject.object} was resolved",
+            metadata=subject._asdict(),
+        )
+    return NotFound(f"there is no entity {subject}", metadata={"entity_id": str(subject)})

@@ -1,0 +1,66 @@
+"""Settings from the environment: one frozen model a service, every fault reported at once.
+
+A service's model derives from `ServiceSettings`; each field's alias is its environment variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from headwater.kernel.errors import StartRefused
+from headwater.kernel.pg.dsn import masked
+
+Address = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):[0-9]{1,5}$")]
+"""host:port; port 0 lets the system choose."""
+DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgres(ql)?://")]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+DATABASE_URL: Final = "HEADWATER_DATABASE_URL"
+
+
+class ServiceSettings(BaseModel):
+    """What every service may be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: DatabaseUrl = Field(alias=DATABASE_URL, repr=False)
+    """The Postgres to use. Required; a password in it is never printed."""
+    log_level: LogLevel = Field("info", alias="HEADWATER_LOG_LEVEL")
+    trace_ratio: float = Field(0.01, ge=0, le=1, alias="HEADWATER_TRACE_RATIO")
+    """Share of new traces that are kept; retries, dead letters and breaker openings always are."""
+    durability_override: bool = Field(default=False, alias="HEADWATER_DURABILITY_OVERRIDE")
+    """Accept a Postgres that may lose acknowledged writes: throw-away data only."""
+    reflection: bool = Field(default=False, alias="HEADWATER_REFLECTION")
+    """Answer gRPC reflection; off in production."""
+
+    def printed(self) -> dict[str, str | int | float | bool]:
+        """Return the settings as they may be printed: without a password."""
+        return {**self.model_dump(), "database_url": masked(self.database_url)}
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def read_settings(model: type[Settings], environment: Mapping[str, str]) -> Settings:
+    """Read *model* from the environment.
+
+    Raises:
+        StartRefused: names every variable at fault, the value seen and the rule it breaks.
+    """
+    aliases = [field.alias for field in model.model_fields.values() if field.alias]
+    given = {name: environment[name].strip() for name in aliases if environment.get(name, "").strip()}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        faults = [_fault(one["loc"], given, one["msg"]) for one in error.errors()]
+        raise StartRefused("settings: " + "; ".join(faults), reason="SETTINGS") from error
+
+
+def _fault(location: tuple[int | str, ...], given: Mapping[str, str], rule: str) -> str:
+    name = str(location[0]) if location else "environment"
+    if name == DATABASE_URL:
+        return f"{name} (value not shown): {rule}"
+    return f"{name}={given[name]!r}: {rule}" if name in given else f"{name}: {rule}"

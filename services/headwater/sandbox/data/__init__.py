@@ -1,0 +1,1 @@
+"""Data that ships with the sandbox; SOURCES.md says where each file comes from."""

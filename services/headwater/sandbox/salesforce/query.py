@@ -1,0 +1,259 @@
+"""Owns `query` and `queryAll`: SOQL over an org's records, in pages of 2,000."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headwater.sandbox.call import Answer, Call, route
+from headwater.sandbox.salesforce import rows, soql
+from headwater.sandbox.salesforce.describe import Field, Sobject, sobject
+from headwater.sandbox.salesforce.errors import RowError, refusal
+from headwater.sandbox.salesforce.ids import full
+from headwater.sandbox.salesforce.requests import version_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headwater.sandbox.desk import Desk
+    from headwater.sandbox.store.records import Record
+
+PAGE_MAX = 2_000
+PAGE_MIN = 200
+CURSORS_MAX = 10
+"""Open queries of an org; the oldest is forgotten when one more is opened (Salesforce: 10 per user)."""
+_BATCH = re.compile(r"batchsize\s*=\s*(\d+)", re.IGNORECASE)
+_NO_TYPE = (
+    "sObject type '{}' is not supported. If you are attempting to use a custom object, be sure to append the '__c' "
+    "after the entity name. Please reference your WSDL or the describe call for the appropriate names."
+)
+_NO_COLUMN = (
+    "No such column '{}' on entity '{}'. If you are attempting to use a custom field, be sure to append the '__c' "
+    "after the custom field name. Please reference your WSDL or the describe call for the appropriate names."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """A field, or a field of the record that a reference points at."""
+
+    field: Field
+    through: Field | None = None
+    other: Sobject | None = None
+
+
+class _Run:
+    """One query over one org."""
+
+    def __init__(self, desk: Desk, query: soql.Query, *, archived: bool) -> None:
+        found = sobject(query.source)
+        if found is None:
+            message = soql.located(query.text, query.source_column, _NO_TYPE.format(query.source))
+            raise soql.SoqlError(RowError("INVALID_TYPE", message))
+        self.kind = found
+        self._desk = desk
+        self._query = query
+        self._archived = archived
+        self._paths = {path.lower(): self._path(path) for path in self._named(query)}
+
+    def found(self) -> list[Record]:
+        query = self._query
+        records = [one for one in self._candidates() if query.where is None or self._holds(query.where, one)]
+        for order in reversed(query.order):
+            full_keys = [(self._key(one, order.path), one) for one in records]
+            filled = [pair for pair in full_keys if pair[0] is not None]
+            filled.sort(key=lambda pair: pair[0], reverse=order.down)
+            empty = [one for key, one in full_keys if key is None]
+            sorted_ones = [one for _, one in filled]
+            records = [*sorted_ones, *empty] if order.nulls_last else [*empty, *sorted_ones]
+        last = None if query.limit is None else query.offset + query.limit
+        return records[query.offset : last]
+
+    def shown(self, record: Record, version: str) -> dict[str, Any]:
+        told = rows.shown(record, self.kind, version, ("Id",))
+        told.pop("Id")
+        for text in self._query.paths:
+            path = self._paths[text.lower()]
+            if path.through is None:
+                told[path.field.name] = rows.read(record, path.field.name)
+                continue
+            other = self._other(record, path)
+            name = str(path.through.relationship)
+            if other is None or path.other is None:
+                told.setdefault(name, None)
+            else:
+                base = told.get(name) or rows.shown(other, path.other, version, ("Id",))
+                if "Id" in base and name not in told:
+                    base.pop("Id")
+                told[name] = {**base, path.field.name: rows.read(other, path.field.name)}
+        return told
+
+    def _named(self, query: soql.Query) -> list[str]:
+        def inside(condition: soql.Condition | None) -> list[str]:
+            if condition is None:
+                return []
+            if isinstance(condition, soql.Compare):
+                return [condition.path]
+            return [path for part in condition.parts for path in inside(part)]
+
+        return [*query.paths, *inside(query.where), *(order.path for order in query.order)]
+
+    def _path(self, text: str) -> _Path:
+        first, _, rest = text.partition(".")
+        if not rest:
+            return _Path(self._field(self.kind, first))
+        folded = {str(name).lower(): one for name, one in self.kind.relationships.items()}
+        through = folded.get(first.lower())
+        other = None if through is None else sobject(through.reference_to[0])
+        if through is None or other is None:
+            message = f"Didn't understand relationship '{first}' in field path."
+            raise soql.SoqlError(RowError("INVALID_FIELD", self._at(text, message)))
+        return _Path(self._field(other, rest), through, other)
+
+    def _field(self, kind: Sobject, name: str) -> Field:
+        found = kind.field(name)
+        if found is None:
+            raise soql.SoqlError(
+                RowError("INVALID_FIELD", self._at(name, _NO_COLUMN.format(name, kind.name)))
+            )
+        return found
+
+    def _at(self, name: str, message: str) -> str:
+        return soql.located(self._query.text, self._query.text.lower().find(name.lower()) + 1, message)
+
+    def _candidates(self) -> Sequence[Record]:
+        """By index where the query pins an id or a look-up field, else every row."""
+        records = self._desk.account.records
+        pin = None if self._archived else self._pin(self._query.where)
+        if pin is None:
+            return records.scan(self.kind.name, archived=self._archived)
+        field = self._paths[pin.path.lower()].field
+        ids = {one for value in pin.values for one in rows.ids_with(self._desk, self.kind, field, value)}
+        found = (records.live(self.kind.name, one) for one in sorted(ids))
+        return [one for one in found if one is not None]
+
+    def _pin(self, condition: soql.Condition | None) -> soql.Compare | None:
+        if isinstance(condition, soql.Compare):
+            path = self._paths[condition.path.lower()]
+            indexed = path.through is None and (path.field.lookup or path.field.type == "id")
+            pinned = indexed and condition.op in {"=", "in"} and None not in condition.values
+            return condition if pinned else None
+        if isinstance(condition, soql.Combine) and condition.how == "and":
+            return next((pin for part in condition.parts if (pin := self._pin(part)) is not None), None)
+        return None
+
+    def _holds(self, condition: soql.Condition, record: Record) -> bool:
+        if isinstance(condition, soql.Combine):
+            if condition.how == "not":
+                return not self._holds(condition.parts[0], record)
+            join = all if condition.how == "and" else any
+            return join(self._holds(part, record) for part in condition.parts)
+        path = self._paths[condition.path.lower()]
+        value = _comparable(path.field, self._value(record, path))
+        wanted = [_comparable(path.field, one) for one in condition.values]
+        return _compare(condition.op, value, wanted)
+
+    def _key(self, record: Record, text: str) -> Any:
+        path = self._paths[text.lower()]
+        return _comparable(path.field, self._value(record, path))
+
+    def _value(self, record: Record, path: _Path) -> Any:
+        if path.through is None:
+            return rows.read(record, path.field.name)
+        other = self._other(record, path)
+        return None if other is None else rows.read(other, path.field.name)
+
+    def _other(self, record: Record, path: _Path) -> Record | None:
+        if path.through is None or path.other is None:
+            return None
+        target = record.fields.get(path.through.name)
+        return None if target is None else self._desk.account.records.live(path.other.name, str(target))
+
+
+def _comparable(field: Field, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    if field.type in {"id", "reference"}:
+        return full(text) or text
+    if field.type == "datetime":
+        return text.replace("Z", "+0000").replace("+00:00", "+0000").replace(".000", "")
+    return text.casefold()
+
+
+def _compare(op: str, value: Any, wanted: Sequence[Any]) -> bool:
+    if op == "in":
+        return value in wanted
+    other = wanted[0]
+    if op == "=":
+        return bool(value == other)
+    if op == "!=":
+        return bool(value != other)
+    if value is None or other is None or isinstance(value, str) != isinstance(other, str):
+        return False
+    if op == "like":
+        pattern = re.escape(str(other)).replace("%", ".*").replace("_", ".")
+        return re.fullmatch(pattern, str(value), re.DOTALL) is not None
+    signs = {"<": value < other, "<=": value <= other, ">": value > other, ">=": value >= other}
+    return bool(signs[op])
+
+
+def _query(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
+    version_in(params)
+    try:
+        query = soql.parse(call.param("q"))
+        run = _Run(desk, query, archived=params["how"] == "queryAll")
+        found = run.found()
+    except soql.SoqlError as error:
+        raise refusal(error.error) from error
+    if query.count:
+        return Answer(200, {"totalSize": len(found), "done": True, "records": []})
+    size = _page_size(call)
+    page: dict[str, Any] = {"totalSize": len(found), "done": len(found) <= size}
+    if len(found) > size:
+        cursor = f"0r8{desk.new_id()[:12]}"
+        ids = json.dumps([one.record_id for one in found])
+        key = desk.account.key
+        desk.account.database.run("insert_cursor", cursor, key, query.text, ids)
+        desk.account.database.run("trim_cursors", key, key, CURSORS_MAX)
+        page["nextRecordsUrl"] = f"/services/data/{params['version']}/query/{cursor}-{size}"
+    page["records"] = [run.shown(one, params["version"]) for one in found[:size]]
+    return Answer(200, page)
+
+
+def _more(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
+    cursor, _, start_text = params["cursor"].rpartition("-")
+    row = desk.account.database.one("find_cursor", cursor, desk.account.key)
+    if row is None or not start_text.isdigit():
+        raise refusal(RowError("INVALID_QUERY_LOCATOR", "invalid query locator"))
+    start, size, ids = int(start_text), _page_size(call), json.loads(row[1])
+    run = _Run(desk, soql.parse(row[0]), archived=True)
+    records = (desk.account.records.find(run.kind.name, one) for one in ids[start : start + size])
+    page: dict[str, Any] = {"totalSize": len(ids), "done": start + size >= len(ids)}
+    if not page["done"]:
+        page["nextRecordsUrl"] = f"/services/data/{params['version']}/query/{cursor}-{start + size}"
+    page["records"] = [run.shown(one, params["version"]) for one in records if one is not None]
+    return Answer(200, page)
+
+
+def _page_size(call: Call) -> int:
+    found = _BATCH.search(call.headers.get("sforce-query-options", ""))
+    return min(PAGE_MAX, max(PAGE_MIN, int(found[1]))) if found else PAGE_MAX
+
+
+def _only(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
+    return _query(call, desk, {**params, "how": "query"})
+
+
+def _all(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
+    return _query(call, desk, {**params, "how": "queryAll"})
+
+
+ROUTES = (
+    route("GET", "/services/data/{version}/query/{cursor}", "query", _more),
+    route("GET", "/services/data/{version}/queryAll/{cursor}", "query", _more),
+    route("GET", "/services/data/{version}/query", "query", _only),
+    route("GET", "/services/data/{version}/queryAll", "query", _all),
+)

@@ -1,0 +1,99 @@
+"""Owns the SQLite connection, its transactions and the named statements. Must not know what any table means.
+
+Durability: WAL with `synchronous=NORMAL`. A commit is in the operating system's page cache before the call is
+answered, so it survives the death of the process at any moment (SIGKILL included); only a power cut can lose the last
+commits, which a sandbox may. `FULL` would add an fsync to every call and guard against nothing that tests can do.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+Row = tuple[Any, ...]
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+BUSY_TIMEOUT_S = 5.0
+"""How long to wait for a dying predecessor to let go of the file."""
+CACHE_KIB_MAX = 65_536
+"""Pages kept in memory: an account of some ten thousand records."""
+WAL_PAGES_MAX = 8_000
+"""Log pages (4 KiB) between two checkpoints: each costs an fsync, which a caller sees as a slow answer."""
+
+
+def _text(name: str) -> str:
+    return resources.files("headwater.sandbox.store").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def statements() -> Mapping[str, str]:
+    """The statements of `queries.sql` by name."""
+    parts = _NAME.split(_text("queries.sql"))
+    return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+class Database:
+    """One connection, one writer; every method runs to its end without suspending."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or create the file; None keeps everything in memory (unit tests)."""
+        target = ":memory:" if path is None else str(path)
+        self._connection = sqlite3.connect(target, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA temp_store = MEMORY")
+        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB_MAX}")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
+        self._connection.executescript(_text("schema.sql"))
+        self._statements = statements()
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and let go of it."""
+        self._connection.close()
+
+    def all(self, statement: str, *parameters: object) -> list[Row]:
+        """Every row of a named statement."""
+        return self._connection.execute(self._statements[statement], parameters).fetchall()
+
+    def one(self, statement: str, *parameters: object) -> Row | None:
+        """The first row of a named statement, or None."""
+        row: Row | None = self._connection.execute(self._statements[statement], parameters).fetchone()
+        return row
+
+    def run(self, statement: str, *parameters: object) -> int:
+        """Run a named statement and say how many rows it touched."""
+        return self._connection.execute(self._statements[statement], parameters).rowcount
+
+    def run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run a named statement once per row of parameters."""
+        self._connection.executemany(self._statements[statement], rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything inside, or nothing; inside another transaction it is a savepoint."""
+        begin, commit, undo = self._words()
+        self._connection.execute(begin)
+        try:
+            yield
+        except BaseException:
+            for statement in undo:
+                self._connection.execute(statement)
+            raise
+        self._connection.execute(commit)
+
+    def _words(self) -> tuple[str, str, tuple[str, ...]]:
+        if self._connection.in_transaction:
+            return (
+                "SAVEPOINT inner_step",
+                "RELEASE inner_step",
+                ("ROLLBACK TO inner_step", "RELEASE inner_step"),
+            )
+        return "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)

@@ -1,0 +1,159 @@
+-- Every statement that the fleet runs, by name. Parameters are positional, in the order written.
+
+-- name: find_account
+SELECT account_key, vendor, name, options FROM account WHERE vendor = ? AND name = ?;
+
+-- name: list_accounts
+SELECT vendor, name FROM account ORDER BY vendor, name;
+
+-- name: create_account
+INSERT INTO account (vendor, name, options) VALUES (?, ?, ?) RETURNING account_key;
+
+-- name: save_options
+UPDATE account SET options = ? WHERE account_key = ?;
+
+-- name: take_number
+UPDATE account SET next_number = next_number + 1 WHERE account_key = ? RETURNING next_number - 1;
+
+-- name: take_call
+UPDATE account SET next_call = next_call + 1 WHERE account_key = ? RETURNING next_call - 1;
+
+-- name: restart_numbers
+UPDATE account SET next_number = 1, next_call = 1 WHERE account_key = ?;
+
+-- name: find_record
+SELECT record_id, fields, created_ms, updated_ms, archived FROM record
+WHERE account_key = ? AND object = ? AND record_id = ?;
+
+-- name: scan_records
+SELECT record_id, fields, created_ms, updated_ms, archived FROM record
+WHERE account_key = ? AND object = ? AND archived <= ? ORDER BY position;
+
+-- name: page_records
+SELECT record_id, fields, created_ms, updated_ms, archived FROM record
+WHERE account_key = ? AND object = ? AND archived = ? AND position > coalesce(
+    (SELECT after_record.position FROM record AS after_record
+     WHERE after_record.account_key = ? AND after_record.object = ? AND after_record.record_id = ?), 0)
+ORDER BY position LIMIT ?;
+
+-- name: count_records
+SELECT count(*) FROM record WHERE account_key = ? AND object = ? AND archived = 0;
+
+-- name: insert_record
+INSERT INTO record (account_key, object, record_id, fields, created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: update_record
+UPDATE record SET fields = ?, updated_ms = ? WHERE account_key = ? AND object = ? AND record_id = ?;
+
+-- name: archive_record
+UPDATE record SET archived = 1, updated_ms = ? WHERE account_key = ? AND object = ? AND record_id = ?;
+
+-- name: find_lookup
+SELECT record_id FROM lookup WHERE account_key = ? AND object = ? AND field = ? AND folded = ? ORDER BY record_id;
+
+-- name: insert_lookup
+INSERT OR IGNORE INTO lookup (account_key, object, field, folded, record_id) VALUES (?, ?, ?, ?, ?);
+
+-- name: delete_lookup
+DELETE FROM lookup WHERE account_key = ? AND object = ? AND field = ? AND folded = ? AND record_id = ?;
+
+-- name: insert_association
+INSERT OR IGNORE INTO association (account_key, from_object, from_id, to_object, to_id, type_id, category)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: list_associations
+SELECT to_id, type_id, category FROM association
+WHERE account_key = ? AND from_object = ? AND from_id = ? AND to_object = ? ORDER BY to_id, type_id;
+
+-- name: dump_associations
+SELECT from_object, from_id, to_object, to_id, type_id FROM association
+WHERE account_key = ? AND from_object = ? ORDER BY from_id, to_object, to_id, type_id;
+
+-- name: list_properties
+SELECT object, name, definition FROM property WHERE account_key = ? ORDER BY object, name;
+
+-- name: insert_property
+INSERT INTO property (account_key, object, name, definition) VALUES (?, ?, ?, ?);
+
+-- name: insert_token
+INSERT OR REPLACE INTO token (token, account_key, expire_ms) VALUES (?, ?, ?);
+
+-- name: find_token
+SELECT expire_ms FROM token WHERE token = ? AND account_key = ?;
+
+-- name: expire_tokens
+UPDATE token SET expire_ms = ? WHERE account_key = ? AND expire_ms > ?;
+
+-- name: insert_cursor
+INSERT OR REPLACE INTO query_cursor (cursor_id, account_key, soql, record_ids) VALUES (?, ?, ?, ?);
+
+-- name: trim_cursors
+DELETE FROM query_cursor WHERE account_key = ? AND position NOT IN (
+    SELECT kept.position FROM query_cursor AS kept WHERE kept.account_key = ? ORDER BY kept.position DESC LIMIT ?
+);
+
+-- name: find_cursor
+SELECT soql, record_ids FROM query_cursor WHERE cursor_id = ? AND account_key = ?;
+
+-- name: list_faults
+SELECT definition, draws, fired FROM fault WHERE account_key = ? ORDER BY position;
+
+-- name: insert_fault
+INSERT INTO fault (account_key, position, definition, draws, fired) VALUES (?, ?, ?, 0, 0);
+
+-- name: save_fault
+UPDATE fault SET draws = ?, fired = ? WHERE account_key = ? AND position = ?;
+
+-- name: insert_call
+INSERT INTO call (account_key, number, arrival_ms, method, path, meter, verdict, fault) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: recent_calls
+SELECT arrival_ms, meter FROM call
+WHERE account_key = ? AND verdict = 'admitted' AND arrival_ms > ? ORDER BY arrival_ms, number;
+
+-- name: count_calls
+SELECT verdict, fault, count(*) FROM call WHERE account_key = ? GROUP BY verdict, fault;
+
+-- name: count_calls_since
+SELECT count(*) FROM call WHERE account_key = ? AND verdict = 'admitted' AND arrival_ms >= ?;
+
+-- name: calls_by_second
+SELECT arrival_ms / 1000, meter, verdict, count(*) FROM call WHERE account_key = ? GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
+-- name: insert_arrival
+INSERT INTO arrival (
+    account_key, arrival_ms, object, operation, external_id, record_id, effect, changes, reason, request_id,
+    traceparent, call_number
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: page_arrivals
+SELECT sequence, arrival_ms, object, operation, external_id, record_id, effect, changes, reason, request_id,
+    traceparent, call_number
+FROM arrival WHERE account_key = ? AND sequence > ? ORDER BY sequence LIMIT ?;
+
+-- name: clear_records
+DELETE FROM record WHERE account_key = ?;
+
+-- name: clear_lookups
+DELETE FROM lookup WHERE account_key = ?;
+
+-- name: clear_associations
+DELETE FROM association WHERE account_key = ?;
+
+-- name: clear_properties
+DELETE FROM property WHERE account_key = ?;
+
+-- name: clear_tokens
+DELETE FROM token WHERE account_key = ?;
+
+-- name: clear_cursors
+DELETE FROM query_cursor WHERE account_key = ?;
+
+-- name: clear_faults
+DELETE FROM fault WHERE account_key = ?;
+
+-- name: clear_calls
+DELETE FROM call WHERE account_key = ?;
+
+-- name: clear_arrivals
+DELETE FROM arrival WHERE account_key = ?;

@@ -1,0 +1,12 @@
+"""Starts the sync service: `python -m headwater.sync`."""
+
+from __future__ import annotations
+
+import sys
+
+from headwater.kernel.service import run_service
+from headwater.sync.app import SERVICE, serve
+from headwater.sync.settings import SyncSettings
+
+if __name__ == "__main__":
+    sys.exit(run_service(SERVICE, SyncSettings, serve))

@@ -1,0 +1,102 @@
+"""Wires the sync service: the only place that picks implementations."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+import grpc
+
+from headwater.kernel.clock import Clock, SystemClock
+from headwater.kernel.lifecycle import Shutdown, announce_ready
+from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.service import open_database
+from headwater.kernel.telemetry import Telemetry
+from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+from headwater.sync.delivery.host import DeliveryHost
+from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
+from headwater.sync.projector.policies import LogPolicies
+from headwater.sync.remote.identity import IdentityResolver
+from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.secrets import EnvironmentSecrets
+from headwater.sync.settings import SyncSettings
+from headwater.sync.store.delivery import PostgresDeliveries
+from headwater.sync.store.leases import PostgresLeases
+from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.projection import PostgresLog, PostgresProjections
+from headwater.sync.usecases.operations import Operations
+from headwater.sync.v1 import sync_pb2_grpc
+from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
+
+SERVICE = "sync"
+
+_log = logging.getLogger(__name__)
+
+
+async def serve(settings: SyncSettings, telemetry: Telemetry, shutdown: Shutdown) -> None:
+    """Serve until the end is asked for: operations API, projector and actors.
+
+    Raises:
+        StartRefused: the database is not durable or not migrated, or the address cannot be bound.
+    """
+    async with running(settings, telemetry, SystemClock()) as port:
+        announce_ready(service=SERVICE, port=port)
+        await shutdown.wait()
+        _log.info("the end was asked for, draining")
+
+
+@asynccontextmanager
+async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) -> AsyncIterator[int]:
+    """Run everything while the block runs; yield the port of the operations API."""
+    async with (
+        await open_database(SERVICE, settings, size_min=2, size_max=settings.pool_size_max) as pool,
+        open_channel(settings.identity_address, client_tracing(telemetry.tracer)) as identity,
+    ):
+        holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        leases = PostgresLeases(pool, holder, settings.lease_ttl_s)
+        log = PostgresLog(pool)
+        policies = LogPolicies(log)
+        await policies.refresh()
+        resolver = IdentityResolver(identity, settings.identity_timeout_s)
+        projector = BatchProjector(PostgresProjections(pool), resolver, policies, telemetry.spans, clock)
+        log_bell, delivery_bell = Wakeup(), Wakeup()
+        projecting = ProjectorSettings(batch_events=settings.batch_events)
+        host = ProjectorHost(log, leases, policies, projector, log_bell, projecting)
+        deliveries = DeliveryHost(
+            partial(PostgresDeliveries, pool),
+            leases,
+            policies,
+            EnvironmentSecrets(os.environ),
+            telemetry.spans,
+            clock,
+        )
+        operations = Operations(PostgresOperations(pool), policies, clock)
+        async with (
+            _server(operations, telemetry, settings).serving() as port,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(listen, pool, {LOG_CHANNEL: log_bell, DELIVERY_CHANNEL: delivery_bell})
+            tasks.start_soon(host.run)
+            tasks.start_soon(deliveries.run, delivery_bell)
+            try:
+                yield port
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+def _server(operations: Operations, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
+    servicer = SyncServicer(operations)
+
+    def add_services(server: grpc.aio.Server) -> Sequence[str]:
+        sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)
+        return (SERVICE_NAME,)
+
+    listening = ServerSettings(settings.address, reflection=settings.reflection)
+    return RpcServer(listening, add_services, [ServerTracing(telemetry.tracer)])

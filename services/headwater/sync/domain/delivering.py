@@ -1,0 +1,201 @@
+"""What one delivery sends: the smallest write that brings the CRM to the desired version. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headwater.connectors.base import Found, Reference, Target, Write
+from headwater.kernel.ids import ObjectName
+from headwater.kernel.telemetry import TraceContext
+from headwater.policy.document import ConnectorPolicy, OutboundObject
+from headwater.policy.outbound import desired_fields, end_marks, minimal_patch, same_value, select_target
+
+REFERENCES_KEY: Final = "#references"
+"""Place of the delivered references among the known fields; no CRM field begins with `#`."""
+REFERENCE_RECHECK_S: Final = 0.25
+"""Pause before a delivery that waits for another one is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceState:
+    """An entity that this one refers to, as this connector has it.
+
+    Args:
+        crm_id: empty until it is delivered.
+        coming: a delivery of it exists and may still succeed.
+    """
+
+    field: str
+    entity_id: uuid.UUID
+    crm_id: str
+    coming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A due delivery with all that a decision needs."""
+
+    tenant_id: str
+    connector: str
+    entity_id: uuid.UUID
+    object: ObjectName
+    state: str
+    merged_into: uuid.UUID | None
+    version: int
+    values: Mapping[str, Any]
+    crm_object: str
+    crm_id: str
+    known: Mapping[str, Any]
+    failure_count: int
+    in_doubt: bool
+    waited_s: float
+    event_key: uuid.UUID
+    mark_time: dt.datetime
+    dirty_time: dt.datetime
+    trace: TraceContext | None
+    last_trace: TraceContext | None
+    tries_before: int
+    references: tuple[ReferenceState, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write this."""
+
+    claimed: Claimed
+    target: Target
+    write: Write
+    lacks_reference: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something it refers to is on its way: look again after a pause; no try is used up."""
+
+    claimed: Claimed
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing to send: the CRM holds it already, or a rule says it need not.
+
+    Args:
+        outcome: `unchanged` or `superseded`.
+        rule: name of the rule; empty when unchanged.
+    """
+
+    claimed: Claimed
+    outcome: str
+    rule: str = ""
+    lacks_reference: bool = False
+
+
+Plan = Send | Wait | Settled
+
+
+def plan_delivery(connector: ConnectorPolicy, claimed: Claimed, reference_wait_s: float) -> Plan:
+    """Return what to do for *claimed* under *connector*'s mapping."""
+    outbound = choose_outbound(connector, claimed)
+    if outbound is None:
+        return Settled(claimed, "superseded", "not_mapped")
+    if claimed.state != "active":
+        if not claimed.crm_id:
+            return Settled(claimed, "superseded", f"{claimed.state}_before_delivery")
+        desired = end_marks(outbound, claimed.state, str(claimed.merged_into or ""))
+        references: tuple[Reference, ...] = ()
+        lacks = False
+    else:
+        coming = [item for item in _wanted(outbound, claimed) if not item.crm_id and item.coming]
+        if coming and claimed.waited_s < reference_wait_s:
+            return Wait(claimed, REFERENCE_RECHECK_S)
+        desired = dict.fromkeys(outbound.end_marks) | desired_fields(outbound, claimed.values)
+        references = _references(outbound, claimed)
+        lacks = any(not item.crm_id for item in _wanted(outbound, claimed))
+    patch = minimal_patch(desired, claimed.known)
+    fresh = tuple(
+        item for item in references if list(item.crm_ids) != _known_references(claimed).get(item.name)
+    )
+    if claimed.crm_id and not patch and not fresh:
+        return Settled(claimed, "unchanged", lacks_reference=lacks)
+    write = Write(str(claimed.entity_id), claimed.crm_id, patch, fresh)
+    return Send(claimed, to_target(claimed.object, outbound), write, lacks)
+
+
+def choose_outbound(connector: ConnectorPolicy, claimed: Claimed) -> OutboundObject | None:
+    """Return the mapping of *claimed*: where it was delivered before, else the first that fits."""
+    targets = connector.objects.get(claimed.object, ())
+    if claimed.crm_object:
+        return next((item for item in targets if item.target == claimed.crm_object), None)
+    return select_target(targets, claimed.values) or (
+        targets[0] if targets and claimed.state != "active" else None
+    )
+
+
+def to_target(object_name: ObjectName, outbound: OutboundObject) -> Target:
+    """Return *outbound* in the connector kit's words."""
+    fields = tuple(dict.fromkeys((*outbound.fields, *outbound.end_marks)))
+    return Target(object_name, outbound.target, outbound.external_id, fields, tuple(outbound.references))
+
+
+def connector_targets(connector: ConnectorPolicy) -> tuple[Target, ...]:
+    """Return every target of a connector account."""
+    return tuple(to_target(name, item) for name, items in connector.objects.items() for item in items)
+
+
+def known_after(claimed: Claimed, write: Write) -> dict[str, Any]:
+    """Return what the CRM is known to hold once *write* is applied."""
+    known = {name: value for name, value in {**claimed.known, **write.fields}.items() if value is not None}
+    if write.references:
+        held = {**_known_references(claimed), **{item.name: list(item.crm_ids) for item in write.references}}
+        known[REFERENCES_KEY] = held
+    return known
+
+
+def is_applied(write: Write, found: Found) -> bool:
+    """Return whether the CRM's record shows all that *write* wanted: the verdict on a write in doubt."""
+    return all(same_value(found.fields.get(name), value) for name, value in write.fields.items())
+
+
+def adopt_found(claimed: Claimed, found: Found) -> dict[str, Any]:
+    """Return what is known after a look-up: what the CRM shows replaces what was assumed."""
+    references = _known_references(claimed)
+    known = {name: value for name, value in found.fields.items() if value not in (None, "")}
+    return {**known, REFERENCES_KEY: references} if references else known
+
+
+def _known_references(claimed: Claimed) -> Mapping[str, list[str]]:
+    held: Mapping[str, list[str]] = claimed.known.get(REFERENCES_KEY, {})
+    return held
+
+
+def _wanted(outbound: OutboundObject, claimed: Claimed) -> Iterable[ReferenceState]:
+    fields = set(outbound.references.values())
+    return (item for item in claimed.references if item.field in fields)
+
+
+def _references(outbound: OutboundObject, claimed: Claimed) -> tuple[Reference, ...]:
+    found: list[Reference] = []
+    for name, field_name in outbound.references.items():
+        crm_ids = sorted(
+            {item.crm_id for item in claimed.references if item.field == field_name and item.crm_id}
+        )
+        if crm_ids:
+            found.append(Reference(name, tuple(crm_ids)))
+    return tuple(found)
+
+
+def chunks(sends: Sequence[Send], records_max: int) -> list[list[Send]]:
+    """Group *sends* by target into calls of at most *records_max* records, order kept."""
+    by_target: dict[Target, list[Send]] = {}
+    for send in sends:
+        by_target.setdefault(send.target, []).append(send)
+    return [
+        group[start : start + records_max]
+        for group in by_target.values()
+        for start in range(0, len(group), records_max)
+    ]

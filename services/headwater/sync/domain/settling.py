@@ -1,0 +1,68 @@
+"""How tries end, and how a delivery stands after: the values that are settled. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from headwater.kernel.telemetry import TraceContext
+from headwater.sync.domain.breaker import CLOSED, BreakerState
+from headwater.sync.domain.delivering import Claimed
+
+
+class State(IntEnum):
+    """Where a delivery stands: `DeliveryState` of sync.proto."""
+
+    PENDING = 1
+    DELIVERED = 2
+    RETRYING = 3
+    IN_DOUBT = 4
+    DEAD = 5
+    DISCARDED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How one try ended.
+
+    Args:
+        state: where the delivery stands now.
+        after_s: pause before the next try; 0 for none.
+        outcome: as `sync.attempt.outcome`; empty when nothing was tried.
+        changes: what was written, field by field, for the audit.
+        created: the CRM holds the record since this try.
+    """
+
+    claimed: Claimed
+    state: State
+    version: int
+    crm_object: str
+    crm_id: str
+    known: Mapping[str, Any]
+    failure_count: int
+    try_count: int
+    start_time: dt.datetime
+    outcome: str
+    after_s: float = 0.0
+    waits: bool = False
+    lacks_reference: bool = False
+    error_class: str = ""
+    error_code: str = ""
+    error_message: str = ""
+    http_status: int = 0
+    trace: TraceContext | None = None
+    created: bool = False
+    changes: tuple[dict[str, Any], ...] = ()
+    policy_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorState:
+    """What is stored about an account."""
+
+    paused: bool = False
+    breaker: BreakerState = CLOSED
+    breaker_generation: int = 0
