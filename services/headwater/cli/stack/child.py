@@ -78,7 +78,7 @@ class ChildRunner:
             StartRefused: it would not start at all.
         """
         failures = 0
-        served_once = False
+        served_once: bool = False
         try:
             while not self.stopping:
                 began = anyio.current_time()
