@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from headwater.connectors.base.errors import ErrorClass, VendorError
 from headwater.connectors.base.http import Request
+from headwater.connectors.base.moments import utc_text
 from headwater.connectors.base.port import Failed, Found, Outcome, Target, Write, Written
 from headwater.connectors.hubspot.errors import error_of_entry
 
@@ -158,7 +159,7 @@ def typed(value: str | None, property_type: str) -> Any:
         except ArithmeticError:
             return value
         return int(number) if number == number.to_integral_value() else float(number)
-    return value
+    return utc_text(value) if property_type == "datetime" else value
 
 
 def read_outcomes(body: Any, target: Target, writes: Sequence[Write]) -> dict[str, Outcome]:
