@@ -37,7 +37,8 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
     def outcome(self, event: event_pb2.Event) -> ingest_pb2.EventOutcome:
         """Answer one event as the contract says."""
         self.traces.append(event.trace.traceparent)
-        key = hashlib.sha256(f"{event.source}/{event.object}/{event.external_id}".encode()).hexdigest()[:32]
+        name = event.request_id or f"{event.source}/{event.object}/{event.external_id}"
+        key = hashlib.sha256(name.encode()).hexdigest()[:32]
         if b"broken" in event.payload:
             violation = event_pb2.Violation(
                 field="event.payload.email",
@@ -68,6 +69,11 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
 
     async def ListEvents(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002 - the contract's name
         return ingest_pb2.ListEventsResponse(events=self.policy_events.get(request.tenant_id, []))
+
+    async def _unknown(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError(type(request).__name__)
+
+    GetEvent = ListQuarantine = ReleaseQuarantined = DiscardQuarantined = GetIngestStatus = _unknown
 
     async def BatchRecordEvents(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002 - the contract's name
         self.received.append(len(request.events))
