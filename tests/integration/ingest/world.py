@@ -14,6 +14,7 @@ from headwater.ingest.app import serving
 from headwater.ingest.settings import IngestSettings
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.rpc import open_channel
+from headwater.kernel.telemetry import Telemetry, TelemetrySettings, start_telemetry
 
 TENANT: Final = "acme"
 TIME_S: Final = 1_760_000_000
@@ -84,6 +85,11 @@ def policy_event(text: str = POLICY, *, number: int = 0) -> event_pb2.Event:
     )
 
 
+def quiet() -> Telemetry:
+    """Return telemetry that goes nowhere."""
+    return start_telemetry("ingest", TelemetrySettings(), environ={})
+
+
 def settings(url: str, **given: Any) -> IngestSettings:
     """Return the settings of a service on a free port."""
     fixed: dict[str, Any] = {"address": "127.0.0.1:0", "sync_address": "", "database_url": url}
@@ -137,7 +143,7 @@ async def client(port: int) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def service(url: str, *, policy: str | None = POLICY, **given: Any) -> AsyncIterator[Client]:
     """Run a service in this process, a policy in force, and call it."""
-    async with serving(settings(url, **given)) as port, client(port) as caller:
+    async with serving(settings(url, **given), quiet()) as port, client(port) as caller:
         if policy is not None:
             await caller.record(policy_event(policy))
         yield caller

@@ -135,7 +135,7 @@ async def doors(url: str) -> AsyncIterator[Doors]:
     """Run ingest and identity on *url*."""
     quiet = start_telemetry("test", TelemetrySettings(), environ={})
     ingest_settings = IngestSettings(address="127.0.0.1:0", sync_address="", database_url=url)
-    async with ingest_app.serving(ingest_settings) as ingest_port:
+    async with ingest_app.serving(ingest_settings, quiet) as ingest_port:
         identity_settings = IdentitySettings.model_validate(
             {
                 "HEADWATER_DATABASE_URL": url,
