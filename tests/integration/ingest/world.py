@@ -119,12 +119,17 @@ class Client:
         return {item.disposition: item.count for item in answer.counts if item.object == "contact"}
 
 
+async def read_numbers(call: Any, count: int) -> list[int]:
+    """Read that many acknowledgements of a stream and return their batch numbers."""
+    return [(await call.read()).batch_number for _ in range(count)]
+
+
 @asynccontextmanager
 async def client(port: int) -> AsyncIterator[Client]:
     """Call the service on *port*."""
     channel = open_channel(f"127.0.0.1:{port}")
     try:
-        yield Client(ingest_pb2_grpc.IngestServiceStub(channel), port)  # type: ignore[arg-type]
+        yield Client(ingest_pb2_grpc.IngestServiceStub(channel), port)
     finally:
         await channel.close()
 
