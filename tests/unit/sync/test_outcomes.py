@@ -128,12 +128,12 @@ def test_two_entities_never_adopt_one_record() -> None:
     offer = Failed(VendorError(ErrorClass.CONFLICT, "DUP", "words", existing_crm_id="003"))
     first, second = send(entity_id=key(1)), send(entity_id=key(2))
 
-    def offered(holders: dict[str, Any], *answers: tuple[Send, Any]) -> list[str]:
+    def offered(holders: dict[str, str], *answers: tuple[Send, Any]) -> list[str]:
         judged = refuse_taken(answers, holders)
         return [outcome.error.existing_crm_id for _, outcome in judged if isinstance(outcome, Failed)]
 
     assert offered({}, (first, offer)) == ["003"]
-    assert offered({"003": key(1)}, (first, offer)) == ["003"]
-    assert offered({"003": key(9)}, (first, offer)) == [""]
+    assert offered({"003": str(key(1))}, (first, offer)) == ["003"]
+    assert offered({"003": str(key(9))}, (first, offer)) == [""]
     assert offered({}, (first, offer), (second, offer)) == ["003", ""]
     assert offered({}, (first, offer), (second, Written("003", created=True))) == [""]
