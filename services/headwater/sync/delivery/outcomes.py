@@ -29,7 +29,9 @@ def refuse_taken(
         holders: CRM id to the entity that the record is.
     """
     written = {
-        outcome.crm_id: send.claimed.entity_id for send, outcome in answers if isinstance(outcome, Written)
+        outcome.crm_id: str(send.claimed.entity_id)
+        for send, outcome in answers
+        if isinstance(outcome, Written)
     }
     taken = {**holders, **written}
     judged: list[tuple[Send, Outcome]] = []

@@ -292,7 +292,7 @@ def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent
     changed = False
     for name, value in fields.items():
         held = record.fields.get(name)
-        if held is not None and (held.field_time > event.event_time or held.value == value):
+        if held is not None and (held.field_time > event.event_time or _stands(held, value, record, event)):
             continue
         record.fields[name] = FieldFact(value, event.event_time, event.event_key)
         changed = True
@@ -302,6 +302,12 @@ def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent
     was_deleted = record.deleted
     record.deleted = record.delete_time is not None and (newest is None or newest <= record.delete_time)
     return changed or record.deleted != was_deleted
+
+
+def _stands(held: FieldFact, value: Any, record: RecordState, event: LogEvent) -> bool:
+    """Return whether *value* is true already; what ended with a delete becomes true anew."""
+    ended = record.delete_time is not None and held.field_time <= record.delete_time < event.event_time
+    return bool(held.value == value) and not ended
 
 
 def _idle_rule(record: RecordState, fields: Mapping[str, Any], event: LogEvent) -> str:
