@@ -38,11 +38,9 @@ TABLE = [
     (error(ErrorClass.QUOTA, 0.0), 99, TryAgain(0.0, counts=False)),
     (error(ErrorClass.IN_DOUBT), 0, LookUp(2)),
     (error(ErrorClass.IN_DOUBT), 99, LookUp(2)),
-    (error(ErrorClass.CONFLICT, existing="003"), 0, Adopt("003")),
+    (error(ErrorClass.CONFLICT, existing="003"), 3, Adopt("003")),
     (error(ErrorClass.CONFLICT), 0, Bury("conflict")),
-    (error(ErrorClass.CONFLICT, existing="003"), 1, Bury("conflict")),
-    (error(ErrorClass.NOT_FOUND), 0, Forget()),
-    (error(ErrorClass.NOT_FOUND), 1, Bury("not_found")),
+    (error(ErrorClass.NOT_FOUND), 0, Bury("not_found")),
     (error(ErrorClass.PERMISSION), 0, Bury("permission")),
     (error(ErrorClass.FORMAT), 0, Bury("format")),
     (error(ErrorClass.VALIDATION), 0, Bury("validation")),
@@ -53,6 +51,14 @@ TABLE = [
 def test_the_table_decides(refused: VendorError, failures: int, wanted: object) -> None:
     """Each class without jitter has one answer."""
     assert decide(refused, failures, POLICY, random.Random(1)) == wanted
+
+
+def test_a_record_is_adopted_once_and_forgotten_once() -> None:
+    """A conflict with the record already adopted, or a loss where none was known, is the end."""
+    adopted = error(ErrorClass.CONFLICT, existing="003")
+    chance = random.Random(1)
+    assert decide(adopted, 1, POLICY, chance, crm_id="003") == Bury("conflict")
+    assert decide(error(ErrorClass.NOT_FOUND), 2, POLICY, chance, crm_id="003") == Forget()
 
 
 def test_the_table_is_complete() -> None:
