@@ -43,13 +43,11 @@ def _notes(model: type[BaseModel]) -> dict[str, str]:
     assert isinstance(tree, ast.ClassDef)
     notes: dict[str, str] = {}
     for field, below in zip(tree.body, tree.body[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(below, ast.Expr)
-        ):
-            if isinstance(below.value, ast.Constant):
-                notes[field.target.id] = " ".join(str(below.value.value).split())
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(note))):
+                notes[name] = " ".join(note.split())
+            case _:
+                pass
     return notes
 
 

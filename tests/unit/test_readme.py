@@ -28,7 +28,7 @@ def test_every_setting_is_explained(reader: str) -> None:
 def test_every_make_target_it_names_exists() -> None:
     """Targets are named as `make TARGET`."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"\bmake ([a-z-]+)", README))
+    named = set(re.findall(r"(?m)(?:^|`)make ([a-z-]+)", README))
     assert named
     assert not [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
 
