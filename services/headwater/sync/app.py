@@ -9,7 +9,6 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 import grpc
@@ -32,11 +31,9 @@ from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.operations import OperationsStore
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
+from headwater.sync.usecases.operations import Operations
 from headwater.sync.v1 import sync_pb2_grpc
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
-
-if TYPE_CHECKING:
-    from headwater.kernel.pg.pool import Pool
 
 SERVICE = "sync"
 
@@ -61,8 +58,6 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
     async with (
         await open_database(SERVICE, settings, size_min=2, size_max=settings.pool_size_max) as pool,
         open_channel(settings.identity_address, client_tracing(telemetry.tracer)) as identity,
-        _server(pool, telemetry, settings).serving() as port,
-        anyio.create_task_group() as tasks,
     ):
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         leases = PostgresLeases(pool, holder, settings.lease_ttl_s)
@@ -82,17 +77,22 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             telemetry.spans,
             clock,
         )
-        tasks.start_soon(listen, pool, {LOG_CHANNEL: log_bell, DELIVERY_CHANNEL: delivery_bell})
-        tasks.start_soon(host.run)
-        tasks.start_soon(deliveries.run, delivery_bell)
-        try:
-            yield port
-        finally:
-            tasks.cancel_scope.cancel()
+        operations = Operations(OperationsStore(pool), policies, clock)
+        async with (
+            _server(operations, telemetry, settings).serving() as port,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(listen, pool, {LOG_CHANNEL: log_bell, DELIVERY_CHANNEL: delivery_bell})
+            tasks.start_soon(host.run)
+            tasks.start_soon(deliveries.run, delivery_bell)
+            try:
+                yield port
+            finally:
+                tasks.cancel_scope.cancel()
 
 
-def _server(pool: Pool, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
-    servicer = SyncServicer(OperationsStore(pool))
+def _server(operations: Operations, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
+    servicer = SyncServicer(operations)
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:
         sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)

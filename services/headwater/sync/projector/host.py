@@ -109,10 +109,10 @@ class ProjectorHost:
 
     async def _project_once(self) -> bool:
         """Project what there is, up to one batch; return whether there may be more."""
+        await self._policies.refresh()  # also without a shard: actors and operators go by it
         held = dict(self._held)
         if not held:
             return False
-        await self._policies.refresh()
         shard_limit = max(1, self._settings.batch_events // len(held))
         events = await self._log.read_events({s: self._cursors[s] for s in held}, shard_limit)
         if not events:

@@ -987,7 +987,7 @@ class ListDeliveriesResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
-        """Deliveries, by connector, object and entity."""
+        """Deliveries, by connector and entity."""
 
     def __init__(
         self,

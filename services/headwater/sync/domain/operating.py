@@ -1,0 +1,220 @@
+"""What operators see and ask for, in the words of sync. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headwater.policy.document import ConnectorPolicy
+from headwater.policy.survivorship import Chosen
+from headwater.sync.domain.breaker import BreakerName, BreakerState
+
+DEAD: Final = 5
+DISCARDED: Final = 6
+"""sync.proto, DeliveryState."""
+STOPPED: Final = frozenset({DEAD, DISCARDED})
+"""States that only an operator or a newer version ends."""
+ALL_STATES: Final = (1, 2, 3, 4, 5, 6)
+DISABLED: Final = "disabled in the policy"
+"""Finding about an account that the policy switches off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles of one connector account."""
+
+    connector: str
+    count: int
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that a tenant has in the projection and in delivery.
+
+    Args:
+        superseded: rule to events.
+        entities: object to entities, active ones only.
+        records: object to source records.
+        deliveries: connector, object and state to deliveries.
+    """
+
+    events_projected: int
+    events_poisoned: int
+    events_waiting: int
+    superseded: Mapping[str, int]
+    entities: Mapping[str, int]
+    records: Mapping[str, int]
+    deliveries: Mapping[tuple[str, str, int], int]
+    latencies: tuple[Latency, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The standing order for one entity in one connector account."""
+
+    connector: str
+    object: str
+    entity_id: uuid.UUID
+    state: int
+    desired_version: int
+    delivered_version: int
+    crm_id: str
+    failure_count: int
+    due_time: dt.datetime
+    last_error_class: str
+    last_error: str
+    event_key: uuid.UUID
+    settle_time: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to write one delivery."""
+
+    connector: str
+    object: str
+    entity_id: uuid.UUID
+    attempt_number: int
+    version: int
+    start_time: dt.datetime
+    end_time: dt.datetime
+    outcome: str
+    error_class: str
+    error_code: str
+    error_message: str
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change, by whom and why.
+
+    Args:
+        changes: objects of field, before, after and rule.
+    """
+
+    audit_id: int
+    audit_time: dt.datetime
+    action: str
+    actor: str
+    entity_id: uuid.UUID | None
+    event_key: uuid.UUID | None
+    connector: str
+    changes: tuple[Mapping[str, Any], ...]
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one event."""
+
+    event_key: uuid.UUID
+    rule: str
+    project_time: dt.datetime
+    entity_ids: tuple[uuid.UUID, ...]
+    trace_id: str
+    deliveries: tuple[Delivery, ...]
+    attempts: tuple[Attempt, ...]
+    audit: tuple[AuditEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An entity's values with their provenance, and where they go."""
+
+    entity_id: uuid.UUID
+    object: str
+    state: str
+    version: int
+    merged_into: uuid.UUID | None
+    fields: Mapping[str, Chosen]
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries are wanted.
+
+    Args:
+        connector: empty for all.
+        states: at least one.
+    """
+
+    connector: str
+    states: tuple[int, ...]
+    entity_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPlace:
+    """A place in the list of deliveries: behind this one."""
+
+    connector: str
+    entity_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """An operator's order about one connector account, for the audit too."""
+
+    tenant_id: str
+    connector: str
+    actor: str
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What is stored about one connector account.
+
+    Args:
+        quota_used: calls of the day, ours or the vendor's count where that is higher.
+        vendor_limit: calls a day as the vendor says; None when it never did.
+        holder: process that runs the actor; empty when none.
+    """
+
+    connector: str
+    paused: bool
+    breaker: BreakerState
+    finding: str
+    quota_used: int
+    vendor_limit: int | None
+    pending_count: int
+    oldest_pending_s: float
+    dead_count: int
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """A connector account as operators see it."""
+
+    facts: AccountFacts
+    vendor: str
+    owner: str
+    backup: str
+    runbook: str
+    breaker_name: BreakerName
+    quota_limit: int
+    finding: str
+
+
+def view_account(policy: ConnectorPolicy, facts: AccountFacts, now: dt.datetime) -> AccountView:
+    """Return what the policy and the stored facts say together about an account."""
+    stated = facts.vendor_limit if facts.vendor_limit is not None else policy.limits.daily_calls
+    return AccountView(
+        facts=facts,
+        vendor=policy.vendor,
+        owner=policy.owner,
+        backup=policy.backup,
+        runbook=policy.runbook,
+        breaker_name=facts.breaker.name(now),
+        quota_limit=stated,
+        finding=facts.finding if policy.enabled else DISABLED,
+    )

@@ -1,0 +1,154 @@
+"""From requests to the use cases' words. Pure; raises `InvalidInput` with every violation."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+from headwater.event.v1 import event_pb2
+from headwater.kernel.ids import parse_uuid
+from headwater.kernel.rpc.checks import Checks
+from headwater.sync.domain.operating import ALL_STATES, DeliveryFilter, DeliveryPlace
+from headwater.sync.v1 import sync_pb2 as pb
+
+ENTITIES_MAX: Final = 1_000
+"""Entities that one order may name."""
+DELIVERIES: Final = "deliveries"
+AUDIT: Final = "audit"
+"""Lists, as page tokens name them."""
+_AUDIT_DIGITS_MAX: Final = 18
+"""A number of 18 digits fits into a bigint."""
+
+Steered = pb.PauseConnectorRequest | pb.ResumeConnectorRequest | pb.ResetBreakerRequest
+
+
+def read_tenant(request: pb.GetStatusRequest | pb.ListConnectorsRequest) -> str:
+    """Check and read whose things are asked for."""
+    checks = Checks()
+    tenant_id = checks.tenant(request.tenant_id)
+    checks.finish()
+    return tenant_id
+
+
+def read_fate(request: pb.GetEventFateRequest) -> tuple[str, uuid.UUID]:
+    """Check and read which event is asked for."""
+    checks = Checks()
+    found = checks.tenant(request.tenant_id), checks.uuid("event_key", request.event_key)
+    checks.finish()
+    return found
+
+
+def read_entity(request: pb.GetEntityStateRequest) -> tuple[str, uuid.UUID]:
+    """Check and read which entity is asked for."""
+    checks = Checks()
+    found = checks.tenant(request.tenant_id), checks.uuid("entity_id", request.entity_id)
+    checks.finish()
+    return found
+
+
+def read_steering(request: Steered) -> tuple[str, str, str]:
+    """Check and read an order: tenant, connector, actor."""
+    checks = Checks()
+    order = (
+        checks.tenant(request.tenant_id),
+        checks.name("connector", request.connector),
+        _actor(checks, request.actor),
+    )
+    checks.finish()
+    return order
+
+
+def read_deliveries(
+    request: pb.ListDeliveriesRequest,
+) -> tuple[str, DeliveryFilter, DeliveryPlace | None, int]:
+    """Check and read which page of deliveries is asked for."""
+    checks = Checks()
+    tenant_id = checks.tenant(request.tenant_id)
+    connector = checks.name("connector", request.connector, required=False)
+    for number, state in enumerate(request.states):
+        if state not in ALL_STATES:
+            checks.broken(f"states[{number}]", str(state), "allowed", "a known state of a delivery")
+    entity_id = checks.optional_uuid("entity_id", request.entity_id)
+    wanted = DeliveryFilter(connector, tuple(sorted(set(request.states))) or ALL_STATES, entity_id)
+    after = _delivery_place(checks, request.page_token)
+    page_size = checks.page_size(request.page_size)
+    checks.finish()
+    return tenant_id, wanted, after, page_size
+
+
+def _delivery_place(checks: Checks, token: str) -> DeliveryPlace | None:
+    place = checks.page_token(token, DELIVERIES, 2)
+    if place is None:
+        return None
+    connector, entity = place
+    entity_id = parse_uuid(entity)
+    if entity_id is None or "\x00" in connector:
+        checks.broken_token(token)
+        return None
+    return DeliveryPlace(connector, entity_id)
+
+
+def read_replay(request: pb.ReplayDeliveriesRequest) -> tuple[str, str, Sequence[uuid.UUID], str]:
+    """Check and read a replay: tenant, connector, entities, actor."""
+    checks = Checks()
+    order = (
+        checks.tenant(request.tenant_id),
+        checks.name("connector", request.connector),
+        _entities(checks, request.entity_ids, 0),
+        _actor(checks, request.actor),
+    )
+    checks.finish()
+    return order
+
+
+def read_discard(request: pb.DiscardDeliveriesRequest) -> tuple[str, str, Sequence[uuid.UUID], str, str]:
+    """Check and read a discard: tenant, connector, entities, reason, actor."""
+    checks = Checks()
+    order = (
+        checks.tenant(request.tenant_id),
+        checks.name("connector", request.connector),
+        _entities(checks, request.entity_ids, 1),
+        checks.text("discard_reason", request.discard_reason),
+        _actor(checks, request.actor),
+    )
+    checks.finish()
+    return order
+
+
+def read_audit(
+    request: pb.ListAuditRequest,
+) -> tuple[str, uuid.UUID | None, uuid.UUID | None, int | None, int]:
+    """Check and read which page of the audit is asked for."""
+    checks = Checks()
+    found = (
+        checks.tenant(request.tenant_id),
+        checks.optional_uuid("entity_id", request.entity_id),
+        checks.optional_uuid("event_key", request.event_key),
+        _audit_place(checks, request.page_token),
+        checks.page_size(request.page_size),
+    )
+    checks.finish()
+    return found
+
+
+def _audit_place(checks: Checks, token: str) -> int | None:
+    place = checks.page_token(token, AUDIT, 1)
+    if place is None:
+        return None
+    (digits,) = place
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _AUDIT_DIGITS_MAX):
+        checks.broken_token(token)
+        return None
+    return int(digits)
+
+
+def _entities(checks: Checks, values: Sequence[str], least: int) -> list[uuid.UUID]:
+    checks.size("entity_ids", values, least, ENTITIES_MAX)
+    return [
+        checks.uuid(f"entity_ids[{number}]", value) for number, value in enumerate(values[: ENTITIES_MAX + 1])
+    ]
+
+
+def _actor(checks: Checks, actor: event_pb2.Actor) -> str:
+    return checks.text("actor.id", actor.id)

@@ -1,0 +1,76 @@
+# ruff: noqa: N802, ARG002 - names and arguments are those of the generated base class
+"""The gRPC service: each method reads a request, calls one use case, writes its answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from headwater.sync.rpc import requests, responses
+from headwater.sync.usecases.operations import Operations
+from headwater.sync.v1 import sync_pb2 as pb
+from headwater.sync.v1 import sync_pb2_grpc
+
+SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["SyncService"].full_name
+
+
+class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
+    """Serves `headwater.sync.v1.SyncService`."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
+        return responses.status_response(await self._operations.status(requests.read_tenant(request)))
+
+    async def GetEventFate(self, request: pb.GetEventFateRequest, context: Any) -> pb.GetEventFateResponse:
+        fate = await self._operations.fate(*requests.read_fate(request))
+        return pb.GetEventFateResponse(fate=responses.fate_message(fate))
+
+    async def GetEntityState(
+        self, request: pb.GetEntityStateRequest, context: Any
+    ) -> pb.GetEntityStateResponse:
+        return responses.entity_response(await self._operations.entity(*requests.read_entity(request)))
+
+    async def ListConnectors(
+        self, request: pb.ListConnectorsRequest, context: Any
+    ) -> pb.ListConnectorsResponse:
+        accounts = await self._operations.accounts(requests.read_tenant(request))
+        return pb.ListConnectorsResponse(connectors=[responses.connector_message(one) for one in accounts])
+
+    async def PauseConnector(
+        self, request: pb.PauseConnectorRequest, context: Any
+    ) -> pb.PauseConnectorResponse:
+        account = await self._operations.pause(*requests.read_steering(request))
+        return pb.PauseConnectorResponse(connector=responses.connector_message(account))
+
+    async def ResumeConnector(
+        self, request: pb.ResumeConnectorRequest, context: Any
+    ) -> pb.ResumeConnectorResponse:
+        account = await self._operations.resume(*requests.read_steering(request))
+        return pb.ResumeConnectorResponse(connector=responses.connector_message(account))
+
+    async def ResetBreaker(self, request: pb.ResetBreakerRequest, context: Any) -> pb.ResetBreakerResponse:
+        account = await self._operations.reset_breaker(*requests.read_steering(request))
+        return pb.ResetBreakerResponse(connector=responses.connector_message(account))
+
+    async def ListDeliveries(
+        self, request: pb.ListDeliveriesRequest, context: Any
+    ) -> pb.ListDeliveriesResponse:
+        return responses.deliveries_response(
+            *await self._operations.deliveries(*requests.read_deliveries(request))
+        )
+
+    async def ReplayDeliveries(
+        self, request: pb.ReplayDeliveriesRequest, context: Any
+    ) -> pb.ReplayDeliveriesResponse:
+        count = await self._operations.replay(*requests.read_replay(request), dry_run=request.dry_run)
+        return pb.ReplayDeliveriesResponse(replayed_count=count)
+
+    async def DiscardDeliveries(
+        self, request: pb.DiscardDeliveriesRequest, context: Any
+    ) -> pb.DiscardDeliveriesResponse:
+        count = await self._operations.discard(*requests.read_discard(request), dry_run=request.dry_run)
+        return pb.DiscardDeliveriesResponse(discarded_count=count)
+
+    async def ListAudit(self, request: pb.ListAuditRequest, context: Any) -> pb.ListAuditResponse:
+        return responses.audit_response(*await self._operations.audit(*requests.read_audit(request)))

@@ -1,0 +1,292 @@
+-- The operators' side: what became of events, how accounts stand, and the orders operators give.
+
+-- name: count_projections
+-- Counts events by how the projector ended them. $1 tenant.
+select rule, superseded, poisoned, count(*) as events from sync.projection
+where tenant_id = $1
+group by rule, superseded, poisoned
+order by rule;
+
+-- name: count_accepted
+-- Counts the accepted events of the log. $1 tenant.
+select ingest.count_accepted($1) as events;
+
+-- name: count_entities
+-- Counts active, projected entities by object. $1 tenant.
+select object, count(*) as entities from sync.entity
+where tenant_id = $1 and state = 'active' and version > 0
+group by object
+order by object;
+
+-- name: count_records
+-- Counts source records by object. $1 tenant.
+select object, count(*) as records from sync.record
+where tenant_id = $1
+group by object
+order by object;
+
+-- name: count_deliveries
+-- Counts deliveries by connector, object and state. $1 tenant.
+select connector, object, state, count(*) as deliveries from sync.delivery
+where tenant_id = $1
+group by connector, object, state
+order by connector, object, state;
+
+-- name: measure_latencies
+-- Percentiles of the latency of first attempts that delivered, by connector. $1 tenant.
+select
+    connector, count(*) as samples,
+    percentile_cont(0.5) within group (order by latency_ms) as p50_ms,
+    percentile_cont(0.95) within group (order by latency_ms) as p95_ms
+from sync.attempt
+where tenant_id = $1 and latency_ms is not null
+group by connector
+order by connector;
+
+-- name: read_projection
+-- How the projector ended one event. $1 tenant; $2 event key.
+select event_key, rule, project_time, entity_ids, versions, trace_id from sync.projection
+where tenant_id = $1 and event_key = $2;
+
+-- name: read_entity
+-- One projected entity. $1 tenant; $2 entity.
+select entity_id, object, state, version, merged_into, fields from sync.entity
+where tenant_id = $1 and entity_id = $2 and version > 0;
+
+-- name: read_deliveries_of_entities
+-- Every delivery of these entities. $1 tenant; $2 entities uuid[]; $3 rows at most.
+select
+    connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
+    due_time, last_error_class, last_error, event_key, settle_time
+from sync.delivery
+where tenant_id = $1 and entity_id = any($2::uuid [])
+order by connector, entity_id
+limit $3;
+
+-- name: read_attempts_of_versions
+-- Attempts that wrote these versions of entities or later ones, up to each connector's first success.
+-- $1 tenant; arrays: $2 entity uuid[], $3 version bigint[]; $4 rows at most.
+with made as (
+    select item.entity_id, min(item.version) as version
+    from unnest($2::uuid [], $3::bigint []) as item (entity_id, version)
+    group by item.entity_id
+), tried as (
+    select
+        attempt.*,
+        min(attempt.attempt_id) filter (where attempt.outcome not in ('failed', 'in_doubt'))
+            over (partition by attempt.connector, attempt.entity_id) as success_id
+    from made
+    inner join sync.attempt as attempt
+        on attempt.tenant_id = $1 and made.entity_id = attempt.entity_id and made.version <= attempt.version
+)
+select
+    connector, object, entity_id, attempt_number, version, start_time, end_time, outcome, error_class,
+    error_code, error_message, trace_id, span_id
+from tried
+where success_id is null or attempt_id <= success_id
+order by attempt_id
+limit $4;
+
+-- name: list_deliveries
+-- One page of deliveries, by connector and entity.
+-- $1 tenant; behind $2 connector and $3 entity; $4 last connector; $5 states smallint[]; $6 rows.
+select
+    connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
+    due_time, last_error_class, last_error, event_key, settle_time
+from sync.delivery
+where
+    tenant_id = $1 and (connector, entity_id) > ($2, $3) and connector <= $4
+    and state = any($5::smallint [])
+order by connector, entity_id
+limit $6;
+
+-- name: list_stopped_deliveries
+-- The same among the dead and the discarded alone, which have an index of their own.
+-- $1 tenant; behind $2 connector and $3 entity; $4 last connector; $5 states smallint[]; $6 rows.
+select
+    connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
+    due_time, last_error_class, last_error, event_key, settle_time
+from sync.delivery
+where
+    tenant_id = $1 and (connector, entity_id) > ($2, $3) and connector <= $4
+    and state in (5, 6) and state = any($5::smallint [])
+order by connector, entity_id
+limit $6;
+
+-- name: list_entity_deliveries
+-- The same of one entity. $7 entity.
+-- $1 tenant; behind $2 connector and $3 entity; $4 last connector; $5 states smallint[]; $6 rows.
+select
+    connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
+    due_time, last_error_class, last_error, event_key, settle_time
+from sync.delivery
+where
+    tenant_id = $1 and (connector, entity_id) > ($2, $3) and connector <= $4
+    and state = any($5::smallint []) and entity_id = $7
+order by connector, entity_id
+limit $6;
+
+-- name: list_audit
+-- One page of the tenant's audit, newest first. $1 tenant; $2 below this audit id; $3 rows.
+select
+    audit_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version
+from sync.audit
+where tenant_id = $1 and audit_id < $2
+order by audit_id desc
+limit $3;
+
+-- name: list_entity_audit
+-- The same of one entity. $1 tenant; $2 below this audit id; $3 rows; $4 entity.
+select
+    audit_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version
+from sync.audit
+where tenant_id = $1 and audit_id < $2 and entity_id = $4
+order by audit_id desc
+limit $3;
+
+-- name: list_event_audit
+-- The same of one event. $1 tenant; $2 below this audit id; $3 rows; $4 event key; $5 entity or null.
+select
+    audit_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version
+from sync.audit
+where tenant_id = $1 and audit_id < $2 and event_key = $4 and ($5::uuid is null or entity_id = $5)
+order by audit_id desc
+limit $3;
+
+-- name: read_accounts
+-- What is stored about connector accounts. $1 tenant; $2 connectors text[]; $3 day of the quota.
+select
+    wanted.connector,
+    coalesce(held.paused, false) as paused, coalesce(held.breaker, '{}') as breaker,
+    coalesce(held.finding, '') as finding,
+    coalesce(greatest(quota.calls, quota.vendor_used), 0) as quota_used, quota.vendor_limit,
+    pending.deliveries as pending_count, coalesce(pending.oldest_s, 0)::float8 as oldest_pending_s,
+    dead.deliveries as dead_count,
+    coalesce(lease.holder, '') as holder
+from unnest($2::text []) as wanted (connector)
+left join sync.connector_state as held on held.tenant_id = $1 and wanted.connector = held.connector
+left join sync.quota as quota
+    on quota.tenant_id = $1 and wanted.connector = quota.connector and quota.day = $3
+left join sync.lease as lease
+    on lease.name = 'connector/' || $1 || '/' || wanted.connector and lease.expire_time > clock_timestamp()
+cross join lateral (
+    select
+        count(*) as deliveries,
+        extract(epoch from clock_timestamp() - min(delivery.mark_time)) as oldest_s
+    from sync.delivery as delivery
+    where delivery.tenant_id = $1 and wanted.connector = delivery.connector and delivery.state in (1, 3, 4)
+) as pending
+cross join lateral (
+    select count(*) as deliveries
+    from sync.delivery as delivery
+    where
+        delivery.tenant_id = $1 and wanted.connector = delivery.connector
+        and delivery.state in (5, 6) and delivery.state = 5
+) as dead
+order by wanted.connector;
+
+-- name: make_connector_state
+-- Makes the row that an operator's order changes. $1 tenant; $2 connector.
+insert into sync.connector_state (tenant_id, connector) values ($1, $2)
+on conflict do nothing;
+
+-- name: set_paused
+-- Pauses or resumes; no row when it stood so already. $1 tenant; $2 connector; $3 paused.
+update sync.connector_state set paused = $3, update_time = clock_timestamp()
+where tenant_id = $1 and connector = $2 and paused <> $3
+returning connector;
+
+-- name: reset_breaker
+-- Closes the breaker and makes the actor forget its own; no row when it was closed without failures.
+-- $1 tenant; $2 connector.
+with held as (
+    select tenant_id, connector, breaker from sync.connector_state
+    where
+        tenant_id = $1 and connector = $2
+        and (coalesce((breaker ->> 'failures')::bigint, 0) > 0 or breaker ->> 'probe_time' is not null)
+    for update
+)
+update sync.connector_state as state
+set breaker = '{}', breaker_generation = state.breaker_generation + 1, update_time = clock_timestamp()
+from held
+where state.tenant_id = held.tenant_id and state.connector = held.connector
+returning held.breaker;
+
+-- name: write_steering_audit
+-- Notes an operator's order. $1 tenant; $2 connector; $3 actor; $4 policy version; $5 action; $6 changes.
+insert into sync.audit (tenant_id, connector, actor, policy_version, action, changes)
+values ($1, $2, $3, $4, $5, $6);
+
+-- name: count_replayable
+-- Counts what a replay would make due. $1 tenant; $2 connector; $3 entities uuid[], empty for all dead.
+select count(*) as deliveries from sync.delivery
+where
+    tenant_id = $1 and connector = $2 and state in (5, 6)
+    and ((cardinality($3::uuid []) = 0 and state = 5) or entity_id = any($3::uuid []));
+
+-- name: replay_deliveries
+-- Makes dead or discarded deliveries due now, each noted in the audit; the count of tries stays.
+-- $1 tenant; $2 connector; $3 entities uuid[], empty for all dead; $4 actor; $5 policy version.
+with chosen as (
+    select entity_id, state from sync.delivery
+    where
+        tenant_id = $1 and connector = $2 and state in (5, 6)
+        and ((cardinality($3::uuid []) = 0 and state = 5) or entity_id = any($3::uuid []))
+    order by entity_id
+    for update
+), replayed as (
+    update sync.delivery as held
+    set
+        state = 1, due_time = clock_timestamp(), failure_count = 0, wait_since = null,
+        discard_reason = ''
+    from chosen
+    where held.tenant_id = $1 and held.connector = $2 and held.entity_id = chosen.entity_id
+    returning held.entity_id, held.event_key, chosen.state as former_state
+), noted as (
+    insert into sync.audit (
+        tenant_id, connector, actor, policy_version, action, entity_id, event_key, changes
+    )
+    select
+        $1, $2, $4, $5, 'deliveries_replayed', entity_id, event_key,
+        jsonb_build_array(jsonb_build_object(
+            'field', 'state', 'before', case former_state when 5 then 'dead' else 'discarded' end,
+            'after', 'pending', 'rule', 'operator'
+        ))
+    from replayed
+    order by entity_id
+)
+select count(*) as deliveries from replayed;
+
+-- name: count_discardable
+-- Counts what a discard would end. $1 tenant; $2 connector; $3 entities uuid[].
+select count(*) as deliveries from sync.delivery
+where tenant_id = $1 and connector = $2 and state = 5 and entity_id = any($3::uuid []);
+
+-- name: discard_deliveries
+-- Ends dead deliveries with a reason, each noted in the audit.
+-- $1 tenant; $2 connector; $3 entities uuid[]; $4 actor; $5 policy version; $6 reason.
+with chosen as (
+    select entity_id from sync.delivery
+    where tenant_id = $1 and connector = $2 and state = 5 and entity_id = any($3::uuid [])
+    order by entity_id
+    for update
+), discarded as (
+    update sync.delivery as held
+    set state = 6, discard_reason = $6
+    from chosen
+    where held.tenant_id = $1 and held.connector = $2 and held.entity_id = chosen.entity_id
+    returning held.entity_id, held.event_key
+), noted as (
+    insert into sync.audit (
+        tenant_id, connector, actor, policy_version, action, entity_id, event_key, changes
+    )
+    select
+        $1, $2, $4, $5, 'deliveries_discarded', entity_id, event_key,
+        jsonb_build_array(
+            jsonb_build_object('field', 'state', 'before', 'dead', 'after', 'discarded', 'rule', 'operator'),
+            jsonb_build_object('field', 'discard_reason', 'before', null, 'after', $6::text, 'rule', 'operator')
+        )
+    from discarded
+    order by entity_id
+)
+select count(*) as deliveries from discarded;
