@@ -13,7 +13,7 @@ from __future__ import annotations
 import email.utils
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -193,7 +193,7 @@ class HttpCaller:
         except (httpx.RequestError, TimeoutError, _AnswerTooLarge) as error:
             unsent = isinstance(error, _UNSENT) or progress.certainly_unsent
             raise CallFailed(_transport_failure(error, unsent=unsent, writes=request.writes)) from error
-        return self._redacted(answer, token)
+        return self._redacted(answer, (token, (request.form or {}).get("refresh_token", "")))
 
     async def _read(self, built: httpx.Request, ticket: CallTicket) -> Answer:
         response = await self._client.send(built, stream=True)
@@ -209,11 +209,11 @@ class HttpCaller:
         finally:
             await response.aclose()
 
-    def _redacted(self, answer: Answer, token: str) -> Answer:
+    def _redacted(self, answer: Answer, sent: Sequence[str]) -> Answer:
         if answer.status < 400:  # noqa: PLR2004 - only refusals are quoted in messages
             return answer
         body = answer.body
-        for secret in (*self._secrets, token):
+        for secret in (*self._secrets, *sent):
             body = body.replace(secret.encode(), b"***") if secret else body
         return Answer(answer.status, answer.headers, body)
 

@@ -190,6 +190,15 @@ class Connector(Protocol):
         """
         ...
 
+    async def owners(self, target: Target, crm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return CRM id to external id of these records, empty where a record has none; absent ones are left out.
+
+        Asked before a record that is already there is adopted: one that carries another entity's
+        external id must not be.
+        Raises: CallFailed.
+        """
+        ...
+
     async def test_connection(self) -> Report:
         """Explain whether the account can be used, and what to do when it cannot; never raises CallFailed."""
         ...

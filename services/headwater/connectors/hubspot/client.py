@@ -95,6 +95,15 @@ class HubSpotConnector:
             found |= wire.read_found(await self._read(request), target, types)
         return found
 
+    async def owners(self, target: Target, crm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the external ids of these records."""
+        ids = list(dict.fromkeys(crm_ids))
+        owners: dict[str, str] = {}
+        for start in range(0, len(ids), wire.BATCH_RECORDS_MAX):
+            request = wire.owners_request(target, ids[start : start + wire.BATCH_RECORDS_MAX])
+            owners |= wire.read_owners(await self._read(request), target)
+        return owners
+
     async def test_connection(self) -> Report:
         """Fetch a token, read one contact, and say what to do when either fails."""
         try:

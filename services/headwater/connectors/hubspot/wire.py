@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from headwater.connectors.base.errors import ErrorClass, VendorError
 from headwater.connectors.base.http import Request
+from headwater.connectors.base.moments import utc_text
 from headwater.connectors.base.port import Failed, Found, Outcome, Target, Write, Written
 from headwater.connectors.hubspot.errors import error_of_entry
 
@@ -83,6 +84,16 @@ def read_request(target: Target, external_ids: Sequence[str]) -> Request:
     return _batch(target, "read", body, "read")
 
 
+def owners_request(target: Target, crm_ids: Sequence[str]) -> Request:
+    """Return the read by HubSpot's own id, of the external id alone."""
+    body = {
+        "properties": [target.external_id_field],
+        "propertiesWithHistory": [],
+        "inputs": [{"id": crm_id} for crm_id in crm_ids],
+    }
+    return _batch(target, "read", body, "read")
+
+
 def associate_request(target: Target, to_object: str, pairs: Sequence[Pair]) -> Request:
     """Return the call that associates every pair by the default type."""
     path = f"{_ASSOCIATIONS}/{quote(target.crm_object, safe='')}/{quote(to_object, safe='')}/batch/associate/default"
@@ -148,7 +159,7 @@ def typed(value: str | None, property_type: str) -> Any:
         except ArithmeticError:
             return value
         return int(number) if number == number.to_integral_value() else float(number)
-    return value
+    return utc_text(value) if property_type == "datetime" else value
 
 
 def read_outcomes(body: Any, target: Target, writes: Sequence[Write]) -> dict[str, Outcome]:
@@ -203,6 +214,14 @@ def read_found(body: Any, target: Target, types: Mapping[str, str]) -> dict[str,
             fields = {name: typed(properties.get(name), types.get(name, "string")) for name in target.fields}
             found[external_id] = Found(external_id, str(result["id"]), fields)
     return found
+
+
+def read_owners(body: Any, target: Target) -> dict[str, str]:
+    """Return CRM id to external id of the records of a read; empty where a record has none."""
+    return {
+        str(result["id"]): str((result.get("properties") or {}).get(target.external_id_field) or "")
+        for result in _items(body, "results")
+    }
 
 
 def read_associated(body: Any, pairs: Sequence[Pair]) -> dict[Pair, Outcome]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx
@@ -82,16 +83,26 @@ class SalesforceConnector:
 
     async def look_up(self, target: Target, external_ids: Sequence[str]) -> Mapping[str, Found]:
         """Return the records that hold these external ids."""
-        found: dict[str, Found] = {}
-        for soql in wire.look_up_queries(target, external_ids):
+        queries = wire.look_up_queries(target, external_ids)
+        return wire.read_found(await self._query(queries), target)
+
+    async def owners(self, target: Target, crm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the external ids of these records."""
+        bare = replace(target, fields=())
+        return wire.read_owners(await self._query(wire.look_up_queries(bare, crm_ids, key="Id")), target)
+
+    async def _query(self, queries: Iterable[str]) -> list[Mapping[str, Any]]:
+        """Return every record of *queries*, pages followed."""
+        records: list[Mapping[str, Any]] = []
+        for soql in queries:
             request = wire.query_request(self._version, soql)
             for _page in range(QUERY_PAGES_MAX):
                 page = wire.read_page(await self._read(request))
-                found |= wire.read_found(page.records, target)
+                records.extend(page.records)
                 if not page.locator:
                     break
                 request = wire.next_page_request(self._version, page.locator)
-        return found
+        return records
 
     async def test_connection(self) -> Report:
         """Fetch a token, read the org's limits, and say what to do when either fails."""

@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 
 from headwater.connectors.base.errors import ErrorClass, VendorError
 from headwater.connectors.base.http import Request
+from headwater.connectors.base.moments import utc_text
 from headwater.connectors.base.port import Failed, Found, Outcome, Target, Write, Written
 from headwater.connectors.salesforce.errors import error_of_record
 
@@ -29,6 +30,9 @@ _ESCAPES: Final = str.maketrans(
     {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\b": r"\b", "\f": r"\f"}
 )
 _LOCATOR: Final = re.compile(r"/query/([A-Za-z0-9-]+)$")
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000")
+"""A dateTime as Salesforce answers it, whatever form it was written in."""
 
 _MISCOUNT: Final = VendorError(
     ErrorClass.IN_DOUBT, "ANSWER_MISCOUNT", "the answer has not one item per record, so none can be matched"
@@ -82,17 +86,17 @@ def next_page_request(version: str, locator: str) -> Request:
 
 
 def look_up_queries(
-    target: Target, external_ids: Sequence[str], chars_max: int = QUERY_CHARS_MAX
+    target: Target, ids: Sequence[str], chars_max: int = QUERY_CHARS_MAX, *, key: str = ""
 ) -> Iterator[str]:
-    """Yield queries that together ask for every id, each at most *chars_max* characters when escaped in a URL.
+    """Yield queries that together ask for every id in *key* (the external id field), each at most *chars_max* characters when escaped in a URL.
 
     A single id that is longer than that goes alone.
     """
     columns = ", ".join(dict.fromkeys(["Id", target.external_id_field, *target.fields]))
-    head = f"SELECT {columns} FROM {target.crm_object} WHERE {target.external_id_field} IN ("  # noqa: S608 - SOQL, escaped
+    head = f"SELECT {columns} FROM {target.crm_object} WHERE {key or target.external_id_field} IN ("  # noqa: S608 - SOQL, escaped
     chunk: list[str] = []
     used = room = len(quote_plus(head + ")"))
-    for external_id in dict.fromkeys(external_ids):
+    for external_id in dict.fromkeys(ids):
         literal = soql_text(external_id)
         cost = len(quote_plus(literal + ","))
         if chunk and (used + cost > chars_max or len(chunk) == BATCH_RECORDS_MAX):
@@ -141,9 +145,18 @@ def read_found(records: Sequence[Mapping[str, Any]], target: Target) -> dict[str
     for record in records:
         external_id = str(record.get(target.external_id_field) or "")
         if external_id and record.get("Id"):
-            fields = {name: record.get(name) for name in target.fields}
+            fields = {name: _value(record.get(name)) for name in target.fields}
             found[external_id] = Found(external_id, str(record["Id"]), fields)
     return found
+
+
+def read_owners(records: Sequence[Mapping[str, Any]], target: Target) -> dict[str, str]:
+    """Return Salesforce id to external id of the records of a query; empty where a record has none."""
+    return {str(record["Id"]): str(record.get(target.external_id_field) or "") for record in records}
+
+
+def _value(value: Any) -> Any:
+    return utc_text(value) if isinstance(value, str) and _TIME.fullmatch(value) else value
 
 
 def gaps(target: Target, describe: Any) -> list[str]:

@@ -201,11 +201,25 @@ class DeliveryActor:
         settlements: list[Settlement] = []
         for crm_object in dict.fromkeys(send.target.crm_object for send in sends):
             answered = [pair for pair in answers if pair[0].target.crm_object == crm_object]
-            offered = [crm_id for crm_id in (existing_crm_id(outcome) for _, outcome in answered) if crm_id]
-            holders = await self._parts.store.holders(crm_object, offered) if offered else {}
-            for send, outcome in refuse_taken(answered, holders):
+            for send, outcome in await self._guard_adoption(answered):
                 settlements.append(judge.of_outcome(send, outcome, traces[send.claimed.entity_id]))
         return settlements
+
+    async def _guard_adoption(self, answers: list[tuple[Send, Outcome]]) -> list[tuple[Send, Outcome]]:
+        """Refuse offers to adopt a CRM record that is another entity's, by our books or by what it carries."""
+        offered = [crm_id for crm_id in (existing_crm_id(outcome) for _, outcome in answers) if crm_id]
+        if not offered:
+            return answers
+        target = answers[0][0].target
+        held = await self._parts.store.holders(target.crm_object, offered)
+        try:
+            owners = await self._parts.connector.owners(target, offered)
+        except CallFailed as error:  # whose they are is not known now: neither adopt nor bury
+            await self._note_failure(error)
+            later = Failed(error.error)
+            return [(send, later if existing_crm_id(outcome) else outcome) for send, outcome in answers]
+        carried = {crm_id: owner for crm_id, owner in owners.items() if owner}
+        return refuse_taken(answers, {**carried, **{crm_id: str(entity) for crm_id, entity in held.items()}})
 
     async def _write(self, group: list[Send], answers: list[tuple[Send, Outcome]]) -> None:
         """Write one batch of one target and note the outcomes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from headwater.sync.domain.settling import Settlement, State
 
 
 def refuse_taken(
-    answers: Sequence[tuple[Send, Outcome]], holders: Mapping[str, uuid.UUID]
+    answers: Sequence[tuple[Send, Outcome]], holders: Mapping[str, str]
 ) -> list[tuple[Send, Outcome]]:
     """Return *answers* without offers to adopt a CRM record that is another entity's already.
 
@@ -27,7 +26,7 @@ def refuse_taken(
 
     Args:
         answers: of one target.
-        holders: CRM id to the entity that is delivered as it.
+        holders: CRM id to the entity that the record is.
     """
     written = {
         outcome.crm_id: send.claimed.entity_id for send, outcome in answers if isinstance(outcome, Written)
@@ -36,8 +35,9 @@ def refuse_taken(
     judged: list[tuple[Send, Outcome]] = []
     for send, outcome in answers:
         crm_id = existing_crm_id(outcome)
-        holder = taken.setdefault(crm_id, send.claimed.entity_id) if crm_id else send.claimed.entity_id
-        if isinstance(outcome, Failed) and holder != send.claimed.entity_id:
+        own = str(send.claimed.entity_id)
+        holder = taken.setdefault(crm_id, own) if crm_id else own
+        if isinstance(outcome, Failed) and holder != own:
             message = f"CRM record {crm_id} belongs to entity {holder}: {outcome.error.message}"
             judged.append((send, Failed(replace(outcome.error, existing_crm_id="", message=message))))
         else:

@@ -88,6 +88,25 @@ def test_settle_keeps_what_is_settled_when_a_later_call_fails() -> None:
     assert classes == ["written", ErrorClass.IN_DOUBT, ErrorClass.NETWORK]
 
 
+def test_settle_keeps_the_doubt_of_a_silent_answer_when_the_next_call_fails() -> None:
+    """A record that an answer was silent about may have been written: a later refusal does not make it certain."""
+    calls: list[Sequence[int]] = []
+
+    async def send(keys: Sequence[int]) -> Mapping[int, Outcome]:
+        await anyio.lowlevel.checkpoint()
+        calls.append(keys)
+        if len(calls) > 1:
+            raise CallFailed(VendorError(ErrorClass.RATE_LIMIT, "HTTP_429", "slow down"))
+        return {1: Written("1", created=True)}
+
+    outcomes = anyio.run(settle, [[1, 2], [3]], send)
+    classes = [outcome.error.error_class for outcome in outcomes.values() if isinstance(outcome, Failed)]
+    assert (outcomes[1], classes) == (
+        Written("1", created=True),
+        [ErrorClass.IN_DOUBT, ErrorClass.RATE_LIMIT],
+    )
+
+
 @pytest.mark.parametrize("count", [0, 3])
 def test_check_batch_refuses_a_size_outside_the_contract(count: int) -> None:
     """Chunking is the caller's job."""
