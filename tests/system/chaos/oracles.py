@@ -121,6 +121,8 @@ def in_order(journal: Journal, history: History) -> Iterator[str]:
         if place in history.entities_of
     }
     for place, writes in _by_record(history.arrivals).items():
+        if place[:2] not in history.version_fields:
+            continue
         seen = [version for write in writes for version in _version_in(write, history.version_fields)]
         for before, after in pairwise(seen):
             if after <= before:
