@@ -19,9 +19,7 @@ def orphans(spans: Sequence[StoredSpan]) -> list[StoredSpan]:
     """Return spans whose parent is not among them."""
     known = {(span.trace_id, span.span_id) for span in spans}
     return [
-        span
-        for span in spans
-        if span.parent_span_id and (span.trace_id, span.parent_span_id) not in known
+        span for span in spans if span.parent_span_id and (span.trace_id, span.parent_span_id) not in known
     ]
 
 
@@ -39,7 +37,9 @@ def named(spans: Iterable[StoredSpan], name: str, service: str = "") -> list[Sto
 
 def children(spans: Iterable[StoredSpan], parent: StoredSpan) -> list[StoredSpan]:
     """Return the spans right below *parent*."""
-    return [span for span in spans if (span.trace_id, span.parent_span_id) == (parent.trace_id, parent.span_id)]
+    return [
+        span for span in spans if (span.trace_id, span.parent_span_id) == (parent.trace_id, parent.span_id)
+    ]
 
 
 def roles(span: StoredSpan) -> dict[str, tuple[str, str]]:

@@ -65,7 +65,10 @@ class Producer:
 
     def record(self, step: str) -> dict[str, str]:
         """Record the event of *step* by the call that suits it, and tell what became of it."""
-        ways: dict[str, Callable[[Any, str], Any]] = {"duplicate": self._by_batch, "activity": self._by_stream}
+        ways: dict[str, Callable[[Any, str], Any]] = {
+            "duplicate": self._by_batch,
+            "activity": self._by_stream,
+        }
         with self._tracer.start_as_current_span(f"record {step}", kind=SpanKind.PRODUCER) as span:
             context = span.get_span_context()
             traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"

@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
-import grpc_tools
 from tests.system.tenant import Tenant
 
 ROOT: Final = next(folder for folder in Path(__file__).parents if (folder / "proto").is_dir())
@@ -31,7 +31,7 @@ class Produced:
 def compile_protos(directory: Path) -> Path:
     """Generate Python from every proto into *directory*, packages of its own, and return it."""
     protos = [str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto")]
-    known = Path(grpc_tools.__file__).parent / "_proto"
+    known = resources.files("grpc_tools") / "_proto"
     command = [
         sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"-I{known}",
         f"--python_out={directory}", f"--grpc_python_out={directory}", *protos,
@@ -46,7 +46,15 @@ def produce(generated: Path, tenant: Tenant, *steps: str) -> dict[str, Produced]
     """Run the independent client for these steps; step to what it saw."""
     world = tenant.world
     endpoint = f"http://{world.address('otlp')}"
-    command = [sys.executable, str(PROGRAM), str(generated), world.address("ingest"), endpoint, tenant.id, *steps]
+    command = [
+        sys.executable,
+        str(PROGRAM),
+        str(generated),
+        world.address("ingest"),
+        endpoint,
+        tenant.id,
+        *steps,
+    ]
     hidden = {"PYTHONPATH", "OTEL_EXPORTER_OTLP_ENDPOINT"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     done = subprocess.run(

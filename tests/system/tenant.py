@@ -31,18 +31,21 @@ UNSETTLED: Final = frozenset(
 )
 UNSENT: Final = "select count(*) from identity.change where tenant_id = $1 and sent_time is null"
 PREPARED: Final = "select count(*) from sync.connector_state where tenant_id = $1 and finding = ''"
+CRM_WRITES: Final[Mapping[str, str]] = {
+    "hubspot": "POST /crm/v3/objects/[^/]+/batch/(upsert|update)",
+    "salesforce": "PATCH /services/data/[^/]+/composite/sobjects",
+}
+"""For `Tenant.arm`: matches the calls of a vendor that write records, and no other."""
 SETTLED_LOOKS: Final = 2
 """Looks in a row that find nothing moving: an event may be between two counts of one look."""
 
 
-def event(source: str, kind: str, external_id: str, after_s: float = 0, **payload: Any) -> event_pb2.Event:
+def event(source: str, kind: str, external_id: str, after_s: float = 0, /, **payload: Any) -> event_pb2.Event:
     """An event that happened *after_s* seconds after the epoch of these tests."""
     when = Timestamp()
     when.FromDatetime(EPOCH + dt.timedelta(seconds=after_s))
     body = json.dumps(payload).encode()
-    return event_pb2.Event(
-        source=source, object=kind, external_id=external_id, event_time=when, payload=body
-    )
+    return event_pb2.Event(source=source, object=kind, external_id=external_id, event_time=when, payload=body)
 
 
 class Tenant:

@@ -61,6 +61,9 @@ def _is_exported(world: World, trace_id: str) -> bool:
     spans = _around(world, [trace_id])
     counts = Counter(span.name for span in spans)
     wanted = ("process headwater.deliveries", "settle headwater.deliveries", "receive headwater.events")
+    pairs = Counter(span.service for span in spans if span.name == RESOLVE)
+    if pairs["identity"] != pairs["sync"]:
+        return False
     return not orphans(spans) and not loose_links(spans) and all(counts[name] for name in wanted)
 
 
@@ -71,8 +74,142 @@ def _around(world: World, trace_ids: list[str]) -> list[StoredSpan]:
     return [span for trace_id in found for span in world.spans_of(trace_id)]
 
 
-def test_x(story: Story):
-    print(shape(story.own)); print(shape(story.around)); print(shape(story.everything)); print(story.produced)
-    for v,k in (("hubspot","contacts"),("hubspot","deals"),("hubspot","companies"),("hubspot","emails"),("salesforce","Contact"),("salesforce","Opportunity"),("salesforce","Account"),("salesforce","Task")):
-        print(v,k,*story.tenant.records(v,k).values(),sep="\n   ")
-    for s in story.around: print(s.trace_id[:6],s.span_id[:6],(s.parent_span_id or "")[:6],s.service,s.kind,s.name,[(l.trace_id[:6],l.span_id[:6],l.attributes) for l in s.links])
+def _owner(span: StoredSpan) -> str:
+    return str(span.attributes.get("headwater.connector"))
+
+
+def test_every_way_in_accepts_events_of_a_client_built_from_the_protos(story: Story) -> None:
+    """Unary call, batch and stream each acknowledge what the independent client sent."""
+    assert {step: item.disposition for step, item in story.produced.items()} == dict.fromkeys(
+        EVENTS, "DISPOSITION_ACCEPTED"
+    )
+
+
+def test_one_trace_holds_every_span_from_the_producer_to_both_crms(story: Story) -> None:
+    """The trace of an event recorded alone has exactly these spans."""
+    assert shape(story.own) == {
+        (SERVICE, "PRODUCER", "record contact"): 1,
+        ("ingest", "SERVER", RECORD): 1,
+        ("ingest", "PRODUCER", "send event_log"): 1,
+        ("ingest", "CLIENT", "COPY event"): 1,
+        ("sync", "CONSUMER", "process headwater.events"): 1,
+        ("sync", "CONSUMER", "process headwater.deliveries"): 2,
+        ("sync", "CLIENT", PATCH): 1,
+        ("sync", "CLIENT", UPSERT): 1,
+    }
+
+
+def test_each_step_hangs_below_the_one_that_caused_it(story: Story) -> None:
+    """Producer, server, projection, delivery, HTTP call: each the parent of the next."""
+    (producer,) = named(story.own, "record contact")
+    assert producer.parent_span_id is None
+    (server,) = children(story.own, producer)
+    assert server.name == RECORD
+    below = {span.name for span in children(story.own, server)}
+    assert below == {"send event_log", "process headwater.events"}
+    (projection,) = named(story.own, "process headwater.events")
+    deliveries = children(story.own, projection)
+    assert {_owner(span) for span in deliveries} == {"hubspot", "salesforce"}
+    calls = {_owner(span): [call.name for call in children(story.own, span)] for span in deliveries}
+    assert calls == {"hubspot": [UPSERT], "salesforce": [PATCH]}
+
+
+def test_processing_links_to_the_creation_context(story: Story) -> None:
+    """The projection links to the call that recorded the event, each delivery to the projection that asked for it."""
+    (server,) = named(story.own, RECORD)
+    (projection,) = named(story.own, "process headwater.events")
+    assert roles(projection) == {"creation": (server.trace_id, server.span_id)}
+    for delivery in named(story.own, "process headwater.deliveries"):
+        assert roles(delivery) == {"creation": (projection.trace_id, projection.span_id)}
+
+
+def test_batch_spans_are_roots_that_link_to_their_members(story: Story) -> None:
+    """Receiving links to what is received, settling to the attempts that are settled."""
+    (server,) = named(story.own, RECORD)
+    (projection,) = named(story.own, "process headwater.events")
+    attempts = {span.span_id for span in named(story.own, "process headwater.deliveries")}
+    batches = [span for span in story.around if span.name.startswith(("receive", "settle"))]
+    assert all(span.parent_span_id is None for span in batches)
+    assert shape(batches) == {
+        ("sync", "CLIENT", "receive headwater.events"): 1,
+        ("sync", "CLIENT", "receive headwater.deliveries"): 2,
+        ("sync", "CLIENT", "settle headwater.deliveries"): 2,
+    }
+    (received,) = named(batches, "receive headwater.events")
+    assert roles(received) == {"member": (server.trace_id, server.span_id)}
+    for claim in named(batches, "receive headwater.deliveries"):
+        assert roles(claim) == {"member": (projection.trace_id, projection.span_id)}
+    settled = {roles(span)["member"][1] for span in named(batches, "settle headwater.deliveries")}
+    assert settled == attempts
+
+
+def test_identity_is_asked_below_the_batch_that_asks(story: Story) -> None:
+    """The call to identity is one pair of client and server span, below the received batch."""
+    (received,) = named(story.around, "receive headwater.events")
+    below = {span.name: span for span in children(story.around, received)}
+    assert set(below) == {RESOLVE, "INSERT sync.projection"}
+    (served,) = children(story.around, below[RESOLVE])
+    assert (below[RESOLVE].service, below[RESOLVE].kind) == ("sync", "CLIENT")
+    assert (served.service, served.kind, served.name) == ("identity", "SERVER", RESOLVE)
+
+
+def test_no_span_is_an_orphan_and_no_link_leads_nowhere(story: Story) -> None:
+    """Every parent and every link target of the whole mixed batch is in the store."""
+    assert len(story.everything) > len(story.around)
+    assert orphans(story.everything) == []
+    assert loose_links(story.everything) == []
+
+
+def test_every_attribute_is_registered(story: Story) -> None:
+    """Spans, their events and their links carry names of the one table only."""
+    ours = [span for span in story.everything if span.service != SERVICE]
+    for span in ours:
+        carried = [*span.attributes, *(name for link in span.links for name in link.attributes)]
+        assert unregistered(carried) == (), span.name
+
+
+def test_no_span_carries_personal_data(story: Story) -> None:
+    """No address, name or subject of the input is found in any name, attribute or message."""
+    told = " ".join(repr(span) for span in story.everything if span.service != SERVICE).lower()
+    payloads = repr([payload for *_, payload in EVENTS.values()]).lower()
+    personal = ("wilhelmina", "quince", "ferdinand", "oakapple", "quillfeather", "bobbin", "warp and weft")
+    assert all(word in payloads for word in personal)
+    assert [word for word in (*personal, "@", "%40") if word in told] == []
+
+
+def test_the_crm_sees_the_producers_trace(story: Story) -> None:
+    """The traceparent that arrived at each CRM is the HTTP span of the producer's own trace."""
+    contact = story.produced["contact"]
+    for vendor, name in (("hubspot", UPSERT), ("salesforce", PATCH)):
+        (call,) = named(story.own, name)
+        arrived = story.tenant.arrivals(vendor)[0]["traceparent"].split("-")
+        assert arrived[1:3] == [contact.trace_id, call.span_id]
+
+
+def test_attempts_name_the_trace_of_their_span(story: Story) -> None:
+    """What became of the event tells the trace and span of each attempt."""
+    contact = story.produced["contact"]
+    attempts = {item.connector: item.span_id for item in story.tenant.fate(contact.event_key).attempts}
+    spans = named(story.own, "process headwater.deliveries")
+    assert attempts == {_owner(span): span.span_id for span in spans}
+    assert {item.trace_id for item in story.tenant.fate(contact.event_key).attempts} == {contact.trace_id}
+
+
+@pytest.mark.parametrize("step", list(EVENTS))
+def test_events_of_batches_and_streams_keep_their_own_trace(story: Story, step: str) -> None:
+    """Whatever way it came in by, an event is projected and delivered in its producer's trace."""
+    item = story.produced[step]
+    own = [span for span in story.everything if span.trace_id == item.trace_id]
+    (projection,) = named(own, "process headwater.events")
+    assert projection.attributes["headwater.event_key"] == item.event_key
+    deliveries = named(own, "process headwater.deliveries")
+    assert {_owner(span) for span in deliveries} == {"hubspot", "salesforce"}
+    assert {span.attributes["headwater.event_key"] for span in deliveries} == {item.event_key}
+
+
+def test_a_duplicate_person_is_one_contact_in_each_crm(story: Story) -> None:
+    """The same address from another source adds its title to the contact that is there."""
+    people = story.tenant.records("hubspot", "contacts").values()
+    titles = {one["fields"]["email"].partition("@")[0]: one["fields"].get("jobtitle") for one in people}
+    assert titles == {"wilhelmina.quince": "Head weaver", "ferdinand.oakapple": None}
+    assert len(story.tenant.records("salesforce", "Contact")) == len(people)

@@ -102,7 +102,6 @@ class World:
         Raises:
             AssertionError: not within *timeout_s*; says what every process logged.
         """
-
         give_up_at = time.monotonic() + timeout_s
         while not question():
             if time.monotonic() > give_up_at:
