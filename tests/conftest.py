@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import anyio
@@ -11,6 +12,9 @@ from headwater.kernel.testing import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+"""Before grpc is imported: its fork handlers crash the children that start and end the embedded server."""
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 import grpc
@@ -20,6 +21,11 @@ from headwater.event.v1 import event_pb2
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.errors import HeadwaterError, Overloaded, Unavailable
 from headwater.kernel.rpc.received import from_rpc_error
+
+if TYPE_CHECKING:  # generic in the stubs only
+    _Call = grpc.aio.StreamStreamCall[ingest_pb2.StreamEventsRequest, ingest_pb2.StreamEventsResponse]
+else:
+    _Call = grpc.aio.StreamStreamCall
 
 _BROKEN = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 """Codes of a stream that broke under us (reset, proxy, server gone); the same is safe to send again."""
@@ -129,32 +135,40 @@ class EventStream:
 
     async def _converse(self) -> HeadwaterError | None:
         """Hold one stream until it ends; return why it broke, None when all was said."""
-        fault: HeadwaterError | None = Unavailable("nothing was acknowledged in time", reason="STALLED")
+        stalled = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch, tasks.cancel_scope)
             call = self._stub.StreamEvents(self._requests())
+            tasks.start_soon(self._watch, call, stalled)
             try:
-                async for answer in call:
-                    self._settle(answer)
-                fault = (
-                    Unavailable("the stream ended early", reason="STREAM_ENDED") if self._pending else None
-                )
-            except grpc.aio.AioRpcError as error:
-                fault = _fault_of(error)
-            except HeadwaterError as error:
-                fault = error
+                fault = await self._listen(call)
+            except anyio.get_cancelled_exc_class():
+                # A call that is cancelled raises this in its reader, with no scope of ours behind it.
+                if not stalled.is_set():
+                    raise
+                fault = Unavailable("nothing was acknowledged in time", reason="STALLED")
             finally:
                 call.cancel()
             tasks.cancel_scope.cancel()
         return fault
 
-    async def _watch(self, conversation: anyio.CancelScope) -> None:
-        """End a conversation in which nothing was acknowledged for too long though something waits."""
+    async def _listen(self, call: _Call) -> HeadwaterError | None:
+        try:
+            async for answer in call:
+                self._settle(answer)
+        except grpc.aio.AioRpcError as error:
+            return _fault_of(error)
+        except HeadwaterError as error:
+            return error
+        return Unavailable("the stream ended early", reason="STREAM_ENDED") if self._pending else None
+
+    async def _watch(self, call: _Call, stalled: anyio.Event) -> None:
+        """End a call on which nothing was acknowledged for too long though something waits."""
         while True:
             oldest = next(iter(self._pending), None)
             await anyio.sleep(self._acknowledge_timeout_s)
             if oldest is not None and oldest in self._pending:
-                conversation.cancel()
+                stalled.set()
+                call.cancel()
                 return
 
     async def _requests(self) -> AsyncIterator[ingest_pb2.StreamEventsRequest]:
@@ -191,6 +205,7 @@ class EventStream:
 
 def _fault_of(error: grpc.aio.AioRpcError) -> HeadwaterError:
     fault = from_rpc_error(error)
-    if error.code() in _BROKEN and type(fault) is HeadwaterError and fault.reason != "INTERNAL":
+    ours = "correlation_id" in fault.metadata  # the service itself failed: the same would fail again
+    if error.code() in _BROKEN and type(fault) is HeadwaterError and not ours:
         return Unavailable(fault.message, reason="STREAM_BROKEN")
     return fault

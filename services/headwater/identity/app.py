@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 import grpc
-from anyio import to_thread
 
 from headwater.identity.event_log import IngestEventLog
 from headwater.identity.rpc import SERVICE_NAME, IdentityServicer
@@ -24,40 +23,30 @@ from headwater.identity.usecases.relay import Bell, Relay
 from headwater.identity.usecases.resolve import Resolver
 from headwater.identity.v1 import identity_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
-from headwater.kernel.errors import StartRefused
 from headwater.kernel.lifecycle import Shutdown, announce_ready
-from headwater.kernel.pg.durability import check_durability
-from headwater.kernel.pg.errors import PostgresFault
-from headwater.kernel.pg.migrations import check_schema, package_of
-from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
-from headwater.kernel.telemetry import Telemetry, TelemetrySettings, current, start_telemetry
+from headwater.kernel.service import open_database
+from headwater.kernel.telemetry import Telemetry, current
 from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
 
 if TYPE_CHECKING:  # the name exists for type checkers only
     from headwater.kernel.pg.pool import Pool
 
 SERVICE = "identity"
-TELEMETRY_FLUSH_S = 2.0
 
 _log = logging.getLogger(__name__)
 
 
-async def serve(settings: IdentitySettings, shutdown: Shutdown) -> None:
+async def serve(settings: IdentitySettings, telemetry: Telemetry, shutdown: Shutdown) -> None:
     """Serve until the end is asked for, then drain.
 
     Raises:
         StartRefused: the database is not durable or not migrated, or the address cannot be bound.
     """
-    telemetry = start_telemetry(SERVICE, TelemetrySettings())
-    try:
-        async with running(settings, telemetry) as port:
-            announce_ready(service=SERVICE, port=port)
-            await shutdown.wait()
-            _log.info("the end was asked for, draining")
-    finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(telemetry.shutdown, TELEMETRY_FLUSH_S)
+    async with running(settings, telemetry) as port:
+        announce_ready(service=SERVICE, port=port)
+        await shutdown.wait()
+        _log.info("the end was asked for, draining")
 
 
 @asynccontextmanager
@@ -85,23 +74,13 @@ async def running(
 
 
 async def _open_database(settings: IdentitySettings) -> Pool:
-    pool = await open_pool(
-        settings.database_url,
-        application_name=f"headwater-{SERVICE}",
+    return await open_database(
+        SERVICE,
+        settings,
         size_min=settings.pool_size_min,
         size_max=settings.pool_size_max,
         statement_timeout_s=settings.statement_timeout_s,
     )
-    try:
-        async with pool.acquire() as connection:
-            findings = await check_durability(connection, override=settings.durability_override)
-            await check_schema(connection, SERVICE, package_of(SERVICE))
-    except PostgresFault as fault:
-        pool.terminate()
-        raise StartRefused(str(fault), reason=fault.reason) from fault
-    for finding in findings:
-        _log.warning("durability overridden: %s", finding)
-    return pool
 
 
 def _relay(

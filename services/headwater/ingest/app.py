@@ -32,42 +32,47 @@ from headwater.ingest.usecases.recording import Recorder, RecordSettings
 from headwater.ingest.usecases.releasing import Releaser
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
-from headwater.kernel.errors import StartRefused
-from headwater.kernel.lifecycle import Shutdown
-from headwater.kernel.pg.durability import check_durability
-from headwater.kernel.pg.errors import PostgresFault
-from headwater.kernel.pg.migrations import check_schema, package_of
-from headwater.kernel.pg.pool import open_pool
+from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
-from headwater.kernel.telemetry import Telemetry, TelemetrySettings, start_telemetry
+from headwater.kernel.service import open_database
+from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
 
 SERVICE = "ingest"
-TELEMETRY_FLUSH_S = 3.0
-"""Longest wait for spans at the end."""
 CHANNEL_CLOSE_S = 2.0
 
 _log = logging.getLogger(__name__)
 
 
+async def serve(settings: IngestSettings, telemetry: Telemetry, shutdown: Shutdown) -> None:
+    """Serve until the end is asked for and everything accepted is answered.
+
+    Raises:
+        StartRefused: the database is unfit, its schema is not this release's, or the address is taken.
+    """
+    async with serving(settings, telemetry) as port:
+        announce_ready(service=SERVICE, port=port)
+        await shutdown.wait()
+        _log.info("the end was asked for, draining")
+
+
 @asynccontextmanager
 async def serving(
-    settings: IngestSettings, *, clock: Clock | None = None, chance: random.Random | None = None
+    settings: IngestSettings,
+    telemetry: Telemetry,
+    *,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
 ) -> AsyncIterator[int]:
     """Run the service while the block runs; yields its port; drains on the way out.
 
     Raises:
         StartRefused: the database is unfit, its schema is not this release's, or the address is taken.
     """
-    async with (
-        _telemetry(settings) as telemetry,
-        await _open_pool(settings) as pool,
-        _channel(settings, telemetry) as channel,
-    ):
-        await _check_database(pool, settings)
+    async with await _open_pool(settings) as pool, _channel(settings, telemetry) as channel:
         chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         service = _Service(settings, pool, channel, telemetry, clock or SystemClock(), chance)
         async with service.running() as port:
@@ -138,26 +143,12 @@ class _Service:
         return (ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,)
 
 
-@asynccontextmanager
-async def _telemetry(settings: IngestSettings) -> AsyncIterator[Telemetry]:
-    wanted = TelemetrySettings(
-        otlp_endpoint=settings.otlp_endpoint or None, sample_ratio=settings.trace_sample_ratio
-    )
-    telemetry = start_telemetry(SERVICE, wanted)
-    try:
-        yield telemetry
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(telemetry.shutdown, TELEMETRY_FLUSH_S)
-
-
 async def _open_pool(settings: IngestSettings) -> Pool:
-    return await open_pool(
-        settings.database_url,
-        application_name=f"headwater-{SERVICE}",
+    return await open_database(
+        SERVICE,
+        settings,
         size_min=min(settings.flushers + 1, settings.pool_size_max),
         size_max=max(settings.pool_size_max, settings.flushers + 2),
-        start_timeout_s=settings.database_start_timeout_s,
     )
 
 
@@ -172,17 +163,6 @@ async def _channel(settings: IngestSettings, telemetry: Telemetry) -> AsyncItera
     finally:
         with anyio.move_on_after(CHANNEL_CLOSE_S, shield=True):
             await channel.close()
-
-
-async def _check_database(pool: Pool, settings: IngestSettings) -> None:
-    try:
-        async with pool.acquire() as connection:
-            findings = await check_durability(connection, override=settings.durability_override)
-            await check_schema(connection, SERVICE, package_of(SERVICE))
-    except PostgresFault as fault:
-        raise StartRefused(str(fault), reason=fault.reason) from fault
-    for finding in findings:
-        _log.warning("this database may lose acknowledged events: %s", finding)
 
 
 def _flush_settings(settings: IngestSettings) -> FlushSettings:

@@ -1,6 +1,6 @@
 """Settings from the environment: one frozen model a service, every fault reported at once.
 
-A service's model derives from `ServiceSettings`; each field's alias is its environment variable.
+A service's model derives from `ServiceSettings` with `model_config = named(service)`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,15 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 DATABASE_URL: Final = "HEADWATER_DATABASE_URL"
 
 
-class ServiceSettings(BaseModel):
-    """What every service may be told."""
+def named(service: str) -> ConfigDict:
+    """Return the configuration of a service's settings: a field's variable is HEADWATER_<SERVICE>_<FIELD>."""
+    return ConfigDict(alias_generator=lambda field: f"HEADWATER_{service.upper()}_{field.upper()}")
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class ServiceSettings(BaseModel):
+    """What every service may be told. Fields that several services share name their variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     database_url: DatabaseUrl = Field(alias=DATABASE_URL, repr=False)
     """The Postgres to use. Required; a password in it is never printed."""

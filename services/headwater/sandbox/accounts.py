@@ -114,7 +114,7 @@ class Account:
             raise LookupError(self.name)
         return int(row[0])
 
-    def log_call(  # noqa: D102 - a row, column by column
+    def log_call(
         self, number: int, now_ms: int, method: str, path: str, meter: Meter, verdict: Verdict, fault: str
     ) -> None:
         self.database.run("insert_call", self.key, number, now_ms, method, path, meter, verdict, fault)

@@ -82,7 +82,7 @@ class Answer:
         return msgspec.json.encode(self.content)
 
 
-class Refusal(Exception):  # noqa: N818 - a vendor's word for no, not a defect
+class Refusal(Exception):
     """The vendor refuses the whole request: nothing of it is kept."""
 
     def __init__(self, answer: Answer, reason: str) -> None:

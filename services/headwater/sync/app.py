@@ -29,7 +29,7 @@ from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.leases import PostgresLeases
-from headwater.sync.store.operations import OperationsStore
+from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.v1 import sync_pb2_grpc
@@ -77,7 +77,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             telemetry.spans,
             clock,
         )
-        operations = Operations(OperationsStore(pool), policies, clock)
+        operations = Operations(PostgresOperations(pool), policies, clock)
         async with (
             _server(operations, telemetry, settings).serving() as port,
             anyio.create_task_group() as tasks,

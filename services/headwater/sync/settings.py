@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from headwater.kernel.settings import Address, ServiceSettings
+from headwater.kernel.settings import Address, ServiceSettings, named
 
 
 class SyncSettings(ServiceSettings):
-    """What an operator may set; each field's alias is its environment variable."""
+    """What an operator may set; variables that only sync reads begin with HEADWATER_SYNC_."""
 
-    address: Address = Field("127.0.0.1:7403", alias="HEADWATER_SYNC_ADDRESS")
+    model_config = named("sync")
+
+    address: Address = "127.0.0.1:7403"
     """Where the operations API listens."""
     identity_address: Address = Field("127.0.0.1:7402", alias="HEADWATER_IDENTITY_ADDRESS")
     """Where records are resolved."""
-    identity_timeout_s: float = Field(15.0, gt=0, le=120, alias="HEADWATER_SYNC_IDENTITY_TIMEOUT_S")
+    identity_timeout_s: float = Field(15.0, gt=0, le=120)
     """Bound of one ResolveBatch call."""
-    pool_size_max: int = Field(16, ge=4, le=100, alias="HEADWATER_SYNC_POOL_SIZE_MAX")
+    pool_size_max: int = Field(16, ge=4, le=100)
     """Connections: one listens, the projector needs one, each actor one at a time."""
-    lease_ttl_s: float = Field(5.0, ge=1, le=120, alias="HEADWATER_SYNC_LEASE_TTL_S")
+    lease_ttl_s: float = Field(5.0, ge=1, le=120)
     """How long a shard or an account of a dead process stays idle."""
-    batch_events: int = Field(500, ge=1, le=2000, alias="HEADWATER_SYNC_BATCH_EVENTS")
+    batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -14,18 +14,19 @@ import pytest
 
 from headwater.event.v1 import event_pb2
 from headwater.identity.app import running
-from headwater.identity.settings import IdentitySettings, read_settings
+from headwater.identity.settings import IdentitySettings
 from headwater.identity.v1 import identity_pb2 as pb
 from headwater.identity.v1 import identity_pb2_grpc
-from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.rpc import open_channel
+from headwater.kernel.settings import read_settings
 from headwater.kernel.telemetry import TelemetrySettings, start_telemetry
 
 TENANT = "acme"
 ACTOR = event_pb2.Actor(type=event_pb2.ACTOR_TYPE_USER, id="reviewer")
 
 
-class RecordingLog(ingest_pb2_grpc.IngestServiceServicer):
+class RecordingLog:
     """An ingest service that keeps what it is told, refuses on demand, and says when something came."""
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class RecordingLog(ingest_pb2_grpc.IngestServiceServicer):
         self.refusals = 0
         self._came = anyio.Event()
 
-    async def BatchRecordEvents(  # noqa: N802 - the generated name
+    async def take(
         self, request: ingest_pb2.BatchRecordEventsRequest, context: Any
     ) -> ingest_pb2.BatchRecordEventsResponse:
         """Take the events, or refuse while refusals are left."""
@@ -67,7 +68,6 @@ class Client:
     settings: IdentitySettings
     log: RecordingLog
     tenant: str = TENANT
-    _numbers: list[int] = field(default_factory=list)
 
     async def resolve(
         self, *records: pb.ResolveRecord, tenant: str = "", timeout_s: float = 15
@@ -86,16 +86,16 @@ class Client:
 
     async def split(self, merge_id: str) -> pb.SplitResponse:
         """Undo a merge."""
-        return await self.stub.Split(
-            pb.SplitRequest(tenant_id=self.tenant, merge_id=merge_id, actor=ACTOR)
-        )
+        return await self.stub.Split(pb.SplitRequest(tenant_id=self.tenant, merge_id=merge_id, actor=ACTOR))
 
     async def entity(self, entity_id: str, tenant: str = "") -> pb.Entity:
         """Return an entity."""
         request = pb.GetEntityRequest(tenant_id=tenant or self.tenant, entity_id=entity_id)
         return (await self.stub.GetEntity(request)).entity
 
-    async def entity_of(self, external_id: str, source: str = "crm", object_name: str = "contact") -> pb.Entity:
+    async def entity_of(
+        self, external_id: str, source: str = "crm", object_name: str = "contact"
+    ) -> pb.Entity:
         """Return the entity of a record."""
         ref = event_pb2.RecordRef(source=source, object=object_name, external_id=external_id)
         return (await self.stub.GetEntity(pb.GetEntityRequest(tenant_id=self.tenant, record=ref))).entity
@@ -103,9 +103,7 @@ class Client:
     async def candidates(self, page_size: int = 0, page_token: str = "") -> pb.ListMergeCandidatesResponse:
         """Return one page of candidates."""
         return await self.stub.ListMergeCandidates(
-            pb.ListMergeCandidatesRequest(
-                tenant_id=self.tenant, page_size=page_size, page_token=page_token
-            )
+            pb.ListMergeCandidatesRequest(tenant_id=self.tenant, page_size=page_size, page_token=page_token)
         )
 
 
@@ -131,7 +129,15 @@ def record(
 async def ingest_of(log: RecordingLog) -> AsyncIterator[str]:
     """Serve *log* as ingest; yield its address."""
     server = grpc.aio.server()
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(log, server)
+    handler = grpc.unary_unary_rpc_method_handler(
+        log.take,
+        request_deserializer=ingest_pb2.BatchRecordEventsRequest.FromString,
+        response_serializer=ingest_pb2.BatchRecordEventsResponse.SerializeToString,
+    )
+    name = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(name, {"BatchRecordEvents": handler}),)
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -143,12 +149,13 @@ async def ingest_of(log: RecordingLog) -> AsyncIterator[str]:
 def settings_for(database_url: str, ingest_address: str, **more: str) -> IdentitySettings:
     """Return settings as the environment would give them."""
     return read_settings(
+        IdentitySettings,
         {
             "HEADWATER_DATABASE_URL": database_url,
             "HEADWATER_IDENTITY_ADDRESS": "127.0.0.1:0",
             "HEADWATER_INGEST_ADDRESS": ingest_address,
             **more,
-        }
+        },
     )
 
 
@@ -164,7 +171,10 @@ async def client_of(settings: IdentitySettings, log: RecordingLog) -> AsyncItera
 async def identity(migrated_database_url: str) -> AsyncIterator[Client]:
     """A running service, reached over gRPC."""
     log = RecordingLog()
-    async with ingest_of(log) as address, client_of(settings_for(migrated_database_url, address), log) as client:
+    async with (
+        ingest_of(log) as address,
+        client_of(settings_for(migrated_database_url, address), log) as client,
+    ):
         yield client
 
 

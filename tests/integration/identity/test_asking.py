@@ -7,15 +7,20 @@ from collections.abc import Callable
 import asyncpg
 import grpc
 import pytest
+from tests.integration.identity.conftest import Client, record
 
 from headwater.event.v1 import event_pb2
 from headwater.identity.v1 import identity_pb2 as pb
-from tests.integration.identity.conftest import Client, record
 
 pytestmark = pytest.mark.anyio
 
 Record = Callable[..., pb.ResolveRecord]
-TABLES = ("entity", "member", "record_key", "merge", "merge_member", "merge_candidate", "change")
+COUNTS = """
+SELECT
+    (SELECT count(*) FROM identity.entity), (SELECT count(*) FROM identity.member),
+    (SELECT count(*) FROM identity.record_key), (SELECT count(*) FROM identity.merge_candidate),
+    (SELECT count(*) FROM identity.change)
+"""
 
 
 async def _check(identity: Client, **attributes: str) -> pb.CheckDuplicateResponse:
@@ -33,20 +38,21 @@ async def _explain(identity: Client, left: str, right: str) -> pb.ExplainRespons
     )
 
 
-async def test_a_duplicate_is_found_and_nothing_is_written(identity: Client, migrated_database_url: str) -> None:
+async def test_a_duplicate_is_found_and_nothing_is_written(
+    identity: Client, migrated_database_url: str
+) -> None:
     """The answer names entity, rule and the normalised keys; no table changes."""
     (known,) = await identity.resolve(
         record("1", email="Ann@Firm.io", first_name="Ann", last_name="Lee", phone="+1 212 555 7812")
     )
     connection = await asyncpg.connect(migrated_database_url)
-    counts = [f"(SELECT count(*) FROM identity.{table})" for table in TABLES]
-    before = await connection.fetchrow("SELECT " + ", ".join(counts))
+    before = await connection.fetchrow(COUNTS)
     found = await _check(identity, email="ann+news@firm.io", last_name="LEE", phone="(212) 555-7812")
     assert (found.exists, found.entity.entity_id, found.rule) == (True, known.entity_id, "contact.email")
     keys = {(key.kind, key.value): (key.joins, key.blocked_by) for key in found.matched_keys}
     assert keys["email", "ann@firm.io"] == (True, "")
     assert ("phone_surname", "+12125557812|lee") in keys
-    assert await connection.fetchrow("SELECT " + ", ".join(counts)) == before
+    assert await connection.fetchrow(COUNTS) == before
     await connection.close()
 
 
@@ -137,7 +143,10 @@ async def test_a_foreign_page_token_is_refused(identity: Client, token: str) -> 
 async def test_the_status_counts_by_object(identity: Client) -> None:
     """Entities that stand, records, and entities merged away."""
     found = await identity.resolve(
-        record("1", email="a@firm.io"), record("2"), record("3", object_name="deal"), record("4", email="a@firm.io")
+        record("1", email="a@firm.io"),
+        record("2"),
+        record("3", object_name="deal"),
+        record("4", email="a@firm.io"),
     )
     await identity.merge(found[0].entity_id, found[1].entity_id)
     status = await identity.stub.GetIdentityStatus(pb.GetIdentityStatusRequest(tenant_id="acme"))

@@ -9,9 +9,11 @@ import anyio
 import asyncpg
 import grpc
 import pytest
-
-from headwater.identity.v1 import identity_pb2 as pb
 from tests.integration.identity.conftest import Client
+
+from headwater.identity.domain.locking import tenant_lock
+from headwater.identity.v1 import identity_pb2 as pb
+from headwater.kernel.ids import TenantId
 
 pytestmark = pytest.mark.anyio
 
@@ -185,3 +187,17 @@ async def test_a_batch_beyond_the_bound_is_refused(identity: Client, new_record:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await identity.resolve(*[new_record(str(n)) for n in range(2_001)])
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_call_ends_at_its_deadline_and_leaves_nothing_behind(
+    identity: Client, new_record: Record, migrated_database_url: str
+) -> None:
+    """A tenant that is locked by a long merge: the caller's deadline holds, and the next call succeeds."""
+    connection = await asyncpg.connect(migrated_database_url)
+    await connection.execute("SELECT pg_advisory_lock($1)", tenant_lock(TenantId(identity.tenant)))
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        await identity.resolve(new_record("1"), timeout_s=0.3)
+    assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    await connection.close()
+    (found,) = await identity.resolve(new_record("1"))
+    assert found.kind == CREATED

@@ -46,9 +46,7 @@ async def connection(migrated_database_url: str) -> AsyncIterator[asyncpg.Connec
 
 
 @pytest.mark.parametrize("name", sorted(SQL))
-async def test_a_statement_fits_the_schema(
-    connection: asyncpg.Connection[asyncpg.Record], name: str
-) -> None:
+async def test_a_statement_fits_the_schema(connection: asyncpg.Connection[asyncpg.Record], name: str) -> None:
     """Postgres can prepare it."""
     await connection.prepare(SQL[name].text)
 

@@ -36,7 +36,7 @@ class _Sync(sync_pb2_grpc.SyncServiceServicer):
 @asynccontextmanager
 async def _sync_service() -> AsyncIterator[str]:
     def add(server: grpc.aio.Server) -> list[str]:
-        sync_pb2_grpc.add_SyncServiceServicer_to_server(_Sync(), server)  # type: ignore[no-untyped-call,unused-ignore]
+        sync_pb2_grpc.add_SyncServiceServicer_to_server(_Sync(), server)  # type: ignore[abstract]
         return ["headwater.sync.v1.SyncService"]
 
     async with RpcServer(ServerSettings(), add).serving() as port:
@@ -114,7 +114,7 @@ async def test_the_fate_is_asked_of_the_sync_service(migrated_database_url: str)
 
 async def test_a_missing_sync_service_costs_the_fate_only(migrated_database_url: str) -> None:
     """The event is answered, with the reason why its fate is not."""
-    given = {"sync_address": "127.0.0.1:9", "fate_timeout_s": 0.3}
+    given: dict[str, Any] = {"sync_address": "127.0.0.1:9", "fate_timeout_s": 0.3}
     async with service(migrated_database_url, **given) as caller:
         key = (await caller.record(event(1))).event_key
         answer = await caller.get(key, with_fate=True)

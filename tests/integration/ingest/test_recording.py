@@ -10,7 +10,16 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from tests.integration.ingest.world import TENANT, Client, Outcomes, event, policy_event, service, stamp
+from tests.integration.ingest.world import (
+    TENANT,
+    Client,
+    Outcomes,
+    event,
+    policy_event,
+    read_numbers,
+    service,
+    stamp,
+)
 
 from headwater.event.v1 import event_pb2
 from headwater.ingest.v1 import ingest_pb2
@@ -224,7 +233,7 @@ async def test_a_stream_acknowledges_batches_in_order(migrated_database_url: str
             await call.write(
                 ingest_pb2.StreamEventsRequest(batch_number=number, tenant_id=TENANT, events=events)
             )
-        numbers = [(await call.read()).batch_number for _ in range(20)]  # type: ignore[union-attr]
+        numbers = await read_numbers(call, 20)
         await call.done_writing()
         assert await call.read() == grpc.aio.EOF
         assert numbers == list(range(20))

@@ -14,6 +14,7 @@ from headwater.ingest.app import serving
 from headwater.ingest.settings import IngestSettings
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.rpc import open_channel
+from headwater.kernel.telemetry import Telemetry, TelemetrySettings, start_telemetry
 
 TENANT: Final = "acme"
 TIME_S: Final = 1_760_000_000
@@ -84,6 +85,11 @@ def policy_event(text: str = POLICY, *, number: int = 0) -> event_pb2.Event:
     )
 
 
+def quiet() -> Telemetry:
+    """Return telemetry that goes nowhere."""
+    return start_telemetry("ingest", TelemetrySettings(), environ={})
+
+
 def settings(url: str, **given: Any) -> IngestSettings:
     """Return the settings of a service on a free port."""
     fixed: dict[str, Any] = {"address": "127.0.0.1:0", "sync_address": "", "database_url": url}
@@ -119,12 +125,17 @@ class Client:
         return {item.disposition: item.count for item in answer.counts if item.object == "contact"}
 
 
+async def read_numbers(call: Any, count: int) -> list[int]:
+    """Read that many acknowledgements of a stream and return their batch numbers."""
+    return [(await call.read()).batch_number for _ in range(count)]
+
+
 @asynccontextmanager
 async def client(port: int) -> AsyncIterator[Client]:
     """Call the service on *port*."""
     channel = open_channel(f"127.0.0.1:{port}")
     try:
-        yield Client(ingest_pb2_grpc.IngestServiceStub(channel), port)  # type: ignore[arg-type]
+        yield Client(ingest_pb2_grpc.IngestServiceStub(channel), port)
     finally:
         await channel.close()
 
@@ -132,7 +143,7 @@ async def client(port: int) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def service(url: str, *, policy: str | None = POLICY, **given: Any) -> AsyncIterator[Client]:
     """Run a service in this process, a policy in force, and call it."""
-    async with serving(settings(url, **given)) as port, client(port) as caller:
+    async with serving(settings(url, **given), quiet()) as port, client(port) as caller:
         if policy is not None:
             await caller.record(policy_event(policy))
         yield caller

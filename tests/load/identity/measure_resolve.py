@@ -44,9 +44,7 @@ def read_records() -> list[pb.ResolveRecord]:
     with path.open(encoding="utf-8", newline="") as file:
         return [
             pb.ResolveRecord(
-                record=event_pb2.RecordRef(
-                    source=row["source"], object="contact", external_id=row["rec_id"]
-                ),
+                record=event_pb2.RecordRef(source=row["source"], object="contact", external_id=row["rec_id"]),
                 event_key=str(uuid.uuid4()),
                 attributes={name: row[name] for name in FIELDS if row[name]},
             )

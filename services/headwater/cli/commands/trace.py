@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import httpx
 import typer
 from anyio.to_thread import run_sync
 
 from headwater.cli.options import AsJson, DataDir, Tenant
+from headwater.cli.output import table
 from headwater.cli.services import Services
 from headwater.cli.session import Session, ask
 from headwater.console.client import ConsoleClient
-from headwater.console.model import Trace
+from headwater.console.model import RelatedTrace, Trace
 from headwater.console.terminal import render_waterfall
 from headwater.console.waterfall import waterfall
 from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.errors import NotFound, Unavailable
 
 app = typer.Typer(rich_markup_mode="rich")
+
+RELATED_MAX: Final = 12
+"""Linked traces that are named; the page shows all."""
 
 
 @app.command()
@@ -37,16 +41,29 @@ def trace(
 
     async def work(session: Session, services: Services) -> None:
         trace_ids = await trace_ids_of(services, session.tenant_id, key)
-        found = await run_sync(_fetch, services.addresses.console, trace_ids)
+        found, related = await run_sync(_fetch, services.addresses.console, trace_ids)
         if not found:
             raise NotFound(
                 f"the console holds no span of event {key}: not sampled, or older than the store reaches"
             )
         page = f"{services.addresses.console}/trace/{found[0].trace_id}"
         document = {"event_key": key, "page": page, "traces": [_document(item) for item in found]}
+        document["related"] = [
+            {"trace_id": item.summary.trace_id, "name": item.summary.name} for item in related
+        ]
         drawn: list[Any] = []
         for item in found:
             drawn += [f"[bold]trace {item.trace_id}[/]", render_waterfall(waterfall(item.spans)), ""]
+        rows = [
+            (
+                item.summary.name,
+                ", ".join(item.summary.services),
+                item.summary.span_count,
+                item.summary.trace_id,
+            )
+            for item in related
+        ]
+        drawn.append(table(("linked: batches it was part of", "services", "spans", "trace"), rows))
         session.output.result(document, *drawn, page)
 
     ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
@@ -61,10 +78,14 @@ async def trace_ids_of(services: Services, tenant_id: str, key: str) -> tuple[st
     return tuple(dict.fromkeys(trace_id for trace_id in listed if trace_id))
 
 
-def _fetch(console: str, trace_ids: tuple[str, ...]) -> list[Trace]:
+def _fetch(console: str, trace_ids: tuple[str, ...]) -> tuple[list[Trace], list[RelatedTrace]]:
     try:
         with ConsoleClient(console) as client:
-            return [found for trace_id in trace_ids if (found := client.trace(trace_id)) is not None]
+            found = [trace for trace_id in trace_ids if (trace := client.trace(trace_id)) is not None]
+            drawn = {trace.trace_id for trace in found}
+            linked = client.related(found[0].trace_id) if found else []
+            direct = [item for item in linked if item.distance == 1 and item.summary.trace_id not in drawn]
+            return found, direct[:RELATED_MAX]
     except httpx.HTTPError as error:
         raise Unavailable(f"the console does not answer at {console}: {error}") from error
 

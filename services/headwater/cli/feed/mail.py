@@ -26,6 +26,8 @@ PREVIEW_CHARS_MAX: Final = 500
 SUBJECT_CHARS_MAX: Final = 500
 PARTICIPANTS_MAX: Final = 100
 REFERENCES_MAX: Final = 50
+DATE_AHEAD_MAX: Final = dt.timedelta(days=1)
+"""How far a Date may be ahead of the From_ line, whose zone is not told."""
 _ROLES: Final = (("from", "from"), ("to", "to"), ("cc", "cc"))
 _BROKEN_HEADER: Final = (
     ValueError,
@@ -67,11 +69,14 @@ def read_message(raw: RawMessage, mailbox: str) -> Row | Unreadable:
 
 
 def _sent_time(message: EmailMessage, envelope: bytes) -> tuple[dt.datetime | None, str]:
-    """Return the Date header's moment, else the one at which the mailbox took the message in."""
+    """Return the Date header's moment, else the one at which the mailbox took the message in.
+
+    A Date well after the arrival is a sender's wrong clock: nobody receives what was not sent yet.
+    """
     stated = _date(_header(message, "date"))
-    if stated is not None:
-        return stated, ""
     arrived = _envelope_time(envelope)
+    if stated is not None and (arrived is None or stated <= arrived + DATE_AHEAD_MAX):
+        return stated, ""
     return arrived, "date_from_envelope" if arrived else ""
 
 

@@ -72,9 +72,10 @@ async def run_samples(
     text = sample_policy(settings.sandbox_url, tenant_id)
     await apply_policy(services, tenant_id, text, clock=clock, actor=actor)
     policy = load_policy(text)
-    tallies = await _feed(services, settings, spans, progress)
+    fed = await _feed(services, settings, spans, progress)
     fed_s = time.monotonic() - began
-    sent = _add(tallies)
+    sent = _add([pump.tally for pump in fed])
+    troubles = [trouble for pump in fed for trouble in pump.troubles]
     ledger = await _settle(services, settings, sent, progress, text)
     deliveries = await list_deliveries(services, tenant_id)
     crms = await read_crms(settings.sandbox_url, tenant_id, policy, deliveries)
@@ -82,24 +83,34 @@ async def run_samples(
     sync, identity = await ask_sync(services, tenant_id), await ask_identity(services, tenant_id)
     shown: TraceShown | None = await pick_trace(services, tenant_id, deliveries)
     return Run(
-        tenant_id, ledger, crms, gaps, sync, identity, deliveries, shown, fed_s, time.monotonic() - began
+        tenant_id,
+        ledger,
+        crms,
+        gaps,
+        sync,
+        identity,
+        deliveries,
+        shown,
+        fed_s,
+        time.monotonic() - began,
+        troubles,
     )
 
 
-async def _feed(services: Services, settings: RunSettings, spans: Spans, progress: Progress) -> list[Tally]:
-    tallies: list[Tally] = []
+async def _feed(services: Services, settings: RunSettings, spans: Spans, progress: Progress) -> list[Pump]:
+    fed: list[Pump] = []
     async with IngestClient(services.addresses.ingest, settings.tenant_id) as client:
         for sample in sample_sets():
             checkpoint = (
                 settings.layout.checkpoints / f"{settings.tenant_id}.{sample.name.replace(' ', '-')}.json"
             )
-            tallies.append(await _feed_set(client, sample, checkpoint, spans, progress))
-    return tallies
+            fed.append(await _feed_set(client, sample, checkpoint, spans, progress))
+    return fed
 
 
 async def _feed_set(
     client: IngestClient, sample: SampleSet, checkpoint: Path, spans: Spans, progress: Progress
-) -> Tally:
+) -> Pump:
     rows = list(sample.rows())
 
     def to_event(row: Row) -> event_pb2.Event:
@@ -118,8 +129,9 @@ async def _feed_set(
 
     tally = read_tally(checkpoint)
     progress.feeding(sample.name, tally.rows_done, len(rows))
-    await Pump(tally, to_event, progressed).send(client, rows)
-    return tally
+    pump = Pump(tally, to_event, progressed)
+    await pump.send(client, rows)
+    return pump
 
 
 async def _settle(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
+from headwater.cli.feed.pump import Trouble
 from headwater.cli.output import facts, table
 from headwater.cli.run.accounting import Crm, Ledger, Unexplained
 from headwater.cli.wording import delivery_state
 from headwater.identity.v1 import identity_pb2
 from headwater.sync.v1 import sync_pb2
+
+TROUBLES_SHOWN: Final = 8
+"""Rows told in words on the terminal; `--json` has more, `headwater quarantine list` has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Run:
     trace: TraceShown | None
     fed_s: float
     took_s: float
+    troubles: Sequence[Trouble] = ()
+    """The first rows of each set that were not accepted; those of an earlier, interrupted try are only counted."""
 
     @property
     def unexplained(self) -> int:
@@ -65,6 +71,7 @@ def document(run: Run) -> dict[str, Any]:
             "poisoned": run.ledger.poisoned,
             "waiting": run.ledger.waiting,
         },
+        "troubles": [asdict(item) for item in run.troubles],
         "identity": [
             {
                 "object": row.object,
@@ -153,6 +160,9 @@ def shown(run: Run) -> list[Any]:
         table(("connector", "first attempts", "p50 ms", "p95 ms"), latencies),
         "",
     ]
+    if run.troubles:
+        rows = [(item.outcome, item.detail) for item in run.troubles[:TROUBLES_SHOWN]]
+        parts += [table(("outcome", "why, for the first of them"), rows), ""]
     if dead := dead_letters(run):
         parts += [table(("dead letters", "number"), sorted(dead.items())), ""]
     return [*parts, *_ending(run)]

@@ -19,7 +19,7 @@ CANDIDATES_MAX: Final = 8
 TRIES_MAX: Final = 6
 _PAUSE_S: Final = 0.5
 """Spans are exported once a second."""
-_SERVICES_WANTED: Final = frozenset({"run", "ingest", "sync"})
+_SERVICES_WANTED: Final = frozenset({"run", "sync"})
 
 
 async def pick_trace(

@@ -66,11 +66,6 @@ class ChildRunner:
         self._restarts = 0
         self._identity: ProcessId | None = None
 
-    @property
-    def stopping(self) -> bool:
-        """True once the end was asked for."""
-        return self._stopping
-
     async def keep(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run the process until `stop`; started() is told at the first readiness.
 
@@ -80,11 +75,11 @@ class ChildRunner:
         failures = 0
         served_once = False
         try:
-            while not self.stopping:
+            while not self._is_stopping():
                 began = anyio.current_time()
                 ready = await self._run_once(None if served_once else task_status)
                 served_once = served_once or ready
-                if self.stopping:
+                if self._is_stopping():
                     return
                 if self._renewing:
                     self._renewing = False
@@ -119,6 +114,9 @@ class ChildRunner:
         self._wake.set()
         await self._end_process()
         await self._ended.wait()
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     async def _end_process(self) -> None:
         process = self._process
@@ -175,7 +173,7 @@ class ChildRunner:
             async for text in self._lines:
                 log.write(text.encode())
                 said += text
-                if any(map(is_ready_line, said.splitlines())):
+                if any(map(is_ready_line, said.split("\n")[:-1])):
                     return True
         return False
 

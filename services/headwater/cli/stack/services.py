@@ -81,7 +81,6 @@ def _environment(name: str, around: Surroundings) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{around.address('otlp')}",
         "OTEL_EXPORTER_OTLP_INSECURE": "true",
         "HEADWATER_TRACE_RATIO": str(around.trace_ratio),
-        "HEADWATER_TRACE_SAMPLE_RATIO": str(around.trace_ratio),
     }
     if name == "sandbox":
         return {

@@ -116,7 +116,7 @@ PLACEHOLDER_NAMES: Final = frozenset(
         "lname",
         "lead",
         "me",
-        "n/a",
+        "n a",
         "na",
         "name",
         "noname",

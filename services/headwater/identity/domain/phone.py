@@ -56,6 +56,12 @@ def normalise_phone(raw: str, region: str = REGION_DEFAULT) -> str | None:
     text = clean(raw)
     if not text or _is_placeholder(text):
         return None
+    once = _e164(text, region)
+    # What reads differently the second time (national prefixes inside, too many zeros) is no number.
+    return once if once is not None and _e164(once, region) == once else None
+
+
+def _e164(text: str, region: str) -> str | None:
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:

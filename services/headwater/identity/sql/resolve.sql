@@ -14,11 +14,13 @@ FROM unnest($2::uuid[]) AS wanted (record_id)
 CROSS JOIN LATERAL (
     SELECT * FROM identity.member
     WHERE member.tenant_id = $1 AND member.record_id = wanted.record_id
+    ORDER BY member.record_id
     LIMIT 1
 ) AS m
 CROSS JOIN LATERAL (
     SELECT entity.seq FROM identity.entity
     WHERE entity.tenant_id = $1 AND entity.entity_id = m.entity_id
+    ORDER BY entity.entity_id
     LIMIT 1
 ) AS e
 CROSS JOIN LATERAL (
@@ -51,11 +53,13 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT * FROM identity.member
     WHERE member.tenant_id = $1 AND member.record_id = r.record_id
+    ORDER BY member.record_id
     LIMIT 1
 ) AS m
 CROSS JOIN LATERAL (
     SELECT entity.seq FROM identity.entity
     WHERE entity.tenant_id = $1 AND entity.entity_id = m.entity_id
+    ORDER BY entity.entity_id
     LIMIT 1
 ) AS e
 

@@ -50,6 +50,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _PASSING as error:
+        if isinstance(error, ValueError):  # an argument that the driver cannot encode will never pass
+            raise
         message = f"the database did not answer ({type(error).__name__}); try again"
         raise Unavailable(message, reason="DATABASE_UNAVAILABLE") from error
 

@@ -41,16 +41,17 @@ def decide(events: Sequence[NewEvent], ledger: Mapping[LedgerKey, bytes]) -> Dec
     fresh: list[NewEvent] = []
     outcomes: list[Outcome] = []
     for event in events:
-        recorded = seen.get(event.ledger_key)
+        key = event.ledger_key
+        recorded = seen.get(key)
         if recorded is None:
-            seen[event.ledger_key] = event.content_hash
+            seen[key] = event.content_hash
             fresh.append(event)
             outcomes.append(Outcome(event.disposition, event.event_key, event.violations))
         elif recorded == event.content_hash:
             outcomes.append(Outcome(Disposition.DUPLICATE, event.event_key))
         else:
             outcomes.append(_conflict(event, recorded))
-    fresh.sort(key=lambda event: event.ledger_key)
+    fresh.sort(key=lambda event: (event.tenant_id, event.event_key.int))
     return Decision(tuple(fresh), tuple(outcomes))
 
 

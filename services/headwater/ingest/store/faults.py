@@ -19,10 +19,14 @@ _NOT_NOW: Final = (
     asyncpg.InvalidTransactionStateError,
     asyncpg.InternalServerError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
-"""Connection lost, server ending, out of space, deadlock, read-only after a fail-over, pool exhausted."""
+"""Connection lost, server ending, out of space, deadlock, read-only after a fail-over, pool exhausted.
+
+InternalClientError is what the driver makes of a command on a connection whose end the server has announced.
+"""
 
 _NOT_THESE: Final = (
     asyncpg.DataError,

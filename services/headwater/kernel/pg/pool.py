@@ -49,6 +49,9 @@ async def open_pool(
 ) -> Pool:
     """Open a pool, waiting a bounded time for a server that is not up yet.
 
+    Statements are planned at each execution: a plan kept from when a table was empty reads whole
+    tenants later, and for a statement that carries a batch the planning (about 0.1 ms) is nothing.
+
     The pool is to be closed by its owner: ``async with await open_pool(...) as pool``.
 
     Args:
@@ -68,6 +71,7 @@ async def open_pool(
         "statement_timeout": _milliseconds(statement_timeout_s),
         "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
         "timezone": "UTC",
+        "plan_cache_mode": "force_custom_plan",
     }
     attempts = stamina.retry_context(
         on=_NOT_UP_YET, attempts=None, timeout=start_timeout_s, wait_initial=0.05, wait_max=1.0

@@ -149,7 +149,7 @@ def connector_targets(connector: ConnectorPolicy) -> tuple[Target, ...]:
 
 def known_after(claimed: Claimed, write: Write) -> dict[str, Any]:
     """Return what the CRM is known to hold once *write* is applied."""
-    known = {**claimed.known, **write.fields}
+    known = {name: value for name, value in {**claimed.known, **write.fields}.items() if value is not None}
     if write.references:
         held = {**_known_references(claimed), **{item.name: list(item.crm_ids) for item in write.references}}
         known[REFERENCES_KEY] = held

@@ -11,13 +11,11 @@ from typing import Any, Final
 from headwater.policy.document import ConnectorPolicy
 from headwater.policy.survivorship import Chosen
 from headwater.sync.domain.breaker import BreakerName, BreakerState
+from headwater.sync.domain.settling import State
 
-DEAD: Final = 5
-DISCARDED: Final = 6
-"""sync.proto, DeliveryState."""
-STOPPED: Final = frozenset({DEAD, DISCARDED})
+STOPPED: Final[frozenset[int]] = frozenset({State.DEAD, State.DISCARDED})
 """States that only an operator or a newer version ends."""
-ALL_STATES: Final = (1, 2, 3, 4, 5, 6)
+ALL_STATES: Final[tuple[int, ...]] = tuple(State)
 DISABLED: Final = "disabled in the policy"
 """Finding about an account that the policy switches off."""
 

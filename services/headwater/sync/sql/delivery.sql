@@ -26,18 +26,30 @@ returning
 
 -- name: read_reference_states
 -- What entities refer to, as this connector account has it; merged entities count as their winner.
+-- Look-ups by key, one by one: a join planned before the tables were analysed reads whole tenants.
 -- $1 tenant; $2 connector; $3 entities uuid[].
 select
     reference.from_entity_id, reference.field, reference.to_entity_id,
     coalesce(target.crm_id, '') as crm_id, coalesce(target.state in (1, 3, 4), false) as coming
-from sync.entity_reference as reference
-left join sync.entity as entity
-    on reference.tenant_id = entity.tenant_id and reference.to_entity_id = entity.entity_id
-left join sync.delivery as target
-    on
-        reference.tenant_id = target.tenant_id and target.connector = $2
-        and target.entity_id = coalesce(entity.merged_into, reference.to_entity_id)
-where reference.tenant_id = $1 and reference.from_entity_id = any($3::uuid []);
+from unnest($3::uuid []) as wanted (entity_id)
+cross join lateral (
+    select held.from_entity_id, held.field, held.to_entity_id
+    from sync.entity_reference as held
+    where held.tenant_id = $1 and held.from_entity_id = wanted.entity_id
+    offset 0
+) as reference
+left join lateral (
+    select held.merged_into from sync.entity as held
+    where held.tenant_id = $1 and held.entity_id = reference.to_entity_id
+    offset 0
+) as entity on true
+left join lateral (
+    select held.crm_id, held.state from sync.delivery as held
+    where
+        held.tenant_id = $1 and held.connector = $2
+        and held.entity_id = coalesce(entity.merged_into, reference.to_entity_id)
+    offset 0
+) as target on true;
 
 -- name: settle_deliveries
 -- Writes the outcome of tries; a delivery that was changed meanwhile is due again at once.
@@ -90,17 +102,30 @@ where tenant_id = $1 and connector = $2 and crm_object = $3 and crm_id = any($4:
 -- name: wake_referrers
 -- Makes deliveries due that waited for these entities, or went without them.
 -- $1 tenant; $2 connector; $3 entities uuid[] that the CRM holds since now.
+with referrer as (
+    select distinct reference.from_entity_id as entity_id
+    from unnest($3::uuid []) as fresh (entity_id)
+    cross join lateral (
+        select held.from_entity_id from sync.entity_reference as held
+        where held.tenant_id = $1 and held.to_entity_id = fresh.entity_id
+        offset 0
+    ) as reference
+)
 update sync.delivery as delivery
 set due_time = clock_timestamp(), state = case when delivery.state = 2 then 1 else delivery.state end
-from sync.entity_reference as reference
-where
-    reference.tenant_id = $1 and reference.to_entity_id = any($3::uuid [])
-    and delivery.tenant_id = $1 and delivery.connector = $2
-    and delivery.entity_id = reference.from_entity_id
-    and (
-        (delivery.lacks_reference and delivery.state = 2)
-        or (delivery.wait_since is not null and delivery.state = 1)
-    );
+from referrer
+cross join lateral (
+    select held.ctid as place from sync.delivery as held
+    where
+        held.tenant_id = $1 and held.connector = $2 and held.entity_id = referrer.entity_id
+        and (
+            (held.lacks_reference and held.state = 2)
+            or (held.wait_since is not null and held.state = 1)
+        )
+    offset 0
+    for update
+) as waiting
+where delivery.ctid = waiting.place;
 
 -- name: next_due
 -- Seconds until the next delivery is due; null when none waits. $1 tenant; $2 connector.

@@ -54,12 +54,16 @@ select entity_id, object, state, version, merged_into, fields from sync.entity
 where tenant_id = $1 and entity_id = $2 and version > 0;
 
 -- name: read_deliveries_of_entities
--- Every delivery of these entities. $1 tenant; $2 entities uuid[]; $3 rows at most.
+-- Every delivery of these entities, by the index of entities: sorted after, not read in order.
+-- $1 tenant; $2 entities uuid[]; $3 rows at most.
+with held as materialized (
+    select * from sync.delivery
+    where tenant_id = $1 and entity_id = any($2::uuid [])
+)
 select
     connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
     due_time, last_error_class, last_error, event_key, settle_time
-from sync.delivery
-where tenant_id = $1 and entity_id = any($2::uuid [])
+from held
 order by connector, entity_id
 limit $3;
 
@@ -116,13 +120,15 @@ limit $6;
 -- name: list_entity_deliveries
 -- The same of one entity. $7 entity.
 -- $1 tenant; behind $2 connector and $3 entity; $4 last connector; $5 states smallint[]; $6 rows.
+with held as materialized (
+    select * from sync.delivery
+    where tenant_id = $1 and entity_id = $7
+)
 select
     connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
     due_time, last_error_class, last_error, event_key, settle_time
-from sync.delivery
-where
-    tenant_id = $1 and (connector, entity_id) > ($2, $3) and connector <= $4
-    and state = any($5::smallint []) and entity_id = $7
+from held
+where (connector, entity_id) > ($2, $3) and connector <= $4 and state = any($5::smallint [])
 order by connector, entity_id
 limit $6;
 

@@ -73,7 +73,7 @@ class PostgresDeliveries:
             crm_id=row["crm_id"],
             known=row["known"],
             failure_count=row["failure_count"],
-            in_doubt=row["delivery_state"] == State.IN_DOUBT or row["held_fence"] is not None,
+            in_doubt=_in_doubt(row),
             waited_s=row["waited_s"],
             event_key=row["event_key"],
             mark_time=row["mark_time"],
@@ -275,6 +275,12 @@ class PostgresDeliveries:
         async with translated():
             row = await self._pool.fetchrow(_SQL["read_quota"].text, self._tenant_id, self._connector, day)
         return max(row["calls"], row["vendor_used"] or 0) if row else 0
+
+
+def _in_doubt(row: Any) -> bool:
+    """Say whether the CRM must be asked first: a lost answer, a call of a dead actor, an ended entity we never saw."""
+    ended_unseen = row["state"] != "active" and not row["crm_id"]
+    return row["delivery_state"] == State.IN_DOUBT or row["held_fence"] is not None or ended_unseen
 
 
 def _counts_for_latency(item: Settlement) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from headwater.kernel.errors import Unavailable
 from headwater.kernel.pg import queries
 from headwater.sync.domain import breaker
 from headwater.sync.domain.operating import (
@@ -25,6 +26,8 @@ from headwater.sync.domain.operating import (
     Steering,
 )
 from headwater.sync.domain.rows import unpack_values
+from headwater.sync.ports import StoreRaced
+from headwater.sync.store.faults import translated
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -40,8 +43,8 @@ _LAST_CONNECTOR: Final = "~"
 """Sorts behind every name of a connector account (policy: a letter, then `[a-z0-9_.-]`)."""
 
 
-class OperationsStore:
-    """Reads and orders of operators, each scoped to one tenant."""
+class PostgresOperations:
+    """Port `OperationsStore` on Postgres."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -49,10 +52,21 @@ class OperationsStore:
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:
         async with (
+            _reaching(),
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield connection
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        async with _reaching(), self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
+        async with _reaching():
+            rows: list[Any] = await self._pool.fetch(_SQL[name].text, *arguments)
+        return rows
 
     async def read_status(self, tenant_id: str) -> Status:
         """Count everything a tenant has."""
@@ -141,7 +155,7 @@ class OperationsStore:
             arguments.append(wanted.entity_id)
         else:
             name = "list_stopped_deliveries" if STOPPED.issuperset(wanted.states) else "list_deliveries"
-        return tuple(Delivery(**row) for row in await self._pool.fetch(_SQL[name].text, *arguments))
+        return tuple(Delivery(**row) for row in await self._fetch(name, *arguments))
 
     async def list_audit(
         self,
@@ -154,18 +168,18 @@ class OperationsStore:
         """Return up to *limit* entries older than *below*, newest first."""
         arguments = [tenant_id, AUDIT_ID_MAX if below is None else below, limit]
         if event_key is not None:
-            rows = await self._pool.fetch(_SQL["list_event_audit"].text, *arguments, event_key, entity_id)
+            rows = await self._fetch("list_event_audit", *arguments, event_key, entity_id)
         elif entity_id is not None:
-            rows = await self._pool.fetch(_SQL["list_entity_audit"].text, *arguments, entity_id)
+            rows = await self._fetch("list_entity_audit", *arguments, entity_id)
         else:
-            rows = await self._pool.fetch(_SQL["list_audit"].text, *arguments)
+            rows = await self._fetch("list_audit", *arguments)
         return tuple(_audit_entry(row) for row in rows)
 
     async def read_accounts(
         self, tenant_id: str, connectors: Sequence[str], day: dt.date
     ) -> tuple[AccountFacts, ...]:
         """Return what is stored about each of *connectors*, by name; *day* is the quota's."""
-        rows = await self._pool.fetch(_SQL["read_accounts"].text, tenant_id, list(connectors), day)
+        rows = await self._fetch("read_accounts", tenant_id, list(connectors), day)
         return tuple(
             AccountFacts(**{**dict(row), "breaker": breaker.from_json(row["breaker"])}) for row in rows
         )
@@ -191,7 +205,7 @@ class OperationsStore:
 
     @asynccontextmanager
     async def _ordering(self, order: Steering) -> AsyncIterator[Connection]:
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._transaction() as connection:
             await connection.execute(_SQL["make_connector_state"].text, order.tenant_id, order.connector)
             yield connection
 
@@ -204,7 +218,8 @@ class OperationsStore:
         return await self._count("count_discardable", tenant_id, connector, list(entities))
 
     async def _count(self, name: str, *arguments: Any) -> int:
-        count: int = await self._pool.fetchval(_SQL[name].text, *arguments)
+        async with _reaching():
+            count: int = await self._pool.fetchval(_SQL[name].text, *arguments)
         return count
 
     async def replay(self, order: Steering, entities: Sequence[uuid.UUID]) -> int:
@@ -213,7 +228,7 @@ class OperationsStore:
         Args:
             entities: empty for every dead delivery of the account.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._transaction() as connection:
             count: int = await connection.fetchval(
                 _SQL["replay_deliveries"].text,
                 order.tenant_id,
@@ -237,6 +252,16 @@ class OperationsStore:
             order.policy_version,
             reason,
         )
+
+
+@asynccontextmanager
+async def _reaching() -> AsyncIterator[None]:
+    """Turn the driver's errors into those of the ports; a lost race is safe to send again, too."""
+    try:
+        async with translated():
+            yield
+    except StoreRaced as error:
+        raise Unavailable(error.message, reason=error.reason) from error
 
 
 async def _note(connection: Connection, order: Steering, action: str, change: dict[str, Any]) -> None:

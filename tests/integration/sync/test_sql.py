@@ -1,0 +1,140 @@
+"""Every statement of sync fits the schema, hot ones use their index, and every key is a tenant's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from headwater.kernel.pg import queries
+from headwater.sync import app
+
+pytestmark = pytest.mark.anyio
+
+FOLDER = Path(app.__file__).parent / "sql"
+STATEMENTS = {
+    f"{path.stem}.{name}": query.text
+    for path in sorted(FOLDER.glob("*.sql"))
+    for name, query in queries.load("headwater.sync", path.name).items()
+}
+NO_TENANT = {"lease", "shard_cursor", "schema_migration"}
+"""Tables of the engine itself: no row of them is a tenant's."""
+ENTITY = "'00000000-0000-0000-0000-000000000005'::uuid"
+HOT = {
+    "operations.read_projection": (f"'t', {ENTITY}", "projection_pkey"),
+    "operations.read_entity": (f"'t', {ENTITY}", "entity_pkey"),
+    "operations.read_deliveries_of_entities": (f"'t', array[{ENTITY}], 100", "delivery_by_entity"),
+    "operations.read_attempts_of_versions": (f"'t', array[{ENTITY}], array[1], 100", "attempt_by_entity"),
+    "operations.list_event_audit": (f"'t', 9, 50, {ENTITY}, null", "audit_by_event"),
+    "operations.list_entity_audit": (f"'t', 9999, 50, {ENTITY}", "audit_by_entity"),
+    "operations.list_audit": ("'t', 9999, 50", "audit_pkey"),
+    "operations.list_deliveries": (f"'t', 'a', {ENTITY}, '~', '{{1,2,3,4,5,6}}', 51", "delivery_pkey"),
+    "operations.list_stopped_deliveries": (f"'t', 'a', {ENTITY}, '~', '{{5}}', 51", "delivery_stopped"),
+    "operations.list_entity_deliveries": (
+        f"'t', 'a', {ENTITY}, '~', '{{1}}', 51, {ENTITY}",
+        "delivery_by_entity",
+    ),
+}
+FILL = """
+with entity as (
+    insert into sync.entity (tenant_id, entity_id, object, state, version, fields)
+    select 't', gen_random_uuid(), 'contact', 'active', 1, '{}' from generate_series(1, 5000)
+    returning entity_id
+), delivery as (
+    insert into sync.delivery (tenant_id, connector, entity_id, object, state, desired_version, event_key, dirty_time)
+    select 't', connector, entity_id, 'contact', case when random() < 0.01 then 5 else 2 end, 1, entity_id, now()
+    from entity cross join (values ('a'), ('b')) as account (connector)
+), attempt as (
+    insert into sync.attempt (
+        tenant_id, connector, entity_id, object, attempt_number, version, event_key, start_time, end_time, outcome
+    )
+    select 't', 'a', entity_id, 'contact', 1, 1, entity_id, now(), now(), 'created' from entity
+), audit as (
+    insert into sync.audit (tenant_id, action, actor, entity_id, event_key)
+    select 't', 'field_changed', 'site', entity_id, entity_id from entity
+)
+insert into sync.projection (tenant_id, event_key, rule, superseded, entity_ids, versions, xid, seq)
+select 't', entity_id, 'projected', false, array[entity_id], '{1}', 1, 1 from entity
+"""
+KEYS = """
+select relation.relname as table_name, key.relname as index_name, attribute.attname as first_column
+from pg_index as index
+inner join pg_class as key on key.oid = index.indexrelid
+inner join pg_class as relation on relation.oid = index.indrelid
+inner join pg_namespace as schema on schema.oid = relation.relnamespace
+left join pg_attribute as attribute
+    on attribute.attrelid = relation.oid and attribute.attnum = index.indkey[0]
+where index.indisunique and schema.nspname = any($1)
+"""
+
+
+@pytest.fixture
+async def connection(migrated_database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection to a migrated database."""
+    connection = await asyncpg.connect(migrated_database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def test_every_statement_fits_the_schema(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Postgres can prepare each one."""
+    for name, text in STATEMENTS.items():
+        try:
+            await connection.prepare(text)
+        except asyncpg.PostgresError as error:
+            pytest.fail(f"{name}: {error}")
+
+
+async def test_every_file_of_statements_is_read() -> None:
+    """The check above leaves no file out."""
+    assert {name.partition(".")[0] for name in STATEMENTS} >= {
+        "delivery",
+        "lease",
+        "operations",
+        "projection",
+    }
+
+
+async def test_hot_look_ups_use_their_index(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """On full tables, with one plan for all parameters, no scan and no sort of a whole tenant."""
+    await connection.execute(FILL)
+    await connection.execute("analyze sync.entity, sync.delivery, sync.attempt, sync.audit, sync.projection")
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+    for number, (name, (arguments, index)) in enumerate(HOT.items()):
+        await connection.execute(f"prepare hot{number} as {STATEMENTS[name]}")
+        rows = await connection.fetch(f"explain execute hot{number}({arguments})")
+        plan = "\n".join(row[0] for row in rows)
+        assert f"using {index}" in plan or f"on {index}" in plan, f"{name}:\n{plan}"
+        assert "Seq Scan" not in plan, f"{name}:\n{plan}"
+
+
+async def test_pages_are_read_in_index_order(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """A page costs its rows, not the tenant's: nothing is sorted, and the place is an index condition."""
+    await connection.execute(FILL)
+    await connection.execute("analyze sync.delivery, sync.audit")
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+    for name in ("list_deliveries", "list_stopped_deliveries", "list_audit", "list_entity_audit"):
+        arguments, _ = HOT[f"operations.{name}"]
+        await connection.execute(f"prepare {name} as {STATEMENTS[f'operations.{name}']}")
+        rows: list[Any] = await connection.fetch(f"explain execute {name}({arguments})")
+        plan = "\n".join(row[0] for row in rows)
+        assert "Sort" not in plan, plan
+        if "deliveries" in name:
+            assert "Index Cond: ((tenant_id = $1) AND (ROW(connector, entity_id) > ROW($2, $3))" in plan, plan
+
+
+async def test_every_key_begins_with_the_tenant(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """No primary key or unique index spans tenants, save those of the engine's own tables."""
+    rows = await connection.fetch(KEYS, ["ingest", "identity", "sync"])
+    faulty = [
+        (row["table_name"], row["index_name"])
+        for row in rows
+        if row["first_column"] != "tenant_id" and row["table_name"] not in NO_TENANT
+    ]
+    assert len(rows) > 15
+    assert faulty == []

@@ -1,0 +1,71 @@
+"""The tenant's contract at the door."""
+
+from __future__ import annotations
+
+from tests.integration.ingest.world import POLICY
+from tests.unit.ingest.arrivals import TENANT, well_formed
+
+from headwater.ingest.domain.contract import judge, judge_policy, skew_of
+from headwater.ingest.domain.event import Outcome
+from headwater.policy.document import PolicyDocument
+from headwater.policy.loading import load_policy, policy_digest
+
+DOCUMENT = load_policy(POLICY)
+
+
+def test_what_fits_the_contract_passes() -> None:
+    """No violations, no outcome yet."""
+    assert judge(DOCUMENT, TENANT, well_formed()) == ()
+
+
+def test_violations_are_listed_for_quarantine() -> None:
+    """All of them."""
+    judged = judge(DOCUMENT, TENANT, well_formed({"email": "no", "age": "old"}))
+    assert isinstance(judged, tuple)
+    assert {item.field for item in judged} == {"event.payload.email", "event.payload.age", "event.payload"}
+
+
+def test_an_object_that_refuses_refuses() -> None:
+    """on_violation decides."""
+    judged = judge(DOCUMENT, TENANT, well_formed({"email": "no"}, object="lead"))
+    assert isinstance(judged, Outcome)
+    assert judged.reason == "CONTRACT_BROKEN"
+
+
+def test_an_unknown_source_waits_for_a_person() -> None:
+    """The policy may name it tomorrow."""
+    judged = judge(DOCUMENT, TENANT, well_formed(source="newsletter"))
+    assert isinstance(judged, tuple)
+    assert [item.rule for item in judged] == ["known_source"]
+
+
+def test_a_delete_needs_a_mapped_record_only() -> None:
+    """Required fields are no matter of a delete; an unknown source is."""
+    delete = {"operation": 2, "payload": b""}
+    assert judge(DOCUMENT, TENANT, well_formed(**delete)) == ()
+    judged = judge(DOCUMENT, TENANT, well_formed(**delete, source="newsletter"))
+    assert isinstance(judged, tuple)
+    assert [item.rule for item in judged] == ["known_source"]
+
+
+def test_a_tenant_without_a_policy_is_refused() -> None:
+    """And told the command."""
+    judged = judge(None, TENANT, well_formed())
+    assert isinstance(judged, Outcome)
+    assert judged.reason == "NO_POLICY"
+    assert "headwater policy apply" in judged.violations[0].description
+
+
+def test_clock_skew_is_the_systems_own() -> None:
+    """300 s where the policy names no such system."""
+    assert (skew_of(DOCUMENT, "webshop"), skew_of(DOCUMENT, "x"), skew_of(None, "webshop")) == (60, 300, 300)
+
+
+def test_a_policy_event_is_read_or_refused() -> None:
+    """Its document is checked, and its digest where there is one."""
+    good = {"document": POLICY, "digest": policy_digest(POLICY)}
+    assert isinstance(judge_policy(good), PolicyDocument)
+    for bad in ({}, {"document": 3}, {"document": POLICY, "digest": "0"}, {"document": "a: ["}):
+        judged = judge_policy(bad)
+        assert isinstance(judged, Outcome)
+        assert judged.reason == "POLICY_REFUSED"

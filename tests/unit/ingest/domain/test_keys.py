@@ -1,0 +1,107 @@
+"""Event keys: what makes an event the same, and how keys are ordered."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from tests.unit.ingest.arrivals import NOW_US, new_event
+
+from headwater.ingest.domain.keys import SHARDS, record_hash, shard_of
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+PAYLOADS = st.dictionaries(TEXT, VALUES, max_size=5)
+
+
+def _permuted(value: Any, chance: random.Random) -> Any:
+    if isinstance(value, dict):
+        items = [(key, _permuted(item, chance)) for key, item in value.items()]
+        chance.shuffle(items)
+        return dict(items)
+    return [_permuted(item, chance) for item in value] if isinstance(value, list) else value
+
+
+@given(PAYLOADS, st.randoms(use_true_random=False))
+def test_the_order_of_json_keys_changes_nothing(payload: dict[str, Any], chance: random.Random) -> None:
+    """At any depth, a permutation of keys has the same key and content hash."""
+    one, two = new_event(payload), new_event(_permuted(payload, chance))
+    assert (one.event_key, one.content_hash) == (two.event_key, two.content_hash)
+
+
+@given(PAYLOADS, PAYLOADS)
+def test_another_payload_is_another_event(one: dict[str, Any], two: dict[str, Any]) -> None:
+    """Payloads that differ in any value differ in key and content hash."""
+    assume(repr(one) != repr(two) and one != two)
+    assert new_event(one).event_key != new_event(two).event_key
+    assert new_event(one).content_hash != new_event(two).content_hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "other"},
+        {"object": "lead"},
+        {"external_id": "c-2"},
+        {"source_version": "v2"},
+        {"event_time_us": NOW_US - 2},
+        {"operation": 2, "payload": b""},
+    ],
+)
+def test_each_part_of_the_fact_is_part_of_the_key(change: dict[str, Any]) -> None:
+    """Changing one part makes another event."""
+    assert new_event().event_key != new_event(**change).event_key
+
+
+@given(st.integers(0, NOW_US), st.integers(0, NOW_US))
+def test_keys_are_ordered_by_the_milliseconds_of_the_event_time(one: int, two: int) -> None:
+    """An event a millisecond later has the greater key, whatever it says."""
+    assume(one // 1000 != two // 1000)
+    earlier, later = sorted((one, two))
+    assert new_event(event_time_us=earlier).event_key < new_event(event_time_us=later).event_key
+
+
+@given(PAYLOADS, st.integers(0, NOW_US))
+def test_a_request_id_alone_makes_the_key(payload: dict[str, Any], time_us: int) -> None:
+    """With it the content moves the content hash only."""
+    one = new_event({"email": "x@example.com"}, request_id="r")
+    two = new_event(payload, request_id="r", event_time_us=time_us, external_id="else")
+    assert one.event_key == two.event_key
+    assert one.content_hash != two.content_hash
+    assert one.event_key != new_event(request_id="r", source="other").event_key
+
+
+def test_no_two_framings_coincide() -> None:
+    """Parts cannot flow into each other."""
+    one = new_event(external_id="a", source_version="bc")
+    two = new_event(external_id="ab", source_version="c")
+    assert one.event_key != two.event_key
+
+
+def test_the_trace_is_no_part_of_the_meaning() -> None:
+    """A retry under another trace is a duplicate."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert new_event(traceparent=trace).content_hash == new_event().content_hash
+
+
+def test_keys_do_not_change_between_releases() -> None:
+    """The ledger of every installation hangs on these bytes."""
+    assert str(new_event().event_key) == "0199c82c-bc18-7ed0-f67d-73a201de419d"
+    assert str(new_event(request_id="r-1").event_key) == "1eeb49bf-bd72-7c07-2594-c6187a085a94"
+    assert new_event().content_hash.hex() == "952fb7846ffa4e18583cfdd7249dca46"
+
+
+@given(TEXT)
+def test_events_of_a_record_share_a_shard(external_id: str) -> None:
+    """The shard hangs on tenant, source, object and external id, and lies in the range published."""
+    hashed = record_hash("acme", "webshop", "contact", external_id)
+    assert hashed == record_hash("acme", "webshop", "contact", external_id)
+    assert -(2**31) <= hashed < 2**31
+    assert 0 <= shard_of(hashed) < SHARDS
