@@ -56,6 +56,7 @@ def _survive(victims: list[str]) -> Outcome:
     with running_stack() as stack:
         tenant = stack.world.tenant(retry=RETRY, breaker={"failures": 5, "hold_s": 0.5, "hold_s_max": 1})
         journal, strikes = anyio.run(_disturb, stack, tenant, victims, seed)
+        assert stack.fallen() == [], stack.world.logs()
         tenant.wait_until_settled(SETTLE_S)
         outcome = Outcome(journal, strikes, observe(stack, tenant))
     print(outcome)  # noqa: T201 - the figures of a run

@@ -54,6 +54,18 @@ class Stack:
         else:
             self.world.restart(name)
 
+    def fallen(self) -> list[str]:
+        """Name the processes that ended by themselves: nobody may die of another's death."""
+        pids = {name: child.pid for name, child in self.world.children.items()}
+        return [name for name, pid in pids.items() if not _runs(pid)]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
 
 def kill_postgres(server: EmbeddedPostgres) -> None:
     """SIGKILL a server's processes; the postmaster is halted first, so that it starts no further one."""
