@@ -207,6 +207,14 @@ def test_events_of_batches_and_streams_keep_their_own_trace(story: Story, step: 
     assert {span.attributes["headwater.event_key"] for span in deliveries} == {item.event_key}
 
 
+@pytest.mark.parametrize("vendor", ["hubspot", "salesforce"])
+def test_every_write_to_a_crm_belongs_to_a_producers_trace(story: Story, vendor: str) -> None:
+    """Also where events shared a batch, each write arrived in the trace of one of those who caused it."""
+    arrived = {line["traceparent"].split("-")[1] for line in story.tenant.arrivals(vendor)}
+    assert arrived <= {item.trace_id for item in story.produced.values()}
+    assert len(arrived) > 1
+
+
 def test_a_duplicate_person_is_one_contact_in_each_crm(story: Story) -> None:
     """The same address from another source adds its title to the contact that is there."""
     people = story.tenant.records("hubspot", "contacts").values()

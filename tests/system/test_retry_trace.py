@@ -57,3 +57,11 @@ def test_the_retry_is_a_root_that_links_to_creation_and_to_the_attempt_before(
         "previous_attempt": (first.trace_id, first.span_id),
     }
     assert second.attributes["headwater.relation"] == "retry"
+
+
+def test_a_failed_attempts_span_says_so(world: World, attempts: Attempts) -> None:
+    """The span of the failed attempt is an error of the attempt's class; the next one tells its success."""
+    first, second = _span(world, attempts[0]), _span(world, attempts[1])
+    assert (first.status, first.attributes["error.type"]) == ("ERROR", "server")
+    assert first.attributes["headwater.outcome"] == "failed"
+    assert (second.status, second.attributes["headwater.outcome"]) == ("UNSET", "created")

@@ -28,7 +28,7 @@ from headwater.sync.v1 import sync_pb2_grpc
 
 ORDER: Final = ("console", "sandbox", "ingest", "identity", "sync")
 """Order of starting; the end is in reverse."""
-ACCOUNTS: Final = tuple(f"t{number:02}" for number in range(24))
+ACCOUNTS: Final = tuple(f"t{number:02}" for number in range(40))
 """Names of the tenants of one world, each also the name of its accounts at the sandbox."""
 CALL_S: Final = 20.0
 POLL_S: Final = 0.05

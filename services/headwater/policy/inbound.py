@@ -50,6 +50,7 @@ def canonicalise(
     policy = document.objects[object_name]
     fields: dict[str, Any] = {}
     violations: list[FieldViolation] = []
+    broken: set[str] = set()
     for path, reading in inbound.readings():
         present, raw = _reach(payload, path)
         if not present:
@@ -57,6 +58,7 @@ def canonicalise(
         field_policy = policy.fields[reading.field]
         value = read_value(field_policy, reading, raw)
         if isinstance(value, Broken):
+            broken.add(reading.field)
             shown = "" if field_policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
             violations.append(
                 FieldViolation(
@@ -65,7 +67,7 @@ def canonicalise(
             )
         elif fields.get(reading.field) is None:
             fields[reading.field] = value
-    violations.extend(_missing(policy, fields, {item.field.rpartition(".")[2] for item in violations}))
+    violations.extend(_missing(policy, fields, broken))
     return CanonicalRecord(fields, tuple(violations))
 
 

@@ -53,6 +53,8 @@ def same_value(held: Any, wanted: Any) -> bool:
         return False
     if isinstance(wanted, bool) or isinstance(held, bool):
         return str(held).lower() == str(wanted).lower()
+    if isinstance(wanted, str) and isinstance(held, str):  # never by number: 0123 is not 123
+        return held.strip() == wanted.strip()
     try:
         return float(held) == float(wanted)
     except (TypeError, ValueError):

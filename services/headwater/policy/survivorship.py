@@ -83,7 +83,8 @@ def _candidates(name: str, policy: FieldPolicy, members: Sequence[MemberRecord])
 
 
 def _choose(policy: FieldPolicy, candidates: list[_Candidate]) -> Chosen:
-    ordered = sorted(candidates, key=lambda item: (_ORDERS[policy.rule](item), *_tie_break(item)))
+    ordered = sorted(candidates, key=_tie_break)
+    ordered.sort(key=_ORDERS[policy.rule], reverse=policy.rule == "max")  # stable: the tie-break stays
     best = ordered[0]
     value = _union(ordered) if policy.rule == "union" else best.fact.value
     return Chosen(value, policy.rule, best.source, best.fact.event_key, best.fact.field_time)
@@ -102,8 +103,11 @@ def _union(ordered: Sequence[_Candidate]) -> list[Any]:
     return [seen[key] for key in sorted(seen)]
 
 
-def _size(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else float(len(str(value)))
+def _size(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, texts (dates, moments) by their order, numbers before texts."""
+    if isinstance(value, (int, float)):
+        return (False, float(value), "")
+    return (True, 0.0, str(value))
 
 
 _ORDERS: Final[Mapping[SurvivorshipRule, Callable[[_Candidate], Any]]] = {
@@ -111,8 +115,8 @@ _ORDERS: Final[Mapping[SurvivorshipRule, Callable[[_Candidate], Any]]] = {
     "most_recent": lambda item: -item.fact.field_time.timestamp(),
     "first": lambda item: item.fact.field_time.timestamp(),
     "longest": lambda item: -len(str(item.fact.value)),
-    "max": lambda item: -_size(item.fact.value),
+    "max": lambda item: _size(item.fact.value),
     "min": lambda item: _size(item.fact.value),
     "union": lambda item: item.rank,
 }
-"""The smallest comes first."""
+"""The smallest comes first; for `max` the largest."""

@@ -52,7 +52,7 @@ def read_value(policy: FieldPolicy, reading: InboundField, raw: Any) -> Any | Br
 def _text(raw: Any, _: InboundField) -> str | Broken:
     if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
         return Broken("type.text", "must be a text")
-    return raw if isinstance(raw, str) else format(raw, "g") if isinstance(raw, float) else str(raw)
+    return str(int(raw)) if isinstance(raw, float) and raw.is_integer() else str(raw)
 
 
 def _email(raw: Any, _: InboundField) -> str | Broken:

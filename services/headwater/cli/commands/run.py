@@ -97,7 +97,7 @@ async def _run(session: Session, state: StackState, book: RunBook, deadline_s: f
         with _progress(session) as progress:
             async with open_services(session.addresses) as services:
                 return await flow.run_samples(
-                    services, settings, telemetry.spans, progress, clock=SystemClock(), actor=session.actor
+                    services, settings, telemetry, progress, clock=SystemClock(), actor=session.actor
                 )
     finally:
         with anyio.CancelScope(shield=True):

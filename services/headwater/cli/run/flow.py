@@ -1,5 +1,9 @@
 """The run itself: feed every set, wait until nothing moves, look at both sides.
 
+The last message is kept back and sent alone, after everything else has settled: in a busy system a
+CRM call carries a hundred records and hangs on the trace of one of them; the lone one shows the
+whole way in one trace.
+
 Each step may be interrupted and done again: the tenant and each set's progress are on file, recording is
 idempotent, waiting and looking change nothing.
 """
@@ -15,22 +19,24 @@ from typing import Final
 
 import anyio
 
-from headwater.cli.feed.checkpoint import Tally, read_tally, write_tally
+from headwater.cli.feed.checkpoint import Tally, outcome_name, read_tally, write_tally
 from headwater.cli.feed.pump import Pump
-from headwater.cli.feed.rows import Row
+from headwater.cli.feed.rows import Row, Unreadable
 from headwater.cli.policies import apply_policy
 from headwater.cli.run.accounting import Ledger, Unexplained, unexplained
 from headwater.cli.run.observing import ask_identity, ask_sync, list_deliveries, read_crms, read_ledger
 from headwater.cli.run.samples import SampleSet, sample_policy, sample_sets
 from headwater.cli.run.summary import Run, TraceShown
-from headwater.cli.run.tracing import pick_trace
+from headwater.cli.run.tracing import show_trace
 from headwater.cli.services import Services
 from headwater.cli.stack.layout import Layout
 from headwater.client.ingest import IngestClient
 from headwater.client.writing import event
 from headwater.event.v1 import event_pb2
 from headwater.kernel.clock import Clock
-from headwater.kernel.telemetry import Spans
+from headwater.kernel.telemetry import Spans, Telemetry
+from headwater.kernel.telemetry.rpc import client_tracing
+from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy
 
 POLL_S: Final = 0.5
@@ -60,7 +66,7 @@ class RunSettings:
 async def run_samples(
     services: Services,
     settings: RunSettings,
-    spans: Spans,
+    telemetry: Telemetry,
     progress: Progress,
     *,
     clock: Clock,
@@ -72,16 +78,18 @@ async def run_samples(
     text = sample_policy(settings.sandbox_url, tenant_id)
     await apply_policy(services, tenant_id, text, clock=clock, actor=actor)
     policy = load_policy(text)
-    fed = await _feed(services, settings, spans, progress)
+    fed = await _feed(services, settings, telemetry.spans, progress)
     fed_s = time.monotonic() - began
-    sent = _add([pump.tally for pump in fed])
+    tallies = [pump.tally for pump in fed]
     troubles = [trouble for pump in fed for trouble in pump.troubles]
-    ledger = await _settle(services, settings, sent, progress, text)
+    await _settle(services, settings, _add(tallies), progress, policy)
+    lone_key, lone_tally = await _send_alone(services, settings, telemetry)
+    ledger = await _settle(services, settings, _add([*tallies, lone_tally]), progress, policy)
     deliveries = await list_deliveries(services, tenant_id)
     crms = await read_crms(settings.sandbox_url, tenant_id, policy, deliveries)
     gaps: tuple[Unexplained, ...] = unexplained(ledger, crms)
     sync, identity = await ask_sync(services, tenant_id), await ask_identity(services, tenant_id)
-    shown: TraceShown | None = await pick_trace(services, tenant_id, deliveries)
+    shown: TraceShown | None = await show_trace(services, tenant_id, lone_key)
     return Run(
         tenant_id,
         ledger,
@@ -100,28 +108,60 @@ async def run_samples(
 async def _feed(services: Services, settings: RunSettings, spans: Spans, progress: Progress) -> list[Pump]:
     fed: list[Pump] = []
     async with IngestClient(services.addresses.ingest, settings.tenant_id) as client:
-        for sample in sample_sets():
-            checkpoint = (
-                settings.layout.checkpoints / f"{settings.tenant_id}.{sample.name.replace(' ', '-')}.json"
-            )
-            fed.append(await _feed_set(client, sample, checkpoint, spans, progress))
+        sets = sample_sets()
+        for sample in sets:
+            rows = list(sample.rows())
+            kept = rows[:-1] if sample is sets[-1] else rows
+            pump = await _feed_set(client, sample, kept, settings, spans, progress)
+            fed.append(pump)
     return fed
 
 
+async def _send_alone(services: Services, settings: RunSettings, telemetry: Telemetry) -> tuple[str, Tally]:
+    """Send the last row of the last set by itself; return its event key and its tally."""
+    sample = sample_sets()[-1]
+    *_, row = sample.rows()
+    if isinstance(row, Unreadable):
+        return "", Tally()
+    checkpoint = _checkpoint(settings, "the last one")
+    tally = read_tally(checkpoint)
+    tracing = client_tracing(telemetry.tracer)
+    async with IngestClient(services.addresses.ingest, settings.tenant_id, interceptors=tracing) as client:
+        with telemetry.spans.root("import row", keep=True):
+            (outcome,) = await client.record([_to_event(sample, row)])
+    if not tally.rows_done:
+        tally.count([outcome_name(outcome)], 1)
+        write_tally(checkpoint, tally)
+    return outcome.event_key, tally
+
+
+def _checkpoint(settings: RunSettings, name: str) -> Path:
+    return settings.layout.checkpoints / f"{settings.tenant_id}.{name.replace(' ', '-')}.json"
+
+
+def _to_event(sample: SampleSet, row: Row) -> event_pb2.Event:
+    return event(
+        sample.source(row),
+        sample.object_name,
+        row.external_id,
+        {key: value for key, value in row.payload.items() if key != "source"},
+        event_time=row.event_time,
+    )
+
+
 async def _feed_set(
-    client: IngestClient, sample: SampleSet, checkpoint: Path, spans: Spans, progress: Progress
+    client: IngestClient,
+    sample: SampleSet,
+    rows: list[Row | Unreadable],
+    settings: RunSettings,
+    spans: Spans,
+    progress: Progress,
 ) -> Pump:
-    rows = list(sample.rows())
+    checkpoint = _checkpoint(settings, sample.name)
 
     def to_event(row: Row) -> event_pb2.Event:
         with spans.root("import row"):
-            return event(
-                sample.source(row),
-                sample.object_name,
-                row.external_id,
-                {key: value for key, value in row.payload.items() if key != "source"},
-                event_time=row.event_time,
-            )
+            return _to_event(sample, row)
 
     def progressed(tally: Tally) -> None:
         write_tally(checkpoint, tally)
@@ -135,10 +175,13 @@ async def _feed_set(
 
 
 async def _settle(
-    services: Services, settings: RunSettings, sent: dict[str, int], progress: Progress, text: str
+    services: Services,
+    settings: RunSettings,
+    sent: dict[str, int],
+    progress: Progress,
+    policy: PolicyDocument,
 ) -> Ledger:
     """Wait until nothing is on its way, or the deadline; return the last look."""
-    policy = load_policy(text)
     deadline = anyio.current_time() + settings.deadline_s
     quiet = 0
     while True:

@@ -1,4 +1,4 @@
-"""Picks one event whose whole way is on record, to be shown as the end-to-end trace."""
+"""Looks up the trace of the event that is shown from end to end."""
 
 from __future__ import annotations
 
@@ -13,38 +13,24 @@ from headwater.cli.services import Services
 from headwater.console.client import ConsoleClient
 from headwater.console.model import Trace
 from headwater.ingest.v1 import ingest_pb2
-from headwater.sync.v1 import sync_pb2
 
-CANDIDATES_MAX: Final = 8
-TRIES_MAX: Final = 6
+TRIES_MAX: Final = 10
 _PAUSE_S: Final = 0.5
 """Spans are exported once a second."""
-_SERVICES_WANTED: Final = frozenset({"run", "sync"})
+_SERVICES_WANTED: Final = frozenset({"run", "ingest", "sync"})
 
 
-async def pick_trace(
-    services: Services, tenant_id: str, deliveries: list[sync_pb2.Delivery]
-) -> TraceShown | None:
-    """Return the richest trace among some delivered events; None when the console has none of them."""
-    keys = _candidates(deliveries)
+async def show_trace(services: Services, tenant_id: str, event_key: str) -> TraceShown | None:
+    """Return the trace of one event, once its spans have arrived; None when the console has none of them."""
+    shown: TraceShown | None = None
+    spans = 0
     for _ in range(TRIES_MAX):
-        found = [shown for key in keys if (shown := await _look(services, tenant_id, key)) is not None]
-        best = max(found, key=lambda shown: (len(shown.services), shown.spans), default=None)
-        if best is not None and best.services >= _SERVICES_WANTED:
-            return best
+        shown = await _look(services, tenant_id, event_key) if event_key else None
+        if shown is not None and shown.services >= _SERVICES_WANTED and shown.spans == spans:
+            return shown
+        spans = shown.spans if shown is not None else 0
         await anyio.sleep(_PAUSE_S)
-    return best
-
-
-def _candidates(deliveries: list[sync_pb2.Delivery]) -> list[str]:
-    """Return events that brought something to every connector, activities and contacts first."""
-    order = {"activity": 0, "contact": 1, "deal": 2}
-    connectors = {item.connector for item in deliveries}
-    reached: dict[str, set[str]] = {}
-    for item in sorted(deliveries, key=lambda item: order.get(item.object, 9)):
-        if item.state == sync_pb2.DELIVERY_STATE_DELIVERED and item.crm_id:
-            reached.setdefault(item.event_key, set()).add(item.connector)
-    return [key for key, names in reached.items() if names == connectors][:CANDIDATES_MAX]
+    return shown
 
 
 async def _look(services: Services, tenant_id: str, key: str) -> TraceShown | None:

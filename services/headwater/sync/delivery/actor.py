@@ -18,7 +18,7 @@ import anyio
 
 from headwater.connectors.base import CallFailed, Connector, Failed, Outcome, Target
 from headwater.kernel.clock import Clock
-from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
+from headwater.kernel.telemetry import SpanHandle, Spans, TraceContext, attempt_relation, names
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.delivery.outcomes import Judge, existing_crm_id, refuse_taken, refused_by_store
@@ -139,7 +139,10 @@ class DeliveryActor:
         with ExitStack() as stack:
             stack.enter_context(parts.spans.receive(QUEUE, len(claimed), (item.trace for item in claimed)))
             spans = {item.entity_id: self._open_span(stack, item) for item in _sampled_last(claimed)}
-            settlements = await self._try_all(judge, claimed, spans)
+            traces = {entity_id: span.context for entity_id, span in spans.items()}
+            settlements = await self._try_all(judge, claimed, traces)
+            for item in settlements:
+                _tell(spans[item.claimed.entity_id], item)
             with parts.spans.settle(QUEUE, len(settlements), (item.trace for item in settlements)):
                 await self._settle(settlements)
         await self._count_calls()
@@ -156,7 +159,7 @@ class DeliveryActor:
                 except StoreRefused as refused:
                     await store.settle([refused_by_store(item, refused.message)])
 
-    def _open_span(self, stack: ExitStack, item: Claimed) -> TraceContext | None:
+    def _open_span(self, stack: ExitStack, item: Claimed) -> SpanHandle:
         relation = attempt_relation(item.mark_time, self._parts.clock.now(), item.tries_before + 1)
         attributes = {
             names.TENANT: item.tenant_id,
@@ -169,7 +172,7 @@ class DeliveryActor:
             QUEUE, relation, created=item.trace, previous=item.last_trace, attempt=item.tries_before + 1,
             attributes=attributes,
         )  # fmt: skip
-        return stack.enter_context(span).context
+        return stack.enter_context(span)
 
     async def _try_all(self, judge: Judge, claimed: Sequence[Claimed], traces: Traces) -> list[Settlement]:
         settlements: list[Settlement] = []
@@ -282,6 +285,13 @@ class DeliveryActor:
         day, calls, vendor_used, vendor_limit = self._parts.gate.take_uncounted()
         if calls:
             await self._parts.store.add_quota(day, calls, vendor_used, vendor_limit)
+
+
+def _tell(span: SpanHandle, settlement: Settlement) -> None:
+    """Write on the attempt's span how it ended; the vendor's words stay off it, they may quote a record."""
+    span.set(names.OUTCOME, settlement.outcome or "waits")
+    if settlement.error_class:
+        span.error(settlement.error_class, settlement.error_code)
 
 
 def _sampled_last(claimed: Sequence[Claimed]) -> list[Claimed]:

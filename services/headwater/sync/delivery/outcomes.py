@@ -29,7 +29,9 @@ def refuse_taken(
         holders: CRM id to the entity that the record is.
     """
     written = {
-        outcome.crm_id: send.claimed.entity_id for send, outcome in answers if isinstance(outcome, Written)
+        outcome.crm_id: str(send.claimed.entity_id)
+        for send, outcome in answers
+        if isinstance(outcome, Written)
     }
     taken = {**holders, **written}
     judged: list[tuple[Send, Outcome]] = []
@@ -113,9 +115,37 @@ class Judge:
         )
 
     def of_doubt(self, claimed: Claimed, error: VendorError, trace: TraceContext | None) -> Settlement:
-        """Return how a delivery stands whose look-up failed: still in doubt."""
-        after_s = max(self.retry.in_doubt_s, error.retry_after_s or 0.0)
-        return self._error(claimed, State.IN_DOUBT, "in_doubt", error, trace, after_s=after_s)
+        """Return how a delivery stands whose look-up failed: still in doubt, for as long as retries last."""
+        decision = decide(error, claimed.failure_count, self.retry, self.chance, crm_id=claimed.crm_id)
+        counted = claimed.failure_count + 1
+        match decision:
+            case TryAgain():
+                count = counted if decision.counts else claimed.failure_count
+                return self._error(
+                    claimed,
+                    State.IN_DOUBT,
+                    "in_doubt",
+                    error,
+                    trace,
+                    after_s=decision.after_s,
+                    failure_count=count,
+                )
+            case LookUp():
+                return self._error(
+                    claimed,
+                    State.IN_DOUBT,
+                    "in_doubt",
+                    error,
+                    trace,
+                    after_s=decision.after_s,
+                    failure_count=counted,
+                )
+            case Adopt() | Forget() | Bury():
+                reason = f"the look-up of a write in doubt failed: {error.error_class.value}"
+                return self._error(
+                    claimed, State.DEAD, "in_doubt", error, trace, failure_count=counted,
+                    changes=({"field": "", "before": None, "after": reason, "rule": "dead_letter"},),
+                )  # fmt: skip
 
     def _written(self, send: Send, outcome: Written, trace: TraceContext | None) -> Settlement:
         claimed = send.claimed
@@ -134,7 +164,7 @@ class Judge:
 
     def _failed(self, send: Send, error: VendorError, trace: TraceContext | None) -> Settlement:
         claimed, crm_object = send.claimed, send.target.crm_object
-        decision = decide(error, claimed.failure_count, self.retry, self.chance)
+        decision = decide(error, claimed.failure_count, self.retry, self.chance, crm_id=claimed.crm_id)
         match decision:
             case TryAgain():
                 counted = claimed.failure_count + (1 if decision.counts else 0)

@@ -113,5 +113,6 @@ def failed(
         hold_s = min(policy.hold_s_max, max(policy.hold_s, state.hold_s * 2))
         return BreakerState(failures, hold_s, now + dt.timedelta(seconds=hold_s))
     if failures >= policy.failures:
-        return BreakerState(failures, policy.hold_s, now + dt.timedelta(seconds=policy.hold_s))
+        hold_s = min(policy.hold_s_max, policy.hold_s)
+        return BreakerState(failures, hold_s, now + dt.timedelta(seconds=hold_s))
     return replace(state, failures=failures)

@@ -11,6 +11,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Final, cast
 
 from headwater.kernel.ids import ObjectName
@@ -32,6 +33,15 @@ NO_CHANGE: Final = "no_change"
 """The record already says all of it."""
 _HOPS_MAX: Final = 32
 """Longest chain of merges that is followed."""
+
+
+class Merged(IntEnum):
+    """What an event did to a record."""
+
+    NOTHING = 0
+    RESTATED = 1
+    """Some value was stated again, later: only its time is new."""
+    CHANGED = 2
 
 
 @dataclass(slots=True)
@@ -175,13 +185,12 @@ class Workspace:
         event = reading.event
         fields = _with_entities(reading, resolved)
         touched: list[EntityState] = []
-        changed = self._put(reading.subject.key, fields, event, resolved, deleted=reading.deleted)
-        rule = PROJECTED if changed else _idle_rule(self.records[reading.subject.key], fields, event)
-        if changed:
-            touched.append(self._recompute(reading.subject.key, event))
+        idle_rule = _idle_rule(self.records.get(reading.subject.key), fields, event)
+        touched += self._absorb(reading.subject.key, fields, event, resolved, deleted=reading.deleted)
+        rule = PROJECTED if touched else idle_rule
         for subject, contact in reading.participants.values():
-            if subject.key in resolved and self._put(subject.key, contact, event, resolved):
-                touched.append(self._recompute(subject.key, event))
+            if subject.key in resolved:
+                touched += self._absorb(subject.key, contact, event, resolved)
         keys = tuple(entity.key for entity in touched)
         return Effect(event, rule, keys, tuple(entity.version for entity in touched))
 
@@ -203,7 +212,7 @@ class Workspace:
             self._refresh(entity, event, f"identity_{reading.change}", force=True)
         return Effect(event, PROJECTED, (winner.key, loser.key), (winner.version, loser.version))
 
-    def _put(
+    def _absorb(
         self,
         key: RecordKey,
         fields: Mapping[str, Any],
@@ -211,17 +220,21 @@ class Workspace:
         resolved: Resolutions,
         *,
         deleted: bool = False,
-    ) -> bool:
-        """Merge *fields* into the record; return whether anything of it changed."""
+    ) -> list[EntityState]:
+        """Merge *fields* into the record; return its entity when anything but times has changed."""
         record = self.records.get(key)
         is_new = record is None
         if record is None:
             record = RecordState(key, self.canonical(key.tenant_id, resolved[key]))
             self._place(record, record.entity_id)
-        changed = _merge_facts(record, fields, event, deleted=deleted) or is_new
-        if changed:
-            self.records_changed[key] = record
-        return changed
+        merged = _merge_facts(record, fields, event, deleted=deleted)
+        if merged is Merged.NOTHING and not is_new:
+            return []
+        self.records_changed[key] = record
+        held = self.entities.get((key.tenant_id, record.entity_id))
+        version = held.version if held else 0
+        entity = self._recompute(key, event)
+        return [entity] if is_new or merged is Merged.CHANGED or entity.version != version else []
 
     def _recompute(self, key: RecordKey, event: LogEvent) -> EntityState:
         record = self.records[key]
@@ -288,23 +301,28 @@ def _participant(item: Mapping[str, str], reading: RecordReading, resolved: Reso
     return {**item, "entity_id": str(entity_id)} if entity_id else dict(item)
 
 
-def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> bool:
-    changed = False
+def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> Merged:
+    """Let the latest statement of each field win, ties by event key: any order of events ends the same."""
+    merged = Merged.NOTHING
     for name, value in fields.items():
         held = record.fields.get(name)
-        if held is not None and (held.field_time > event.event_time or held.value == value):
+        if held is not None and (held.field_time, held.event_key) >= (event.event_time, event.event_key):
             continue
         record.fields[name] = FieldFact(value, event.event_time, event.event_key)
-        changed = True
+        merged = max(merged, Merged.CHANGED if held is None or held.value != value else Merged.RESTATED)
     if deleted and (record.delete_time is None or record.delete_time < event.event_time):
         record.delete_time = event.event_time
+        merged = max(merged, Merged.RESTATED)
     newest = max((fact.field_time for fact in record.fields.values()), default=None)
     was_deleted = record.deleted
     record.deleted = record.delete_time is not None and (newest is None or newest <= record.delete_time)
-    return changed or record.deleted != was_deleted
+    return Merged.CHANGED if record.deleted != was_deleted else merged
 
 
-def _idle_rule(record: RecordState, fields: Mapping[str, Any], event: LogEvent) -> str:
+def _idle_rule(record: RecordState | None, fields: Mapping[str, Any], event: LogEvent) -> str:
+    """Return the rule that ends *event* when it changes nothing of *record*, as it was before."""
+    if record is None:
+        return NO_CHANGE
     for name, value in fields.items():
         held = record.fields.get(name)
         if held is not None and held.field_time > event.event_time and held.value != value:

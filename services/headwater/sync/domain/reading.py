@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -19,6 +19,17 @@ from headwater.policy.inbound import canonicalise
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 
 _decode = msgspec.json.Decoder().decode
+
+_UNREADABLE: Final = (
+    msgspec.DecodeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What the functions that read a payload raise over one of another shape than expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,7 @@ def read_event(policy: PolicyDocument | None, event: LogEvent) -> Reading:
         if policy is None:
             return Poisoned(event, f"tenant {event.tenant_id!r} has no policy")
         return _read_record(policy, event)
-    except (msgspec.DecodeError, KeyError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         return Poisoned(event, f"{type(error).__name__}: {error}")
 
 
@@ -191,6 +202,6 @@ def split_name(name: str, address: str) -> tuple[str, str]:
         return "", address.partition("@")[0]
     if text.count(",") == 1:
         last, _, first = (part.strip() for part in text.partition(","))
-        return first, last or first
+        return first, last or first or address.partition("@")[0]
     first, _, last = text.rpartition(" ")
     return first, last

@@ -60,11 +60,15 @@ class Bury:
 Decision = TryAgain | LookUp | Adopt | Forget | Bury
 
 
-def decide(error: VendorError, failure_count: int, policy: RetryPolicy, chance: random.Random) -> Decision:
+def decide(
+    error: VendorError, failure_count: int, policy: RetryPolicy, chance: random.Random, *, crm_id: str = ""
+) -> Decision:
     """Return what follows from *error*.
 
     Args:
         failure_count: failures of this delivery that counted before this one, since its last success.
+        crm_id: the CRM record that was written to; empty when none was known yet. A record is adopted
+            once, and forgotten once: what comes back after that is a failure.
     """
     match error.error_class:
         case ErrorClass.RATE_LIMIT:
@@ -73,9 +77,9 @@ def decide(error: VendorError, failure_count: int, policy: RetryPolicy, chance: 
             return TryAgain(_pause(error, QUOTA_PAUSE_S), counts=False)
         case ErrorClass.IN_DOUBT:
             return LookUp(policy.in_doubt_s)
-        case ErrorClass.CONFLICT if error.existing_crm_id and failure_count == 0:
+        case ErrorClass.CONFLICT if error.existing_crm_id not in {"", crm_id}:
             return Adopt(error.existing_crm_id)
-        case ErrorClass.NOT_FOUND if failure_count == 0:
+        case ErrorClass.NOT_FOUND if crm_id:
             return Forget()
         case ErrorClass.NETWORK | ErrorClass.SERVER | ErrorClass.AUTH | ErrorClass.REFERENCE:
             return _backoff(error, failure_count, policy, chance)

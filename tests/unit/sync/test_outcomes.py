@@ -1,0 +1,139 @@
+"""How a delivery stands after each outcome."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from tests.unit.sync.deliveries import claimed
+from tests.unit.sync.tenant import NOON, key
+
+from headwater.connectors.base import ErrorClass, Failed, Reference, Target, VendorError, Write, Written
+from headwater.policy.document import Retry
+from headwater.sync.delivery.outcomes import Judge, refuse_taken
+from headwater.sync.domain.delivering import REFERENCES_KEY, Send, Settled, Wait
+from headwater.sync.domain.settling import Settlement, State
+
+RETRY = Retry(fast_s=(1,), slow_s=(60,), in_doubt_s=2)
+TARGET = Target("contact", "Contact", "Headwater_Id__c")
+
+
+def judge() -> Judge:
+    """Return a judge."""
+    return Judge(RETRY, random.Random(1), "7", NOON)
+
+
+def send(references: tuple[Reference, ...] = (), **changed: Any) -> Send:
+    """Return a write of the e-mail address."""
+    item = claimed(**changed)
+    return Send(item, TARGET, Write(str(item.entity_id), item.crm_id, {"Email": "b@x.io"}, references), False)
+
+
+def fail(error_class: ErrorClass, existing: str = "", **changed: Any) -> Settlement:
+    """Judge a write that failed."""
+    error = VendorError(error_class, "CODE", "words", http_status=400, existing_crm_id=existing)
+    return judge().of_outcome(send(**changed), Failed(error), None)
+
+
+@pytest.mark.parametrize(("created", "outcome"), [(True, "created"), (False, "updated")])
+def test_a_write_that_succeeded_is_delivered(outcome: str, *, created: bool) -> None:
+    """The CRM's id, what it holds now and the change are kept; failures are forgotten."""
+    known = {"Email": "a@x.io", "Title": "CTO"}
+    settled = judge().of_outcome(
+        send((Reference("AccountId", ("001",)),), known=known, failure_count=3, tries_before=4),
+        Written("003", created),
+        None,
+    )
+    assert (settled.state, settled.outcome, settled.created) == (State.DELIVERED, outcome, created)
+    assert (settled.crm_object, settled.crm_id, settled.version) == ("Contact", "003", 3)
+    assert settled.known == {"Email": "b@x.io", "Title": "CTO", REFERENCES_KEY: {"AccountId": ["001"]}}
+    assert (settled.failure_count, settled.try_count, settled.error_class) == (0, 0, "")
+    assert [(item["field"], item["before"], item["after"]) for item in settled.changes] == [
+        ("Email", "a@x.io", "b@x.io"),
+        ("AccountId", None, ["001"]),
+    ]
+
+
+def test_a_failure_that_may_heal_counts_and_is_retried() -> None:
+    """One try more, one failure more, a pause; what is known stays."""
+    settled = fail(
+        ErrorClass.SERVER, failure_count=1, tries_before=5, crm_id="003", known={"Email": "a@x.io"}
+    )
+    assert (settled.state, settled.outcome) == (State.RETRYING, "failed")
+    assert (settled.failure_count, settled.try_count) == (2, 6)
+    assert 0 <= settled.after_s <= 60
+    assert (settled.crm_id, settled.known, settled.changes) == ("003", {"Email": "a@x.io"}, ())
+    assert (settled.error_class, settled.error_code, settled.http_status) == ("server", "CODE", 400)
+
+
+@pytest.mark.parametrize("error_class", [ErrorClass.RATE_LIMIT, ErrorClass.QUOTA])
+def test_a_limit_uses_up_no_try(error_class: ErrorClass) -> None:
+    """The pause is the vendor's; the failure does not count towards the end."""
+    settled = fail(error_class, failure_count=1, tries_before=1)
+    assert (settled.state, settled.failure_count, settled.try_count) == (State.RETRYING, 1, 2)
+
+
+def test_a_lost_answer_is_in_doubt() -> None:
+    """It is looked up where it was sent to."""
+    settled = fail(ErrorClass.IN_DOUBT)
+    assert (settled.state, settled.outcome, settled.after_s) == (State.IN_DOUBT, "in_doubt", 2)
+    assert (settled.crm_object, settled.failure_count) == ("Contact", 0)
+
+
+def test_a_conflict_adopts_the_record_that_is_there() -> None:
+    """The next try writes to it, at once."""
+    settled = fail(ErrorClass.CONFLICT, "009")
+    assert (settled.state, settled.crm_id, settled.crm_object) == (State.RETRYING, "009", "Contact")
+    assert (settled.after_s, settled.failure_count) == (0, 1)
+
+
+def test_a_record_that_is_gone_is_forgotten_and_written_anew() -> None:
+    """Neither id nor known fields survive."""
+    settled = fail(ErrorClass.NOT_FOUND, crm_id="003", known={"Email": "a@x.io"})
+    assert (settled.state, settled.crm_id, settled.known) == (State.RETRYING, "", {})
+
+
+def test_what_cannot_heal_is_dead_and_audited() -> None:
+    """The dead letter says why."""
+    settled = fail(ErrorClass.VALIDATION)
+    assert (settled.state, settled.outcome, settled.failure_count) == (State.DEAD, "failed", 1)
+    assert settled.changes[0]["after"] == "validation"
+
+
+def test_a_look_up_that_finds_all_applied_says_so() -> None:
+    """A write in doubt that turns out done is an attempt of its own kind."""
+    doubtful = judge().of_settled(Settled(claimed(in_doubt=True), "unchanged"), "Contact", None)
+    assert (doubtful.state, doubtful.outcome) == (State.DELIVERED, "looked_up")
+    plain = judge().of_settled(Settled(claimed(), "unchanged", lacks_reference=True), "Contact", None)
+    assert (plain.outcome, plain.lacks_reference) == ("unchanged", True)
+
+
+def test_waiting_uses_up_nothing() -> None:
+    """Nothing was tried, so nothing counts."""
+    settled = judge().of_wait(Wait(claimed(failure_count=2, tries_before=3), 0.25))
+    assert (settled.state, settled.outcome, settled.waits) == (State.PENDING, "", True)
+    assert (settled.failure_count, settled.try_count, settled.after_s) == (2, 3, 0.25)
+
+
+def test_a_look_up_that_fails_leaves_the_doubt() -> None:
+    """The longer of the policy's and the vendor's pause is kept."""
+    error = VendorError(ErrorClass.SERVER, "500", "words", retry_after_s=9.0)
+    settled = judge().of_doubt(claimed(in_doubt=True), error, None)
+    assert (settled.state, settled.outcome, settled.after_s) == (State.IN_DOUBT, "in_doubt", 9.0)
+
+
+def test_two_entities_never_adopt_one_record() -> None:
+    """An offer is refused when another entity holds the record, was just written as it, or came first."""
+    offer = Failed(VendorError(ErrorClass.CONFLICT, "DUP", "words", existing_crm_id="003"))
+    first, second = send(entity_id=key(1)), send(entity_id=key(2))
+
+    def offered(holders: dict[str, str], *answers: tuple[Send, Any]) -> list[str]:
+        judged = refuse_taken(answers, holders)
+        return [outcome.error.existing_crm_id for _, outcome in judged if isinstance(outcome, Failed)]
+
+    assert offered({}, (first, offer)) == ["003"]
+    assert offered({"003": str(key(1))}, (first, offer)) == ["003"]
+    assert offered({"003": str(key(9))}, (first, offer)) == [""]
+    assert offered({}, (first, offer), (second, offer)) == ["003", ""]
+    assert offered({}, (first, offer), (second, Written("003", created=True))) == [""]
