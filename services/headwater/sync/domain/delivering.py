@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from headwater.connectors.base import Found, Reference, Target, Write
@@ -37,7 +37,11 @@ class ReferenceState:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A due delivery with all that a decision needs."""
+    """A due delivery with all that a decision needs.
+
+    Args:
+        learned: what a look-up showed beyond what was known, field by field, for the audit.
+    """
 
     tenant_id: str
     connector: str
@@ -60,6 +64,7 @@ class Claimed:
     last_trace: TraceContext | None
     tries_before: int
     references: tuple[ReferenceState, ...] = field(default=())
+    learned: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +166,20 @@ def is_applied(write: Write, found: Found) -> bool:
     return all(same_value(found.fields.get(name), value) for name, value in write.fields.items())
 
 
-def adopt_found(claimed: Claimed, found: Found) -> dict[str, Any]:
-    """Return what is known after a look-up: what the CRM shows replaces what was assumed."""
+def adopt_found(claimed: Claimed, found: Found) -> Claimed:
+    """Return *claimed* after a look-up: what the CRM shows replaces what was assumed.
+
+    A write whose answer was lost shows here for the first time; noting it keeps the audit whole.
+    """
     references = _known_references(claimed)
-    known = {name: value for name, value in found.fields.items() if value not in (None, "")}
-    return {**known, REFERENCES_KEY: references} if references else known
+    shown = {name: value for name, value in found.fields.items() if value not in (None, "")}
+    known = {**shown, REFERENCES_KEY: references} if references else shown
+    learned = tuple(
+        {"field": name, "before": claimed.known.get(name), "after": value, "rule": "looked_up"}
+        for name, value in found.fields.items()
+        if not same_value(value, claimed.known.get(name))
+    )
+    return replace(claimed, crm_id=found.crm_id, known=known, learned=learned)
 
 
 def _known_references(claimed: Claimed) -> Mapping[str, list[str]]:
