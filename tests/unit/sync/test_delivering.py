@@ -22,6 +22,7 @@ from headwater.sync.domain.delivering import (
     connector_targets,
     is_applied,
     known_after,
+    landed_changes,
     plan_delivery,
 )
 
@@ -149,8 +150,22 @@ def test_what_a_look_up_shows_replaces_what_was_assumed() -> None:
     """Empty fields are not known; delivered references, which a look-up does not show, stay known."""
     item = claimed(**{**HELD, "known": {**KNOWN, REFERENCES_KEY: {"AccountId": ["001"]}}})
     found = Found(str(key(1)), "004", {"Email": "b@x.io", "LastName": None, "Title": ""})
-    assert adopt_found(item, found) == {"Email": "b@x.io", REFERENCES_KEY: {"AccountId": ["001"]}}
-    assert adopt_found(claimed(), found) == {"Email": "b@x.io"}
+    after = adopt_found(item, found)
+    assert (after.crm_id, after.assumed) == ("004", item.known)
+    assert after.known == {"Email": "b@x.io", REFERENCES_KEY: {"AccountId": ["001"]}}
+    assert adopt_found(claimed(), found).known == {"Email": "b@x.io"}
+
+
+def test_what_a_look_up_found_otherwise_is_a_change_for_the_audit() -> None:
+    """Each field that differs is told before and after; without a look-up there is nothing to tell."""
+    held = {**KNOWN, "Amount": 5, REFERENCES_KEY: {"AccountId": ["001"]}}
+    item = claimed(**{**HELD, "known": held})
+    assert list(landed_changes(item)) == []
+    found = Found(str(key(1)), "003", {"Email": "b@x.io", "LastName": None, "Amount": "5.0"})
+    assert list(landed_changes(adopt_found(item, found))) == [
+        {"field": "Email", "before": "a@x.io", "after": "b@x.io", "rule": "looked_up"},
+        {"field": "LastName", "before": "Lovelace", "after": None, "rule": "looked_up"},
+    ]
 
 
 def test_targets_name_all_fields_that_may_be_written() -> None:

@@ -11,7 +11,7 @@ import random
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -264,7 +264,7 @@ class DeliveryActor:
                 if record is None:
                     cleared.append(item)
                 else:
-                    cleared.append(replace(item, crm_id=record.crm_id, known=adopt_found(item, record)))
+                    cleared.append(adopt_found(item, record))
         return cleared
 
     async def _note_failure(self, error: CallFailed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from headwater.connectors.base import Found, Reference, Target, Write
@@ -37,7 +37,11 @@ class ReferenceState:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A due delivery with all that a decision needs."""
+    """A due delivery with all that a decision needs.
+
+    Args:
+        assumed: what the CRM was known to hold before a look-up replaced `known`; None without a look-up.
+    """
 
     tenant_id: str
     connector: str
@@ -60,6 +64,7 @@ class Claimed:
     last_trace: TraceContext | None
     tries_before: int
     references: tuple[ReferenceState, ...] = field(default=())
+    assumed: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +166,23 @@ def is_applied(write: Write, found: Found) -> bool:
     return all(same_value(found.fields.get(name), value) for name, value in write.fields.items())
 
 
-def adopt_found(claimed: Claimed, found: Found) -> dict[str, Any]:
-    """Return what is known after a look-up: what the CRM shows replaces what was assumed."""
+def adopt_found(claimed: Claimed, found: Found) -> Claimed:
+    """Return *claimed* after a look-up: what the CRM shows replaces what was assumed."""
     references = _known_references(claimed)
     known = {name: value for name, value in found.fields.items() if value not in (None, "")}
-    return {**known, REFERENCES_KEY: references} if references else known
+    if references:
+        known[REFERENCES_KEY] = references
+    return replace(claimed, crm_id=found.crm_id, known=known, assumed=claimed.known)
+
+
+def landed_changes(claimed: Claimed) -> Iterable[dict[str, Any]]:
+    """Return what a look-up found otherwise than assumed: the write in doubt that landed, for the audit."""
+    if claimed.assumed is None:
+        return
+    for name in dict.fromkeys((*claimed.known, *claimed.assumed)):
+        before, after = claimed.assumed.get(name), claimed.known.get(name)
+        if name != REFERENCES_KEY and not same_value(before, after):
+            yield {"field": name, "before": before, "after": after, "rule": "looked_up"}
 
 
 def _known_references(claimed: Claimed) -> Mapping[str, list[str]]:
