@@ -60,9 +60,10 @@ def _survive(victims: list[str]) -> Outcome:
         tenant.wait_until_settled(SETTLE_S)
         outcome = Outcome(journal, strikes, observe(stack, tenant))
     print(outcome)  # noqa: T201 - the figures of a run
-    print(*judge(journal, outcome.history)[:40],sep='\n')
+    print(*judge(journal, outcome.history)[:40], sep="\n")
     from collections import Counter as C
-    print(C((x.split(':')[0]) for x in judge(journal,outcome.history)))
+
+    print(C((x.split(":")[0]) for x in judge(journal, outcome.history)))
     return outcome
 
 

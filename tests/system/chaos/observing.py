@@ -19,9 +19,7 @@ LOG: Final = """
 select request_id, event_key::text, source, object, external_id, payload,
     (extract(epoch from event_time) * 1000000)::bigint as event_time_us
 from ingest.event where tenant_id = $1 and disposition = 1"""
-PROJECTIONS: Final = (
-    "select event_key::text, rule, poisoned, error from sync.projection where tenant_id = $1"
-)
+PROJECTIONS: Final = "select event_key::text, rule, poisoned, error from sync.projection where tenant_id = $1"
 DELIVERIES: Final = """
 select connector, object, entity_id::text, state, delivered_version, crm_object, crm_id,
     inflight_fence is not null as inflight, last_error
@@ -98,9 +96,7 @@ def _logged(row: Any) -> Logged:
 
 
 def _audit(row: Any) -> Audit:
-    after = {
-        change["field"]: change["after"] for change in json.loads(row["changes"]) if change.get("field")
-    }
+    after = {change["field"]: change["after"] for change in json.loads(row["changes"]) if change.get("field")}
     return Audit(row["audit_id"], row["entity_id"], row["connector"], after)
 
 

@@ -121,5 +121,3 @@ async def _migrate(url: str) -> None:
             await migrate(connection, service, package_of(service))
     finally:
         await connection.close()
-
-

@@ -72,7 +72,7 @@ async def write(desk: Desk, chance: random.Random) -> None:
 async def _send_singly(desk: Desk, stub: Any, facts: Facts, chance: random.Random) -> None:
     backlog: list[Sent] = []
     while backlog or not desk.stop.is_set():
-        again = backlog and (desk.stop.is_set() or chance.random() < 0.3)  # noqa: PLR2004 - most go ahead
+        again = backlog and (desk.stop.is_set() or chance.random() < 0.3)
         item = backlog.pop(0) if again else facts.next()
         desk.journal.asked(item)
         request = ingest_pb2.RecordEventRequest(tenant_id=desk.tenant_id, event=as_event(item))

@@ -20,7 +20,6 @@ from headwater.sync.domain.delivering import (
     adopt_found,
     chunks,
     connector_targets,
-    is_applied,
     known_after,
     plan_delivery,
 )
@@ -137,20 +136,26 @@ def test_a_delivered_entity_stays_where_it_is() -> None:
     assert sent.write.fields == {"email": "b@x.io"}
 
 
-def test_a_write_in_doubt_is_judged_by_what_the_crm_shows() -> None:
-    """Applied means every field of the write, in whichever form the CRM shows it."""
-    write = Write(str(key(1)), "", {"Amount": 5.0, "Title": None})
-    assert is_applied(write, Found(str(key(1)), "003", {"Amount": "5", "Title": ""}))
-    assert not is_applied(write, Found(str(key(1)), "003", {"Amount": "6"}))
-    assert not is_applied(write, Found(str(key(1)), "003", {"Title": None}))
-
-
 def test_what_a_look_up_shows_replaces_what_was_assumed() -> None:
     """Empty fields are not known; delivered references, which a look-up does not show, stay known."""
     item = claimed(**{**HELD, "known": {**KNOWN, REFERENCES_KEY: {"AccountId": ["001"]}}})
     found = Found(str(key(1)), "004", {"Email": "b@x.io", "LastName": None, "Title": ""})
-    assert adopt_found(item, found) == {"Email": "b@x.io", REFERENCES_KEY: {"AccountId": ["001"]}}
-    assert adopt_found(claimed(), found) == {"Email": "b@x.io"}
+    after = adopt_found(item, found)
+    assert after.crm_id == "004"
+    assert after.known == {"Email": "b@x.io", REFERENCES_KEY: {"AccountId": ["001"]}}
+    assert adopt_found(claimed(), found).known == {"Email": "b@x.io"}
+
+
+def test_what_a_look_up_found_otherwise_is_a_change_for_the_audit() -> None:
+    """Each field that differs is told before and after; without a look-up there is nothing to tell."""
+    held = {**KNOWN, "Amount": 5, REFERENCES_KEY: {"AccountId": ["001"]}}
+    item = claimed(**{**HELD, "known": held})
+    assert item.learned == ()
+    found = Found(str(key(1)), "003", {"Email": "b@x.io", "LastName": None, "Amount": "5.0"})
+    assert list(adopt_found(item, found).learned) == [
+        {"field": "Email", "before": "a@x.io", "after": "b@x.io", "rule": "looked_up"},
+        {"field": "LastName", "before": "Lovelace", "after": None, "rule": "looked_up"},
+    ]
 
 
 def test_targets_name_all_fields_that_may_be_written() -> None:

@@ -161,11 +161,6 @@ def known_after(claimed: Claimed, write: Write) -> dict[str, Any]:
     return known
 
 
-def is_applied(write: Write, found: Found) -> bool:
-    """Return whether the CRM's record shows all that *write* wanted: the verdict on a write in doubt."""
-    return all(same_value(found.fields.get(name), value) for name, value in write.fields.items())
-
-
 def adopt_found(claimed: Claimed, found: Found) -> Claimed:
     """Return *claimed* after a look-up: what the CRM shows replaces what was assumed.
 
