@@ -11,17 +11,15 @@ from tests.system.chaos.journal import Place
 from tests.system.chaos.stack import Stack
 from tests.system.tenant import Tenant
 
+from headwater.policy.document import OutboundObject
 from headwater.policy.loading import load_policy
-from headwater.policy.outbound import OutboundObject
 from headwater.sync.domain.rows import plain_values
 
 LOG: Final = """
 select request_id, event_key::text, source, object, external_id, payload,
     (extract(epoch from event_time) * 1000000)::bigint as event_time_us
 from ingest.event where tenant_id = $1 and disposition = 1"""
-PROJECTIONS: Final = (
-    "select event_key::text, rule, poisoned, error from sync.projection where tenant_id = $1"
-)
+PROJECTIONS: Final = "select event_key::text, rule, poisoned, error from sync.projection where tenant_id = $1"
 DELIVERIES: Final = """
 select connector, object, entity_id::text, state, delivered_version, crm_object, crm_id,
     inflight_fence is not null as inflight, last_error
@@ -98,9 +96,7 @@ def _logged(row: Any) -> Logged:
 
 
 def _audit(row: Any) -> Audit:
-    after = {
-        change["field"]: change["after"] for change in json.loads(row["changes"]) if change.get("field")
-    }
+    after = {change["field"]: change["after"] for change in json.loads(row["changes"]) if change.get("field")}
     return Audit(row["audit_id"], row["entity_id"], row["connector"], after)
 
 
