@@ -16,7 +16,7 @@ from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
-from headwater.sync.delivery.host import DeliveryHost
+from headwater.sync.delivery.host import BACKOFF_S_MAX, BACKOFF_S_MIN, DeliveryHost, next_pause_s
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
@@ -25,8 +25,6 @@ from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import Wakeup
-
-pytestmark = pytest.mark.anyio
 
 PATIENCE_S = 10.0
 
@@ -87,6 +85,7 @@ class CommitsUnheard(BatchProjector):
         raise fault
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("fault", [Unavailable("gone"), StoreRaced("raced"), StoreRefused("no")])
 async def test_a_commit_in_doubt_is_not_projected_again(fault: HeadwaterError) -> None:
     """After a failed transaction the cursor in the database tells how far it got."""
@@ -99,6 +98,16 @@ async def test_a_commit_in_doubt_is_not_projected_again(fault: HeadwaterError) -
             await projector.done.wait()
             tasks.cancel_scope.cancel()
     assert [[item.event_key.int for item in batch] for batch in projector.batches] == [[1, 2], [3]]
+
+
+def test_pauses_grow_while_an_actor_fails_at_once_and_begin_anew_when_it_ran() -> None:
+    """Doubling up to the cap; a run longer than the pause before it counts as recovery."""
+    pauses = [BACKOFF_S_MIN]
+    for _ in range(7):
+        pauses.append(next_pause_s(pauses[-1], ran_s=0.1))
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, BACKOFF_S_MAX, BACKOFF_S_MAX]
+    assert next_pause_s(8.0, ran_s=8.5) == BACKOFF_S_MIN
+    assert next_pause_s(8.0, ran_s=7.5) == 16.0
 
 
 class NoSecrets:
@@ -133,6 +142,7 @@ class DeafStore:
         raise Unavailable("gone")
 
 
+@pytest.mark.anyio
 async def test_an_account_that_cannot_be_opened_is_tried_again_though_nobody_can_be_told() -> None:
     """The supervisor outlives an actor's failure even when the database is away as well."""
     store = DeafStore()
