@@ -111,7 +111,7 @@ def read_merge(request: identity_pb2.MergeRequest) -> MergeOrder:
         EntityId(checks.uuid("winner_entity_id", request.winner_entity_id)),
         EntityId(checks.uuid("loser_entity_id", request.loser_entity_id)),
         checks.actor("actor", request.actor),
-        checks.text("merge_reason", request.merge_reason),
+        checks.text("merge_reason", request.merge_reason, required=False),
     )
     if order.winner_id == order.loser_id and request.loser_entity_id:
         checks.broken(
@@ -135,7 +135,7 @@ def read_list(request: identity_pb2.ListMergeCandidatesRequest) -> tuple[TenantI
     """Check and read a page: tenant, place after which it begins, rows."""
     checks = Checks()
     tenant_id = checks.tenant(request.tenant_id)
-    after_seq = checks.page_token(request.page_token)
+    after_seq = checks.candidates_from(request.page_token)
     page_size = checks.page_size(request.page_size)
     checks.finish()
     return tenant_id, after_seq, page_size

@@ -10,7 +10,7 @@ from headwater.identity.domain.explaining import Explanation, SharedKey
 from headwater.identity.domain.records import RecordRef
 from headwater.identity.domain.resolving import Resolution, ResolutionKind
 from headwater.identity.ports import CandidateRow, MemberRow, ObjectCount
-from headwater.identity.rpc.checks import encode_page_token
+from headwater.identity.rpc.checks import candidates_token
 from headwater.identity.usecases.asking import DuplicateAnswer, EntityView
 from headwater.identity.v1 import identity_pb2
 
@@ -101,7 +101,7 @@ def candidates_response(
             )
             for row in rows
         ],
-        next_page_token=encode_page_token(next_seq),
+        next_page_token=candidates_token(next_seq),
     )
 
 

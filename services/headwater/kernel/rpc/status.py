@@ -64,7 +64,9 @@ def _internal(error: Exception) -> status_pb2.Status:
 def _bad_request(violations: tuple[errors.FieldViolation, ...]) -> error_details_pb2.BadRequest:
     field_violations = [
         error_details_pb2.BadRequest.FieldViolation(
-            field=item.field, description=f"{item.description} (value: {item.value!r}, rule: {item.rule})"
+            field=item.field,
+            description=f"{item.description} (value: {item.value!r}, rule: {item.rule})",
+            reason=item.rule.upper().replace(".", "_"),
         )
         for item in violations
     ]
