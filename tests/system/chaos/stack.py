@@ -102,12 +102,19 @@ def own_postgres(settings: Mapping[str, str] | None = None) -> Iterator[tuple[Em
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
-    """A stack for as long as the block runs; whatever happens, no process outlives it."""
-    with own_postgres() as (server, url, directory):
+def running_stack(
+    settings: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
+    """A stack for as long as the block runs; whatever happens, no process outlives it.
+
+    Args:
+        settings: of Postgres, laid over those of tests.
+        environment: of every process, laid over what the world gives it.
+    """
+    with own_postgres(settings) as (server, url, directory):
         world = World(url, directory)
         for child in world.children.values():
-            child.environment = {**child.environment, **ENVIRONMENT}
+            child.environment = {**child.environment, **ENVIRONMENT, **(environment or {})}
         try:
             yield Stack(server, world.start())
         finally:

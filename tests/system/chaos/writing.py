@@ -28,6 +28,8 @@ FINISH_S: Final = 40.0
 """From the last restart until every key is answered."""
 PAUSE_S: Final = (0.02, 0.12)
 """Shortest and longest pause between two requests of one sender."""
+AGAIN_SHARE: Final = 0.3
+"""Share of a unary sender's requests that ask again, while it has unanswered ones: newer changes go ahead."""
 BATCH_EVENTS: Final = (2, 8)
 RECONNECT: Final = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -72,7 +74,7 @@ async def write(desk: Desk, chance: random.Random) -> None:
 async def _send_singly(desk: Desk, stub: Any, facts: Facts, chance: random.Random) -> None:
     backlog: list[Sent] = []
     while backlog or not desk.stop.is_set():
-        again = backlog and (desk.stop.is_set() or chance.random() < 0.3)
+        again = backlog and (desk.stop.is_set() or chance.random() < AGAIN_SHARE)
         item = backlog.pop(0) if again else facts.next()
         desk.journal.asked(item)
         request = ingest_pb2.RecordEventRequest(tenant_id=desk.tenant_id, event=as_event(item))

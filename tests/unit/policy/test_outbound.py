@@ -85,10 +85,13 @@ def test_end_marks_say_how_it_ended() -> None:
         ("nan", "nan", True),
         (0, None, False),
         (1, True, False),
+        ("2026-01-05T09:00:00.000Z", 1_767_603_600_000, True),
+        ("2026-01-05T09:00:00.001Z", 1_767_603_600_000, False),
+        ("Monday", 1_767_603_600_000, False),
     ],
 )
 def test_values_are_compared_in_whichever_form_they_are_shown(held: Any, wanted: Any, *, same: bool) -> None:
-    """Numbers by size, texts by letters: a leading zero or plus matters."""
+    """Numbers by size, moments by time, texts by letters: a leading zero or plus matters."""
     assert same_value(held, wanted) is same
 
 

@@ -31,7 +31,9 @@ AccountKey = tuple[str, str]
 """Tenant and connector account."""
 OpenStore = Callable[[str, str, Lease], Deliveries]
 """Opens the tables of tenant and account under a lease."""
+BACKOFF_S_MIN: Final = 0.5
 BACKOFF_S_MAX: Final = 30.0
+"""Shortest and longest pause before an actor that has failed is started again."""
 CLOSE_S: Final = 5.0
 """Bound of closing a connector's connections."""
 
@@ -114,9 +116,7 @@ class DeliveryHost:
                 while True:
                     started = anyio.current_time()
                     await self._run_once(key, running)
-                    if anyio.current_time() - started > BACKOFF_S_MAX:
-                        pause_s = 0.0
-                    pause_s = min(BACKOFF_S_MAX, pause_s * 2 or 0.5)
+                    pause_s = next_pause_s(pause_s, anyio.current_time() - started)
                     await anyio.sleep(pause_s)
         finally:
             del self._running[key]
@@ -154,6 +154,15 @@ class DeliveryHost:
         return Account(
             name, policy.base_url.rstrip("/"), self._secrets.read(policy.credentials), policy.timeout_s
         )
+
+
+def next_pause_s(pause_s: float, ran_s: float) -> float:
+    """Return the pause before an actor starts again that ran for *ran_s* after a pause of *pause_s*.
+
+    One that ran for longer than it was kept waiting has recovered and begins anew: after a few short
+    absences of the database its account is not kept idle for long.
+    """
+    return BACKOFF_S_MIN if ran_s > pause_s else min(BACKOFF_S_MAX, pause_s * 2)
 
 
 async def _tell(store: Deliveries, finding: str) -> None:
