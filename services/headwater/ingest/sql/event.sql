@@ -16,7 +16,7 @@ INSERT INTO ingest.event (
     external_id, source_version, event_time, actor_id, actor_name, request_id, content_hash, payload,
     traceparent, tracestate, released_from
 )
-SELECT *
+SELECT * -- noqa: AM04
 FROM unnest(
     $1::text[], $2::uuid[], $3::integer[], $4::smallint[], $5::smallint[], $6::smallint[],
     $7::smallint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[],

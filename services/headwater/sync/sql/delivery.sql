@@ -26,7 +26,8 @@ returning
 
 -- name: read_reference_states
 -- What entities refer to, as this connector account has it; merged entities count as their winner.
--- Look-ups by key, one by one: a join planned before the tables were analysed reads whole tenants.
+-- Look-ups by key, one by one: a join planned before the tables were analysed reads whole tenants;
+-- `offset 0` keeps the planner from making one.
 -- $1 tenant; $2 connector; $3 entities uuid[].
 select
     reference.from_entity_id, reference.field, reference.to_entity_id,
@@ -36,19 +37,19 @@ cross join lateral (
     select held.from_entity_id, held.field, held.to_entity_id
     from sync.entity_reference as held
     where held.tenant_id = $1 and held.from_entity_id = wanted.entity_id
-    offset 0
+    offset 0 -- noqa: AM09
 ) as reference
 left join lateral (
     select held.merged_into from sync.entity as held
     where held.tenant_id = $1 and held.entity_id = reference.to_entity_id
-    offset 0
+    offset 0 -- noqa: AM09
 ) as entity on true
 left join lateral (
     select held.crm_id, held.state from sync.delivery as held
     where
         held.tenant_id = $1 and held.connector = $2
         and held.entity_id = coalesce(entity.merged_into, reference.to_entity_id)
-    offset 0
+    offset 0 -- noqa: AM09
 ) as target on true;
 
 -- name: settle_deliveries
@@ -109,7 +110,7 @@ with referrer as (
     cross join lateral (
         select held.from_entity_id from sync.entity_reference as held
         where held.tenant_id = $1 and held.to_entity_id = fresh.entity_id
-        offset 0
+        offset 0 -- noqa: AM09
     ) as reference
 )
 update sync.delivery as delivery
@@ -118,12 +119,12 @@ from referrer
 cross join lateral (
     select held.ctid as place from sync.delivery as held
     where
-        held.tenant_id = $1 and held.connector = $2 and held.entity_id = referrer.entity_id
+        held.tenant_id = $1 and held.connector = $2 and held.entity_id = referrer.entity_id -- noqa: RF01
         and (
             (held.lacks_reference and held.state = 2)
             or (held.wait_since is not null and held.state = 1)
         )
-    offset 0
+    offset 0 -- noqa: AM09
     for update
 ) as waiting
 where delivery.ctid = waiting.place;
