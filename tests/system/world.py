@@ -43,7 +43,7 @@ class World:
 
     def __init__(self, database_url: str, directory: Path) -> None:
         self.database_url = database_url
-        self.ports = _free_ports("ingest", "ingest_http", "identity", "sync", "sandbox", "console", "otlp")
+        self.ports = _free_ports("ingest", "identity", "sync", "sandbox", "console", "otlp")
         self.children = {
             name: Child(name, self._environment(name, directory), directory / f"{name}.stderr")
             for name in ORDER
@@ -152,12 +152,10 @@ class World:
         return {
             "HEADWATER_DATABASE_URL": self.database_url,
             "HEADWATER_INGEST_ADDRESS": self.address("ingest"),
-            "HEADWATER_INGEST_HTTP_ADDRESS": self.address("ingest_http"),
             "HEADWATER_IDENTITY_ADDRESS": self.address("identity"),
             "HEADWATER_SYNC_ADDRESS": self.address("sync"),
             "HEADWATER_SYNC_LEASE_TTL_S": str(LEASE_TTL_S),
             "HEADWATER_TRACE_RATIO": "1",
-            "HEADWATER_TRACE_SAMPLE_RATIO": "1",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{self.address('otlp')}",
             "OTEL_EXPORTER_OTLP_INSECURE": "true",
             **{secret_variable(account): _credentials(account) for account in ACCOUNTS},

@@ -27,7 +27,6 @@ POSTGRES: Final = "postgres"
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "HEADWATER_SYNC_LEASE_TTL_S": "1",
     "HEADWATER_TRACE_RATIO": "0.02",
-    "HEADWATER_TRACE_SAMPLE_RATIO": "0.02",
 }
 """Short leases, so that a killed holder's work is idle for little of a short run; few spans."""
 DIE_S_MAX: Final = 5.0

@@ -145,7 +145,7 @@ def shown(run: Run) -> list[Any]:
         table(("events in", "number"), events),
         facts(
             {
-                "projected": ledger.projected,
+                "projected": f"{ledger.projected:,}, of them {ledger.own_logged:,} of our own (the policy)",
                 "superseded": ", ".join(f"{rule} {count:,}" for rule, count in ledger.superseded.items()),
                 "poisoned": ledger.poisoned,
             }

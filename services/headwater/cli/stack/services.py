@@ -66,7 +66,6 @@ def sandbox_credentials(account: str) -> dict[str, str]:
 def _environment(name: str, around: Surroundings) -> dict[str, str]:
     shared = {
         "HEADWATER_INGEST_ADDRESS": around.address("ingest"),
-        "HEADWATER_INGEST_HTTP_ADDRESS": around.address("ingest_http"),
         "HEADWATER_IDENTITY_ADDRESS": around.address("identity"),
         "HEADWATER_SYNC_ADDRESS": around.address("sync"),
         "HEADWATER_CONSOLE_URL": f"http://{around.address('console')}",
