@@ -19,10 +19,13 @@ class IdentitySettings(ServiceSettings):
     ingest_address: Address = Field("127.0.0.1:7401", alias="HEADWATER_INGEST_ADDRESS")
     """Where the event log is, for merges and splits."""
     pool_size_min: int = Field(1, ge=0, le=100)
+    """Connections that are kept open."""
     pool_size_max: int = Field(10, ge=2, le=100)
     """Connections; each resolve or merge under way holds one."""
     pool_acquire_timeout_s: float = Field(10.0, gt=0, le=120)
+    """Longest wait for a free connection."""
     statement_timeout_s: float = Field(30.0, gt=0, le=600)
+    """Longest statement."""
     ingest_timeout_s: float = Field(10.0, gt=0, le=120)
     """One attempt to tell the event log of changes."""
     key_entities_max: int = Field(5, ge=1, le=100)

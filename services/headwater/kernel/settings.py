@@ -34,6 +34,7 @@ class ServiceSettings(BaseModel):
     database_url: DatabaseUrl = Field(alias=DATABASE_URL, repr=False)
     """The Postgres to use. Required; a password in it is never printed."""
     log_level: LogLevel = Field("info", alias="HEADWATER_LOG_LEVEL")
+    """debug, info, warning or error; lines are JSON on stderr."""
     trace_ratio: float = Field(0.01, ge=0, le=1, alias="HEADWATER_TRACE_RATIO")
     """Share of new traces that are kept; retries, dead letters and breaker openings always are."""
     durability_override: bool = Field(default=False, alias="HEADWATER_DURABILITY_OVERRIDE")

@@ -58,7 +58,16 @@ def same_value(held: Any, wanted: Any) -> bool:
     try:
         return float(held) == float(wanted)
     except (TypeError, ValueError):
-        return str(held).strip() == str(wanted).strip()
+        texts = (str(held).strip(), str(wanted).strip())
+        return texts[0] == texts[1] or (isinstance(wanted, int) and _is_moment(texts[0], wanted))
+
+
+def _is_moment(text: str, epoch_ms: int) -> bool:
+    """Return whether *text* is the moment that was written as *epoch_ms*: CRMs show moments as ISO 8601."""
+    try:
+        return _epoch_ms(text) == epoch_ms
+    except ValueError:
+        return False
 
 
 def _render(item: OutboundField, values: Mapping[str, Any]) -> Any:

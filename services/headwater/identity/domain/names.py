@@ -80,13 +80,12 @@ def _words(raw: str) -> tuple[list[str], str]:
 def normalise_company(raw: str) -> str:
     """Return the company's name without article and legal forms, never stripped to nothing; idempotent."""
     words = _joined_initials(fold(clean(raw)).split())
-    if " ".join(words) in name_tables.PLACEHOLDER_NAMES:
-        return ""
     while len(words) > 1 and words[0] == "the":
         words.pop(0)
     while len(words) > 1 and words[-1] in name_tables.LEGAL_FORMS | name_tables.LEGAL_LINKS:
         words.pop()
-    return " ".join(words)
+    name = " ".join(words)
+    return "" if name in name_tables.PLACEHOLDER_NAMES else name
 
 
 def _joined_initials(words: list[str]) -> list[str]:

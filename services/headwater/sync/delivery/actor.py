@@ -261,10 +261,7 @@ class DeliveryActor:
                 continue
             for item in items:
                 record = found.get(str(item.entity_id))
-                if record is None:
-                    cleared.append(item)
-                else:
-                    cleared.append(adopt_found(item, record))
+                cleared.append(item if record is None else adopt_found(item, record))
         return cleared
 
     async def _note_failure(self, error: CallFailed) -> None:

@@ -77,7 +77,7 @@ class DeliveryHost:
             while True:
                 try:
                     await self._supervise(tasks)
-                except Unavailable as error:
+                except (Unavailable, StoreRaced) as error:
                     _log.warning("account leases: %s", error)
                 await anyio.sleep(self._leases.ttl_s / 4)
 
@@ -142,11 +142,11 @@ class DeliveryHost:
             running.scope.cancel()
         except AccountNotReady as error:
             _log.warning("account %s/%s is not ready: %s", tenant_id, name, error)
-        except HeadwaterError as error:
-            await store.write_finding(error.message)
-            _log.exception("account %s/%s cannot be opened", tenant_id, name)
         except (CallFailed, Unavailable, StoreRaced) as error:
             _log.warning("actor of %s/%s stops: %s", tenant_id, name, error)
+        except HeadwaterError as error:
+            _log.exception("account %s/%s cannot be opened", tenant_id, name)
+            await _tell(store, error.message)
         except Exception:  # noqa: BLE001 - the actor edge: log, then start again
             _log.exception("actor of %s/%s failed", tenant_id, name)
 
@@ -154,6 +154,14 @@ class DeliveryHost:
         return Account(
             name, policy.base_url.rstrip("/"), self._secrets.read(policy.credentials), policy.timeout_s
         )
+
+
+async def _tell(store: Deliveries, finding: str) -> None:
+    """Store a finding if the database takes it; what cannot be told was logged."""
+    try:
+        await store.write_finding(finding)
+    except (Unavailable, StoreRaced) as error:
+        _log.warning("a finding is not stored: %s", error)
 
 
 def lease_name(key: AccountKey) -> str:

@@ -11,15 +11,7 @@ from typing import Any
 from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Write, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import Retry as RetryPolicy
-from headwater.sync.domain.delivering import (
-    REFERENCES_KEY,
-    Claimed,
-    Send,
-    Settled,
-    Wait,
-    known_after,
-    landed_changes,
-)
+from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, Send, Settled, Wait, known_after
 from headwater.sync.domain.retrying import Adopt, Bury, Forget, LookUp, TryAgain, decide
 from headwater.sync.domain.settling import Settlement, State
 
@@ -244,7 +236,6 @@ class Judge:
             "policy_version": self.policy_version,
             **changed,
         }
-        fields["changes"] = (*landed_changes(claimed), *fields.get("changes", ()))
         return Settlement(
             claimed=claimed, state=state, start_time=self.start_time, outcome=outcome, trace=trace, **fields
         )

@@ -40,7 +40,7 @@ class Claimed:
     """A due delivery with all that a decision needs.
 
     Args:
-        assumed: what the CRM was known to hold before a look-up replaced `known`; None without a look-up.
+        learned: what a look-up showed beyond what was known, field by field, for the audit.
     """
 
     tenant_id: str
@@ -64,7 +64,7 @@ class Claimed:
     last_trace: TraceContext | None
     tries_before: int
     references: tuple[ReferenceState, ...] = field(default=())
-    assumed: Mapping[str, Any] | None = None
+    learned: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,22 +167,19 @@ def is_applied(write: Write, found: Found) -> bool:
 
 
 def adopt_found(claimed: Claimed, found: Found) -> Claimed:
-    """Return *claimed* after a look-up: what the CRM shows replaces what was assumed."""
+    """Return *claimed* after a look-up: what the CRM shows replaces what was assumed.
+
+    A write whose answer was lost shows here for the first time; noting it keeps the audit whole.
+    """
     references = _known_references(claimed)
-    known = {name: value for name, value in found.fields.items() if value not in (None, "")}
-    if references:
-        known[REFERENCES_KEY] = references
-    return replace(claimed, crm_id=found.crm_id, known=known, assumed=claimed.known)
-
-
-def landed_changes(claimed: Claimed) -> Iterable[dict[str, Any]]:
-    """Return what a look-up found otherwise than assumed: the write in doubt that landed, for the audit."""
-    if claimed.assumed is None:
-        return
-    for name in dict.fromkeys((*claimed.known, *claimed.assumed)):
-        before, after = claimed.assumed.get(name), claimed.known.get(name)
-        if name != REFERENCES_KEY and not same_value(before, after):
-            yield {"field": name, "before": before, "after": after, "rule": "looked_up"}
+    shown = {name: value for name, value in found.fields.items() if value not in (None, "")}
+    known = {**shown, REFERENCES_KEY: references} if references else shown
+    learned = tuple(
+        {"field": name, "before": claimed.known.get(name), "after": value, "rule": "looked_up"}
+        for name, value in found.fields.items()
+        if not same_value(value, claimed.known.get(name))
+    )
+    return replace(claimed, crm_id=found.crm_id, known=known, learned=learned)
 
 
 def _known_references(claimed: Claimed) -> Mapping[str, list[str]]:

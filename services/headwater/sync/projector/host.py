@@ -14,7 +14,7 @@ import anyio
 from headwater.kernel.errors import Unavailable
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import Position
-from headwater.sync.ports import EventLog, Leases, StoreRaced
+from headwater.sync.ports import EventLog, Leases, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import Wakeup
@@ -57,6 +57,7 @@ class ProjectorHost:
         self._settings = settings
         self._held: dict[int, Lease] = {}
         self._cursors: dict[int, Position] = {}
+        self._in_doubt = False
 
     async def run(self) -> None:
         """Project for ever; ends by cancellation, between or inside transactions alike."""
@@ -99,8 +100,9 @@ class ProjectorHost:
                     shard: lease for shard, lease in self._held.items() if lease.name not in lost.names
                 }
                 continue
-            except (Unavailable, StoreRaced) as error:
+            except (Unavailable, StoreRaced, StoreRefused) as error:
                 _log.warning("projector waits: %s", error)
+                self._in_doubt = True
                 pause_s = min(self._settings.backoff_s_max, pause_s * 2 or 0.1)
                 await anyio.sleep(pause_s)
                 continue
@@ -113,6 +115,9 @@ class ProjectorHost:
         held = dict(self._held)
         if not held:
             return False
+        if self._in_doubt:  # the last transaction may have committed: only its cursors tell
+            self._cursors.update(await self._log.read_cursors(list(held)))
+            self._in_doubt = False
         shard_limit = max(1, self._settings.batch_events // len(held))
         events = await self._log.read_events({s: self._cursors[s] for s in held}, shard_limit)
         if not events:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from headwater.kernel.ids import ObjectName
@@ -94,7 +94,7 @@ class PostgresDeliveries:
             latencies, fresh = await self._update(connection, settlements)
             tried = [item for item in settlements if item.outcome]
             await self._write_attempts(connection, tried, latencies)
-            await self._write_audit(connection, tried)
+            await self._write_audit(connection, settlements)
             if fresh:
                 await connection.execute(_SQL["wake_referrers"].text, self._tenant_id, self._connector, fresh)
 
@@ -181,20 +181,20 @@ class PostgresDeliveries:
         )
 
     async def _write_audit(self, connection: Connection, items: Sequence[Settlement]) -> None:
+        told = [(item, action, changes) for item in items for action, changes in _audited(item)]
         records = [
             (
                 self._tenant_id,
-                "dead_lettered" if item.state == State.DEAD else "delivered",
+                action,
                 "sync",
                 item.claimed.entity_id,
                 item.claimed.event_key,
                 self._connector,
-                list(item.changes),
+                list(changes),
                 item.policy_version,
                 item.trace.trace_id if item.trace else "",
             )
-            for item in items
-            if item.changes
+            for item, action, changes in told
         ]
         if records:
             await connection.copy_records_to_table(
@@ -280,6 +280,14 @@ def _in_doubt(row: Any) -> bool:
     """Say whether the CRM must be asked first: a lost answer, a call of a dead actor, an ended entity we never saw."""
     ended_unseen = row["state"] != "active" and not row["crm_id"]
     return row["delivery_state"] == State.IN_DOUBT or row["held_fence"] is not None or ended_unseen
+
+
+def _audited(item: Settlement) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+    """Yield action and changes of the audit rows that *item* makes, in the order they happened."""
+    if item.claimed.learned:
+        yield "looked_up", item.claimed.learned
+    if item.changes:
+        yield "dead_lettered" if item.error_class else "delivered", item.changes
 
 
 def _counts_for_latency(item: Settlement) -> bool:
