@@ -161,3 +161,17 @@ def test_an_activity_hangs_on_its_participant(tenant: Tenant) -> None:
     (task,) = tenant.records("salesforce", "Task").values()
     person = tenant.records("salesforce", "Contact")[task["fields"]["WhoId"]]
     assert person["fields"]["Email"] == "edda@north.example"
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_every_write_of_every_object_is_in_the_audit(tenant: Tenant, vendor: str) -> None:
+    """Entity by entity, as many effective writes reached the CRM as the audit tells of."""
+    arrived = Counter(
+        line["external_id"] for line in tenant.arrivals(vendor) if line["effect"] in {"created", "updated"}
+    )
+    told = Counter(
+        entry.entity_id
+        for entry in tenant.audit()
+        if entry.action == "delivered" and entry.connector == vendor
+    )
+    assert told == arrived

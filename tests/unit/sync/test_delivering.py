@@ -149,18 +149,22 @@ def test_what_a_look_up_shows_replaces_what_was_assumed() -> None:
     """Empty fields are not known; delivered references, which a look-up does not show, stay known."""
     item = claimed(**{**HELD, "known": {**KNOWN, REFERENCES_KEY: {"AccountId": ["001"]}}})
     found = Found(str(key(1)), "004", {"Email": "b@x.io", "LastName": None, "Title": ""})
-    assert adopt_found(item, found).known == {"Email": "b@x.io", REFERENCES_KEY: {"AccountId": ["001"]}}
+    after = adopt_found(item, found)
+    assert after.crm_id == "004"
+    assert after.known == {"Email": "b@x.io", REFERENCES_KEY: {"AccountId": ["001"]}}
     assert adopt_found(claimed(), found).known == {"Email": "b@x.io"}
-    assert adopt_found(claimed(), found).crm_id == "004"
 
 
-def test_what_a_look_up_shows_beyond_what_was_known_is_learned() -> None:
-    """A write whose answer was lost is told by the difference; what is as it was is not told."""
-    item = claimed(known={"Email": "a@x.io", "LastName": "Lovelace"}, crm_id="004")
-    found = Found(str(key(1)), "004", {"Email": "b@x.io", "LastName": "Lovelace", "Title": None})
-    assert adopt_found(item, found).learned == (
+def test_what_a_look_up_found_otherwise_is_a_change_for_the_audit() -> None:
+    """Each field that differs is told before and after; without a look-up there is nothing to tell."""
+    held = {**KNOWN, "Amount": 5, REFERENCES_KEY: {"AccountId": ["001"]}}
+    item = claimed(**{**HELD, "known": held})
+    assert item.learned == ()
+    found = Found(str(key(1)), "003", {"Email": "b@x.io", "LastName": None, "Amount": "5.0"})
+    assert list(adopt_found(item, found).learned) == [
         {"field": "Email", "before": "a@x.io", "after": "b@x.io", "rule": "looked_up"},
-    )
+        {"field": "LastName", "before": "Lovelace", "after": None, "rule": "looked_up"},
+    ]
 
 
 def test_targets_name_all_fields_that_may_be_written() -> None:

@@ -66,7 +66,7 @@ with item as (
         lacks_reference, error_class, error, traceparent
     )
 ), held as (
-    select delivery.entity_id, delivery.dirty_time
+    select delivery.entity_id, delivery.dirty_time, delivery.delivered_version, delivery.crm_id
     from sync.delivery as delivery
     inner join item on delivery.entity_id = item.entity_id
     where delivery.tenant_id = $1 and delivery.connector = $2
@@ -92,6 +92,7 @@ where
     and held.entity_id = item.entity_id
 returning
     delivery.entity_id,
+    item.state = 2 and item.crm_id <> '' and (held.delivered_version = 0 or held.crm_id = '') as is_new,
     (extract(epoch from clock_timestamp() - held.dirty_time) * 1000)::float8 as latency_ms;
 
 -- name: crm_record_holders

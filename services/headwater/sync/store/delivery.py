@@ -91,19 +91,17 @@ class PostgresDeliveries:
         """
         async with translated(), self._pool.acquire() as connection, connection.transaction():
             await hold_fences(connection, [self._lease])
-            latencies = await self._update(connection, settlements)
+            latencies, fresh = await self._update(connection, settlements)
             tried = [item for item in settlements if item.outcome]
             await self._write_attempts(connection, tried, latencies)
             await self._write_audit(connection, settlements)
-            fresh = [
-                item.claimed.entity_id
-                for item in settlements
-                if item.state == State.DELIVERED and not item.claimed.crm_id
-            ]
             if fresh:
                 await connection.execute(_SQL["wake_referrers"].text, self._tenant_id, self._connector, fresh)
 
-    async def _update(self, connection: Connection, items: Sequence[Settlement]) -> dict[uuid.UUID, float]:
+    async def _update(
+        self, connection: Connection, items: Sequence[Settlement]
+    ) -> tuple[dict[uuid.UUID, float], list[uuid.UUID]]:
+        """Settle the rows; return latencies, and the entities that the CRM holds since now."""
         rows = await connection.fetch(
             _SQL["settle_deliveries"].text,
             self._tenant_id,
@@ -126,7 +124,8 @@ class PostgresDeliveries:
                 for item in items
             ],
         )
-        return {row["entity_id"]: row["latency_ms"] for row in rows}
+        latencies = {row["entity_id"]: row["latency_ms"] for row in rows}
+        return latencies, [row["entity_id"] for row in rows if row["is_new"]]
 
     async def _write_attempts(
         self, connection: Connection, items: Sequence[Settlement], latencies: Mapping[uuid.UUID, float]
