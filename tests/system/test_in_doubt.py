@@ -44,7 +44,7 @@ def test_a_write_in_doubt_is_looked_up_and_settled_without_a_second_one(
     assert delivery.state == sync_pb2.DELIVERY_STATE_DELIVERED
     assert delivery.crm_id in tenant.records(vendor, KINDS[vendor])
     told = [entry for entry in tenant.audit(entity_id=entity_id) if entry.connector == vendor]
-    assert [entry.action for entry in told] == ["delivered"]
+    assert [entry.action for entry in told] == ["looked_up"]
     assert f'"{name}@person.example"' in {change.after_json for change in told[0].changes}
 
 

@@ -5,6 +5,7 @@ Numbers name the invariants: I1 nothing lost, I2 no doubled effect, I3 order, I6
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -160,8 +161,18 @@ def audited(_: Journal, history: History) -> Iterator[str]:
         target = mapped[record.vendor, record.object]
         after = told.get((record.vendor, record.external_id), {})
         for name in target.fields:
-            if not same_value(record.fields.get(name), after.get(name)):
+            if not _means(record.fields.get(name), after.get(name)):
                 yield f"{record.vendor} {record.object} {record.external_id}: {name} is {record.fields.get(name)!r}, audited {after.get(name)!r}"
+
+
+def _means(shown: Any, told: Any) -> bool:
+    """Return whether both are one value; a moment is told as it was written, or as a look-up reads it."""
+    if same_value(shown, told):
+        return True
+    try:
+        return dt.datetime.fromisoformat(shown) == dt.datetime.fromisoformat(told)
+    except (TypeError, ValueError):
+        return False
 
 
 def converged(_: Journal, history: History) -> Iterator[str]:

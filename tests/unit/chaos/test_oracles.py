@@ -192,6 +192,18 @@ def test_each_fault_in_what_is_left_is_found(fault: str) -> None:
     assert any(told.startswith(f"{oracle}:") for told in judge(journal(), spoil(history())))
 
 
+@pytest.mark.parametrize(
+    ("told", "violations"), [("2026-01-05T09:00:00Z", 0), (1_767_603_600_000, 0), ("2026-01-05T09:00:01Z", 1)]
+)
+def test_a_moment_may_be_audited_in_any_form(told: Any, violations: int) -> None:
+    """As written or as a look-up reads it, but it is the same moment."""
+    sound = history()
+    audit = [*sound.audit[:-1], replace(sound.audit[-1], after={"Title": told})]
+    shown = replace(sound.records[0], fields={**sound.records[0].fields, "Title": "2026-01-05T09:00:00.000Z"})
+    found = judge(journal(), replace(sound, audit=audit, records=[shown, *sound.records[1:]]))
+    assert sum(item.startswith("I6 audit:") for item in found) == violations
+
+
 def test_a_key_that_was_never_answered_is_found() -> None:
     """Unknown is no end."""
     open_ended = journal()
