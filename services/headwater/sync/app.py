@@ -14,6 +14,7 @@ import anyio
 import grpc
 
 from headwater.kernel.clock import Clock, SystemClock
+from headwater.kernel.errors import Unavailable
 from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
@@ -36,6 +37,8 @@ from headwater.sync.v1 import sync_pb2_grpc
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
 
 SERVICE = "sync"
+HAND_OVER_S = 2.0
+"""How long letting go of the leases may take."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +92,16 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 yield port
             finally:
                 tasks.cancel_scope.cancel()
+        await _hand_over(leases)
+
+
+async def _hand_over(leases: PostgresLeases) -> None:
+    """Let the next process begin at once; without a database the leases lapse by themselves."""
+    with anyio.move_on_after(HAND_OVER_S, shield=True):
+        try:
+            await leases.release()
+        except Unavailable as error:
+            _log.warning("leases are left to lapse: %s", error)
 
 
 def _server(operations: Operations, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:

@@ -156,14 +156,14 @@ async def doors(url: str) -> AsyncIterator[Doors]:
 
 
 @asynccontextmanager
-async def syncing(url: str, identity_address: str) -> AsyncIterator[int]:
+async def syncing(url: str, identity_address: str, *, lease_ttl_s: int = 1) -> AsyncIterator[int]:
     """Run sync on *url*; leases are short, so that one start after another need not wait."""
     settings = SyncSettings.model_validate(
         {
             "HEADWATER_DATABASE_URL": url,
             "HEADWATER_SYNC_ADDRESS": "127.0.0.1:0",
             "HEADWATER_IDENTITY_ADDRESS": identity_address,
-            "HEADWATER_SYNC_LEASE_TTL_S": "1",
+            "HEADWATER_SYNC_LEASE_TTL_S": str(lease_ttl_s),
         }
     )
     quiet = start_telemetry("test", TelemetrySettings(), environ={})

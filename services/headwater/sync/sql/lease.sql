@@ -15,24 +15,10 @@ set
 where held.expire_time < clock_timestamp() or held.holder = excluded.holder
 returning name, fence;
 
--- name: renew_leases
--- Prolongs the leases the holder still has; what is missing from the answer is lost.
--- $1 names text[]; $2 holder text; $3 time to live, seconds.
-with mine as (
-    select name from sync.lease
-    where name = any($1::text []) and holder = $2
-    order by name for update
-)
-update sync.lease as held
-set expire_time = clock_timestamp() + make_interval(secs => $3)
-from mine where held.name = mine.name
-returning held.name, held.fence;
-
 -- name: release_leases
--- Lets go of the holder's leases, so that another process need not wait for them to lapse.
--- $1 names text[]; $2 holder text.
-update sync.lease set expire_time = '-infinity'
-where name = any($1::text []) and holder = $2;
+-- Lets go of all the holder's leases, so that another process need not wait for them to lapse.
+-- $1 holder text.
+update sync.lease set expire_time = '-infinity' where holder = $1;
 
 -- name: hold_fences
 -- Locks leases for the transaction; answers those whose fence is still in force.
@@ -43,8 +29,3 @@ inner join sync.lease as held on wanted.name = held.name and wanted.fence = held
 where held.expire_time > clock_timestamp()
 order by held.name
 for share of held;
-
--- name: lease_holders
--- Lists who holds which lease now. $1 names text[].
-select name, holder from sync.lease
-where name = any($1::text []) and expire_time > clock_timestamp();

@@ -1,4 +1,4 @@
-"""Leases in Postgres: acquire, renew, release, and hold a fence through a transaction."""
+"""Leases in Postgres: acquire (which prolongs), release, and hold a fence through a transaction."""
 
 from __future__ import annotations
 
@@ -34,16 +34,10 @@ class PostgresLeases:
             rows = await self._pool.fetch(_SQL["acquire_leases"].text, sorted(names), self.holder, self.ttl_s)
         return {row["name"]: row["fence"] for row in rows}
 
-    async def renew(self, names: Sequence[str]) -> dict[str, int]:
-        """Prolong *names*; those missing from the answer are lost."""
+    async def release(self) -> None:
+        """Let go of all leases, so that another process need not wait for them to lapse."""
         async with translated():
-            rows = await self._pool.fetch(_SQL["renew_leases"].text, sorted(names), self.holder, self.ttl_s)
-        return {row["name"]: row["fence"] for row in rows}
-
-    async def release(self, names: Sequence[str]) -> None:
-        """Let go of *names*."""
-        async with translated():
-            await self._pool.execute(_SQL["release_leases"].text, sorted(names), self.holder)
+            await self._pool.execute(_SQL["release_leases"].text, self.holder)
 
 
 async def hold_fences(connection: Connection, leases: Sequence[Lease]) -> None:

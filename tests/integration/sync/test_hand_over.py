@@ -1,0 +1,38 @@
+"""A process that ends lets go of what it held."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.integration.sync.whole import looking, syncing, until
+
+pytestmark = pytest.mark.anyio
+
+NOBODY = "127.0.0.1:1"
+"""Identity is not asked for anything."""
+
+
+async def held(connection: Any) -> int:
+    """Return the number of leases in force."""
+    count: int = await connection.fetchval(
+        "select count(*) from sync.lease where expire_time > clock_timestamp()"
+    )
+    return count
+
+
+async def all_shards(connection: Any) -> bool:
+    """Return whether every shard is held."""
+    return await held(connection) == await connection.fetchval("select ingest.shard_count()")
+
+
+async def test_the_next_process_need_not_wait_for_leases_to_lapse(migrated_database_url: str) -> None:
+    """Leases of a minute are free at once after a graceful end, and the successor's fences are higher."""
+    async with looking(migrated_database_url) as connection:
+        async with syncing(migrated_database_url, NOBODY, lease_ttl_s=60):
+            await until(partial(all_shards, connection), 10)
+        assert await held(connection) == 0
+        async with syncing(migrated_database_url, NOBODY, lease_ttl_s=60):
+            await until(partial(all_shards, connection), 10)
+            assert await connection.fetchval("select min(fence) from sync.lease") == 2
