@@ -24,7 +24,8 @@ async def held(connection: Any) -> int:
 
 async def all_shards(connection: Any) -> bool:
     """Return whether every shard is held."""
-    return await held(connection) == await connection.fetchval("select ingest.shard_count()")
+    shards: int = await connection.fetchval("select ingest.shard_count()")
+    return await held(connection) == shards
 
 
 async def test_the_next_process_need_not_wait_for_leases_to_lapse(migrated_database_url: str) -> None:
