@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from hypothesis import settings
 
 from headwater.kernel.testing import postgres
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 """Before grpc is imported: its fork handlers crash the children that start and end the embedded server."""
+
+settings.register_profile("developer", deadline=None)
+"""pytest's timeout bounds a test; one slow example on a busy machine says nothing."""
+settings.register_profile("ci", settings.get_profile("developer"), derandomize=True, print_blob=True)
+"""The same examples at every run: a change is judged by itself. Developers' runs look for new ones."""
+settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 
 @pytest.fixture(scope="session")
