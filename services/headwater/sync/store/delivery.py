@@ -285,7 +285,7 @@ def _in_doubt(row: Any) -> bool:
 def _audited(item: Settlement) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
     """Yield action and changes of the audit rows that *item* makes: a write in doubt that landed comes first."""
     if item.claimed.learned:
-        yield "delivered", item.claimed.learned
+        yield "looked_up", item.claimed.learned
     if item.changes:
         yield "dead_lettered" if item.state is State.DEAD else "delivered", item.changes
 
