@@ -1219,7 +1219,9 @@ class AuditEntry(_message.Message):
     audit_id: _builtins.int
     """Number, rising within the tenant."""
     action: _builtins.str
-    """What was done, as field_changed, entity_created, delivered, connector_paused."""
+    """What was done, as field_changed, entity_created, delivered, looked_up (a write whose answer was
+    lost was found to have landed), dead_lettered, connector_paused.
+    """
     actor: _builtins.str
     """Who: a source system, a service or an operator."""
     entity_id: _builtins.str
