@@ -11,17 +11,29 @@ from hypothesis import settings
 
 from headwater.kernel.testing import postgres
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 """Before grpc is imported: its fork handlers crash the children that start and end the embedded server."""
+
+import grpc  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 settings.register_profile("developer", deadline=None)
 """pytest's timeout bounds a test; one slow example on a busy machine says nothing."""
 settings.register_profile("ci", settings.get_profile("developer"), derandomize=True, print_blob=True)
 """The same examples at every run: a change is judged by itself. Developers' runs look for new ones."""
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def grpc_poller() -> None:
+    """Keep gRPC's poller thread for the whole session, as a service does for its whole life.
+
+    Without a holder it is torn down and built anew around every test that opens a server or channel,
+    a path that no service takes; one full run in about ten ended there in a segmentation fault.
+    """
+    grpc.aio.init_grpc_aio()
 
 
 @pytest.fixture(scope="session")

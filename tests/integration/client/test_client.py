@@ -152,7 +152,7 @@ async def test_a_stream_that_stalls_is_opened_again() -> None:
                 yield answer
 
     fake, told = Mute(), list[Acknowledged]()
-    settings = ClientSettings(acknowledge_timeout_s=0.1, backoff=Backoff(0.001, 0.002))
+    settings = ClientSettings(acknowledge_timeout_s=1.0, backoff=Backoff(0.001, 0.002))
     async with (
         serving(fake) as address,
         _client(address, settings) as client,
