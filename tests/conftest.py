@@ -30,8 +30,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "developer")
 def grpc_poller() -> None:
     """Keep gRPC's poller thread for the whole session, as a service does for its whole life.
 
-    Without a holder it is torn down and built anew around every test that opens a server or channel,
-    a path that no service takes; one full run in about ten ended there in a segmentation fault.
+    Without a holder it is torn down and built anew around every test that opens a server or a channel:
+    a path that no service takes.
     """
     grpc.aio.init_grpc_aio()
 
