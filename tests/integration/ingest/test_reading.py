@@ -97,6 +97,27 @@ async def test_an_unknown_key_is_not_found(migrated_database_url: str) -> None:
             assert caught.value.code() is code
 
 
+async def test_an_event_is_found_by_the_id_that_the_log_gave_it(migrated_database_url: str) -> None:
+    """The id finds the same event; another tenant's, an unknown one, and key and id together are refused."""
+    async with service(migrated_database_url) as caller:
+        outcomes = await caller.batch([event(1), event(2), event(3)])
+        second = (await caller.get(outcomes[1].event_key)).event
+        request = ingest_pb2.GetEventRequest(tenant_id=TENANT, event_id=second.position.seq)
+        assert (await caller.stub.GetEvent(request, timeout=10)).event == second
+        for wrong, code in (
+            (ingest_pb2.GetEventRequest(tenant_id="other", event_id=second.position.seq), "NOT_FOUND"),
+            (ingest_pb2.GetEventRequest(tenant_id=TENANT, event_id=10**9), "NOT_FOUND"),
+            (ingest_pb2.GetEventRequest(tenant_id=TENANT, event_id=-1), "INVALID_ARGUMENT"),
+            (
+                ingest_pb2.GetEventRequest(tenant_id=TENANT, event_id=1, event_key=second.event_key),
+                "INVALID_ARGUMENT",
+            ),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await caller.stub.GetEvent(wrong, timeout=10)
+            assert refused.value.code().name == code
+
+
 async def test_the_fate_is_asked_of_the_sync_service(migrated_database_url: str) -> None:
     """The fate is told where there is one, and NOT_PROJECTED where there is none yet."""
     async with (

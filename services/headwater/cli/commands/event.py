@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from headwater.cli.naming import HELP, event_request
 from headwater.cli.options import AsJson, DataDir, Tenant
 from headwater.cli.output import facts, table, violations_table
 from headwater.cli.plain import moment, payload_of, plain
@@ -22,7 +23,7 @@ app = typer.Typer(rich_markup_mode="rich")
 
 @app.command()
 def event(
-    key: Annotated[str, typer.Argument(help="The event key, a UUID.")],
+    key: Annotated[str, typer.Argument(help=HELP)],
     tenant: Tenant = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -35,7 +36,7 @@ def event(
     """
 
     async def work(session: Session, services: Services) -> None:
-        request = ingest_pb2.GetEventRequest(tenant_id=session.tenant_id, event_key=key, with_fate=True)
+        request = event_request(session.tenant_id, key)
         found = await services.ask(services.ingest.GetEvent, request)
         session.output.result(plain(found), *_shown(found))
 

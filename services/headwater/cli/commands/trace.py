@@ -8,6 +8,7 @@ import httpx
 import typer
 from anyio.to_thread import run_sync
 
+from headwater.cli.naming import HELP, event_request
 from headwater.cli.options import AsJson, DataDir, Tenant
 from headwater.cli.output import table
 from headwater.cli.services import Services
@@ -16,7 +17,6 @@ from headwater.console.client import ConsoleClient
 from headwater.console.model import RelatedTrace, Trace
 from headwater.console.terminal import render_waterfall
 from headwater.console.waterfall import waterfall
-from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.errors import NotFound, Unavailable
 
 app = typer.Typer(rich_markup_mode="rich")
@@ -27,7 +27,7 @@ RELATED_MAX: Final = 12
 
 @app.command()
 def trace(
-    key: Annotated[str, typer.Argument(help="The event key, a UUID.")],
+    key: Annotated[str, typer.Argument(help=HELP)],
     tenant: Tenant = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -71,7 +71,7 @@ def trace(
 
 async def trace_ids_of(services: Services, tenant_id: str, key: str) -> tuple[str, ...]:
     """Return the traces that an event is in: the producer's first, then those of projection and attempts."""
-    request = ingest_pb2.GetEventRequest(tenant_id=tenant_id, event_key=key, with_fate=True)
+    request = event_request(tenant_id, key)
     found = await services.ask(services.ingest.GetEvent, request)
     attempts = (attempt.trace_id for attempt in found.fate.attempts)
     listed = [found.event.event.trace.traceparent[3:35], *attempts, found.fate.trace_id]

@@ -11,6 +11,7 @@ import grpc
 
 from headwater.ingest.domain.envelope import check_tenant
 from headwater.ingest.domain.event import Disposition
+from headwater.ingest.domain.paging import SEQ_MAX
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.refusal import refusal_error
 from headwater.ingest.rpc.streaming import StreamCall, StreamSettings
@@ -106,13 +107,18 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.GetEventResponse:
         """Return one event, with its fate when asked for."""
         _check(request.tenant_id)
-        key = _read_key(request.event_key)
-        recorded, entry = await self._inspector.event(request.tenant_id, key)
+        if request.event_id:
+            event_id = _read_id(request)
+            recorded, entry = await self._inspector.event_by_id(request.tenant_id, event_id)
+        else:
+            key = _read_key(request.event_key)
+            recorded, entry = await self._inspector.event(request.tenant_id, key)
         response = ingest_pb2.GetEventResponse(event=write_recorded(recorded))
         if entry is not None:
             response.quarantine.CopyFrom(write_quarantined(entry))
         if request.with_fate:
-            found = await self._fates.fate_of(request.tenant_id, str(key), wait_s=self._wait_s(context))
+            key_text = str(recorded.event.event_key)
+            found = await self._fates.fate_of(request.tenant_id, key_text, wait_s=self._wait_s(context))
             response.fate_missing_reason = found.missing_reason
             if found.fate is not None:
                 response.fate.CopyFrom(found.fate)
@@ -202,6 +208,17 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
 def _check(tenant_id: str) -> None:
     if violations := check_tenant(tenant_id):
         raise InvalidInput("the request is malformed", violations=violations)
+
+
+def _read_id(request: ingest_pb2.GetEventRequest) -> int:
+    shown = str(request.event_id)
+    if request.event_key:
+        broken = FieldViolation("event_id", shown, "one_of", "give event_key or event_id, not both")
+    elif not 0 < request.event_id < SEQ_MAX:
+        broken = FieldViolation("event_id", shown, "range", f"1..{SEQ_MAX - 1}")
+    else:
+        return request.event_id
+    raise InvalidInput("the request is malformed", violations=(broken,))
 
 
 def _read_key(text: str) -> uuid.UUID:

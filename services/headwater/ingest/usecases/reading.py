@@ -41,11 +41,28 @@ class Inspector:
             NotFound: the key is unknown.
         """
         recorded = await self._reader.get_event(tenant_id, event_key)
+        return await self._with_entry(tenant_id, recorded, f"event {event_key}")
+
+    async def event_by_id(
+        self, tenant_id: str, event_id: int
+    ) -> tuple[RecordedEvent, QuarantinedEvent | None]:
+        """Return the event that the log gave this sequence number; as `event`.
+
+        Raises:
+            NotFound: the id is unknown, or another tenant's.
+        """
+        newest = await self._reader.list_tenant_events(tenant_id, event_id + 1, 1)
+        recorded = newest[0] if newest and newest[0].seq == event_id else None
+        return await self._with_entry(tenant_id, recorded, f"event with id {event_id}")
+
+    async def _with_entry(
+        self, tenant_id: str, recorded: RecordedEvent | None, named: str
+    ) -> tuple[RecordedEvent, QuarantinedEvent | None]:
         if recorded is None:
-            raise NotFound(f"no event {event_key} of tenant {tenant_id!r}", reason="EVENT_NOT_FOUND")
+            raise NotFound(f"no {named} of tenant {tenant_id!r}", reason="EVENT_NOT_FOUND")
         if recorded.disposition is not Disposition.QUARANTINED:
             return recorded, None
-        return recorded, await self._quarantine.get_quarantined(tenant_id, event_key)
+        return recorded, await self._quarantine.get_quarantined(tenant_id, recorded.event.event_key)
 
     async def events(
         self, tenant_id: str, record: Record | None, *, page_size: int, page_token: str

@@ -27,17 +27,17 @@ from headwater.event.v1 import event_pb2 as headwater_dot_event_dot_v1_dot_event
 from headwater.sync.v1 import sync_pb2 as headwater_dot_sync_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headwater/ingest/v1/ingest.proto\x12\x13headwater.ingest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eheadwater/event/v1/event.proto\x1a\x1cheadwater/sync/v1/sync.proto\"Q\n\x12RecordEventRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12(\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x19.headwater.event.v1.Event\"I\n\x13RecordEventResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0b\x32!.headwater.ingest.v1.EventOutcome\"X\n\x18\x42\x61tchRecordEventsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.headwater.event.v1.Event\"P\n\x19\x42\x61tchRecordEventsResponse\x12\x33\n\x08outcomes\x18\x01 \x03(\x0b\x32!.headwater.ingest.v1.EventOutcome\"i\n\x13StreamEventsRequest\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12)\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x19.headwater.event.v1.Event\"a\n\x14StreamEventsResponse\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x33\n\x08outcomes\x18\x02 \x03(\x0b\x32!.headwater.ingest.v1.EventOutcome\"\x9b\x01\n\x0c\x45ventOutcome\x12\x35\n\x0b\x64isposition\x18\x01 \x01(\x0e\x32 .headwater.ingest.v1.Disposition\x12\x11\n\tevent_key\x18\x02 \x01(\t\x12\x31\n\nviolations\x18\x03 \x03(\x0b\x32\x1d.headwater.event.v1.Violation\x12\x0e\n\x06reason\x18\x04 \x01(\t\"J\n\x0fGetEventRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tevent_key\x18\x02 \x01(\t\x12\x11\n\twith_fate\x18\x03 \x01(\x08\"\xc9\x01\n\x10GetEventResponse\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32\".headwater.ingest.v1.RecordedEvent\x12*\n\x04\x66\x61te\x18\x02 \x01(\x0b\x32\x1c.headwater.sync.v1.EventFate\x12\x1b\n\x13\x66\x61te_missing_reason\x18\x03 \x01(\t\x12\x39\n\nquarantine\x18\x04 \x01(\x0b\x32%.headwater.ingest.v1.QuarantinedEvent\"\x92\x02\n\rRecordedEvent\x12\x11\n\tevent_key\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12(\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x19.headwater.event.v1.Event\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0b\x64isposition\x18\x05 \x01(\x0e\x32 .headwater.ingest.v1.Disposition\x12\x32\n\x08position\x18\x06 \x01(\x0b\x32 .headwater.ingest.v1.LogPosition\x12\x15\n\rreleased_from\x18\x07 \x01(\t\"\'\n\x0bLogPosition\x12\x0b\n\x03xid\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x03\"|\n\x11ListEventsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12-\n\x06record\x18\x02 \x01(\x0b\x32\x1d.headwater.event.v1.RecordRef\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"a\n\x12ListEventsResponse\x12\x32\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".headwater.ingest.v1.RecordedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"i\n\x15ListQuarantineRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x16\n\x0einclude_closed\x18\x04 \x01(\x08\"h\n\x16ListQuarantineResponse\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32%.headwater.ingest.v1.QuarantinedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xda\x01\n\x10QuarantinedEvent\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32\".headwater.ingest.v1.RecordedEvent\x12\x31\n\nviolations\x18\x02 \x03(\x0b\x32\x1d.headwater.event.v1.Violation\x12\x33\n\x05state\x18\x03 \x01(\x0e\x32$.headwater.ingest.v1.QuarantineState\x12\x13\n\x0breleased_as\x18\x04 \x01(\t\x12\x16\n\x0e\x64iscard_reason\x18\x05 \x01(\t\"|\n\x19ReleaseQuarantinedRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tevent_key\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12(\n\x05\x61\x63tor\x18\x04 \x01(\x0b\x32\x19.headwater.event.v1.Actor\"1\n\x1aReleaseQuarantinedResponse\x12\x13\n\x0breleased_as\x18\x01 \x01(\t\"\x83\x01\n\x19\x44iscardQuarantinedRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tevent_key\x18\x02 \x01(\t\x12\x16\n\x0e\x64iscard_reason\x18\x03 \x01(\t\x12(\n\x05\x61\x63tor\x18\x04 \x01(\x0b\x32\x19.headwater.event.v1.Actor\"\x1c\n\x1a\x44iscardQuarantinedResponse\"+\n\x16GetIngestStatusRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\"c\n\x17GetIngestStatusResponse\x12/\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1f.headwater.ingest.v1.EventCount\x12\x17\n\x0fquarantine_open\x18\x02 \x01(\x03\"r\n\nEventCount\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x35\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32 .headwater.ingest.v1.Disposition\x12\r\n\x05\x63ount\x18\x04 \x01(\x03*\x95\x01\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44ISPOSITION_ACCEPTED\x10\x01\x12\x19\n\x15\x44ISPOSITION_DUPLICATE\x10\x02\x12\x1b\n\x17\x44ISPOSITION_QUARANTINED\x10\x03\x12\x17\n\x13\x44ISPOSITION_REFUSED\x10\x04*\x8d\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_RELEASED\x10\x02\x12\x1e\n\x1aQUARANTINE_STATE_DISCARDED\x10\x03\x32\xcd\x07\n\rIngestService\x12`\n\x0bRecordEvent\x12\'.headwater.ingest.v1.RecordEventRequest\x1a(.headwater.ingest.v1.RecordEventResponse\x12r\n\x11\x42\x61tchRecordEvents\x12-.headwater.ingest.v1.BatchRecordEventsRequest\x1a..headwater.ingest.v1.BatchRecordEventsResponse\x12g\n\x0cStreamEvents\x12(.headwater.ingest.v1.StreamEventsRequest\x1a).headwater.ingest.v1.StreamEventsResponse(\x01\x30\x01\x12W\n\x08GetEvent\x12$.headwater.ingest.v1.GetEventRequest\x1a%.headwater.ingest.v1.GetEventResponse\x12]\n\nListEvents\x12&.headwater.ingest.v1.ListEventsRequest\x1a\'.headwater.ingest.v1.ListEventsResponse\x12i\n\x0eListQuarantine\x12*.headwater.ingest.v1.ListQuarantineRequest\x1a+.headwater.ingest.v1.ListQuarantineResponse\x12u\n\x12ReleaseQuarantined\x12..headwater.ingest.v1.ReleaseQuarantinedRequest\x1a/.headwater.ingest.v1.ReleaseQuarantinedResponse\x12u\n\x12\x44iscardQuarantined\x12..headwater.ingest.v1.DiscardQuarantinedRequest\x1a/.headwater.ingest.v1.DiscardQuarantinedResponse\x12l\n\x0fGetIngestStatus\x12+.headwater.ingest.v1.GetIngestStatusRequest\x1a,.headwater.ingest.v1.GetIngestStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headwater/ingest/v1/ingest.proto\x12\x13headwater.ingest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eheadwater/event/v1/event.proto\x1a\x1cheadwater/sync/v1/sync.proto\"Q\n\x12RecordEventRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12(\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x19.headwater.event.v1.Event\"I\n\x13RecordEventResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0b\x32!.headwater.ingest.v1.EventOutcome\"X\n\x18\x42\x61tchRecordEventsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.headwater.event.v1.Event\"P\n\x19\x42\x61tchRecordEventsResponse\x12\x33\n\x08outcomes\x18\x01 \x03(\x0b\x32!.headwater.ingest.v1.EventOutcome\"i\n\x13StreamEventsRequest\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12)\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x19.headwater.event.v1.Event\"a\n\x14StreamEventsResponse\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x33\n\x08outcomes\x18\x02 \x03(\x0b\x32!.headwater.ingest.v1.EventOutcome\"\x9b\x01\n\x0c\x45ventOutcome\x12\x35\n\x0b\x64isposition\x18\x01 \x01(\x0e\x32 .headwater.ingest.v1.Disposition\x12\x11\n\tevent_key\x18\x02 \x01(\t\x12\x31\n\nviolations\x18\x03 \x03(\x0b\x32\x1d.headwater.event.v1.Violation\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\\\n\x0fGetEventRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tevent_key\x18\x02 \x01(\t\x12\x11\n\twith_fate\x18\x03 \x01(\x08\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\x03\"\xc9\x01\n\x10GetEventResponse\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32\".headwater.ingest.v1.RecordedEvent\x12*\n\x04\x66\x61te\x18\x02 \x01(\x0b\x32\x1c.headwater.sync.v1.EventFate\x12\x1b\n\x13\x66\x61te_missing_reason\x18\x03 \x01(\t\x12\x39\n\nquarantine\x18\x04 \x01(\x0b\x32%.headwater.ingest.v1.QuarantinedEvent\"\x92\x02\n\rRecordedEvent\x12\x11\n\tevent_key\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12(\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x19.headwater.event.v1.Event\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0b\x64isposition\x18\x05 \x01(\x0e\x32 .headwater.ingest.v1.Disposition\x12\x32\n\x08position\x18\x06 \x01(\x0b\x32 .headwater.ingest.v1.LogPosition\x12\x15\n\rreleased_from\x18\x07 \x01(\t\"\'\n\x0bLogPosition\x12\x0b\n\x03xid\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x03\"|\n\x11ListEventsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12-\n\x06record\x18\x02 \x01(\x0b\x32\x1d.headwater.event.v1.RecordRef\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"a\n\x12ListEventsResponse\x12\x32\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".headwater.ingest.v1.RecordedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"i\n\x15ListQuarantineRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x16\n\x0einclude_closed\x18\x04 \x01(\x08\"h\n\x16ListQuarantineResponse\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32%.headwater.ingest.v1.QuarantinedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xda\x01\n\x10QuarantinedEvent\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32\".headwater.ingest.v1.RecordedEvent\x12\x31\n\nviolations\x18\x02 \x03(\x0b\x32\x1d.headwater.event.v1.Violation\x12\x33\n\x05state\x18\x03 \x01(\x0e\x32$.headwater.ingest.v1.QuarantineState\x12\x13\n\x0breleased_as\x18\x04 \x01(\t\x12\x16\n\x0e\x64iscard_reason\x18\x05 \x01(\t\"|\n\x19ReleaseQuarantinedRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tevent_key\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12(\n\x05\x61\x63tor\x18\x04 \x01(\x0b\x32\x19.headwater.event.v1.Actor\"1\n\x1aReleaseQuarantinedResponse\x12\x13\n\x0breleased_as\x18\x01 \x01(\t\"\x83\x01\n\x19\x44iscardQuarantinedRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tevent_key\x18\x02 \x01(\t\x12\x16\n\x0e\x64iscard_reason\x18\x03 \x01(\t\x12(\n\x05\x61\x63tor\x18\x04 \x01(\x0b\x32\x19.headwater.event.v1.Actor\"\x1c\n\x1a\x44iscardQuarantinedResponse\"+\n\x16GetIngestStatusRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\"c\n\x17GetIngestStatusResponse\x12/\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1f.headwater.ingest.v1.EventCount\x12\x17\n\x0fquarantine_open\x18\x02 \x01(\x03\"r\n\nEventCount\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x35\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32 .headwater.ingest.v1.Disposition\x12\r\n\x05\x63ount\x18\x04 \x01(\x03*\x95\x01\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44ISPOSITION_ACCEPTED\x10\x01\x12\x19\n\x15\x44ISPOSITION_DUPLICATE\x10\x02\x12\x1b\n\x17\x44ISPOSITION_QUARANTINED\x10\x03\x12\x17\n\x13\x44ISPOSITION_REFUSED\x10\x04*\x8d\x01\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15QUARANTINE_STATE_OPEN\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_RELEASED\x10\x02\x12\x1e\n\x1aQUARANTINE_STATE_DISCARDED\x10\x03\x32\xcd\x07\n\rIngestService\x12`\n\x0bRecordEvent\x12\'.headwater.ingest.v1.RecordEventRequest\x1a(.headwater.ingest.v1.RecordEventResponse\x12r\n\x11\x42\x61tchRecordEvents\x12-.headwater.ingest.v1.BatchRecordEventsRequest\x1a..headwater.ingest.v1.BatchRecordEventsResponse\x12g\n\x0cStreamEvents\x12(.headwater.ingest.v1.StreamEventsRequest\x1a).headwater.ingest.v1.StreamEventsResponse(\x01\x30\x01\x12W\n\x08GetEvent\x12$.headwater.ingest.v1.GetEventRequest\x1a%.headwater.ingest.v1.GetEventResponse\x12]\n\nListEvents\x12&.headwater.ingest.v1.ListEventsRequest\x1a\'.headwater.ingest.v1.ListEventsResponse\x12i\n\x0eListQuarantine\x12*.headwater.ingest.v1.ListQuarantineRequest\x1a+.headwater.ingest.v1.ListQuarantineResponse\x12u\n\x12ReleaseQuarantined\x12..headwater.ingest.v1.ReleaseQuarantinedRequest\x1a/.headwater.ingest.v1.ReleaseQuarantinedResponse\x12u\n\x12\x44iscardQuarantined\x12..headwater.ingest.v1.DiscardQuarantinedRequest\x1a/.headwater.ingest.v1.DiscardQuarantinedResponse\x12l\n\x0fGetIngestStatus\x12+.headwater.ingest.v1.GetIngestStatusRequest\x1a,.headwater.ingest.v1.GetIngestStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headwater.ingest.v1.ingest_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISPOSITION']._serialized_start=2707
-  _globals['_DISPOSITION']._serialized_end=2856
-  _globals['_QUARANTINESTATE']._serialized_start=2859
-  _globals['_QUARANTINESTATE']._serialized_end=3000
+  _globals['_DISPOSITION']._serialized_start=2725
+  _globals['_DISPOSITION']._serialized_end=2874
+  _globals['_QUARANTINESTATE']._serialized_start=2877
+  _globals['_QUARANTINESTATE']._serialized_end=3018
   _globals['_RECORDEVENTREQUEST']._serialized_start=152
   _globals['_RECORDEVENTREQUEST']._serialized_end=233
   _globals['_RECORDEVENTRESPONSE']._serialized_start=235
@@ -53,37 +53,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTOUTCOME']._serialized_start=689
   _globals['_EVENTOUTCOME']._serialized_end=844
   _globals['_GETEVENTREQUEST']._serialized_start=846
-  _globals['_GETEVENTREQUEST']._serialized_end=920
-  _globals['_GETEVENTRESPONSE']._serialized_start=923
-  _globals['_GETEVENTRESPONSE']._serialized_end=1124
-  _globals['_RECORDEDEVENT']._serialized_start=1127
-  _globals['_RECORDEDEVENT']._serialized_end=1401
-  _globals['_LOGPOSITION']._serialized_start=1403
-  _globals['_LOGPOSITION']._serialized_end=1442
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1444
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1568
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1570
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1667
-  _globals['_LISTQUARANTINEREQUEST']._serialized_start=1669
-  _globals['_LISTQUARANTINEREQUEST']._serialized_end=1774
-  _globals['_LISTQUARANTINERESPONSE']._serialized_start=1776
-  _globals['_LISTQUARANTINERESPONSE']._serialized_end=1880
-  _globals['_QUARANTINEDEVENT']._serialized_start=1883
-  _globals['_QUARANTINEDEVENT']._serialized_end=2101
-  _globals['_RELEASEQUARANTINEDREQUEST']._serialized_start=2103
-  _globals['_RELEASEQUARANTINEDREQUEST']._serialized_end=2227
-  _globals['_RELEASEQUARANTINEDRESPONSE']._serialized_start=2229
-  _globals['_RELEASEQUARANTINEDRESPONSE']._serialized_end=2278
-  _globals['_DISCARDQUARANTINEDREQUEST']._serialized_start=2281
-  _globals['_DISCARDQUARANTINEDREQUEST']._serialized_end=2412
-  _globals['_DISCARDQUARANTINEDRESPONSE']._serialized_start=2414
-  _globals['_DISCARDQUARANTINEDRESPONSE']._serialized_end=2442
-  _globals['_GETINGESTSTATUSREQUEST']._serialized_start=2444
-  _globals['_GETINGESTSTATUSREQUEST']._serialized_end=2487
-  _globals['_GETINGESTSTATUSRESPONSE']._serialized_start=2489
-  _globals['_GETINGESTSTATUSRESPONSE']._serialized_end=2588
-  _globals['_EVENTCOUNT']._serialized_start=2590
-  _globals['_EVENTCOUNT']._serialized_end=2704
-  _globals['_INGESTSERVICE']._serialized_start=3003
-  _globals['_INGESTSERVICE']._serialized_end=3976
+  _globals['_GETEVENTREQUEST']._serialized_end=938
+  _globals['_GETEVENTRESPONSE']._serialized_start=941
+  _globals['_GETEVENTRESPONSE']._serialized_end=1142
+  _globals['_RECORDEDEVENT']._serialized_start=1145
+  _globals['_RECORDEDEVENT']._serialized_end=1419
+  _globals['_LOGPOSITION']._serialized_start=1421
+  _globals['_LOGPOSITION']._serialized_end=1460
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1462
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1586
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1588
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1685
+  _globals['_LISTQUARANTINEREQUEST']._serialized_start=1687
+  _globals['_LISTQUARANTINEREQUEST']._serialized_end=1792
+  _globals['_LISTQUARANTINERESPONSE']._serialized_start=1794
+  _globals['_LISTQUARANTINERESPONSE']._serialized_end=1898
+  _globals['_QUARANTINEDEVENT']._serialized_start=1901
+  _globals['_QUARANTINEDEVENT']._serialized_end=2119
+  _globals['_RELEASEQUARANTINEDREQUEST']._serialized_start=2121
+  _globals['_RELEASEQUARANTINEDREQUEST']._serialized_end=2245
+  _globals['_RELEASEQUARANTINEDRESPONSE']._serialized_start=2247
+  _globals['_RELEASEQUARANTINEDRESPONSE']._serialized_end=2296
+  _globals['_DISCARDQUARANTINEDREQUEST']._serialized_start=2299
+  _globals['_DISCARDQUARANTINEDREQUEST']._serialized_end=2430
+  _globals['_DISCARDQUARANTINEDRESPONSE']._serialized_start=2432
+  _globals['_DISCARDQUARANTINEDRESPONSE']._serialized_end=2460
+  _globals['_GETINGESTSTATUSREQUEST']._serialized_start=2462
+  _globals['_GETINGESTSTATUSREQUEST']._serialized_end=2505
+  _globals['_GETINGESTSTATUSRESPONSE']._serialized_start=2507
+  _globals['_GETINGESTSTATUSRESPONSE']._serialized_end=2606
+  _globals['_EVENTCOUNT']._serialized_start=2608
+  _globals['_EVENTCOUNT']._serialized_end=2722
+  _globals['_INGESTSERVICE']._serialized_start=3021
+  _globals['_INGESTSERVICE']._serialized_end=3994
 # @@protoc_insertion_point(module_scope)

@@ -291,22 +291,26 @@ class GetEventRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     EVENT_KEY_FIELD_NUMBER: _builtins.int
     WITH_FATE_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Tenant of the event. Required."""
     event_key: _builtins.str
-    """The event key, a UUID. Required."""
+    """The event key, a UUID. Required unless event_id is given."""
     with_fate: _builtins.bool
     """Ask the sync service for projections, deliveries, attempts and trace ids too."""
+    event_id: _builtins.int
+    """Or the id that the log gave the event: its sequence number, above 0 (`LogPosition.seq`)."""
     def __init__(
         self,
         *,
         tenant_id: _builtins.str = ...,
         event_key: _builtins.str = ...,
         with_fate: _builtins.bool = ...,
+        event_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_key", b"event_key", "tenant_id", b"tenant_id", "with_fate", b"with_fate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "event_key", b"event_key", "tenant_id", b"tenant_id", "with_fate", b"with_fate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
