@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+import anyio
 import grpc
 
 from headwater.cli.addresses import Addresses
@@ -18,6 +19,8 @@ from headwater.kernel.rpc.received import from_rpc_error
 from headwater.sync.v1 import sync_pb2_grpc
 
 CALL_TIMEOUT_S: Final = 15.0
+PAUSE_S: Final = 0.2
+"""Pause before a service that is away is asked again."""
 _Answer = TypeVar("_Answer")
 
 
@@ -29,21 +32,28 @@ class Services:
     ingest: ingest_pb2_grpc.IngestServiceAsyncStub
     identity: identity_pb2_grpc.IdentityServiceAsyncStub
     sync: sync_pb2_grpc.SyncServiceAsyncStub
+    patience_s: float = 0.0
+    """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
     async def ask(self, method: Callable[..., Awaitable[_Answer]], request: Any) -> _Answer:
-        """Call *method* with a deadline.
+        """Call *method* with a deadline; one that is away is asked again for `patience_s`.
 
         Raises:
             HeadwaterError: what the service said, or that it does not answer.
         """
-        try:
-            return await method(request, timeout=CALL_TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            raise _told(error, self.addresses, str(type(request).__module__)) from error
+        deadline = anyio.current_time() + self.patience_s
+        while True:
+            try:
+                return await method(request, timeout=CALL_TIMEOUT_S)
+            except grpc.aio.AioRpcError as error:
+                told = _told(error, self.addresses, str(type(request).__module__))
+                if not isinstance(told, Unavailable) or anyio.current_time() + PAUSE_S > deadline:
+                    raise told from error
+            await anyio.sleep(PAUSE_S)
 
 
 @asynccontextmanager
-async def open_services(addresses: Addresses) -> AsyncIterator[Services]:
+async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> AsyncIterator[Services]:
     """Open the channels for a block."""
     async with AsyncExitStack() as stack:
         ingest = await stack.enter_async_context(open_channel(addresses.ingest))
@@ -54,6 +64,7 @@ async def open_services(addresses: Addresses) -> AsyncIterator[Services]:
             ingest_pb2_grpc.IngestServiceStub(ingest),
             identity_pb2_grpc.IdentityServiceStub(identity),
             sync_pb2_grpc.SyncServiceStub(sync),
+            patience_s,
         )
 
 

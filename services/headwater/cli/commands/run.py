@@ -26,6 +26,8 @@ from headwater.kernel.telemetry import TelemetrySettings, start_telemetry
 
 app = typer.Typer(rich_markup_mode="rich")
 
+AWAY_S: Final = 120.0
+"""How long a run waits for a service that died to be back: its supervisor starts it again."""
 FLUSH_S: Final = 3.0
 
 
@@ -95,7 +97,7 @@ async def _run(session: Session, state: StackState, book: RunBook, deadline_s: f
     settings = flow.RunSettings(book.tenant_id, state.url("sandbox"), session.layout, deadline_s)
     try:
         with _progress(session) as progress:
-            async with open_services(session.addresses) as services:
+            async with open_services(session.addresses, patience_s=AWAY_S) as services:
                 return await flow.run_samples(
                     services, settings, telemetry, progress, clock=SystemClock(), actor=session.actor
                 )
