@@ -149,6 +149,7 @@ async def _open_pool(settings: IngestSettings) -> Pool:
         settings,
         size_min=min(settings.flushers + 1, settings.pool_size_max),
         size_max=max(settings.pool_size_max, settings.flushers + 2),
+        session_reset=False,
     )
 
 

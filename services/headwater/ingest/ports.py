@@ -20,6 +20,7 @@ from headwater.ingest.domain.event import (
     EventCount,
     NewEvent,
     Outcome,
+    Place,
     QuarantinedEvent,
     QuarantineState,
     RecordedEvent,
@@ -52,8 +53,8 @@ class PolicyPosition:
 class EventLog(Protocol):
     """The durable log. Every method may raise `LogUnavailable`."""
 
-    async def append(self, events: Sequence[NewEvent]) -> tuple[Outcome, ...]:
-        """Record what is new of *events* in one commit; return each one's outcome, in order, after it.
+    async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
+        """Record what is new of *events*, in one commit where nobody races; return each one's outcome, in order, after it.
 
         Idempotent: after a failure the same events may be given again.
 
@@ -70,14 +71,18 @@ class EventReader(Protocol):
         """Return one event, None when the key is unknown."""
         ...
 
-    async def list_tenant_events(self, tenant_id: str, before_seq: int, limit: int) -> list[RecordedEvent]:
-        """Return a tenant's events below a seq, newest first."""
+    async def get_event_by_seq(self, tenant_id: str, seq: int) -> RecordedEvent | None:
+        """Return the event that the log gave this number, None when there is none."""
+        ...
+
+    async def list_tenant_events(self, tenant_id: str, before: Place, limit: int) -> list[RecordedEvent]:
+        """Return a tenant's events below a place, newest first."""
         ...
 
     async def list_record_events(
-        self, tenant_id: str, source: str, object_name: str, external_id: str, before_seq: int, limit: int
+        self, tenant_id: str, source: str, object_name: str, external_id: str, before: Place, limit: int
     ) -> list[RecordedEvent]:
-        """Return a record's events below a seq, newest first."""
+        """Return a record's events below a place, newest first."""
         ...
 
     async def read_counts(self, tenant_id: str) -> list[EventCount]:
