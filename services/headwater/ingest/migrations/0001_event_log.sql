@@ -95,14 +95,16 @@ CREATE TABLE ingest.partition (
     ledger_ms bigint NOT NULL,
     -- The last key that sealing has moved; null before the first.
     sealed_to uuid,
+    sealed_to_tenant text COLLATE "C",
     -- When its keys were all in `sealed_key`.
     seal_time timestamptz,
-    row_count bigint,
+    -- Rows whose keys are moved: all of them once sealed.
+    row_count bigint NOT NULL DEFAULT 0 CHECK (row_count >= 0),
     archive_path text,
     archive_sha256 text CHECK (length(archive_sha256) = 64),
     archive_time timestamptz,
     drop_time timestamptz,
-    CHECK ((seal_time IS NULL) = (row_count IS NULL)),
+    CHECK ((sealed_to IS NULL) = (sealed_to_tenant IS NULL)),
     CHECK ((archive_path IS NULL) = (archive_time IS NULL)),
     CHECK (archive_time IS NULL OR (seal_time IS NOT NULL AND archive_sha256 IS NOT NULL)),
     CHECK (drop_time IS NULL OR seal_time IS NOT NULL)
@@ -191,9 +193,12 @@ CREATE TABLE ingest.event_count (
 
 -- How far each registered reader of the log has come: what it has not read is not dropped.
 CREATE TABLE ingest.reader (
-    reader text COLLATE "C" PRIMARY KEY CHECK (length(reader) BETWEEN 1 AND 63),
+    reader text COLLATE "C" NOT NULL CHECK (length(reader) BETWEEN 1 AND 63),
+    shard smallint NOT NULL CHECK (shard BETWEEN 0 AND 15),
     xid xid8 NOT NULL,
-    report_time timestamptz NOT NULL DEFAULT clock_timestamp()
+    seq bigint NOT NULL,
+    report_time timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (reader, shard)
 );
 
 -- ---------------------------------------------------------------------------------------------
@@ -213,6 +218,8 @@ RETURN 'event_' || to_char(p_day, 'YYYYMMDD');
 
 CREATE FUNCTION ingest.roll(p_day date) RETURNS boolean
 LANGUAGE plpgsql
+-- Writers queue behind it: better a day opened late than a log that stands still.
+SET lock_timeout = '2s'
 AS $$
 DECLARE
     v_leaf text := ingest.leaf_name(p_day);

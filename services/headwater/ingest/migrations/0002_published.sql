@@ -132,16 +132,22 @@ $$;
 COMMENT ON FUNCTION ingest.read_events(smallint, bigint, bigint, integer) IS
 'Accepted events of one shard after position (p_xid, p_seq), at most p_limit, in log order; as read_shards.';
 
-CREATE FUNCTION ingest.report_position(p_reader text, p_xid bigint) RETURNS void
+CREATE FUNCTION ingest.report_positions(
+    p_reader text, p_shards smallint [], p_xids bigint [], p_seqs bigint []
+) RETURNS void
 LANGUAGE sql
 AS $$
-    INSERT INTO ingest.reader AS r (reader, xid) VALUES (p_reader, p_xid::text::xid8)
-    ON CONFLICT (reader) DO UPDATE SET xid = excluded.xid, report_time = clock_timestamp()
+    INSERT INTO ingest.reader AS r (reader, shard, xid, seq)
+    SELECT p_reader, k.shard, k.xid::text::xid8, k.seq
+    FROM unnest(p_shards, p_xids, p_seqs) AS k (shard, xid, seq)
+    ORDER BY k.shard
+    ON CONFLICT (reader, shard) DO UPDATE
+    SET xid = excluded.xid, seq = excluded.seq, report_time = clock_timestamp()
 $$;
 
-COMMENT ON FUNCTION ingest.report_position(text, bigint) IS
-'A reader of the log says, about once a minute, below which transaction id it has read every shard: days that
-it has not read are not dropped.';
+COMMENT ON FUNCTION ingest.report_positions(text, smallint [], bigint [], bigint []) IS
+'A reader of the log says, about once a minute, how far it has read its shards: a day that it has not read to the end
+is not dropped. By shard, because a quiet shard''s position stays old though nothing is left to read.';
 
 CREATE FUNCTION ingest.current_policies()
 RETURNS TABLE (tenant_id text, event_key uuid, xid bigint, seq bigint, payload bytea)
@@ -280,7 +286,8 @@ BEGIN
     FOR v_day IN
         SELECT p.record_day
         FROM ingest.partition AS p
-        WHERE p.record_day <= p_before_day AND p.drop_time IS NULL AND p.row_count IS DISTINCT FROM 0
+        WHERE p.record_day <= p_before_day AND p.drop_time IS NULL
+            AND (p.seal_time IS NULL OR p.row_count > 0)
         ORDER BY p.record_day DESC
     LOOP
         RETURN QUERY EXECUTE format(

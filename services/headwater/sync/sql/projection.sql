@@ -14,6 +14,11 @@ select
 from ingest.read_shards($1::smallint [], $2::bigint [], $3::bigint [], $4::int) as log
 order by log.xid, log.seq;
 
+-- name: report_positions
+-- Tells the log how far it is read, so that nothing unread is dropped.
+-- Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[].
+select ingest.report_positions('sync', $1::smallint [], $2::bigint [], $3::bigint []);
+
 -- name: current_policies
 -- Newest policy event of every tenant.
 select tenant_id, event_key, xid, seq, payload from ingest.current_policies();
