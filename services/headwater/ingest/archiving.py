@@ -54,7 +54,7 @@ class FileArchive:
         try:
             return await self._write(day, path, pages)
         except (OSError, EOFError, TimeoutError) as error:
-            raise ArchiveFailed(f"{path}: {error or type(error).__name__}") from error
+            raise ArchiveFailed(f"{path}: {type(error).__name__} {error}") from error
 
     async def _write(self, day: dt.date, path: Path, pages: AsyncIterator[list[RecordedEvent]]) -> Archived:
         await anyio.to_thread.run_sync(partial(path.parent.mkdir, parents=True, exist_ok=True))
