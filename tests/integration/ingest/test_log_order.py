@@ -145,13 +145,14 @@ async def test_400_empty_days_are_not_touched(migrated_database_url: str) -> Non
         await append_few(connection, [event])
         await append_few(connection, [event])
     said = "\n".join(plans)
-    touched = {word for word in re.findall(r"event_[0-9]{8}", said)}
+    touched = set(re.findall(r"event_[0-9]{8}", said))
     assert len(touched) == 1, touched
     assert "Seq Scan on event_" not in said
     (reading,) = [plan for plan in plans if "pg_snapshot_xmin" in plan and "Index Cond" in plan]
     (condition,) = [line for line in reading.splitlines() if "Index Cond" in line]
-    assert all(part in condition for part in ("record_hash & 15", "ROW(f.xid, f.seq) >", "pg_snapshot_xmin"))
-    assert "Sort" not in reading.replace("Sort Key", "")
+    wanted = ("record_hash & 15", ", seq) >", "pg_snapshot_xmin")
+    assert all(part in condition for part in wanted), condition
+    assert "Sort" not in reading
 
 
 async def test_every_query_is_prepared_by_the_schema(migrated_database_url: str) -> None:

@@ -40,6 +40,10 @@ RETURNS TABLE (
     tracestate text
 )
 LANGUAGE plpgsql STABLE
+-- The index gives the order; whatever the planner believes of the number of rows, it must not sort a shard.
+SET enable_sort = off
+SET enable_bitmapscan = off
+SET enable_seqscan = off
 AS $$
 DECLARE
     v_places record;
@@ -273,6 +277,8 @@ CREATE FUNCTION ingest.list_events(
     p_before_day date, p_before_xid bigint, p_before_seq bigint, p_limit integer
 ) RETURNS SETOF ingest.event
 LANGUAGE plpgsql STABLE
+SET enable_bitmapscan = off
+SET enable_seqscan = off
 AS $$
 DECLARE
     v_day date;
