@@ -200,6 +200,7 @@ async def test_an_event_is_found_by_key_and_number_on_any_day(migrated_database_
             row = await log.pool.fetchrow(
                 "SELECT seq, external_id FROM ingest.event_by_key($1, $2::text::uuid)", TENANT, key
             )
+            assert row is not None
             assert row["external_id"] == event.external_id
             found = await log.pool.fetchval(
                 "SELECT external_id FROM ingest.find_event_by_seq($1, $2)", TENANT, row["seq"]
