@@ -113,7 +113,10 @@ def _message() -> ingest_pb2.StreamEventsRequest:
             "notes": "x" * 110,
         }
         event = event_pb2.Event(
-            source="hubspot", object="contact", external_id=f"c-{number:08}", payload=json.dumps(payload).encode()
+            source="hubspot",
+            object="contact",
+            external_id=f"c-{number:08}",
+            payload=json.dumps(payload).encode(),
         )
         event.event_time.FromMicroseconds(NOW_US - number * 1_000)
         message.events.append(event)

@@ -60,7 +60,9 @@ def _policies(draw: st.DrawFn) -> PolicyDocument:
     for path in draw(st.lists(st.sampled_from(PATHS), unique=True, min_size=1)):
         reading: dict[str, Any] = {"field": draw(st.sampled_from(list(fields)))}
         if draw(st.integers(0, 3)) == 0:
-            reading["values"] = draw(st.sampled_from([{"n/a": ""}, {"red": "blue"}, {"blue": "zzz", "5": "x"}]))
+            reading["values"] = draw(
+                st.sampled_from([{"n/a": ""}, {"red": "blue"}, {"blue": "zzz", "5": "x"}])
+            )
         readings[path] = reading
     groups = draw(st.lists(st.lists(st.sampled_from(list(fields)), min_size=1, max_size=3), max_size=2))
     system = {
@@ -87,7 +89,13 @@ def test_what_the_compiled_contract_passes_has_no_violation(
             assert canonicalise(policy, "s", "contact", payload).violations == ()
 
 
-CONTACT = {"email": "ada@x.io", "first_name": "Ada", "last_name": "L", "phone": "+4930123456", "website": "x.io"}
+CONTACT = {
+    "email": "ada@x.io",
+    "first_name": "Ada",
+    "last_name": "L",
+    "phone": "+4930123456",
+    "website": "x.io",
+}
 
 
 @given(
