@@ -33,7 +33,7 @@ from headwater.ingest.usecases.releasing import Releaser
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
-from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.rpc import CallSettings, ConnectionSettings, RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
@@ -117,9 +117,7 @@ class _Service:
             _rpc_settings(settings),
             self._stopping,
         )
-        self._server = RpcServer(
-            _server_settings(settings), self._add_services, telemetry.tracer
-        )
+        self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:
@@ -175,4 +173,22 @@ def _rpc_settings(settings: IngestSettings) -> RpcSettings:
 
 
 def _server_settings(settings: IngestSettings) -> ServerSettings:
-    return ServerSettings(address=settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
+    return ServerSettings(
+        address=settings.address,
+        message_bytes_max=settings.message_bytes_max,
+        drain_s=settings.drain_s,
+        reflection=settings.reflection,
+        share_port=settings.replica > 0,
+        calls=CallSettings(settings.calls_max, settings.retry_after_s, settings.request_s),
+        connections=ConnectionSettings(
+            connections_max=settings.connections_max,
+            streams_max=settings.streams_max,
+            metadata_bytes_max=settings.metadata_bytes_max,
+            handshake_s=settings.handshake_s,
+            ping_s=settings.ping_s,
+            ping_timeout_s=settings.ping_timeout_s,
+            idle_s=settings.connection_idle_s,
+            age_s=settings.connection_age_s,
+            age_grace_s=settings.connection_age_grace_s,
+        ),
+    )
