@@ -65,7 +65,7 @@ def run_service(
         if count > 1:
             _log.info("settings: %s", settings.printed())
             return _supervise(service, settings, count, environment)
-    if settings.replica <= 1:
+    if not settings.replica:
         _log.info("settings: %s", settings.printed())
 
     async def run(shutdown: Shutdown) -> None:
