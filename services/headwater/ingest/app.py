@@ -33,6 +33,7 @@ from headwater.ingest.usecases.releasing import Releaser
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
+from headwater.kernel.pg.presence import PresenceSettings, PresenceWatch
 from headwater.kernel.rpc import CallSettings, ConnectionSettings, RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
@@ -118,6 +119,9 @@ class _Service:
             self._stopping,
         )
         self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer)
+        self._presence = PresenceWatch(
+            pool, self._server.set_serving, PresenceSettings(settings.database_away_s)
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:
@@ -125,6 +129,7 @@ class _Service:
         await self._policies.refresh()
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._policies.watch)
+            watchers.start_soon(self._presence.watch)
             async with anyio.create_task_group() as flushers:
                 for flusher in self._flushers:
                     flushers.start_soon(flusher.run)
@@ -146,7 +151,7 @@ async def _open_pool(settings: IngestSettings) -> Pool:
         SERVICE,
         settings,
         size_min=min(settings.flushers + 1, settings.pool_size_max),
-        size_max=max(settings.pool_size_max, settings.flushers + 2),
+        size_max=max(settings.pool_size_max, settings.flushers + 3),
     )
 
 

@@ -52,7 +52,7 @@ class RpcServer:
         """Calls under way now."""
         return self._calls.count
 
-    async def set_serving(self, *, serving: bool) -> None:
+    async def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - a watch tells it as it is
         """Answer health checks with SERVING or NOT_SERVING from now on; once the drain began, always the latter."""
         status = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -70,7 +70,7 @@ class RpcServer:
         """
         self.port = self._bind()
         await self._server.start()
-        await self.set_serving(serving=True)
+        await self.set_serving(True)
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._calls.watch)
             try:

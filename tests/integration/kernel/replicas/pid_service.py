@@ -7,6 +7,7 @@ serve, crash (exit 3 at once), refuse (exit 78), or stay (serve, and never end w
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import random
 import signal
@@ -47,12 +48,16 @@ def _add(server: grpc.aio.Server) -> Sequence[str]:
 
 
 async def _serve(shutdown: Shutdown) -> None:
-    watch_parent(shutdown.request, end_s=END_S)
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.call_soon_threadsafe(shutdown.request)
+
+    watch_parent(end, end_s=END_S)
     settings = ServerSettings(os.environ[ADDRESS], share_port=True, drain_s=3.0)
     async with RpcServer(settings, _add).serving() as port:
         announce_ready(port=port)
-        while not shutdown.requested:  # the watch calls from another thread, which wakes no waiter
-            await anyio.sleep(0.01)
+        await shutdown.wait()
 
 
 def _child(kind: str) -> int:

@@ -77,7 +77,7 @@ def gone(pid: int) -> bool:
 async def await_gone(pids: list[int]) -> None:
     """Return when all of *pids* have ended."""
     with anyio.fail_after(PATIENCE_S):
-        while not all(map(gone, pids)):
+        while not all(map(gone, pids)):  # noqa: ASYNC110 - nobody tells of the end of a process that is not ours
             await anyio.sleep(0.02)
 
 
