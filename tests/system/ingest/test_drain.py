@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import tempfile
@@ -31,6 +32,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(90)]
 BATCH = 20
 CALL_S = 20.0
 END_S = 30.0
+WRITE_CAME_LATE = "Internal error from Core"
+"""What grpc.aio's own client makes of a write on a stream whose status has come and was not read yet."""
 RECORDED = "SELECT external_id FROM ingest.event WHERE object = 'contact'"
 
 
@@ -74,7 +77,8 @@ class Senders:
     def _note(self, items: list[Any], error: grpc.aio.AioRpcError | None = None) -> None:
         (self.told if error else self.acked).update(item.external_id for item in items)
         if error is not None:
-            self.codes.add(error.code().name)
+            if error.details() != WRITE_CAME_LATE:
+                self.codes.add(error.code().name)
             self.reasons.add(reason_of(error))
         self._wake.set()
 
@@ -109,29 +113,29 @@ class Senders:
                 self._note(items)
 
     async def stream(self) -> None:
-        """Send batches on a stream, four ahead of their acknowledgements."""
+        """Send batches on a stream, some ahead of their acknowledgements."""
         waiting: dict[int, list[Any]] = {}
-        async with stub_of(self._ingest) as stub:
+        async with stub_of(self._ingest) as stub, anyio.create_task_group() as tasks:
             call: Any = stub.StreamEvents(timeout=2 * CALL_S)
+            tasks.start_soon(self._write_batches, call, waiting)
             try:
-                for number in range(1, 1_000_000):
-                    waiting[number] = self._take(BATCH)
-                    await call.write(
-                        ingest_pb2.StreamEventsRequest(
-                            tenant_id=TENANT, batch_number=number, events=waiting[number]
-                        )
-                    )
-                    if len(waiting) > 4:
-                        self._acknowledged(await call.read(), waiting)
-            except (grpc.aio.AioRpcError, grpc.aio.UsageError):
-                pass
-            try:  # what was acknowledged before the end may still be read
-                while (answer := await call.read()) is not grpc.aio.EOF:
-                    self._acknowledged(answer, waiting)
-            except (grpc.aio.AioRpcError, grpc.aio.UsageError):
-                pass
-            self.codes.add((await call.code()).name)
-            self.told.update(item.external_id for items in waiting.values() for item in items)
+                while True:
+                    self._acknowledged(await call.read(), waiting)
+            except grpc.aio.AioRpcError as error:
+                tasks.cancel_scope.cancel()
+                for items in waiting.values():
+                    self._note(items, error)
+
+    async def _write_batches(self, call: Any, waiting: dict[int, list[Any]]) -> None:
+        for number in range(1, 1_000_000):
+            waiting[number] = self._take(BATCH)
+            request = ingest_pb2.StreamEventsRequest(
+                tenant_id=TENANT, batch_number=number, events=waiting[number]
+            )
+            try:
+                await call.write(request)
+            except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+                return  # the reader is told why
 
     def _acknowledged(self, answer: ingest_pb2.StreamEventsResponse, waiting: dict[int, list[Any]]) -> None:
         self._note(waiting.pop(answer.batch_number))
@@ -171,7 +175,8 @@ async def test_the_end_under_load_loses_nothing_acknowledged(
     assert len(recorded) == len(set(recorded))
     assert senders.acked <= set(recorded)
     assert senders.acked | senders.told == senders.sent
-    assert senders.codes <= {"UNAVAILABLE", "CANCELLED"}
+    assert senders.codes == {"UNAVAILABLE"}
+    assert "SHUTTING_DOWN" in senders.reasons
 
 
 @pytest.fixture
