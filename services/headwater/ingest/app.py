@@ -7,18 +7,26 @@ under way, flush what gathered, close the pool, flush telemetry.
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 import grpc
 
+from headwater.connectors.base.webhooks import load_scheme
+from headwater.ingest.http.bodies import BodySettings
+from headwater.ingest.http.routes import HttpDoor, HttpSettings
+from headwater.ingest.http.server import HttpServer, HttpServerSettings
+from headwater.ingest.ports import Secrets
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.service import IngestRpc, RpcSettings
 from headwater.ingest.rpc.streaming import StreamSettings
+from headwater.ingest.secrets import EnvironmentSecrets
 from headwater.ingest.settings import IngestSettings
 from headwater.ingest.store.log import PostgresEventLog
 from headwater.ingest.store.policies import PostgresPolicies
@@ -28,6 +36,7 @@ from headwater.ingest.usecases.flushing import Flusher, FlushSettings
 from headwater.ingest.usecases.gathering import Gather
 from headwater.ingest.usecases.policies import PolicyBook, PolicyBookSettings
 from headwater.ingest.usecases.reading import Inspector
+from headwater.ingest.usecases.receiving import Receiver
 from headwater.ingest.usecases.recording import Recorder, RecordSettings
 from headwater.ingest.usecases.releasing import Releaser
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
@@ -36,6 +45,7 @@ from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
+from headwater.kernel.telemetry.http import HttpServerTracing
 from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
 
 if TYPE_CHECKING:
@@ -53,8 +63,8 @@ async def serve(settings: IngestSettings, telemetry: Telemetry, shutdown: Shutdo
     Raises:
         StartRefused: the database is unfit, its schema is not this release's, or the address is taken.
     """
-    async with serving(settings, telemetry) as port:
-        announce_ready(service=SERVICE, port=port)
+    async with open_doors(settings, telemetry) as doors:
+        announce_ready(service=SERVICE, port=doors.port, http_port=doors.http_port)
         await shutdown.wait()
         _log.info("the end was asked for, draining")
 
@@ -67,16 +77,42 @@ async def serving(
     clock: Clock | None = None,
     chance: random.Random | None = None,
 ) -> AsyncIterator[int]:
-    """Run the service while the block runs; yields its port; drains on the way out.
+    """Run the service while the block runs; yields its gRPC port; as `open_doors`."""
+    async with open_doors(settings, telemetry, clock=clock, chance=chance) as doors:
+        yield doors.port
+
+
+@asynccontextmanager
+async def open_doors(
+    settings: IngestSettings,
+    telemetry: Telemetry,
+    *,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+    secrets: Secrets | None = None,
+) -> AsyncIterator[Doors]:
+    """Run the service while the block runs; yields its ports; drains on the way out.
+
+    Args:
+        secrets: of webhooks; the environment's when None.
 
     Raises:
-        StartRefused: the database is unfit, its schema is not this release's, or the address is taken.
+        StartRefused: the database is unfit, its schema is not this release's, or an address is taken.
     """
+    secrets = secrets or EnvironmentSecrets(os.environ)
     async with await _open_pool(settings) as pool, _channel(settings, telemetry) as channel:
         chance = chance or random.Random()  # noqa: S311 - jitter, no secret
-        service = _Service(settings, pool, channel, telemetry, clock or SystemClock(), chance)
-        async with service.running() as port:
-            yield port
+        service = _Service(settings, pool, channel, telemetry, clock or SystemClock(), chance, secrets)
+        async with service.running() as doors:
+            yield doors
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the service listens: the port of gRPC, and that of HTTP, 0 when there is no such door."""
+
+    port: int
+    http_port: int
 
 
 class _Service:
@@ -90,6 +126,7 @@ class _Service:
         telemetry: Telemetry,
         clock: Clock,
         chance: random.Random,
+        secrets: Secrets,
     ) -> None:
         patience_s = settings.pool_acquire_timeout_s
         event_log = PostgresEventLog(pool, telemetry.spans, acquire_timeout_s=patience_s)
@@ -109,8 +146,9 @@ class _Service:
             for _ in range(settings.flushers)
         ]
         record_settings = RecordSettings(settings.batch_events_max, settings.retry_after_s)
+        recorder = Recorder(self._gather, self._policies, clock, record_settings)
         self._rpc = IngestRpc(
-            Recorder(self._gather, self._policies, clock, record_settings),
+            recorder,
             Inspector(reader, quarantine),
             Releaser(quarantine, self._policies, clock),
             SyncFates(channel, timeout_s=settings.fate_timeout_s),
@@ -120,23 +158,36 @@ class _Service:
         self._server = RpcServer(
             _server_settings(settings), self._add_services, [ServerTracing(telemetry.tracer)]
         )
+        receiver = Receiver(recorder, self._policies, reader, secrets, clock, load_scheme)
+        tracing = HttpServerTracing(telemetry.tracer)
+        door = HttpDoor(recorder, receiver, tracing, _http_settings(settings), self._stopping)
+        self._http = _http_server(settings, door)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[int]:
-        """Run the actors, and the server inside them, while the block runs."""
+    async def running(self) -> AsyncIterator[Doors]:
+        """Run the actors, and the servers inside them, while the block runs; the doors close together."""
         await self._policies.refresh()
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._policies.watch)
             async with anyio.create_task_group() as flushers:
                 for flusher in self._flushers:
                     flushers.start_soon(flusher.run)
-                async with self._server.serving() as port:
+                async with self._http_door() as http_port, self._server.serving() as port:
                     try:
-                        yield port
+                        yield Doors(port, http_port)
                     finally:
                         self._stopping.request()
                 self._gather.close()
             watchers.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _http_door(self) -> AsyncIterator[int]:
+        """Yield the HTTP door's port, 0 when there is none; it closes as soon as the end is asked for."""
+        if self._http is None:
+            yield 0
+            return
+        async with self._http.serving(self._stopping) as port:
+            yield port
 
     def _add_services(self, server: grpc.aio.Server) -> Sequence[str]:
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self._rpc, server)
@@ -176,3 +227,23 @@ def _rpc_settings(settings: IngestSettings) -> RpcSettings:
 
 def _server_settings(settings: IngestSettings) -> ServerSettings:
     return ServerSettings(address=settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
+
+
+def _http_settings(settings: IngestSettings) -> HttpSettings:
+    bodies = BodySettings(
+        settings.http_body_bytes_max, settings.http_bodies_bytes_max, settings.http_body_timeout_s
+    )
+    return HttpSettings(wait_s=settings.deadline_default_s, bodies=bodies)
+
+
+def _http_server(settings: IngestSettings, door: HttpDoor) -> HttpServer | None:
+    if not settings.http_address:
+        return None
+    listening = HttpServerSettings(
+        address=settings.http_address,
+        connections_max=settings.http_connections_max,
+        head_timeout_s=settings.http_head_timeout_s,
+        keep_alive_s=settings.http_keep_alive_s,
+        drain_s=settings.drain_s,
+    )
+    return HttpServer(listening, door.application())

@@ -143,3 +143,11 @@ class PolicyWatch(Protocol):
             LogUnavailable: the connection is lost.
         """
         ...
+
+
+class Secrets(Protocol):
+    """Where the secrets are that policies name."""
+
+    def read(self, reference: str) -> str | None:
+        """Return the secret that a reference of the form `env:NAME` names; None when there is none."""
+        ...

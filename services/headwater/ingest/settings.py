@@ -54,3 +54,17 @@ class IngestSettings(ServiceSettings):
     """Longest wait for a free connection."""
     drain_s: PositiveS = 10.0
     """How long calls under way may take after SIGTERM."""
+    http_address: str = ""
+    """host:port of the HTTP door (`headwater up` gives it one); empty: no door; port 0 lets the system choose."""
+    http_body_bytes_max: PositiveInt = 8 * 1024 * 1024
+    """Largest body of one HTTP call."""
+    http_bodies_bytes_max: PositiveInt = 64 * 1024 * 1024
+    """Memory that the bodies of all HTTP calls under way may take."""
+    http_connections_max: PositiveInt = 256
+    """Open HTTP connections; one more is answered 503."""
+    http_head_timeout_s: PositiveS = 10.0
+    """Longest wait for a request's headers."""
+    http_body_timeout_s: PositiveS = 20.0
+    """Longest wait for a request's body."""
+    http_keep_alive_s: PositiveS = 15.0
+    """How long an HTTP connection may be idle between two requests."""
