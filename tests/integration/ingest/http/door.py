@@ -5,14 +5,24 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import asyncpg
 import httpx
 from standardwebhooks.webhooks import Webhook
-from tests.integration.ingest.world import POLICY, TENANT, TIME_S, Client, client, policy_event, quiet, settings
+from tests.integration.ingest.world import (
+    POLICY,
+    TENANT,
+    TIME_S,
+    Client,
+    client,
+    policy_event,
+    quiet,
+    settings,
+)
 
 from headwater.ingest.app import open_doors
 from headwater.kernel.telemetry import Telemetry
@@ -55,7 +65,9 @@ WEBHOOKS: Final = """\
 objects:
 """
 
-WITH_WEBHOOKS: Final = POLICY.replace("objects:\n", WEBHOOKS, 1).replace("owners: [webshop]", "owners: [webshop, form]")
+WITH_WEBHOOKS: Final = POLICY.replace("objects:\n", WEBHOOKS, 1).replace(
+    "owners: [webshop]", "owners: [webshop, form]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +134,9 @@ def shop_body(number: int = 1, **fields: Any) -> bytes:
     return json.dumps({"type": "contact.updated", "timestamp": moment, "data": data}).encode()
 
 
-def signed(body: bytes, message_id: str = "msg_1", *, secret: str = SECRET, ago_s: float = 0) -> dict[str, str]:
+def signed(
+    body: bytes, message_id: str = "msg_1", *, secret: str = SECRET, ago_s: float = 0
+) -> dict[str, str]:
     """Return the headers that the reference library signs a body with."""
     moment = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=ago_s)
     return {
@@ -131,3 +145,14 @@ def signed(body: bytes, message_id: str = "msg_1", *, secret: str = SECRET, ago_
         "webhook-signature": Webhook(secret).sign(message_id, moment, body.decode()),
         "content-type": "application/json",
     }
+
+
+@asynccontextmanager
+async def held_log(url: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    """Let no event into the log while the block runs, or until what is yielded is called."""
+    holder = await asyncpg.connect(url)
+    try:
+        await holder.execute("BEGIN; LOCK TABLE ingest.event IN SHARE MODE")
+        yield lambda: holder.execute("COMMIT")
+    finally:
+        await holder.close()

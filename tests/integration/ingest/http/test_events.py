@@ -10,7 +10,7 @@ import httpx
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
-from tests.integration.ingest.http.door import JSON, item, service
+from tests.integration.ingest.http.door import JSON, held_log, item, service
 from tests.integration.ingest.world import TENANT, TIME_S, event
 
 from headwater.ingest.v1 import ingest_pb2
@@ -40,7 +40,12 @@ async def test_both_spellings_of_the_names_are_one_event(migrated_database_url: 
     """snake_case and lowerCamelCase say the same."""
     async with service(migrated_database_url) as doors:
         snake = item(1, request_id="r-1", operation="OPERATION_UPSERT")
-        camel = {**snake, "requestId": snake["request_id"], "externalId": snake["external_id"], "eventTime": snake["event_time"]}
+        camel = {
+            **snake,
+            "requestId": snake["request_id"],
+            "externalId": snake["external_id"],
+            "eventTime": snake["event_time"],
+        }
         for name in ("request_id", "external_id", "event_time"):
             del camel[name]
         assert _fates(await doors.post(snake)) == ["ACCEPTED"]
@@ -86,7 +91,9 @@ async def test_a_tenant_is_required(migrated_database_url: str) -> None:
     """Without the header nothing is guessed."""
     async with service(migrated_database_url) as doors:
         body = json.dumps(item(1)).encode()
-        answer = await doors.http.post("/v1/events", content=body, headers={"Content-Type": "application/json"})
+        answer = await doors.http.post(
+            "/v1/events", content=body, headers={"Content-Type": "application/json"}
+        )
         assert (answer.status_code, answer.json()["violations"][0]["field"]) == (400, "tenant_id")
 
 
@@ -94,7 +101,9 @@ async def test_bodies_of_other_kinds_are_refused(migrated_database_url: str) -> 
     """415 for a foreign media type or a compressed body, 403 for a page in a browser."""
     async with service(migrated_database_url) as doors:
         assert (await doors.post(item(1), Content_Type="text/plain")).status_code == 415
-        assert (await doors.post(item(1), Content_Type="application/json; charset=latin-1")).status_code == 415
+        assert (
+            await doors.post(item(1), Content_Type="application/json; charset=latin-1")
+        ).status_code == 415
         zipped = await doors.post(item(1), Content_Encoding="gzip")
         assert (zipped.status_code, zipped.headers["accept-encoding"]) == (415, "identity")
         assert (await doors.post(item(1), Origin="http://127.0.0.1")).status_code == 403
@@ -102,21 +111,33 @@ async def test_bodies_of_other_kinds_are_refused(migrated_database_url: str) -> 
 
 
 async def test_a_full_gather_is_told_with_the_time_to_come_back(migrated_database_url: str) -> None:
-    """429 with Retry-After, as RESOURCE_EXHAUSTED with RetryInfo."""
-    async with service(migrated_database_url, buffer_rows=2) as doors:
-        answer = await doors.post({"events": [item(number) for number in range(10)]})
-        if answer.status_code == 200:  # an empty buffer takes a batch that is larger than it
+    """429 with Retry-After, as RESOURCE_EXHAUSTED with RetryInfo; those that wait are answered in the end."""
+    async with service(migrated_database_url, buffer_rows=20, flushers=1) as doors:
+        refused: list[httpx.Response] = []
+        answered: list[httpx.Response] = []
+        async with held_log(migrated_database_url) as release:
+
+            async def send(turn: int) -> None:
+                answer = await doors.post({"events": [item(turn * 10 + number) for number in range(10)]})
+                (answered if answer.status_code == 200 else refused).append(answer)
+                if len(refused) == 1:
+                    await release()
+
             async with anyio.create_task_group() as tasks:
-                answers: list[httpx.Response] = []
+                for turn in range(8):
+                    tasks.start_soon(send, turn)
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(429, "1")}
+        assert refused[0].json()["reason"] == "OVERLOADED"
+        assert len(answered) >= 2
 
-                async def send(number: int) -> None:
-                    answers.append(await doors.post({"events": [item(number * 10 + n) for n in range(10)]}))
 
-                for number in range(2, 30):
-                    tasks.start_soon(send, number)
-            answer = next(one for one in answers if one.status_code != 200)
-        assert answer.status_code == 429
-        assert answer.headers["retry-after"] == "1"
+async def test_an_event_whose_fate_is_not_known_in_time_is_503(migrated_database_url: str) -> None:
+    """While the log hangs a caller is asked to come back; sending the same again is safe."""
+    async with service(migrated_database_url, deadline_default_s=0.3) as doors:
+        async with held_log(migrated_database_url):
+            answer = await doors.post(item(1))
+        assert (answer.status_code, answer.json()["reason"]) == (503, "LOG_SLOW")
+        assert int(answer.headers["retry-after"]) >= 1
 
 
 def _sdk_event(number: int = 1, **attributes: object) -> CloudEvent:
@@ -159,16 +180,26 @@ async def test_a_cloud_event_is_one_event_in_all_three_modes(migrated_database_u
 async def test_a_cloud_event_without_time_is_a_duplicate_when_sent_again(migrated_database_url: str) -> None:
     """The time of its first receipt stands; another content under the same id is a conflict."""
     async with service(migrated_database_url) as doors:
-        raw = {"specversion": "1.0", "id": "u", "source": "/shop/contacts", "type": "shop.customer.changed", "subject": "c-9"}
+        raw = {
+            "specversion": "1.0",
+            "id": "u",
+            "source": "/shop/contacts",
+            "type": "shop.customer.changed",
+            "subject": "c-9",
+        }
         kind = "application/cloudevents+json"
-        assert _fates(await doors.post({**raw, "data": {"email": "a@example.com"}}, Content_Type=kind)) == ["ACCEPTED"]
-        assert _fates(await doors.post({**raw, "data": {"email": "a@example.com"}}, Content_Type=kind)) == ["DUPLICATE"]
+        assert _fates(await doors.post({**raw, "data": {"email": "a@example.com"}}, Content_Type=kind)) == [
+            "ACCEPTED"
+        ]
+        assert _fates(await doors.post({**raw, "data": {"email": "a@example.com"}}, Content_Type=kind)) == [
+            "DUPLICATE"
+        ]
         other = await doors.post({**raw, "data": {"email": "b@example.com"}}, Content_Type=kind)
         assert (other.status_code, other.json()["reason"]) == (409, "PAYLOAD_CONFLICT")
 
 
 async def test_probes_and_unknown_paths_are_answered(migrated_database_url: str) -> None:
-    """healthz and readyz are 200; what nobody serves is a problem too; no header tells what serves."""
+    """Healthz and readyz are 200; what nobody serves is a problem too; no header tells what serves."""
     async with service(migrated_database_url) as doors:
         assert (await doors.http.get("/healthz")).json() == {"ok": True}
         ready = await doors.http.get("/readyz")
