@@ -42,11 +42,12 @@ from headwater.ingest.usecases.releasing import Releaser
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
-from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.pg.presence import PresenceSettings, PresenceWatch
+from headwater.kernel.rpc import CallSettings, ConnectionSettings, RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.http import HttpServerTracing
-from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+from headwater.kernel.telemetry.rpc import client_tracing
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
@@ -155,13 +156,12 @@ class _Service:
             _rpc_settings(settings),
             self._stopping,
         )
-        self._server = RpcServer(
-            _server_settings(settings), self._add_services, [ServerTracing(telemetry.tracer)]
-        )
+        self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer)
         receiver = Receiver(recorder, self._policies, reader, secrets, clock, load_scheme)
         tracing = HttpServerTracing(telemetry.tracer)
-        door = HttpDoor(recorder, receiver, tracing, _http_settings(settings), self._stopping)
-        self._http = _http_server(settings, door)
+        self._door = HttpDoor(recorder, receiver, tracing, _http_settings(settings), self._stopping)
+        self._http = _http_server(settings, self._door)
+        self._presence = PresenceWatch(pool, self._tell_presence, PresenceSettings(settings.database_away_s))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Doors]:
@@ -169,6 +169,7 @@ class _Service:
         await self._policies.refresh()
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._policies.watch)
+            watchers.start_soon(self._presence.watch)
             async with anyio.create_task_group() as flushers:
                 for flusher in self._flushers:
                     flushers.start_soon(flusher.run)
@@ -189,6 +190,10 @@ class _Service:
         async with self._http.serving(self._stopping) as port:
             yield port
 
+    async def _tell_presence(self, present: bool) -> None:  # noqa: FBT001 - the watch's own word
+        self._door.set_serving(present)
+        await self._server.set_serving(present)
+
     def _add_services(self, server: grpc.aio.Server) -> Sequence[str]:
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self._rpc, server)
         return (ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,)
@@ -199,7 +204,7 @@ async def _open_pool(settings: IngestSettings) -> Pool:
         SERVICE,
         settings,
         size_min=min(settings.flushers + 1, settings.pool_size_max),
-        size_max=max(settings.pool_size_max, settings.flushers + 2),
+        size_max=max(settings.pool_size_max, settings.flushers + 3),
     )
 
 
@@ -226,7 +231,25 @@ def _rpc_settings(settings: IngestSettings) -> RpcSettings:
 
 
 def _server_settings(settings: IngestSettings) -> ServerSettings:
-    return ServerSettings(address=settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
+    return ServerSettings(
+        address=settings.address,
+        message_bytes_max=settings.message_bytes_max,
+        drain_s=settings.drain_s,
+        reflection=settings.reflection,
+        share_port=settings.replica > 0,
+        calls=CallSettings(settings.calls_max, settings.retry_after_s, settings.request_s),
+        connections=ConnectionSettings(
+            connections_max=settings.connections_max,
+            streams_max=settings.streams_max,
+            metadata_bytes_max=settings.metadata_bytes_max,
+            handshake_s=settings.handshake_s,
+            ping_s=settings.ping_s,
+            ping_timeout_s=settings.ping_timeout_s,
+            idle_s=settings.connection_idle_s,
+            age_s=settings.connection_age_s,
+            age_grace_s=settings.connection_age_grace_s,
+        ),
+    )
 
 
 def _http_settings(settings: IngestSettings) -> HttpSettings:
@@ -245,5 +268,6 @@ def _http_server(settings: IngestSettings, door: HttpDoor) -> HttpServer | None:
         head_timeout_s=settings.http_head_timeout_s,
         keep_alive_s=settings.http_keep_alive_s,
         drain_s=settings.drain_s,
+        reuse_port=settings.replica > 0,
     )
     return HttpServer(listening, door.application())

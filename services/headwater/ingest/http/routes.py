@@ -73,6 +73,11 @@ class HttpDoor:
         self._settings = settings
         self._shutdown = shutdown
         self._bodies = Bodies(settings.bodies)
+        self._is_serving = True
+
+    def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - as the gRPC server's
+        """Tell probes from now on whether calls can be served; calls are taken all the same."""
+        self._is_serving = serving
 
     def application(self) -> Starlette:
         """Return the application to serve."""
@@ -127,10 +132,12 @@ class HttpDoor:
         return json_answer({"ok": True})
 
     async def readyz(self, request: Request) -> Response:
-        """Say whether calls should be sent here: not once the end was asked for."""
+        """Say whether calls should be sent here: not without the database, nor once the end was asked for."""
         del request
         if self._shutdown.requested:
             return json_answer({"ready": False, "reason": "SHUTTING_DOWN"}, HTTPStatus.SERVICE_UNAVAILABLE)
+        if not self._is_serving:
+            return json_answer({"ready": False, "reason": "LOG_UNAVAILABLE"}, HTTPStatus.SERVICE_UNAVAILABLE)
         return json_answer({"ready": True})
 
     async def _cloud_events(
