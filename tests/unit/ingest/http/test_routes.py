@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, cast
 
 import httpx
@@ -12,6 +13,7 @@ from opentelemetry.trace import NoOpTracer
 
 from headwater.ingest.domain.cloud_event import CloudEvent
 from headwater.ingest.domain.event import Arrival, Disposition, Outcome
+from headwater.ingest.http.answers import HttpRefused, problem_answer
 from headwater.ingest.http.routes import HttpDoor, HttpSettings
 from headwater.ingest.usecases.receiving import Receiver
 from headwater.ingest.usecases.recording import Recorder
@@ -106,3 +108,27 @@ async def test_probes_follow_the_database_and_the_end() -> None:
         shutdown.request()
         assert (await client.get("/readyz")).json() == {"ready": False, "reason": "SHUTTING_DOWN"}
         assert (await client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(("chunks", "taken"), [(3, 3), (1000, 16)])
+async def test_a_refusal_of_a_body_takes_some_of_it_off_the_line_before_it_ends(
+    chunks: int, taken: int
+) -> None:
+    """A socket closed with unread bytes is reset, and the sender would not see why; 1 MiB is enough patience."""
+    told: list[dict[str, Any]] = []
+    asked = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": bytes(65_536), "more_body": asked < chunks}
+
+    async def send(message: Any) -> None:
+        told.append({**message, "asked": asked})
+
+    refused = HttpRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", "too large", closes=True)
+    await problem_answer(refused, retry_after_s=1)({"type": "http"}, receive, send)
+    assert [message.get("status") for message in told] == [413, None, None]
+    assert (b"connection", b"close") in told[0]["headers"]
+    assert (told[1]["more_body"], told[1]["asked"]) == (True, 0)
+    assert (told[2]["more_body"], told[2]["asked"]) == (False, taken)
