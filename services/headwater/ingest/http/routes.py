@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Final
 
 from starlette.applications import Starlette
@@ -74,6 +75,7 @@ class HttpDoor:
         self._shutdown = shutdown
         self._bodies = Bodies(settings.bodies)
         self._is_serving = True
+        self._openapi = files(__package__).joinpath("openapi.json").read_bytes()
 
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - as the gRPC server's
         """Tell probes from now on whether calls can be served; calls are taken all the same."""
@@ -85,6 +87,7 @@ class HttpDoor:
             routes=[
                 Route(EVENTS, self._traced(EVENTS, self.record_events), methods=["POST"]),
                 Route(WEBHOOKS, self._traced(WEBHOOKS, self.receive_webhook), methods=["POST"]),
+                Route("/v1/openapi.json", self.openapi, methods=["GET"]),
                 Route("/healthz", self.healthz, methods=["GET"]),
                 Route("/readyz", self.readyz, methods=["GET"]),
             ],
@@ -125,6 +128,11 @@ class HttpDoor:
         if refused_all(outcomes):
             raise refusal_error(outcomes[0])
         return outcomes_answer(outcomes)
+
+    async def openapi(self, request: Request) -> Response:
+        """Return the description of this door."""
+        del request
+        return Response(self._openapi, media_type="application/json")
 
     async def healthz(self, request: Request) -> Response:
         """Say that the process answers."""
