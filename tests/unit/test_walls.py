@@ -36,6 +36,7 @@ BREACHES = {
     "usecases": ("sync/usecases/breach.py", "import headwater.sync.rpc", {"sync/rpc.py": ""}),
     "usecases-io": ("sync/ports.py", "import asyncpg", {}),
     "rpc": ("sync/rpc/breach.py", "import headwater.sync.app", {"sync/app.py": ""}),
+    "http": ("sync/http/breach.py", "import headwater.sync.rpc", {"sync/rpc.py": ""}),
     "store": ("sync/store/breach.py", "import headwater.sync.usecases", {"sync/usecases.py": ""}),
     "app": ("sync/settings.py", "import headwater.sync.store", {"sync/store.py": ""}),
 }

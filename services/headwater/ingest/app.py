@@ -7,9 +7,11 @@ under way, flush what gathered, close the pool, flush telemetry.
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +19,16 @@ import anyio
 import anyio.to_thread
 import grpc
 
+from headwater.connectors.base.webhooks import load_scheme
 from headwater.ingest.archiving import FileArchive
+from headwater.ingest.http.bodies import BodySettings
+from headwater.ingest.http.routes import HttpDoor, HttpSettings
+from headwater.ingest.http.server import HttpServer, HttpServerSettings
+from headwater.ingest.ports import Secrets
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.service import IngestRpc, RpcSettings, add_to_server
 from headwater.ingest.rpc.streaming import StreamSettings
+from headwater.ingest.secrets import EnvironmentSecrets
 from headwater.ingest.settings import NO_ARCHIVE, IngestSettings
 from headwater.ingest.store.days import PostgresDays
 from headwater.ingest.store.log import PostgresEventLog
@@ -32,6 +40,7 @@ from headwater.ingest.usecases.gathering import Gather
 from headwater.ingest.usecases.keeping import Keeper, KeeperSettings
 from headwater.ingest.usecases.policies import PolicyBook, PolicyBookSettings
 from headwater.ingest.usecases.reading import Inspector
+from headwater.ingest.usecases.receiving import Receiver
 from headwater.ingest.usecases.recording import Recorder, RecordSettings
 from headwater.ingest.usecases.releasing import Releaser
 from headwater.ingest.v1 import ingest_pb2
@@ -41,6 +50,7 @@ from headwater.kernel.pg.presence import PresenceSettings, PresenceWatch
 from headwater.kernel.rpc import CallSettings, ConnectionSettings, RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
+from headwater.kernel.telemetry.http import HttpServerTracing
 from headwater.kernel.telemetry.rpc import client_tracing
 
 if TYPE_CHECKING:
@@ -58,8 +68,8 @@ async def serve(settings: IngestSettings, telemetry: Telemetry, shutdown: Shutdo
     Raises:
         StartRefused: the database is unfit, its schema is not this release's, or the address is taken.
     """
-    async with serving(settings, telemetry) as port:
-        announce_ready(service=SERVICE, port=port)
+    async with open_doors(settings, telemetry) as doors:
+        announce_ready(service=SERVICE, port=doors.port, http_port=doors.http_port)
         await shutdown.wait()
         _log.info("the end was asked for, draining")
 
@@ -72,16 +82,42 @@ async def serving(
     clock: Clock | None = None,
     chance: random.Random | None = None,
 ) -> AsyncIterator[int]:
-    """Run the service while the block runs; yields its port; drains on the way out.
+    """Run the service while the block runs; yields its gRPC port; as `open_doors`."""
+    async with open_doors(settings, telemetry, clock=clock, chance=chance) as doors:
+        yield doors.port
+
+
+@asynccontextmanager
+async def open_doors(
+    settings: IngestSettings,
+    telemetry: Telemetry,
+    *,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+    secrets: Secrets | None = None,
+) -> AsyncIterator[Doors]:
+    """Run the service while the block runs; yields its ports; drains on the way out.
+
+    Args:
+        secrets: of webhooks; the environment's when None.
 
     Raises:
-        StartRefused: the database is unfit, its schema is not this release's, or the address is taken.
+        StartRefused: the database is unfit, its schema is not this release's, or an address is taken.
     """
+    secrets = secrets or EnvironmentSecrets(os.environ)
     async with await _open_pool(settings) as pool, _channel(settings, telemetry) as channel:
         chance = chance or random.Random()  # noqa: S311 - jitter, no secret
-        service = _Service(settings, pool, channel, telemetry, clock or SystemClock(), chance)
-        async with service.running() as port:
-            yield port
+        service = _Service(settings, pool, channel, telemetry, clock or SystemClock(), chance, secrets)
+        async with service.running() as doors:
+            yield doors
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the service listens: the port of gRPC, and that of HTTP, 0 when there is no such door."""
+
+    port: int
+    http_port: int
 
 
 class _Service:
@@ -95,6 +131,7 @@ class _Service:
         telemetry: Telemetry,
         clock: Clock,
         chance: random.Random,
+        secrets: Secrets,
     ) -> None:
         patience_s = settings.pool_acquire_timeout_s
         event_log = PostgresEventLog(pool, telemetry.spans, acquire_timeout_s=patience_s)
@@ -119,8 +156,9 @@ class _Service:
         ]
         self._keeper = _keeper(settings, PostgresDays(pool, acquire_timeout_s=patience_s), clock, chance)
         record_settings = RecordSettings(settings.batch_events_max)
+        recorder = Recorder(self._gather, self._policies, clock, record_settings)
         self._rpc = IngestRpc(
-            Recorder(self._gather, self._policies, clock, record_settings),
+            recorder,
             Inspector(reader, quarantine),
             Releaser(quarantine, self._policies, clock),
             SyncFates(channel, timeout_s=settings.fate_timeout_s),
@@ -128,13 +166,15 @@ class _Service:
             self._stopping,
         )
         self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer)
-        self._presence = PresenceWatch(
-            pool, self._server.set_serving, PresenceSettings(settings.database_away_s)
-        )
+        receiver = Receiver(recorder, self._policies, reader, secrets, clock, load_scheme)
+        tracing = HttpServerTracing(telemetry.tracer)
+        self._door = HttpDoor(recorder, receiver, tracing, _http_settings(settings), self._stopping)
+        self._http = _http_server(settings, self._door)
+        self._presence = PresenceWatch(pool, self._tell_presence, PresenceSettings(settings.database_away_s))
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[int]:
-        """Run the actors, and the server inside them, while the block runs."""
+    async def running(self) -> AsyncIterator[Doors]:
+        """Run the actors, and the servers inside them, while the block runs; the doors close together."""
         await self._policies.refresh()
         await self._keeper.open_today()
         async with anyio.create_task_group() as watchers:
@@ -144,13 +184,26 @@ class _Service:
             async with anyio.create_task_group() as flushers:
                 for flusher in self._flushers:
                     flushers.start_soon(flusher.run)
-                async with self._server.serving() as port:
+                async with self._http_door() as http_port, self._server.serving() as port:
                     try:
-                        yield port
+                        yield Doors(port, http_port)
                     finally:
                         self._stopping.request()
                 self._gather.close()
             watchers.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _http_door(self) -> AsyncIterator[int]:
+        """Yield the HTTP door's port, 0 when there is none; it closes as soon as the end is asked for."""
+        if self._http is None:
+            yield 0
+            return
+        async with self._http.serving(self._stopping) as port:
+            yield port
+
+    async def _tell_presence(self, present: bool) -> None:  # noqa: FBT001 - the watch's own word
+        self._door.set_serving(present)
+        await self._server.set_serving(present)
 
     def _add_services(self, server: grpc.aio.Server) -> Sequence[str]:
         add_to_server(self._rpc, server)
@@ -217,7 +270,7 @@ def _server_settings(settings: IngestSettings) -> ServerSettings:
         drain_s=settings.drain_s,
         reflection=settings.reflection,
         share_port=settings.replica > 0,
-        calls=CallSettings(settings.calls_max, settings.retry_after_s, settings.request_s),
+        calls=CallSettings(settings.calls_max, settings.retry_after_s_max, settings.request_s),
         connections=ConnectionSettings(
             connections_max=settings.connections_max,
             streams_max=settings.streams_max,
@@ -230,3 +283,24 @@ def _server_settings(settings: IngestSettings) -> ServerSettings:
             age_grace_s=settings.connection_age_grace_s,
         ),
     )
+
+
+def _http_settings(settings: IngestSettings) -> HttpSettings:
+    bodies = BodySettings(
+        settings.http_body_bytes_max, settings.http_bodies_bytes_max, settings.http_body_timeout_s
+    )
+    return HttpSettings(wait_s=settings.deadline_default_s, bodies=bodies)
+
+
+def _http_server(settings: IngestSettings, door: HttpDoor) -> HttpServer | None:
+    if not settings.http_address:
+        return None
+    listening = HttpServerSettings(
+        address=settings.http_address,
+        connections_max=settings.http_connections_max,
+        head_timeout_s=settings.http_head_timeout_s,
+        keep_alive_s=settings.http_keep_alive_s,
+        drain_s=settings.drain_s,
+        reuse_port=settings.replica > 0,
+    )
+    return HttpServer(listening, door.application())

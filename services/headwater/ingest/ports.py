@@ -229,3 +229,11 @@ class ArchiveFailed(HeadwaterError):
     """A day's archive cannot be relied on; nothing is dropped."""
 
     default_reason = "ARCHIVE_FAILED"
+
+
+class Secrets(Protocol):
+    """Where the secrets are that policies name."""
+
+    def read(self, reference: str) -> str | None:
+        """Return the secret that a reference of the form `env:NAME` names; None when there is none."""
+        ...

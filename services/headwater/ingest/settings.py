@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ class IngestSettings(ReplicatedSettings):
     """What an operator may set; variables that only ingest reads begin with HEADWATER_INGEST_."""
 
     model_config = named("ingest")
+    listens: ClassVar[tuple[str, ...]] = ("address", "http_address")
 
     address: str = "127.0.0.1:7401"
     """host:port to listen on; port 0 lets the system choose."""
@@ -107,6 +108,20 @@ class IngestSettings(ReplicatedSettings):
     """How long calls on a connection that grew too old may still take."""
     database_away_s: PositiveS = 5.0
     """After so long without the database, health checks are answered NOT_SERVING until it is back."""
+    http_address: str = ""
+    """host:port of the HTTP door (`headwater up` gives it one); empty: no door; port 0 lets the system choose."""
+    http_body_bytes_max: PositiveInt = 8 * 1024 * 1024
+    """Largest body of one HTTP call."""
+    http_bodies_bytes_max: PositiveInt = 64 * 1024 * 1024
+    """Memory that the bodies of all HTTP calls under way may take."""
+    http_connections_max: PositiveInt = 256
+    """Open HTTP connections; one more is answered 503."""
+    http_head_timeout_s: PositiveS = 10.0
+    """Longest wait for a request's headers."""
+    http_body_timeout_s: PositiveS = 20.0
+    """Longest wait for a request's body."""
+    http_keep_alive_s: PositiveS = 15.0
+    """How long an HTTP connection may be idle between two requests."""
 
     @property
     def reader_names(self) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ def check(document: PolicyDocument) -> tuple[Fault, ...]:
     return (
         *_field_faults(document),
         *_inbound_faults(document),
+        *_webhook_faults(document),
+        *_cloud_event_faults(document),
         *(
             fault
             for name, item in document.connectors.items()
@@ -101,6 +103,40 @@ def _inbound_faults(document: PolicyDocument) -> Iterator[Fault]:
                 if reading.field not in known.fields:
                     message = f"{reading.field!r} is not a field of {object_name}"
                     yield Fault(f"{path}.fields.{source_field}", "known_field", message)
+
+
+def _webhook_faults(document: PolicyDocument) -> Iterator[Fault]:
+    for system_name, system in document.systems.items():
+        webhook = system.webhook
+        if webhook is None:
+            continue
+        path = f"systems.{system_name}.webhook"
+        if webhook.object not in system.inbound:
+            message = (
+                f"{system_name} has no inbound mapping of {webhook.object!r}: its events could not be read"
+            )
+            yield Fault(f"{path}.object", "mapped_object", message)
+        if len(set(webhook.secrets)) < len(webhook.secrets):
+            yield Fault(f"{path}.secrets", "distinct", "the same secret is named twice")
+        if not webhook.event_time and webhook.event_time_format != "iso_datetime":
+            message = "event_time_format says how event_time is written, and there is no event_time"
+            yield Fault(f"{path}.event_time_format", "time_and_format", message)
+
+
+def _cloud_event_faults(document: PolicyDocument) -> Iterator[Fault]:
+    owners: dict[str, str] = {}
+    for system_name, system in document.systems.items():
+        if system.cloud_events is None:
+            continue
+        path = f"systems.{system_name}.cloud_events"
+        for source in system.cloud_events.sources:
+            owner = owners.setdefault(source, system_name)
+            if owner != system_name:
+                yield Fault(f"{path}.sources", "one_system", f"{source!r} is a source of {owner} already")
+        for name, meaning in system.cloud_events.types.items():
+            if meaning.object not in system.inbound:
+                message = f"{system_name} has no inbound mapping of {meaning.object!r}"
+                yield Fault(f"{path}.types.{name}", "mapped_object", message)
 
 
 def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorPolicy) -> Iterator[Fault]:

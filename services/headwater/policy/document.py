@@ -21,6 +21,10 @@ Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 CLOCK_SKEW_MAX_S: Final = 3600.0
 """The furthest that any system's event times may lie ahead of our clock: a log partition is ready that far."""
 
+SecretReference = Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
+"""Where a secret is: the name of an environment variable."""
+BodyPath = Annotated[str, Field(max_length=255)]
+
 Layer = Literal["record", "engagement", "intelligence"]
 FieldType = Literal[
     "text",
@@ -77,6 +81,53 @@ class Inbound(Part):
         )
 
 
+class Webhook(Part):
+    """How a system's signed HTTP calls become events, by data alone.
+
+    Paths lead into one event's JSON, dots into nested objects; an empty path means "not there".
+    """
+
+    scheme: Name = "standard-webhooks"
+    """Signature scheme, found by entry point `headwater.webhook_schemes`."""
+    options: dict[Name, Text] = {}
+    """Settings of the scheme, as `header` and `encoding` of hmac-sha256."""
+    secrets: Annotated[tuple[SecretReference, ...], Field(min_length=1, max_length=8)]
+    """Where the secrets are; all are accepted, so that the sender may change to the next one."""
+    replay_window_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """How far a signed time may lie from our clock, both ways."""
+    object: ObjectName
+    events: BodyPath = ""
+    """Where the list of events is; empty: the body is one event, or itself the list."""
+    when: dict[Text, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    """Only events whose path has one of the values; the others are answered 200 and not recorded."""
+    external_id: Text
+    source_version: BodyPath = ""
+    event_time: BodyPath = ""
+    """Empty: the time at which the message was received first."""
+    event_time_format: Literal["iso_datetime", "epoch_s", "epoch_ms"] = "iso_datetime"
+    operation: BodyPath = ""
+    deletes: tuple[str, ...] = ("delete", "deleted")
+    """Values of `operation` that mean DELETE; every other means UPSERT."""
+    payload: BodyPath = ""
+    """Where the record's fields are; empty: the event itself."""
+
+
+class CloudEventMeaning(Part):
+    """What a type of CloudEvent says."""
+
+    object: ObjectName
+    operation: Literal["upsert", "delete"] = "upsert"
+
+
+class CloudEvents(Part):
+    """Which CloudEvents are this system's, and what their types mean."""
+
+    sources: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Values of the attribute `source` that are this system."""
+    types: dict[Text, CloudEventMeaning] = {}
+    """Values of the attribute `type`; those not listed follow the default of /v1/events."""
+
+
 class System(Part):
     """A system that data comes from or goes to, and who answers for it."""
 
@@ -91,6 +142,8 @@ class System(Part):
     participants: Literal["create", "associate"] = "associate"
     """Whether addresses on the system's activities create contacts or only find them."""
     inbound: dict[ObjectName, Inbound] = {}
+    webhook: Webhook | None = None
+    cloud_events: CloudEvents | None = None
 
 
 class FieldPolicy(Part):

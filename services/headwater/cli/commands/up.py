@@ -59,6 +59,7 @@ def describe(state: StackState) -> dict[str, object]:
         "console": state.url("console"),
         "sandbox": state.url("sandbox"),
         **{name: state.address(name) for name in ("ingest", "identity", "sync")},
+        "ingest_http": state.url("ingest_http"),
         "account": state.account,
         "children": {
             name: {"pid": child.process.pid, "ready": child.ready, "restarts": child.restarts}
@@ -74,6 +75,7 @@ def shown(state: StackState) -> Table:
         {
             "console": state.url("console"),
             "ingest": state.address("ingest"),
+            "ingest, HTTP": state.url("ingest_http"),
             "identity": state.address("identity"),
             "sync": state.address("sync"),
             "sandbox": state.url("sandbox"),

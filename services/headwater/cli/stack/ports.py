@@ -12,7 +12,7 @@ import msgspec
 
 from headwater.cli.stack.state import write_whole
 
-PURPOSES: Final = ("ingest", "identity", "sync", "sandbox", "console", "otlp")
+PURPOSES: Final = ("ingest", "ingest_http", "identity", "sync", "sandbox", "console", "otlp")
 
 
 def keep_ports(path: Path, purposes: Iterable[str] = PURPOSES) -> dict[str, int]:

@@ -88,6 +88,8 @@ def _environment(name: str, around: Surroundings) -> dict[str, str]:
         }
     if name in DATABASE_SERVICES:
         traced["HEADWATER_DATABASE_URL"] = around.database_url
+    if name == "ingest":
+        traced["HEADWATER_INGEST_HTTP_ADDRESS"] = around.address("ingest_http")
     if name == "sync":
         credentials = json.dumps(sandbox_credentials(around.account))
         traced |= {secret_variable(vendor): credentials for vendor in CREDENTIAL_VENDORS}

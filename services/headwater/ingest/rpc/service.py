@@ -13,9 +13,9 @@ from headwater.ingest.domain.envelope import check_tenant
 from headwater.ingest.domain.event import Disposition
 from headwater.ingest.domain.keys import key_text
 from headwater.ingest.domain.paging import SEQ_MAX
+from headwater.ingest.domain.refusal import refusal_error
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.outcomes import write_batch_answer
-from headwater.ingest.rpc.refusal import refusal_error
 from headwater.ingest.rpc.streaming import StreamCall, StreamSettings
 from headwater.ingest.rpc.translate import (
     read_actor,

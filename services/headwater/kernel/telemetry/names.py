@@ -54,8 +54,11 @@ DB_RESPONSE_STATUS_CODE: Final = _name("db.response.status_code")
 HTTP_REQUEST_METHOD: Final = _name("http.request.method")
 HTTP_REQUEST_RESEND_COUNT: Final = _name("http.request.resend_count")
 HTTP_RESPONSE_STATUS_CODE: Final = _name("http.response.status_code")
+HTTP_ROUTE: Final = _name("http.route")
 SERVER_ADDRESS: Final = _name("server.address")
 SERVER_PORT: Final = _name("server.port")
+URL_PATH: Final = _name("url.path")
+URL_SCHEME: Final = _name("url.scheme")
 URL_FULL: Final = _name("url.full")
 URL_TEMPLATE: Final = _name("url.template")
 
@@ -114,8 +117,11 @@ ATTRIBUTES: Final[Mapping[str, Stability]] = MappingProxyType(
         HTTP_REQUEST_METHOD: Stability.STABLE,
         HTTP_REQUEST_RESEND_COUNT: Stability.STABLE,
         HTTP_RESPONSE_STATUS_CODE: Stability.STABLE,
+        HTTP_ROUTE: Stability.STABLE,
         SERVER_ADDRESS: Stability.STABLE,
         SERVER_PORT: Stability.STABLE,
+        URL_PATH: Stability.STABLE,
+        URL_SCHEME: Stability.STABLE,
         URL_FULL: Stability.STABLE,
         URL_TEMPLATE: Stability.DEVELOPMENT,
         ERROR_TYPE: Stability.STABLE,
@@ -159,7 +165,7 @@ def db_span_name(operation: str, table: str) -> str:
 
 
 def http_span_name(method: str, template: str | None) -> str:
-    """Name an HTTP client span by method and path template, or by method alone where no template is known."""
+    """Name an HTTP span by method and path template or route, or by method alone where none is known."""
     return f"{method} {template}" if template else method
 
 

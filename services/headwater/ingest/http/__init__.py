@@ -1,0 +1,1 @@
+"""The HTTP door: translates between HTTP and the use cases, decides nothing."""
