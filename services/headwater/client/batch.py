@@ -16,12 +16,12 @@ class Batch:
 
     Args:
         bodies: the events' bytes, in order; let go once settled.
-        due_time: when it leaves though it is not full.
+        due_time: when it leaves though it is not full; None until it was looked at.
         tokens: one per event, for the shell that made them (futures); may be empty.
     """
 
     bodies: Sequence[bytes] = field(default_factory=list)
-    due_time: float = 0.0
+    due_time: float | None = None
     tokens: list[Any] = field(default_factory=list)
     size_bytes: int = 0
     number: int = 0

@@ -24,7 +24,7 @@ from headwater.client.recorder import Publisher, accepted_or_raise
 from headwater.client.settings import ClientSettings, RecorderSettings
 from headwater.client.stream import Acknowledged, EventStream
 from headwater.client.waking import Home
-from headwater.client.wire import body, checked
+from headwater.client.wire import single
 from headwater.event.v1 import event_pb2
 
 
@@ -149,11 +149,11 @@ class BlockingRecorder:
             InvalidInput, ClientClosed, UsedAfterFork: it was not taken either.
         """
         self._home.check()
-        (event_body,) = checked((body(event),))
+        event_body = single(event)
         future: Future[Outcome] = Future()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._room:
-            while (taken := self.publisher.offer(event_body, future, self._loop.time())) is None:
+            while (taken := self.publisher.offer(event_body, future)) is None:
                 left_s = None if deadline is None else deadline - time.monotonic()
                 if (left_s is not None and left_s <= 0) or not self._room.wait(left_s):
                     raise TimeoutError(f"the buffer is full for {timeout_s} s; the event was not taken")

@@ -28,7 +28,7 @@ class Gather:
         self.released = 0
         """Events ever released."""
 
-    def add(self, body: bytes, token: Any, now: float) -> tuple[Batch, int, bool] | None:
+    def add(self, body: bytes, token: Any) -> tuple[Batch, int, bool] | None:
         """Take one event: its batch, its place in it, whether the sender must look again; None while full.
 
         An event larger than the whole buffer is taken when the buffer is empty.
@@ -45,7 +45,7 @@ class Gather:
             self._close()
             batch, news = None, True
         if batch is None:
-            batch = self._open = Batch(due_time=now + settings.linger_s)
+            batch = self._open = Batch()
         place = batch.count
         batch.bodies.append(body)  # type: ignore[attr-defined]  # a list until it is settled
         if token is not None:
@@ -66,14 +66,22 @@ class Gather:
             self._close()
 
     def take(self, now: float) -> Batch | None:
-        """Return the next batch that is due, once."""
-        if not self._closed and self._open is not None and self._open.due_time <= now:
-            self._close()
-        return self._closed.popleft() if self._closed else None
+        """Return the next batch that is due, once; a batch lingers from the first time it is seen here."""
+        if self._closed:
+            return self._closed.popleft()
+        batch = self._open
+        if batch is None:
+            return None
+        if batch.due_time is None:
+            batch.due_time = now + self._settings.linger_s
+        if batch.due_time > now:
+            return None
+        self._open = None
+        return batch
 
     @property
     def due_time(self) -> float | None:
-        """When `take` has something to give; None while nothing gathers."""
+        """When `take` has something to give; None while nothing gathers, or `take` has not seen it yet."""
         if self._closed:
             return float("-inf")
         return None if self._open is None else self._open.due_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Final, overload
 
 from headwater.event.v1 import event_pb2
 from headwater.ingest.v1 import ingest_pb2
@@ -42,6 +42,9 @@ class Refused:
     violations: tuple[FieldViolation, ...] = ()
 
 
+_ACCEPTED: Final[int] = ingest_pb2.DISPOSITION_ACCEPTED
+_DUPLICATE: Final[int] = ingest_pb2.DISPOSITION_DUPLICATE
+
 Outcome = Accepted | Duplicate | Quarantined | Refused
 
 
@@ -69,6 +72,10 @@ class Outcomes(Sequence[Outcome]):
             return tuple(map(read_outcome, self._messages[index]))
         return read_outcome(self._messages[index])
 
+    def at(self, index: int) -> Outcome:
+        """Return one outcome: `[index]` without the question whether it is a slice."""
+        return read_outcome(self._messages[index])
+
     def __iter__(self) -> Iterator[Outcome]:
         return map(read_outcome, self._messages)
 
@@ -83,8 +90,7 @@ class Outcomes(Sequence[Outcome]):
     @property
     def all_accepted(self) -> bool:
         """Whether every event was recorded now: the common case, told without building values."""
-        accepted = ingest_pb2.DISPOSITION_ACCEPTED
-        return all(message.disposition == accepted for message in self._messages)
+        return all(message.disposition == _ACCEPTED for message in self._messages)
 
 
 def read_outcome(message: ingest_pb2.EventOutcome) -> Outcome:
@@ -94,9 +100,9 @@ def read_outcome(message: ingest_pb2.EventOutcome) -> Outcome:
         HeadwaterError: a disposition that this release does not know.
     """
     disposition = message.disposition
-    if disposition == ingest_pb2.DISPOSITION_ACCEPTED:
+    if disposition == _ACCEPTED:
         return Accepted(message.event_key)
-    if disposition == ingest_pb2.DISPOSITION_DUPLICATE:
+    if disposition == _DUPLICATE:
         return Duplicate(message.event_key)
     violations = read_violations(message.violations)
     if disposition == ingest_pb2.DISPOSITION_QUARANTINED:

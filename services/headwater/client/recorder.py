@@ -23,7 +23,7 @@ from headwater.client.outcomes import Outcome, Refused
 from headwater.client.pump import Call, Pump
 from headwater.client.settings import ClientSettings, RecorderSettings
 from headwater.client.waking import errors_as_themselves
-from headwater.client.wire import body, checked
+from headwater.client.wire import single
 from headwater.event.v1 import event_pb2
 from headwater.kernel.errors import HeadwaterError
 
@@ -57,7 +57,7 @@ class Publisher:
         self._pump = Pump(open_call, self._conversation, self._settled, self._given_up)
         self._failed: deque[Batch] = deque(maxlen=FAILED_KEPT_MAX)
 
-    def offer(self, event_body: bytes, token: Any, now: float) -> tuple[Batch, int, bool] | None:
+    def offer(self, event_body: bytes, token: Any) -> tuple[Batch, int, bool] | None:
         """Take an event as `Gather.add`; with the lock held. The loop must be told (`wake`) where it says so.
 
         Raises:
@@ -65,7 +65,7 @@ class Publisher:
         """
         if self.ended:
             raise ClientClosed("the recorder is used outside its `with` block")
-        return self._gather.add(event_body, token, now)
+        return self._gather.add(event_body, token)
 
     def wake(self) -> None:
         """Look at the gather again; in the loop only."""
@@ -173,7 +173,7 @@ class Receipt:
         """Return the outcome; raises as when awaited, RuntimeError while it is not known."""
         batch = self._batch
         if batch.outcomes is not None:
-            return batch.outcomes[self._place]
+            return batch.outcomes.at(self._place)
         if batch.failure is None:
             raise RuntimeError("the event is not settled yet: await the receipt")
         batch.seen = True
@@ -186,9 +186,8 @@ class Recorder:
     Order: events of one task are recorded in the order submitted. Each event is settled exactly once.
     """
 
-    def __init__(self, publisher: Publisher, now: Callable[[], float] = anyio.current_time) -> None:
+    def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._now = now
 
     async def record(self, event: event_pb2.Event) -> Outcome:
         """Record *event* with others and return its outcome; raises as `Receipt`.
@@ -210,11 +209,11 @@ class Recorder:
             InvalidInput: larger than a message may be.
             ClientClosed: the block was left.
         """
-        (event_body,) = checked((body(event),))
+        event_body = single(event)
         publisher = self._publisher
         while True:
             with publisher.lock:
-                taken = publisher.offer(event_body, None, self._now())
+                taken = publisher.offer(event_body, None)
             if taken is not None:
                 break
             await publisher.changed()

@@ -20,6 +20,12 @@ BATCH_EVENTS_MAX: Final = 1_000
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest message that the service reads; source: its default."""
 
+_EVENT_HEAD_BYTES: Final = 8
+"""Most bytes of an event's tag and length."""
+_HEAD_BYTES: Final = 128
+"""Most bytes of batch number and tenant."""
+_BODY_BYTES_MAX: Final = MESSAGE_BYTES_MAX - _EVENT_HEAD_BYTES - _HEAD_BYTES
+
 _LENGTH_DELIMITED: Final = 2
 """Wire type of messages; source: protobuf encoding."""
 _ONE_BYTE: Final = 1 << 7
@@ -35,6 +41,14 @@ def body(event: event_pb2.Event) -> bytes:
     if not event.HasField("trace") and (context := current()) is not None:
         trace = event_pb2.TraceContext(traceparent=context.traceparent, tracestate=context.tracestate)
         return written + event_pb2.Event(trace=trace).SerializeToString()
+    return written
+
+
+def single(event: event_pb2.Event) -> bytes:
+    """Return `body` of one event that fits a message by itself; raises as `checked`."""
+    written = body(event)
+    if len(written) > _BODY_BYTES_MAX:
+        checked((written,))
     return written
 
 
@@ -59,7 +73,7 @@ def checked(bodies: Sequence[bytes]) -> Sequence[bytes]:
     if not 1 <= len(bodies) <= BATCH_EVENTS_MAX:
         rule = FieldViolation("events", str(len(bodies)), "size", f"must hold 1 to {BATCH_EVENTS_MAX} events")
         raise InvalidInput("the batch is malformed", violations=(rule,))
-    size_bytes = sum(map(len, bodies)) + 8 * len(bodies) + 128
+    size_bytes = sum(map(len, bodies)) + _EVENT_HEAD_BYTES * len(bodies) + _HEAD_BYTES
     if size_bytes > MESSAGE_BYTES_MAX:
         rule = FieldViolation("events", str(size_bytes), "bytes", f"at most {MESSAGE_BYTES_MAX} bytes in all")
         raise InvalidInput("the batch is too large", violations=(rule,))
