@@ -84,8 +84,12 @@ class Conversation:
         self._quiet_since = now
 
     def next_message(self) -> bytes | None:
-        """Return the next bytes to write on this connection, once each."""
-        if self._written == len(self._pending):
+        """Return the next bytes to write on this connection, once each; None when there are none for now.
+
+        After a fault the first goes alone until it is acknowledged: a service in trouble gets little, and its
+        verdict is not lost (grpc.aio reports INTERNAL instead where another write meets a call that has ended).
+        """
+        if self._written == len(self._pending) or (self._failures and self._written):
             return None
         self._written += 1
         return self._pending[self._written - 1].message

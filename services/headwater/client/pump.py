@@ -107,7 +107,7 @@ class Pump:
                 message = self._conversation.next_message()
                 if message is not None:
                     await call.write(message)
-                elif self._closing:
+                elif self._closing and self._conversation.all_written:
                     await call.done_writing()
                     return
                 else:

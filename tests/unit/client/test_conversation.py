@@ -67,7 +67,25 @@ def test_a_second_connection_sees_the_same_bytes_from_the_first_unanswered_batch
     talk.acknowledged(1, 1, 0.0)
     assert isinstance(talk.broken(_AWAY, 0.0), Resume)
     talk.opened(0.1)
-    assert [talk.next_message() for _ in range(3)] == [*first[1:], None]
+    assert [talk.next_message(), talk.next_message()] == [first[1], None]
+    talk.acknowledged(2, 1, 0.2)
+    assert [talk.next_message(), talk.next_message()] == [first[2], None]
+
+
+def test_after_a_fault_the_first_batch_goes_alone() -> None:
+    """Until it is acknowledged; then the whole window is written again."""
+    talk = _conversation()
+    for _ in range(3):
+        talk.send(_batch(), 0.0)
+    talk.broken(_AWAY, 0.0)
+    talk.opened(0.0)
+    assert talk.next_message()
+    assert talk.next_message() is None
+    assert not talk.all_written
+    talk.acknowledged(1, 1, 0.0)
+    assert talk.next_message()
+    assert talk.next_message()
+    assert talk.all_written
 
 
 def test_the_pause_that_the_service_asks_for_is_the_least() -> None:

@@ -22,7 +22,7 @@ _CLIENT = ClientSettings(
     window_batches=3, give_up_s=50.0, acknowledge_timeout_s=10.0, backoff=Backoff(0.1, 1.0)
 )
 _GATHER = RecorderSettings(
-    linger_s=1.0, batch_events_max=4, batch_bytes_max=40, buffer_events_max=20, buffer_bytes_max=160
+    linger_s=1.0, batch_events_max=4, batch_bytes_max=40, buffer_events_max=8, buffer_bytes_max=160
 )
 _AWAY = Fault(Unavailable("away"), passing=True)
 
@@ -185,6 +185,7 @@ class World(RuleBasedStateMachine):
             if self.to_client:
                 self.acknowledge()
         assert all(batch.done for batch, _ in self.added)
+        self.settled_once_and_recorded()
         settled = [item for number in (b.number for b in self.settled) for item in self._bodies(number)]
         assert all(self.ledger.get(item, 0) >= 1 for item in settled)
         assert self.gather.waiting_events == self.gather.waiting_bytes == 0
