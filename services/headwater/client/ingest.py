@@ -1,4 +1,4 @@
-"""The asynchronous client of ingest: one batch at a time, or a stream of batches.
+"""The asynchronous client of ingest: one batch at a time, a stream of batches, or a recorder that batches by itself.
 
 Owns the channel and the retry of what is safe to send again (everything: recording is idempotent).
 """
@@ -8,47 +8,44 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 import grpc
 
-from headwater.client.backoff import Backoff
-from headwater.client.outcomes import Outcome, read_outcome
+from headwater.client.errors import ClientClosed, ContractBroken
+from headwater.client.outcomes import Outcome, Outcomes
+from headwater.client.pump import STREAM_METHOD, Call
+from headwater.client.recorder import Publisher, Recorder, accepted_or_raise, wake_waiter
+from headwater.client.retrying import RetryBudget, unary_fault
+from headwater.client.settings import ClientSettings, RecorderSettings
 from headwater.client.stream import Acknowledged, EventStream
+from headwater.client.waking import Home
+from headwater.client.wire import BATCH_EVENTS_MAX, body, unary_request
 from headwater.event.v1 import event_pb2
-from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
-from headwater.kernel.errors import Overloaded, Unavailable
-from headwater.kernel.rpc import open_channel
-from headwater.kernel.rpc.received import from_rpc_error
+from headwater.ingest.v1 import ingest_pb2
+from headwater.kernel.rpc.client import open_channel
+from headwater.kernel.telemetry.context import current
 
-BATCH_EVENTS_MAX: Final = 1_000
-"""Most events in a batch; source: ingest.proto."""
+if TYPE_CHECKING:  # generic in the stubs only
+    _Unary = grpc.aio.UnaryUnaryMultiCallable[bytes, ingest_pb2.BatchRecordEventsResponse]
+    _Stream = grpc.aio.StreamStreamMultiCallable[bytes, ingest_pb2.StreamEventsResponse]
 
+__all__ = ["BATCH_EVENTS_MAX", "ClientSettings", "IngestClient"]
 
-@dataclass(frozen=True, slots=True)
-class ClientSettings:
-    """How patient a client is."""
-
-    call_timeout_s: float = 30.0
-    """Bound of one call."""
-    give_up_s: float = 60.0
-    """How long one batch is tried again while the service is full or away."""
-    window_batches: int = 4
-    """Batches of a stream that may wait for their acknowledgement."""
-    acknowledge_timeout_s: float = 30.0
-    """A stream on which nothing was acknowledged for so long is broken."""
-    backoff: Backoff = field(default_factory=Backoff)
+BATCH_METHOD: Final = "/headwater.ingest.v1.IngestService/BatchRecordEvents"
 
 
 class IngestClient:
-    """Records events of one tenant; use as `async with`.
+    """Records events of one tenant; use as `async with`, in one event loop.
+
+    Which way: `recorder` for events that come one by one, `stream` for a program that has batches in hand and
+    keeps track of them, `record` for one batch now, `record_one` for one event now.
 
     Args:
         address: host:port of ingest.
         tenant_id: tenant of every event.
-        interceptors: of the channel, as `kernel.telemetry.client_tracing`.
+        interceptors: of the channel, as `kernel.telemetry.client_tracing`; trace contexts travel without any.
         chance: draws the jitter of pauses.
     """
 
@@ -66,18 +63,25 @@ class IngestClient:
         self._settings = settings or ClientSettings()
         self._interceptors = interceptors
         self._chance = chance or random.Random()  # noqa: S311 - jitter
+        self._budget = RetryBudget(self._settings.retries)
+        self._home = Home()
         self._channel: grpc.aio.Channel | None = None
+        self._unary: _Unary | None = None
+        self._stream: _Stream | None = None
 
     async def __aenter__(self) -> Self:
-        self._channel = open_channel(self._address, self._interceptors)
+        self._home = Home()
+        self._channel = channel = open_channel(self._address, self._interceptors, retries=False)
+        self._unary = channel.unary_unary(BATCH_METHOD, None, ingest_pb2.BatchRecordEventsResponse.FromString)
+        self._stream = channel.stream_stream(STREAM_METHOD, None, ingest_pb2.StreamEventsResponse.FromString)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        channel, self._channel, self._unary, self._stream = self._channel, None, None, None
+        if channel is not None and not self._home.left:
+            await channel.close()
 
-    async def record(self, events: Sequence[event_pb2.Event]) -> tuple[Outcome, ...]:
+    async def record(self, events: Sequence[event_pb2.Event]) -> Sequence[Outcome]:
         """Record 1..1000 events in one commit and return their outcomes, in order.
 
         Raises:
@@ -86,24 +90,20 @@ class IngestClient:
 
         Cancellation: the events may or may not be recorded; sending them again tells.
         """
-        request = ingest_pb2.BatchRecordEventsRequest(tenant_id=self._tenant_id, events=events)
-        deadline = anyio.current_time() + self._settings.give_up_s
-        failures = 0
-        while True:
-            try:
-                answer = await self._stub.BatchRecordEvents(request, timeout=self._settings.call_timeout_s)
-            except grpc.aio.AioRpcError as error:
-                fault = from_rpc_error(error)
-                if not isinstance(fault, (Overloaded, Unavailable)):
-                    raise fault from error
-                failures += 1
-                least_s = fault.retry_after_s if isinstance(fault, Overloaded) else 0.0
-                pause_s = self._settings.backoff.pause_s(failures, self._chance, least_s=least_s)
-                if anyio.current_time() + pause_s > deadline:
-                    raise fault from error
-                await anyio.sleep(pause_s)
-            else:
-                return tuple(map(read_outcome, answer.outcomes))
+        request = unary_request(self._tenant_id, list(map(body, events)))
+        answer = await self._insist(request)
+        if len(answer.outcomes) != len(events):
+            raise ContractBroken(f"{len(events)} events sent, {len(answer.outcomes)} outcomes received")
+        return Outcomes(answer.outcomes)
+
+    async def record_one(self, event: event_pb2.Event) -> Outcome:
+        """Record one event and return its outcome, which is not `Refused`; raises and cancels as `record`.
+
+        Raises:
+            EventRefused: the event is not recorded.
+        """
+        (outcome,) = await self.record((event,))
+        return accepted_or_raise(outcome)
 
     @asynccontextmanager
     async def stream(self, acknowledged: Callable[[Acknowledged], None]) -> AsyncIterator[EventStream]:
@@ -111,24 +111,84 @@ class IngestClient:
 
         Args:
             acknowledged: told of each batch once, in the order sent; must not block.
+
+        Raises:
+            HeadwaterError: in the block, as itself: given up after `give_up_s` without an acknowledgement, or of
+                no use to go on. What was not acknowledged is to be sent again.
+
+        Cancellation: what was not acknowledged may be recorded or not; sending it again tells.
         """
-        settings = self._settings
+        self._ready()
         stream = EventStream(
-            self._stub,
-            self._tenant_id,
-            acknowledged,
-            chance=self._chance,
-            window_batches=settings.window_batches,
-            acknowledge_timeout_s=settings.acknowledge_timeout_s,
-            give_up_s=settings.give_up_s,
-            backoff=settings.backoff,
+            self._open_stream, self._tenant_id, acknowledged, settings=self._settings, chance=self._chance
         )
         async with stream.running():
             yield stream
 
-    @property
-    def _stub(self) -> ingest_pb2_grpc.IngestServiceAsyncStub:
-        if self._channel is None:
-            raise RuntimeError("IngestClient is used outside its `async with` block")
-        stub: ingest_pb2_grpc.IngestServiceAsyncStub = ingest_pb2_grpc.IngestServiceStub(self._channel)
-        return stub
+    @asynccontextmanager
+    async def recorder(self, settings: RecorderSettings | None = None) -> AsyncIterator[Recorder]:
+        """Open a recorder, which batches by itself; leaving the block flushes.
+
+        It outlives failures: events that were given up say so by their receipts, later ones are tried anew.
+
+        Raises:
+            HeadwaterError: on leaving, as `Recorder.flush`.
+
+        Cancellation: as when left by an error, what is not settled is abandoned (`Abandoned` by its receipts).
+        """
+        publisher = self.publisher(settings, wake_waiter)
+        async with publisher.running():
+            yield Recorder(publisher)
+
+    def publisher(self, settings: RecorderSettings | None, finished: Callable[..., None]) -> Publisher:
+        """Return what a recorder stands on, for another face of it."""
+        self._ready()
+        return Publisher(
+            self._open_stream,
+            self._tenant_id,
+            finished,
+            client=self._settings,
+            settings=settings or RecorderSettings(),
+            chance=self._chance,
+        )
+
+    async def _insist(self, request: bytes) -> ingest_pb2.BatchRecordEventsResponse:
+        settings = self._settings
+        deadline = anyio.current_time() + settings.give_up_s
+        metadata = _call_metadata()
+        failures = 0
+        self._budget.called()
+        while True:
+            call = self._ready()
+            try:
+                return await call(request, timeout=settings.call_timeout_s, metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                fault = unary_fault(error)
+                if not fault.passing:
+                    raise fault.error from error
+                failures += 1
+                pause_s = settings.backoff.pause_s(failures, self._chance, least_s=fault.least_s)
+                now = anyio.current_time()
+                turn_s = self._budget.draw(now, deadline - now - pause_s)
+                if turn_s is None:
+                    raise fault.error from error
+            await anyio.sleep(max(pause_s, turn_s))
+
+    def _open_stream(self) -> Call:
+        self._ready()
+        assert self._stream is not None  # noqa: S101 - opened with the other
+        return self._stream()
+
+    def _ready(self) -> _Unary:
+        self._home.check()
+        if self._unary is None:
+            raise ClientClosed("IngestClient is used outside its `async with` block")
+        return self._unary
+
+
+def _call_metadata() -> tuple[tuple[str, str], ...]:
+    context = current()
+    if context is None:
+        return ()
+    sent = (("traceparent", context.traceparent),)
+    return (*sent, ("tracestate", context.tracestate)) if context.tracestate else sent

@@ -30,8 +30,14 @@ _SERVICE_CONFIG: Final = json.dumps(
 """Every rpc of ours is idempotent, so UNAVAILABLE may always be tried again."""
 
 
-def open_channel(address: str, interceptors: Sequence[grpc.aio.ClientInterceptor] = ()) -> grpc.aio.Channel:
-    """Return a channel to *address* (host:port) that reconnects by itself, at most 2 s apart."""
+def open_channel(
+    address: str, interceptors: Sequence[grpc.aio.ClientInterceptor] = (), *, retries: bool = True
+) -> grpc.aio.Channel:
+    """Return a channel to *address* (host:port) that reconnects by itself, at most 2 s apart.
+
+    Args:
+        retries: try UNAVAILABLE again inside the channel; False for callers who do so themselves, as both multiply.
+    """
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -40,6 +46,6 @@ def open_channel(address: str, interceptors: Sequence[grpc.aio.ClientInterceptor
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.service_config", _SERVICE_CONFIG),
     ]
+    options += [("grpc.service_config", _SERVICE_CONFIG)] if retries else [("grpc.enable_retries", 0)]
     return grpc.aio.insecure_channel(address, options=options, interceptors=list(interceptors))

@@ -34,6 +34,17 @@ def from_rpc_error(error: grpc.RpcError) -> errors.HeadwaterError:
     return kind_of_error(message, reason=info.reason, metadata=dict(info.metadata))
 
 
+def retry_delay_s(error: grpc.RpcError) -> float | None:
+    """Return the pause that the service asks for by RetryInfo, of whatever status; None where it names none."""
+    retry = error_details_pb2.RetryInfo()
+    for detail in _status(error).details:
+        if detail.Is(retry.DESCRIPTOR):
+            detail.Unpack(retry)
+            asked_s: float = retry.retry_delay.ToMilliseconds() / 1000
+            return max(0.0, asked_s)
+    return None
+
+
 _ERRORS: Final[dict[grpc.StatusCode, type[errors.HeadwaterError]]] = {
     grpc.StatusCode.NOT_FOUND: errors.NotFound,
     grpc.StatusCode.ALREADY_EXISTS: errors.Conflict,
