@@ -7,6 +7,7 @@ or one that runs alike, as the event loop's timers do; they are a millisecond co
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from headwater.load.wire import batch_number, stream_head
 REOPEN_PAUSE_S: Final = 0.1
 """Before a broken stream is opened anew."""
 _WATCH_S: Final = 0.25
+_WRITE_FAILED: Final = "Internal error from Core"
+"""How gRPC's Python binding names the failure of a write (`set_internal_error`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class StreamSender:
     _pending: deque[_Flight] = field(default_factory=deque)
     _again: deque[_Flight] = field(default_factory=deque)
     _number: int = 0
+    _next_s: float | None = None
+    """Due, but not sent: a stream that breaks while it is waited for leaves it to the next one."""
     _done: bool = False
     _room: anyio.Event = field(default_factory=anyio.Event)
 
@@ -161,17 +166,19 @@ class StreamSender:
                 flight.resent = True
                 self.post.meter.add(resent=flight.message.events)
                 await self._send(call, flight)
-            for intended_s in self.due:
-                if not await _reached(self.post.conduct, intended_s):
-                    break
+            while True:
                 await self._wait_for_room()
-                if self.post.conduct.clock() >= self.post.conduct.ends_s:
+                if self._next_s is None:
+                    self._next_s = next(self.due, None)
+                intended_s = self._next_s
+                if intended_s is None or not await _reached(self.post.conduct, intended_s):
                     break
+                self._next_s = None
                 message = self.post.supply.message(self.post.conduct.wall_us())
                 await self._send(call, _Flight(message, intended_s, 0.0))
             self._done = True
             await call.done_writing()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return
 
     async def _send(self, call: StreamCall, flight: _Flight) -> None:
@@ -184,6 +191,10 @@ class StreamSender:
         await call.write(body)
 
     async def _wait_for_room(self) -> None:
+        """Wait until the window has room.
+
+        Before the next due moment is asked for: a closed loop's is the present, an open loop's stays what it is.
+        """
         while len(self._pending) >= self.post.conduct.window:
             self._room = anyio.Event()
             await self._room.wait()
@@ -217,6 +228,9 @@ class StreamSender:
     def _broken(self, error: grpc.aio.AioRpcError) -> float:
         """Decide what becomes of the unacknowledged; return the pause before the next stream."""
         pause_s = _pushed_back(self.post.meter, error)
+        if pause_s is None and _reason_lost(error):
+            self.post.meter.failed("INTERNAL", "REASON_LOST")
+            pause_s = REOPEN_PAUSE_S
         if pause_s is None:
             self.post.meter.failed(*_named(error), unknown=self._drop())
             return REOPEN_PAUSE_S
@@ -262,6 +276,14 @@ def _pushed_back(meter: Meter, error: grpc.aio.AioRpcError) -> float | None:
     fault = from_rpc_error(error)
     meter.failed("RESOURCE_EXHAUSTED", fault.reason, pushed_back=1)
     return fault.retry_after_s if isinstance(fault, Overloaded) else REOPEN_PAUSE_S
+
+
+def _reason_lost(error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether gRPC wrote on a stream that the service was just ending, and lost the status that says why.
+
+    A push-back most likely, which is the one reason why a service ends a stream that works: treated alike.
+    """
+    return error.code() is grpc.StatusCode.INTERNAL and str(error.details()).startswith(_WRITE_FAILED)
 
 
 def _named(error: grpc.aio.AioRpcError) -> tuple[str, str]:

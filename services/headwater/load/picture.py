@@ -48,8 +48,8 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
 
 def specification(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the Vega-Lite chart of a run's results."""
-    timeline = document["timeline"]
-    panels = [_throughput(timeline), _latency(document)]
+    timeline = [row for row in document["timeline"] if not row["partial"]]
+    panels = [_throughput(timeline), _latency(timeline)]
     if any(row["rss_mib"] for row in timeline):
         panels.append(_memory(timeline))
     return {
@@ -115,20 +115,20 @@ def _throughput(timeline: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         line,
         colour,
         height=210,
-        y={"axis": {"format": "~s"}},
+        y={"axis": {"format": ",.0f"}},
         more={"strokeDash": dash},
     )
 
 
-def _latency(document: Mapping[str, Any]) -> dict[str, Any]:
+def _latency(timeline: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     rows = [
         {"at_s": row["at_s"], "ms": max(row["latency_ms"][name], _LEAST_MS), "what": name}
-        for row in document["timeline"]
+        for row in timeline
         for name in _LATENCIES
         if row["latency_ms"][name] is not None
     ]
     colour = _colours(dict(zip(_LATENCIES, _LATENCY_COLOURS, strict=True)), set(_LATENCIES))
-    scale = {"scale": {"type": "log", "nice": True}, "axis": {"format": "~r", "tickCount": 6}}
+    scale = {"scale": {"type": "log", "nice": False, "padding": 14}, "axis": {"format": "~r", "tickCount": 6}}
     line = {"type": "line", "strokeWidth": 2, "point": {"size": 12}}
     title = "Latency from the intended send, ms (log)"
     return _panel(rows, "ms", title, line, colour, height=250, y=scale)
@@ -183,5 +183,5 @@ def _colours(colours: Mapping[str, str], present: set[str]) -> dict[str, Any]:
         "type": "nominal",
         "title": None,
         "scale": {"domain": list(shown), "range": list(shown.values())},
-        "legend": {"orient": "right"},
+        "legend": {"orient": "right", "symbolType": "stroke"},
     }

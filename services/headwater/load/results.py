@@ -152,7 +152,7 @@ def _used(samples: Sequence[Usage], events: int) -> dict[str, float | None]:
 
 
 def _timeline(outcome: Outcome, watch: Watch) -> list[dict[str, Any]]:
-    """Return the intervals of every measured phase, one after the other."""
+    """Return the intervals of every measured phase, one after the other; the one that an end cuts short is partial."""
     rows: list[dict[str, Any]] = []
     origin_s = outcome.measured[0].begin_s
     for result, profile in zip(outcome.measured, outcome.profiles, strict=True):
@@ -160,7 +160,8 @@ def _timeline(outcome: Outcome, watch: Watch) -> list[dict[str, Any]]:
         for index in range(last + 1):
             sheet = result.intervals.get(index, Sheet())
             begin_s = result.begin_s + index * INTERVAL_S
-            row = _row(sheet, profile, index) | {"at_s": round(begin_s - origin_s, 3)}
+            partial = index == last and index * INTERVAL_S >= result.duration_s
+            row = _row(sheet, profile, index) | {"at_s": round(begin_s - origin_s, 3), "partial": partial}
             rows.append(row | {"rss_mib": _rss_at(watch, begin_s + INTERVAL_S)})
     return rows
 

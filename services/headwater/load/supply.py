@@ -23,6 +23,8 @@ Level = Literal["event", "batch"]
 POOL_EVENTS: Final = 2_000
 """Different payloads of a sender, about; enough that no cache is flattered, few enough to be built in a moment."""
 _POOL_TEMPLATES: Final = range(4, 257)
+_REPEATED_TEMPLATES: Final = 32
+"""Templates of a tenant where duplicates are asked for: each must be sent once before it can be sent again."""
 
 ACCEPTED, DUPLICATE, QUARANTINED = 1, 2, 3
 """Dispositions expected, as the wire contract numbers them."""
@@ -115,9 +117,8 @@ class Supply:
         weights = ((rank + 1) ** -mixture.skew for rank in range(len(mixture.tenants)))
         self._heaviness = list(itertools.accumulate(weights))
         self._seen: dict[int, list[bytes]] = {}
-        # Few templates a tenant where there are many tenants, so that each soon has something to send again.
-        crowded = mixture.duplicates > 0
-        self._spread = max(1, len(groups) // len(mixture.tenants)) if crowded else len(groups)
+        each = max(1, min(_REPEATED_TEMPLATES, len(groups) // len(mixture.tenants)))
+        self._spread = each if mixture.duplicates else len(groups)
 
     def message(self, now_us: int) -> Message:
         """Return the next message; its events happened at *now_us*, microseconds since 1970."""
