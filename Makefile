@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup
 BASELINE := proto/baseline.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test test-fast load-abuse lint format type proto proto-check proto-baseline \
+.PHONY: help setup run up down load test test-fast load-abuse lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
 help: ## List the targets
@@ -40,6 +40,9 @@ up: $(STAMP) ## Start everything and leave it running (ARGS="...")
 
 down: $(STAMP) ## Stop what `make up` started (ARGS="...")
 	$(BIN)/headwater down $(ARGS)
+
+load: $(STAMP) ## Measure ingest with made-up events, on a database of its own unless told (ARGS="...")
+	$(BIN)/headwater load $(if $(strip $(ARGS)),$(ARGS),--stack --verify --duration 10 --warm-up 2 --sampled 0.01)
 
 test: $(STAMP) ## Run all tests (ARGS="...")
 	$(BIN)/pytest $(ARGS)
@@ -75,7 +78,7 @@ proto-baseline: $(STAMP) ## Release the protos: later breaking changes are measu
 	$(BIN)/buf build proto --exclude-source-info -o $(BASELINE)
 
 lock: ## Compile requirements.lock from pyproject.toml (needs uv and the network)
-	uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev \
+	uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev --extra load \
 		-o requirements.lock pyproject.toml
 
 lock-check: $(STAMP) ## Check, offline, that requirements.lock answers pyproject.toml and is what .venv holds

@@ -23,6 +23,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("down", _RUN, "End the local stack."),
     ("migrate", _RUN, "Bring the database's schemas to this release."),
     ("ingest", _FEED, "Record a file's rows as events: mbox, csv or jsonl."),
+    ("load", _FEED, "Send made-up events, measure the answers, account for every one."),
     ("status", _LOOK, "What a tenant has in the log, in entities and in delivery."),
     ("event", _LOOK, "One event and its whole fate."),
     ("trace", _LOOK, "One event's way from the producer to the CRMs, as a waterfall."),
