@@ -98,12 +98,13 @@ def traceparent(variant: int, *, sampled: bool) -> str:
     return f"00-{0xA1B2C3D4 + variant:032x}-{0xE5F60718 + variant:016x}-{int(sampled):02}"
 
 
-def event(external_id: str, variant: int, *, sampled: bool = False) -> event_pb2.Event:
+def event(external_id: str, variant: int, *, sampled: bool = False, version: str = "") -> event_pb2.Event:
     """Return an event without its time."""
     return event_pb2.Event(
         source=SOURCE,
         object="contact",
         external_id=external_id,
+        source_version=version,
         operation=event_pb2.OPERATION_UPSERT,
         payload=payload(variant % VARIANTS),
         actor=event_pb2.Actor(type=event_pb2.ACTOR_TYPE_SERVICE, id="billing-sync"),
@@ -116,26 +117,31 @@ class Messages:
 
     Args:
         run: distinguishes this run's events from every other's; up to 16 characters.
+        versions: how many versions each record has, one event each; a divisor of `VARIANTS`. One: no version is said.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, versions: int = 1) -> None:
         self._run = run.encode("ascii")
+        self._versions = versions
         self._constant = [
-            [event("", variant, sampled=sampled).SerializeToString() for variant in range(VARIANTS)]
+            [
+                event("", variant, sampled=sampled, version=version_of(variant, versions)).SerializeToString()
+                for variant in range(VARIANTS)
+            ]
             for sampled in (False, True)
         ]
         self._made: dict[tuple[bool, bytes, int], list[bytes]] = {}
         self._tenant = b"%c%s" % (len(TENANT), TENANT.encode())
 
-    def events(self, numbers: range, now_ns: int, *, sampled: bool, field: bytes) -> bytes:
+    def events(self, numbers: Sequence[int], now_ns: int, *, sampled: bool, field: bytes) -> bytes:
         """Return the events of *numbers* as repeated field of a request, all of one moment."""
         moment = Timestamp(seconds=now_ns // 1_000_000_000, nanos=now_ns // 1_000 % 1_000_000 * 1_000)
         packed = moment.SerializeToString()
         time_field = _EVENT_TIME + bytes([len(packed)]) + packed
         heads = self._heads(sampled, field, len(time_field))
-        name = self._run + b"-%010d"
+        name, versions = self._run + b"-%010d", self._versions
         return b"".join(
-            [heads[number % VARIANTS] + name % number + time_field for number in numbers]  # the hot line
+            [heads[number % VARIANTS] + name % (number // versions) + time_field for number in numbers]
         )
 
     def _heads(self, sampled: bool, field: bytes, time_bytes: int) -> list[bytes]:
@@ -150,14 +156,19 @@ class Messages:
             ]
         return self._made[key]
 
-    def request(self, numbers: range, now_ns: int, *, sampled: bool) -> bytes:
+    def request(self, numbers: Sequence[int], now_ns: int, *, sampled: bool) -> bytes:
         """Return a `BatchRecordEventsRequest`, which of one event is a `RecordEventRequest` too."""
         return b"\x0a" + self._tenant + self.events(numbers, now_ns, sampled=sampled, field=BATCH_FIELD)
 
-    def message(self, batch_number: int, numbers: range, now_ns: int, *, sampled: bool) -> bytes:
+    def message(self, batch_number: int, numbers: Sequence[int], now_ns: int, *, sampled: bool) -> bytes:
         """Return a `StreamEventsRequest`."""
         head = b"\x08" + _varint(batch_number) + b"\x12" + self._tenant
         return head + self.events(numbers, now_ns, sampled=sampled, field=STREAM_FIELD)
+
+
+def version_of(number: int, versions: int) -> str:
+    """Return the version that an event of a record with several versions states."""
+    return f"v{number % versions}" if versions > 1 else ""
 
 
 def rows(run: str, count: int, now: dt.datetime) -> Sequence[tuple[Any, ...]]:

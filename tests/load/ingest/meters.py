@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,14 +30,25 @@ class Usage:
         )
 
 
-def processes(pid: int) -> Iterator[psutil.Process]:
-    """Yield a process and all that descend from it, those that are gone left out."""
-    try:
-        root = psutil.Process(pid)
-        yield root
-        yield from root.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return
+def processes(pid: int) -> list[psutil.Process]:
+    """Return a process and all that descend from it, those that are gone left out.
+
+    By parent ids alone: `psutil.Process.children` compares start times too, which a clock that steps breaks.
+    """
+    children: dict[int, list[psutil.Process]] = {}
+    roots = []
+    for process in psutil.process_iter():
+        try:
+            children.setdefault(process.ppid(), []).append(process)
+        except psutil.NoSuchProcess:
+            continue
+        if process.pid == pid:
+            roots.append(process)
+    found = []
+    while roots:
+        found.append(roots.pop())
+        roots += children.get(found[-1].pid, [])
+    return found
 
 
 def cpu_s(pid: int) -> float:
