@@ -67,7 +67,9 @@ class Figure:
         """Return the figure as one line for people and grep."""
         verdict = "PASS" if self.passed else "FAIL"
         if not self.rounds:
-            return f"{verdict}  {self.name}: not measured ({self.missing})  [{self.goal} {self.unit}]".rstrip()
+            return (
+                f"{verdict}  {self.name}: not measured ({self.missing})  [{self.goal} {self.unit}]".rstrip()
+            )
         spread = f"{shown(min(self.rounds))}-{shown(max(self.rounds))}"
         more = f"  ({self.missing})" if self.missing else ""
         return (

@@ -133,9 +133,7 @@ class Bench:
     async def _run(
         self, command: list[str], server_pid: int, extra: dict[str, str] | None = None
     ) -> Measurement:
-        return await run(
-            command, seconds=self._seconds, read_usage=self._meters(server_pid), extra=extra
-        )
+        return await run(command, seconds=self._seconds, read_usage=self._meters(server_pid), extra=extra)
 
     def _meters(self, server_pid: int) -> Callable[[], Awaitable[Usage]]:
         async def read() -> Usage:

@@ -144,7 +144,9 @@ def _stream_requests(tally: Tally) -> Iterator[tuple[bytes, int]]:
         else:
             numbers, fresh = tally.fresh(), tally.plan.events
             before.append(numbers)
-        moment_ns = tally.started_ns + numbers.start * 1_000  # of the number alone: a repeat is the same event
+        moment_ns = (
+            tally.started_ns + numbers.start * 1_000
+        )  # of the number alone: a repeat is the same event
         yield tally.messages.message(batch_number, numbers, moment_ns, sampled=False), fresh
 
 

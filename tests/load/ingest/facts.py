@@ -138,13 +138,13 @@ class Messages:
         moment = Timestamp(seconds=now_ns // 1_000_000_000, nanos=now_ns // 1_000 % 1_000_000 * 1_000)
         packed = moment.SerializeToString()
         time_field = _EVENT_TIME + bytes([len(packed)]) + packed
-        heads = self._heads(sampled, field, len(time_field))
+        heads = self._heads(field, len(time_field), sampled=sampled)
         name, versions = self._run + b"-%010d", self._versions
         return b"".join(
             [heads[number % VARIANTS] + name % (number // versions) + time_field for number in numbers]
         )
 
-    def _heads(self, sampled: bool, field: bytes, time_bytes: int) -> list[bytes]:
+    def _heads(self, field: bytes, time_bytes: int, *, sampled: bool) -> list[bytes]:
         """Return what stands before the external id of each variant's event."""
         key = (sampled, field, time_bytes)
         if key not in self._made:

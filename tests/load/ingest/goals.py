@@ -99,5 +99,9 @@ def _against_peers(rounds: Rounds, peers: Sequence[str]) -> Figure:
     rows = _whole(rounds, STREAM, *measured) if measured else []
     values = tuple(ours.rate / max(other.rate for other in others) for ours, *others in rows)
     return Figure(
-        "stream of 100 / best peer's batch enqueue", "", Goal(">=", 1.5), values, complaint(rounds, STREAM, *peers)
+        "stream of 100 / best peer's batch enqueue",
+        "",
+        Goal(">=", 1.5),
+        values,
+        complaint(rounds, STREAM, *peers),
     )

@@ -115,8 +115,7 @@ async def open_ground(settings: Mapping[str, str] | None = None) -> AsyncIterato
     Args:
         settings: laid over the tuned ones.
     """
-    directory = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
-    directory.chmod(0o755)  # Postgres, started by root, runs as another account and must be able to enter
+    directory = _make_directory()
     server = EmbeddedPostgres(directory / "pg", settings=settings)
     try:
         url = await to_thread.run_sync(server.start)
@@ -130,6 +129,12 @@ async def open_ground(settings: Mapping[str, str] | None = None) -> AsyncIterato
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(lambda: server.stop("immediate"))
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _make_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
+    directory.chmod(0o755)  # Postgres, started by root, runs as another account and must be able to enter
+    return directory
 
 
 def service_environment(
@@ -206,5 +211,3 @@ def peer_command(peer: str, database_url: str, seconds: float) -> list[str]:
     if not installed:
         raise MeasurementFailed(f"{peer} is not installed; run `make bench-peers`")
     return [str(program), str(script), peer, database_url, str(seconds)]
-
-

@@ -15,8 +15,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,7 @@ from tests.load.figures import Figure, Goal, Report, conclude
 from tests.load.ingest.ground import Ground, Service, free_port, open_ground
 from tests.load.ingest.ledger import ANSWER, Row, Told, Verdict, judge
 from tests.load.ingest.meters import processes
-from tests.load.ingest.sender import Errand
+from tests.load.ingest.sender import Errand, Road
 from tests.load.ingest.stages import ROOT, MeasurementFailed, environment, module
 from tests.system.chaos.stack import kill_postgres
 from tests.system.chaos.striking import chosen_seed
@@ -41,7 +41,7 @@ KILLS: Final = 10
 CONTROL_SHARE: Final = 0.05
 """Size of the control, of the run: one loss is enough."""
 CONTROL_KILLS: Final = 3
-ROADS: Final = ("stream", "batch", "client", "stream")
+ROADS: Final[Sequence[Road]] = ("stream", "batch", "client", "stream")
 BATCH: Final = 100
 LAG_S: Final = (0.0, 0.2)
 """From the moment when a kill's share of events is answered to the kill: anywhere in what goes on then."""
@@ -95,34 +95,39 @@ async def torment(plan: Plan, title: str) -> Run:
     """Send everything while the victims are killed and started again; return what the oracle says."""
     began = time.monotonic()
     async with open_ground(plan.postgres) as ground, ground.database(migrated=True) as url:
-        errands = _errands(plan, ground.directory)
         port = free_port()
-        errands = [_addressed(errand, port) for errand in errands]
+        errands = _errands(plan, ground.directory, port)
         async with ground.service(url, port=port, extra=plan.service) as service:
-            async with _senders(errands) as running:
+            with _senders(errands) as running:
                 kills = await _strike(plan, ground, service, errands, running, title)
                 broken = await _ended(running)
-            told = {one.run: Told.read(one.distinct, Path(one.journal).read_bytes()) for one in errands}
+            told = {one.run: Told.read(one.distinct, _journal(one)) for one in errands}
             verdict = judge(told, await _rows(url))
     answers = sum(sum(side.accepted) + sum(side.duplicate) + side.strange for side in told.values())
     return Run(verdict, kills, broken, time.monotonic() - began, answers)
 
 
-def _errands(plan: Plan, directory: Path) -> list[Errand]:
+def _errands(plan: Plan, directory: Path, port: int) -> list[Errand]:
     distinct = int(plan.events * (1 - REPEATS)) // len(ROADS)
+    moment_ns = time.time_ns()
     return [
-        Errand("", f"k{number}", road, distinct, BATCH, REPEATS, time.time_ns(), plan.seed + number,
-               str(directory / f"answers-{number}"))  # type: ignore[arg-type]
+        Errand(
+            address=f"127.0.0.1:{port}",
+            run=f"k{number}",
+            road=road,
+            distinct=distinct,
+            batch=BATCH,
+            repeats=REPEATS,
+            moment_ns=moment_ns,
+            seed=plan.seed + number,
+            journal=str(directory / f"answers-{number}"),
+        )
         for number, road in enumerate(ROADS)
-    ]  # fmt: skip
+    ]
 
 
-def _addressed(errand: Errand, port: int) -> Errand:
-    return Errand(**{**asdict(errand), "address": f"127.0.0.1:{port}"})
-
-
-@asynccontextmanager
-async def _senders(errands: Sequence[Errand]) -> AsyncIterator[list[subprocess.Popen[str]]]:
+@contextmanager
+def _senders(errands: Sequence[Errand]) -> Iterator[list[subprocess.Popen[str]]]:
     running = [
         subprocess.Popen(
             module("sender", errand.command_argument()), stdout=subprocess.PIPE, text=True, cwd=ROOT,
@@ -172,11 +177,13 @@ async def _strike(
     with _progress() as progress:
         task = progress.add_task(title, total=plan.events)
         while any(process.poll() is None for process in running):
-            now = sum(Path(one.journal).stat().st_size for one in errands if Path(one.journal).exists())
-            if now // ANSWER.size != answered:
-                answered, changed = now // ANSWER.size, time.monotonic()
+            now = sum(_journal_bytes(one) for one in errands) // ANSWER.size
+            if now != answered:
+                answered, changed = now, time.monotonic()
             if time.monotonic() - changed > IDLE_S_MAX:
-                raise MeasurementFailed(f"nothing was answered for {IDLE_S_MAX:g} s; {service.child.log_end()}")
+                raise MeasurementFailed(
+                    f"nothing was answered for {IDLE_S_MAX:g} s; {service.child.log_end()}"
+                )
             progress.update(task, completed=answered, description=f"{title}, {len(kills)} kills")
             if left and answered >= left[0][0]:
                 _, victim = left.pop(0)
@@ -202,6 +209,17 @@ def _kill_and_restart(ground: Ground, service: Service, victim: str) -> None:
             continue
     service.child.kill()
     service.child.start()
+
+
+def _journal(errand: Errand) -> bytes:
+    return Path(errand.journal).read_bytes()
+
+
+def _journal_bytes(errand: Errand) -> int:
+    try:
+        return Path(errand.journal).stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 async def _rows(url: str) -> list[Row]:
@@ -230,7 +248,8 @@ def figures_of(run: Run, control: Run | None) -> list[Figure]:
     none = Goal("<=", 0)
     wrong = ("lost", "doubled", "accepted_twice", "phantom", "changed", "unanswered", "strange")
     found = [
-        Figure(f"events {name.replace('_', ' ')}", "", none, (float(getattr(verdict, name)),)) for name in wrong
+        Figure(f"events {name.replace('_', ' ')}", "", none, (float(getattr(verdict, name)),))
+        for name in wrong
     ]
     if control is not None:
         caught = (float(control.verdict.lost),)

@@ -117,7 +117,9 @@ async def measure(case: str, url: str, seconds: float) -> None:
     _say(stage="measuring")
     used = time.process_time()
     elapsed = await spell(seconds)
-    latency_ms = {name: percentile(latencies_s, share) * 1_000 for name, share in (("p50", 0.5), ("p99", 0.99))}
+    latency_ms = {
+        name: percentile(latencies_s, share) * 1_000 for name, share in (("p50", 0.5), ("p99", 0.99))
+    }
     cpu_s = time.process_time() - used
     _say(stage="measured", events=written - warm, seconds=elapsed, cpu_s=cpu_s, latency_ms=latency_ms)
     stored = await pool[0].fetchval("SELECT count(*) FROM bench_raw")

@@ -93,9 +93,7 @@ def listening(pid: int, port: int) -> int:
             connections = process.net_connections("tcp")
         except psutil.NoSuchProcess:
             continue
-        found += any(
-            one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port for one in connections
-        )
+        found += any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
     return found
 
 

@@ -67,8 +67,8 @@ async def serve(port: int) -> None:
     server = grpc.aio.server(
         options=[("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", 16 * 1024 * 1024)]
     )
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(Noop(), server)
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Sink(), server)
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(Noop(), server)  # type: ignore[abstract]  # the other methods are never called
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Sink(), server)  # type: ignore[no-untyped-call]
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     ended = asyncio.Event()
@@ -83,7 +83,9 @@ def main() -> None:
     """Serve, with as many processes as asked for."""
     port, count = int(sys.argv[1]), int(sys.argv[2])
     others = [
-        subprocess.Popen([sys.executable, "-m", "tests.load.ingest.noop", str(port), "1"], stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.load.ingest.noop", str(port), "1"], stdout=subprocess.DEVNULL
+        )
         for _ in range(count - 1)
     ]
     try:

