@@ -9,8 +9,8 @@ STAMP := $(VENV)/.setup
 BASELINE := proto/baseline.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast load-abuse lint format type proto proto-check proto-baseline \
-	lock lock-check verify clean
+.PHONY: help setup run up down load test test-fast bench-ingest bench-peers lock-peers load-kill load-soak \
+	load-overload load-abuse lint format type proto proto-check proto-baseline lock lock-check verify clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,40 @@ test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (
 load-abuse: $(STAMP) ## Abuse ingest in every way we know and print what a well-behaved client felt (ARGS="--short")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.ingest.abuse $(ARGS)
 
+PEERS := .peers
+PEER_FILES := tests/load/ingest/peers
+LOAD := PYTHONPATH=services:. $(BIN)/python -m tests.load.ingest
+
+bench-ingest: $(STAMP) bench-peers ## Measure ingest against raw limits, a no-op server and peers; exit 1 below a goal (ARGS="--rounds 5 --seconds 3")
+	$(LOAD).bench --json bench-ingest.json --picture bench-ingest.svg $(ARGS)
+
+bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest into .peers, apart from the product
+
+# A peer that cannot be installed is reported by the bench, whose figure then fails.
+$(PEERS)/.python: $(PEER_FILES)/requirements.txt
+	@mkdir -p $(PEERS)
+	-@"$(PYTHON)" -m venv $(PEERS)/python && $(PEERS)/python/bin/python -m pip install --quiet \
+		--disable-pip-version-check --require-hashes -r $(PEER_FILES)/requirements.txt && touch $@
+
+$(PEERS)/.node: $(PEER_FILES)/package-lock.json $(PEER_FILES)/package.json
+	@mkdir -p $(PEERS)/node
+	-@cp $(PEER_FILES)/package.json $(PEER_FILES)/package-lock.json $(PEERS)/node/ && cd $(PEERS)/node && \
+		npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch ../.node
+
+lock-peers: ## Compile the locks of the bench's peers (needs uv, npm and the network)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		-o $(PEER_FILES)/requirements.txt $(PEER_FILES)/requirements.in
+	cd $(PEER_FILES) && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
+
+load-kill: $(STAMP) ## Kill server and Postgres under 2 million events: none lost, none doubled (ARGS="--events N --kills N")
+	$(LOAD).kill --json load-kill.json $(ARGS)
+
+load-soak: $(STAMP) ## Ten minutes at 80 % of the limit: memory flat, latency bounded (ARGS="--seconds N")
+	$(LOAD).endurance soak --json load-soak.json $(ARGS)
+
+load-overload: $(STAMP) ## Five minutes at ten times the limit: memory flat, acks true, refusals told (ARGS="--seconds N")
+	$(LOAD).endurance overload --json load-overload.json $(ARGS)
+
 lint: $(STAMP) ## Check Python and SQL style and the walls between rooms
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -87,5 +121,5 @@ lock-check: $(STAMP) ## Check, offline, that requirements.lock answers pyproject
 verify: lint type proto-check lock-check ## Check everything that needs no running: style, walls, types, protos, lock
 
 clean: ## Delete what the other targets made, .venv included
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find services tests -name __pycache__ -type d -prune -exec rm -rf {} +
