@@ -13,7 +13,7 @@ import grpc
 from headwater.event.v1 import event_pb2
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.errors import Unavailable
-from headwater.kernel.rpc import StatusInterceptor
+from headwater.kernel.rpc.handling import guarded
 
 
 @dataclass
@@ -96,8 +96,8 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
 @asynccontextmanager
 async def serving(fake: FakeIngest) -> AsyncIterator[str]:
     """Serve *fake* on a free port of loopback and yield its address."""
-    server = grpc.aio.server(interceptors=[StatusInterceptor()])
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(fake, server)
+    server = grpc.aio.server()
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(fake, guarded(server))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -27,7 +27,7 @@ from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry, current
-from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+from headwater.kernel.telemetry.rpc import client_tracing
 
 if TYPE_CHECKING:  # the name exists for type checkers only
     from headwater.kernel.pg.pool import Pool
@@ -105,4 +105,4 @@ def _server(
         return (SERVICE_NAME,)
 
     listen = ServerSettings(settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
-    return RpcServer(listen, add_services, [ServerTracing(telemetry.tracer)])
+    return RpcServer(listen, add_services, telemetry.tracer)

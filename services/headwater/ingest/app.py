@@ -36,7 +36,7 @@ from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
-from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+from headwater.kernel.telemetry.rpc import client_tracing
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
@@ -118,7 +118,7 @@ class _Service:
             self._stopping,
         )
         self._server = RpcServer(
-            _server_settings(settings), self._add_services, [ServerTracing(telemetry.tracer)]
+            _server_settings(settings), self._add_services, telemetry.tracer
         )
 
     @asynccontextmanager

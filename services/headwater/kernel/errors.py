@@ -7,7 +7,9 @@
     ├── PreconditionFailed  the state does not allow it             FAILED_PRECONDITION
     ├── Overloaded          full; come back after a while           RESOURCE_EXHAUSTED
     ├── Unavailable         not now; safe to send again             UNAVAILABLE
-    └── StartRefused        the process must not start as it stands (exit code 78)
+    ├── StartRefused        the process must not start as it stands (exit code 78)
+    ├── EndIncomplete       the end left work behind that its callers were told of (exit code 75)
+    └── CrashLoop           a process dies again and again (exit code 70)
 
 One table maps the leaves to gRPC codes (`kernel.rpc.status`).
 """
@@ -98,3 +100,19 @@ class StartRefused(HeadwaterError):
     default_reason = "START_REFUSED"
     exit_code: ClassVar[int] = 78
     """EX_CONFIG of sysexits.h."""
+
+
+class EndIncomplete(HeadwaterError):
+    """The process ended without finishing what was under way; whoever waited for it was told."""
+
+    default_reason = "END_INCOMPLETE"
+    exit_code: ClassVar[int] = 75
+    """EX_TEMPFAIL of sysexits.h."""
+
+
+class CrashLoop(HeadwaterError):
+    """A process that is kept running dies again and again."""
+
+    default_reason = "CRASH_LOOP"
+    exit_code: ClassVar[int] = 70
+    """EX_SOFTWARE of sysexits.h."""

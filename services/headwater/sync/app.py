@@ -19,7 +19,7 @@ from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
-from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing
+from headwater.kernel.telemetry.rpc import client_tracing
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
@@ -112,4 +112,4 @@ def _server(operations: Operations, telemetry: Telemetry, settings: SyncSettings
         return (SERVICE_NAME,)
 
     listening = ServerSettings(settings.address, reflection=settings.reflection)
-    return RpcServer(listening, add_services, [ServerTracing(telemetry.tracer)])
+    return RpcServer(listening, add_services, telemetry.tracer)

@@ -1,4 +1,4 @@
-"""The gRPC interceptors, over a real channel."""
+"""Spans of calls, over a real channel."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,9 +14,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
+from headwater.kernel.rpc import RpcServer, ServerSettings
 from headwater.kernel.telemetry import Spans, TraceContext, names
 from headwater.kernel.telemetry.export import sampler
-from headwater.kernel.telemetry.rpc import ServerTracing, client_tracing, server_span_context
+from headwater.kernel.telemetry.rpc import client_tracing, server_span_context
 
 pytestmark = pytest.mark.anyio
 
@@ -82,14 +83,17 @@ async def _channel(server: Tracer, client: Tracer | None = None) -> AsyncIterato
         "Echo": grpc.stream_stream_rpc_method_handler(_echo),
         "EchoByHand": grpc.stream_stream_rpc_method_handler(_echo_by_hand),
     }
-    running = grpc.aio.server(interceptors=[ServerTracing(server)])
-    running.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.v1.Echo", handlers),))
-    port = running.add_insecure_port("127.0.0.1:0")
-    await running.start()
+
+    def add(running: grpc.aio.Server) -> tuple[str]:
+        running.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.v1.Echo", handlers),))
+        return ("test.v1.Echo",)
+
     interceptors = [] if client is None else client_tracing(client)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=interceptors) as channel:
+    async with (
+        RpcServer(ServerSettings(), add, server).serving() as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=interceptors) as channel,
+    ):
         yield channel
-    await running.stop(None)
 
 
 async def _call(
@@ -131,7 +135,7 @@ async def test_call_under_a_span_carries_its_trace_and_state() -> None:
 
 @pytest.mark.parametrize(
     ("request_bytes", "code", "server_failed"),
-    [(b"missing", "NOT_FOUND", False), (b"broken", "UNKNOWN", True)],
+    [(b"missing", "NOT_FOUND", False), (b"broken", "INTERNAL", True)],
 )
 async def test_status_is_an_error_where_the_convention_says(
     request_bytes: bytes,

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Final
 
+import anyio
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from opentelemetry.trace import NoOpTracer, Tracer
 
-from headwater.kernel.errors import StartRefused
-from headwater.kernel.rpc.status import StatusInterceptor
+from headwater.kernel.errors import EndIncomplete, StartRefused
+from headwater.kernel.rpc.calls import Calls
+from headwater.kernel.rpc.handling import guarded
+from headwater.kernel.rpc.limits import ServerSettings, channel_options
+from headwater.kernel.telemetry.rpc import ServerTracing
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+LAST_WORDS_S: Final = 1.0
+"""How long calls that are cut off at the end have to tell their callers."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """How a server listens.
-
-    Args:
-        address: host:port; port 0 lets the system choose. Loopback unless TLS is configured.
-        message_bytes_max: largest message received or sent.
-        drain_s: how long calls under way may take after the end was asked for.
-        reflection: answer reflection calls; off in production.
-    """
-
-    address: str = "127.0.0.1:0"
-    message_bytes_max: int = 16 * 1024 * 1024
-    drain_s: float = 10.0
-    reflection: bool = False
 
 
 class RpcServer:
@@ -45,54 +33,73 @@ class RpcServer:
         self,
         settings: ServerSettings,
         add_services: Callable[[grpc.aio.Server], Sequence[str]],
-        interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        tracer: Tracer | None = None,
     ) -> None:
         self._settings = settings
-        self._server = grpc.aio.server(
-            interceptors=[*interceptors, StatusInterceptor()], options=_options(settings)
-        )
+        self._calls = Calls(settings.calls)
+        self._server = grpc.aio.server(options=channel_options(settings))
         self._health = health.aio.HealthServicer()
-        self._names = tuple(add_services(self._server))
+        tracing = ServerTracing(tracer or NoOpTracer())
+        self._names = tuple(add_services(guarded(self._server, self._calls, tracing)))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         self.port = 0
 
+    @property
+    def calls_count(self) -> int:
+        """Calls under way now."""
+        return self._calls.count
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """Answer health checks with SERVING or NOT_SERVING from now on; once the drain began, always the latter."""
+        status = (
+            health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for name in ("", *self._names):
+            await self._health.set(name, status)
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
-        """Listen, yield the port, and drain on the way out.
+        """Listen, yield the port, and drain on the way out: every call is answered or told that the server ends.
 
         Raises:
             StartRefused: the address is not loopback, or cannot be bound.
+            EndIncomplete: calls were cut off because they did not end within `drain_s`.
         """
         self.port = self._bind()
         await self._server.start()
-        for name in ("", *self._names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        try:
-            yield self.port
-        finally:
-            await self._health.enter_graceful_shutdown()
-            await self._server.stop(self._settings.drain_s)
+        await self.set_serving(serving=True)
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(self._calls.watch)
+            try:
+                yield self.port
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._drain()
+                watching.cancel_scope.cancel()
+        if self._calls.cut_at_end:
+            raise EndIncomplete(f"{self._calls.cut_at_end} calls were cut off: they did not end in time")
+
+    async def _drain(self) -> None:
+        """Stop accepting, wait for the calls under way, cut off those that take too long."""
+        await self._health.enter_graceful_shutdown()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cut_off_late)
+            await self._server.stop(self._settings.drain_s + LAST_WORDS_S)
+            tasks.cancel_scope.cancel()
+
+    async def _cut_off_late(self) -> None:
+        await anyio.sleep(self._settings.drain_s)
+        self._calls.cut_all()
 
     def _bind(self) -> int:
         host = self._settings.address.rpartition(":")[0].strip("[]")
-        if host not in {"127.0.0.1", "::1", "localhost"}:
+        if host not in LOOPBACK:
             message = f"refusing to listen on {self._settings.address!r} without TLS: use a loopback address"
             raise StartRefused(message, reason="INSECURE_BIND")
         try:
             return self._server.add_insecure_port(self._settings.address)
         except RuntimeError as error:
             raise StartRefused(f"cannot listen on {self._settings.address!r}: {error}") from error
-
-
-def _options(settings: ServerSettings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.message_bytes_max),
-        ("grpc.max_send_message_length", settings.message_bytes_max),
-        ("grpc.max_metadata_size", 16 * 1024),
-        ("grpc.so_reuseport", 0),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]

@@ -1,4 +1,4 @@
-"""From errors to gRPC statuses: one table, one interceptor.
+"""From errors to gRPC statuses: one table, applied in one place (`kernel.rpc.handling`).
 
 Every error carries `google.rpc.Status` with `ErrorInfo{reason, domain, metadata}`, plus
 `BadRequest` for violations and `RetryInfo` for overload. Unexpected errors become INTERNAL with
@@ -7,10 +7,8 @@ a correlation id only: their text stays in the log.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -83,56 +81,3 @@ async def abort_with(context: grpc.aio.ServicerContext[Any, Any], error: Excepti
     """End the call of *context* with the status of *error*."""
     status = rpc_status.to_status(to_status(error))
     await context.abort(status.code, status.details, status.trailing_metadata)
-
-
-class StatusInterceptor(grpc.aio.ServerInterceptor):
-    """Turns errors that leave a handler into statuses, for unary and bidirectional calls."""
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wrap the handler that serves the call."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return handler
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _guard_unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
-            )
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(
-                _guard_stream(handler.stream_stream),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return handler
-
-
-def _guard_unary(behaviour: Callable[..., Any]) -> Callable[..., Any]:
-    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        try:
-            return await behaviour(request, context)
-        except Exception as error:
-            if isinstance(error, grpc.aio.AbortError):
-                raise
-            return await abort_with(context, error)
-
-    return guarded
-
-
-def _guard_stream(behaviour: Callable[..., Any]) -> Callable[..., Any]:
-    if not inspect.isasyncgenfunction(behaviour):
-        return _guard_unary(behaviour)  # a handler that writes its answers is guarded as one call
-
-    async def guarded(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        try:
-            async for response in behaviour(requests, context):
-                yield response
-        except Exception as error:
-            if isinstance(error, grpc.aio.AbortError):
-                raise
-            await abort_with(context, error)
-
-    return guarded

@@ -1,13 +1,14 @@
-"""Spans of gRPC calls: one interceptor for each end of grpc.aio.
+"""Spans of gRPC calls: a context manager for the server's end, interceptors for the client's.
 
-Owns the server and client span of a call and the carrying of trace context in its metadata. Put the server
-interceptor first in the list, so that it sees the status that the error interceptor sets. A call whose parent is
-not sampled gets no span, only its context carried on. Must not decide anything about the call.
+Owns the server and client span of a call and the carrying of trace context in its metadata. Open the server's span
+outside of what turns errors into statuses, so that it sees the status. A call whose parent is not sampled gets no
+span, only its context carried on. Must not decide anything about the call.
 """
 
-import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -38,14 +39,8 @@ SERVER_ERRORS: Final = frozenset(
 
 _CODES: Final[dict[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 
-if TYPE_CHECKING:  # generic in the stubs only; an interceptor sees every message there is
-    _Handler = grpc.RpcMethodHandler[Any, Any]
+if TYPE_CHECKING:  # generic in the stubs only
     _Context = grpc.aio.ServicerContext[Any, Any]
-else:
-    _Handler = grpc.RpcMethodHandler
-    _Context = grpc.aio.ServicerContext
-
-_Behaviour = Callable[[Any, _Context], Any]
 
 
 def server_span_context() -> TraceContext | None:
@@ -64,62 +59,56 @@ def context_from_metadata(metadata: Sequence[tuple[str, str | bytes]] | None) ->
     return TraceContext.parse(parent, state) if parent else None
 
 
-class ServerTracing(grpc.aio.ServerInterceptor):
+class ServerTracing:
     """Makes one SERVER span for each call that is sampled, unary or stream."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._enabled = not isinstance(tracer, NoOpTracer)
 
-    async def intercept_service(
+    def begin(self, method: str, context: _Context) -> ServedCall | None:
+        """Return the context manager of a call's span; None when there is neither a span nor a context to carry.
+
+        Args:
+            method: the path of the call, `/pkg.Service/Method`.
+            context: the call's, as grpc.aio hands it to the handler.
+        """
+        parent = context_from_metadata(context.invocation_metadata())
+        if parent is None:
+            if not self._enabled:
+                return None
+            under = otel_context.Context()
+        elif self._enabled and parent.sampled:
+            under = parent.to_parent()
+        else:
+            return ServedCall(NonRecordingSpan(parent.to_span_context()), context)
+        name = names.rpc_method(method)
+        attributes: dict[str, str] = {names.RPC_SYSTEM_NAME: names.RPC_SYSTEM_GRPC, names.RPC_METHOD: name}
+        span = self._tracer.start_span(name, under, SpanKind.SERVER, attributes=attributes)
+        return ServedCall(span, context)
+
+
+class ServedCall:
+    """One call's span: current inside, ended at exit with the status that the call ended with."""
+
+    __slots__ = ("_context", "_span", "_token")
+
+    def __init__(self, span: Span, context: _Context) -> None:
+        self._span = span
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = otel_context.attach(set_span_in_context(self._span))
+
+    def __exit__(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
-        """Wrap the call's handler; a method nobody serves stays unwrapped."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        parent = context_from_metadata(handler_call_details.invocation_metadata)
-        if parent is None and not self._enabled:
-            return handler
-        return _wrapped(
-            handler, _ServedCall(self, names.rpc_method(str(handler_call_details.method)), parent)
-        )
-
-    def start(self, method: str, parent: TraceContext | None) -> Span:
-        """Start a call's span; a stand-in that records nothing where the caller does not sample."""
-        if parent is not None and not (self._enabled and parent.sampled):
-            return NonRecordingSpan(parent.to_span_context())
-        context = otel_context.Context() if parent is None else parent.to_parent()
-        attributes: dict[str, str] = {names.RPC_SYSTEM_NAME: names.RPC_SYSTEM_GRPC, names.RPC_METHOD: method}
-        return self._tracer.start_span(method, context, SpanKind.SERVER, attributes=attributes)
-
-
-class _ServedCall:
-    """One call: opens its span around the handler and writes the status on it."""
-
-    __slots__ = ("_method", "_parent", "_tracing")
-
-    def __init__(self, tracing: ServerTracing, method: str, parent: TraceContext | None) -> None:
-        self._tracing = tracing
-        self._method = method
-        self._parent = parent
-
-    @contextmanager
-    def span(self, context: _Context) -> Iterator[None]:
-        span = self._tracing.start(self._method, self._parent)
-        token = otel_context.attach(set_span_in_context(span))
-        failure: BaseException | None = None
-        try:
-            yield
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            otel_context.detach(token)
-            if span.is_recording():
-                _finish_server(span, context, failure)
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        otel_context.detach(self._token)
+        if self._span.is_recording():
+            _finish_server(self._span, self._context, error)
 
 
 def _finish_server(span: Span, context: _Context, failure: BaseException | None) -> None:
@@ -140,55 +129,6 @@ def _status_name(code: object, failure: BaseException | None) -> str:
     if failure is None or name != "OK":
         return name
     return "UNKNOWN" if isinstance(failure, Exception) else "CANCELLED"
-
-
-def _wrapped(handler: _Handler, call: _ServedCall) -> _Handler:
-    served = handler.stream_stream or handler.unary_stream if handler.response_streaming else None
-    if served is not None:
-        streaming = _stream_answer(served, call)
-        make: Any = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.request_streaming
-            else grpc.unary_stream_rpc_method_handler
-        )
-        return _remade(make, streaming, handler)
-    single = handler.stream_unary if handler.request_streaming else handler.unary_unary
-    make = (
-        grpc.stream_unary_rpc_method_handler
-        if handler.request_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
-    return _remade(make, _single_answer(single, call), handler)
-
-
-def _remade(make: Any, behaviour: _Behaviour, handler: _Handler) -> _Handler:
-    made: _Handler = make(
-        behaviour,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
-    return made
-
-
-def _single_answer(behaviour: Any, call: _ServedCall) -> _Behaviour:
-    async def serve(request: Any, context: _Context) -> Any:
-        with call.span(context):
-            return await behaviour(request, context)
-
-    return serve
-
-
-def _stream_answer(behaviour: Any, call: _ServedCall) -> _Behaviour:
-    """Wrap a handler that yields its answers, or one that writes them; each stays what it is."""
-    if not inspect.isasyncgenfunction(behaviour):
-        return _single_answer(behaviour, call)
-
-    async def serve(request: Any, context: _Context) -> AsyncIterator[Any]:
-        with call.span(context):
-            async for answer in behaviour(request, context):
-                yield answer
-
-    return serve
 
 
 class _ClientTracing:
