@@ -7,7 +7,7 @@ Numbers are defaults of REQUIREMENTS and belong here, never as literals in code.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
+
+CLOCK_SKEW_MAX_S: Final = 3600.0
+"""The furthest that any system's event times may lie ahead of our clock: a log partition is ready that far."""
 
 Layer = Literal["record", "engagement", "intelligence"]
 FieldType = Literal[
@@ -80,8 +83,10 @@ class System(Part):
     owner: Text
     backup: Text
     runbook: Text
-    clock_skew_s: Seconds = 300.0
+    clock_skew_s: Annotated[float, Field(ge=0, le=CLOCK_SKEW_MAX_S)] = 300.0
     """How far ahead of our clock the system's event times may be."""
+    dedup_window_s: Annotated[float, Field(gt=0, le=315_576_000)] | None = None
+    """How long an event's key blocks a re-send of the same; None: for ever."""
     participants: Literal["create", "associate"] = "associate"
     """Whether addresses on the system's activities create contacts or only find them."""
     inbound: dict[ObjectName, Inbound] = {}

@@ -27,6 +27,12 @@ def skew_of(policy: PolicyDocument | None, source: str) -> float:
     return system.clock_skew_s if system else CLOCK_SKEW_DEFAULT_S
 
 
+def dedup_window_of(policy: PolicyDocument | None, source: str) -> float | None:
+    """Return how long the keys of *source* block a re-send; None: for ever."""
+    system = policy.systems.get(source) if policy else None
+    return system.dedup_window_s if system else None
+
+
 def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> Violations | Outcome:
     """Return the rules of the contract that the event breaks (it goes to quarantine), or its refusal."""
     if policy is None:

@@ -83,25 +83,30 @@ class NewEvent(msgspec.Struct, frozen=True):
     """A well-formed event that may enter the log, with its key.
 
     Args:
+        event_key: 16 bytes; `keys.key_text` spells them for people.
+        event_time_us: microseconds since 1970.
         violations: rules of the tenant's contract that it breaks; it goes to quarantine when there are any.
+        released_from: key of the quarantined event that it releases.
+        dedup_window_s: how long its key blocks a re-send; None: for ever.
     """
 
     tenant_id: str
-    event_key: uuid.UUID
+    event_key: bytes
     content_hash: bytes
     record_hash: int
     source: str
     object: str
     external_id: str
     source_version: str
-    event_time: dt.datetime
+    event_time_us: int
     operation: int
     payload: bytes
     actor: Actor
     request_id: str
     trace: TraceContext | None
     violations: tuple[FieldViolation, ...] = ()
-    released_from: uuid.UUID | None = None
+    released_from: bytes | None = None
+    dedup_window_s: float | None = None
 
     @property
     def ledger_key(self) -> LedgerKey:
@@ -114,7 +119,7 @@ class NewEvent(msgspec.Struct, frozen=True):
         return Disposition.QUARANTINED if self.violations else Disposition.ACCEPTED
 
 
-LedgerKey = tuple[str, uuid.UUID]
+LedgerKey = tuple[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +127,18 @@ class Outcome:
     """What the ledger says of one event.
 
     Args:
-        event_key: None only for a malformed event.
+        event_key: 16 bytes; None only for a malformed event.
         violations: of a quarantined or refused event.
         reason: of a refusal, as PAYLOAD_CONFLICT or MALFORMED.
     """
 
     disposition: Disposition
-    event_key: uuid.UUID | None = None
+    event_key: bytes | None = None
     violations: tuple[FieldViolation, ...] = ()
     reason: str = ""
 
 
-def refused(
-    reason: str, violations: tuple[FieldViolation, ...], event_key: uuid.UUID | None = None
-) -> Outcome:
+def refused(reason: str, violations: tuple[FieldViolation, ...], event_key: bytes | None = None) -> Outcome:
     """Return the outcome of an event that is not recorded."""
     return Outcome(Disposition.REFUSED, event_key, violations, reason)
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from headwater.ingest.domain.event import Disposition, LedgerKey, NewEvent, Outcome, refused
+from headwater.ingest.domain.keys import key_text
 from headwater.kernel.errors import FieldViolation
 
 PAYLOAD_CONFLICT = "PAYLOAD_CONFLICT"
@@ -51,7 +52,7 @@ def decide(events: Sequence[NewEvent], ledger: Mapping[LedgerKey, bytes]) -> Dec
             outcomes.append(Outcome(Disposition.DUPLICATE, event.event_key))
         else:
             outcomes.append(_conflict(event, recorded))
-    fresh.sort(key=lambda event: (event.tenant_id, event.event_key.int))
+    fresh.sort(key=lambda event: (event.tenant_id, event.event_key))
     return Decision(tuple(fresh), tuple(outcomes))
 
 
@@ -71,7 +72,7 @@ def decide_after_race(
 def _conflict(event: NewEvent, recorded: bytes) -> Outcome:
     offered = event.content_hash.hex()
     description = (
-        f"event key {event.event_key} is recorded with content hash {recorded.hex()}, "
+        f"event key {key_text(event.event_key)} is recorded with content hash {recorded.hex()}, "
         f"this event's content hash is {offered}"
     )
     broken = FieldViolation("event", offered, "same_content", description)

@@ -6,7 +6,6 @@ bytes. The hash is BLAKE2b; 128 bits make a chance collision within 10^15 events
 
 from __future__ import annotations
 
-import uuid
 from hashlib import blake2b
 from typing import Final
 
@@ -27,7 +26,7 @@ def canonical_payload(payload: JsonObject) -> bytes:
     return _encode_sorted(payload)
 
 
-def event_key(tenant_id: str, arrival: Arrival, event_time_us: int, canonical: bytes) -> uuid.UUID:
+def event_key(tenant_id: str, arrival: Arrival, event_time_us: int, canonical: bytes) -> bytes:
     """Return the idempotency key.
 
     With a request id it hangs on tenant, source and that id alone. Without, the event time's milliseconds
@@ -39,7 +38,7 @@ def event_key(tenant_id: str, arrival: Arrival, event_time_us: int, canonical: b
     """
     if arrival.request_id:
         framed = _encode(("request", tenant_id, arrival.source, arrival.request_id))
-        return uuid.UUID(bytes=blake2b(framed, digest_size=16).digest())
+        return blake2b(framed, digest_size=16).digest()
     framed = _encode(
         (
             tenant_id,
@@ -51,7 +50,7 @@ def event_key(tenant_id: str, arrival: Arrival, event_time_us: int, canonical: b
         )
     )
     lead = (event_time_us // 1000).to_bytes(_MILLISECONDS_BITS // 8, "big")
-    return uuid.UUID(bytes=lead + blake2b(framed + canonical, digest_size=10).digest())
+    return lead + blake2b(framed + canonical, digest_size=10).digest()
 
 
 def content_hash(tenant_id: str, arrival: Arrival, event_time_us: int, canonical: bytes) -> bytes:
@@ -84,3 +83,9 @@ def record_hash(tenant_id: str, source: str, object_name: str, external_id: str)
 def shard_of(hash_of_record: int) -> int:
     """Return the shard, 0 up to `SHARDS` - 1."""
     return hash_of_record & (SHARDS - 1)
+
+
+def key_text(key: bytes) -> str:
+    """Return the canonical text of a key: a UUID in lower case, 36 characters."""
+    digits = key.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

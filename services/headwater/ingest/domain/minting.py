@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 
 from headwater.ingest.domain.envelope import WellFormed
 from headwater.ingest.domain.event import EPOCH, NewEvent
@@ -20,7 +19,8 @@ def mint(
     *,
     violations: tuple[FieldViolation, ...] = (),
     call: TraceContext | None = None,
-    released_from: uuid.UUID | None = None,
+    released_from: bytes | None = None,
+    dedup_window_s: float | None = None,
 ) -> NewEvent:
     """Return the event with its key.
 
@@ -28,6 +28,7 @@ def mint(
         violations: of the contract; the event goes to quarantine when there are any.
         call: stored as its trace where it brings none.
         released_from: key of the quarantined event that it releases.
+        dedup_window_s: how long its key blocks a re-send; None: for ever.
     """
     arrival, time_us, canonical = read.arrival, read.event_time_us, read.canonical
     return NewEvent(
@@ -39,7 +40,7 @@ def mint(
         object=arrival.object,
         external_id=arrival.external_id,
         source_version=arrival.source_version,
-        event_time=EPOCH + dt.timedelta(microseconds=time_us),
+        event_time_us=time_us,
         operation=arrival.operation,
         payload=arrival.payload,
         actor=arrival.actor,
@@ -47,9 +48,15 @@ def mint(
         trace=read.trace or call,
         violations=violations,
         released_from=released_from,
+        dedup_window_s=dedup_window_s,
     )
 
 
 def microseconds(moment: dt.datetime) -> int:
     """Return a moment as microseconds since 1970, exactly."""
     return (moment - EPOCH) // _MICROSECOND
+
+
+def moment(time_us: int) -> dt.datetime:
+    """Return microseconds since 1970 as an aware moment, exactly."""
+    return EPOCH + dt.timedelta(microseconds=time_us)

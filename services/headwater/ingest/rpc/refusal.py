@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headwater.ingest.domain.event import Outcome
 from headwater.ingest.domain.flush import PAYLOAD_CONFLICT
+from headwater.ingest.domain.keys import key_text
 from headwater.kernel.errors import Conflict, HeadwaterError, InvalidInput, PreconditionFailed
 
 _SHOWN_MAX = 5
@@ -16,7 +17,7 @@ def refusal_error(outcome: Outcome) -> HeadwaterError:
     )
     if outcome.reason == PAYLOAD_CONFLICT:
         offered = outcome.violations[0].value
-        metadata = {"event_key": str(outcome.event_key), "offered_content_hash": offered}
+        metadata = {"event_key": key_text(outcome.event_key or b""), "offered_content_hash": offered}
         return Conflict(shown, reason=outcome.reason, metadata=metadata)
     if outcome.reason == "NO_POLICY":
         return PreconditionFailed(shown, reason=outcome.reason)

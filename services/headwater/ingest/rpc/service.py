@@ -11,6 +11,7 @@ import grpc
 
 from headwater.ingest.domain.envelope import check_tenant
 from headwater.ingest.domain.event import Disposition
+from headwater.ingest.domain.keys import key_text
 from headwater.ingest.domain.paging import SEQ_MAX
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.refusal import refusal_error
@@ -117,8 +118,8 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
         if entry is not None:
             response.quarantine.CopyFrom(write_quarantined(entry))
         if request.with_fate:
-            key_text = str(recorded.event.event_key)
-            found = await self._fates.fate_of(request.tenant_id, key_text, wait_s=self._wait_s(context))
+            shown = key_text(recorded.event.event_key)
+            found = await self._fates.fate_of(request.tenant_id, shown, wait_s=self._wait_s(context))
             response.fate_missing_reason = found.missing_reason
             if found.fate is not None:
                 response.fate.CopyFrom(found.fate)

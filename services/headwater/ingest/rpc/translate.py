@@ -18,6 +18,7 @@ from headwater.ingest.domain.event import (
     QuarantinedEvent,
     RecordedEvent,
 )
+from headwater.ingest.domain.keys import key_text
 from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.errors import FieldViolation
 
@@ -53,7 +54,7 @@ def write_outcome(outcome: Outcome) -> ingest_pb2.EventOutcome:
     """Return the message of an outcome."""
     return ingest_pb2.EventOutcome(
         disposition=_disposition(outcome.disposition),
-        event_key=str(outcome.event_key) if outcome.event_key else "",
+        event_key=key_text(outcome.event_key) if outcome.event_key else "",
         violations=_write_violations(outcome.violations) if outcome.violations else None,
         reason=outcome.reason,
     )
@@ -67,7 +68,7 @@ def write_recorded(recorded: RecordedEvent) -> ingest_pb2.RecordedEvent:
         object=event.object,
         external_id=event.external_id,
         source_version=event.source_version,
-        event_time=_write_time(event.event_time),
+        event_time=_write_time_us(event.event_time_us),
         operation=event_pb2.Operation.Name(event.operation),  # type: ignore[arg-type]
         payload=event.payload,
         request_id=event.request_id,
@@ -80,13 +81,13 @@ def write_recorded(recorded: RecordedEvent) -> ingest_pb2.RecordedEvent:
         message.trace.traceparent = event.trace.traceparent
         message.trace.tracestate = event.trace.tracestate
     return ingest_pb2.RecordedEvent(
-        event_key=str(event.event_key),
+        event_key=key_text(event.event_key),
         tenant_id=event.tenant_id,
         event=message,
         record_time=_write_time(recorded.record_time),
         disposition=_disposition(recorded.disposition),
         position=ingest_pb2.LogPosition(xid=recorded.xid, seq=recorded.seq),
-        released_from=str(event.released_from) if event.released_from else "",
+        released_from=key_text(event.released_from) if event.released_from else "",
     )
 
 
@@ -126,3 +127,8 @@ def _write_time(moment: dt.datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(moment)
     return stamp
+
+
+def _write_time_us(time_us: int) -> Timestamp:
+    seconds, micros = divmod(time_us, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=micros * 1000)

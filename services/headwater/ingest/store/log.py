@@ -6,6 +6,7 @@ transaction. Source: the project's measurements, 88,000 rows/s against 54,000 wi
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
@@ -87,9 +88,9 @@ async def look_up_ledger(connection: Connection, events: Sequence[NewEvent]) -> 
     rows = await connection.fetch(
         EVENT_SQL["look_up_ledger"].text,
         [event.tenant_id for event in events],
-        [event.event_key for event in events],
+        [uuid.UUID(bytes=event.event_key) for event in events],
     )
-    return {(tenant_id, event_key): content_hash for tenant_id, event_key, content_hash in rows}
+    return {(tenant_id, event_key.bytes): content_hash for tenant_id, event_key, content_hash in rows}
 
 
 async def insert_missing(connection: Connection, events: Sequence[NewEvent]) -> frozenset[LedgerKey]:
@@ -100,7 +101,7 @@ async def insert_missing(connection: Connection, events: Sequence[NewEvent]) -> 
     """
     arrays = columns([event_row(event) for event in events])
     rows = await connection.fetch(EVENT_SQL["insert_missing"].text, *arrays)
-    return frozenset((tenant_id, event_key) for tenant_id, event_key in rows)
+    return frozenset((tenant_id, event_key.bytes) for tenant_id, event_key in rows)
 
 
 async def add_consequences(connection: Connection, inserted: Sequence[NewEvent]) -> None:

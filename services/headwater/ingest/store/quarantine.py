@@ -59,7 +59,10 @@ class PostgresQuarantine:
                 if event.ledger_key in await insert_missing(connection, [event]):
                     await add_consequences(connection, [event])
                 await connection.execute(
-                    QUARANTINE_SQL["close_released"].text, *place, event.event_key, *_columns(actor)
+                    QUARANTINE_SQL["close_released"].text,
+                    *place,
+                    uuid.UUID(bytes=event.event_key),
+                    *_columns(actor),
                 )
         return QuarantineState.OPEN
 

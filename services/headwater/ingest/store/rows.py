@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from headwater.ingest.domain.event import (
     RecordedEvent,
 )
 from headwater.ingest.domain.keys import shard_of
+from headwater.ingest.domain.minting import microseconds, moment
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.telemetry import TraceContext
 
@@ -53,7 +55,7 @@ def event_row(event: NewEvent) -> tuple[Any, ...]:
     actor = event.actor
     return (
         event.tenant_id,
-        event.event_key,
+        uuid.UUID(bytes=event.event_key),
         event.record_hash,
         shard_of(event.record_hash),
         3 if event.violations else 1,
@@ -63,7 +65,7 @@ def event_row(event: NewEvent) -> tuple[Any, ...]:
         event.object,
         event.external_id,
         event.source_version,
-        event.event_time,
+        moment(event.event_time_us),
         actor.actor_id,
         actor.name,
         event.request_id,
@@ -71,7 +73,7 @@ def event_row(event: NewEvent) -> tuple[Any, ...]:
         event.payload,
         trace.traceparent if trace else "",
         trace.tracestate if trace else "",
-        event.released_from,
+        uuid.UUID(bytes=event.released_from) if event.released_from else None,
     )
 
 
@@ -84,7 +86,12 @@ def count_columns(events: Iterable[NewEvent]) -> tuple[list[Any], ...]:
 
 def quarantine_columns(events: Iterable[NewEvent]) -> tuple[list[Any], ...]:
     """Return the arguments of `open_quarantine`."""
-    return columns([(item.tenant_id, item.event_key, violations_json(item.violations)) for item in events])
+    return columns(
+        [
+            (item.tenant_id, uuid.UUID(bytes=item.event_key), violations_json(item.violations))
+            for item in events
+        ]
+    )
 
 
 def columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
@@ -104,20 +111,20 @@ def recorded_event(row: asyncpg.Record) -> RecordedEvent:
     """Return the event of a row of the log."""
     event = NewEvent(
         tenant_id=row["tenant_id"],
-        event_key=row["event_key"],
+        event_key=row["event_key"].bytes,
         content_hash=row["content_hash"],
         record_hash=row["record_hash"],
         source=row["source"],
         object=row["object"],
         external_id=row["external_id"],
         source_version=row["source_version"],
-        event_time=row["event_time"],
+        event_time_us=microseconds(row["event_time"]),
         operation=row["operation"],
         payload=row["payload"],
         actor=Actor(row["actor_type"], row["actor_id"], row["actor_name"]),
         request_id=row["request_id"],
         trace=TraceContext.parse(row["traceparent"], row["tracestate"]),
-        released_from=row["released_from"],
+        released_from=row["released_from"].bytes if row["released_from"] else None,
     )
     return RecordedEvent(event, row["record_time"], Disposition(row["disposition"]), row["xid"], row["seq"])
 

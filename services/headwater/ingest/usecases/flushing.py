@@ -16,6 +16,7 @@ import anyio
 from opentelemetry import context as otel_context
 
 from headwater.ingest.domain.event import NewEvent, Outcome, refused
+from headwater.ingest.domain.keys import key_text
 from headwater.ingest.ports import EventLog, LogUnavailable, RowsRejected
 from headwater.ingest.usecases.gathering import Gather, Ticket
 from headwater.ingest.usecases.policies import PolicyBook
@@ -108,7 +109,7 @@ class Flusher:
             return await self._event_log.append(events)
         except RowsRejected as error:
             if len(events) == 1:
-                _log.exception("row rejected", extra={"event_key": str(events[0].event_key)})
+                _log.exception("row rejected", extra={"event_key": key_text(events[0].event_key)})
                 broken = FieldViolation("event", "", "storable", error.message)
                 return (refused(error.reason, (broken,), events[0].event_key),)
         middle = len(events) // 2

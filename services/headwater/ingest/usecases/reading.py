@@ -62,7 +62,9 @@ class Inspector:
             raise NotFound(f"no {named} of tenant {tenant_id!r}", reason="EVENT_NOT_FOUND")
         if recorded.disposition is not Disposition.QUARANTINED:
             return recorded, None
-        return recorded, await self._quarantine.get_quarantined(tenant_id, recorded.event.event_key)
+        return recorded, await self._quarantine.get_quarantined(
+            tenant_id, uuid.UUID(bytes=recorded.event.event_key)
+        )
 
     async def events(
         self, tenant_id: str, record: Record | None, *, page_size: int, page_token: str
@@ -91,7 +93,7 @@ class Inspector:
         if len(found) <= limit:
             return shown, ""
         last = shown[-1]
-        return shown, paging.place_token((last.open_time, last.recorded.event.event_key))
+        return shown, paging.place_token((last.open_time, uuid.UUID(bytes=last.recorded.event.event_key)))
 
     async def status(self, tenant_id: str) -> tuple[list[EventCount], int]:
         """Return the counts of a tenant's log and the number of open quarantine entries."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio
 import anyio.to_thread
 
-from headwater.ingest.domain.contract import judge, judge_policy, skew_of
+from headwater.ingest.domain.contract import dedup_window_of, judge, judge_policy, skew_of
 from headwater.ingest.domain.envelope import WellFormed, check_tenant, read_envelope
 from headwater.ingest.domain.event import Arrival, NewEvent, Outcome, refused
 from headwater.ingest.domain.minting import microseconds, mint
@@ -136,7 +136,13 @@ class Recorder:
         violations = await _judge(policy, tenant_id, read)
         if isinstance(violations, Outcome):
             return violations
-        return mint(tenant_id, read, violations=violations, call=call)
+        return mint(
+            tenant_id,
+            read,
+            violations=violations,
+            call=call,
+            dedup_window_s=dedup_window_of(policy, arrival.source),
+        )
 
     def _check_call(self, tenant_id: str, arrivals: Sequence[Arrival]) -> None:
         violations = check_tenant(tenant_id)

@@ -13,6 +13,7 @@ from headwater.ingest.domain.envelope import (
     text_violations,
 )
 from headwater.ingest.domain.event import Actor, Arrival, NewEvent, Outcome, QuarantinedEvent, QuarantineState
+from headwater.ingest.domain.keys import key_text
 from headwater.ingest.domain.minting import microseconds, mint
 from headwater.ingest.ports import Quarantine
 from headwater.ingest.usecases.policies import PolicyBook
@@ -56,7 +57,7 @@ class Releaser:
         if event is not None:
             state = await self._quarantine.release(event_key, event, actor)
             if state is QuarantineState.OPEN:
-                return event.event_key
+                return uuid.UUID(bytes=event.event_key)
             entry = await self._entry(tenant_id, event_key)
         if entry.released_as is None:
             message = f"event {event_key} was discarded: {entry.discard_reason}"
@@ -107,11 +108,11 @@ def _arrival(kept: NewEvent, payload: bytes) -> Arrival:
         object=kept.object,
         external_id=kept.external_id,
         source_version=kept.source_version,
-        event_time_us=microseconds(kept.event_time),
+        event_time_us=kept.event_time_us,
         operation=kept.operation,
         payload=payload or kept.payload,
         actor=kept.actor,
-        request_id=f"{RELEASE_PREFIX}{kept.event_key}",
+        request_id=f"{RELEASE_PREFIX}{key_text(kept.event_key)}",
         traceparent="",
         tracestate="",
     )
@@ -129,7 +130,7 @@ def _not_found(event_key: uuid.UUID) -> NotFound:
     return NotFound(f"no quarantined event {event_key}", reason="QUARANTINED_EVENT_NOT_FOUND")
 
 
-def _still_broken(event_key: uuid.UUID, violations: tuple[FieldViolation, ...]) -> PreconditionFailed:
+def _still_broken(event_key: bytes, violations: tuple[FieldViolation, ...]) -> PreconditionFailed:
     listed = "; ".join(
         f"{item.field} = {item.value!r} ({item.rule}): {item.description}" for item in violations
     )
@@ -137,5 +138,7 @@ def _still_broken(event_key: uuid.UUID, violations: tuple[FieldViolation, ...]) 
         f"violation.{number}": f"{item.field} {item.rule}" for number, item in enumerate(violations[:20])
     }
     return PreconditionFailed(
-        f"event {event_key} still breaks the contract: {listed}", reason="CONTRACT_BROKEN", metadata=metadata
+        f"event {key_text(event_key)} still breaks the contract: {listed}",
+        reason="CONTRACT_BROKEN",
+        metadata=metadata,
     )
