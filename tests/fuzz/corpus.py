@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from google.protobuf.descriptor import Descriptor
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.fuzz.methods import Method
 from tests.fuzz.strategies import Hints, wire_strategy
@@ -13,10 +14,14 @@ def make_corpus(
     methods: Mapping[str, Method], hints: Hints, *, examples: int, chance_seed: int
 ) -> dict[str, list[bytes]]:
     """Return that many wire forms of each method's request."""
-    return {name: _examples(method, hints, examples, chance_seed) for name, method in methods.items()}
+    return {
+        name: make_examples(method.request.DESCRIPTOR, hints, examples=examples, chance_seed=chance_seed)
+        for name, method in methods.items()
+    }
 
 
-def _examples(method: Method, hints: Hints, examples: int, chance_seed: int) -> list[bytes]:
+def make_examples(descriptor: Descriptor, hints: Hints, *, examples: int, chance_seed: int) -> list[bytes]:
+    """Return that many wire forms of a message."""
     found: list[bytes] = []
 
     @seed(chance_seed)
@@ -27,7 +32,7 @@ def _examples(method: Method, hints: Hints, examples: int, chance_seed: int) -> 
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(wire_strategy(method.request.DESCRIPTOR, hints))
+    @given(wire_strategy(descriptor, hints))
     def collect(wire: bytes) -> None:
         found.append(wire)
 

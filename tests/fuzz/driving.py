@@ -105,8 +105,6 @@ class Driver:
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             ("grpc.enable_retries", 0),
-            ("grpc.max_metadata_size", 1024 * 1024),
-            ("grpc.absolute_max_metadata_size", 2 * 1024 * 1024),
         ]
         async with (
             grpc.aio.insecure_channel(self._address, options=options) as self._channel,

@@ -62,7 +62,7 @@ systems:
     owner: desk team
     backup: crm team
     runbook: docs/desk
-    clock_skew_s: 31536000
+    clock_skew_s: 3600
     inbound:
       contact: {fields: {email: email, nested.city: city}}
 objects:

@@ -231,6 +231,9 @@ _ODD_POLICY_LINES: Final = (
     "? [a]\n: b",
     "x: " + "[" * 300,
     "x: " + "[" * 3_000,
+    "- " * 3_000,
+    "? " * 3_000,
+    "\n".join(" " * number + "a:" for number in range(600)),
     "---\nx: 1\n---\ny: 2",
     "%YAML 9.9",
     "a: &a [x,x,x,x,x,x,x,x,x]\n"
