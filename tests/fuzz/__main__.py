@@ -18,7 +18,7 @@ from tests.fuzz.judging import Judge
 from tests.fuzz.methods import INGEST
 from tests.fuzz.policy import POLICY
 from tests.fuzz.reporting import Report
-from tests.fuzz.running import apply_policies, check_log, ingest_process, log_faults
+from tests.fuzz.running import READ_BACK, apply_policies, check_log, ingest_process, log_faults
 from tests.fuzz.seen import Seen
 from tests.fuzz.shrinking import make_smaller
 from tests.fuzz.strategies import INGEST_HINTS
@@ -40,9 +40,7 @@ def main() -> int:
     ):
         address = f"127.0.0.1:{child.ready['port']}"
         pace = Pace(requests=options.requests, seconds=options.minutes * 60)
-        report = anyio.run(
-            run, address, options.seed, corpus, pace, backend_options={"use_uvloop": True}
-        )
+        report = anyio.run(run, address, options.seed, corpus, pace, backend_options={"use_uvloop": True})
         report.notes += log_faults(child.log.read_text(encoding="utf-8", errors="replace").splitlines())
         code = child.end()
         if code:
@@ -53,17 +51,25 @@ def main() -> int:
     return 0 if report.clean else 1
 
 
-async def run(address: str, seed: int, corpus: dict[str, list[bytes]], pace: Pace) -> Report:
-    """Drive the service on *address*, then look whether its log holds what it said."""
+async def run(
+    address: str, seed: int, corpus: dict[str, list[bytes]], pace: Pace, *, read_back: int = READ_BACK
+) -> Report:
+    """Drive the service on *address*, then look whether its log holds what it said, *read_back* events one by one."""
     seen = Seen()
     await apply_policies(address, seen)
     judge = Judge(seen, load_policy(POLICY))
     driver = Driver(
-        address, INGEST["StreamEvents"], Generator(seed, corpus, seen), judge, pace, random.Random(seed + 1), _say
+        address,
+        INGEST["StreamEvents"],
+        Generator(seed, corpus, seen),
+        judge,
+        pace,
+        random.Random(seed + 1),
+        _say,
     )
     report = await driver.run()
     report.findings = await make_smaller(address, report.findings, Judge(Seen(), load_policy(POLICY)))
-    report.notes += await check_log(address, seen, random.Random(seed))
+    report.notes += await check_log(address, seen, random.Random(seed), read_back)
     return report
 
 

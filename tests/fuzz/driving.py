@@ -134,7 +134,7 @@ class Driver:
     async def _call(self, place: int, request: Request) -> None:
         hasty = self._chance.random() < HASTY_SHARE
         wait_s = self._chance.choice(HASTY_S) if hasty else self._pace.deadline_s
-        call = self._unary(request.method)(request.wire, timeout=wait_s)
+        call: Any = self._unary(request.method)(request.wire, timeout=wait_s)
         self._waiting[place] = (time.monotonic(), request, call)
         try:
             answer = await call
@@ -169,7 +169,7 @@ class Driver:
     async def _stream(self, place: int, again: deque[Request]) -> deque[Request]:
         """Serve one stream; returns what is to be sent again: not sent on it, or not answered."""
         method = self._method
-        call = self._channel.stream_stream(
+        call: Any = self._channel.stream_stream(
             method.path, request_serializer=None, response_deserializer=method.response.FromString
         )(timeout=self._pace.seconds + 2 * self._pace.deadline_s)
         pending: deque[Request] = deque()
@@ -186,9 +186,7 @@ class Driver:
             pending = await self._blame(call, pending)
         return deque([*pending, *again])
 
-    async def _exchange(
-        self, place: int, call: Any, again: deque[Request], pending: deque[Request]
-    ) -> None:
+    async def _exchange(self, place: int, call: Any, again: deque[Request], pending: deque[Request]) -> None:
         """Write and read by turns until the stream ends or has carried enough."""
         sent = pending_bytes = 0
         while True:

@@ -118,7 +118,7 @@ class Generator:
             object=object_name,
             external_id=f"r-{number % 50_000}",
             event_time=values.stamp(TIME_S + number % 86_400, number % 1_000_000_000),
-            operation=chance.choice((0, 1, 1, 1)),
+            operation=chance.choice((0, 1, 1, 1)),  # type: ignore[arg-type]
             payload=values.payload_of(chance, object_name),
         )
         if chance.random() < ODD_EVENT:
@@ -199,4 +199,3 @@ class Generator:
             self._repeats.append(event)
         else:
             self._repeats[self._chance.randrange(REPEATS_KEPT)] = event
-

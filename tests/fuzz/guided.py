@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _fuzz_inside(target: str, arguments: Sequence[str]) -> None:
-    import atheris  # noqa: PLC0415 - there in the child only
+    import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: PLC0415 - there in the child only
 
     with atheris.instrument_imports(include=list(INSTRUMENTED)):
         from tests.fuzz import pure  # noqa: PLC0415 - instrumented as it is imported

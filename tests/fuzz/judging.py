@@ -44,7 +44,11 @@ _Canonicalise = Callable[[PolicyDocument, str, ObjectName, Mapping[str, Any]], A
 def kills_stream(request: Request) -> bool:
     """Tell whether a stream must end with this message: it is malformed as a whole."""
     message = cast("ingest_pb2.StreamEventsRequest | None", request.message)
-    return message is None or not 1 <= len(message.events) <= EVENTS_MAX or not TENANT_PATTERN.fullmatch(message.tenant_id)
+    return (
+        message is None
+        or not 1 <= len(message.events) <= EVENTS_MAX
+        or not TENANT_PATTERN.fullmatch(message.tenant_id)
+    )
 
 
 def events_of(request: Request) -> list[event_pb2.Event]:
@@ -62,9 +66,7 @@ def events_of(request: Request) -> list[event_pb2.Event]:
 class Judge:
     """Holds answers to the rules; *policy* is in force for `TENANTS`."""
 
-    def __init__(
-        self, seen: Seen, policy: PolicyDocument, project: _Canonicalise = canonicalise
-    ) -> None:
+    def __init__(self, seen: Seen, policy: PolicyDocument, project: _Canonicalise = canonicalise) -> None:
         self._seen = seen
         self._policy = policy
         self._project = project
@@ -82,7 +84,11 @@ class Judge:
             self._lose(request)
         if request.message is None and code is not StatusCode.INVALID_ARGUMENT and not hasty:
             return f"undecodable bytes answered {code.name}"
-        if code is StatusCode.RESOURCE_EXHAUSTED and len(request.wire) < SMALL_BYTES and "send again" not in details:
+        if (
+            code is StatusCode.RESOURCE_EXHAUSTED
+            and len(request.wire) < SMALL_BYTES
+            and "send again" not in details
+        ):
             return f"small request answered RESOURCE_EXHAUSTED: {details[:300]}"
         return ""
 
@@ -102,7 +108,10 @@ class Judge:
         elif isinstance(answer, (ingest_pb2.BatchRecordEventsResponse, ingest_pb2.StreamEventsResponse)):
             if len(answer.outcomes) != len(message.events):
                 yield f"{len(message.events)} events, {len(answer.outcomes)} outcomes"
-            if isinstance(answer, ingest_pb2.StreamEventsResponse) and answer.batch_number != message.batch_number:
+            if (
+                isinstance(answer, ingest_pb2.StreamEventsResponse)
+                and answer.batch_number != message.batch_number
+            ):
                 yield f"batch {message.batch_number} answered as {answer.batch_number}"
             yield from self._outcomes(message.tenant_id, message.events, answer.outcomes)
         elif isinstance(answer, ingest_pb2.ReleaseQuarantinedResponse):
@@ -132,7 +141,9 @@ class Judge:
         for event, outcome in zip(events, outcomes, strict=False):
             yield from self._outcome(tenant, event, outcome)
 
-    def _outcome(self, tenant: str, event: event_pb2.Event, outcome: ingest_pb2.EventOutcome) -> Iterator[str]:
+    def _outcome(
+        self, tenant: str, event: event_pb2.Event, outcome: ingest_pb2.EventOutcome
+    ) -> Iterator[str]:
         disposition = outcome.disposition
         if disposition not in _DISPOSITIONS:
             yield f"outcome without disposition ({disposition})"
@@ -157,7 +168,7 @@ class Judge:
         """Read an accepted event as the projector does."""
         if event.object not in OBJECTS or event.operation == event_pb2.OPERATION_DELETE:
             return
-        name = cast("ObjectName", event.object)
+        name = event.object
         try:
             read = self._project(self._policy, event.source, name, _decode(event.payload))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for

@@ -21,7 +21,19 @@ LONE_TENANT: Final = "t-lone"
 
 SOURCES: Final = ("shop", "desk")
 FIELDS: Final[dict[ObjectName, tuple[str, ...]]] = {
-    "contact": ("email", "name", "phone", "born", "seen", "site", "vip", "age", "score", "nested.city", "tier"),
+    "contact": (
+        "email",
+        "name",
+        "phone",
+        "born",
+        "seen",
+        "site",
+        "vip",
+        "age",
+        "score",
+        "nested.city",
+        "tier",
+    ),
     "lead": ("email", "token"),
     "account": ("name", "size", "since"),
     "deal": ("name", "amount", "stage", "account"),

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -26,7 +26,7 @@ from headwater.ingest.domain.minting import mint
 from headwater.ingest.rpc.translate import read_arrival, write_outcome
 from headwater.ingest.store.rows import event_row, violations_json
 from headwater.kernel.errors import HeadwaterError
-from headwater.kernel.ids import OBJECTS, ObjectName
+from headwater.kernel.ids import OBJECTS
 from headwater.kernel.rpc.checks import read_page_token
 from headwater.kernel.rpc.status import to_status
 from headwater.kernel.telemetry import TraceContext
@@ -64,7 +64,7 @@ def event(raw: bytes) -> None:
     minted = mint(TENANTS[0], read, violations=judged)
     _record(minted)
     if not judged and read.payload:
-        name = cast("ObjectName", arrival.object)
+        name = arrival.object
         found = canonicalise(_policy(), arrival.source, name, _decode(minted.payload))
         assert not found.violations, f"accepted, but not for the projection: {found.violations[0]}"
 
@@ -95,9 +95,10 @@ def policy(raw: bytes) -> None:
         judge_policy({"document": raw.decode("utf-8", "replace")})
         to_status(error)
         return
+    probes: tuple[Any, ...] = ("01-02-93", 1, None, [], {})
     for source, system in document.systems.items():
         for name, inbound in system.inbound.items():
-            for value in ("01-02-93", 1, None, [], {}):
+            for value in probes:
                 canonicalise(document, source, name, {path: value for path, _ in inbound.readings()})
 
 

@@ -44,15 +44,17 @@ class Report:
         kind = f"{request.method.name}: {_VARYING.sub('#', breach)}"
         self.breaches[kind] += 1
         if self.breaches[kind] <= EXAMPLES_MAX:
-            self.findings.append(
-                Finding(request.method.name, request.wire, breach, request.method.service)
-            )
+            self.findings.append(Finding(request.method.name, request.wire, breach, request.method.service))
 
     def lines(self) -> list[str]:
         """Return the report as text for people."""
         rate = self.requests / self.seconds if self.seconds else 0.0
-        head = f"{self.requests} requests, {self.events} outcomes, {self.seconds:.1f} s, {rate:.0f} requests/s"
+        head = (
+            f"{self.requests} requests, {self.events} outcomes, {self.seconds:.1f} s, {rate:.0f} requests/s"
+        )
         codes = [f"  {count:>9} {code}" for code, count in sorted(self.codes.items())]
         breaches = [f"  {count:>9} {kind}" for kind, count in self.breaches.most_common()]
-        verdict = "nothing found" if self.clean else f"FOUND: {len(self.breaches)} kinds, {len(self.notes)} notes"
+        verdict = (
+            "nothing found" if self.clean else f"FOUND: {len(self.breaches)} kinds, {len(self.notes)} notes"
+        )
         return [head, *codes, *breaches, *(f"  {note}" for note in self.notes), verdict]

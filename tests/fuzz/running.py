@@ -67,7 +67,7 @@ async def apply_policies(address: str, seen: Seen) -> None:
             seen.note(tenant, answer.outcome.event_key, quarantined=False)
 
 
-async def check_log(address: str, seen: Seen, chance: random.Random) -> list[str]:
+async def check_log(address: str, seen: Seen, chance: random.Random, read_back: int = READ_BACK) -> list[str]:
     """Return what is wrong with the log after a run: counts that are off, acknowledged events that are not there."""
     notes: list[str] = []
     async with stub_of(address) as stub:
@@ -78,13 +78,13 @@ async def check_log(address: str, seen: Seen, chance: random.Random) -> list[str
             told, unsure = len(seen.keys[tenant]), seen.uncertain[tenant]
             if not told <= counted <= told + unsure:
                 notes.append(f"{tenant}: {counted} events in the log, {told} acknowledged, {unsure} unsure")
-        notes += [note async for note in _missing(stub, seen, chance)]
+        notes += [note async for note in _missing(stub, seen, chance, read_back)]
     return notes[:NOTES_MAX]
 
 
-async def _missing(stub: Any, seen: Seen, chance: random.Random) -> AsyncIterator[str]:
+async def _missing(stub: Any, seen: Seen, chance: random.Random, read_back: int) -> AsyncIterator[str]:
     known = [(tenant, key) for tenant, keys in sorted(seen.keys.items()) for key in sorted(keys)]
-    for tenant, key in chance.sample(known, min(len(known), READ_BACK)):
+    for tenant, key in chance.sample(known, min(len(known), read_back)):
         text = str(uuid.UUID(bytes=key))
         try:
             answer = await stub.GetEvent(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ _INT_BITS: Final = {
 }
 
 texts: Final[st.SearchStrategy[str]] = st.one_of(
-    st.sampled_from(values.TEXTS), st.text(st.characters(exclude_categories=("Cs",)), max_size=64)
+    st.sampled_from(values.TEXTS), st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
 )
 json_values: Final[st.SearchStrategy[Any]] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -66,7 +66,7 @@ INGEST_HINTS: Final[Hints] = {
 
 
 def message_strategy(
-    descriptor: Descriptor, hints: Hints = NO_HINTS, depth_max: int = DEPTH_MAX
+    descriptor: Any, hints: Hints = NO_HINTS, depth_max: int = DEPTH_MAX
 ) -> st.SearchStrategy[Message]:
     """Return messages of a type: every field at times absent, at its edges, or beyond its meaning.
 
@@ -133,7 +133,10 @@ def _times(draw: st.DrawFn) -> Message:
 
 
 def _set(message: Message, field: FieldDescriptor, value: Any) -> None:
-    if field.is_repeated:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        for entry in value:
+            _set_entry(getattr(message, field.name), entry)
+    elif field.is_repeated:
         getattr(message, field.name).extend(value)
     elif field.message_type is not None:
         getattr(message, field.name).CopyFrom(value)
@@ -141,7 +144,14 @@ def _set(message: Message, field: FieldDescriptor, value: Any) -> None:
         setattr(message, field.name, value)
 
 
-def wire_strategy(descriptor: Descriptor, hints: Hints = NO_HINTS) -> st.SearchStrategy[bytes]:
+def _set_entry(entries: Any, entry: Any) -> None:
+    if isinstance(entry.value, Message):
+        entries[entry.key].CopyFrom(entry.value)
+    else:
+        entries[entry.key] = entry.value
+
+
+def wire_strategy(descriptor: Any, hints: Hints = NO_HINTS) -> st.SearchStrategy[bytes]:
     """Return wire forms of a type's messages: whole ones and damaged ones."""
     whole = message_strategy(descriptor, hints).map(lambda item: item.SerializeToString())
     broken = st.builds(lambda wire, seed: damage(random.Random(seed), wire), whole, st.integers(0, 2**32))

@@ -11,7 +11,26 @@ from tests.fuzz.policy import FIELDS, POLICY, SOURCES, TIME_S
 
 from headwater.kernel.ids import ObjectName
 
-INTEGERS: Final = (0, 1, 2, 3, 4, 5, 15, 50, 99, 500, 501, 999, 1000, 1001, 65_535, 2**31 - 1, 2**53, 2**63 - 1)
+INTEGERS: Final = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    15,
+    50,
+    99,
+    500,
+    501,
+    999,
+    1000,
+    1001,
+    65_535,
+    2**31 - 1,
+    2**53,
+    2**63 - 1,
+)
 """Cut to the width of a field by `fit`; their negatives count too."""
 
 TEXTS: Final = (
@@ -68,7 +87,7 @@ TRACEPARENTS: Final = (
     "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
     "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0١",
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0١",  # noqa: RUF001 - a digit that is none of ours
 )
 TRACESTATES: Final = ("", "a=1,b=2", "a=", "=", "," * 512, "a=" + "x" * 255, "k@v=ü", "a=1," * 40)
 PAGE_TOKENS: Final = (
@@ -237,7 +256,10 @@ _ODD_POLICY_LINES: Final = (
     "---\nx: 1\n---\ny: 2",
     "%YAML 9.9",
     "a: &a [x,x,x,x,x,x,x,x,x]\n"
-    + "\n".join(f"{new}: &{new} [{','.join(['*' + old] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)),
+    + "\n".join(
+        f"{new}: &{new} [{','.join(['*' + old] * 9)}]"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    ),
 )
 ODD_POLICIES: Final[tuple[str, ...]] = (
     POLICY,
@@ -312,7 +334,9 @@ def _good(chance: random.Random, names: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in names:
         value = _GOOD.get(name, "Name {}")
-        found[name] = value.format(number % 10 if name == "born" else number) if isinstance(value, str) else value
+        found[name] = (
+            value.format(number % 10 if name == "born" else number) if isinstance(value, str) else value
+        )
     return found
 
 

@@ -117,9 +117,7 @@ class _Service:
             _rpc_settings(settings),
             self._stopping,
         )
-        self._server = RpcServer(
-            _server_settings(settings), self._add_services, telemetry.tracer
-        )
+        self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:

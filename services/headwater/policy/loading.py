@@ -84,7 +84,9 @@ def _parse(text: str) -> Any:
     except RecursionError as error:
         raise PolicyRefused((Fault("", "depth_max", "nests too deep", 0),)) from error
     if _spread(tree, {}, 0) > NODES_MAX:
-        message = f"must not have more than {NODES_MAX} parts, aliases spelled out, or nest deeper than {DEPTH_MAX}"
+        message = (
+            f"must not have more than {NODES_MAX} parts, aliases spelled out, or nest deeper than {DEPTH_MAX}"
+        )
         raise PolicyRefused((Fault("", "size", message, 0),))
     return tree
 
