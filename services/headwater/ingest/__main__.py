@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from headwater.ingest.app import SERVICE, serve
 from headwater.ingest.settings import IngestSettings
+from headwater.kernel.lifecycle import Shutdown
 from headwater.kernel.service import run_service
+from headwater.kernel.telemetry import Telemetry
+
+
+async def _serve(settings: IngestSettings, telemetry: Telemetry, shutdown: Shutdown) -> None:
+    from headwater.ingest.app import serve  # noqa: PLC0415 - a supervisor of several processes needs none of it
+
+    await serve(settings, telemetry, shutdown)
+
 
 if __name__ == "__main__":
-    sys.exit(run_service(SERVICE, IngestSettings, serve))
+    sys.exit(run_service("ingest", IngestSettings, _serve))

@@ -33,7 +33,8 @@ from headwater.ingest.usecases.releasing import Releaser
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
-from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.pg.presence import PresenceSettings, PresenceWatch
+from headwater.kernel.rpc import CallSettings, ConnectionSettings, RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
@@ -118,6 +119,9 @@ class _Service:
             self._stopping,
         )
         self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer)
+        self._presence = PresenceWatch(
+            pool, self._server.set_serving, PresenceSettings(settings.database_away_s)
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[int]:
@@ -125,6 +129,7 @@ class _Service:
         await self._policies.refresh()
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._policies.watch)
+            watchers.start_soon(self._presence.watch)
             async with anyio.create_task_group() as flushers:
                 for flusher in self._flushers:
                     flushers.start_soon(flusher.run)
@@ -146,7 +151,7 @@ async def _open_pool(settings: IngestSettings) -> Pool:
         SERVICE,
         settings,
         size_min=min(settings.flushers + 1, settings.pool_size_max),
-        size_max=max(settings.pool_size_max, settings.flushers + 2),
+        size_max=max(settings.pool_size_max, settings.flushers + 3),
     )
 
 
@@ -173,4 +178,22 @@ def _rpc_settings(settings: IngestSettings) -> RpcSettings:
 
 
 def _server_settings(settings: IngestSettings) -> ServerSettings:
-    return ServerSettings(address=settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
+    return ServerSettings(
+        address=settings.address,
+        message_bytes_max=settings.message_bytes_max,
+        drain_s=settings.drain_s,
+        reflection=settings.reflection,
+        share_port=settings.replica > 0,
+        calls=CallSettings(settings.calls_max, settings.retry_after_s, settings.request_s),
+        connections=ConnectionSettings(
+            connections_max=settings.connections_max,
+            streams_max=settings.streams_max,
+            metadata_bytes_max=settings.metadata_bytes_max,
+            handshake_s=settings.handshake_s,
+            ping_s=settings.ping_s,
+            ping_timeout_s=settings.ping_timeout_s,
+            idle_s=settings.connection_idle_s,
+            age_s=settings.connection_age_s,
+            age_grace_s=settings.connection_age_grace_s,
+        ),
+    )

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headwater.kernel.settings import ServiceSettings, named
+from headwater.kernel.settings import ReplicatedSettings, named
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveS = Annotated[float, Field(gt=0)]
 
 
-class IngestSettings(ServiceSettings):
+class IngestSettings(ReplicatedSettings):
     """What an operator may set; variables that only ingest reads begin with HEADWATER_INGEST_."""
 
     model_config = named("ingest")
@@ -48,9 +48,35 @@ class IngestSettings(ServiceSettings):
     """Longest time until another process's policy is seen when its notification is lost."""
     fate_timeout_s: PositiveS = 1.0
     """Longest wait for the sync service's answer."""
-    pool_size_max: Annotated[int, Field(ge=3, le=200)] = 10
-    """Connections: one a flusher, one that listens, the rest for reading and releases."""
+    pool_size_max: Annotated[int, Field(ge=4, le=200)] = 10
+    """Connections of one process: one a flusher, one that listens, one that watches, the rest for reading."""
     pool_acquire_timeout_s: PositiveS = 5.0
     """Longest wait for a free connection."""
     drain_s: PositiveS = 10.0
     """How long calls under way may take after SIGTERM."""
+    message_bytes_max: Annotated[int, Field(ge=64 * 1024, le=256 * 1024 * 1024)] = 16 * 1024 * 1024
+    """Largest message received: a batch."""
+    calls_max: PositiveInt = 4_096
+    """Calls and streams under way at once in one process; the next one is told to come back."""
+    request_s: PositiveS = 20.0
+    """Longest time that a unary call may take to bring its request."""
+    connections_max: PositiveInt = 4_096
+    """Connections at once in one process; further ones are closed as they come."""
+    streams_max: PositiveInt = 1_024
+    """Calls at once on one connection; the client holds back further ones."""
+    metadata_bytes_max: Annotated[int, Field(ge=1_024, le=1024 * 1024)] = 16 * 1024
+    """Headers of one call."""
+    handshake_s: PositiveS = 5.0
+    """Longest time from a connection to the client's first frame."""
+    ping_s: PositiveS = 30.0
+    """A connection on which nothing came for so long is asked whether its peer lives."""
+    ping_timeout_s: PositiveS = 10.0
+    """And is closed when there is no answer for so long."""
+    connection_idle_s: Annotated[float, Field(ge=0)] = 600.0
+    """A connection without a call for so long is closed gently; 0: never."""
+    connection_age_s: Annotated[float, Field(ge=0)] = 3_600.0
+    """A connection so old is closed gently, so that clients spread over the processes again; 0: never."""
+    connection_age_grace_s: PositiveS = 60.0
+    """How long calls on a connection that grew too old may still take."""
+    database_away_s: PositiveS = 5.0
+    """After so long without the database, health checks are answered NOT_SERVING until it is back."""

@@ -8,14 +8,27 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
-from headwater.kernel.errors import StartRefused
+from headwater.kernel.errors import CrashLoop, EndIncomplete, HeadwaterError, StartRefused
+
+END_S: Final = 60.0
+"""Longest time from the first signal to the end, where a service names none."""
+LAST_RESORT_S: Final = 2.0
+"""How long cancelling may take."""
+
+_VERDICTS: Final[dict[type[HeadwaterError], str]] = {
+    StartRefused: "start refused",
+    EndIncomplete: "the end is incomplete",
+    CrashLoop: "given up",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -50,41 +63,83 @@ def announce_ready(**facts: Any) -> None:
     sys.stdout.flush()
 
 
-def run_process(main: Callable[[Shutdown], Awaitable[None]]) -> int:
+def read_ready_line(line: str) -> dict[str, Any] | None:
+    """Return the facts of the line by which a process says that it serves; None when *line* is another."""
+    try:
+        facts = json.loads(line)
+    except ValueError:
+        return None
+    return facts if isinstance(facts, dict) and facts.get("ready") is True else None
+
+
+def run_process(main: Callable[[Shutdown], Awaitable[None]], *, end_s: float = END_S) -> int:
     """Run *main* on uvloop until SIGTERM or SIGINT; return the process's exit code.
 
+    A second signal ends the process at once, with 128 + its number.
+
+    Args:
+        end_s: longest time from the first signal to the end; then what is left is cancelled.
+
     Returns:
-        0 after a graceful end, 78 when the start was refused, 1 after a crash.
+        0 after a graceful end, 75 after one that left work behind, 78 when the start was refused, 70 when a
+        process that it keeps dies again and again, 1 after a crash.
     """
     code = 0
     try:
-        anyio.run(_supervise, main, backend="asyncio", backend_options={"use_uvloop": True})
-    except* StartRefused as group:
+        anyio.run(_supervise, main, end_s, backend="asyncio", backend_options={"use_uvloop": True})
+    except* (StartRefused, EndIncomplete, CrashLoop) as group:
         for error in _leaves(group):
-            _log.critical("start refused: %s", error)
-        code = StartRefused.exit_code
+            _log.critical("%s: %s", _VERDICTS[type(error)], error)
+            code = max(code, error.exit_code)
     except* Exception as group:  # noqa: BLE001 - the process edge logs whatever comes, then ends
         _log.critical("process crashed", exc_info=group)
         code = code or 1
     return code
 
 
-async def _supervise(main: Callable[[Shutdown], Awaitable[None]]) -> None:
+async def _supervise(main: Callable[[Shutdown], Awaitable[None]], end_s: float) -> None:
     shutdown = Shutdown()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch_signals, shutdown)
-        await main(shutdown)
+        with anyio.CancelScope() as whole:
+            tasks.start_soon(_bound_the_end, shutdown, end_s, whole)
+            await main(shutdown)
         tasks.cancel_scope.cancel()
+    if whole.cancelled_caught:
+        raise EndIncomplete(f"not everything ended within {end_s:g} s")
 
 
 async def _watch_signals(shutdown: Shutdown) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
+        async for number in signals:
+            if shutdown.requested:
+                _log.critical("told to end a second time: ending at once")
+                os._exit(128 + number)
             shutdown.request()
 
 
-def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
-    found: list[BaseException] = []
+async def _bound_the_end(shutdown: Shutdown, end_s: float, whole: anyio.CancelScope) -> None:
+    """Cancel what does not end in time; end the process where even that does not help."""
+    await shutdown.wait()
+    last = threading.Timer(end_s + LAST_RESORT_S, _end_at_once)
+    last.daemon = True
+    last.start()
+    try:
+        await anyio.sleep(end_s)
+        _log.error("not everything ended within %g s: cancelling the rest", end_s)
+        whole.cancel()
+        await anyio.sleep_forever()
+    finally:
+        last.cancel()
+
+
+def _end_at_once() -> None:
+    _log.critical("cancelling did not help: ending at once")
+    os._exit(EndIncomplete.exit_code)
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[Any]:
+    found: list[Any] = []
     for error in group.exceptions:
         found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
     return found

@@ -5,21 +5,26 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+import random
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 from anyio import to_thread
 
 from headwater.kernel.errors import StartRefused
-from headwater.kernel.lifecycle import Shutdown, run_process
+from headwater.kernel.lifecycle import LAST_RESORT_S, Shutdown, run_process
 from headwater.kernel.pg.durability import check_durability
 from headwater.kernel.pg.errors import PostgresFault
 from headwater.kernel.pg.migrations import check_schema, package_of
 from headwater.kernel.pg.pool import open_pool
-from headwater.kernel.settings import ServiceSettings, read_settings
+from headwater.kernel.replicas import ReplicaSettings, ReplicaSupervisor, process_count, watch_parent
+from headwater.kernel.settings import ReplicatedSettings, ServiceSettings, read_settings
 from headwater.kernel.telemetry import Telemetry, TelemetrySettings, configure_logging, start_telemetry
 
 if TYPE_CHECKING:
@@ -37,6 +42,7 @@ def run_service(
     service: str,
     model: type[Settings],
     serve: Callable[[Settings, Telemetry, Shutdown], Awaitable[None]],
+    arguments: Sequence[str] | None = None,
 ) -> int:
     """Run *service* until it is told to end; return its exit code.
 
@@ -44,17 +50,27 @@ def run_service(
         service: name of the service, of its schema and of its `service.name`.
         model: its settings.
         serve: serves until the shutdown is requested, then drains.
+        arguments: of the command line; by default the process's own.
     """
     configure_logging(service, "info")
+    environment = {**os.environ, **_read_arguments(service, model, arguments)}
     try:
-        settings = read_settings(model, os.environ)
+        settings = read_settings(model, environment)
     except StartRefused as refused:
         _log.critical("start refused: %s", refused)
         return StartRefused.exit_code
-    configure_logging(service, settings.log_level)
-    _log.info("settings: %s", settings.printed())
+    configure_logging(service, settings.log_level, replica=settings.replica)
+    if isinstance(settings, ReplicatedSettings) and not settings.replica:
+        count = process_count(settings.processes)
+        if count > 1:
+            _log.info("settings: %s", settings.printed())
+            return _supervise(service, settings, count, environment)
+    if not settings.replica:
+        _log.info("settings: %s", settings.printed())
 
     async def run(shutdown: Shutdown) -> None:
+        if settings.replica:
+            _end_with_supervisor(shutdown, settings.end_s)
         telemetry = start_telemetry(service, TelemetrySettings(sample_ratio=settings.trace_ratio))
         try:
             await serve(settings, telemetry, shutdown)
@@ -62,7 +78,43 @@ def run_service(
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(telemetry.shutdown, TELEMETRY_FLUSH_S)
 
-    return run_process(run)
+    return run_process(run, end_s=settings.end_s)
+
+
+def _read_arguments(
+    service: str, model: type[ServiceSettings], arguments: Sequence[str] | None
+) -> dict[str, str]:
+    """Return the variables that the command line sets."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m headwater.{service}",
+        description=f"Runs Headwater's {service} service; settings come from the environment.",
+    )
+    if issubclass(model, ReplicatedSettings):
+        explained = "processes that share the port; 0: one for each core, at most 8"
+        parser.add_argument("--processes", metavar="N", help=explained)
+    given = vars(parser.parse_args(arguments))
+    return {model.variable(name): value for name, value in given.items() if value is not None}
+
+
+def _supervise(service: str, settings: ReplicatedSettings, count: int, environment: Mapping[str, str]) -> int:
+    """Run *count* processes of *service* and end with them."""
+    replicas = ReplicaSettings(
+        command=(sys.executable, "-m", f"headwater.{service}"),
+        count=count,
+        addresses={settings.variable(name): getattr(settings, name) for name in settings.listens},
+        grace_s=settings.end_s + LAST_RESORT_S,
+    )
+    supervisor = ReplicaSupervisor(replicas, environment, random.Random())  # noqa: S311 - jitter, no secret
+    return run_process(supervisor.run, end_s=settings.end_s + 2 * LAST_RESORT_S)
+
+
+def _end_with_supervisor(shutdown: Shutdown, end_s: float) -> None:
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.call_soon_threadsafe(shutdown.request)
+
+    watch_parent(end, end_s=end_s + LAST_RESORT_S)
 
 
 async def open_database(

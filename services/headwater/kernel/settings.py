@@ -6,7 +6,7 @@ A service's model derives from `ServiceSettings` with `model_config = named(serv
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -42,9 +42,29 @@ class ServiceSettings(BaseModel):
     reflection: bool = Field(default=False, alias="HEADWATER_REFLECTION")
     """Answer gRPC reflection; off in production."""
 
+    end_s: float = Field(20.0, gt=0, alias="HEADWATER_END_S")
+    """Longest time from SIGTERM to the end of a process; what is left then is cut off (exit code 75)."""
+    replica: int = Field(0, ge=0, alias="HEADWATER_REPLICA")
+    """Which of several processes on one port this is, from 1; set by their supervisor, never by hand."""
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """Return the name of the variable that sets *field*."""
+        return cls.model_fields[field].alias or field
+
     def printed(self) -> dict[str, str | int | float | bool]:
         """Return the settings as they may be printed: without a password."""
         return {**self.model_dump(), "database_url": masked(self.database_url)}
+
+
+class ReplicatedSettings(ServiceSettings):
+    """What a service may be told that can run as several processes on the same ports."""
+
+    listens: ClassVar[tuple[str, ...]] = ("address",)
+    """Fields that hold host:port to listen on; all processes share each port."""
+
+    processes: int = Field(0, ge=0, le=64)
+    """Processes that share the port; 0: one for each core, at most 8 (one where the system does not share)."""
 
 
 Settings = TypeVar("Settings", bound=BaseModel)

@@ -22,6 +22,7 @@ from headwater.cli.stack.processes import ProcessId
 from headwater.cli.stack.services import Service
 from headwater.cli.stack.state import Child
 from headwater.kernel.errors import StartRefused
+from headwater.kernel.lifecycle import read_ready_line
 
 LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 """A log larger than this is put aside (one generation) when its process starts."""
@@ -34,7 +35,8 @@ class Patience:
     """How long a child may take, and how fast it is started again."""
 
     ready_timeout_s: float = 30.0
-    stop_grace_s: float = 15.0
+    stop_grace_s: float = 30.0
+    """Above what a service with several processes gives itself (`HEADWATER_END_S` and 8 s)."""
     pause_first_s: float = 0.2
     pause_cap_s: float = 10.0
     settled_s: float = 30.0
@@ -173,7 +175,7 @@ class ChildRunner:
             async for text in self._lines:
                 log.write(text.encode())
                 said += text
-                if any(map(is_ready_line, said.split("\n")[:-1])):
+                if any(read_ready_line(line) for line in said.split("\n")[:-1]):
                     return True
         return False
 
@@ -182,15 +184,6 @@ class ChildRunner:
         del process
         async for text in self._lines:
             log.write(text.encode())
-
-
-def is_ready_line(line: str) -> bool:
-    """Return whether *line* is the one by which a process says that it serves."""
-    try:
-        facts = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(facts, dict) and facts.get("ready") is True
 
 
 def open_log(path: Path) -> IO[bytes]:

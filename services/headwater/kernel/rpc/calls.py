@@ -52,6 +52,7 @@ class Calls:
         self._sweeps_max = max(1, round(settings.request_s / settings.sweep_s))
         self._cut: dict[_Task, HeadwaterError] = {}
         self._ending = False
+        self._idle = anyio.Event()
         self.cut_at_end = 0
         """Calls that the end of the server cut off without an answer of their own."""
 
@@ -84,6 +85,8 @@ class Calls:
         """Count a call out, whether it was counted in or not."""
         self._running.discard(task)
         self._reading.pop(task, None)
+        if self._ending and not self._running:
+            self._idle.set()
 
     def reason_of(self, task: _Task) -> HeadwaterError | None:
         """Return why *task* was cancelled, None when it was not this server that cancelled it; asked once."""
@@ -95,6 +98,12 @@ class Calls:
     def refuse_new(self) -> None:
         """Refuse calls that begin from now on: the server is ending."""
         self._ending = True
+        if not self._running:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when no call is under way, once new ones are refused."""
+        await self._idle.wait()
 
     def cut_all(self) -> None:
         """Cut off every call under way; each caller is told that the server ends."""

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -27,6 +27,8 @@ from headwater.kernel.telemetry.rpc import ServerTracing
 if TYPE_CHECKING:  # generic in the stubs only
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
+
+MALFORMED: Final = "MALFORMED_MESSAGE"
 
 Wrap = Callable[[str, "Handler"], "Handler"]
 Behaviour = Callable[[Any, "Context"], Awaitable[Any]]
@@ -47,9 +49,7 @@ class Registrar:
         self._server = server
         self._wrap = wrap
 
-    def add_generic_rpc_handlers(
-        self, generic_rpc_handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
-    ) -> None:
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Register handlers that are looked up by name at each call."""
         self._server.add_generic_rpc_handlers(
             [_WrappedHandlers(handlers, self._wrap) for handlers in generic_rpc_handlers]
@@ -65,10 +65,10 @@ class Registrar:
         cast("Any", self._server).add_registered_method_handlers(service_name, wrapped)
 
 
-class _WrappedHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,type-arg]  # generic in the stubs only
+class _WrappedHandlers(grpc.GenericRpcHandler):
     """Handlers wrapped when they are first asked for; there are as many as methods that are served."""
 
-    def __init__(self, inner: grpc.GenericRpcHandler[Any, Any], wrap: Wrap) -> None:
+    def __init__(self, inner: grpc.GenericRpcHandler, wrap: Wrap) -> None:
         self._inner = inner
         self._wrap = wrap
         self._wrapped: dict[str, Handler] = {}
@@ -140,9 +140,9 @@ class _Guard:
                 return await self._body(requests, context)
             request = await context.read()
             self._calls.has_request(task)
-            if request is grpc.aio.EOF:
-                raise InvalidInput("the call brought no request", reason="MALFORMED_MESSAGE")
-            return await self._body(request, context)
+            if request is not grpc.aio.EOF:
+                return await self._body(request, context)
+            await abort_with(context, InvalidInput("the call brought no request", reason=MALFORMED))
         except grpc.aio.AbortError:
             raise
         except asyncio.CancelledError:
@@ -184,9 +184,7 @@ def _parser(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | No
         try:
             return parse(raw)
         except DecodeError as error:
-            raise InvalidInput(
-                "the request is no message of this method", reason="MALFORMED_MESSAGE"
-            ) from error
+            raise InvalidInput("the request is no message of this method", reason=MALFORMED) from error
 
     return parse_or_refuse
 

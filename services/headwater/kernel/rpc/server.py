@@ -20,6 +20,10 @@ from headwater.kernel.rpc.limits import ServerSettings, channel_options
 from headwater.kernel.telemetry.rpc import ServerTracing
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+REFUSE_S: Final = 0.25
+"""Longest time for which a busy server refuses calls before it stops listening."""
+UNSEEN_S: Final = 0.05
+"""How long calls on their way have to come and be refused."""
 LAST_WORDS_S: Final = 1.0
 """How long calls that are cut off at the end have to tell their callers."""
 
@@ -52,7 +56,7 @@ class RpcServer:
         """Calls under way now."""
         return self._calls.count
 
-    async def set_serving(self, *, serving: bool) -> None:
+    async def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - a watch tells it as it is
         """Answer health checks with SERVING or NOT_SERVING from now on; once the drain began, always the latter."""
         status = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -70,7 +74,7 @@ class RpcServer:
         """
         self.port = self._bind()
         await self._server.start()
-        await self.set_serving(serving=True)
+        await self.set_serving(True)
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._calls.watch)
             try:
@@ -83,8 +87,18 @@ class RpcServer:
             raise EndIncomplete(f"{self._calls.cut_at_end} calls were cut off: they did not end in time")
 
     async def _drain(self) -> None:
-        """Stop accepting, wait for the calls under way, cut off those that take too long."""
+        """Refuse, stop accepting, wait for the calls under way, cut off those that take too long.
+
+        gRPC's own stop resets calls that came and were not looked at yet (CANCELLED, without a reason), so that
+        under load new calls are refused for a moment first.
+        """
         await self._health.enter_graceful_shutdown()
+        busy = self._calls.count > 0
+        self._calls.refuse_new()
+        if busy:
+            with anyio.move_on_after(REFUSE_S):
+                await self._calls.idle()
+            await anyio.sleep(UNSEEN_S)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cut_off_late)
             await self._server.stop(self._settings.drain_s + LAST_WORDS_S)

@@ -23,7 +23,7 @@ _EMPTY: Final[Mapping[str, LogValue]] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, LogValue]] = ContextVar("headwater_log_fields", default=_EMPTY)
 _RECORD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _OWN_FIELDS: Final = frozenset(
-    {"time", "level", "logger", "message", "service", "trace_id", "span_id", "error"}
+    {"time", "level", "logger", "message", "service", "replica", "trace_id", "span_id", "error"}
 )
 
 
@@ -38,11 +38,17 @@ def bound_fields(**fields: LogValue) -> Iterator[None]:
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON; fields come from `bound_fields` and from `extra=`."""
+    """Formats a record as one line of JSON; fields come from `bound_fields` and from `extra=`.
 
-    def __init__(self, service_name: str) -> None:
+    Args:
+        replica: which of several processes of the service this is, from 1; 0 leaves it out.
+    """
+
+    def __init__(self, service_name: str, replica: int = 0) -> None:
         super().__init__()
-        self._service_name = service_name
+        self._origin: dict[str, object] = {"service": service_name}
+        if replica:
+            self._origin["replica"] = replica
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line without its end."""
@@ -51,7 +57,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            "service": self._service_name,
+            **self._origin,
         }
         context = current()
         if context is not None:
@@ -68,13 +74,16 @@ CHATTY: Final = ("httpx", "httpcore")
 """Libraries that log every call at info: our spans say it better."""
 
 
-def configure_logging(service_name: str, level: str, stream: TextIO | None = None) -> logging.Handler:
+def configure_logging(
+    service_name: str, level: str, stream: TextIO | None = None, *, replica: int = 0
+) -> logging.Handler:
     """Send every log line of the process to stderr as JSON; replaces the root logger's handlers.
 
     Args:
         service_name: stands in every line.
         level: a name of the standard library: `info`, `warning`, …
         stream: stderr by default.
+        replica: which of several processes of the service this is, from 1; 0: the only one.
 
     Returns:
         The handler, for who must take it off again.
@@ -86,7 +95,7 @@ def configure_logging(service_name: str, level: str, stream: TextIO | None = Non
     if number is None:
         raise ValueError(f"no log level {level!r}")
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
-    handler.setFormatter(JsonLines(service_name))
+    handler.setFormatter(JsonLines(service_name, replica))
     logging.basicConfig(level=number, handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(number, logging.WARNING))

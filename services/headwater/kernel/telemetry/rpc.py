@@ -7,7 +7,7 @@ span, only its context carried on. Must not decide anything about the call.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,7 +48,7 @@ def server_span_context() -> TraceContext | None:
     return current()
 
 
-def context_from_metadata(metadata: Sequence[tuple[str, str | bytes]] | None) -> TraceContext | None:
+def context_from_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> TraceContext | None:
     """Read trace context out of a call's metadata; None where there is none or it is bad."""
     parent = state = ""
     for key, value in metadata or ():
