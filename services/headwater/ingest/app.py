@@ -17,7 +17,7 @@ import anyio.to_thread
 import grpc
 
 from headwater.ingest.rpc.fates import SyncFates
-from headwater.ingest.rpc.service import IngestRpc, RpcSettings
+from headwater.ingest.rpc.service import IngestRpc, RpcSettings, add_to_server
 from headwater.ingest.rpc.streaming import StreamSettings
 from headwater.ingest.settings import IngestSettings
 from headwater.ingest.store.log import PostgresEventLog
@@ -30,7 +30,7 @@ from headwater.ingest.usecases.policies import PolicyBook, PolicyBookSettings
 from headwater.ingest.usecases.reading import Inspector
 from headwater.ingest.usecases.recording import Recorder, RecordSettings
 from headwater.ingest.usecases.releasing import Releaser
-from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.pg.presence import PresenceSettings, PresenceWatch
@@ -97,7 +97,11 @@ class _Service:
         quarantine = PostgresQuarantine(pool, acquire_timeout_s=patience_s)
         reader = PostgresEventReader(pool, acquire_timeout_s=patience_s)
         self._stopping = Shutdown()
-        self._gather = Gather(rows_max=settings.buffer_rows, bytes_max=settings.buffer_bytes)
+        self._gather = Gather(
+            rows_max=settings.buffer_rows,
+            bytes_max=settings.buffer_bytes,
+            retry_s_max=settings.retry_after_s_max,
+        )
         self._policies = PolicyBook(
             PostgresPolicies(pool, acquire_timeout_s=patience_s),
             PolicyBookSettings(poll_s=settings.policy_poll_s),
@@ -109,7 +113,7 @@ class _Service:
             )
             for _ in range(settings.flushers)
         ]
-        record_settings = RecordSettings(settings.batch_events_max, settings.retry_after_s)
+        record_settings = RecordSettings(settings.batch_events_max)
         self._rpc = IngestRpc(
             Recorder(self._gather, self._policies, clock, record_settings),
             Inspector(reader, quarantine),
@@ -142,7 +146,7 @@ class _Service:
             watchers.cancel_scope.cancel()
 
     def _add_services(self, server: grpc.aio.Server) -> Sequence[str]:
-        ingest_pb2_grpc.add_IngestServiceServicer_to_server(self._rpc, server)
+        add_to_server(self._rpc, server)
         return (ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name,)
 
 
@@ -173,8 +177,15 @@ def _flush_settings(settings: IngestSettings) -> FlushSettings:
 
 
 def _rpc_settings(settings: IngestSettings) -> RpcSettings:
-    stream = StreamSettings(settings.stream_batches_ahead, settings.stream_batch_wait_s)
-    return RpcSettings(deadline_default_s=settings.deadline_default_s, stream=stream)
+    stream = StreamSettings(
+        settings.stream_batches_ahead,
+        settings.stream_rows_ahead,
+        settings.stream_bytes_ahead,
+        settings.stream_batch_wait_s,
+    )
+    return RpcSettings(
+        settings.deadline_required, settings.deadline_default_s, settings.deadline_max_s, stream=stream
+    )
 
 
 def _server_settings(settings: IngestSettings) -> ServerSettings:

@@ -22,8 +22,8 @@ class IngestSettings(ReplicatedSettings):
     sync_address: str = Field("127.0.0.1:7403", alias="HEADWATER_SYNC_ADDRESS")
     """host:port of the sync service, asked for fates of events; empty: never asked."""
 
-    buffer_rows: PositiveInt = 20_000
-    """Events that may wait for their commit: a quarter of a second's worth at full speed."""
+    buffer_rows: PositiveInt = 4_000
+    """Events that may wait for their commit: four commits' worth, which keeps answers below 100 ms."""
     buffer_bytes: PositiveInt = 64 * 1024 * 1024
     """Memory that may wait for its commit."""
     flushers: Annotated[int, Field(ge=1, le=16)] = 2
@@ -36,12 +36,20 @@ class IngestSettings(ReplicatedSettings):
     """How long a commit is tried while the database is away."""
     backoff_s_max: PositiveS = 1.0
     """Longest pause between two tries."""
-    retry_after_s: PositiveS = 0.25
-    """What a caller is told when the buffer is full."""
+    retry_after_s_max: PositiveS = 2.0
+    """The longest pause that a caller is told when the buffer is full; it follows the measured rate."""
+    deadline_required: bool = True
+    """Whether recording calls that state no deadline are refused; false for tools that cannot state one."""
     deadline_default_s: PositiveS = 10.0
-    """Of calls that state none."""
-    stream_batches_ahead: Annotated[int, Field(ge=1, le=256)] = 8
+    """Of calls that state none, where they may."""
+    deadline_max_s: PositiveS = 60.0
+    """No call waits longer, whatever deadline it states."""
+    stream_batches_ahead: Annotated[int, Field(ge=1, le=4_096)] = 256
     """Batches of one stream read and not yet acknowledged."""
+    stream_rows_ahead: PositiveInt = 1_000
+    """Events of such batches; a single batch may have more."""
+    stream_bytes_ahead: PositiveInt = 4 * 1024 * 1024
+    """Memory of such batches; a single batch may have more."""
     stream_batch_wait_s: PositiveS = 30.0
     """Longest wait for the commit of one batch of a stream."""
     policy_poll_s: PositiveS = 15.0

@@ -79,13 +79,20 @@ class PreconditionFailed(HeadwaterError):
 
 
 class Overloaded(HeadwaterError):
-    """Full; the caller should come back after *retry_after_s*."""
+    """Full; the caller should come back after *retry_after_s*.
+
+    Args:
+        quota_subject: whose share is used up, as a tenant; empty when the whole is full.
+    """
 
     default_reason = "OVERLOADED"
 
-    def __init__(self, message: str, *, retry_after_s: float, reason: str = "") -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float, reason: str = "", quota_subject: str = ""
+    ) -> None:
         super().__init__(message, reason=reason)
         self.retry_after_s = retry_after_s
+        self.quota_subject = quota_subject
 
 
 class Unavailable(HeadwaterError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.document import ConnectorPolicy, ObjectPolicy, OutboundObject, PolicyDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,35 @@ def _field_faults(document: PolicyDocument) -> Iterator[Fault]:
                 yield Fault(
                     f"{path}.reference", "reference_object", "type reference and reference go together"
                 )
+        yield from _narrowing_faults(object_name, item)
         for group in item.require_any:
             for field_name in group:
                 if field_name not in item.fields:
                     path = f"objects.{object_name}.require_any"
                     yield Fault(path, "known_field", f"{field_name!r} is not a field of {object_name}")
+
+
+def _narrowing_faults(object_name: str, item: ObjectPolicy) -> Iterator[Fault]:
+    """Yield what does not fit the types of the fields that it narrows."""
+    for name, policy in item.fields.items():
+        path = f"objects.{object_name}.fields.{name}"
+        bounded = policy.min is not None or policy.max is not None
+        if bounded and policy.type not in {"number", "integer", "date", "datetime"}:
+            yield Fault(path, "bounded_type", "min and max go with numbers, dates and moments")
+        if policy.min is not None and policy.max is not None and policy.min > policy.max:
+            yield Fault(path, "bounds", f"min {policy.min:g} lies above max {policy.max:g}")
+        wanted = "phone" if policy.format == "e164" else "text"
+        if policy.format is not None and policy.type != wanted:
+            yield Fault(f"{path}.format", "format_type", f"format {policy.format} goes with type {wanted}")
+        if policy.refuse_personal_mail and policy.type != "email":
+            yield Fault(f"{path}.refuse_personal_mail", "email_only", "goes with type email")
+    for number, (name, country) in enumerate(item.consistent):
+        path = f"objects.{object_name}.consistent.{number}"
+        formats = [item.fields[field].format if field in item.fields else None for field in (name, country)]
+        if formats[0] not in {"state", "postal"} or formats[1] != "country":
+            yield Fault(
+                path, "formats", "must be a field of format state or postal, and one of format country"
+            )
 
 
 def _inbound_faults(document: PolicyDocument) -> Iterator[Fault]:

@@ -38,6 +38,7 @@ FieldType = Literal[
     "reference",
     "participants",
 ]
+FieldFormat = Literal["e164", "postal", "state", "country"]
 SurvivorshipRule = Literal["source_priority", "most_recent", "first", "longest", "max", "min", "union"]
 FieldClass = Literal["public", "internal", "personal", "secret"]
 TransformName = Literal["text", "iso_date", "iso_datetime", "epoch_ms", "upper", "lower", "integer", "join"]
@@ -121,11 +122,24 @@ class FieldPolicy(Part):
     required: bool = False
     allowed: tuple[str, ...] = ()
     chars_max: Annotated[int, Field(ge=1, le=32_768)] = 1_024
+    min: float | None = None
+    """The smallest number allowed; of a date or a moment the earliest year."""
+    max: float | None = None
+    """The largest number allowed; of a date or a moment the latest year."""
+    format: FieldFormat | None = None
+    """A narrower form: `e164` of a phone number; `postal`, `state` and `country` of a text."""
+    refuse_personal_mail: bool = False
+    """Whether addresses at providers of private mailboxes break the contract."""
     field_class: FieldClass = Field(default="internal", alias="class")
     reference: ObjectName | None = None
     """Object a reference points to; the value is that record's external id in the same source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @property
+    def is_special(self) -> bool:
+        """Whether more is asked of a value than its type."""
+        return (self.min, self.max, self.format, self.refuse_personal_mail) != (None, None, None, False)
 
 
 class ObjectPolicy(Part):
@@ -134,6 +148,8 @@ class ObjectPolicy(Part):
     fields: dict[FieldName, FieldPolicy]
     require_any: tuple[tuple[FieldName, ...], ...] = ()
     """Groups of fields of which each record needs at least one value."""
+    consistent: tuple[tuple[FieldName, FieldName], ...] = ()
+    """Pairs that must agree where both are given: a field of format `state` or `postal`, and its country."""
     on_violation: Literal["quarantine", "refuse"] = "quarantine"
 
 

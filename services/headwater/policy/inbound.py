@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import ObjectPolicy, PolicyDocument
+from headwater.policy import places
+from headwater.policy.document import Inbound, InboundField, ObjectPolicy, PolicyDocument
 from headwater.policy.values import Broken, read_value
 
 _VALUE_CHARS_MAX: Final = 128
@@ -48,11 +49,29 @@ def canonicalise(
             "event.object", object_name, "mapped_object", f"{source} has no inbound mapping of it"
         )
     policy = document.objects[object_name]
+    fields, violations, broken = _read_fields(policy, inbound.readings(), payload)
+    violations.extend(_missing(policy, fields, broken))
+    violations.extend(_disagreements(policy, inbound, fields))
+    return CanonicalRecord(fields, tuple(violations))
+
+
+def agrees(policy: ObjectPolicy, inbound: Inbound, payload: Mapping[str, Any]) -> bool:
+    """Tell whether no two fields that must agree contradict each other."""
+    involved = {name for pair in policy.consistent for name in pair}
+    readings = tuple(item for item in inbound.readings() if item[1].field in involved)
+    fields, violations, _ = _read_fields(policy, readings, payload)
+    return not violations and not any(_disagreements(policy, inbound, fields))
+
+
+def _read_fields(
+    policy: ObjectPolicy, readings: tuple[tuple[str, InboundField], ...], payload: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[FieldViolation], set[str]]:
+    """Return canonical fields, violations, and the names of the fields concerned."""
     fields: dict[str, Any] = {}
     violations: list[FieldViolation] = []
     broken: set[str] = set()
-    for path, reading in inbound.readings():
-        present, raw = _reach(payload, path)
+    for path, reading in readings:
+        present, raw = reach(payload, path)
         if not present:
             continue
         field_policy = policy.fields[reading.field]
@@ -67,8 +86,21 @@ def canonicalise(
             )
         elif fields.get(reading.field) is None:
             fields[reading.field] = value
-    violations.extend(_missing(policy, fields, broken))
-    return CanonicalRecord(fields, tuple(violations))
+    return fields, violations, broken
+
+
+def _disagreements(
+    policy: ObjectPolicy, inbound: Inbound, fields: Mapping[str, Any]
+) -> Iterator[FieldViolation]:
+    for name, country_name in policy.consistent:
+        value, country = fields.get(name), fields.get(country_name)
+        kind = policy.fields[name].format
+        if value is None or country is None or places.fits(kind, str(value), str(country)):
+            continue
+        path = next((path for path, item in inbound.readings() if item.field == name), name)
+        shown = "" if policy.fields[name].field_class == "secret" else str(value)[:_VALUE_CHARS_MAX]
+        description = f"{name}: is no {kind} of {country_name} {str(country)[:_VALUE_CHARS_MAX]!r}"
+        yield FieldViolation(f"event.payload.{path}", shown, f"consistent.{kind}", description)
 
 
 def _missing(policy: ObjectPolicy, fields: Mapping[str, Any], broken: set[str]) -> Iterator[FieldViolation]:
@@ -81,7 +113,8 @@ def _missing(policy: ObjectPolicy, fields: Mapping[str, Any], broken: set[str]) 
             yield FieldViolation("event.payload", "", "require_any", f"at least one of {names} is required")
 
 
-def _reach(payload: Mapping[str, Any], path: str) -> tuple[bool, Any]:
+def reach(payload: Mapping[str, Any], path: str) -> tuple[bool, Any]:
+    """Return whether the payload holds *path*, and its value; a key spelled with dots goes first."""
     if path in payload:
         return True, payload[path]
     current: Any = payload

@@ -13,12 +13,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from headwater.policy import places
 from headwater.policy.document import FieldPolicy, FieldType, InboundField
 
-_EMAIL: Final = re.compile(
+EMAIL_PATTERN: Final = (
     r"[^@\s\"(),:;<>\[\]]{1,64}@(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z]{2,63}"
 )
 """The addresses people have: RFC 5321 without quoted local parts and address literals."""
+PERSONAL_MAIL_DOMAINS: Final = frozenset(
+    {
+        "aol.com", "fastmail.com", "gmail.com", "gmx.at", "gmx.ch", "gmx.com", "gmx.de", "gmx.net",
+        "googlemail.com", "hotmail.co.uk", "hotmail.com", "hotmail.fr", "icloud.com", "live.com", "mac.com",
+        "mail.com", "mail.ru", "me.com", "msn.com", "orange.fr", "outlook.com", "proton.me", "protonmail.com",
+        "qq.com", "rocketmail.com", "t-online.de", "web.de", "yahoo.co.jp", "yahoo.co.uk", "yahoo.com",
+        "yahoo.fr", "yandex.com", "yandex.ru", "ymail.com", "zoho.com", "163.com", "126.com",
+    }
+)  # fmt: skip
+"""Providers of private mailboxes that `refuse_personal_mail` speaks of."""
+_EMAIL: Final = re.compile(EMAIL_PATTERN)
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+"""ITU-T E.164: country code and number, at most 15 digits."""
+_POSTAL: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z -]{0,10}[0-9A-Za-z]")
 _PHONE_DIGITS: Final = range(5, 18)
 """E.164 allows 15 digits; two more for a written trunk prefix, five for short national numbers."""
 _PARTICIPANTS_MAX: Final = 500
@@ -46,7 +61,34 @@ def read_value(policy: FieldPolicy, reading: InboundField, raw: Any) -> Any | Br
         return Broken("allowed", f"must be one of {', '.join(policy.allowed[:12])}")
     if isinstance(value, str) and len(value) > policy.chars_max:
         return Broken("chars_max", f"at most {policy.chars_max} characters, has {len(value)}")
+    return _narrowed(policy, value) if policy.is_special else value
+
+
+def _narrowed(policy: FieldPolicy, value: Any) -> Any | Broken:
+    """Hold a canonical value to what its field asks beyond the type."""
+    size = _size(value)
+    if size is not None and policy.min is not None and size < policy.min:
+        return Broken("min", f"must be at least {policy.min:g}")
+    if size is not None and policy.max is not None and size > policy.max:
+        return Broken("max", f"must be at most {policy.max:g}")
+    if policy.refuse_personal_mail and str(value).rpartition("@")[2] in PERSONAL_MAIL_DOMAINS:
+        return Broken("personal_mail", "must not be an address at a provider of private mailboxes")
+    if policy.format == "e164" and not _E164.fullmatch(str(value)):
+        return Broken("format.e164", "must be a number as +4930123456")
+    if policy.format == "postal" and not _POSTAL.fullmatch(str(value)):
+        return Broken("format.postal", "must be a postal code: 2 to 12 letters, digits, spaces or hyphens")
+    if policy.format == "country" and places.country_code(str(value)) is None:
+        return Broken(
+            "format.country", "must be a country's ISO 3166 code of two letters or its English name"
+        )
     return value
+
+
+def _size(value: Any) -> float | None:
+    """Return what `min` and `max` are held against: a number, or the year of a date."""
+    if isinstance(value, str):
+        return float(value[:4]) if value[:4].isdecimal() else None
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _text(raw: Any, _: InboundField) -> str | Broken:

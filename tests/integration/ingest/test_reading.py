@@ -79,7 +79,7 @@ async def test_the_calls_trace_is_kept_where_the_event_has_none(migrated_databas
     """The context in the call's metadata is stored with the event."""
     async with service(migrated_database_url) as caller:
         request = ingest_pb2.RecordEventRequest(tenant_id=TENANT, event=event(1))
-        answer = await caller.stub.RecordEvent(request, metadata=(("traceparent", TRACE),))
+        answer = await caller.stub.RecordEvent(request, metadata=(("traceparent", TRACE),), timeout=CALL_S)
         recorded = (await caller.get(answer.outcome.event_key)).event
         assert recorded.event.trace.traceparent == TRACE
 

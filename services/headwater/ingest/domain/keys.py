@@ -1,83 +1,126 @@
-"""The event key, the content hash and the shard. Pure; changing any of it breaks every ledger.
+"""The event key, the content hash and the record hash. Pure; changing any of it breaks every ledger.
 
-Parts are framed as a JSON array before they are hashed, so that no two lists of parts give the same
-bytes. The hash is BLAKE2b; 128 bits make a chance collision within 10^15 events less likely than 10^-9.
+What is hashed, byte for byte (numbers big-endian; every part of variable length has its length before it, only
+the last part of a text runs to its end, so no two lists of parts give the same bytes):
+
+    frame  = len8 tenant | tenant | len8 source | source | len8 object | object
+    timed  = "T" | frame | time_us 64 | operation 8 | len16 | external id | canonical payload
+    version= "V" | frame | operation 8 | len16 | len16 | external id | source version | canonical payload
+    request= "R" | len8 tenant | tenant | len8 source | source | request id
+    whole  = "C" | time_us 64 | actor kind 8 | len16 actor id | len16 actor name | len16 request id
+             | actor id | actor name | request id | timed or version
+
+`said` is `version` where the event has a source version, else `timed`; the hash is SHA-256 (half the price of
+BLAKE2b where the processor knows it, and Postgres has it too), cut to what is used:
+
+    event key    = milliseconds 48 | sha256(said)[0:10], or sha256(request)[0:16] where there is a request id
+    content hash = sha256(said)[10:26], or sha256(whole)[10:26] where there is version, actor or request id
+
+128 bits of a hash make a chance collision within 10^15 events less likely than 10^-9; within one millisecond
+80 bits do.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
+import hashlib
+import zlib
+from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 import msgspec
 
-from headwater.ingest.domain.event import Arrival, JsonObject
+from headwater.ingest.domain.event import NOBODY, Arrival
 
 SHARDS: Final = 16
 """Shards of the log; the database publishes it as `ingest.shard_count()` and checks it on each row."""
 
-_MILLISECONDS_BITS: Final = 48
-_encode_sorted = msgspec.json.Encoder(order="sorted").encode
-_encode = msgspec.json.Encoder().encode
+STEMS_KEPT: Final = 4096
+"""Stems at hand; each is about 400 bytes."""
+
+_RECORD_BITS: Final = 20
+_RECORD_MASK: Final = (1 << _RECORD_BITS) - 1
+_TENANT_BITS: Final = 12
+_TIMED: Final = Struct(">QBH").pack
+_VERSIONED: Final = Struct(">BHH").pack
+_WHOLE: Final = Struct(">QBHHH").pack
+_sha256 = hashlib.sha256
+_crc32 = zlib.crc32
+canonical_payload = msgspec.json.Encoder(order="sorted").encode
+"""Return a payload as compact JSON with sorted keys: one text for all spellings of a content."""
 
 
-def canonical_payload(payload: JsonObject) -> bytes:
-    """Return the payload as compact JSON with sorted keys: one text for all spellings of a content."""
-    return _encode_sorted(payload)
-
-
-def event_key(tenant_id: str, arrival: Arrival, event_time_us: int, canonical: bytes) -> bytes:
-    """Return the idempotency key.
-
-    With a request id it hangs on tenant, source and that id alone. Without, the event time's milliseconds
-    lead (keys of a batch fall on few index pages) and the rest is a hash of what the event says.
+class Stem(msgspec.Struct, frozen=True, gc=False):
+    """What the keys of all events of one tenant, source and object begin with.
 
     Args:
+        record_base: the tenant's place in the range of record hashes.
+        crc: checksum of source and object, carried on over the external id.
+    """
+
+    timed: bytes
+    versioned: bytes
+    record_base: int
+    crc: int
+
+
+@lru_cache(STEMS_KEPT)
+def stem_of(tenant_id: str, source: str, object_name: str) -> Stem:
+    """Return the stem of well-formed names (each under 256 bytes)."""
+    frame = b"".join(_framed(name) for name in (tenant_id, source, object_name))
+    low, _ = tenant_range(tenant_id)
+    return Stem(b"T" + frame, b"V" + frame, low, _crc32(_framed(source) + _framed(object_name)))
+
+
+def identify(
+    tenant_id: str, stem: Stem, arrival: Arrival, event_time_us: int, operation: int, canonical: bytes
+) -> tuple[bytes, bytes, int]:
+    """Return event key, content hash and record hash.
+
+    With a request id the key hangs on tenant, source and that id alone. Without, the event time's
+    milliseconds lead (keys of a batch fall on few index pages), the rest is a hash of what the event says.
+
+    Args:
+        arrival: well-formed; its operation may be left unsaid.
         event_time_us: microseconds since 1970, below 2^48 ms.
         canonical: of `canonical_payload`; empty for a delete.
     """
-    if arrival.request_id:
-        framed = _encode(("request", tenant_id, arrival.source, arrival.request_id))
-        return blake2b(framed, digest_size=16).digest()
-    framed = _encode(
-        (
-            tenant_id,
-            arrival.source,
-            arrival.object,
-            arrival.external_id,
-            arrival.source_version or event_time_us,
-            arrival.operation,
-        )
-    )
-    lead = (event_time_us // 1000).to_bytes(_MILLISECONDS_BITS // 8, "big")
-    return lead + blake2b(framed + canonical, digest_size=10).digest()
-
-
-def content_hash(tenant_id: str, arrival: Arrival, event_time_us: int, canonical: bytes) -> bytes:
-    """Return 16 bytes that stand for everything the event means; its trace is no part of that."""
+    external = arrival.external_id.encode()
+    record = stem.record_base | (_crc32(external, stem.crc) & _RECORD_MASK)
+    version = arrival.source_version
+    if version:
+        named = version.encode()
+        sizes = _VERSIONED(operation, len(external), len(named))
+        said = b"".join((stem.versioned, sizes, external, named, canonical))
+    else:
+        sizes = _TIMED(event_time_us, operation, len(external))
+        said = b"".join((stem.timed, sizes, external, canonical))
+    digest = _sha256(said).digest()
+    key = (event_time_us // 1000).to_bytes(6, "big") + digest[:10]
     actor = arrival.actor
-    framed = _encode(
-        (
-            tenant_id,
-            arrival.source,
-            arrival.object,
-            arrival.external_id,
-            arrival.source_version,
-            event_time_us,
-            arrival.operation,
-            actor.kind,
-            actor.actor_id,
-            actor.name,
-            arrival.request_id,
-        )
-    )
-    return blake2b(framed + canonical, digest_size=16).digest()
+    if version or arrival.request_id or (actor is not NOBODY and actor != NOBODY):
+        digest = _sha256(_whole(arrival, event_time_us) + said).digest()
+    if arrival.request_id:
+        key = _request_key(tenant_id, arrival)
+    return key, digest[10:26], record
 
 
 def record_hash(tenant_id: str, source: str, object_name: str, external_id: str) -> int:
-    """Return the signed 32-bit hash that all events of one record share; its low bits are the shard."""
-    framed = _encode((tenant_id, source, object_name, external_id))
-    return int.from_bytes(blake2b(framed, digest_size=4).digest(), "big", signed=True)
+    """Return the signed 32-bit hash that all events of one record share.
+
+    The upper 12 bits are the tenant's (of its MD5), the lower 20 the record's (of its CRC-32); of these the
+    lowest 4 are the shard. So a tenant's records are one range, `tenant_range`.
+    """
+    stem = stem_of(tenant_id, source, object_name)
+    return stem.record_base | (_crc32(external_id.encode(), stem.crc) & _RECORD_MASK)
+
+
+def tenant_range(tenant_id: str) -> tuple[int, int]:
+    """Return the lowest and the highest record hash that a tenant's records can have, both inclusive."""
+    digest = hashlib.md5(tenant_id.encode(), usedforsecurity=False).digest()
+    unsigned = int.from_bytes(digest[:2], "big") >> (16 - _TENANT_BITS) << _RECORD_BITS
+    low = unsigned - (1 << 32) if unsigned >= 1 << 31 else unsigned
+    return low, low | _RECORD_MASK
 
 
 def shard_of(hash_of_record: int) -> int:
@@ -89,3 +132,20 @@ def key_text(key: bytes) -> str:
     """Return the canonical text of a key: a UUID in lower case, 36 characters."""
     digits = key.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _request_key(tenant_id: str, arrival: Arrival) -> bytes:
+    framed = b"".join((b"R", _framed(tenant_id), _framed(arrival.source), arrival.request_id.encode()))
+    return _sha256(framed).digest()[:16]
+
+
+def _whole(arrival: Arrival, event_time_us: int) -> bytes:
+    actor = arrival.actor
+    actor_id, name, request_id = actor.actor_id.encode(), actor.name.encode(), arrival.request_id.encode()
+    sizes = _WHOLE(event_time_us, actor.kind, len(actor_id), len(name), len(request_id))
+    return b"".join((b"C", sizes, actor_id, name, request_id))
+
+
+def _framed(name: str) -> bytes:
+    raw = name.encode()
+    return len(raw).to_bytes(1, "big") + raw

@@ -6,7 +6,7 @@ import datetime as dt
 
 from headwater.ingest.domain.envelope import WellFormed
 from headwater.ingest.domain.event import EPOCH, NewEvent
-from headwater.ingest.domain.keys import content_hash, event_key, record_hash
+from headwater.ingest.domain.keys import identify, stem_of
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.telemetry import TraceContext
 
@@ -31,11 +31,13 @@ def mint(
         dedup_window_s: how long its key blocks a re-send; None: for ever.
     """
     arrival, time_us, canonical = read.arrival, read.event_time_us, read.canonical
+    stem = stem_of(tenant_id, arrival.source, arrival.object)
+    key, content, record = identify(tenant_id, stem, arrival, time_us, arrival.operation, canonical)
     return NewEvent(
         tenant_id=tenant_id,
-        event_key=event_key(tenant_id, arrival, time_us, canonical),
-        content_hash=content_hash(tenant_id, arrival, time_us, canonical),
-        record_hash=record_hash(tenant_id, arrival.source, arrival.object, arrival.external_id),
+        event_key=key,
+        content_hash=content,
+        record_hash=record,
         source=arrival.source,
         object=arrival.object,
         external_id=arrival.external_id,

@@ -14,6 +14,7 @@ from headwater.ingest.domain.event import Disposition
 from headwater.ingest.domain.keys import key_text
 from headwater.ingest.domain.paging import SEQ_MAX
 from headwater.ingest.rpc.fates import SyncFates
+from headwater.ingest.rpc.outcomes import write_batch_answer
 from headwater.ingest.rpc.refusal import refusal_error
 from headwater.ingest.rpc.streaming import StreamCall, StreamSettings
 from headwater.ingest.rpc.translate import (
@@ -42,11 +43,15 @@ class RpcSettings:
     """How calls are held.
 
     Args:
-        deadline_default_s: of calls that state none.
+        deadline_required: whether recording calls that state none are refused.
+        deadline_default_s: of calls that state none, where they may.
+        deadline_max_s: no recording call waits longer, whatever it states.
         answer_margin_s: how long before the caller's deadline it is told that the outcome is not known.
     """
 
+    deadline_required: bool = True
     deadline_default_s: float = 10.0
+    deadline_max_s: float = 60.0
     answer_margin_s: float = 0.1
     stream: StreamSettings = field(default_factory=StreamSettings)
 
@@ -78,28 +83,28 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
             request.tenant_id,
             [read_arrival(request.event)],
             call=server_span_context(),
-            wait_s=self._wait_s(context),
+            wait_s=self._recording_wait_s(context),
         )
         if outcome.disposition is Disposition.REFUSED:
             raise refusal_error(outcome)
         return ingest_pb2.RecordEventResponse(outcome=write_outcome(outcome))
 
-    async def BatchRecordEvents(  # noqa: N802 - named by the contract
+    async def BatchRecordEvents(  # type: ignore[override]  # noqa: N802 - bytes, not a message
         self, request: ingest_pb2.BatchRecordEventsRequest, context: Context
-    ) -> ingest_pb2.BatchRecordEventsResponse:
-        """Record a batch in one commit."""
+    ) -> bytes:
+        """Record a batch in one commit; answers with the response's bytes (see `add_to_server`)."""
         outcomes = await self._recorder.record(
             request.tenant_id,
             [read_arrival(event) for event in request.events],
             call=server_span_context(),
-            wait_s=self._wait_s(context),
+            wait_s=self._recording_wait_s(context),
         )
-        return ingest_pb2.BatchRecordEventsResponse(outcomes=[write_outcome(item) for item in outcomes])
+        return write_batch_answer(outcomes)
 
     async def StreamEvents(  # type: ignore[override]  # noqa: N802 - a handler that writes: the stubs know generators only
         self, request_iterator: AsyncIterator[ingest_pb2.StreamEventsRequest], context: Context
     ) -> None:
-        """Record batches as they come, acknowledging each."""
+        """Record batches as they come, acknowledging each; writes bytes."""
         call = StreamCall(self._recorder, self._settings.stream, self._shutdown, server_span_context())
         await call.serve(request_iterator, context.write)
 
@@ -198,12 +203,53 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
             counts=[write_count(item) for item in counts], quarantine_open=open_entries
         )
 
+    def _recording_wait_s(self, context: Context) -> float:
+        """Return how long the caller of a recording call waits, within bounds.
+
+        Raises:
+            InvalidInput: the call states no deadline, and has to.
+        """
+        if self._settings.deadline_required and context.time_remaining() is None:
+            raise _deadline_required(self._settings.deadline_max_s)
+        return self._wait_s(context)
+
     def _wait_s(self, context: Context) -> float:
         """Return how long the caller waits, less the time to tell it."""
         remaining_s: float | None = context.time_remaining()
         if remaining_s is None:
             remaining_s = self._settings.deadline_default_s
+        remaining_s = min(remaining_s, self._settings.deadline_max_s)
         return max(remaining_s - min(self._settings.answer_margin_s, remaining_s / 10), 0.001)
+
+
+def add_to_server(rpc: IngestRpc, server: grpc.aio.Server) -> None:
+    """Register every method; those that answer with bytes before the generated ones, as the first found serves."""
+    own: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "BatchRecordEvents": grpc.unary_unary_rpc_method_handler(
+            rpc.BatchRecordEvents,
+            request_deserializer=ingest_pb2.BatchRecordEventsRequest.FromString,
+            response_serializer=_as_it_is,
+        ),
+        "StreamEvents": grpc.stream_stream_rpc_method_handler(
+            rpc.StreamEvents,
+            request_deserializer=ingest_pb2.StreamEventsRequest.FromString,
+            response_serializer=_as_it_is,
+        ),
+    }
+    name = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, own),))
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(rpc, server)
+
+
+def _as_it_is(answer: bytes) -> bytes:
+    return answer
+
+
+def _deadline_required(max_s: float) -> InvalidInput:
+    rule = f"set one on the call, as `stub.RecordEvent(request, timeout=10)`: at most {max_s:g} s are waited"
+    broken = FieldViolation("deadline", "", "required", rule)
+    message = f"a recording call must state its deadline; {rule}"
+    return InvalidInput(message, violations=(broken,), reason="DEADLINE_REQUIRED")
 
 
 def _check(tenant_id: str) -> None:

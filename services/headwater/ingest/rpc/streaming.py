@@ -1,14 +1,20 @@
-"""One StreamEvents call: reads ahead by a bounded number of batches, acknowledges in order after each commit."""
+"""One StreamEvents call: reads ahead within bounds, acknowledges in order after each commit.
+
+One reader and one writer with a queue between them; a flush wakes the writer once, however many of the stream's
+batches it settled. What is read and not yet acknowledged is bounded; beyond it nothing is read, and gRPC's flow
+control holds the sender.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 
-from headwater.ingest.rpc.translate import read_arrival, write_outcome
+from headwater.ingest.rpc.outcomes import write_stream_answer
+from headwater.ingest.rpc.translate import read_arrival
 from headwater.ingest.usecases.recording import Recorder, Submission
 from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.errors import Unavailable
@@ -16,19 +22,23 @@ from headwater.kernel.lifecycle import Shutdown
 from headwater.kernel.telemetry import TraceContext
 
 Requests = AsyncIterable[ingest_pb2.StreamEventsRequest]
-Write = Callable[[ingest_pb2.StreamEventsResponse], Awaitable[None]]
+Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """Bounds of one stream.
+    """Bounds of one stream; one batch is always read, however large.
 
     Args:
-        batches_ahead_max: batches read and not yet acknowledged; then flow control holds the sender.
+        batches_ahead_max: batches read and not yet acknowledged.
+        rows_ahead_max: events of such batches.
+        bytes_ahead_max: memory of such batches.
         batch_wait_s: longest wait for the commit of one batch.
     """
 
-    batches_ahead_max: int = 8
+    batches_ahead_max: int = 256
+    rows_ahead_max: int = 1_000
+    bytes_ahead_max: int = 4 * 1024 * 1024
     batch_wait_s: float = 30.0
 
 
@@ -43,6 +53,12 @@ class StreamCall:
         self._shutdown = shutdown
         self._call = call
         self._refusal: Exception | None = None
+        self._ahead: deque[tuple[int, Submission]] = deque()
+        self._rows_ahead = 0
+        self._bytes_ahead = 0
+        self._all_read = False
+        self._bell: anyio.Event | None = None
+        self._room: anyio.Event | None = None
 
     async def serve(self, requests: Requests, write: Write) -> None:
         """Serve the call until the sender has finished or the service ends; all that was read is answered.
@@ -53,33 +69,23 @@ class StreamCall:
 
         Cancellation: events read may be recorded or not.
         """
-        send, receive = anyio.create_memory_object_stream[tuple[int, Submission]](
-            self._settings.batches_ahead_max
-        )
         failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._read_until_shutdown, requests, send)
-            with receive:
+        try:
+            async with anyio.create_task_group() as tasks:
+                reading = anyio.CancelScope()
+                tasks.start_soon(self._end_reading, reading)
+                tasks.start_soon(self._read, requests, reading)
                 try:
-                    async for number, submission in receive:
-                        outcomes = await self._recorder.answer(submission, self._settings.batch_wait_s)
-                        answer = [write_outcome(outcome) for outcome in outcomes]
-                        await write(ingest_pb2.StreamEventsResponse(batch_number=number, outcomes=answer))
+                    await self._acknowledge(write)
                 except Exception as error:  # noqa: BLE001 - carried out of the task group as it is, not in a group
                     failure = error
-            tasks.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
+        finally:
+            for _, submission in self._ahead:
+                self._recorder.withdraw(submission)
         failure = failure or self._refusal
         if failure is not None:
             raise failure
-
-    async def _read_until_shutdown(
-        self, requests: Requests, send: MemoryObjectSendStream[tuple[int, Submission]]
-    ) -> None:
-        with send:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._end_reading, tasks.cancel_scope)
-                await self._read(requests, send)
-                tasks.cancel_scope.cancel()
 
     async def _end_reading(self, reading: anyio.CancelScope) -> None:
         await self._shutdown.wait()
@@ -88,11 +94,77 @@ class StreamCall:
         )
         reading.cancel()
 
-    async def _read(self, requests: Requests, send: MemoryObjectSendStream[tuple[int, Submission]]) -> None:
+    async def _read(self, requests: Requests, reading: anyio.CancelScope) -> None:
         try:
-            async for request in requests:
-                arrivals = [read_arrival(event) for event in request.events]
-                submission = await self._recorder.submit(request.tenant_id, arrivals, self._call)
-                await send.send((request.batch_number, submission))
+            with reading:
+                async for request in requests:
+                    await self._take_in(request)
         except Exception as error:  # noqa: BLE001 - raised by `serve` once what was read before is answered
             self._refusal = error
+        self._all_read = True
+        self._ring()
+
+    async def _take_in(self, request: ingest_pb2.StreamEventsRequest) -> None:
+        arrivals = [read_arrival(event) for event in request.events]
+        submission = await self._recorder.prepare(request.tenant_id, arrivals, self._call)
+        while not self._has_room(submission):
+            self._room = self._room or anyio.Event()
+            await self._room.wait()
+        if submission.ticket is not None:
+            submission.ticket.on_done = self._ring
+        await self._recorder.hand_in(submission)
+        self._ahead.append((request.batch_number, submission))
+        self._rows_ahead += submission.rows
+        self._bytes_ahead += submission.weight_bytes
+        if submission.is_done:
+            self._ring()
+
+    async def _acknowledge(self, write: Write) -> None:
+        ahead = self._ahead
+        while True:
+            while ahead and ahead[0][1].is_done:
+                number, submission = ahead.popleft()
+                await write(write_stream_answer(number, submission.outcomes()))
+                self._leave(submission)
+            if ahead:
+                await self._wait_for_commit()
+            elif self._all_read:
+                return
+            else:
+                self._bell = anyio.Event()
+                await self._bell.wait()
+
+    async def _wait_for_commit(self) -> None:
+        """Wait until something is done; the time is measured anew for each batch that stands first."""
+        first = self._ahead[0][1]
+        try:
+            with anyio.fail_after(self._settings.batch_wait_s):
+                while not first.is_done:
+                    self._bell = anyio.Event()
+                    await self._bell.wait()
+        except TimeoutError as error:
+            message = (
+                f"not known after {self._settings.batch_wait_s:.1f} s whether the batch is recorded; "
+                "sending again is safe"
+            )
+            raise Unavailable(message, reason="LOG_SLOW") from error
+
+    def _has_room(self, submission: Submission) -> bool:
+        settings = self._settings
+        return not self._ahead or (
+            len(self._ahead) < settings.batches_ahead_max
+            and self._rows_ahead + submission.rows <= settings.rows_ahead_max
+            and self._bytes_ahead + submission.weight_bytes <= settings.bytes_ahead_max
+        )
+
+    def _leave(self, submission: Submission) -> None:
+        self._rows_ahead -= submission.rows
+        self._bytes_ahead -= submission.weight_bytes
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
+    def _ring(self) -> None:
+        if self._bell is not None:
+            self._bell.set()
+            self._bell = None

@@ -24,24 +24,31 @@ from headwater.kernel.errors import FieldViolation
 
 
 def read_arrival(message: event_pb2.Event) -> Arrival:
-    """Return the event of a message."""
-    time_us = None
-    if message.HasField("event_time"):
-        stamp = message.event_time
-        time_us = stamp.seconds * 1_000_000 + stamp.nanos // 1000
-    has_trace = message.HasField("trace")
-    return Arrival(
-        source=message.source,
-        object=message.object,
-        external_id=message.external_id,
-        source_version=message.source_version,
-        event_time_us=time_us,
-        operation=message.operation,
-        payload=message.payload,
-        actor=read_actor(message.actor) if message.HasField("actor") else NOBODY,
-        request_id=message.request_id,
-        traceparent=message.trace.traceparent if has_trace else "",
-        tracestate=message.trace.tracestate if has_trace else "",
+    """Return the event of a message.
+
+    Each read of a message's attribute costs as much as a dict look-up or two, so nothing is read that is not
+    there, and presence is asked for only where the value leaves it open.
+    """
+    stamp = message.event_time
+    time_us: int | None = stamp.seconds * 1_000_000 + stamp.nanos // 1000
+    if not time_us and not message.HasField("event_time"):
+        time_us = None
+    traceparent = tracestate = ""
+    if message.HasField("trace"):
+        trace = message.trace
+        traceparent, tracestate = trace.traceparent, trace.tracestate
+    return Arrival(  # by position, in the order of its fields: half the price of names
+        message.source,
+        message.object,
+        message.external_id,
+        message.source_version,
+        time_us,
+        message.operation,
+        message.payload,
+        read_actor(message.actor) if message.HasField("actor") else NOBODY,
+        message.request_id,
+        traceparent,
+        tracestate,
     )
 
 

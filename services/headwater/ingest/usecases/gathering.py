@@ -1,125 +1,152 @@
-"""The buffer in which events gather while a batch before them commits. Owns its bound, which is the backpressure.
+"""The buffer in which events gather while a batch before them commits. Owns its bounds, which are the backpressure.
 
-Sync core, async waits; for one event loop. Must not know what an event means.
+Fair among tenants: each has a line of its own, the lines are served in turn by rows (deficit round robin), and a
+tenant may fill the buffer only while no other waits. Sync core, async waits; for one event loop. Must not know
+what an event means.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
-from headwater.ingest.domain.event import NewEvent, Outcome
+from headwater.ingest.usecases.ticket import ROW_BYTES, Ticket
 from headwater.kernel.errors import Unavailable
-from headwater.kernel.telemetry import TraceContext
 
-ROW_BYTES: Final = 512
-"""What a waiting event costs in memory beside its payload; measured on CPython 3.11, rounded up."""
+__all__ = ["ROW_BYTES", "Full", "Gather", "Ticket"]
+
+OVERDRAFT: Final = 1.5
+"""How far tenants within their share may fill a buffer that another tenant has filled, as a multiple of it."""
+
+QUANTUM_ROWS: Final = 100
+"""Rows by which a line's turn is worth more each time it comes round; Shreedhar and Varghese, 1995."""
+
+RATE_WINDOW_S: Final = 0.5
+"""How long the rate of draining is counted before it moves the average."""
+
+_RATE_WEIGHT: Final = 0.3
+_RETRY_S_MIN: Final = 0.05
 
 
-class Ticket:
-    """Events of one caller on their way to the log, and what became of them.
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Why a ticket was not taken.
 
     Args:
-        events: at least one; recorded in one commit.
-        call: context of the call that brought them.
+        share_of: the tenant whose share is used up; empty when the buffer itself is full.
+        retry_after_s: when there will probably be room.
     """
 
-    __slots__ = ("_done", "_error", "_outcomes", "abandoned", "call", "events", "weight_bytes")
+    share_of: str
+    rows: int
+    retry_after_s: float
 
-    def __init__(self, events: Sequence[NewEvent], call: TraceContext | None = None) -> None:
-        self.events = events
-        self.call = call
-        self.weight_bytes = sum(len(event.payload) + ROW_BYTES for event in events)
-        self.abandoned = False
-        self._done = anyio.Event()
-        self._outcomes: Sequence[Outcome] = ()
-        self._error: Exception | None = None
 
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Answer the caller: one outcome per event, after the commit."""
-        self._outcomes = outcomes
-        self._done.set()
+class _Line:
+    """The tickets of one tenant, in order of arrival."""
 
-    def fail(self, error: Exception) -> None:
-        """Tell the caller that the outcome is not known."""
-        self._error = error
-        self._done.set()
+    __slots__ = ("credit_rows", "on_turn", "rows", "tickets", "weight_bytes")
 
-    async def outcomes(self) -> Sequence[Outcome]:
-        """Wait for the answer.
-
-        Raises:
-            Exception: whatever `fail` was given.
-
-        Cancellation: the events may be recorded or not.
-        """
-        await self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._outcomes
+    def __init__(self) -> None:
+        self.tickets: OrderedDict[Ticket, None] = OrderedDict()
+        self.rows = 0
+        self.weight_bytes = 0
+        self.credit_rows = 0
+        self.on_turn = False
 
 
 class Gather:
     """A bounded queue of tickets, taken from in groups.
 
     Args:
-        rows_max: events that may wait.
-        bytes_max: memory that may wait; a single ticket may be larger when nothing else waits.
+        rows_max: events of one tenant that may wait; of all, half as many again.
+        bytes_max: memory that may wait, likewise; a single ticket may be larger when nothing else waits.
+        retry_s_max: the longest pause that a caller is told when it is full.
+        time_s: a clock that only goes forward; the event loop's when None.
     """
 
-    def __init__(self, *, rows_max: int, bytes_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        rows_max: int,
+        bytes_max: int,
+        retry_s_max: float = 2.0,
+        time_s: Callable[[], float] | None = None,
+    ) -> None:
         self._rows_max = rows_max
         self._bytes_max = bytes_max
-        self._waiting: deque[Ticket] = deque()
+        self._lines: OrderedDict[str, _Line] = OrderedDict()
+        self._wishes: Counter[str] = Counter()
         self._rows = 0
         self._bytes = 0
         self._closed = False
-        self._filled = anyio.Event()
-        self._drained = anyio.Event()
+        self._filled: anyio.Event | None = None
+        self._drained: anyio.Event | None = None
+        self._drain = _Drain(retry_s_max, time_s or anyio.current_time)
 
     @property
     def rows(self) -> int:
         """Events that wait now."""
         return self._rows
 
-    def offer(self, ticket: Ticket) -> bool:
-        """Queue *ticket*, or return False when there is no room for it.
+    def offer(self, ticket: Ticket) -> Full | None:
+        """Queue *ticket*, or return why there is no room for it.
 
         Raises:
             Unavailable: the service is ending.
         """
         if self._closed:
             raise Unavailable("the service is shutting down; send again", reason="SHUTTING_DOWN")
-        rows = self._rows + len(ticket.events)
-        weight_bytes = self._bytes + ticket.weight_bytes
-        if self._waiting and (rows > self._rows_max or weight_bytes > self._bytes_max):
-            return False
-        self._waiting.append(ticket)
-        self._rows, self._bytes = rows, weight_bytes
-        self._filled.set()
-        return True
+        line = self._lines.get(ticket.tenant_id)
+        if self._rows:
+            full = self._has_no_room(ticket, line)
+            if full is not None:
+                return full
+        if line is None:
+            line = self._lines[ticket.tenant_id] = _Line()
+        line.tickets[ticket] = None
+        line.rows += ticket.rows
+        line.weight_bytes += ticket.weight_bytes
+        self._rows += ticket.rows
+        self._bytes += ticket.weight_bytes
+        if self._filled is not None:
+            self._filled.set()
+            self._filled = None
+        return None
 
     async def put(self, ticket: Ticket) -> None:
         """Queue *ticket*, waiting for room as long as it takes.
 
         Cancellation: the ticket is not queued.
         """
-        while not self.offer(ticket):
-            if self._drained.is_set():
-                self._drained = anyio.Event()
-            await self._drained.wait()
+        if self.offer(ticket) is None:
+            return
+        self._wishes[ticket.tenant_id] += 1
+        try:
+            while True:
+                self._drained = self._drained or anyio.Event()
+                await self._drained.wait()
+                if self.offer(ticket) is None:
+                    return
+        finally:
+            self._wishes[ticket.tenant_id] -= 1
+            if not self._wishes[ticket.tenant_id]:
+                del self._wishes[ticket.tenant_id]
 
     def withdraw(self, ticket: Ticket) -> None:
         """Forget a ticket whose caller has gone: it is dropped if it still waits."""
         ticket.abandoned = True
-        try:
-            self._waiting.remove(ticket)
-        except ValueError:
+        line = self._lines.get(ticket.tenant_id)
+        if line is None or ticket not in line.tickets:
             return
-        self._leave(ticket)
+        del line.tickets[ticket]
+        self._leave(ticket, line)
+        if not line.tickets:
+            del self._lines[ticket.tenant_id]
 
     async def take(self, rows_max: int) -> list[Ticket]:
         """Wait for tickets and take up to *rows_max* events of them, at least one ticket.
@@ -127,28 +154,101 @@ class Gather:
         Returns:
             Empty once the gather is closed and nothing waits.
         """
-        while not self._waiting:
+        while not self._lines:
             if self._closed:
                 return []
-            if self._filled.is_set():
-                self._filled = anyio.Event()
+            self._filled = self._filled or anyio.Event()
             await self._filled.wait()
-        taken = [self._waiting.popleft()]
-        rows = len(taken[0].events)
-        while self._waiting and rows + len(self._waiting[0].events) <= rows_max:
-            taken.append(self._waiting.popleft())
-            rows += len(taken[-1].events)
-        for ticket in taken:
-            self._leave(ticket)
+        taken = self._cut(rows_max)
+        self._drain.count(sum([ticket.rows for ticket in taken]))
         return taken
 
     def close(self) -> None:
         """Take no more; what waits can still be taken."""
         self._closed = True
-        self._filled.set()
-        self._drained.set()
+        for waited in (self._filled, self._drained):
+            if waited is not None:
+                waited.set()
 
-    def _leave(self, ticket: Ticket) -> None:
-        self._rows -= len(ticket.events)
+    def _has_no_room(self, ticket: Ticket, line: _Line | None) -> Full | None:
+        """Return why a ticket finds no room in a buffer in which others wait."""
+        rows = self._rows + ticket.rows
+        weight_bytes = self._bytes + ticket.weight_bytes
+        others = (self._lines.keys() | self._wishes.keys()) - {ticket.tenant_id}
+        if not others:
+            fits = rows <= self._rows_max and weight_bytes <= self._bytes_max
+            return None if fits else Full("", self._rows, self._drain.after_s(self._rows))
+        own_rows, own_bytes = (line.rows, line.weight_bytes) if line is not None else (0, 0)
+        parts = len(others) + 1
+        within_share = own_rows == 0 or (
+            (own_rows + ticket.rows) * parts <= self._rows_max
+            and (own_bytes + ticket.weight_bytes) * parts <= self._bytes_max
+        )
+        if not within_share:
+            return Full(ticket.tenant_id, own_rows, self._drain.after_s(own_rows * parts))
+        if rows > self._rows_max * OVERDRAFT or weight_bytes > self._bytes_max * OVERDRAFT:
+            return Full("", self._rows, self._drain.after_s(self._rows))
+        return None
+
+    def _cut(self, rows_max: int) -> list[Ticket]:
+        taken: list[Ticket] = []
+        rows = 0
+        while self._lines:
+            tenant_id, line = next(iter(self._lines.items()))
+            if not line.on_turn:
+                line.on_turn = True
+                line.credit_rows += QUANTUM_ROWS
+            ticket = next(iter(line.tickets))
+            if taken and rows + ticket.rows > rows_max:
+                break  # the line keeps its turn
+            if ticket.rows > line.credit_rows and len(self._lines) > 1:
+                line.on_turn = False
+                self._lines.move_to_end(tenant_id)
+                continue
+            line.tickets.popitem(last=False)
+            line.credit_rows = max(0, line.credit_rows - ticket.rows)
+            taken.append(ticket)
+            rows += ticket.rows
+            self._leave(ticket, line)
+            if not line.tickets:
+                del self._lines[tenant_id]
+        return taken
+
+    def _leave(self, ticket: Ticket, line: _Line) -> None:
+        line.rows -= ticket.rows
+        line.weight_bytes -= ticket.weight_bytes
+        self._rows -= ticket.rows
         self._bytes -= ticket.weight_bytes
-        self._drained.set()
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
+
+
+class _Drain:
+    """How fast rows leave, as an average that follows."""
+
+    def __init__(self, retry_s_max: float, time_s: Callable[[], float]) -> None:
+        self._retry_s_max = retry_s_max
+        self._time_s = time_s
+        self._since_s: float | None = None
+        self._counted = 0
+        self._rows_a_second = 0.0
+
+    def count(self, rows: int) -> None:
+        """Note that *rows* were taken now."""
+        now_s = self._time_s()
+        if self._since_s is None:
+            self._since_s = now_s
+        self._counted += rows
+        passed_s = now_s - self._since_s
+        if passed_s < RATE_WINDOW_S:
+            return
+        rate = self._counted / passed_s
+        self._rows_a_second += (rate - self._rows_a_second) * (_RATE_WEIGHT if self._rows_a_second else 1.0)
+        self._since_s, self._counted = now_s, 0
+
+    def after_s(self, rows: int) -> float:
+        """Return how long *rows* will probably take to leave, within bounds."""
+        if not self._rows_a_second:
+            return min(0.25, self._retry_s_max)
+        return min(max(rows / self._rows_a_second, _RETRY_S_MIN), self._retry_s_max)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import anyio
 import anyio.to_thread
@@ -12,7 +13,8 @@ from headwater.ingest.domain.contract import dedup_window_of, judge, judge_polic
 from headwater.ingest.domain.envelope import WellFormed, check_tenant, read_envelope
 from headwater.ingest.domain.event import Arrival, NewEvent, Outcome, refused
 from headwater.ingest.domain.minting import microseconds, mint
-from headwater.ingest.usecases.gathering import Gather, Ticket
+from headwater.ingest.domain.passage import Door
+from headwater.ingest.usecases.gathering import Full, Gather, Ticket
 from headwater.ingest.usecases.policies import PolicyBook
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import FieldViolation, InvalidInput, Overloaded, Unavailable
@@ -27,11 +29,9 @@ class RecordSettings:
 
     Args:
         batch_events_max: events in one call or message.
-        retry_after_s: when a caller that found the gather full should come back.
     """
 
     batch_events_max: int = 1000
-    retry_after_s: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,38 @@ class Submission:
     """A call's events: what was decided at the door, and the ticket of the others.
 
     Args:
-        verdicts: one per event, in order; None where the ticket brings the outcome.
+        rows: events in all.
+        verdicts: one per event, in order; None where the ticket brings the outcome. None altogether where it
+            brings them all.
         ticket: None when every event was decided at the door.
     """
 
-    verdicts: tuple[Outcome | None, ...]
+    verdicts: tuple[Outcome | None, ...] | None
     ticket: Ticket | None
+
+    rows: int = 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory that it takes while it waits."""
+        return self.ticket.weight_bytes if self.ticket is not None else 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every outcome is known."""
+        return self.ticket is None or self.ticket.is_done
+
+    def outcomes(self) -> Sequence[Outcome]:
+        """Return what became of each event, in order, once all are known.
+
+        Raises:
+            Exception: whatever the ticket failed with.
+        """
+        recorded = self.ticket.result() if self.ticket is not None else ()
+        if self.verdicts is None:
+            return recorded
+        following = iter(recorded)
+        return [next(following) if verdict is None else verdict for verdict in self.verdicts]
 
 
 class Recorder:
@@ -55,6 +81,7 @@ class Recorder:
         self._policies = policies
         self._clock = clock
         self._settings = settings
+        self._doors: dict[str, Door] = {}
 
     async def record(
         self, tenant_id: str, arrivals: Sequence[Arrival], *, call: TraceContext | None, wait_s: float
@@ -74,33 +101,28 @@ class Recorder:
         Cancellation: the events may be recorded or not; sending again is safe.
         """
         submission = await self.prepare(tenant_id, arrivals, call)
-        if submission.ticket is not None and not self._gather.offer(submission.ticket):
-            raise Overloaded(
-                f"{self._gather.rows} events wait to be recorded; send again later",
-                retry_after_s=self._settings.retry_after_s,
-            )
+        if submission.ticket is not None:
+            full = self._gather.offer(submission.ticket)
+            if full is not None:
+                raise _overloaded(full)
         return await self.answer(submission, wait_s)
 
-    async def submit(
-        self, tenant_id: str, arrivals: Sequence[Arrival], call: TraceContext | None
-    ) -> Submission:
-        """Hand events in, waiting for room: the first half of a stream's message.
+    async def hand_in(self, submission: Submission) -> None:
+        """Queue what was prepared, waiting for room: a stream's way, on which nothing is refused.
 
         Cancellation: the events are not handed in.
         """
-        submission = await self.prepare(tenant_id, arrivals, call)
         if submission.ticket is not None:
             await self._gather.put(submission.ticket)
-        return submission
 
     async def answer(self, submission: Submission, wait_s: float) -> Sequence[Outcome]:
         """Wait for the outcomes of what was handed in; raises and cancels as `record`."""
         ticket = submission.ticket
         if ticket is None:
-            return [verdict for verdict in submission.verdicts if verdict is not None]
+            return submission.outcomes()
         try:
             with anyio.fail_after(wait_s):
-                recorded = iter(await ticket.outcomes())
+                await ticket.outcomes()
         except TimeoutError as error:
             self._gather.withdraw(ticket)
             message = f"not known after {wait_s:.1f} s whether the events are recorded; sending again is safe"
@@ -108,7 +130,12 @@ class Recorder:
         except BaseException:
             self._gather.withdraw(ticket)
             raise
-        return [next(recorded) if verdict is None else verdict for verdict in submission.verdicts]
+        return submission.outcomes()
+
+    def withdraw(self, submission: Submission) -> None:
+        """Forget what was handed in and nobody waits for any more."""
+        if submission.ticket is not None:
+            self._gather.withdraw(submission.ticket)
 
     async def prepare(
         self, tenant_id: str, arrivals: Sequence[Arrival], call: TraceContext | None
@@ -117,12 +144,35 @@ class Recorder:
         self._check_call(tenant_id, arrivals)
         policy = await self._policies.find(tenant_id)
         now_us = microseconds(self._clock.now())
-        entries = [await self._admit(tenant_id, policy, item, call, now_us) for item in arrivals]
+        if policy is None:
+            return await self._prepare_closely(
+                tenant_id, None, arrivals, [None] * len(arrivals), call, now_us
+            )
+        admit = self._door(tenant_id, policy).admit
+        events = [admit(arrival, now_us, call) for arrival in arrivals]
+        if None in events:
+            return await self._prepare_closely(tenant_id, policy, arrivals, events, call, now_us)
+        return Submission(None, Ticket(cast("list[NewEvent]", events), call), len(events))
+
+    async def _prepare_closely(
+        self,
+        tenant_id: str,
+        policy: PolicyDocument | None,
+        arrivals: Sequence[Arrival],
+        admitted: Sequence[NewEvent | None],
+        call: TraceContext | None,
+        now_us: int,
+    ) -> Submission:
+        """Look closer at every event that was not admitted at once."""
+        entries = [
+            event or await self._look_closer(tenant_id, policy, arrival, call, now_us)
+            for event, arrival in zip(admitted, arrivals, strict=True)
+        ]
         events = [item for item in entries if isinstance(item, NewEvent)]
         verdicts = tuple(item if isinstance(item, Outcome) else None for item in entries)
-        return Submission(verdicts, Ticket(events, call) if events else None)
+        return Submission(verdicts, Ticket(events, call) if events else None, len(entries))
 
-    async def _admit(
+    async def _look_closer(
         self,
         tenant_id: str,
         policy: PolicyDocument | None,
@@ -136,13 +186,15 @@ class Recorder:
         violations = await _judge(policy, tenant_id, read)
         if isinstance(violations, Outcome):
             return violations
-        return mint(
-            tenant_id,
-            read,
-            violations=violations,
-            call=call,
-            dedup_window_s=dedup_window_of(policy, arrival.source),
-        )
+        window_s = dedup_window_of(policy, arrival.source)
+        return mint(tenant_id, read, violations=violations, call=call, dedup_window_s=window_s)
+
+    def _door(self, tenant_id: str, policy: PolicyDocument) -> Door:
+        """Return the tenant's door, a new one where its policy is new; as many are kept as there are policies."""
+        door = self._doors.get(tenant_id)
+        if door is None or door.policy is not policy:
+            door = self._doors[tenant_id] = Door(tenant_id, policy)
+        return door
 
     def _check_call(self, tenant_id: str, arrivals: Sequence[Arrival]) -> None:
         violations = check_tenant(tenant_id)
@@ -151,6 +203,16 @@ class Recorder:
             violations = (*violations, FieldViolation("events", str(len(arrivals)), "size", rule))
         if violations:
             raise InvalidInput("the request is malformed", violations=violations)
+
+
+def _overloaded(full: Full) -> Overloaded:
+    if full.share_of:
+        message = f"{full.rows} events of tenant {full.share_of!r} wait to be recorded, which is its share"
+    else:
+        message = f"{full.rows} events wait to be recorded"
+    return Overloaded(
+        f"{message}; send again later", retry_after_s=full.retry_after_s, quota_subject=full.share_of
+    )
 
 
 async def _judge(

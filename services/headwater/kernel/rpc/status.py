@@ -52,6 +52,11 @@ def to_status(error: Exception) -> status_pb2.Status:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(max(1, int(error.retry_after_s * 1000)))
         details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
+        if error.quota_subject:
+            broken = error_details_pb2.QuotaFailure.Violation(
+                subject=f"tenant:{error.quota_subject}", description=_shortened(error.message)
+            )
+            details.append(_pack(error_details_pb2.QuotaFailure(violations=[broken])))
     return status_pb2.Status(code=code, message=_shortened(error.message), details=details)
 
 
