@@ -29,6 +29,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("connectors", _STEER, "CRM accounts: list, pause, resume, reset the breaker."),
     ("deliveries", _STEER, "What is to be written to the CRMs: list, replay, discard."),
     ("quarantine", _STEER, "Events that break the contract: list, release, discard."),
+    ("log", _STEER, "The days of the event log: look, archive, drop."),
     ("policy", _STEER, "The tenant's policy: check, show, diff, apply."),
     ("identity", _STEER, "Who is who: entity, explain, candidates, merge, split."),
     ("version", _LOOK, "The release and what it runs on."),

@@ -10,22 +10,26 @@ import logging
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 import grpc
 
+from headwater.ingest.archiving import FileArchive
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.service import IngestRpc, RpcSettings, add_to_server
 from headwater.ingest.rpc.streaming import StreamSettings
-from headwater.ingest.settings import IngestSettings
+from headwater.ingest.settings import NO_ARCHIVE, IngestSettings
+from headwater.ingest.store.days import PostgresDays
 from headwater.ingest.store.log import PostgresEventLog
 from headwater.ingest.store.policies import PostgresPolicies
 from headwater.ingest.store.quarantine import PostgresQuarantine
 from headwater.ingest.store.reading import PostgresEventReader
 from headwater.ingest.usecases.flushing import Flusher, FlushSettings
 from headwater.ingest.usecases.gathering import Gather
+from headwater.ingest.usecases.keeping import Keeper, KeeperSettings
 from headwater.ingest.usecases.policies import PolicyBook, PolicyBookSettings
 from headwater.ingest.usecases.reading import Inspector
 from headwater.ingest.usecases.recording import Recorder, RecordSettings
@@ -113,6 +117,7 @@ class _Service:
             )
             for _ in range(settings.flushers)
         ]
+        self._keeper = _keeper(settings, PostgresDays(pool, acquire_timeout_s=patience_s), clock, chance)
         record_settings = RecordSettings(settings.batch_events_max)
         self._rpc = IngestRpc(
             Recorder(self._gather, self._policies, clock, record_settings),
@@ -131,9 +136,11 @@ class _Service:
     async def running(self) -> AsyncIterator[int]:
         """Run the actors, and the server inside them, while the block runs."""
         await self._policies.refresh()
+        await self._keeper.open_today()
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._policies.watch)
             watchers.start_soon(self._presence.watch)
+            watchers.start_soon(self._keeper.run)
             async with anyio.create_task_group() as flushers:
                 for flusher in self._flushers:
                     flushers.start_soon(flusher.run)
@@ -156,6 +163,7 @@ async def _open_pool(settings: IngestSettings) -> Pool:
         settings,
         size_min=min(settings.flushers + 1, settings.pool_size_max),
         size_max=max(settings.pool_size_max, settings.flushers + 3),
+        session_reset=False,
     )
 
 
@@ -170,6 +178,20 @@ async def _channel(settings: IngestSettings, telemetry: Telemetry) -> AsyncItera
     finally:
         with anyio.move_on_after(CHANNEL_CLOSE_S, shield=True):
             await channel.close()
+
+
+def _keeper(settings: IngestSettings, days: PostgresDays, clock: Clock, chance: random.Random) -> Keeper:
+    archive = None
+    if settings.archive_dir not in {"", NO_ARCHIVE}:
+        archive = FileArchive(
+            Path(settings.archive_dir),
+            command=settings.archive_command,
+            command_timeout_s=settings.archive_command_timeout_s,
+        )
+    kept = KeeperSettings(
+        settings.keep_interval_s, settings.seal_rows, settings.retention_days, settings.reader_names
+    )
+    return Keeper(days, archive, clock, kept, chance)
 
 
 def _flush_settings(settings: IngestSettings) -> FlushSettings:

@@ -3,23 +3,27 @@
 HeadwaterError
 ├── Unavailable
 │   └── LogUnavailable   the database cannot be reached now; doing the same again is safe
-└── RowsRejected         the database refuses these rows, and would refuse them again
+├── RowsRejected         the database refuses these rows, and would refuse them again
+├── DayKept              a day's facts may not be dropped now
+└── ArchiveFailed        a day's archive cannot be relied on
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from headwater.ingest.domain.days import Blocker, Day
 from headwater.ingest.domain.event import (
     Actor,
     EventCount,
     NewEvent,
     Outcome,
+    Place,
     QuarantinedEvent,
     QuarantineState,
     RecordedEvent,
@@ -52,8 +56,8 @@ class PolicyPosition:
 class EventLog(Protocol):
     """The durable log. Every method may raise `LogUnavailable`."""
 
-    async def append(self, events: Sequence[NewEvent]) -> tuple[Outcome, ...]:
-        """Record what is new of *events* in one commit; return each one's outcome, in order, after it.
+    async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
+        """Record what is new of *events*, in one commit where nobody races; return each one's outcome, in order, after it.
 
         Idempotent: after a failure the same events may be given again.
 
@@ -70,14 +74,18 @@ class EventReader(Protocol):
         """Return one event, None when the key is unknown."""
         ...
 
-    async def list_tenant_events(self, tenant_id: str, before_seq: int, limit: int) -> list[RecordedEvent]:
-        """Return a tenant's events below a seq, newest first."""
+    async def get_event_by_seq(self, tenant_id: str, seq: int) -> RecordedEvent | None:
+        """Return the event that the log gave this number, None when there is none."""
+        ...
+
+    async def list_tenant_events(self, tenant_id: str, before: Place, limit: int) -> list[RecordedEvent]:
+        """Return a tenant's events below a place, newest first."""
         ...
 
     async def list_record_events(
-        self, tenant_id: str, source: str, object_name: str, external_id: str, before_seq: int, limit: int
+        self, tenant_id: str, source: str, object_name: str, external_id: str, before: Place, limit: int
     ) -> list[RecordedEvent]:
-        """Return a record's events below a seq, newest first."""
+        """Return a record's events below a place, newest first."""
         ...
 
     async def read_counts(self, tenant_id: str) -> list[EventCount]:
@@ -143,3 +151,81 @@ class PolicyWatch(Protocol):
             LogUnavailable: the connection is lost.
         """
         ...
+
+
+class DayKept(HeadwaterError):
+    """A day's facts may not be dropped now; the message says why."""
+
+    default_reason = "DAY_KEPT"
+
+
+class Days(Protocol):
+    """The days of the log. Every method may raise `LogUnavailable`."""
+
+    async def roll(self, day: dt.date) -> bool:
+        """Open *day* unless it or a later one is open; return whether this call did."""
+        ...
+
+    async def seal_some(self, rows: int) -> str:
+        """Move up to *rows* keys of the oldest day that is over into the permanent ledger.
+
+        Returns:
+            moved (call again), sealed (a day is done), idle (nothing to do), busy (another process does it).
+        """
+        ...
+
+    async def list_days(self) -> list[Day]:
+        """Return every day, oldest first."""
+        ...
+
+    async def blockers(self, day: dt.date, readers: Sequence[str], *, archived: bool) -> list[Blocker]:
+        """Return why a day's facts may not be dropped.
+
+        Args:
+            readers: those that must have reported how far they have read.
+            archived: whether it must be archived.
+        """
+        ...
+
+    def reading(self, day: dt.date) -> AbstractAsyncContextManager[AsyncIterator[list[RecordedEvent]]]:
+        """Read a day's facts page by page."""
+        ...
+
+    async def note_archive(self, day: dt.date, path: str, sha256: str) -> None:
+        """Note where a sealed day's archive is."""
+        ...
+
+    async def drop(self, day: dt.date, readers: Sequence[str], *, archived: bool) -> None:
+        """Drop a day's facts; its keys stay.
+
+        Raises:
+            DayKept: something of `blockers` stands.
+        """
+        ...
+
+
+class Archive(Protocol):
+    """Where a day's facts are kept outside the database."""
+
+    async def write(self, day: dt.date, pages: AsyncIterator[list[RecordedEvent]]) -> Archived:
+        """Write a day's facts, read them back and hand them to the operator's hook.
+
+        Raises:
+            ArchiveFailed: it was not written, does not read back, or the hook refused it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A written archive."""
+
+    path: str
+    sha256: str
+    rows: int
+
+
+class ArchiveFailed(HeadwaterError):
+    """A day's archive cannot be relied on; nothing is dropped."""
+
+    default_reason = "ARCHIVE_FAILED"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headwater.kernel.settings import ReplicatedSettings, named
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveS = Annotated[float, Field(gt=0)]
+
+
+NO_ARCHIVE: Final = "none"
+"""What HEADWATER_INGEST_ARCHIVE_DIR says when facts are to be thrown away."""
 
 
 class IngestSettings(ReplicatedSettings):
@@ -88,3 +92,32 @@ class IngestSettings(ReplicatedSettings):
     """How long calls on a connection that grew too old may still take."""
     database_away_s: PositiveS = 5.0
     """After so long without the database, health checks are answered NOT_SERVING until it is back."""
+
+    keep_interval_s: PositiveS = 60.0
+    """Pause between two looks at the log's days: open today's, seal what is over, drop what is old."""
+    seal_rows: Annotated[int, Field(ge=100, le=100_000)] = 5_000
+    """Keys moved to the permanent ledger in one transaction: under 0.2 s, for it holds readers back."""
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Days after which a day's facts are dropped from the log; 0: never. Keys are kept for ever."""
+    archive_dir: str = ""
+    """Where a day's facts are archived before they are dropped; none: they are thrown away."""
+    archive_command: str = ""
+    """Command to run with the path of each new archive; the day is dropped only if it exits 0."""
+    archive_command_timeout_s: PositiveS = 3600.0
+    """Longest run of that command."""
+    readers: str = "sync"
+    """Readers, by comma, that must have reported how far they have read before anything is dropped."""
+
+    @property
+    def reader_names(self) -> tuple[str, ...]:
+        """Readers that must have reported."""
+        return tuple(name.strip() for name in self.readers.split(",") if name.strip())
+
+    @model_validator(mode="after")
+    def _say_where_to(self) -> Self:
+        if self.retention_days and not self.archive_dir:
+            raise ValueError(
+                "HEADWATER_INGEST_RETENTION_DAYS drops facts: set HEADWATER_INGEST_ARCHIVE_DIR to a directory, "
+                "or to none to throw them away"
+            )
+        return self

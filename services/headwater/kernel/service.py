@@ -124,6 +124,7 @@ async def open_database(
     size_min: int,
     size_max: int,
     statement_timeout_s: float = 30.0,
+    session_reset: bool = True,
 ) -> Pool:
     """Open a pool on a database that is durable and has this release's schema of *service*.
 
@@ -136,6 +137,7 @@ async def open_database(
         size_min=size_min,
         size_max=size_max,
         statement_timeout_s=statement_timeout_s,
+        session_reset=session_reset,
     )
     try:
         async with pool.acquire() as connection:

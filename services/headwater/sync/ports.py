@@ -68,6 +68,10 @@ class EventLog(Protocol):
         """Return the position up to which each of *shards* is projected."""
         ...
 
+    async def report_positions(self, held: Mapping[int, Position]) -> None:
+        """Tell the log how far its shards are projected; what is not may not be dropped from it."""
+        ...
+
     async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
         """Return the next events of several shards in commit order, up to *shard_limit* of each."""
         ...

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
 
 import asyncpg
 import pytest
+from tests.unit.ingest.arrivals import new_event
 
+from headwater.ingest.store.log import append_few
 from headwater.kernel.pg import queries
 
 pytestmark = pytest.mark.anyio
@@ -16,10 +20,12 @@ Row = tuple[int, int, str]
 
 INSERT = """
 INSERT INTO ingest.event (
-    tenant_id, event_key, record_hash, shard, disposition, operation, source, object, external_id,
+    record_day, tenant_id, event_key, record_hash, disposition, operation, source, object, external_id,
     event_time, content_hash, payload
 )
-SELECT 't', gen_random_uuid(), n, n & 15, 1, 1, 's', 'contact', $1 || n, now(), decode(repeat('00', 16), 'hex'), ''
+SELECT
+    (SELECT max(record_day) FROM ingest.partition), 't', gen_random_uuid(), n, 1, 1, 's', 'contact', $1 || n, now(),
+    gen_random_uuid(), ''
 FROM generate_series($2::integer, $3::integer) AS n
 """
 READ = "SELECT xid, seq, external_id FROM ingest.read_events($1, $2, $3, $4)"
@@ -97,48 +103,56 @@ async def test_the_schema_publishes_its_shards(migrated_database_url: str) -> No
         assert (count, sum(sizes)) == (16, 101)
 
 
-@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_read_events_is_one_index_range_scan(migrated_database_url: str, mode: str) -> None:
-    """The function is inlined, both ends of the range are index conditions, and nothing is sorted."""
-    async with _connected(migrated_database_url) as connection:
-        await connection.execute(INSERT, "x", 1, 40_000)
-        await connection.execute("ANALYZE ingest.event")
-        await connection.execute(f"SET plan_cache_mode = {mode}")
-        await connection.execute(
-            "PREPARE r (smallint, bigint, bigint, integer) AS SELECT * FROM ingest.read_events($1, $2, $3, $4)"
-        )
-        rows = await connection.fetch("EXPLAIN EXECUTE r (3, 5, 5, 500)")
-        plan = "\n".join(row[0] for row in rows)
-        (condition,) = [line for line in plan.splitlines() if "Index Cond" in line]
-        assert "Index Scan using event_log" in plan
-        assert all(part in condition for part in ("shard =", "ROW(xid, seq) >", "pg_snapshot_xmin"))
-        assert "Sort" not in plan
-        assert "Function Scan" not in plan
+@asynccontextmanager
+async def _plans(url: str) -> AsyncIterator[tuple[asyncpg.Connection[asyncpg.Record], list[str]]]:
+    """A connection and the plans of everything that it runs, statements inside functions among them."""
+    plans: list[str] = []
+    async with _connected(url) as connection:
+        await connection.execute("LOAD 'auto_explain'")
+        await connection.execute("SET auto_explain.log_nested_statements = on")
+        await connection.execute("SET auto_explain.log_min_duration = 0")
+        await connection.execute("SET client_min_messages = log")
+        connection.add_log_listener(lambda _, message: plans.append(str(message)))
+        yield connection, plans
 
 
-@pytest.mark.parametrize(
-    ("query", "arguments", "index"),
-    [
-        ("list_record_events", "(1, 't', 's', 'contact', 'x1', 99999999, 51)", "event_record"),
-        ("list_tenant_events", "('t', 99999999, 51)", "event_tenant"),
-        ("get_event", "('t', '00000000-0000-0000-0000-000000000000')", "event_pkey"),
-        ("read_policy_positions", "", "event_policy"),
-    ],
-)
-async def test_a_query_for_people_uses_its_index(
-    migrated_database_url: str, query: str, arguments: str, index: str
-) -> None:
-    """Reading stays quick while the log grows."""
-    text = queries.load("headwater.ingest", "event.sql")[query].text
+async def _open_days(url: str, count: int) -> None:
+    """Put *count* empty, sealed days before today."""
+    async with _connected(url) as connection:
+        today = await connection.fetchval("SELECT max(record_day) FROM ingest.partition")
+        await connection.execute("DELETE FROM ingest.partition")
+        await connection.execute(f"ALTER TABLE ingest.event DETACH PARTITION ingest.event_{today:%Y%m%d}")
+        for days in range(count, 0, -1):
+            await connection.execute("SELECT ingest.roll($1)", today - dt.timedelta(days=days))
+        await connection.execute(f"DROP TABLE ingest.event_{today:%Y%m%d}")
+        await connection.execute("SELECT ingest.roll($1)", today)
+        while await connection.fetchval("SELECT ingest.seal_some(100)") != "idle":
+            pass
+
+
+@pytest.mark.timeout(120)
+async def test_400_empty_days_are_not_touched(migrated_database_url: str) -> None:
+    """Reading, looking a key up and appending plan for today's partition alone, each by its index."""
+    await _open_days(migrated_database_url, 400)
     async with _connected(migrated_database_url) as connection:
-        await connection.execute(INSERT, "x", 1, 40_000)
+        await connection.execute(INSERT, "x", 1, 20_000)
         await connection.execute("ANALYZE ingest.event")
-        await connection.execute("SET plan_cache_mode = force_generic_plan")
-        await connection.execute(f"PREPARE q AS {text}")
-        rows = await connection.fetch(f"EXPLAIN EXECUTE q {arguments}")
-        plan = "\n".join(row[0] for row in rows)
-        assert index in plan
-        assert "Seq Scan on event" not in plan
+        key = await connection.fetchval("SELECT event_key FROM ingest.event WHERE external_id = 'x1'")
+    event = new_event(request_id="r")
+    async with _plans(migrated_database_url) as (connection, plans):
+        assert len(await _read(connection, limit=500)) == 500
+        assert await connection.fetchval("SELECT external_id FROM ingest.event_by_key('t', $1)", key) == "x1"
+        await append_few(connection, [event])
+        await append_few(connection, [event])
+    said = "\n".join(plans)
+    touched = set(re.findall(r"event_[0-9]{8}", said))
+    assert len(touched) == 1, touched
+    assert "Seq Scan on event_" not in said
+    (reading,) = [plan for plan in plans if "pg_snapshot_xmin" in plan and "Index Cond" in plan]
+    (condition,) = [line for line in reading.splitlines() if "Index Cond" in line]
+    wanted = ("record_hash & 15", ", seq) >", "pg_snapshot_xmin")
+    assert all(part in condition for part in wanted), condition
+    assert "Sort" not in reading
 
 
 async def test_every_query_is_prepared_by_the_schema(migrated_database_url: str) -> None:
@@ -146,7 +160,7 @@ async def test_every_query_is_prepared_by_the_schema(migrated_database_url: str)
     names = [
         item.name for item in resources.files("headwater.ingest.sql").iterdir() if item.name.endswith(".sql")
     ]
-    assert set(names) >= {"event.sql", "quarantine.sql"}
+    assert set(names) >= {"day.sql", "event.sql", "quarantine.sql"}
     async with _connected(migrated_database_url) as connection:
         for name in names:
             for query in queries.load("headwater.ingest", name).values():

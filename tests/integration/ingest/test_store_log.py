@@ -13,7 +13,7 @@ from tests.unit.ingest.arrivals import TENANT, new_event
 
 from headwater.ingest.domain.event import Disposition, NewEvent, Outcome
 from headwater.ingest.ports import RowsRejected
-from headwater.ingest.store.log import PostgresEventLog, add_consequences, insert_missing
+from headwater.ingest.store.log import PostgresEventLog, append_few
 from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.telemetry import Spans
 
@@ -41,8 +41,7 @@ async def _raced(
         async with pool.acquire() as other, anyio.create_task_group() as tasks:
             transaction = other.transaction()
             await transaction.start()
-            assert len(await insert_missing(other, theirs)) == len(theirs)
-            await add_consequences(other, theirs)
+            await append_few(other, theirs)
             tasks.start_soon(append)
             while not await pool.fetchval(WAITERS):
                 await anyio.lowlevel.checkpoint()

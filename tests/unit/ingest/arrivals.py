@@ -8,6 +8,7 @@ import msgspec
 
 from headwater.ingest.domain.envelope import WellFormed, read_envelope
 from headwater.ingest.domain.event import NOBODY, Arrival, NewEvent
+from headwater.ingest.domain.flush import Known
 from headwater.ingest.domain.minting import mint
 from headwater.kernel.errors import FieldViolation
 
@@ -45,3 +46,8 @@ def well_formed(payload: Any = None, **fields: Any) -> WellFormed:
 def new_event(payload: Any = None, *, violations: tuple[FieldViolation, ...] = (), **fields: Any) -> NewEvent:
     """Return an event with its key."""
     return mint(TENANT, well_formed(payload, **fields), violations=violations)
+
+
+def known(event: NewEvent, *, age_us: int = 0, generation: int = 0) -> Known:
+    """Return what the ledger says of an event recorded *age_us* ago."""
+    return Known(event.event_key, event.content_hash, NOW_US - age_us, NOW_US, generation)

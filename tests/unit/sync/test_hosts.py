@@ -48,6 +48,9 @@ class OneShardLog:
         """Where the last commit has left it."""
         return dict.fromkeys(shards, self.cursor)
 
+    async def report_positions(self, held: Mapping[int, Position]) -> None:
+        """Nobody drops anything here."""
+
     async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
         """What is behind."""
         return [item for item in self.events if item.position > after[0]][:shard_limit]

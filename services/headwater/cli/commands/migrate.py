@@ -37,7 +37,7 @@ def migrate(
     """
 
     def work(session: Session) -> None:
-        applied = anyio.run(migrate_all, _url(session, database))
+        applied = anyio.run(migrate_all, database_of(session, database))
         rows = [(item.service, item.version, item.name) for item in applied]
         shown = table(("service", "version", "migration"), rows) if rows else "every schema is up to date"
         session.output.result({"applied": [asdict(item) for item in applied]}, shown)
@@ -45,7 +45,12 @@ def migrate(
     act(work, as_json=as_json, data_dir=data_dir)
 
 
-def _url(session: Session, given: str | None) -> str:
+def database_of(session: Session, given: str | None) -> str:
+    """Return the database given, the environment's, or the local stack's.
+
+    Raises:
+        StartRefused: there is none.
+    """
     try:
         named = database_url({DATABASE_URL_VARIABLE: given} if given else session.environment)
     except ValueError as error:

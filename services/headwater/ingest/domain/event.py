@@ -145,13 +145,27 @@ def refused(reason: str, violations: tuple[FieldViolation, ...], event_key: byte
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event of the log with what the log added."""
+    """An event of the log with what the log added.
+
+    Args:
+        record_day: the day of the log that holds it.
+    """
 
     event: NewEvent
     record_time: dt.datetime
     disposition: Disposition
     xid: int
     seq: int
+    record_day: dt.date
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the log."""
+        return self.record_day, self.xid, self.seq
+
+
+Place = tuple[dt.date, int, int]
+"""Day, transaction id, sequence number: the log's order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,20 @@ import datetime as dt
 import uuid
 from typing import Final
 
-from headwater.ingest.domain.event import EPOCH
+from headwater.ingest.domain.event import EPOCH, Place
 from headwater.ingest.domain.minting import microseconds
 from headwater.kernel.errors import FieldViolation, InvalidInput
 from headwater.kernel.ids import parse_uuid
 
 PAGE_SIZE_DEFAULT: Final = 50
 PAGE_SIZE_MAX: Final = 500
-SEQ_MAX: Final = 2**63 - 1
 _MICROSECONDS_MAX: Final = 2**57
 """The year 6537: later than any row, earlier than what a datetime cannot hold."""
+
+SEQ_MAX: Final = 2**63 - 1
+_PLACE_PARTS: Final = 3
+NEWEST: Final[Place] = (dt.date.max, SEQ_MAX, SEQ_MAX)
+"""Above every event of the log."""
 
 QuarantinePlace = tuple[dt.datetime, uuid.UUID]
 FIRST_PLACE: Final[QuarantinePlace] = (EPOCH, uuid.UUID(int=0))
@@ -29,18 +33,27 @@ def page_size(asked: int) -> int:
     return asked or PAGE_SIZE_DEFAULT
 
 
-def seq_token(seq: int) -> str:
-    """Return the token of a page that ends with *seq*."""
-    return str(seq)
+def log_token(place: Place) -> str:
+    """Return the token of a page of the log that ends at *place*."""
+    day, xid, seq = place
+    return f"{day:%Y%m%d}.{xid}.{seq}"
 
 
-def read_seq_token(token: str) -> int:
-    """Return the seq below which the next page begins; an empty token begins at the newest."""
+def read_log_token(token: str) -> Place:
+    """Return the place below which the next page begins; an empty token begins at the newest."""
     if not token:
-        return SEQ_MAX
-    if not (token.isascii() and token.isdigit()) or int(token[:20]) > SEQ_MAX:
+        return NEWEST
+    parts = token[:64].split(".")
+    if len(parts) != _PLACE_PARTS or not all(part.isascii() and part.isdigit() for part in parts):
         raise _bad_token(token)
-    return int(token[:20])
+    try:
+        day = dt.datetime.strptime(parts[0], "%Y%m%d").date()  # noqa: DTZ007 - a day of the log has no zone
+    except ValueError:
+        raise _bad_token(token) from None
+    xid, seq = int(parts[1]), int(parts[2])
+    if max(xid, seq) > SEQ_MAX:
+        raise _bad_token(token)
+    return day, xid, seq
 
 
 def place_token(place: QuarantinePlace) -> str:

@@ -1,94 +1,64 @@
--- The event log: ledger look-up, insertion, reading.
+-- The event log: appending, reading for people.
 
--- name: look_up_ledger
--- The content hash of each key that is already recorded.
--- $1 text[]: tenants. $2 uuid[]: event keys, as many.
-SELECT e.tenant_id, e.event_key, e.content_hash
-FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, event_key)
-INNER JOIN ingest.event AS e ON e.tenant_id = k.tenant_id AND e.event_key = k.event_key
+-- name: enter
+-- Take the writers' lock; the day to write into, and whether keys may be in older days. First in a transaction.
+-- $1 bigint: milliseconds that lead the oldest key; 0 when some key leads with no time.
+SELECT p.record_day, p.older FROM ingest.enter($1) AS p
 
--- name: insert_missing
--- Insert what nobody recorded meanwhile; the slow road, taken when a COPY met a duplicate that raced it.
--- One array a column, in the order of the columns below, rows in the order of their keys. Returns the
--- keys inserted.
-INSERT INTO ingest.event (
-    tenant_id, event_key, record_hash, shard, disposition, operation, actor_type, source, object,
-    external_id, source_version, event_time, actor_id, actor_name, request_id, content_hash, payload,
-    traceparent, tracestate, released_from
-)
-SELECT * -- noqa: AM04
-FROM unnest(
-    $1::text[], $2::uuid[], $3::integer[], $4::smallint[], $5::smallint[], $6::smallint[],
-    $7::smallint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[],
-    $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[], $18::text[], $19::text[],
-    $20::uuid[]
-)
-ON CONFLICT DO NOTHING
-RETURNING tenant_id, event_key
+-- name: known
+-- What the ledger knows of keys.
+-- $1 text: keys as {hex,hex,…}. $2 boolean: in older days too.
+SELECT k.tenant_id, k.event_key, k.content_hash, k.record_us, k.now_us, k.resent_as, k.generation
+FROM ingest.known($1, $2) AS k
 
--- name: add_counts
--- Move the counts of the log by what this transaction inserted.
--- $1 text[]: tenants. $2 text[]: sources. $3 text[]: objects. $4 smallint[]: dispositions.
--- $5 bigint[]: numbers of events. Sorted, so that two writers lock in one order.
-INSERT INTO ingest.event_count AS c (tenant_id, source, object, disposition, slot, count)
-SELECT k.tenant_id, k.source, k.object, k.disposition, (pg_backend_pid() % 256)::smallint, k.count
-FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[])
-    AS k (tenant_id, source, object, disposition, count)
-ON CONFLICT (tenant_id, source, object, disposition, slot)
-DO UPDATE SET count = c.count + excluded.count
+-- name: settle
+-- What belongs to rows that this transaction wrote.
+-- $1 date: their day. $2 text[], $3 text[], $4 text[], $5 smallint[], $6 bigint[]: tenants, sources, objects,
+-- dispositions and numbers of events. $7 text[], $8 text, $9 text[]: tenants, keys and violations of those
+-- quarantined. $10 text[], $11 text, $12 integer[], $13 text: tenants, base keys, generations and keys of those
+-- sent again. $14 text: keys of policies. Keys as {hex,hex,…}, null for none.
+SELECT ingest.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 
--- name: notify_log
--- Wake the readers of the log when this transaction has committed.
-SELECT pg_notify('headwater_log', '')
-
--- name: notify_policy
--- Wake every ingest process when this transaction, which accepted a policy, has committed.
-SELECT pg_notify('headwater_policy', '')
+-- name: append
+-- Record what is new of some events in one round trip; what the ledger knows of the others.
+-- $1 bigint: as of enter. $2 to $4 text: keys, content hashes, keys released from. $5 to $21: a column each,
+-- in the order of rows.append_arguments. $22 text, $23 integer[]: base keys and generations.
+SELECT k.tenant_id, k.event_key, k.content_hash, k.record_us, k.now_us, k.resent_as, k.generation
+FROM ingest.append(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+) AS k
 
 -- name: get_event
 -- One event as recorded.
 -- $1 text: tenant. $2 uuid: event key.
 SELECT
-    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.disposition, e.operation,
-    e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time, e.record_time,
-    e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.traceparent, e.tracestate,
+    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.record_day, e.disposition,
+    e.operation, e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time,
+    e.record_time, e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.trace, e.tracestate,
     e.released_from
-FROM ingest.event AS e
-WHERE e.tenant_id = $1 AND e.event_key = $2
+FROM ingest.find_event($1, $2) AS e
 
--- name: list_tenant_events
--- A tenant's events, newest first.
--- $1 text: tenant. $2 bigint: only those below this seq. $3 integer: how many at most.
+-- name: get_event_by_seq
+-- One event as recorded, by the number that the log gave it.
+-- $1 text: tenant. $2 bigint: seq.
 SELECT
-    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.disposition, e.operation,
-    e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time, e.record_time,
-    e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.traceparent, e.tracestate,
+    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.record_day, e.disposition,
+    e.operation, e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time,
+    e.record_time, e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.trace, e.tracestate,
     e.released_from
-FROM ingest.event AS e
-WHERE e.tenant_id = $1 AND e.seq < $2
-ORDER BY e.seq DESC
-LIMIT $3
+FROM ingest.find_event_by_seq($1, $2) AS e
 
--- name: list_record_events
--- The events of one source record, newest first. The expression around tenant_id keeps the planner
--- off the tenant's index, which it would walk through every event of the tenant.
--- $1 integer: record hash. $2 text: tenant. $3 text: source. $4 text: object. $5 text: external id.
--- $6 bigint: only those below this seq. $7 integer: how many at most.
+-- name: list_events
+-- A tenant's events, or a record's, newest first.
+-- $1 text: tenant. $2 integer, $3 integer: lowest and highest record hash. $4 text, $5 text, $6 text: source,
+-- object and external id, or nulls. $7 date, $8 bigint, $9 bigint: only those below this place.
+-- $10 integer: how many at most.
 SELECT
-    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.disposition, e.operation,
-    e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time, e.record_time,
-    e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.traceparent, e.tracestate,
+    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.record_day, e.disposition,
+    e.operation, e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time,
+    e.record_time, e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.trace, e.tracestate,
     e.released_from
-FROM ingest.event AS e
-WHERE
-    e.record_hash = $1
-    AND (e.tenant_id || '') = $2
-    AND e.source = $3
-    AND e.object = $4
-    AND e.external_id = $5
-    AND e.seq < $6
-ORDER BY e.seq DESC
-LIMIT $7
+FROM ingest.list_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS e
 
 -- name: read_counts
 -- Number of a tenant's events by source, object and disposition.

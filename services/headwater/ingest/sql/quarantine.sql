@@ -1,34 +1,27 @@
 -- Quarantined events: the task list of people.
 
--- name: open_quarantine
--- Put events that this transaction inserted on the task list.
--- $1 text[]: tenants. $2 uuid[]: event keys. $3 text[]: broken rules of each, a JSON array.
-INSERT INTO ingest.quarantine (tenant_id, event_key, violations)
-SELECT k.tenant_id, k.event_key, k.violations::jsonb
-FROM unnest($1::text[], $2::uuid[], $3::text[]) AS k (tenant_id, event_key, violations)
-
 -- name: get_quarantined
 -- One entry with its event.
 -- $1 text: tenant. $2 uuid: event key.
 SELECT
-    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.disposition, e.operation,
-    e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time, e.record_time,
-    e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.traceparent, e.tracestate,
+    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.record_day, e.disposition,
+    e.operation, e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time,
+    e.record_time, e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.trace, e.tracestate,
     e.released_from, q.violations, q.state, q.released_as, q.discard_reason, q.open_time
 FROM ingest.quarantine AS q
-INNER JOIN ingest.event AS e ON e.tenant_id = q.tenant_id AND e.event_key = q.event_key
+CROSS JOIN LATERAL ingest.find_event(q.tenant_id, q.event_key) AS e
 WHERE q.tenant_id = $1 AND q.event_key = $2
 
 -- name: list_open
 -- Open entries, oldest first.
 -- $1 text: tenant. $2 timestamptz, $3 uuid: only those after this place. $4 integer: how many at most.
 SELECT
-    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.disposition, e.operation,
-    e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time, e.record_time,
-    e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.traceparent, e.tracestate,
+    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.record_day, e.disposition,
+    e.operation, e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time,
+    e.record_time, e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.trace, e.tracestate,
     e.released_from, q.violations, q.state, q.released_as, q.discard_reason, q.open_time
 FROM ingest.quarantine AS q
-INNER JOIN ingest.event AS e ON e.tenant_id = q.tenant_id AND e.event_key = q.event_key
+CROSS JOIN LATERAL ingest.find_event(q.tenant_id, q.event_key) AS e
 WHERE q.tenant_id = $1 AND q.state = 1 AND (q.open_time, q.event_key) > ($2, $3)
 ORDER BY q.open_time, q.event_key
 LIMIT $4
@@ -37,12 +30,12 @@ LIMIT $4
 -- Entries of every state, oldest first.
 -- $1 text: tenant. $2 timestamptz, $3 uuid: only those after this place. $4 integer: how many at most.
 SELECT
-    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.disposition, e.operation,
-    e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time, e.record_time,
-    e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.traceparent, e.tracestate,
+    e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.record_day, e.disposition,
+    e.operation, e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time,
+    e.record_time, e.actor_id, e.actor_name, e.request_id, e.content_hash, e.payload, e.trace, e.tracestate,
     e.released_from, q.violations, q.state, q.released_as, q.discard_reason, q.open_time
 FROM ingest.quarantine AS q
-INNER JOIN ingest.event AS e ON e.tenant_id = q.tenant_id AND e.event_key = q.event_key
+CROSS JOIN LATERAL ingest.find_event(q.tenant_id, q.event_key) AS e
 WHERE q.tenant_id = $1 AND (q.open_time, q.event_key) > ($2, $3)
 ORDER BY q.open_time, q.event_key
 LIMIT $4

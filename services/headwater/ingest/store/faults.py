@@ -16,6 +16,7 @@ _NOT_NOW: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
+    asyncpg.UndefinedTableError,
     asyncpg.InvalidTransactionStateError,
     asyncpg.InternalServerError,
     asyncpg.InterfaceError,
@@ -23,7 +24,8 @@ _NOT_NOW: Final = (
     OSError,
     TimeoutError,
 )
-"""Connection lost, server ending, out of space, deadlock, read-only after a fail-over, pool exhausted.
+"""Connection lost, server ending, out of space, deadlock, read-only after a fail-over, pool exhausted, a day of
+the log that was dropped in this moment.
 
 InternalClientError is what the driver makes of a command on a connection whose end the server has announced.
 """

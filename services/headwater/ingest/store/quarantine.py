@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from headwater.ingest.domain.event import Actor, NewEvent, QuarantinedEvent, QuarantineState
 from headwater.ingest.store.faults import translated
-from headwater.ingest.store.log import QUARANTINE_SQL, add_consequences, insert_missing
-from headwater.ingest.store.rows import quarantined_event
+from headwater.ingest.store.log import QUARANTINE_SQL, append_few, enter
+from headwater.ingest.store.rows import as_uuid, quarantined_event
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -53,15 +53,15 @@ class PostgresQuarantine:
                 self._pool.acquire(timeout=self._acquire_timeout_s) as connection,
                 connection.transaction(),
             ):
+                await enter(connection, [event])
                 state = await _lock(connection, *place)
                 if state != QuarantineState.OPEN:
                     return state or QuarantineState.DISCARDED
-                if event.ledger_key in await insert_missing(connection, [event]):
-                    await add_consequences(connection, [event])
+                await append_few(connection, [event])
                 await connection.execute(
                     QUARANTINE_SQL["close_released"].text,
                     *place,
-                    uuid.UUID(bytes=event.event_key),
+                    as_uuid(event.event_key),
                     *_columns(actor),
                 )
         return QuarantineState.OPEN

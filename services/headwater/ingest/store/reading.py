@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from headwater.ingest.domain.event import Disposition, EventCount, RecordedEvent
-from headwater.ingest.domain.keys import record_hash
+from headwater.ingest.domain.event import Disposition, EventCount, Place, RecordedEvent
+from headwater.ingest.domain.keys import record_hash, tenant_range
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import EVENT_SQL
 from headwater.ingest.store.rows import recorded_event
@@ -29,17 +30,33 @@ class PostgresEventReader:
         rows = await self._fetch("get_event", tenant_id, event_key)
         return recorded_event(rows[0]) if rows else None
 
-    async def list_tenant_events(self, tenant_id: str, before_seq: int, limit: int) -> list[RecordedEvent]:
-        """Return a tenant's events below a seq, newest first."""
-        rows = await self._fetch("list_tenant_events", tenant_id, before_seq, limit)
-        return [recorded_event(row) for row in rows]
+    async def get_event_by_seq(self, tenant_id: str, seq: int) -> RecordedEvent | None:
+        """Return the event with that number, None when there is none."""
+        rows = await self._fetch("get_event_by_seq", tenant_id, seq)
+        return recorded_event(rows[0]) if rows else None
+
+    async def list_tenant_events(self, tenant_id: str, before: Place, limit: int) -> list[RecordedEvent]:
+        """Return a tenant's events below a place, newest first."""
+        hashes = tenant_range(tenant_id)
+        return await self._list(tenant_id, hashes, (None, None, None), before, limit)
 
     async def list_record_events(
-        self, tenant_id: str, source: str, object_name: str, external_id: str, before_seq: int, limit: int
+        self, tenant_id: str, source: str, object_name: str, external_id: str, before: Place, limit: int
     ) -> list[RecordedEvent]:
-        """Return a record's events below a seq, newest first."""
-        record = (tenant_id, source, object_name, external_id)
-        rows = await self._fetch("list_record_events", record_hash(*record), *record, before_seq, limit)
+        """Return a record's events below a place, newest first."""
+        record = (source, object_name, external_id)
+        hashed = record_hash(tenant_id, *record)
+        return await self._list(tenant_id, (hashed, hashed), record, before, limit)
+
+    async def _list(
+        self,
+        tenant_id: str,
+        hashes: tuple[int, int],
+        record: Sequence[str | None],
+        before: Place,
+        limit: int,
+    ) -> list[RecordedEvent]:
+        rows = await self._fetch("list_events", tenant_id, *hashes, *record, *before, limit)
         return [recorded_event(row) for row in rows]
 
     async def read_counts(self, tenant_id: str) -> list[EventCount]:

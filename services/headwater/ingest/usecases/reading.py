@@ -51,8 +51,7 @@ class Inspector:
         Raises:
             NotFound: the id is unknown, or another tenant's.
         """
-        newest = await self._reader.list_tenant_events(tenant_id, event_id + 1, 1)
-        recorded = newest[0] if newest and newest[0].seq == event_id else None
+        recorded = await self._reader.get_event_by_seq(tenant_id, event_id)
         return await self._with_entry(tenant_id, recorded, f"event with id {event_id}")
 
     async def _with_entry(
@@ -71,14 +70,14 @@ class Inspector:
     ) -> tuple[list[RecordedEvent], str]:
         """Return a page of a tenant's or a record's events, newest first, and the token of the next."""
         limit = paging.page_size(page_size)
-        before = paging.read_seq_token(page_token)
+        before = paging.read_log_token(page_token)
         if record is None:
             found = await self._reader.list_tenant_events(tenant_id, before, limit + 1)
         else:
             named = (record.source, record.object, record.external_id)
             found = await self._reader.list_record_events(tenant_id, *named, before, limit + 1)
         shown = found[:limit]
-        return shown, paging.seq_token(shown[-1].seq) if len(found) > limit else ""
+        return shown, paging.log_token(shown[-1].place) if len(found) > limit else ""
 
     async def quarantined(
         self, tenant_id: str, *, page_size: int, page_token: str, include_closed: bool

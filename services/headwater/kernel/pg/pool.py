@@ -46,6 +46,7 @@ async def open_pool(
     connect_timeout_s: float = 5.0,
     start_timeout_s: float = 30.0,
     idle_connection_lifetime_s: float = 300.0,
+    session_reset: bool = True,
 ) -> Pool:
     """Open a pool, waiting a bounded time for a server that is not up yet.
 
@@ -59,6 +60,8 @@ async def open_pool(
         size_min: connections opened at once.
         size_max: the most connections; one more caller waits.
         statement_timeout_s: longest statement; 0 for none.
+        session_reset: undo settings, locks and listens at each release: a round trip. False for a service whose
+            statements leave nothing behind in the session.
         start_timeout_s: how long to retry while the server cannot be reached, in all.
 
     Raises:
@@ -86,6 +89,7 @@ async def open_pool(
                 max_inactive_connection_lifetime=idle_connection_lifetime_s,
                 server_settings=settings,
                 init=set_codecs,
+                reset=None if session_reset else _keep_session,
             )
     raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -98,6 +102,10 @@ async def set_codecs(connection: Connection) -> None:
     await connection.set_type_codec(
         "json", schema="pg_catalog", encoder=_json_encode, decoder=_json_decode, format="binary"
     )
+
+
+async def _keep_session(_connection: Connection) -> None:
+    """Leave the session as it is; the driver itself has ended an open transaction by then."""
 
 
 def _jsonb_encode(value: Any) -> bytes:

@@ -30,11 +30,13 @@ class ProjectorSettings:
         batch_events: events of one transaction, at most.
         poll_s: longest wait for a wake-up that may have been missed.
         backoff_s_max: longest pause after a failure.
+        report_s: pause between two reports of how far the log is read.
     """
 
     batch_events: int = 500
     poll_s: float = 1.0
     backoff_s_max: float = 5.0
+    report_s: float = 60.0
 
 
 class ProjectorHost:
@@ -63,6 +65,7 @@ class ProjectorHost:
         """Project for ever; ends by cancellation, between or inside transactions alike."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_leases)
+            tasks.start_soon(self._report)
             await self._work()
 
     async def _keep_leases(self) -> None:
@@ -87,6 +90,15 @@ class ProjectorHost:
         self._cursors.update(cursors)
         if fresh:
             self._wakeup.set()
+
+    async def _report(self) -> None:
+        while True:
+            await anyio.sleep(self._settings.report_s)
+            if held := {shard: self._cursors[shard] for shard in self._held}:
+                try:
+                    await self._log.report_positions(held)
+                except (Unavailable, StoreRefused) as error:
+                    _log.warning("positions are not reported: %s", error)
 
     async def _work(self) -> None:
         pause_s = 0.0

@@ -8,12 +8,16 @@ select ingest.shard_count() as shards;
 -- Reads the next events of several shards, safe against late commits, in commit order.
 -- Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[]; $4 rows of one shard at most, int.
 select
-    place.shard, log.xid, log.seq, log.tenant_id, log.event_key, log.source, log.object,
+    log.shard, log.xid, log.seq, log.tenant_id, log.event_key, log.source, log.object,
     log.external_id, log.event_time, log.record_time, log.operation, log.actor_id, log.payload,
     log.traceparent, log.tracestate
-from unnest($1::smallint [], $2::bigint [], $3::bigint []) as place (shard, xid, seq)
-cross join lateral ingest.read_events(place.shard, place.xid, place.seq, $4::int) as log
+from ingest.read_shards($1::smallint [], $2::bigint [], $3::bigint [], $4::int) as log
 order by log.xid, log.seq;
+
+-- name: report_positions
+-- Tells the log how far it is read, so that nothing unread is dropped.
+-- Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[].
+select ingest.report_positions('sync', $1::smallint [], $2::bigint [], $3::bigint []);
 
 -- name: current_policies
 -- Newest policy event of every tenant.

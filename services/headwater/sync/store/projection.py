@@ -58,6 +58,13 @@ class PostgresLog:
             rows = await self._pool.fetch(_SQL["read_events"].text, shards, xids, seqs, shard_limit)
         return [_event(row) for row in rows]
 
+    async def report_positions(self, held: Mapping[int, Position]) -> None:
+        """Tell the log how far its shards are projected, so that nothing unread is dropped."""
+        shards = sorted(held)
+        xids, seqs = [held[shard].xid for shard in shards], [held[shard].seq for shard in shards]
+        async with translated():
+            await self._pool.execute(_SQL["report_positions"].text, shards, xids, seqs)
+
 
 def _event(row: Any) -> LogEvent:
     trace = TraceContext.parse(row["traceparent"], row["tracestate"] or "") if row["traceparent"] else None

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.ingest.arrivals import new_event
+from tests.unit.ingest.arrivals import known, new_event
 
 from headwater.ingest.domain.event import Disposition, LedgerKey, NewEvent
-from headwater.ingest.domain.flush import PAYLOAD_CONFLICT, decide, decide_after_race
+from headwater.ingest.domain.flush import (
+    LOOKS_AFTER_DUPLICATE,
+    PAYLOAD_CONFLICT,
+    Known,
+    Pace,
+    decide,
+    decide_after_race,
+    oldest_ms,
+    successor_key,
+)
 from headwater.kernel.errors import FieldViolation
 
 BROKEN = (FieldViolation("event.payload.email", "x", "format.email", "must be an address"),)
@@ -19,8 +29,8 @@ ALL = (A, A_OTHER, B, C_BROKEN)
 SUBSETS = st.lists(st.sampled_from(ALL), max_size=8)
 
 
-def _ledger(*events: NewEvent) -> dict[LedgerKey, bytes]:
-    return {event.ledger_key: event.content_hash for event in events}
+def _ledger(*events: NewEvent) -> dict[LedgerKey, Known]:
+    return {event.ledger_key: known(event) for event in events}
 
 
 def _fates(events: list[NewEvent], *recorded: NewEvent) -> list[Disposition]:
@@ -56,7 +66,7 @@ def test_the_first_of_a_batch_wins() -> None:
 
 def test_keys_of_two_tenants_do_not_meet() -> None:
     """The ledger is asked for tenant and key."""
-    ledger = {("another", A.event_key): B.content_hash}
+    ledger = {("another", A.event_key): known(B)}
     assert decide([A], ledger).outcomes[0].disposition is Disposition.ACCEPTED
 
 
@@ -76,7 +86,7 @@ def test_a_flush_done_again_changes_nothing(events: list[NewEvent], recorded: li
     """After a commit whose answer was lost everything accepted is a duplicate, and refusals stay."""
     first = decide(events, _ledger(*recorded))
     again = decide(events, {**_ledger(*recorded), **_ledger(*first.fresh)})
-    assert again.fresh == ()
+    assert not again.fresh
     refused = [item.disposition is Disposition.REFUSED for item in first.outcomes]
     assert [item.disposition is Disposition.REFUSED for item in again.outcomes] == refused
 
@@ -86,3 +96,83 @@ def test_who_lost_a_race_is_a_duplicate() -> None:
     ledger = _ledger(A, B)
     decision = decide_after_race([A_OTHER, B], ledger, {B.ledger_key})
     assert [item.disposition for item in decision.outcomes] == [Disposition.REFUSED, Disposition.ACCEPTED]
+
+
+WINDOW_S = 60.0
+AGAIN = msgspec.structs.replace(A, dedup_window_s=WINDOW_S)
+OVER_US = 61_000_000
+
+
+def test_a_resend_within_its_window_is_a_duplicate() -> None:
+    """The window is inclusive, and answers with the key of the newest generation."""
+    later = msgspec.structs.replace(AGAIN, event_key=successor_key(A.event_key, 1))
+    ledger = {A.ledger_key: known(later, age_us=60_000_000, generation=1)}
+    decision = decide([AGAIN], ledger)
+    assert not decision.fresh
+    assert decision.outcomes[0].disposition is Disposition.DUPLICATE
+    assert decision.outcomes[0].event_key == later.event_key
+
+
+def test_a_resend_after_its_window_is_recorded_under_the_next_key() -> None:
+    """The next generation's key leads with the same time; the base key is named for the ledger."""
+    ledger = {A.ledger_key: known(A, age_us=OVER_US, generation=2)}
+    decision = decide([AGAIN, AGAIN], ledger)
+    (fresh,) = decision.fresh
+    assert fresh.event_key == successor_key(A.event_key, 3)
+    assert fresh.event_key[:6] == A.event_key[:6]
+    assert decision.resends[fresh.ledger_key].base_key == A.event_key
+    assert decision.resends[fresh.ledger_key].generation == 3
+    assert [item.disposition for item in decision.outcomes] == [Disposition.ACCEPTED, Disposition.DUPLICATE]
+    assert {item.event_key for item in decision.outcomes} == {fresh.event_key}
+
+
+def test_without_a_window_a_key_blocks_for_ever() -> None:
+    """However long ago."""
+    decision = decide([A], {A.ledger_key: known(A, age_us=10**15)})
+    assert not decision.fresh
+
+
+def test_who_lost_a_race_of_resends_is_a_duplicate() -> None:
+    """The other writer's successor is met on the way, and is in its own window."""
+    first = decide([AGAIN], {A.ledger_key: known(A, age_us=OVER_US)})
+    (fresh,) = first.fresh
+    ledger = {A.ledger_key: known(A, age_us=OVER_US), fresh.ledger_key: known(fresh)}
+    again = decide([AGAIN], ledger)
+    assert not again.fresh
+    assert again.outcomes[0].disposition is Disposition.DUPLICATE
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.integers(0, 3))
+def test_generations_end_at_the_newest(ages: list[int], window_s: int) -> None:
+    """Whatever generations are met, a re-send is a duplicate of one in its window or exactly one newer."""
+    event = msgspec.structs.replace(A, dedup_window_s=float(window_s) or 0.5)
+    ledger = {A.ledger_key: known(A, age_us=ages[0] * 1_000_000)}
+    for generation, age in enumerate(ages[1:], start=1):
+        key = successor_key(A.event_key, generation)
+        ledger[A.tenant_id, key] = known(msgspec.structs.replace(A, event_key=key), age_us=age * 1_000_000)
+    blocking = next((n for n, age in enumerate(ages) if age <= (window_s or 0.5)), None)
+    decision = decide([event, event], ledger)
+    assert len(decision.fresh) == (blocking is None)
+    if blocking is None:
+        assert decision.fresh[0].event_key == successor_key(A.event_key, len(ages))
+    else:
+        wanted = successor_key(A.event_key, blocking) if blocking else A.event_key
+        assert {item.event_key for item in decision.outcomes} == {wanted}
+
+
+def test_a_batch_that_met_a_duplicate_makes_the_next_ones_look() -> None:
+    """For a while, counted in batches."""
+    pace = Pace()
+    assert not pace.looks
+    pace = pace.after(met_duplicate=True)
+    for _ in range(LOOKS_AFTER_DUPLICATE):
+        assert pace.looks
+        pace = pace.after(met_duplicate=False)
+    assert not pace.looks
+
+
+def test_a_request_id_may_be_in_any_day() -> None:
+    """Its key does not say when."""
+    dated = new_event()
+    assert oldest_ms([dated]) == dated.event_time_us // 1000
+    assert oldest_ms([dated, A]) == 0

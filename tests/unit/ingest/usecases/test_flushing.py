@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from tests.unit.ingest.arrivals import new_event
+from tests.unit.ingest.arrivals import known, new_event
 
 from headwater.ingest.domain.event import Disposition, LedgerKey, NewEvent, Outcome
-from headwater.ingest.domain.flush import decide
+from headwater.ingest.domain.flush import Known, decide
 from headwater.ingest.ports import LogUnavailable, PolicyPosition, PolicyWatch, RowsRejected
 from headwater.ingest.usecases.flushing import Flusher, FlushSettings
 from headwater.ingest.usecases.gathering import Gather, Ticket
@@ -25,13 +25,13 @@ class MemoryLog:
     """A log in memory that fails as told."""
 
     def __init__(self, *, losses: int = 0, poison: str = "", lost_answer: bool = False) -> None:
-        self.ledger: dict[LedgerKey, bytes] = {}
+        self.ledger: dict[LedgerKey, Known] = {}
         self.tries = 0
         self._losses = losses
         self._poison = poison
         self._lost_answer = lost_answer
 
-    async def append(self, events: Sequence[NewEvent]) -> tuple[Outcome, ...]:
+    async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
         """Record, or fail before or after recording."""
         self.tries += 1
         if any(event.external_id == self._poison for event in events):
@@ -39,7 +39,7 @@ class MemoryLog:
         if self.tries <= self._losses and not self._lost_answer:
             raise LogUnavailable("away")
         decision = decide(events, self.ledger)
-        self.ledger.update((event.ledger_key, event.content_hash) for event in decision.fresh)
+        self.ledger.update((event.ledger_key, known(event)) for event in decision.fresh)
         if self.tries <= self._losses:
             raise LogUnavailable("the answer to COMMIT was lost")
         return decision.outcomes

@@ -1,0 +1,112 @@
+"""`python -m headwater.ingest.maintenance`: what an operator does with the log's days, without a running service.
+
+Prints one JSON document. The `headwater log` commands start it as a process, as they start the services.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from headwater.ingest.archiving import FileArchive
+from headwater.ingest.domain.days import Day
+from headwater.ingest.ports import DayKept
+from headwater.ingest.settings import NO_ARCHIVE, IngestSettings
+from headwater.ingest.store.days import PostgresDays
+from headwater.ingest.usecases.keeping import archive_day
+from headwater.kernel.errors import HeadwaterError, InvalidInput, NotFound, StartRefused
+from headwater.kernel.service import open_database
+from headwater.kernel.settings import read_settings
+
+FAILED = 1
+
+
+async def run(words: Sequence[str], settings: IngestSettings) -> dict[str, Any]:
+    """Do one thing: `days`, `archive DAY`, or `drop DAY` (only says what stands against it without `yes`).
+
+    Raises:
+        InvalidInput, NotFound, DayKept, ArchiveFailed, StartRefused: why it is not done.
+    """
+    # Dropping waits for locks and archiving reads a day: longer than a statement of the service may.
+    async with await open_database("ingest", settings, size_min=1, size_max=2, statement_timeout_s=0) as pool:
+        days = PostgresDays(pool, acquire_timeout_s=settings.pool_acquire_timeout_s)
+        match list(words):
+            case ["days"]:
+                return {"days": [_shown(day) for day in await days.list_days()]}
+            case ["archive", text]:
+                return await _archive(days, await _find(days, text), settings)
+            case ["drop", text, *rest] if rest in ([], ["yes"]):
+                return await _drop(days, await _find(days, text), settings, yes=bool(rest))
+    raise InvalidInput(f"not understood: {' '.join(words)}")
+
+
+async def _archive(days: PostgresDays, day: Day, settings: IngestSettings) -> dict[str, Any]:
+    if settings.archive_dir in {"", NO_ARCHIVE}:
+        raise StartRefused("set HEADWATER_INGEST_ARCHIVE_DIR to the directory of the archives")
+    if day.state != "sealed":
+        raise DayKept(f"day {day.day} is {day.state}: only a sealed day is archived")
+    archive = FileArchive(
+        Path(settings.archive_dir),
+        command=settings.archive_command,
+        command_timeout_s=settings.archive_command_timeout_s,
+    )
+    path = await archive_day(days, archive, day)
+    return {"day": day.day.isoformat(), "rows": day.rows, "archive": path}
+
+
+async def _drop(days: PostgresDays, day: Day, settings: IngestSettings, *, yes: bool) -> dict[str, Any]:
+    archived = settings.archive_dir != NO_ARCHIVE
+    if yes:
+        await days.drop(day.day, settings.reader_names, archived=archived)
+    blockers = [] if yes else await days.blockers(day.day, settings.reader_names, archived=archived)
+    return {
+        "day": day.day.isoformat(),
+        "rows": day.rows,
+        "bytes": day.bytes,
+        "dropped": yes,
+        "dry_run": not yes,
+        "blockers": [asdict(item) for item in blockers],
+    }
+
+
+async def _find(days: PostgresDays, text: str) -> Day:
+    try:
+        wanted = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is no day; write it as 2026-01-31") from error
+    for day in await days.list_days():
+        if day.day == wanted:
+            return day
+    raise NotFound(f"the log has no day {wanted}", reason="DAY_NOT_FOUND")
+
+
+def _shown(day: Day) -> dict[str, Any]:
+    return {
+        "day": day.day.isoformat(),
+        "rows": day.rows,
+        "bytes": day.bytes,
+        "state": day.state,
+        "archive": day.archive_path,
+    }
+
+
+def main(words: Sequence[str]) -> int:
+    """Run, print, and return the exit code."""
+    try:
+        result = anyio.run(run, words, read_settings(IngestSettings, os.environ))
+    except HeadwaterError as error:
+        result = {"error": {"reason": error.reason, "message": error.message}}
+    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    return FAILED if "error" in result else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

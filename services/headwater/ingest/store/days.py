@@ -1,0 +1,104 @@
+"""The days of the log on Postgres: opening, sealing, reading for the archive, dropping."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from headwater.ingest.domain.days import Blocker, Day, State
+from headwater.ingest.domain.event import RecordedEvent
+from headwater.ingest.ports import DayKept
+from headwater.ingest.store.faults import translated
+from headwater.ingest.store.rows import recorded_event
+from headwater.kernel.pg import queries
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Connection, Pool
+
+DAY_SQL: Final = queries.load("headwater.ingest", "day.sql")
+PAGE_ROWS: Final = 500
+
+
+class PostgresDays:
+    """Keeps `ports.Days`."""
+
+    def __init__(self, pool: Pool, *, acquire_timeout_s: float) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    async def roll(self, day: dt.date) -> bool:
+        """Open a day; see the port."""
+        async with self._connection() as connection:
+            return bool(await connection.fetchval(DAY_SQL["roll"].text, day))
+
+    async def seal_some(self, rows: int) -> str:
+        """Move keys of a day that is over; see the port."""
+        async with self._connection() as connection:
+            return str(await connection.fetchval(DAY_SQL["seal_some"].text, rows))
+
+    async def list_days(self) -> list[Day]:
+        """Return every day, oldest first."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(DAY_SQL["list_days"].text)
+        return [_day(row) for row in rows]
+
+    async def blockers(self, day: dt.date, readers: Sequence[str], *, archived: bool) -> list[Blocker]:
+        """Return why a day may not be dropped."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(DAY_SQL["drop_blockers"].text, day, list(readers), archived)
+        return [Blocker(row["reason"], row["detail"]) for row in rows]
+
+    @asynccontextmanager
+    async def reading(self, day: dt.date) -> AsyncIterator[AsyncIterator[list[RecordedEvent]]]:
+        """Read a day's facts page by page, in a transaction that writes nothing and so holds no reader back."""
+        async with self._connection() as connection, connection.transaction(readonly=True):
+            yield _pages(connection, day)
+
+    async def note_archive(self, day: dt.date, path: str, sha256: str) -> None:
+        """Note where a day's archive is."""
+        async with self._connection() as connection:
+            await connection.execute(DAY_SQL["note_archive"].text, day, path, sha256)
+
+    async def drop(self, day: dt.date, readers: Sequence[str], *, archived: bool) -> None:
+        """Drop a day's facts; see the port."""
+        async with self._connection() as connection:
+            try:
+                await connection.execute(DAY_SQL["drop_day"].text, day, list(readers), archived)
+            except asyncpg.ObjectNotInPrerequisiteStateError as error:
+                raise DayKept(str(error)) from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with translated():
+            async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
+                yield connection
+
+
+async def _pages(connection: Connection, day: dt.date) -> AsyncIterator[list[RecordedEvent]]:
+    cursor = await connection.cursor(DAY_SQL["read_day"].text, day)
+    while rows := await cursor.fetch(PAGE_ROWS):
+        yield [recorded_event(row) for row in rows]
+
+
+def _day(row: asyncpg.Record) -> Day:
+    sealed = row["seal_time"] is not None
+    return Day(
+        day=row["record_day"],
+        state=_state(row),
+        rows=row["row_count"] if sealed else max(0, row["estimated_rows"]),
+        bytes=row["bytes"],
+        archive_path=row["archive_path"] or "",
+        archive_sha256=row["archive_sha256"] or "",
+    )
+
+
+def _state(row: asyncpg.Record) -> State:
+    if row["drop_time"] is not None:
+        return "dropped"
+    if row["seal_time"] is not None:
+        return "sealed"
+    return "open" if row["newest"] else "over"
