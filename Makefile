@@ -7,10 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 BASELINE := proto/baseline.binpb
+GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down load test test-fast bench-ingest bench-peers lock-peers load-kill load-soak \
-	load-overload load-abuse lint format type proto proto-check proto-baseline lock lock-check verify clean
+	load-overload load-abuse fuzz fuzz-guided lint format type proto proto-check proto-baseline lock lock-check \
+	verify clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +121,17 @@ lock-check: $(STAMP) ## Check, offline, that requirements.lock answers pyproject
 	$(BIN)/python tests/checks/lock.py
 
 verify: lint type proto-check lock-check ## Check everything that needs no running: style, walls, types, protos, lock
+
+fuzz: $(STAMP) ## A million generated requests against a real ingest process (ARGS="--requests N --seed S --minutes M")
+	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz $(ARGS)
+
+fuzz-guided: $(GUIDED)/.setup ## Coverage-guided fuzzing of the door's pure parts (ARGS="--seconds N --target event")
+	PYTHONPATH=services:.:$(GUIDED) $(BIN)/python -m tests.fuzz.guided $(ARGS)
+
+$(GUIDED)/.setup: $(STAMP) tests/fuzz/requirements-guided.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
+		--target $(GUIDED) -r tests/fuzz/requirements-guided.txt
+	@touch $@
 
 clean: ## Delete what the other targets made, .venv included
 	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -6,10 +6,12 @@ Numbers are defaults of REQUIREMENTS and belong here, never as literals in code.
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headwater.kernel.ids import ObjectName
 
@@ -60,6 +62,23 @@ class InboundField(Part):
     """strptime format of the source's dates; ISO 8601 when empty."""
     values: dict[str, str] = {}
     """The source's value to the canonical one; values not listed pass unchanged."""
+
+    @field_validator("date_format")
+    @classmethod
+    def _reads_dates(cls, given: str) -> str:
+        """Refuse a format that strptime cannot use: it would fail on every event, and not with ValueError alone."""
+        if given and not _is_date_format(given):
+            raise ValueError("must be a format that strptime reads, as %Y-%m-%d, no directive twice")
+        return given
+
+
+def _is_date_format(given: str) -> bool:
+    day = dt.datetime(2001, 2, 3)  # noqa: DTZ001 - a date has no zone
+    try:
+        dt.datetime.strptime(day.strftime(given), given)  # noqa: DTZ007 - a date has no zone
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 class Inbound(Part):

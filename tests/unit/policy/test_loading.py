@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 from tests.unit.sync.tenant import POLICY
 
-from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
+from headwater.policy.document import InboundField
+from headwater.policy.loading import FAULTS_MAX, PolicyRefused, load_policy, policy_digest
 
 LINES = POLICY.splitlines()
 
@@ -84,3 +86,38 @@ def test_the_digest_follows_the_text() -> None:
     """Any change of the text is another policy."""
     assert len(policy_digest(POLICY)) == 16
     assert policy_digest(POLICY) != policy_digest(POLICY + " ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: \x07",
+        "x: !!timestamp 2026-99-99",
+        "x: !!int abc",
+        "x: " + "[" * 3_000,
+        "- " * 3_000,
+        "\n".join(" " * number + "a:" for number in range(600)),
+        "a: &a [*a]",
+        "a0: &a0 [1,1,1,1,1,1,1,1,1]\n"
+        + "\n".join(f"a{n + 1}: &a{n + 1} [{','.join([f'*a{n}'] * 9)}]" for n in range(9)),
+    ],
+)
+def test_a_text_that_would_break_its_reader_is_refused(text: str) -> None:
+    """Bad characters and tags, deep nesting, aliases without end: all refused at once, none hangs or crashes."""
+    with pytest.raises(PolicyRefused):
+        load_policy(text)
+
+
+def test_faults_are_told_up_to_a_bound() -> None:
+    """A text with hundreds of faults is refused with the first of them."""
+    with pytest.raises(PolicyRefused) as refused:
+        load_policy("\n".join(f"k{number}: 1" for number in range(400)))
+    assert len(refused.value.faults) == FAULTS_MAX
+
+
+@pytest.mark.parametrize("date_format", ["%d%d", "%", "%Q"])
+def test_a_date_format_that_cannot_be_read_is_refused(date_format: str) -> None:
+    """Strptime would fail with other errors than ValueError, on every event."""
+    with pytest.raises(ValidationError):
+        InboundField(field="born", date_format=date_format)
+    assert InboundField(field="born", date_format="%d-%m-%y").date_format == "%d-%m-%y"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from headwater.ingest.domain.depth import PAYLOAD_DEPTH_MAX, too_deep
 from headwater.ingest.domain.event import EVENT_OBJECTS, Actor, Arrival, JsonObject, Operation
 from headwater.ingest.domain.keys import canonical_payload
 from headwater.kernel.errors import FieldViolation
@@ -110,6 +111,8 @@ def _read_payload(arrival: Arrival) -> tuple[JsonObject, bytes, tuple[FieldViola
         return _no_payload(b"", "bytes_max", f"at most {PAYLOAD_BYTES_MAX} bytes, has {len(raw)}")
     try:
         payload = _decode(raw)
+        if too_deep(raw, payload):
+            return _no_payload(raw, "depth_max", f"must not nest deeper than {PAYLOAD_DEPTH_MAX} levels")
         if b"\\u0000" in raw and _holds_nul(payload):
             return _no_payload(raw, "nul_character", "must not hold the character NUL (\\u0000)")
         return payload, canonical_payload(payload), ()

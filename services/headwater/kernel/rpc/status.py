@@ -21,6 +21,12 @@ from headwater.kernel import errors
 DOMAIN: Final = "headwater"
 """`ErrorInfo.domain` of every error of ours."""
 
+TEXT_BYTES_MAX: Final = 700
+"""Of the message of a status, and of each text in its details."""
+DETAILS_BYTES_MAX: Final = 2_500
+"""Of the violations in a status. gRPC refuses an answer whose metadata is above 8 KiB by default, and a status
+holds its message three times: percent-encoded, and in base64 with its details."""
+
 _log = logging.getLogger(__name__)
 
 _CODES: Final[tuple[tuple[type[errors.HeadwaterError], int], ...]] = (
@@ -48,10 +54,10 @@ def to_status(error: Exception) -> status_pb2.Status:
         details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
         if error.quota_subject:
             broken = error_details_pb2.QuotaFailure.Violation(
-                subject=f"tenant:{error.quota_subject}", description=error.message
+                subject=f"tenant:{error.quota_subject}", description=_shortened(error.message)
             )
             details.append(_pack(error_details_pb2.QuotaFailure(violations=[broken])))
-    return status_pb2.Status(code=code, message=error.message, details=details)
+    return status_pb2.Status(code=code, message=_shortened(error.message), details=details)
 
 
 def _internal(error: Exception) -> status_pb2.Status:
@@ -65,15 +71,25 @@ def _internal(error: Exception) -> status_pb2.Status:
 
 
 def _bad_request(violations: tuple[errors.FieldViolation, ...]) -> error_details_pb2.BadRequest:
-    field_violations = [
-        error_details_pb2.BadRequest.FieldViolation(
-            field=item.field,
-            description=f"{item.description} (value: {item.value!r}, rule: {item.rule})",
+    """Return the violations, as many as fit: of a status that is too large the caller would see nothing at all."""
+    told = error_details_pb2.BadRequest()
+    for number, item in enumerate(violations):
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=_shortened(item.field),
+            description=_shortened(f"{item.description} (value: {item.value!r}, rule: {item.rule})"),
             reason=item.rule.upper().replace(".", "_"),
         )
-        for item in violations
-    ]
-    return error_details_pb2.BadRequest(field_violations=field_violations)
+        if told.ByteSize() + violation.ByteSize() > DETAILS_BYTES_MAX:
+            told.field_violations.add(description=f"and {len(violations) - number} more", reason="MORE")
+            break
+        told.field_violations.append(violation)
+    return told
+
+
+def _shortened(text: str) -> str:
+    """Return *text* cut to what a status may hold; percent-encoding may treble it on the wire."""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= TEXT_BYTES_MAX else raw[:TEXT_BYTES_MAX].decode("utf-8", "ignore") + "…"
 
 
 def _pack(message: Any) -> any_pb2.Any:
