@@ -101,7 +101,11 @@ def _supervise(service: str, settings: ReplicatedSettings, count: int, environme
     replicas = ReplicaSettings(
         command=(sys.executable, "-m", f"headwater.{service}"),
         count=count,
-        addresses={settings.variable(name): getattr(settings, name) for name in settings.listens},
+        addresses={
+            settings.variable(name): getattr(settings, name)
+            for name in settings.listens
+            if getattr(settings, name)
+        },
         grace_s=settings.end_s + LAST_RESORT_S,
     )
     supervisor = ReplicaSupervisor(replicas, environment, random.Random())  # noqa: S311 - jitter, no secret

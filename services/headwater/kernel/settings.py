@@ -61,7 +61,7 @@ class ReplicatedSettings(ServiceSettings):
     """What a service may be told that can run as several processes on the same ports."""
 
     listens: ClassVar[tuple[str, ...]] = ("address",)
-    """Fields that hold host:port to listen on; all processes share each port."""
+    """Fields that hold host:port to listen on, or nothing; all processes share each port."""
 
     processes: int = Field(0, ge=0, le=64)
     """Processes that share the port; 0: one for each core, at most 8 (one where the system does not share)."""
