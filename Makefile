@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup
 BASELINE := proto/baseline.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test test-fast lint format type proto proto-check proto-baseline \
+.PHONY: help setup run up down test test-fast load-abuse lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
 help: ## List the targets
@@ -46,6 +46,9 @@ test: $(STAMP) ## Run all tests (ARGS="...")
 
 test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (ARGS="...")
 	$(BIN)/pytest -m "not slow" $(ARGS)
+
+load-abuse: $(STAMP) ## Abuse ingest in every way we know and print what a well-behaved client felt (ARGS="--short")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.ingest.abuse $(ARGS)
 
 lint: $(STAMP) ## Check Python and SQL style and the walls between rooms
 	$(BIN)/ruff check

@@ -19,7 +19,7 @@ import anyio
 import grpc
 import psutil
 
-from headwater.kernel.lifecycle import Shutdown, announce_ready, run_process
+from headwater.kernel.lifecycle import Shutdown, announce_ready, read_ready_line, run_process
 from headwater.kernel.rpc import RpcServer, ServerSettings
 
 SERVICE: Final = "measure.v1.Nothing"
@@ -71,7 +71,7 @@ class Figure:
 
 
 async def _unary(channel: grpc.aio.Channel, callers: int, seconds: float) -> int:
-    call: Any = channel.unary_unary(f"/{SERVICE}/Unary", _registered_method=True)
+    call: Any = channel.unary_unary(f"/{SERVICE}/Unary")
     done = 0
     end = time.monotonic() + seconds
 
@@ -88,7 +88,7 @@ async def _unary(channel: grpc.aio.Channel, callers: int, seconds: float) -> int
 
 
 async def _stream(channel: grpc.aio.Channel, streams: int, seconds: float) -> int:
-    opened: Any = channel.stream_stream(f"/{SERVICE}/Stream", _registered_method=True)
+    opened: Any = channel.stream_stream(f"/{SERVICE}/Stream")
     done = 0
     end = time.monotonic() + seconds
 
@@ -126,9 +126,9 @@ def _start(kind: str) -> tuple[subprocess.Popen[str], int]:
     command = [sys.executable, __file__, "--serve", kind]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    import json
-
-    return process, json.loads(process.stdout.readline())["port"]
+    facts = read_ready_line(process.stdout.readline())
+    assert facts is not None
+    return process, facts["port"]
 
 
 async def _measure(rounds: int, seconds: float) -> None:

@@ -47,12 +47,12 @@ async def stub_of(ingest: RunningIngest) -> AsyncIterator[ingest_pb2_grpc.Ingest
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """Return the machine-readable reason of a status, empty where gRPC itself made it."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    status = rpc_status.from_call(error)
     info = error_details_pb2.ErrorInfo()
     for detail in status.details if status else ():
         if detail.Is(info.DESCRIPTOR):
             detail.Unpack(info)
-    return info.reason
+    return str(info.reason)
 
 
 class Senders:
