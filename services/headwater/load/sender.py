@@ -63,8 +63,8 @@ async def _phase(plan: Plan, go: Go, raws: Sequence[RawIngest], post: Post) -> N
                     lanes.start_soon(run_caller, raw, post, due)
         around.cancel_scope.cancel()
     if go.profile:
-        due = sum(one.count_all() for one in set(dues))
-        post.meter.add(unsent=(due - post.supply.made + made_before) * plan.mixture.batch)
+        planned = sum(one.count_all() for one in set(dues))
+        post.meter.add(unsent=(planned - post.supply.made + made_before) * plan.mixture.batch)
     reporter.report(done=True)
 
 
