@@ -15,7 +15,7 @@ from headwater.load.histogram import Histogram
 
 COUNTS: Final = (
     "messages", "events", "accepted", "duplicate", "quarantined", "refused", "fresh_recorded", "unexpected",
-    "pushed_back", "shed", "unknown", "resent", "sent_messages", "sent_events", "bytes_sent", "bytes_received",
+    "pushed_back", "shed", "unknown", "resent", "unsent", "sent_messages", "sent_events", "bytes_sent", "bytes_received",
 )  # fmt: skip
 """Names of the counts.
 
@@ -23,6 +23,7 @@ messages, events: acknowledged; then what the acknowledgements said of the event
 fresh_recorded: events in the log of which this was the first acknowledgement: what the log must have grown by.
 unexpected: outcomes other than the one due, as a duplicate where the event was new.
 pushed_back: answers RESOURCE_EXHAUSTED. shed: events given up after one. resent: events sent again after one.
+unsent: events of an open loop that were due, but not sent when the time for late ones was over.
 unknown: events sent of which no answer came: recorded or not, nobody was told.
 """
 

@@ -107,7 +107,7 @@ def _throughput(timeline: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "type": "nominal",
         "scale": {"domain": colour["scale"]["domain"], "range": [[1, 0], [6, 4]]},
     }
-    line = {"type": "line", "strokeWidth": 2, "interpolate": "linear"}
+    line = {"type": "line", "strokeWidth": 2, "interpolate": "step-after"}
     return _panel(
         rows,
         "events_per_s",

@@ -18,7 +18,7 @@ from headwater.load.resources import MIB, Usage, Watch
 from headwater.load.schedule import Profile, offered_rate
 
 FORMAT: Final = "headwater-load/1"
-_OUTCOMES: Final = ("accepted", "duplicate", "quarantined", "refused", "unknown", "shed")
+_OUTCOMES: Final = ("accepted", "duplicate", "quarantined", "refused", "unknown", "shed", "unsent")
 
 
 @dataclass(frozen=True, slots=True)

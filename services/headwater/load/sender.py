@@ -9,6 +9,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import anyio
 import anyio.to_thread
@@ -50,16 +51,20 @@ async def _phase(plan: Plan, go: Go, raws: Sequence[RawIngest], post: Post) -> N
     )  # fmt: skip
     post = Post(post.supply, post.meter, post.ledger, conduct)
     reporter = _Reporter(post.meter, go.begin_s)
+    dues, made_before = _due(plan, go), post.supply.made
     async with anyio.create_task_group() as around:
         around.start_soon(reporter.run)
         async with anyio.create_task_group() as lanes:
-            for lane, due in enumerate(_due(plan, go)):
+            for lane, due in enumerate(dues):
                 raw = raws[lane % len(raws)]
                 if plan.mixture.shape == "stream":
                     lanes.start_soon(StreamSender(raw, post, due).run)
                 else:
                     lanes.start_soon(run_caller, raw, post, due)
         around.cancel_scope.cancel()
+    if go.profile:
+        planned = sum(one.count_all() for one in set(dues))
+        post.meter.add(unsent=(planned - post.supply.made + made_before) * plan.mixture.batch)
     reporter.report(done=True)
 
 
@@ -68,29 +73,40 @@ def _grace_s(plan: Plan, go: Go) -> float:
     return plan.timeout_s if go.profile else 0.0
 
 
-def _due(plan: Plan, go: Go) -> list[Iterator[float]]:
+class _Due:
+    """Due times of a phase, counted."""
+
+    def __init__(self, begin_s: float, moments: Iterator[float]) -> None:
+        self._begin_s = begin_s
+        self._moments = moments
+        self._taken = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> float:
+        moment = next(self._moments)
+        self._taken += 1
+        return self._begin_s + moment
+
+    def count_all(self) -> int:
+        """Return how many there were, those that nobody asked for included; ends an open loop's schedule."""
+        return self._taken + sum(1 for _ in self._moments)
+
+
+def _due(plan: Plan, go: Go) -> list[_Due]:
     """Return the due times of every lane: callers share one schedule, streams have one each."""
     if not go.profile:
-        return [_after(go.begin_s) for _ in range(plan.lanes)]
-    chance = random.Random(f"{plan.seed} {go.begin_s}")  # noqa: S311 - arrivals, apart from the messages' draws
-    batch = plan.mixture.batch
-    if plan.mixture.shape != "stream":
-        phase = plan.sender / plan.processes
-        shared = _from(
-            go.begin_s, arrivals(go.profile, plan.arrivals, chance, events_each=batch, phase=phase)
-        )
-        return [shared] * plan.lanes
-    lanes = plan.lanes
-    profile = share(go.profile, lanes)
-    phases = ((plan.sender + lane * plan.processes) / (lanes * plan.processes) for lane in range(lanes))
-    return [
-        _from(go.begin_s, arrivals(profile, plan.arrivals, chance, events_each=batch, phase=phase))
-        for phase in phases
-    ]
-
-
-def _from(begin_s: float, moments: Iterator[float]) -> Iterator[float]:
-    return (begin_s + moment for moment in moments)
+        return [_Due(0.0, _after(go.begin_s)) for _ in range(plan.lanes)]
+    streams = plan.lanes if plan.mixture.shape == "stream" else 1
+    profile = share(go.profile, streams)
+    dues: list[_Due] = []
+    for stream in range(streams):
+        chance = random.Random(f"{plan.seed} {stream} {go.profile}")  # noqa: S311 - to be repeatable
+        phase = (plan.sender + stream * plan.processes) / (streams * plan.processes)
+        moments = arrivals(profile, plan.arrivals, chance, events_each=plan.mixture.batch, phase=phase)
+        dues.append(_Due(go.begin_s, moments))
+    return dues if len(dues) == plan.lanes else dues * plan.lanes
 
 
 def _after(begin_s: float) -> Iterator[float]:

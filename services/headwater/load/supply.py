@@ -88,7 +88,7 @@ class Supply:
         *,
         pool: Sequence[Record] = (),
     ) -> None:
-        """Build the templates.
+        """Build the templates; `made` counts the messages.
 
         Args:
             run_tag: 8 characters, new for every run.
@@ -98,7 +98,7 @@ class Supply:
         self._mixture = mixture
         self._chance = chance
         self._prefix = f"{run_tag}-{sender:03x}-"
-        self._numbers = itertools.count()
+        self.made = 0
         batch = mixture.batch
         count = min(max(POOL_EVENTS // batch, _POOL_TEMPLATES.start), _POOL_TEMPLATES.stop - 1)
         records = list(pool) or make_records(chance, count * batch, mixture.sizes, mixture.invalid)
@@ -129,7 +129,8 @@ class Supply:
         traceparent = self._traceparent() if mixture.sampled and chance.random() < mixture.sampled else ""
         in_events = bool(traceparent) and mixture.shape == "stream"
         cut = (self._traced if in_events else self._plain)[group]
-        unique = f"{self._prefix}{next(self._numbers):011x}"
+        unique = f"{self._prefix}{self.made:011x}"
+        self.made += 1
         mark = identity(unique, now_us)
         trace = identity(unique, now_us, traceparent)[len(mark) :] if in_events else b""
         again = self._again(slot, cut.events) if mixture.duplicates else ()

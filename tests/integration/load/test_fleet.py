@@ -64,3 +64,14 @@ async def test_an_open_loop_sends_what_its_schedule_says(shape: str, migrated_da
     outcome, _, grown = await _run(migrated_database_url, course, mixture, processes=2, lanes=2, verify=True)
     assert grown == outcome.everything.counts["events"] == pytest.approx(60, abs=4)
     assert not outcome.everything.errors
+
+
+async def test_what_was_due_and_not_sent_is_told(migrated_database_url: str) -> None:
+    """A rate far beyond the service and the calls' deadline: acknowledged, unknown and unsent are the schedule."""
+    course = Course("rate", 0.5, rate=400_000.0)
+    outcome, _, _ = await _run(
+        migrated_database_url, course, {"batch": 100}, lanes=1, channels=1, timeout_s=0.5
+    )
+    counts = outcome.everything.counts
+    assert counts["unsent"] > 0
+    assert counts["events"] + counts["unknown"] + counts["shed"] + counts["unsent"] == 200_000

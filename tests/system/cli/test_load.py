@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,11 +17,17 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
-def test_a_throwaway_stack_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A short path that Postgres's account may enter."""
+    made = Path(tempfile.mkdtemp(prefix="headwater-throwaway-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def test_a_throwaway_stack_is_measured_and_leaves_nothing(directory: Path) -> None:
     """Every event accounted for, the processes known by name with their CPU and memory, all of it gone at the end."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o055)
     words = (
         "load",
         "--stack",
@@ -34,9 +43,9 @@ def test_a_throwaway_stack_is_measured_and_leaves_nothing(tmp_path: Path) -> Non
     )
     environment = {
         **os.environ,
-        "TMPDIR": str(tmp_path),
+        "TMPDIR": str(directory),
         "PYTHONPATH": os.pathsep.join(sys.path),
-        "HEADWATER_DATA_DIR": str(tmp_path / "data"),
+        "HEADWATER_DATA_DIR": str(directory / "data"),
     }
     done = subprocess.run(
         [sys.executable, "-m", "headwater.cli", *words],
@@ -50,10 +59,10 @@ def test_a_throwaway_stack_is_measured_and_leaves_nothing(tmp_path: Path) -> Non
     assert found["verification"]["passed"]
     assert set(found["resources"]) == {"load", "ingest", "postgres"}
     assert all(used["cpu_us_per_event"] > 0 for used in found["resources"].values())
-    assert list(tmp_path.glob("headwater-load-*")) == []
+    assert list(directory.glob("headwater-load-*")) == []
     left = [
         item.info
         for item in psutil.process_iter(["pid", "cmdline"])
-        if str(tmp_path) in " ".join(item.info["cmdline"] or [])
+        if str(directory) in " ".join(item.info["cmdline"] or [])
     ]
     assert left == []

@@ -20,7 +20,9 @@ def test_made_records_keep_the_contract_and_invalid_ones_break_it() -> None:
     assert {item.object_name for item in records} == set(OBJECTS)
     assert sum(item.invalid for item in records) == 300
     for item in records:
-        found = canonicalise(policy, item.source, cast("ObjectName", item.object_name), json.loads(item.payload))
+        found = canonicalise(
+            policy, item.source, cast("ObjectName", item.object_name), json.loads(item.payload)
+        )
         assert bool(found.violations) == item.invalid, item
 
 
