@@ -134,7 +134,6 @@ class _Service:
     async def running(self) -> AsyncIterator[int]:
         """Run the actors, and the server inside them, while the block runs."""
         await self._policies.refresh()
-        await self._keeper.open_today()
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._policies.watch)
             watchers.start_soon(self._keeper.run)
