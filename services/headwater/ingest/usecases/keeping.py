@@ -71,8 +71,7 @@ class Keeper:
                 await duty()
             except (LogUnavailable, ArchiveFailed) as error:
                 _log.warning("the log's days: %s", error)
-            except Exception:
-                # The actor's edge: recording goes on without a keeper, and the next look may do better.
+            except Exception:  # noqa: BLE001 - the actor's edge: recording goes on, the next look may do better
                 _log.exception("the log's days: %s failed", duty.__name__)
 
     async def open_today(self) -> None:
