@@ -18,6 +18,7 @@ import anyio.to_thread
 import grpc
 
 from headwater.ingest.archiving import FileArchive
+from headwater.ingest.ports import Archive, Days
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.service import IngestRpc, RpcSettings, add_to_server
 from headwater.ingest.rpc.streaming import StreamSettings
@@ -81,6 +82,19 @@ async def serving(
         service = _Service(settings, pool, channel, telemetry, clock or SystemClock(), chance)
         async with service.running() as port:
             yield port
+
+
+@asynccontextmanager
+async def maintaining(settings: IngestSettings) -> AsyncIterator[tuple[Days, Archive | None]]:
+    """Give an operator's command the log's days and their archive while the block runs; no service is started.
+
+    Raises:
+        StartRefused: the database is unfit, or its schema is not this release's.
+    """
+    # Dropping waits for locks, and archiving reads a whole day: longer than a statement of the service may take.
+    pool = await open_database(SERVICE, settings, size_min=1, size_max=2, statement_timeout_s=0)
+    async with pool:
+        yield PostgresDays(pool, acquire_timeout_s=settings.pool_acquire_timeout_s), _archive(settings)
 
 
 class _Service:
@@ -177,17 +191,20 @@ async def _channel(settings: IngestSettings, telemetry: Telemetry) -> AsyncItera
 
 
 def _keeper(settings: IngestSettings, days: PostgresDays, clock: Clock, chance: random.Random) -> Keeper:
-    archive = None
-    if settings.archive_dir not in {"", NO_ARCHIVE}:
-        archive = FileArchive(
-            Path(settings.archive_dir),
-            command=settings.archive_command,
-            command_timeout_s=settings.archive_command_timeout_s,
-        )
     kept = KeeperSettings(
         settings.keep_interval_s, settings.seal_rows, settings.retention_days, settings.reader_names
     )
-    return Keeper(days, archive, clock, kept, chance)
+    return Keeper(days, _archive(settings), clock, kept, chance)
+
+
+def _archive(settings: IngestSettings) -> FileArchive | None:
+    if settings.archive_dir in {"", NO_ARCHIVE}:
+        return None
+    return FileArchive(
+        Path(settings.archive_dir),
+        command=settings.archive_command,
+        command_timeout_s=settings.archive_command_timeout_s,
+    )
 
 
 def _flush_settings(settings: IngestSettings) -> FlushSettings:
