@@ -24,7 +24,7 @@ TYPES = [
 ]  # fmt: skip
 NAMES = ["a", "b", "c", "d"]
 PATHS = ["a", "b", "c", "d", "n.a", "n.b", "n.m.c", "x.y"]
-USUAL = st.sampled_from(
+USUAL: st.SearchStrategy[Any] = st.sampled_from(
     [
         None, "", " ", "red", "blue", " red", "Ada Lovelace", "ada@x.io", "ada@x-y.io", "ada@-x.io", "ada@x",
         "+4930123456", "0301 234-56", "123", "x.io", "x io.", "2026-02-28", "2026-02-30", "2026-02-29T1",
