@@ -24,7 +24,7 @@ from headwater.ingest.archiving import FileArchive
 from headwater.ingest.http.bodies import BodySettings
 from headwater.ingest.http.routes import HttpDoor, HttpSettings
 from headwater.ingest.http.server import HttpServer, HttpServerSettings
-from headwater.ingest.ports import Secrets
+from headwater.ingest.ports import Archive, Days, Secrets
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.service import IngestRpc, RpcSettings, add_to_server
 from headwater.ingest.rpc.streaming import StreamSettings
@@ -120,6 +120,19 @@ class Doors:
     http_port: int
 
 
+@asynccontextmanager
+async def maintaining(settings: IngestSettings) -> AsyncIterator[tuple[Days, Archive | None]]:
+    """Give an operator's command the log's days and their archive while the block runs; no service is started.
+
+    Raises:
+        StartRefused: the database is unfit, or its schema is not this release's.
+    """
+    # Dropping waits for locks, and archiving reads a whole day: longer than a statement of the service may take.
+    pool = await open_database(SERVICE, settings, size_min=1, size_max=2, statement_timeout_s=0)
+    async with pool:
+        yield PostgresDays(pool, acquire_timeout_s=settings.pool_acquire_timeout_s), _archive(settings)
+
+
 class _Service:
     """Every part of one running service."""
 
@@ -176,7 +189,6 @@ class _Service:
     async def running(self) -> AsyncIterator[Doors]:
         """Run the actors, and the servers inside them, while the block runs; the doors close together."""
         await self._policies.refresh()
-        await self._keeper.open_today()
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._policies.watch)
             watchers.start_soon(self._keeper.run)
@@ -234,17 +246,20 @@ async def _channel(settings: IngestSettings, telemetry: Telemetry) -> AsyncItera
 
 
 def _keeper(settings: IngestSettings, days: PostgresDays, clock: Clock, chance: random.Random) -> Keeper:
-    archive = None
-    if settings.archive_dir not in {"", NO_ARCHIVE}:
-        archive = FileArchive(
-            Path(settings.archive_dir),
-            command=settings.archive_command,
-            command_timeout_s=settings.archive_command_timeout_s,
-        )
     kept = KeeperSettings(
         settings.keep_interval_s, settings.seal_rows, settings.retention_days, settings.reader_names
     )
-    return Keeper(days, archive, clock, kept, chance)
+    return Keeper(days, _archive(settings), clock, kept, chance)
+
+
+def _archive(settings: IngestSettings) -> FileArchive | None:
+    if settings.archive_dir in {"", NO_ARCHIVE}:
+        return None
+    return FileArchive(
+        Path(settings.archive_dir),
+        command=settings.archive_command,
+        command_timeout_s=settings.archive_command_timeout_s,
+    )
 
 
 def _flush_settings(settings: IngestSettings) -> FlushSettings:

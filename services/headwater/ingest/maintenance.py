@@ -10,20 +10,17 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 
-from headwater.ingest.archiving import FileArchive
+from headwater.ingest.app import maintaining
 from headwater.ingest.domain.days import Day
-from headwater.ingest.ports import DayKept
+from headwater.ingest.ports import Archive, DayKept, Days
 from headwater.ingest.settings import NO_ARCHIVE, IngestSettings
-from headwater.ingest.store.days import PostgresDays
 from headwater.ingest.usecases.keeping import archive_day
 from headwater.kernel.errors import HeadwaterError, InvalidInput, NotFound, StartRefused
-from headwater.kernel.service import open_database
 from headwater.kernel.settings import read_settings
 
 FAILED = 1
@@ -35,34 +32,27 @@ async def run(words: Sequence[str], settings: IngestSettings) -> dict[str, Any]:
     Raises:
         InvalidInput, NotFound, DayKept, ArchiveFailed, StartRefused: why it is not done.
     """
-    # Dropping waits for locks and archiving reads a day: longer than a statement of the service may.
-    async with await open_database("ingest", settings, size_min=1, size_max=2, statement_timeout_s=0) as pool:
-        days = PostgresDays(pool, acquire_timeout_s=settings.pool_acquire_timeout_s)
+    async with maintaining(settings) as (days, archive):
         match list(words):
             case ["days"]:
                 return {"days": [_shown(day) for day in await days.list_days()]}
             case ["archive", text]:
-                return await _archive(days, await _find(days, text), settings)
+                return await _archive(days, archive, await _find(days, text))
             case ["drop", text, *rest] if rest in ([], ["yes"]):
                 return await _drop(days, await _find(days, text), settings, yes=bool(rest))
     raise InvalidInput(f"not understood: {' '.join(words)}")
 
 
-async def _archive(days: PostgresDays, day: Day, settings: IngestSettings) -> dict[str, Any]:
-    if settings.archive_dir in {"", NO_ARCHIVE}:
+async def _archive(days: Days, archive: Archive | None, day: Day) -> dict[str, Any]:
+    if archive is None:
         raise StartRefused("set HEADWATER_INGEST_ARCHIVE_DIR to the directory of the archives")
     if day.state != "sealed":
         raise DayKept(f"day {day.day} is {day.state}: only a sealed day is archived")
-    archive = FileArchive(
-        Path(settings.archive_dir),
-        command=settings.archive_command,
-        command_timeout_s=settings.archive_command_timeout_s,
-    )
     path = await archive_day(days, archive, day)
     return {"day": day.day.isoformat(), "rows": day.rows, "archive": path}
 
 
-async def _drop(days: PostgresDays, day: Day, settings: IngestSettings, *, yes: bool) -> dict[str, Any]:
+async def _drop(days: Days, day: Day, settings: IngestSettings, *, yes: bool) -> dict[str, Any]:
     archived = settings.archive_dir != NO_ARCHIVE
     if yes:
         await days.drop(day.day, settings.reader_names, archived=archived)
@@ -77,7 +67,7 @@ async def _drop(days: PostgresDays, day: Day, settings: IngestSettings, *, yes: 
     }
 
 
-async def _find(days: PostgresDays, text: str) -> Day:
+async def _find(days: Days, text: str) -> Day:
     try:
         wanted = dt.date.fromisoformat(text)
     except ValueError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headwater.ingest.domain.event import Disposition, NewEvent
+from headwater.ingest.ports import LogUnavailable
 from headwater.ingest.store.days import PostgresDays
 from headwater.ingest.store.log import PostgresEventLog
 from headwater.kernel.pg.pool import open_pool
@@ -41,8 +42,12 @@ class World:
     async def next_day(self) -> dt.date:
         """Open the next day and return the one that is over."""
         day = await self.today()
-        assert await self.days.roll(day + dt.timedelta(days=1))
-        return day
+        while True:
+            try:
+                await self.days.roll(day + dt.timedelta(days=1))
+            except LogUnavailable:
+                continue  # writers held the lock for longer than a roll waits: the keeper, too, comes again
+            return day
 
     async def seal(self, rows: int = 1000) -> None:
         """Seal every day that is over."""

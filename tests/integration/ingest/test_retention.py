@@ -167,4 +167,4 @@ async def test_an_operator_lists_archives_and_drops(migrated_database_url: str, 
     assert say("drop", day)["blockers"] == []
     assert say("drop", day, "--yes")["dropped"]
     assert [item["state"] for item in say("days")["days"]] == ["dropped", "open"]
-    assert say("archive", "yesterday")["error"]["reason"] == "INVALID_INPUT"
+    assert say("archive", "yesterday")["error"]["reason"] == "MALFORMED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ STATEMENTS = {
     for path in sorted(FOLDER.glob("*.sql"))
     for name, query in queries.load("headwater.sync", path.name).items()
 }
-NO_TENANT = {"lease", "shard_cursor", "schema_migration"}
+NO_TENANT = {"lease", "shard_cursor", "schema_migration", "partition", "shard_end", "reader"}
 """Tables of the engine itself: no row of them is a tenant's."""
+BY_KEY = re.compile(r"sealed_key|event_[0-9]{8}")
+"""The ledger: the tenant is in each key, and in the event key's hash; 16 fixed bytes before it compare faster."""
 ENTITY = "'00000000-0000-0000-0000-000000000005'::uuid"
 HOT = {
     "operations.read_projection": (f"'t', {ENTITY}", "projection_pkey"),
@@ -60,7 +63,8 @@ insert into sync.projection (tenant_id, event_key, rule, superseded, entity_ids,
 select 't', entity_id, 'projected', false, array[entity_id], '{1}', 1, 1 from entity
 """
 KEYS = """
-select relation.relname as table_name, key.relname as index_name, attribute.attname as first_column
+select relation.relname as table_name, key.relname as index_name, attribute.attname as first_column,
+    pg_get_indexdef(key.oid) as definition
 from pg_index as index
 inner join pg_class as key on key.oid = index.indexrelid
 inner join pg_class as relation on relation.oid = index.indrelid
@@ -134,7 +138,9 @@ async def test_every_key_begins_with_the_tenant(connection: asyncpg.Connection[a
     faulty = [
         (row["table_name"], row["index_name"])
         for row in rows
-        if row["first_column"] != "tenant_id" and row["table_name"] not in NO_TENANT
+        if row["first_column"] != "tenant_id"
+        and row["table_name"] not in NO_TENANT
+        and not (BY_KEY.fullmatch(row["table_name"]) and "(event_key, tenant_id)" in row["definition"])
     ]
     assert len(rows) > 15
     assert faulty == []

@@ -24,7 +24,7 @@ TYPES = [
 ]  # fmt: skip
 NAMES = ["a", "b", "c", "d"]
 PATHS = ["a", "b", "c", "d", "n.a", "n.b", "n.m.c", "x.y"]
-USUAL = st.sampled_from(
+USUAL: st.SearchStrategy[Any] = st.sampled_from(
     [
         None, "", " ", "red", "blue", " red", "Ada Lovelace", "ada@x.io", "ada@x-y.io", "ada@-x.io", "ada@x",
         "+4930123456", "0301 234-56", "123", "x.io", "x io.", "2026-02-28", "2026-02-30", "2026-02-29T1",
@@ -87,6 +87,30 @@ def test_what_the_compiled_contract_passes_has_no_violation(
     for payload in payloads:
         if keeps is not None and keeps(payload):
             assert canonicalise(policy, "s", "contact", payload).violations == ()
+
+
+EDGES: list[Any] = [
+    None, "", " ", "ada@x.io", "ada@-x.io", "a" * 65 + "@x.io", "+4930123456", "1234", "1" * 18, "x.io", ".", "x",
+    "2026-02-28", "2026-02-29", "2026-02-30", "2026-04-31", "2026-13-01", "2026-00-10", "2024-02-29", "1899-12-31",
+    "2026-02-30T12:00:00Z", "2026-01-31T24:00:00Z", "2026-01-31T23:59:60Z", "2026-01-31T12:00:00.1234567Z",
+    "2026-01-31T12:00:00+12:59", "1000-01-01T00:00:00+12:00", "9999-12-31T00:00:00Z", "5", "-5.5", "5.", ".5", "1e3",
+    "inf", 0, 10**16, 10**400, 1.5, True, "yes", "No", 1, [], {}, [{"address": "a"}], [{}], "red", "Red", "x" * 11,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize(
+    "more", [{}, {"required": True}, {"chars_max": 10}, {"allowed": ["red", "5", "ada@x.io"]}]
+)
+def test_at_the_edges_of_each_type_it_never_passes_a_violation(kind: str, more: dict[str, Any]) -> None:
+    """Days that no month has, hours past midnight, one character too many."""
+    field = {"type": kind, "owners": ["s"], "rule": "first", **more}
+    policy = _document({"a": field})
+    keeps = compile_contract(policy, "s", "contact")
+    assert keeps is not None
+    passed = [raw for raw in EDGES if keeps({"a": raw})]
+    broken = [raw for raw in passed if canonicalise(policy, "s", "contact", {"a": raw}).violations]
+    assert broken == []
 
 
 CONTACT = {

@@ -71,6 +71,8 @@ class Keeper:
                 await duty()
             except (LogUnavailable, ArchiveFailed) as error:
                 _log.warning("the log's days: %s", error)
+            except Exception:  # noqa: BLE001 - the actor's edge: recording goes on, the next look may do better
+                _log.exception("the log's days: %s failed", duty.__name__)
 
     async def open_today(self) -> None:
         """Open today's partition, unless it is open; events that come before then go into the day before."""

@@ -93,5 +93,5 @@ def test_plain_events_go_the_short_way() -> None:
         {"actor": Actor(1, "u", "Ada")},
         {"traceparent": TRACE},
     ):
-        sent = arrival(**fields)  # type: ignore[arg-type] # a mixture
+        sent = arrival(**fields)
         assert door.admit(sent, NOW_US, CALL) == _long_way(sent) is not None
