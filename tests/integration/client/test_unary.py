@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
@@ -78,7 +80,7 @@ async def test_a_call_that_hangs_is_tried_again_after_its_deadline() -> None:
     never = anyio.Event()
 
     class Hanging(Scripted):
-        async def BatchRecordEvents(self, request: object, context: object) -> object:  # noqa: N802 - the contract's name
+        async def BatchRecordEvents(self, request: Any, context: Any) -> Any:  # noqa: N802 - the contract's name
             if not self.calls:
                 self.calls.append({})
                 await never.wait()
