@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
-from typing import Self
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Final, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -26,6 +26,10 @@ from headwater.client.stream import Acknowledged, EventStream
 from headwater.client.waking import Home
 from headwater.client.wire import single
 from headwater.event.v1 import event_pb2
+
+_LEFT_BEHIND: Final[list[ExitStack]] = []
+"""What a forked child must not close: it is the parent's, and even its finalisers would wait for a thread."""
+_Entered = TypeVar("_Entered")
 
 
 class BlockingIngestClient:
@@ -53,10 +57,7 @@ class BlockingIngestClient:
     def __exit__(self, *_: object) -> None:
         self._portal = None
         stack, self._stack = self._stack, ExitStack()
-        if self._home.left:
-            stack.pop_all()  # the thread is the parent's to end
-        else:
-            stack.close()
+        _leave(stack, self._home)
 
     def record(self, events: Sequence[event_pb2.Event]) -> Sequence[Outcome]:
         """Record 1..1000 events in one commit and return their outcomes; raises as `IngestClient.record`."""
@@ -75,7 +76,8 @@ class BlockingIngestClient:
                 and must not call the client.
         """
         portal = self._ready()
-        with portal.wrap_async_context_manager(self._client.stream(acknowledged)) as stream:
+        manager = portal.wrap_async_context_manager(self._client.stream(acknowledged))
+        with _entered(manager, self._home) as stream:
             yield BlockingEventStream(portal, stream, self._home)
 
     @contextmanager
@@ -83,7 +85,7 @@ class BlockingIngestClient:
         """Open a recorder, which batches by itself; leaving the block flushes. Raises as `IngestClient.recorder`."""
         portal = self._ready()
         recorder = portal.call(_open_recorder, self._client, settings, portal, self._home)
-        with portal.wrap_async_context_manager(recorder.publisher.running()):
+        with _entered(portal.wrap_async_context_manager(recorder.publisher.running()), self._home):
             yield recorder
 
     def _ready(self) -> BlockingPortal:
@@ -162,7 +164,12 @@ class BlockingRecorder:
         return future
 
     def flush(self) -> None:
-        """Send at once and block until everything submitted so far is settled; raises as `Recorder.flush`."""
+        """Send at once and block until everything submitted so far is settled.
+
+        Raises:
+            HeadwaterError: some events were not recorded since the last flush; who has looked at a future does
+                not count.
+        """
         self._home.check()
         self._portal.call(self.publisher.flush)
 
@@ -189,3 +196,24 @@ async def _open_recorder(
         return client.publisher(settings, finished)
 
     return BlockingRecorder(publisher, portal, asyncio.get_running_loop(), home)
+
+
+@contextmanager
+def _entered(manager: AbstractContextManager[_Entered], home: Home) -> Iterator[_Entered]:
+    """Enter *manager* for the block; a child forked inside the block leaves it as it is."""
+    stack = ExitStack()
+    try:
+        yield stack.enter_context(manager)
+    except BaseException as error:
+        if home.left or not stack.__exit__(type(error), error, error.__traceback__):
+            _leave(stack, home)
+            raise
+    else:
+        _leave(stack, home)
+
+
+def _leave(stack: ExitStack, home: Home) -> None:
+    if home.left:
+        _LEFT_BEHIND.append(stack.pop_all())
+    else:
+        stack.close()

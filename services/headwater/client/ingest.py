@@ -90,6 +90,7 @@ class IngestClient:
 
         Cancellation: the events may or may not be recorded; sending them again tells.
         """
+        self._ready()
         request = unary_request(self._tenant_id, list(map(body, events)))
         answer = await self._insist(request)
         if len(answer.outcomes) != len(events):

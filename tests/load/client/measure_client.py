@@ -48,7 +48,7 @@ def _answers() -> dict[int, Sequence[ingest_pb2.EventOutcome]]:
     return {count: [accepted] * count for count in range(1_001)}
 
 
-class Nothing(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types for generic handlers
+class Nothing(grpc.GenericRpcHandler):
     """Serves the two recording calls with outcomes made before."""
 
     def __init__(self) -> None:

@@ -131,7 +131,6 @@ def test_a_failure_that_does_not_pass_is_not_tried_again() -> None:
 def test_a_stall_is_timed_from_the_last_sign_of_life() -> None:
     """Opening, sending into an empty window and acknowledgements count; a full window's age does not."""
     talk = _conversation()
-    assert talk.stall_time is None
     talk.send(_batch(), 1.0)
     talk.opened(5.0)
     assert talk.stall_time == 35.0
@@ -140,3 +139,10 @@ def test_a_stall_is_timed_from_the_last_sign_of_life() -> None:
     talk.next_message()
     talk.acknowledged(1, 1, 7.0)
     assert talk.stall_time == 37.0
+
+
+def test_nothing_stalls_while_nothing_waits() -> None:
+    """An idle connection may stay."""
+    talk = _conversation()
+    talk.opened(0.0)
+    assert talk.stall_time is None
