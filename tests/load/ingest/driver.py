@@ -65,6 +65,10 @@ class Plan:
         return json.dumps(asdict(self))
 
 
+class UnexpectedError(Exception):
+    """The server did what no server under test may do."""
+
+
 class Tally:
     """What was sent and answered; `open` from the opening of the window to its close."""
 
@@ -109,7 +113,7 @@ def _check(raw: bytes, plan: Plan, *, single: bool) -> None:
     else:
         outcomes = list(ingest_pb2.BatchRecordEventsResponse.FromString(raw).outcomes)
     if len(outcomes) != plan.events or any(one.disposition not in GOOD for one in outcomes):
-        raise AssertionError(f"an answer is not what it should be: {outcomes[:1]}")
+        raise UnexpectedError(f"an answer is not what it should be: {outcomes[:1]}")
 
 
 async def _call(tally: Tally, channel: grpc.aio.Channel) -> None:
@@ -127,7 +131,7 @@ async def _call(tally: Tally, channel: grpc.aio.Channel) -> None:
                 raw = await send(request, timeout=CALL_S, metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-                    raise
+                    raise UnexpectedError(f"{error.code().name}: {error.details()}") from error
                 tally.refused += 1
                 await anyio.sleep(PAUSE_S)
             else:
@@ -171,11 +175,14 @@ async def _stream(tally: Tally, channel: grpc.aio.Channel) -> None:
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(write)
-        while (raw := await call.read()) is not grpc.aio.EOF:
-            tally.answered(raw, sent.popleft())
-            room.release()
+        try:
+            while (raw := await call.read()) is not grpc.aio.EOF:
+                tally.answered(raw, sent.popleft())
+                room.release()
+        except grpc.aio.AioRpcError as error:
+            raise UnexpectedError(f"{error.code().name}: {error.details()}") from error
         if not tally.over:
-            raise AssertionError(f"the stream ended: {await call.code()} {await call.details()}")
+            raise UnexpectedError(f"the stream ended early: {await call.code()}")
 
 
 async def drive(plan: Plan) -> None:

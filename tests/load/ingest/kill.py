@@ -50,7 +50,12 @@ STRUCK: Final = (0.03, 0.95)
 WATCH_S: Final = 0.02
 IDLE_S_MAX: Final = 90.0
 """A run in which nothing is answered for so long has failed."""
-CONTROL_POSTGRES: Final = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
+CONTROL_POSTGRES: Final = {
+    "synchronous_commit": "off",
+    "wal_writer_delay": "10s",
+    "wal_writer_flush_after": "1GB",
+}
+"""The writer in the background is slowed, so that a kill at any instant finds answers given and nothing flushed."""
 CONTROL_SERVICE: Final = {"HEADWATER_DURABILITY_OVERRIDE": "true"}
 ROWS: Final = """
 SELECT tenant_id, external_id, source_version, md5(payload) AS payload_md5

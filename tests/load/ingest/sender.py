@@ -22,9 +22,7 @@ from tests.load.ingest.driver import OPTIONS, SERVICE
 from tests.load.ingest.facts import Messages
 from tests.load.ingest.ledger import ANSWER, VERSIONS
 
-from headwater.client.ingest import ClientSettings, IngestClient
-from headwater.client.outcomes import Accepted, Duplicate
-from headwater.client.stream import Acknowledged
+from headwater.client import Accepted, Acknowledged, ClientSettings, Duplicate, IngestClient
 from headwater.ingest.v1 import ingest_pb2
 
 CALL_S: Final = 5.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -110,9 +111,15 @@ async def run(
             process.kill()
             raise MeasurementFailed(f"{' '.join(command[1:4])} did not end in time") from None
     if "done" not in told:
-        reason = "".join(errors).strip().splitlines()[-1:] or ["it said nothing"]
-        raise MeasurementFailed(f"{Path(command[1]).name} {' '.join(command[2:4])[:60]}: {reason[0][:300]}")
+        raise MeasurementFailed(f"{Path(command[0]).name} {' '.join(command[1:4])[:60]}: {_reason(errors)}")
     return _measurement(told["measured"], told["done"], usage["measured"].since(usage["measuring"]))
+
+
+def _reason(errors: Sequence[str]) -> str:
+    """Return the line of a traceback that says what went wrong."""
+    lines = [line.strip(" |+-") for line in "".join(errors).splitlines()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Failed|Interrupt)\b", line)]
+    return ([*[line for line in lines if line][-1:], *named[-1:]] or ["it said nothing"])[-1][:400]
 
 
 async def _lines(stream: TextReceiveStream) -> Any:
