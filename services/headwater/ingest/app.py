@@ -217,7 +217,7 @@ def _server_settings(settings: IngestSettings) -> ServerSettings:
         drain_s=settings.drain_s,
         reflection=settings.reflection,
         share_port=settings.replica > 0,
-        calls=CallSettings(settings.calls_max, settings.retry_after_s, settings.request_s),
+        calls=CallSettings(settings.calls_max, settings.retry_after_s_max, settings.request_s),
         connections=ConnectionSettings(
             connections_max=settings.connections_max,
             streams_max=settings.streams_max,
