@@ -27,7 +27,10 @@ def table() -> str:
     rows = ["| variable | read by | default | meaning |", "|---|---|---|---|"]
     seen: set[str] = set()
     for reader, model in MODELS.items():
-        notes = _notes(model)
+        notes: dict[str, str] = {}
+        for kind in reversed(model.__mro__):
+            if issubclass(kind, ServiceSettings):
+                notes |= _notes(kind)
         for name, item in model.model_fields.items():
             variable = item.alias or name
             if variable not in seen:

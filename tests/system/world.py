@@ -152,6 +152,7 @@ class World:
         return {
             "HEADWATER_DATABASE_URL": self.database_url,
             "HEADWATER_INGEST_ADDRESS": self.address("ingest"),
+            "HEADWATER_INGEST_PROCESSES": "1",  # what a test kills is the service, not its supervisor
             "HEADWATER_IDENTITY_ADDRESS": self.address("identity"),
             "HEADWATER_SYNC_ADDRESS": self.address("sync"),
             "HEADWATER_SYNC_LEASE_TTL_S": str(LEASE_TTL_S),

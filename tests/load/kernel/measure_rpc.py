@@ -24,6 +24,8 @@ from headwater.kernel.rpc import RpcServer, ServerSettings
 
 SERVICE: Final = "measure.v1.Nothing"
 PAYLOAD: Final = b"x" * 300
+METHODS_UNUSED: Final = 7
+"""So that there are as many methods as ingest has: grpc.aio's pace depends on it."""
 KINDS: Final = ("bare", "kernel")
 
 
@@ -41,6 +43,7 @@ def _add(server: Any) -> Sequence[str]:
         "Unary": grpc.unary_unary_rpc_method_handler(_nothing),
         "Stream": grpc.stream_stream_rpc_method_handler(_nothings),
     }
+    handlers |= {f"Unused{number}": handlers["Unary"] for number in range(METHODS_UNUSED)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     server.add_registered_method_handlers(SERVICE, handlers)
     return (SERVICE,)

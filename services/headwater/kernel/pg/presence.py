@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.kernel.pg", "presence.sql")
-_AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_AWAY: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver makes of a command on a connection whose end was announced
+    OSError,
+    TimeoutError,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -34,6 +34,11 @@ Wrap = Callable[[str, "Handler"], "Handler"]
 Behaviour = Callable[[Any, "Context"], Awaitable[Any]]
 
 
+def unregistered(server: grpc.aio.Server) -> grpc.aio.Server:
+    """Return what to give to `add_…_to_server` functions whose handlers are to be served as they are."""
+    return cast("grpc.aio.Server", Registrar(server, lambda _, handler: handler))
+
+
 def guarded(
     server: grpc.aio.Server, calls: Calls | None = None, tracing: ServerTracing | None = None
 ) -> grpc.aio.Server:
@@ -58,11 +63,10 @@ class Registrar:
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler]
     ) -> None:
-        """Register handlers that gRPC's core knows by their method."""
-        wrapped = {
-            name: self._wrap(f"/{service_name}/{name}", handler) for name, handler in method_handlers.items()
-        }
-        cast("Any", self._server).add_registered_method_handlers(service_name, wrapped)
+        """Leave it at the handlers looked up by name, which generated code registers too.
+
+        grpc.aio waits for a call of each registered method apart, and at every call for all of them anew.
+        """
 
 
 class _WrappedHandlers(grpc.GenericRpcHandler):

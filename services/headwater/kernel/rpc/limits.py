@@ -78,6 +78,7 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.server_handshake_timeout_ms", _ms(bounds.handshake_s)),
         ("grpc.keepalive_time_ms", _ms(bounds.ping_s)),
         ("grpc.keepalive_timeout_ms", _ms(bounds.ping_timeout_s)),
+        ("grpc.http2.ping_timeout_ms", _ms(bounds.ping_timeout_s)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(bounds.client_ping_s)),

@@ -15,7 +15,7 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from headwater.kernel.errors import EndIncomplete, StartRefused
 from headwater.kernel.rpc.calls import Calls
-from headwater.kernel.rpc.handling import guarded
+from headwater.kernel.rpc.handling import guarded, unregistered
 from headwater.kernel.rpc.limits import ServerSettings, channel_options
 from headwater.kernel.telemetry.rpc import ServerTracing
 
@@ -45,7 +45,7 @@ class RpcServer:
         self._health = health.aio.HealthServicer()
         tracing = ServerTracing(tracer or NoOpTracer())
         self._names = tuple(add_services(guarded(self._server, self._calls, tracing)))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, unregistered(self._server))
         if settings.reflection:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)

@@ -123,12 +123,12 @@ async def test_the_end_drains_every_process() -> None:
             for _ in range(6):
                 channel = grpc.aio.insecure_channel(f"127.0.0.1:{ready['port']}", options=options)
                 await channels.enter_async_context(channel)
-                method: Any = channel.unary_unary("/test.v1.Pid/Hold")
+                method: Any = channel.unary_stream("/test.v1.Pid/Hold")  # only this one shows headers
                 held.append(method(b"", timeout=CALL_S))
             for call in held:
                 await call.initial_metadata()
             supervisor.send_signal(signal.SIGTERM)
-            answers = [int(await call) for call in held]
+            answers = [int(await call.read()) for call in held]
         code = await anyio.to_thread.run_sync(lambda: supervisor.wait(PATIENCE_S))
         left = [pid for pid in ready["pids"] if not gone(pid)]
     assert len(answers) == 6
