@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.integration.ingest.world import TENANT, Client, event, service
+from tests.integration.ingest.world import CALL_S, TENANT, Client, event, service
 
 from headwater.event.v1 import event_pb2
 from headwater.ingest.v1 import ingest_pb2

@@ -220,7 +220,10 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
 
 
 def add_to_server(rpc: IngestRpc, server: grpc.aio.Server) -> None:
-    """Register every method; those that answer with bytes before the generated ones, as the first found serves."""
+    """Register every method; those that answer with bytes take the place of the generated ones.
+
+    Of generic handlers the first found serves, of registered ones the last given; registered ones go first.
+    """
     own: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "BatchRecordEvents": grpc.unary_unary_rpc_method_handler(
             rpc.BatchRecordEvents,
@@ -236,6 +239,7 @@ def add_to_server(rpc: IngestRpc, server: grpc.aio.Server) -> None:
     name = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, own),))
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(rpc, server)
+    server.add_registered_method_handlers(name, own)
 
 
 def _as_it_is(answer: bytes) -> bytes:

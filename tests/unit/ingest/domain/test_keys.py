@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import random
+import uuid
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.unit.ingest.arrivals import NOW_US, new_event
+from tests.unit.ingest.arrivals import NOW_US, arrival, new_event
 
-from headwater.ingest.domain.keys import SHARDS, key_text, record_hash, shard_of
+from headwater.ingest.domain.event import Actor
+from headwater.ingest.domain.keys import (
+    SHARDS,
+    identify,
+    key_text,
+    record_hash,
+    shard_of,
+    stem_of,
+    tenant_range,
+)
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(
@@ -105,3 +116,71 @@ def test_events_of_a_record_share_a_shard(external_id: str) -> None:
     assert hashed == record_hash("acme", "webshop", "contact", external_id)
     assert -(2**31) <= hashed < 2**31
     assert 0 <= shard_of(hashed) < SHARDS
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+FACTS = st.tuples(
+    st.sampled_from(["a", "ab", "b"]),
+    st.sampled_from(["contact", "lead"]),
+    TEXTS.filter(bool),
+    TEXTS,
+    st.integers(0, 3),
+    st.sampled_from([1, 2]),
+    st.builds(Actor, st.integers(0, 3), TEXTS, TEXTS),
+    TEXTS,
+    st.sampled_from([b"", b"{}", b'{"a":1}']),
+)
+
+
+def _identified(fact: tuple[Any, ...]) -> tuple[bytes, bytes]:
+    source, object_name, external_id, version, time_us, operation, actor, request_id, canonical = fact
+    sent = arrival(
+        source=source, object=object_name, external_id=external_id, source_version=version, actor=actor,
+        request_id=request_id,
+    )  # fmt: skip
+    return identify("t", stem_of("t", source, object_name), sent, time_us, operation, canonical)[:2]
+
+
+@given(FACTS, FACTS)
+def test_two_facts_have_one_content_hash_only_if_they_are_one(
+    one: tuple[Any, ...], two: tuple[Any, ...]
+) -> None:
+    """No two lists of parts, of whichever of the cases, are framed alike."""
+    assert (_identified(one)[1] == _identified(two)[1]) == (one == two)
+
+
+@given(FACTS, FACTS)
+def test_the_key_hangs_on_what_makes_the_fact(one: tuple[Any, ...], two: tuple[Any, ...]) -> None:
+    """Source and request id where there is one; else all but the actor, the time to the millisecond with a version."""
+
+    def identity(fact: tuple[Any, ...]) -> tuple[Any, ...]:
+        source, object_name, external_id, version, time_us, operation, _, request_id, canonical = fact
+        if request_id:
+            return (source, request_id)
+        when = time_us // 1000 if version else time_us
+        return (source, object_name, external_id, version, when, operation, canonical)
+
+    assert (_identified(one)[0] == _identified(two)[0]) == (identity(one) == identity(two))
+
+
+@given(st.text(st.sampled_from("abcz09_-"), min_size=1, max_size=63), TEXT)
+def test_a_tenant_s_records_are_one_range(tenant_id: str, external_id: str) -> None:
+    """Every record hash of a tenant lies in its range, which is a 4096th of all."""
+    low, high = tenant_range(tenant_id)
+    assert -(2**31) <= low <= record_hash(tenant_id, "webshop", "contact", external_id) <= high < 2**31
+    assert high - low == 2**20 - 1
+
+
+@pytest.mark.parametrize("spelled", ["{}", "c-{:08}", "00Q5g00000{:05X}EAA", "user{}@example.com", "uuid"])
+def test_shards_are_even(spelled: str) -> None:
+    """Over ids as systems make them: no shard has a tenth more or less than its part."""
+    chance = random.Random(5)
+    names = [
+        str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        if spelled == "uuid"
+        else spelled.format(number)
+        for number in range(32_000)
+    ]
+    counts = Counter(shard_of(record_hash("acme", "webshop", "contact", name)) for name in names)
+    assert len(counts) == SHARDS
+    assert all(0.9 < count / (len(names) / SHARDS) < 1.1 for count in counts.values())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import anyio
+import msgspec
 import pytest
 from tests.unit.ingest.arrivals import new_event
 
@@ -93,3 +96,85 @@ async def test_closing_wakes_idle_flushers() -> None:
         tasks.start_soon(gather.take, 10)
         await anyio.wait_all_tasks_blocked()
         gather.close()
+
+
+def _of(tenant_id: str, rows: int = 1) -> Ticket:
+    events = [
+        msgspec.structs.replace(new_event(external_id=str(number)), tenant_id=tenant_id)
+        for number in range(rows)
+    ]
+    return Ticket(events)
+
+
+async def test_a_flood_of_one_tenant_leaves_the_others_their_part() -> None:
+    """One tenant fills the buffer; another's events are in the next commits, a fair part of each."""
+    gather = Gather(rows_max=1_000, bytes_max=10**9)
+    while gather.offer(_of("flood", 50)) is None:
+        pass
+    for _ in range(10):
+        assert gather.offer(_of("small", 20)) is None
+    parts = Counter[str]()
+    for _ in range(2):
+        for ticket in await gather.take(200):
+            parts[ticket.tenant_id] += ticket.rows
+    assert parts["small"] >= 180
+    assert parts["flood"] >= 180
+
+
+async def test_turns_are_fair_by_rows_not_by_tickets() -> None:
+    """Tickets of a thousand rows take no more than tickets of ten, to within one ticket."""
+    gather = Gather(rows_max=100_000, bytes_max=10**9)
+    for _ in range(400):
+        assert gather.offer(_of("large", 100)) is None
+        assert gather.offer(_of("small", 10)) is None
+        if gather.rows > 40_000:
+            break
+    parts = Counter[str]()
+    while parts["small"] < 3_000:
+        for ticket in await gather.take(500):
+            parts[ticket.tenant_id] += ticket.rows
+    assert parts["large"] <= parts["small"] + 500
+
+
+async def test_a_tenant_has_the_whole_buffer_only_while_no_other_waits() -> None:
+    """Then its share, and the refusal names it."""
+    gather = Gather(rows_max=100, bytes_max=10**9)
+    assert gather.offer(_of("one", 60)) is None
+    assert gather.offer(_of("two", 10)) is None
+    full = gather.offer(_of("one", 10))
+    assert full is not None
+    assert full.share_of == "one"
+    assert gather.offer(_of("two", 40)) is None
+    assert gather.rows == 110
+
+
+async def test_the_buffer_is_bounded_whatever_the_number_of_tenants() -> None:
+    """Half as many rows again as one tenant may have."""
+    gather = Gather(rows_max=100, bytes_max=10**9)
+    for number in range(1_000):
+        gather.offer(_of(f"t{number}", 5))
+    assert gather.rows <= 150
+
+
+async def test_the_pause_follows_the_rate_of_draining() -> None:
+    """A thousand rows a second leave: for 500 that wait it is half a second, never beyond the bound."""
+    now_s = 0.0
+    gather = Gather(rows_max=500, bytes_max=10**9, retry_s_max=2.0, time_s=lambda: now_s)
+    for _ in range(12):
+        while gather.offer(_of("one", 100)) is None:
+            pass
+        await gather.take(100)
+        now_s += 0.1
+    while gather.offer(_of("one", 100)) is None:
+        pass
+    full = gather.offer(_of("one", 100))
+    assert full is not None
+    assert 0.3 < full.retry_after_s < 0.7
+
+
+async def test_a_ticket_that_is_answered_holds_no_events() -> None:
+    """Who reads acknowledgements slowly holds no payloads."""
+    ticket = _of("one", 3)
+    ticket.settle([])
+    assert ticket.events == ()
+    assert ticket.rows == 3
