@@ -37,6 +37,7 @@ from headwater.policy.inbound import canonicalise
 from headwater.policy.loading import PolicyRefused, load_policy
 
 NOW_US: Final = 1_770_000_000_000_000
+PAGE_READERS: Final[tuple[Callable[[str], Any], ...]] = (paging.read_log_token, paging.read_place_token)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -118,7 +119,7 @@ def policy(raw: bytes) -> None:
 def page_token(raw: bytes) -> None:
     """Bytes as a page token of any list."""
     text = raw.decode("utf-8", "replace")
-    for read in (paging.read_seq_token, paging.read_place_token):
+    for read in PAGE_READERS:
         with suppress(HeadwaterError):
             read(text)
     read_page_token(text, "events")
