@@ -23,8 +23,10 @@ from headwater.ingest.domain.envelope import WellFormed, read_envelope
 from headwater.ingest.domain.event import NewEvent, Outcome
 from headwater.ingest.domain.flush import decide
 from headwater.ingest.domain.minting import mint
+from headwater.ingest.domain.passage import Door
 from headwater.ingest.rpc.translate import read_arrival, write_outcome
-from headwater.ingest.store.rows import event_row, violations_json
+from headwater.ingest.store.copying import copy_stream
+from headwater.ingest.store.rows import append_arguments, settle_arguments, violations_json
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.ids import OBJECTS
 from headwater.kernel.rpc.checks import read_page_token
@@ -35,12 +37,18 @@ from headwater.policy.inbound import canonicalise
 from headwater.policy.loading import PolicyRefused, load_policy
 
 NOW_US: Final = 1_770_000_000_000_000
+PAGE_READERS: Final[tuple[Callable[[str], Any], ...]] = (paging.read_log_token, paging.read_place_token)
 _decode = msgspec.json.Decoder().decode
 
 
 @cache
 def _policy() -> PolicyDocument:
     return load_policy(POLICY)
+
+
+@cache
+def _door() -> Door:
+    return Door(TENANTS[0], _policy())
 
 
 def event(raw: bytes) -> None:
@@ -62,6 +70,12 @@ def event(raw: bytes) -> None:
         write_outcome(judged)
         return
     minted = mint(TENANTS[0], read, violations=judged)
+    short = _door().admit(arrival, NOW_US, None)
+    assert short is None or (short.event_key, short.content_hash, short.violations) == (
+        minted.event_key,
+        minted.content_hash,
+        minted.violations,
+    ), "the short way and the long one disagree"
     _record(minted)
     if not judged and read.payload:
         name = arrival.object
@@ -74,9 +88,9 @@ def _record(minted: NewEvent) -> None:
     assert [int(item.disposition) for item in decision.outcomes] == [int(minted.disposition), 2]
     for outcome in decision.outcomes:
         write_outcome(outcome)
-    for item in decision.fresh:
-        msgspec.json.encode(event_row(item)[:3])
-        violations_json(item.violations)
+    append_arguments(decision.fresh, decision.resends)
+    copy_stream(decision.fresh)
+    settle_arguments(decision.fresh, decision.resends)
 
 
 def payload(raw: bytes) -> None:
@@ -105,7 +119,7 @@ def policy(raw: bytes) -> None:
 def page_token(raw: bytes) -> None:
     """Bytes as a page token of any list."""
     text = raw.decode("utf-8", "replace")
-    for read in (paging.read_seq_token, paging.read_place_token):
+    for read in PAGE_READERS:
         with suppress(HeadwaterError):
             read(text)
     read_page_token(text, "events")

@@ -31,6 +31,7 @@ def ingest_process(database_url: str, folder: Path) -> Iterator[Child]:
     """An ingest process while the block runs."""
     environment = {
         "HEADWATER_DATABASE_URL": database_url,
+        "HEADWATER_INGEST_PROCESSES": "1",
         "HEADWATER_INGEST_ADDRESS": "127.0.0.1:0",
         "HEADWATER_SYNC_ADDRESS": "127.0.0.1:1",
         "HEADWATER_DURABILITY_OVERRIDE": "true",

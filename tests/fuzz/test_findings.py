@@ -19,6 +19,8 @@ from tests.fuzz.shrinking import method_named, send
 from headwater.policy.loading import load_policy
 
 PURE = [load(path) for path in sorted(FOLDER.glob("*.json")) if load(path).service == "pure"]
+pytestmark = pytest.mark.timeout(90)
+
 SENT = [load(path) for path in sorted(FOLDER.glob("*.json")) if load(path).service == "IngestService"]
 
 

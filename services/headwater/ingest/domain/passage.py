@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from headwater.ingest.domain.depth import may_be_deep
 from headwater.ingest.domain.envelope import PAYLOAD_BYTES_MAX, SOURCE_VERSION_CHARS_MAX, actor_violations
 from headwater.ingest.domain.event import EVENT_OBJECTS, NOBODY, Arrival, NewEvent
 from headwater.ingest.domain.keys import Stem, canonical_payload, identify, stem_of
@@ -65,6 +66,7 @@ class Door:
             or (arrival.actor is not NOBODY and actor_violations(arrival.actor, ""))
             or len(raw) > PAYLOAD_BYTES_MAX
             or b"\\u0000" in raw
+            or may_be_deep(raw)
         ):
             return None
         if arrival.traceparent:

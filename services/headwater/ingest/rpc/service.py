@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from headwater.ingest.domain.envelope import check_tenant
+from headwater.ingest.domain.envelope import check_tenant, text_violations
 from headwater.ingest.domain.event import Disposition
 from headwater.ingest.domain.keys import key_text
 from headwater.ingest.domain.paging import SEQ_MAX
@@ -30,7 +30,7 @@ from headwater.ingest.usecases.recording import Recorder
 from headwater.ingest.usecases.releasing import Releaser
 from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.errors import FieldViolation, InvalidInput
-from headwater.kernel.ids import parse_uuid
+from headwater.kernel.ids import EXTERNAL_ID_CHARS_MAX, parse_uuid
 from headwater.kernel.lifecycle import Shutdown
 from headwater.kernel.telemetry.rpc import server_span_context
 
@@ -136,10 +136,7 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
         """Return a page of events."""
         del context
         _check(request.tenant_id)
-        record = None
-        if request.HasField("record"):
-            named = request.record
-            record = Record(named.source, named.object, named.external_id)
+        record = _read_record(request)
         events, token = await self._inspector.events(
             request.tenant_id, record, page_size=request.page_size, page_token=request.page_token
         )
@@ -259,6 +256,20 @@ def _deadline_required(max_s: float) -> InvalidInput:
 def _check(tenant_id: str) -> None:
     if violations := check_tenant(tenant_id):
         raise InvalidInput("the request is malformed", violations=violations)
+
+
+def _read_record(request: ingest_pb2.ListEventsRequest) -> Record | None:
+    if not request.HasField("record"):
+        return None
+    named = request.record
+    violations = [
+        *text_violations("record.source", named.source, EXTERNAL_ID_CHARS_MAX),
+        *text_violations("record.object", named.object, EXTERNAL_ID_CHARS_MAX),
+        *text_violations("record.external_id", named.external_id, EXTERNAL_ID_CHARS_MAX),
+    ]
+    if violations:
+        raise InvalidInput("the request is malformed", violations=tuple(violations))
+    return Record(named.source, named.object, named.external_id)
 
 
 def _read_id(request: ingest_pb2.GetEventRequest) -> int:
