@@ -20,15 +20,21 @@ from typing import IO, Final
 import anyio
 
 from headwater.cli.migrating import migrate_all
-from headwater.cli.stack.child import is_ready_line, log_end
+from headwater.cli.stack.child import log_end
 from headwater.cli.stack.ports import keep_ports
 from headwater.kernel.errors import StartRefused
+from headwater.kernel.lifecycle import read_ready_line
 from headwater.kernel.pg.embedded import EmbeddedPostgres
 from headwater.kernel.pg.errors import EmbeddedServerFault
 
 READY_TIMEOUT_S: Final = 30.0
 STOP_GRACE_S: Final = 15.0
-_FOREIGN: Final = ("HEADWATER_DATABASE_URL", "HEADWATER_INGEST_ADDRESS", "HEADWATER_SYNC_ADDRESS")
+_FOREIGN: Final = (
+    "HEADWATER_DATABASE_URL",
+    "HEADWATER_INGEST_ADDRESS",
+    "HEADWATER_INGEST_HTTP_ADDRESS",
+    "HEADWATER_SYNC_ADDRESS",
+)
 """Variables that would lead the throw-away service to something that is not."""
 
 
@@ -100,7 +106,7 @@ def _is_ready(said: IO[bytes]) -> bool:
 
     def read() -> None:
         for line in said:
-            if is_ready_line(line.decode("utf-8", "replace")):
+            if read_ready_line(line.decode("utf-8", "replace")):
                 answers.put(True)
         answers.put(False)
 
