@@ -113,6 +113,8 @@ def decide(events: Sequence[NewEvent], ledger: Mapping[LedgerKey, Known]) -> Dec
     Args:
         ledger: what is recorded of each key, and of successors met on the way; not what this writer recorded.
     """
+    if not ledger and len({event.event_key for event in events}) == len(events):
+        return _all_fresh(events)
     fresh: list[NewEvent] = []
     outcomes: list[Outcome] = []
     resends: dict[LedgerKey, Resend] = {}
@@ -132,6 +134,18 @@ def decide(events: Sequence[NewEvent], ledger: Mapping[LedgerKey, Known]) -> Dec
         outcomes.append(_met(event, *answered))
     fresh.sort(key=_by_key)
     return Decision(fresh, outcomes, resends)
+
+
+def _all_fresh(events: Sequence[NewEvent]) -> Decision:
+    """Return the decision of `decide` where nothing is known and no key comes twice."""
+    accepted, quarantined = Disposition.ACCEPTED, Disposition.QUARANTINED
+    outcomes = [
+        Outcome(quarantined, event.event_key, event.violations)
+        if event.violations
+        else Outcome(accepted, event.event_key)
+        for event in events
+    ]
+    return Decision(sorted(events, key=_by_key), outcomes)
 
 
 def decide_after_race(

@@ -30,7 +30,7 @@ from typing import Final
 
 import msgspec
 
-from headwater.ingest.domain.event import NOBODY, Arrival
+from headwater.ingest.domain.event import NOBODY, Actor, Arrival
 
 SHARDS: Final = 16
 """Shards of the log; the database publishes it as `ingest.shard_count()` and checks it on each row."""
@@ -43,7 +43,7 @@ _RECORD_MASK: Final = (1 << _RECORD_BITS) - 1
 _TENANT_BITS: Final = 12
 _TIMED: Final = Struct(">QBH").pack
 _VERSIONED: Final = Struct(">BHH").pack
-_WHOLE: Final = Struct(">QBHHH").pack
+_WHOLE: Final = Struct(">BHHH").pack
 _sha256 = hashlib.sha256
 _crc32 = zlib.crc32
 canonical_payload = msgspec.json.Encoder(order="sorted").encode
@@ -98,8 +98,9 @@ def identify(
     digest = _sha256(said).digest()
     key = (event_time_us // 1000).to_bytes(6, "big") + digest[:10]
     actor = arrival.actor
-    if version or arrival.request_id or (actor is not NOBODY and actor != NOBODY):
-        digest = _sha256(_whole(arrival, event_time_us) + said).digest()
+    if arrival.request_id or version or (actor is not NOBODY and actor != NOBODY):
+        who = _whole(actor, arrival.request_id) if arrival.request_id else _actor_part(actor)
+        digest = _sha256(b"".join((b"C", event_time_us.to_bytes(8, "big"), who, said))).digest()
     if arrival.request_id:
         key = _request_key(tenant_id, arrival)
     return key, digest[10:26], record
@@ -139,11 +140,16 @@ def _request_key(tenant_id: str, arrival: Arrival) -> bytes:
     return _sha256(framed).digest()[:16]
 
 
-def _whole(arrival: Arrival, event_time_us: int) -> bytes:
-    actor = arrival.actor
-    actor_id, name, request_id = actor.actor_id.encode(), actor.name.encode(), arrival.request_id.encode()
-    sizes = _WHOLE(event_time_us, actor.kind, len(actor_id), len(name), len(request_id))
-    return b"".join((b"C", sizes, actor_id, name, request_id))
+def _whole(actor: Actor, request_id: str) -> bytes:
+    """Return what stands between the time and what the event says."""
+    actor_id, name, requested = actor.actor_id.encode(), actor.name.encode(), request_id.encode()
+    sizes = _WHOLE(actor.kind, len(actor_id), len(name), len(requested))
+    return b"".join((sizes, actor_id, name, requested))
+
+
+@lru_cache(STEMS_KEPT)
+def _actor_part(actor: Actor) -> bytes:
+    return _whole(actor, "")
 
 
 def _framed(name: str) -> bytes:

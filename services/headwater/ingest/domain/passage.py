@@ -7,18 +7,22 @@ for all events of a tenant, source and object is worked out once.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from headwater.ingest.domain.depth import may_be_deep
 from headwater.ingest.domain.envelope import PAYLOAD_BYTES_MAX, SOURCE_VERSION_CHARS_MAX, actor_violations
-from headwater.ingest.domain.event import EVENT_OBJECTS, NOBODY, Arrival, NewEvent
+from headwater.ingest.domain.event import EVENT_OBJECTS, NOBODY, Actor, Arrival, NewEvent
 from headwater.ingest.domain.keys import Stem, canonical_payload, identify, stem_of
 from headwater.kernel.ids import EXTERNAL_ID_CHARS_MAX, SOURCE_PATTERN
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.contract import Keeps, compile_contract
 from headwater.policy.document import PolicyDocument
+
+ACTORS_KEPT: Final = 1024
+"""Verdicts on actors at hand."""
 
 _UPSERTS: Final = frozenset({0, 1})
 _decode = msgspec.json.Decoder(dict).decode
@@ -28,6 +32,8 @@ _BAD_JSON: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 class Passage(msgspec.Struct, frozen=True):
     """What is known of every event of one tenant, source and object."""
 
+    source: str
+    object: str
     stem: Stem
     keeps: Keeps
     skew_us: int
@@ -63,7 +69,7 @@ class Door:
             not 0 < len(external_id) <= EXTERNAL_ID_CHARS_MAX
             or not external_id.isprintable()
             or (version and not (len(version) <= SOURCE_VERSION_CHARS_MAX and version.isprintable()))
-            or (arrival.actor is not NOBODY and actor_violations(arrival.actor, ""))
+            or (arrival.actor is not NOBODY and not _is_fine(arrival.actor))
             or len(raw) > PAYLOAD_BYTES_MAX
             or b"\\u0000" in raw
             or may_be_deep(raw)
@@ -82,9 +88,14 @@ class Door:
             return None
         key, content, record = identify(self._tenant_id, passage.stem, arrival, time_us, 1, canonical)
         return NewEvent(  # by position, in the order of its fields: half the price of names
-            self._tenant_id, key, content, record, arrival.source, arrival.object, external_id, version,
+            self._tenant_id, key, content, record, passage.source, passage.object, external_id, version,
             time_us, 1, raw, arrival.actor, "", trace, (), None, passage.dedup_window_s,
         )  # fmt: skip
+
+
+@lru_cache(ACTORS_KEPT)
+def _is_fine(actor: Actor) -> bool:
+    return not actor_violations(actor, "")
 
 
 def _passages(tenant_id: str, policy: PolicyDocument) -> list[tuple[tuple[str, str], Passage]]:
@@ -95,6 +106,8 @@ def _passages(tenant_id: str, policy: PolicyDocument) -> list[tuple[tuple[str, s
             if keeps is None or object_name not in EVENT_OBJECTS or not SOURCE_PATTERN.fullmatch(source):
                 continue
             stem = stem_of(tenant_id, source, object_name)
-            passage = Passage(stem, keeps, int(system.clock_skew_s * 1e6), system.dedup_window_s)
+            passage = Passage(
+                source, object_name, stem, keeps, int(system.clock_skew_s * 1e6), system.dedup_window_s
+            )
             found.append(((source, object_name), passage))
     return found

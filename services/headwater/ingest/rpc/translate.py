@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -21,6 +23,13 @@ from headwater.ingest.domain.event import (
 from headwater.ingest.domain.keys import key_text
 from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.errors import FieldViolation
+
+ACTORS_KEPT: Final = 1024
+"""Actors at hand; the sources of a tenant are few, and people work for hours."""
+ACTOR_CHARS_KEPT: Final = 256
+"""Longer ones are not kept, which bounds the memory of those that are."""
+
+_kept_actor = lru_cache(ACTORS_KEPT)(Actor)
 
 
 def read_arrival(message: event_pb2.Event) -> Arrival:
@@ -53,8 +62,11 @@ def read_arrival(message: event_pb2.Event) -> Arrival:
 
 
 def read_actor(message: event_pb2.Actor) -> Actor:
-    """Return the actor of a message."""
-    return Actor(message.type, message.id, message.display_name)
+    """Return the actor of a message; the same value for the same actor, where it is a usual one."""
+    actor_id, name = message.id, message.display_name
+    if len(actor_id) + len(name) > ACTOR_CHARS_KEPT:
+        return Actor(message.type, actor_id, name)
+    return _kept_actor(message.type, actor_id, name)
 
 
 def write_outcome(outcome: Outcome) -> ingest_pb2.EventOutcome:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import AsyncIterator, Iterable
+from functools import lru_cache
 from typing import Final
 
-from headwater.ingest.domain.event import NOBODY, NewEvent
+from headwater.ingest.domain.event import NOBODY, Actor, NewEvent
 
 COPY_COLUMNS: Final = (
     "event_time",
@@ -39,6 +40,7 @@ COPY_COLUMNS: Final = (
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
 _NULL: Final = b"\xff\xff\xff\xff"
+_TWO_NULLS: Final = _NULL * 2
 _SIX_NULLS: Final = _NULL * 6
 _TRACE_LENGTH: Final = b"\0\0\0\x19"
 _KEY_LENGTH: Final = b"\0\0\0\x10"
@@ -49,14 +51,22 @@ _fixed = struct.Struct(">hiqi16si16siiihihih").pack
 _length = struct.Struct(">i").pack
 _prefixes: dict[tuple[str, str, str], bytes] = {}
 _PREFIXES_MAX: Final = 4096
+ACTORS_KEPT: Final = 1024
+"""Actors whose columns are at hand."""
+_unhex = bytes.fromhex
 
 
 def copy_stream(events: Iterable[NewEvent]) -> bytes:
     """Return the whole stream of a COPY into `COPY_COLUMNS`."""
     parts = [_HEADER]
-    columns, epoch_us, prefixes = len(COPY_COLUMNS), _POSTGRES_EPOCH_US, _prefixes
+    columns, epoch_us = len(COPY_COLUMNS), _POSTGRES_EPOCH_US
+    tenant_id = source = object_name = prefix = None
     for event in events:
-        group = (event.tenant_id, event.source, event.object)
+        if event.object is not object_name or event.source is not source or event.tenant_id is not tenant_id:
+            tenant_id, source, object_name = event.tenant_id, event.source, event.object
+            prefix = _prefixes.get((tenant_id, source, object_name)) or _prefix(
+                (tenant_id, source, object_name)
+            )
         payload, external_id = event.payload, event.external_id.encode()
         parts += (
             _fixed(
@@ -76,7 +86,7 @@ def copy_stream(events: Iterable[NewEvent]) -> bytes:
                 2,
                 event.actor.kind,
             ),
-            prefixes.get(group) or _prefix(group),
+            prefix,
             _length(len(external_id)),
             external_id,
             _length(len(payload)),
@@ -89,24 +99,29 @@ def copy_stream(events: Iterable[NewEvent]) -> bytes:
 
 def _tail(event: NewEvent) -> bytes:
     """Return the columns behind the payload: a trace or none, and what is seldom given."""
-    actor, trace = event.actor, event.trace
-    given = trace.traceparent if trace else ""
-    # By hand: `to_bytes` takes three times as long.
-    raw = _TRACE_LENGTH + bytes.fromhex(given[3:35] + given[36:52] + given[53:55]) if given else _NULL
-    plain = actor is NOBODY and not event.source_version and not event.request_id
-    if plain and not event.released_from and not (trace and trace.tracestate):
-        return raw + _SIX_NULLS
-    return b"".join(
-        (
-            raw,
-            _text(event.source_version),
-            _text(event.request_id),
-            _text(actor.actor_id),
-            _text(actor.name),
-            _text(trace.tracestate if trace else ""),
-            _KEY_LENGTH + event.released_from if event.released_from else _NULL,
+    actor, trace, state = event.actor, event.trace, ""
+    if trace is None:
+        raw = _NULL
+    else:  # by hand: `to_bytes` takes three times as long; the first byte is the version's
+        raw = _TRACE_LENGTH + _unhex(trace.traceparent.replace("-", ""))[1:]
+        state = trace.tracestate
+    if state or event.source_version or event.request_id or event.released_from:
+        return b"".join(
+            (
+                raw,
+                _text(event.source_version),
+                _text(event.request_id),
+                _who(actor),
+                _text(state),
+                _KEY_LENGTH + event.released_from if event.released_from else _NULL,
+            )
         )
-    )
+    return raw + _SIX_NULLS if actor is NOBODY else b"".join((raw, _TWO_NULLS, _who(actor), _TWO_NULLS))
+
+
+@lru_cache(ACTORS_KEPT)
+def _who(actor: Actor) -> bytes:
+    return _text(actor.actor_id) + _text(actor.name)
 
 
 async def in_one_piece(stream: bytes) -> AsyncIterator[bytes]:

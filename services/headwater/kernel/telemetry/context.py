@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Self
 
+import msgspec
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -45,8 +46,7 @@ _FLAGS_KNOWN: Final = 0x03
 """Sampled and random-trace-id; a flag we do not know is not ours to pass on (W3C, section 3.2.2.5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(msgspec.Struct, frozen=True, gc=False):
     """One point in one trace, in the form of the W3C headers.
 
     Build it with `parse`, `from_bytes` or `from_span_context`: they check; the constructor trusts.
