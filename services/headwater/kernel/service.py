@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -34,6 +35,10 @@ _log = logging.getLogger(__name__)
 
 TELEMETRY_FLUSH_S: Final = 2.0
 """How long the end may take for spans that wait."""
+
+COLLECTOR_THRESHOLDS: Final = (50_000, 20, 100)
+"""Objects made and not yet freed before the youngest are looked through, and how many such looks before the older
+ones are; Python's default is 700, 10, 10, which costs ingest some 5 % of its CPU."""
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
@@ -68,6 +73,8 @@ def run_service(
     if not settings.replica:
         _log.info("settings: %s", settings.printed())
 
+    _spare_the_collector()
+
     async def run(shutdown: Shutdown) -> None:
         if settings.replica:
             _end_with_supervisor(shutdown, settings.end_s)
@@ -79,6 +86,17 @@ def run_service(
                 await to_thread.run_sync(telemetry.shutdown, TELEMETRY_FLUSH_S)
 
     return run_process(run, end_s=settings.end_s)
+
+
+def _spare_the_collector() -> None:
+    """Let cycles be looked for seldom, and never among what was imported: that is for good.
+
+    Hot values are no part of cycles and are freed at once without it; what it does find are exceptions' frames
+    and ended calls, a few MB between two looks.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 def _read_arguments(

@@ -71,8 +71,8 @@ class Door:
             or (version and not (len(version) <= SOURCE_VERSION_CHARS_MAX and version.isprintable()))
             or (arrival.actor is not NOBODY and not _is_fine(arrival.actor))
             or len(raw) > PAYLOAD_BYTES_MAX
-            or b"\\u0000" in raw
-            or may_be_deep(raw)
+            or (b"\\" in raw and b"\\u0000" in raw)
+            or ((b"[" in raw or raw.find(b"{", 1) > 0) and may_be_deep(raw))
         ):
             return None
         if arrival.traceparent:

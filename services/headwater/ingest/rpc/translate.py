@@ -42,10 +42,7 @@ def read_arrival(message: event_pb2.Event) -> Arrival:
     time_us: int | None = stamp.seconds * 1_000_000 + stamp.nanos // 1000
     if not time_us and not message.HasField("event_time"):
         time_us = None
-    traceparent = tracestate = ""
-    if message.HasField("trace"):
-        trace = message.trace
-        traceparent, tracestate = trace.traceparent, trace.tracestate
+    trace = message.trace
     return Arrival(  # by position, in the order of its fields: half the price of names
         message.source,
         message.object,
@@ -54,16 +51,18 @@ def read_arrival(message: event_pb2.Event) -> Arrival:
         time_us,
         message.operation,
         message.payload,
-        read_actor(message.actor) if message.HasField("actor") else NOBODY,
+        read_actor(message.actor),
         message.request_id,
-        traceparent,
-        tracestate,
+        trace.traceparent,
+        trace.tracestate,
     )
 
 
 def read_actor(message: event_pb2.Actor) -> Actor:
     """Return the actor of a message; the same value for the same actor, where it is a usual one."""
     actor_id, name = message.id, message.display_name
+    if not (actor_id or name or message.type):
+        return NOBODY
     if len(actor_id) + len(name) > ACTOR_CHARS_KEPT:
         return Actor(message.type, actor_id, name)
     return _kept_actor(message.type, actor_id, name)
