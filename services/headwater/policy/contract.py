@@ -67,7 +67,7 @@ _PLAIN: Final[dict[FieldType, str]] = {
         r"[+(]?[0-9]{1,3}+[ ()./-]{1,2}+[0-9]{1,4}+[ ()./-]{1,2}+[0-9]{3,6}+(?:[ ()./-]{1,2}+[0-9]{1,4}+)?+"
     ),
     "url": r"[^\s.]*+\.\S*+",
-    "date": _DAY,
+    "date": r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|" + _DAY,
     "datetime": _MOMENT,
 }
 """The usual forms of `_PATTERNS`, without what must look back. None takes a line's end: that stands between texts."""

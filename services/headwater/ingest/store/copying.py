@@ -43,14 +43,16 @@ _NULL: Final = b"\xff\xff\xff\xff"
 _TWO_NULLS: Final = _NULL * 2
 _SIX_NULLS: Final = _NULL * 6
 _TRACE_LENGTH: Final = b"\0\0\0\x19"
+_HASH_LENGTH: Final = b"\0\0\0\x04"
 _KEY_LENGTH: Final = b"\0\0\0\x10"
 _POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 """2000-01-01, from which PostgreSQL counts microseconds."""
 
-_fixed = struct.Struct(">hiqi16si16siiihihih").pack
+_begin = struct.Struct(">6sq4s16s4s16s4si").pack
 _length = struct.Struct(">i").pack
-_prefixes: dict[tuple[str, str, str], bytes] = {}
-_PREFIXES_MAX: Final = 4096
+_BEGIN: Final = struct.pack(">hi", len(COPY_COLUMNS), 8)
+_CODES: Final = struct.Struct(">ihihih").pack
+_GROUPS_KEPT: Final = 4096
 ACTORS_KEPT: Final = 1024
 """Actors whose columns are at hand."""
 _unhex = bytes.fromhex
@@ -59,81 +61,84 @@ _unhex = bytes.fromhex
 def copy_stream(events: Iterable[NewEvent]) -> bytes:
     """Return the whole stream of a COPY into `COPY_COLUMNS`."""
     parts = [_HEADER]
-    columns, epoch_us = len(COPY_COLUMNS), _POSTGRES_EPOCH_US
-    tenant_id = source = object_name = prefix = None
+    begin, begin_row, epoch_us, length, key_length = _begin, _BEGIN, _POSTGRES_EPOCH_US, _length, _KEY_LENGTH
+    last: NewEvent | None = None
+    group = b""
     for event in events:
-        if event.object is not object_name or event.source is not source or event.tenant_id is not tenant_id:
-            tenant_id, source, object_name = event.tenant_id, event.source, event.object
-            prefix = _prefixes.get((tenant_id, source, object_name)) or _prefix(
-                (tenant_id, source, object_name)
-            )
-        payload, external_id = event.payload, event.external_id.encode()
+        if last is None or not _is_alike(event, last):
+            group, last = _group(event), event
+        payload, external_id, trace = event.payload, event.external_id.encode(), event.trace
         parts += (
-            _fixed(
-                columns,
-                8,
-                event.event_time_us - epoch_us,
-                16,
-                event.event_key,
-                16,
-                event.content_hash,
-                4,
-                event.record_hash,
-                2,
-                3 if event.violations else 1,
-                2,
-                event.operation,
-                2,
-                event.actor.kind,
+            begin(
+                begin_row, event.event_time_us - epoch_us, key_length, event.event_key,
+                key_length, event.content_hash, _HASH_LENGTH, event.record_hash,
             ),
-            prefix,
-            _length(len(external_id)),
+            group,
+            length(len(external_id)),
             external_id,
-            _length(len(payload)),
+            length(len(payload)),
             payload,
+            # By hand: `to_bytes` takes three times as long. The first byte is the version's.
+            _TRACE_LENGTH + _unhex(trace.traceparent.replace("-", ""))[1:] if trace else _NULL,
             _tail(event),
-        )
+        )  # fmt: skip
     parts.append(_TRAILER)
     return b"".join(parts)
 
 
+def _is_alike(event: NewEvent, last: NewEvent) -> bool:
+    """Tell whether the columns from disposition to object are the same; names of one passage are one object."""
+    return (
+        event.object is last.object
+        and event.source is last.source
+        and event.tenant_id is last.tenant_id
+        and event.actor is last.actor
+        and event.operation == last.operation
+        and not event.violations
+        and not last.violations
+    )
+
+
+def _group(event: NewEvent) -> bytes:
+    """Return the columns from disposition to object."""
+    disposition = 3 if event.violations else 1
+    return _columns(
+        (disposition, event.operation, event.actor.kind), event.tenant_id, event.source, event.object
+    )
+
+
+@lru_cache(_GROUPS_KEPT)
+def _columns(codes: tuple[int, int, int], *names: str) -> bytes:
+    disposition, operation, kind = codes
+    return _CODES(2, disposition, 2, operation, 2, kind) + b"".join(map(_text, names))
+
+
 def _tail(event: NewEvent) -> bytes:
-    """Return the columns behind the payload: a trace or none, and what is seldom given."""
-    actor, trace, state = event.actor, event.trace, ""
-    if trace is None:
-        raw = _NULL
-    else:  # by hand: `to_bytes` takes three times as long; the first byte is the version's
-        raw = _TRACE_LENGTH + _unhex(trace.traceparent.replace("-", ""))[1:]
-        state = trace.tracestate
-    if state or event.source_version or event.request_id or event.released_from:
-        return b"".join(
-            (
-                raw,
-                _text(event.source_version),
-                _text(event.request_id),
-                _who(actor),
-                _text(state),
-                _KEY_LENGTH + event.released_from if event.released_from else _NULL,
-            )
+    """Return the columns behind the trace: what is seldom given, but for the actor."""
+    actor = event.actor
+    state = event.trace.tracestate if event.trace else ""
+    if not (event.source_version or event.request_id or event.released_from or state):
+        return _SIX_NULLS if actor is NOBODY else _actor_alone(actor)
+    return b"".join(
+        (
+            _text(event.source_version),
+            _text(event.request_id),
+            _text(actor.actor_id),
+            _text(actor.name),
+            _text(state),
+            _KEY_LENGTH + event.released_from if event.released_from else _NULL,
         )
-    return raw + _SIX_NULLS if actor is NOBODY else b"".join((raw, _TWO_NULLS, _who(actor), _TWO_NULLS))
+    )
 
 
 @lru_cache(ACTORS_KEPT)
-def _who(actor: Actor) -> bytes:
-    return _text(actor.actor_id) + _text(actor.name)
+def _actor_alone(actor: Actor) -> bytes:
+    return b"".join((_TWO_NULLS, _text(actor.actor_id), _text(actor.name), _TWO_NULLS))
 
 
 async def in_one_piece(stream: bytes) -> AsyncIterator[bytes]:
     """Give the stream to the driver, which wants an asynchronous iterator."""
     yield stream
-
-
-def _prefix(group: tuple[str, str, str]) -> bytes:
-    if len(_prefixes) >= _PREFIXES_MAX:
-        _prefixes.clear()
-    prefix = _prefixes[group] = b"".join(map(_text, group))
-    return prefix
 
 
 def _text(text: str) -> bytes:

@@ -89,7 +89,11 @@ def settle_arguments(events: Sequence[NewEvent], resends: Resends) -> tuple[Any,
     return (
         *_counts(events),
         *_broken([event for event in events if event.violations]),
-        *_resent([(key, resends[key]) for event in events if (key := event.ledger_key) in resends]),
+        *_resent(
+            [(key, resends[key]) for event in events if (key := event.ledger_key) in resends]
+            if resends
+            else ()
+        ),
         _policies([event.event_key for event in events if event.object == POLICY_OBJECT]),
     )
 
