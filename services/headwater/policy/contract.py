@@ -155,7 +155,7 @@ def _plain_check(tree: dict[str, Any], formats: dict[str, str]) -> Keeps:
         except (broken, AttributeError):  # the latter: a whole branch of the payload is not there
             return False
         if None in texts:
-            texts = [text or "" for text in texts]
+            texts = tuple([text or "" for text in texts])
         return matches(lines(texts)) is not None
 
     return is_plain

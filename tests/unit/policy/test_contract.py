@@ -113,6 +113,31 @@ def test_at_the_edges_of_each_type_it_never_passes_a_violation(kind: str, more: 
     assert broken == []
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(NAMES),
+        st.lists(
+            st.sampled_from(["ada@x-y.io", "+49 30 901", "x.io", "2026-02-28", "", " ", "\n"]), max_size=4
+        ).map("".join)
+        | st.none(),
+    )
+)
+@example({"a": "ada@x.io\n+4930123456", "c": "x.io"})
+@example({"a": "ada@x.io", "b": "+4930123456\nx.io"})
+def test_texts_matched_together_do_not_stand_in_for_one_another(payload: dict[str, Any]) -> None:
+    """Line ends inside a text, blanks and nulls: what one field lacks no other one makes up for."""
+    kinds = {"a": "email", "b": "phone", "c": "url", "d": "date"}
+    fields = {
+        name: {"type": kind, "owners": ["s"], "rule": "first", "required": name == "a"}
+        for name, kind in kinds.items()
+    }
+    policy = _document(fields)
+    keeps = compile_contract(policy, "s", "contact")
+    assert keeps is not None
+    if keeps(payload):
+        assert canonicalise(policy, "s", "contact", payload).violations == ()
+
+
 CONTACT = {
     "email": "ada@x.io",
     "first_name": "Ada",
