@@ -25,7 +25,7 @@ INSERT INTO ingest.event (
 )
 SELECT
     (SELECT max(record_day) FROM ingest.partition), 't', gen_random_uuid(), n, 1, 1, 's', 'contact', $1 || n, now(),
-    gen_random_uuid(), ''
+    n, ''
 FROM generate_series($2::integer, $3::integer) AS n
 """
 READ = "SELECT xid, seq, external_id FROM ingest.read_events($1, $2, $3, $4)"

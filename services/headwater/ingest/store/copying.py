@@ -45,7 +45,7 @@ _KEY_LENGTH: Final = b"\0\0\0\x10"
 _POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 """2000-01-01, from which PostgreSQL counts microseconds."""
 
-_fixed = struct.Struct(">hiqi16si16siiihihih").pack
+_fixed = struct.Struct(">hiqi16si8siiihihih").pack
 _length = struct.Struct(">i").pack
 _prefixes: dict[tuple[str, str, str], bytes] = {}
 _PREFIXES_MAX: Final = 4096
@@ -65,7 +65,7 @@ def copy_stream(events: Iterable[NewEvent]) -> bytes:
                 event.event_time_us - epoch_us,
                 16,
                 event.event_key,
-                16,
+                8,
                 event.content_hash,
                 4,
                 event.record_hash,
