@@ -237,9 +237,11 @@ BEGIN
     );
     EXECUTE format('ALTER TABLE ingest.%1$I ALTER record_day SET DEFAULT %2$L', v_leaf, p_day);
     -- The ledger of an unsealed day. The partition key is constant here, so this is unique for the day.
+    -- The key before the tenant, against the house rule: tenant first costs 4 % more WAL with 100 tenants (a
+    -- hundred places to insert at in place of one) and nothing less with one.
     EXECUTE format('CREATE UNIQUE INDEX %1$I ON ingest.%2$I (event_key, tenant_id)', v_leaf || '_key', v_leaf);
     -- The readers' index: one range scan a read, right-growing within each shard. `seq` is sorted within a
-    -- transaction as it is read: few rows, and the index costs every row 48 bytes of WAL less without it.
+    -- transaction as it is read: few rows, and the index logs 48 bytes a row less without it.
     EXECUTE format('CREATE INDEX %1$I ON ingest.%2$I ((record_hash & 15), xid)', v_leaf || '_log', v_leaf);
     -- For people: where a record, a tenant or a number may be, by 32 pages. Costs a writer nothing; ranges are
     -- filled in by `index_day`. Not yet the first: until it is full, each row would log its summary anew.

@@ -258,7 +258,7 @@ BEGIN
         LIMIT 3
     LOOP
         RETURN QUERY EXECUTE format(
-            'SELECT e.* FROM ingest.%1$I AS e WHERE e.seq = $2 AND e.tenant_id = $1 LIMIT 1',
+            'SELECT e.* FROM ingest.%1$I AS e WHERE e.seq = $2 AND e.tenant_id || '''' = $1 LIMIT 1',
             ingest.leaf_name(v_day)
         ) USING p_tenant, p_seq;
         EXIT WHEN FOUND;
@@ -340,6 +340,7 @@ SET enable_indexscan = off
 SET enable_seqscan = off
 AS $$
 BEGIN
+    -- The tenant is compared as an expression: as a column it tempts the planner to read the ledger's whole index.
     RETURN QUERY EXECUTE format(
         'SELECT f.*
         FROM ingest.%1$I AS f
@@ -347,7 +348,7 @@ BEGIN
             %2$s
             AND f.record_hash BETWEEN $1 AND $2
             AND (f.xid, f.seq) < ($7, $8)
-            AND f.tenant_id = $3
+            AND f.tenant_id || '''' = $3
             AND ($4 IS NULL OR (f.source = $4 AND f.object = $5 AND f.external_id = $6))
         ORDER BY f.xid DESC, f.seq DESC
         LIMIT $9',
