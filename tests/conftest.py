@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import grpc  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 settings.register_profile("developer", deadline=None)
 """pytest's timeout bounds a test; one slow example on a busy machine says nothing."""
@@ -40,6 +41,22 @@ def grpc_poller() -> None:
 def anyio_backend() -> str:
     """Asyncio everywhere: grpc.aio and asyncpg know no other loop."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def event_loop_of_the_session(anyio_backend: str) -> AsyncIterator[str]:
+    """Hold one event loop for the whole session, as a service does for its whole life.
+
+    gRPC hands the end of a cancelled call to its loop a moment later: to one that a finished test had closed.
+    """
+    yield anyio_backend  # noqa: PT022 - a generator is what holds the loop, until its end
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(name: str, obj: object) -> None:
+    """Give every asynchronous test that loop."""
+    if name.startswith("test_") and inspect.iscoroutinefunction(obj):
+        pytest.mark.usefixtures("event_loop_of_the_session")(obj)
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
-import anyio
 import pytest
 from tests.fuzz.__main__ import run
 from tests.fuzz.corpus import make_corpus
@@ -15,7 +13,7 @@ from tests.fuzz.running import ingest_process, log_faults
 from tests.fuzz.strategies import INGEST_HINTS
 from tests.system.processes import Child
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(90)]
 
 SEED = 20_261_121
 PACE = Pace(requests=4_000, seconds=8, callers=12, streams=6)
@@ -28,11 +26,11 @@ def child(migrated_database: str, tmp_path_factory: pytest.TempPathFactory) -> I
         yield started
 
 
-def test_generated_requests_give_no_internal_no_unknown_and_no_hang(child: Child) -> None:
+async def test_generated_requests_give_no_internal_no_unknown_and_no_hang(child: Child) -> None:
     """Each answer keeps the contract, what was acknowledged is there, the log is quiet."""
     corpus = make_corpus(INGEST, INGEST_HINTS, examples=40, chance_seed=SEED)
     address = f"127.0.0.1:{child.ready['port']}"
-    report = anyio.run(partial(run, read_back=300), address, SEED, corpus, PACE)
+    report = await run(address, SEED, corpus, PACE, read_back=300)
     report.notes += log_faults(child.log.read_text(encoding="utf-8").splitlines())
     assert report.clean, "\n".join(report.lines())
     assert report.requests > 500

@@ -91,7 +91,7 @@ def test_one_trace_holds_every_span_from_the_producer_to_both_crms(story: Story)
         (SERVICE, "PRODUCER", "record contact"): 1,
         ("ingest", "SERVER", RECORD): 1,
         ("ingest", "PRODUCER", "send event_log"): 1,
-        ("ingest", "CLIENT", "COPY event"): 1,
+        ("ingest", "CLIENT", "INSERT event"): 1,
         ("sync", "CONSUMER", "process headwater.events"): 1,
         ("sync", "CONSUMER", "process headwater.deliveries"): 2,
         ("sync", "CLIENT", PATCH): 1,

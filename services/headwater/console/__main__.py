@@ -1,11 +1,10 @@
 """Starts the console: reads the environment, serves until SIGTERM or SIGINT."""
 
 import os
-import sys
 
 from headwater.console.app import run_console
 from headwater.console.settings import ConsoleSettings
-from headwater.kernel.lifecycle import Shutdown, run_process
+from headwater.kernel.lifecycle import Shutdown, leave, run_process
 from headwater.kernel.telemetry.logs import configure_logging
 
 
@@ -18,4 +17,4 @@ async def main(shutdown: Shutdown) -> None:
 
 if __name__ == "__main__":
     configure_logging("console", "info")
-    sys.exit(run_process(main))
+    leave(run_process(main))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from headwater.identity.app import SERVICE, serve
 from headwater.identity.settings import IdentitySettings
+from headwater.kernel.lifecycle import leave
 from headwater.kernel.service import run_service
 
 if __name__ == "__main__":
-    sys.exit(run_service(SERVICE, IdentitySettings, serve))
+    leave(run_service(SERVICE, IdentitySettings, serve))

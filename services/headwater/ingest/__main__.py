@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from headwater.ingest.settings import IngestSettings
-from headwater.kernel.lifecycle import Shutdown
+from headwater.kernel.lifecycle import Shutdown, leave
 from headwater.kernel.service import run_service
 from headwater.kernel.telemetry import Telemetry
 
@@ -17,4 +15,4 @@ async def _serve(settings: IngestSettings, telemetry: Telemetry, shutdown: Shutd
 
 
 if __name__ == "__main__":
-    sys.exit(run_service("ingest", IngestSettings, _serve))
+    leave(run_service("ingest", IngestSettings, _serve))

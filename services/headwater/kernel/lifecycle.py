@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import anyio
 
@@ -95,6 +95,18 @@ def run_process(main: Callable[[Shutdown], Awaitable[None]], *, end_s: float = E
         _log.critical("process crashed", exc_info=group)
         code = code or 1
     return code
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with *code* at once: the end of a `__main__` that has drained everything.
+
+    gRPC's threads outlive its last call; an interpreter that is torn down under them lets them run Python
+    code in a half-gone process.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _supervise(main: Callable[[Shutdown], Awaitable[None]], end_s: float) -> None:

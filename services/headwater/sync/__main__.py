@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
+from headwater.kernel.lifecycle import leave
 from headwater.kernel.service import run_service
 from headwater.sync.app import SERVICE, serve
 from headwater.sync.settings import SyncSettings
 
 if __name__ == "__main__":
-    sys.exit(run_service(SERVICE, SyncSettings, serve))
+    leave(run_service(SERVICE, SyncSettings, serve))

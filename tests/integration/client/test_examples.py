@@ -29,3 +29,9 @@ async def test_an_example_records_its_events(program: str, said: str) -> None:
     assert lines[0].startswith("Accepted(event_key=")
     assert lines[-1] == said
     assert len(fake.ledger) == 1_000
+
+
+def test_the_readme_shows_the_asynchronous_example() -> None:
+    """Word for word, but for its first two lines."""
+    program = (HERE / "readme_async.py").read_text(encoding="utf-8").split("\n", 2)[2].strip()
+    assert program in (HERE.parents[2] / "README.md").read_text(encoding="utf-8")

@@ -26,12 +26,6 @@ SAMPLED = f"00-{'a' * 32}-{'b' * 16}-01"
 UNSAMPLED = f"00-{'a' * 32}-{'b' * 16}-00"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run on asyncio, as grpc.aio must."""
-    return "asyncio"
-
-
 class Traced:
     """A tracer, and what it recorded."""
 

@@ -17,12 +17,6 @@ pytestmark = pytest.mark.anyio
 NO_CONTEXT: Any = None
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run on asyncio, as grpc.aio must."""
-    return "asyncio"
-
-
 class SlowSink:
     """A store that finishes a write when it is let."""
 

@@ -37,7 +37,7 @@ def events() -> list[event_pb2.Event]:
     found: list[event_pb2.Event] = []
 
     @seed(SEED)
-    @settings(FAST, max_examples=1_000, database=None, phases=[Phase.generate])
+    @settings(FAST, max_examples=2_000, database=None, derandomize=False, phases=[Phase.generate])
     @given(message_strategy(event_pb2.Event.DESCRIPTOR, INGEST_HINTS))
     def collect(message: event_pb2.Event) -> None:
         found.append(message)

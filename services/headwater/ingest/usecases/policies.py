@@ -41,6 +41,7 @@ class PolicyBook:
         self._settings = settings
         self._chance = chance
         self._policies: dict[str, tuple[PolicyPosition, PolicyDocument]] = {}
+        self._looking = anyio.Lock()
         self._looked_at = float("-inf")
 
     async def find(self, tenant_id: str) -> PolicyDocument | None:
@@ -50,12 +51,22 @@ class PolicyBook:
             LogUnavailable: none is at hand, and the log cannot be asked.
         """
         if tenant_id not in self._policies:
-            now = anyio.current_time()
-            if now - self._looked_at >= self._settings.miss_interval_s:
-                self._looked_at = now
-                await self.refresh()
+            await self._look_once()
         known = self._policies.get(tenant_id)
         return known[1] if known else None
+
+    async def _look_once(self) -> None:
+        """Return after a look into the log that began after this call: another process's policy is in it.
+
+        Looks keep their distance, so that unknown tenants cost the database little; who waits shares the next.
+        """
+        arrived = anyio.current_time()
+        async with self._looking:
+            if self._looked_at >= arrived:
+                return
+            await anyio.sleep(max(0.0, self._looked_at + self._settings.miss_interval_s - arrived))
+            self._looked_at = anyio.current_time()
+            await self.refresh()
 
     async def refresh(self) -> None:
         """Read every policy that is newer in the log than here.
