@@ -162,6 +162,10 @@ class DayKept(HeadwaterError):
 class Days(Protocol):
     """The days of the log. Every method may raise `LogUnavailable`."""
 
+    async def index_day(self) -> int:
+        """Make the newest day's rows findable without reading all of them; return how many ranges were new."""
+        ...
+
     async def roll(self, day: dt.date) -> bool:
         """Open *day* unless it or a later one is open; return whether this call did."""
         ...

@@ -15,6 +15,7 @@ from tests.integration.ingest.days import SHARDS, World, world
 from tests.unit.ingest.arrivals import TENANT, new_event
 
 from headwater.ingest.domain.event import Disposition, NewEvent
+from headwater.ingest.ports import LogUnavailable
 from headwater.ingest.store.log import append_few, enter
 
 pytestmark = pytest.mark.anyio
@@ -125,6 +126,17 @@ async def test_a_roll_waits_for_the_writer_and_the_next_writer_for_the_roll(
         assert fates == [DUPLICATE]
         rows = await log.pool.fetch("SELECT record_day FROM ingest.event")
         assert [row["record_day"] for row in rows] == [day]
+
+
+async def test_a_roll_gives_up_on_a_writer_that_stays(migrated_database_url: str) -> None:
+    """It would hold up the writers behind it: the day opens with the keeper's next look."""
+    async with world(migrated_database_url) as log, log.pool.acquire() as writer:
+        await log.pool.execute("ALTER FUNCTION ingest.roll(date) SET lock_timeout = '50ms'")
+        async with writer.transaction():
+            day, _ = await enter(writer, [new_event()])
+            with pytest.raises(LogUnavailable):
+                await log.days.roll(day + dt.timedelta(days=1))
+        assert await log.days.roll(day + dt.timedelta(days=1))
 
 
 async def test_batches_racing_rolls_record_each_key_once(migrated_database_url: str) -> None:

@@ -25,9 +25,10 @@ INSERT INTO ingest.event (
 )
 SELECT
     (SELECT max(record_day) FROM ingest.partition), 't', gen_random_uuid(), n, 1, 1, 's', 'contact', $1 || n, now(),
-    gen_random_uuid(), ''
+    n, ''
 FROM generate_series($2::integer, $3::integer) AS n
 """
+LIST = "SELECT external_id FROM ingest.list_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 READ = "SELECT xid, seq, external_id FROM ingest.read_events($1, $2, $3, $4)"
 
 
@@ -150,9 +151,42 @@ async def test_400_empty_days_are_not_touched(migrated_database_url: str) -> Non
     assert "Seq Scan on event_" not in said
     (reading,) = [plan for plan in plans if "pg_snapshot_xmin" in plan and "Index Cond" in plan]
     (condition,) = [line for line in reading.splitlines() if "Index Cond" in line]
-    wanted = ("record_hash & 15", ", seq) >", "pg_snapshot_xmin")
+    wanted = ("record_hash & 15", "xid >=", "pg_snapshot_xmin")
     assert all(part in condition for part in wanted), condition
-    assert "Sort" not in reading
+    (presorted,) = [line for line in reading.splitlines() if "Presorted Key" in line]
+    assert "xid" in presorted
+
+
+async def test_a_record_a_tenant_and_a_number_are_found_by_ranges_of_pages(
+    migrated_database_url: str,
+) -> None:
+    """Once `index_day` has filled the ranges in, no look-up reads the day from end to end; the last one stays open."""
+    async with _connected(migrated_database_url) as connection:
+        for start in range(0, 40_000, 500):
+            await connection.execute(INSERT, "x", start, start + 499)
+        day = await connection.fetchval("SELECT max(record_day) FROM ingest.partition")
+        pages = await connection.fetchval(
+            "SELECT pg_relation_size(to_regclass('ingest.' || ingest.leaf_name($1))) / 8192", day
+        )
+        assert await connection.fetchval("SELECT ingest.index_day()") == -(-pages // 32)
+        assert await connection.fetchval("SELECT ingest.index_day()") == 1
+        seq = await connection.fetchval("SELECT seq FROM ingest.event WHERE external_id = 'x77'")
+    async with _plans(migrated_database_url) as (connection, plans):
+        record = ("t", 77, 77, "s", "contact", "x77", day, 2**63 - 1, 2**63 - 1, 10)
+        tenant = ("t", 0, 2**20 - 1, None, None, None, day, 2**63 - 1, 2**63 - 1, 30_000)
+        found = await connection.fetch(LIST, *record)
+        listed = await connection.fetch(LIST, *tenant)
+        by_number = await connection.fetchval(
+            "SELECT external_id FROM ingest.find_event_by_seq('t', $1)", seq
+        )
+    assert [row["external_id"] for row in found] == ["x77"]
+    assert [row["external_id"] for row in listed] == [f"x{n}" for n in range(39_999, 9_999, -1)]
+    assert by_number == "x77"
+    said = "\n".join(plans)
+    assert "Seq Scan on event_" not in said
+    assert said.count("_find  (") == 3, said
+    for sought in ("(record_hash = ", "((record_hash >> 20) = ", "(seq = "):
+        assert f"Index Cond: {sought}" in said, said
 
 
 async def test_every_query_is_prepared_by_the_schema(migrated_database_url: str) -> None:

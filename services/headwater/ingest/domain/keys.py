@@ -14,10 +14,10 @@ the last part of a text runs to its end, so no two lists of parts give the same 
 BLAKE2b where the processor knows it, and Postgres has it too), cut to what is used:
 
     event key    = milliseconds 48 | sha256(said)[0:10], or sha256(request)[0:16] where there is a request id
-    content hash = sha256(said)[10:26], or sha256(whole)[10:26] where there is version, actor or request id
+    content hash = sha256(said)[10:18], or sha256(whole)[10:18] where there is version, actor or request id
 
 128 bits of a hash make a chance collision within 10^15 events less likely than 10^-9; within one millisecond
-80 bits do.
+80 bits do. 64 bits of content are compared only where the keys are equal already.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def identify(
         digest = _sha256(b"".join((b"C", event_time_us.to_bytes(8, "big"), who, said))).digest()
     if arrival.request_id:
         key = _request_key(tenant_id, arrival)
-    return key, digest[10:26], record
+    return key, digest[10:18], record
 
 
 def record_hash(tenant_id: str, source: str, object_name: str, external_id: str) -> int:

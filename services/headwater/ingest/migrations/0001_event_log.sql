@@ -22,8 +22,8 @@ CREATE TABLE ingest.event (
     event_time timestamptz NOT NULL,
     record_time timestamptz NOT NULL DEFAULT now(),
     event_key uuid NOT NULL,
-    -- 16 bytes that stand for everything the event means.
-    content_hash uuid NOT NULL,
+    -- 8 bytes that stand for everything the event means: they are compared only where the keys are equal.
+    content_hash bigint NOT NULL,
     -- Hash of (tenant, source, object, external id); its low four bits are the shard.
     record_hash integer NOT NULL,
     -- The day of the partition: that of arrival (UTC), or one before while a day's opening is late.
@@ -125,7 +125,7 @@ CREATE TABLE ingest.shard_end (
 -- are mostly a time, and comparing 16 fixed bytes is cheaper than a text first.
 CREATE TABLE ingest.sealed_key (
     event_key uuid NOT NULL,
-    content_hash uuid NOT NULL,
+    content_hash bigint NOT NULL,
     record_time timestamptz NOT NULL,
     record_day date NOT NULL,
     tenant_id text COLLATE "C" NOT NULL,
@@ -138,7 +138,7 @@ CREATE TABLE ingest.resend (
     base_key uuid NOT NULL,
     generation integer NOT NULL CHECK (generation > 0),
     event_key uuid NOT NULL,
-    content_hash uuid NOT NULL,
+    content_hash bigint NOT NULL,
     record_time timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, base_key)
 );
@@ -237,12 +237,22 @@ BEGIN
     );
     EXECUTE format('ALTER TABLE ingest.%1$I ALTER record_day SET DEFAULT %2$L', v_leaf, p_day);
     -- The ledger of an unsealed day. The partition key is constant here, so this is unique for the day.
+    -- The key before the tenant, against the house rule: tenant first costs 4 % more WAL with 100 tenants (a
+    -- hundred places to insert at in place of one) and nothing less with one.
     EXECUTE format('CREATE UNIQUE INDEX %1$I ON ingest.%2$I (event_key, tenant_id)', v_leaf || '_key', v_leaf);
-    -- The readers' index: one range scan a read, right-growing within each shard. The record's hash at its
-    -- end lets a record's or a tenant's events be found without the heap.
+    -- The readers' index: one range scan a read, right-growing within each shard. `seq` is sorted within a
+    -- transaction as it is read: few rows, and the index logs 48 bytes a row less without it.
+    EXECUTE format('CREATE INDEX %1$I ON ingest.%2$I ((record_hash & 15), xid)', v_leaf || '_log', v_leaf);
+    -- For people: where a record, a tenant or a number may be, by 32 pages. Costs a writer nothing; ranges are
+    -- filled in by `index_day`. Not yet the first: until it is full, each row would log its summary anew.
     EXECUTE format(
-        'CREATE INDEX %1$I ON ingest.%2$I ((record_hash & 15), xid, seq, record_hash)', v_leaf || '_log', v_leaf
+        'CREATE INDEX %1$I ON ingest.%2$I USING brin (
+            record_hash int4_bloom_ops,
+            (record_hash >> 20) int4_bloom_ops (n_distinct_per_range = 200),
+            seq int8_minmax_ops
+        ) WITH (pages_per_range = 32)', v_leaf || '_find', v_leaf
     );
+    PERFORM brin_desummarize_range(format('ingest.%I', v_leaf || '_find')::regclass, 0);
     EXECUTE format('ALTER TABLE ingest.event ATTACH PARTITION ingest.%1$I FOR VALUES IN (%2$L)', v_leaf, p_day);
     PERFORM pg_advisory_xact_lock(ingest.append_lock());  -- from here on nobody writes
     SELECT NOT EXISTS (SELECT FROM ingest.partition) INTO v_first;

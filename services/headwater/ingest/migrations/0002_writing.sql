@@ -18,7 +18,7 @@ leads with p_oldest_ms (0: some key leads with no time) may be in older days.';
 
 CREATE FUNCTION ingest.look_up(p_keys uuid [], p_from date, p_before date, p_sealed boolean)
 RETURNS TABLE (
-    tenant_id text, event_key uuid, content_hash uuid, record_time timestamptz, record_day date
+    tenant_id text, event_key uuid, content_hash bigint, record_time timestamptz, record_day date
 )
 LANGUAGE plpgsql
 AS $$
@@ -65,7 +65,7 @@ AS $$
     SELECT
         l.tenant_id,
         uuid_send(l.event_key),
-        uuid_send(coalesce(r.content_hash, l.content_hash)),
+        int8send(coalesce(r.content_hash, l.content_hash)),
         (extract(epoch FROM coalesce(r.record_time, l.record_time)) * 1000000)::bigint,
         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
         uuid_send(r.event_key),
@@ -152,7 +152,7 @@ Groups are sorted by the caller, so that two writers lock in one order.';
 
 CREATE FUNCTION ingest.append(
     p_oldest_ms bigint,
-    p_keys text, p_contents text, p_released text,
+    p_keys text, p_contents bigint [], p_released text,
     p_times bigint [], p_hashes integer [], p_dispositions smallint [], p_operations smallint [],
     p_actor_types smallint [], p_tenants text [], p_sources text [], p_objects text [],
     p_external_ids text [], p_payloads bytea [], p_versions text [], p_request_ids text [],
@@ -197,7 +197,7 @@ BEGIN
             k.operation, k.actor_type, k.tenant_id, k.source, k.object, k.external_id, k.payload,
             k.source_version, k.request_id, k.actor_id, k.actor_name, k.trace, k.tracestate
         FROM unnest(
-            v_keys, p_contents::uuid [], p_released::uuid [], p_times, p_hashes, p_dispositions, p_operations,
+            v_keys, p_contents, p_released::uuid [], p_times, p_hashes, p_dispositions, p_operations,
             p_actor_types, p_tenants, p_sources, p_objects, p_external_ids, p_payloads, p_versions,
             p_request_ids, p_actor_ids, p_actor_names, p_traces, p_tracestates
         ) AS k (
@@ -258,7 +258,7 @@ END
 $$;
 
 COMMENT ON FUNCTION ingest.append(
-    bigint, text, text, text, bigint [], integer [], smallint [], smallint [], smallint [], text [], text [],
+    bigint, text, bigint [], text, bigint [], integer [], smallint [], smallint [], smallint [], text [], text [],
     text [], text [], bytea [], text [], text [], text [], text [], bytea [], text [], text [], text, integer []
 ) IS
 'Records what is new of some events in one round trip; returns what the ledger knows of the others.

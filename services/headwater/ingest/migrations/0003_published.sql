@@ -40,7 +40,8 @@ RETURNS TABLE (
     tracestate text
 )
 LANGUAGE plpgsql STABLE
--- The index gives the order; whatever the planner believes of the number of rows, it must not sort a shard.
+-- The index gives the order of transactions; whatever the planner believes of the number of rows, it must sort
+-- within one transaction only.
 SET enable_sort = off
 SET enable_bitmapscan = off
 SET enable_seqscan = off
@@ -238,6 +239,8 @@ COMMENT ON FUNCTION ingest.event_by_key(text, uuid) IS
 
 CREATE FUNCTION ingest.find_event_by_seq(p_tenant text, p_seq bigint) RETURNS SETOF ingest.event
 LANGUAGE plpgsql STABLE
+SET enable_seqscan = off
+SET enable_indexscan = off
 AS $$
 DECLARE
     v_day date;
@@ -255,13 +258,8 @@ BEGIN
         LIMIT 3
     LOOP
         RETURN QUERY EXECUTE format(
-            'SELECT e.*
-            FROM generate_series(0, 15) AS s (shard)
-            CROSS JOIN LATERAL (
-                SELECT * FROM ingest.%1$I AS f
-                WHERE (f.record_hash & 15) = s.shard AND f.seq = $2 AND f.tenant_id = $1
-                LIMIT 1
-            ) AS e', ingest.leaf_name(v_day)
+            'SELECT e.* FROM ingest.%1$I AS e WHERE e.seq = $2 AND e.tenant_id || '''' = $1 LIMIT 1',
+            ingest.leaf_name(v_day)
         ) USING p_tenant, p_seq;
         EXIT WHEN FOUND;
     END LOOP;
@@ -269,7 +267,104 @@ END
 $$;
 
 COMMENT ON FUNCTION ingest.find_event_by_seq(text, bigint) IS
-'One event by the number that the log gave it; reads one day''s index from end to end. For people.';
+'One event by the number that the log gave it; reads the pages that may hold it. For people.';
+
+CREATE FUNCTION ingest.walk_end(p_day date, p_before_xid xid8) RETURNS xid8
+LANGUAGE plpgsql STABLE
+SET enable_sort = off
+SET enable_bitmapscan = off
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_end xid8;
+BEGIN
+    EXECUTE format(
+        'SELECT max(e.xid)
+        FROM generate_series(0, 15) AS s (shard)
+        CROSS JOIN LATERAL (
+            SELECT f.xid
+            FROM ingest.%1$I AS f
+            WHERE (f.record_hash & 15) = s.shard AND f.xid <= $1
+            ORDER BY (f.record_hash & 15) DESC, f.xid DESC
+            OFFSET 1000
+            LIMIT 1
+        ) AS e', ingest.leaf_name(p_day)
+    ) INTO v_end USING p_before_xid;
+    RETURN coalesce(v_end, '0');
+END
+$$;
+
+COMMENT ON FUNCTION ingest.walk_end(date, xid8) IS
+'The transaction at which 1,000 rows of some shard are walked back from p_before_xid; 0: the day has no more.';
+
+CREATE FUNCTION ingest.list_new(
+    p_day date, p_hash_low integer, p_hash_high integer, p_tenant text,
+    p_from xid8, p_before_xid xid8, p_before_seq bigint, p_limit integer
+) RETURNS SETOF ingest.event
+LANGUAGE plpgsql STABLE
+SET enable_sort = off
+SET enable_bitmapscan = off
+SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT e.*
+        FROM generate_series(0, 15) AS s (shard)
+        CROSS JOIN LATERAL (
+            SELECT * FROM ingest.%1$I AS f
+            WHERE
+                (f.record_hash & 15) = s.shard
+                AND f.xid >= $4
+                AND (f.xid, f.seq) < ($5, $6)
+                AND f.record_hash BETWEEN $1 AND $2
+                AND f.tenant_id = $3
+            ORDER BY (f.record_hash & 15) DESC, f.xid DESC, f.seq DESC
+            LIMIT $7
+        ) AS e
+        ORDER BY e.xid DESC, e.seq DESC
+        LIMIT $7', ingest.leaf_name(p_day)
+    ) USING p_hash_low, p_hash_high, p_tenant, p_from, p_before_xid, p_before_seq, p_limit;
+END
+$$;
+
+COMMENT ON FUNCTION ingest.list_new(date, integer, integer, text, xid8, xid8, bigint, integer) IS
+'A tenant''s events of a day from transaction p_from on, newest first, by walking the log backwards.';
+
+CREATE FUNCTION ingest.list_old(
+    p_day date, p_hash_low integer, p_hash_high integer,
+    p_tenant text, p_source text, p_object text, p_external_id text,
+    p_before_xid xid8, p_before_seq bigint, p_limit integer
+) RETURNS SETOF ingest.event
+LANGUAGE plpgsql STABLE
+SET enable_indexscan = off
+SET enable_seqscan = off
+AS $$
+BEGIN
+    -- The tenant is compared as an expression: as a column it tempts the planner to read the ledger's whole index.
+    RETURN QUERY EXECUTE format(
+        'SELECT f.*
+        FROM ingest.%1$I AS f
+        WHERE
+            %2$s
+            AND f.record_hash BETWEEN $1 AND $2
+            AND (f.xid, f.seq) < ($7, $8)
+            AND f.tenant_id || '''' = $3
+            AND ($4 IS NULL OR (f.source = $4 AND f.object = $5 AND f.external_id = $6))
+        ORDER BY f.xid DESC, f.seq DESC
+        LIMIT $9',
+        ingest.leaf_name(p_day),
+        CASE
+            WHEN p_hash_low = p_hash_high THEN 'f.record_hash = $1' ELSE '(f.record_hash >> 20) = ($1 >> 20)'
+        END
+    ) USING
+        p_hash_low, p_hash_high, p_tenant, p_source, p_object, p_external_id, p_before_xid, p_before_seq, p_limit;
+END
+$$;
+
+COMMENT ON FUNCTION ingest.list_old(
+    date, integer, integer, text, text, text, text, xid8, bigint, integer
+) IS
+'A record''s or a tenant''s events of a day, newest first, from the ranges of pages that may hold some.';
 
 CREATE FUNCTION ingest.list_events(
     p_tenant text, p_hash_low integer, p_hash_high integer,
@@ -277,17 +372,14 @@ CREATE FUNCTION ingest.list_events(
     p_before_day date, p_before_xid bigint, p_before_seq bigint, p_limit integer
 ) RETURNS SETOF ingest.event
 LANGUAGE plpgsql STABLE
-SET enable_bitmapscan = off
-SET enable_seqscan = off
 AS $$
 DECLARE
     v_day date;
+    v_before_xid xid8 := p_before_xid::text::xid8;
+    v_before_seq bigint := p_before_seq;
+    v_from xid8;
     v_left integer := p_limit;
     v_rows integer;
-    v_shards integer [] := CASE
-        WHEN p_hash_low = p_hash_high THEN ARRAY[p_hash_low & 15]
-        ELSE ARRAY(SELECT s FROM generate_series(0, 15) AS s)
-    END;
 BEGIN
     FOR v_day IN
         SELECT p.record_day
@@ -296,25 +388,24 @@ BEGIN
             AND (p.seal_time IS NULL OR p.row_count > 0)
         ORDER BY p.record_day DESC
     LOOP
-        RETURN QUERY EXECUTE format(
-            'SELECT e.*
-            FROM unnest($1) AS s (shard)
-            CROSS JOIN LATERAL (
-                SELECT * FROM ingest.%1$I AS f
-                WHERE
-                    (f.record_hash & 15) = s.shard
-                    AND f.record_hash BETWEEN $2 AND $3
-                    AND (f.xid, f.seq) < ($4::text::xid8, $5)
-                    AND f.tenant_id = $6
-                    AND ($7 IS NULL OR (f.source = $7 AND f.object = $8 AND f.external_id = $9))
-                ORDER BY (f.record_hash & 15) DESC, f.xid DESC, f.seq DESC
-                LIMIT $10
-            ) AS e
-            ORDER BY e.xid DESC, e.seq DESC
-            LIMIT $10', ingest.leaf_name(v_day)
-        ) USING
-            v_shards, p_hash_low, p_hash_high, p_before_xid, p_before_seq, p_tenant, p_source, p_object,
-            p_external_id, v_left;
+        v_before_xid := p_before_xid::text::xid8;
+        v_before_seq := p_before_seq;
+        IF p_source IS NULL THEN
+            -- The log's newest rows by its order; a tenant who has few of them is looked for by its hash.
+            v_from := ingest.walk_end(v_day, v_before_xid);
+            RETURN QUERY SELECT * FROM ingest.list_new(
+                v_day, p_hash_low, p_hash_high, p_tenant, v_from, v_before_xid, v_before_seq, v_left
+            );
+            GET DIAGNOSTICS v_rows = ROW_COUNT;
+            v_left := v_left - v_rows;
+            EXIT WHEN v_left <= 0;
+            CONTINUE WHEN v_from = '0';
+            v_before_xid := v_from;
+            v_before_seq := 0;
+        END IF;
+        RETURN QUERY SELECT * FROM ingest.list_old(
+            v_day, p_hash_low, p_hash_high, p_tenant, p_source, p_object, p_external_id, v_before_xid, v_before_seq, v_left
+        );
         GET DIAGNOSTICS v_rows = ROW_COUNT;
         v_left := v_left - v_rows;
         EXIT WHEN v_left <= 0;

@@ -1,5 +1,37 @@
 -- The life of a day after it is over: sealed, archived, dropped. Called by the keeper and by operators.
 
+CREATE FUNCTION ingest.find_index(p_day date) RETURNS regclass
+LANGUAGE sql STABLE
+RETURN format('ingest.%I', ingest.leaf_name(p_day) || '_find')::regclass;
+
+CREATE FUNCTION ingest.index_day() RETURNS integer
+LANGUAGE plpgsql
+SET lock_timeout = '2s'
+AS $$
+DECLARE
+    v_day date;
+    v_index regclass;
+    v_ranges integer;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(ingest.append_lock() + 3) THEN
+        RETURN 0;
+    END IF;
+    SELECT max(p.record_day) INTO v_day FROM ingest.partition AS p;
+    v_index := ingest.find_index(v_day);
+    v_ranges := brin_summarize_new_values(v_index);
+    IF v_ranges > 0 THEN
+        -- The last range is not full: kept summarised, every row would log its summary anew.
+        PERFORM brin_desummarize_range(
+            v_index, greatest(0, pg_relation_size(format('ingest.%I', ingest.leaf_name(v_day))) / 8192 - 1)
+        );
+    END IF;
+    RETURN v_ranges;
+END
+$$;
+
+COMMENT ON FUNCTION ingest.index_day() IS
+'Makes what was written since the last call findable without reading all of it; returns how many ranges of pages.';
+
 CREATE FUNCTION ingest.seal_some(p_rows integer) RETURNS text
 LANGUAGE plpgsql
 AS $$
@@ -61,6 +93,7 @@ BEGIN
             LIMIT 1
         ) AS e', ingest.leaf_name(v_day.record_day)
     ) USING v_day.record_day;
+    PERFORM brin_summarize_new_values(ingest.find_index(v_day.record_day));
     UPDATE ingest.partition AS p SET seal_time = clock_timestamp() WHERE p.record_day = v_day.record_day;
     RETURN 'sealed';
 END

@@ -5,6 +5,10 @@
 -- $1 date: the day.
 SELECT ingest.roll($1)
 
+-- name: index_day
+-- Make what was written since the last call findable without reading all of it.
+SELECT ingest.index_day()
+
 -- name: seal_some
 -- Move keys of a day that is over into the permanent ledger.
 -- $1 integer: how many.

@@ -45,10 +45,11 @@ _SIX_NULLS: Final = _NULL * 6
 _TRACE_LENGTH: Final = b"\0\0\0\x19"
 _HASH_LENGTH: Final = b"\0\0\0\x04"
 _KEY_LENGTH: Final = b"\0\0\0\x10"
+_CONTENT_LENGTH: Final = b"\0\0\0\x08"
 _POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 """2000-01-01, from which PostgreSQL counts microseconds."""
 
-_begin = struct.Struct(">6sq4s16s4s16s4si").pack
+_begin = struct.Struct(">6sq4s16s4s8s4si").pack
 _length = struct.Struct(">i").pack
 _BEGIN: Final = struct.pack(">hi", len(COPY_COLUMNS), 8)
 _CODES: Final = struct.Struct(">ihihih").pack
@@ -71,7 +72,7 @@ def copy_stream(events: Iterable[NewEvent]) -> bytes:
         parts += (
             begin(
                 begin_row, event.event_time_us - epoch_us, key_length, event.event_key,
-                key_length, event.content_hash, _HASH_LENGTH, event.record_hash,
+                _CONTENT_LENGTH, event.content_hash, _HASH_LENGTH, event.record_hash,
             ),
             group,
             length(len(external_id)),

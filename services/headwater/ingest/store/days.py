@@ -35,6 +35,11 @@ class PostgresDays:
         async with self._connection() as connection:
             return bool(await connection.fetchval(DAY_SQL["roll"].text, day))
 
+    async def index_day(self) -> int:
+        """Make the newest day's rows findable; see the port."""
+        async with self._connection() as connection:
+            return int(await connection.fetchval(DAY_SQL["index_day"].text))
+
     async def seal_some(self, rows: int) -> str:
         """Move keys of a day that is over; see the port."""
         async with self._connection() as connection:

@@ -38,7 +38,7 @@ def append_arguments(events: Sequence[NewEvent], resends: Resends) -> tuple[Any,
     """Return the arguments of `append` for events, at least one, after the first."""
     return (
         uuid_array([event.event_key for event in events]),
-        uuid_array([event.content_hash for event in events]),
+        [int.from_bytes(event.content_hash, "big", signed=True) for event in events],
         _sparse_keys([event.released_from for event in events]),
         *columns([_append_row(event) for event in events]),
         *_generations(events, resends),
@@ -156,7 +156,7 @@ def recorded_event(row: asyncpg.Record) -> RecordedEvent:
     event = NewEvent(
         tenant_id=row["tenant_id"],
         event_key=row["event_key"].bytes,
-        content_hash=row["content_hash"].bytes,
+        content_hash=row["content_hash"].to_bytes(8, "big", signed=True),
         record_hash=row["record_hash"],
         source=row["source"],
         object=row["object"],

@@ -66,7 +66,7 @@ class Keeper:
 
     async def look(self) -> None:
         """Do once what is due; a fault is logged, and due again next time."""
-        for duty in (self.open_today, self.seal, self.drop_expired):
+        for duty in (self.open_today, self.index, self.seal, self.drop_expired):
             try:
                 await duty()
             except (LogUnavailable, ArchiveFailed) as error:
@@ -79,6 +79,10 @@ class Keeper:
         today = self._clock.now().date()
         if await self._days.roll(today):
             _log.info("day opened", extra={"day": today.isoformat()})
+
+    async def index(self) -> None:
+        """Make what was written since the last look findable by record, tenant and number."""
+        await self._days.index_day()
 
     async def seal(self) -> None:
         """Move the keys of days that are over, in transactions short enough for the readers of the log."""
