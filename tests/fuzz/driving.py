@@ -33,6 +33,7 @@ MISPLACED_MAX: Final = 4
 """Of those, how many may wait for a caller; there are always more."""
 OVERTAKEN: Final = "Internal error from Core"
 """What grpc.aio's client says of a write on a call that ended meanwhile; the service's status is lost."""
+GIVEN_UP: Final = "the driver is done with this stream"
 HASTY_SHARE: Final = 0.003
 """Share of single calls that get hardly any time."""
 HASTY_S: Final = (0.001, 0.005, 0.02)
@@ -184,6 +185,9 @@ class Driver:
             self._waiting.pop(place, None)
         if pending:
             pending = await self._blame(call, pending)
+        # What a call left unread fills the connection's window for all others. `call.cancel` passes over calls
+        # that a write met ended: grpc.aio counts those as done, though the core still holds them.
+        call._cython_call.cancel(GIVEN_UP)  # noqa: SLF001
         return deque([*pending, *again])
 
     async def _exchange(self, place: int, call: Any, again: deque[Request], pending: deque[Request]) -> None:

@@ -30,6 +30,7 @@ from headwater.ingest.rpc.service import IngestRpc, RpcSettings, add_to_server
 from headwater.ingest.rpc.streaming import StreamSettings
 from headwater.ingest.secrets import EnvironmentSecrets
 from headwater.ingest.settings import NO_ARCHIVE, IngestSettings
+from headwater.ingest.store.announcing import Announcer
 from headwater.ingest.store.days import PostgresDays
 from headwater.ingest.store.log import PostgresEventLog
 from headwater.ingest.store.policies import PostgresPolicies
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
 
 SERVICE = "ingest"
+GATHER_PARTS = 4
+"""A flush begins beside another when so many-th of a full batch waits."""
 CHANNEL_CLOSE_S = 2.0
 
 _log = logging.getLogger(__name__)
@@ -147,11 +150,13 @@ class _Service:
         secrets: Secrets,
     ) -> None:
         patience_s = settings.pool_acquire_timeout_s
-        event_log = PostgresEventLog(pool, telemetry.spans, acquire_timeout_s=patience_s)
-        quarantine = PostgresQuarantine(pool, acquire_timeout_s=patience_s)
+        self._announcer = Announcer(pool, acquire_timeout_s=patience_s)
+        event_log = PostgresEventLog(pool, telemetry.spans, self._announcer, acquire_timeout_s=patience_s)
+        quarantine = PostgresQuarantine(pool, self._announcer, acquire_timeout_s=patience_s)
         reader = PostgresEventReader(pool, acquire_timeout_s=patience_s)
         self._stopping = Shutdown()
         self._gather = Gather(
+            rows_enough=settings.batch_rows_max // GATHER_PARTS,
             rows_max=settings.buffer_rows,
             bytes_max=settings.buffer_bytes,
             retry_s_max=settings.retry_after_s_max,
@@ -192,6 +197,7 @@ class _Service:
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._policies.watch)
             watchers.start_soon(self._keeper.run)
+            watchers.start_soon(self._announcer.run)
             watchers.start_soon(self._presence.watch)
             async with anyio.create_task_group() as flushers:
                 for flusher in self._flushers:
@@ -227,7 +233,7 @@ async def _open_pool(settings: IngestSettings) -> Pool:
         SERVICE,
         settings,
         size_min=min(settings.flushers + 1, settings.pool_size_max),
-        size_max=max(settings.pool_size_max, settings.flushers + 3),
+        size_max=max(settings.pool_size_max, settings.flushers + 4),
         session_reset=False,
     )
 

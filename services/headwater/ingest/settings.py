@@ -61,8 +61,8 @@ class IngestSettings(ReplicatedSettings):
     """Longest time until another process's policy is seen when its notification is lost."""
     fate_timeout_s: PositiveS = 1.0
     """Longest wait for the sync service's answer."""
-    pool_size_max: Annotated[int, Field(ge=4, le=200)] = 10
-    """Connections of one process: one a flusher, one that listens, one that watches, the rest for reading."""
+    pool_size_max: Annotated[int, Field(ge=5, le=200)] = 10
+    """Connections of one process: one a flusher, three that listen, watch and announce, the rest for reading."""
     pool_acquire_timeout_s: PositiveS = 5.0
     """Longest wait for a free connection."""
     drain_s: PositiveS = 10.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headwater.ingest.domain.event import Disposition, NewEvent
+from headwater.ingest.store.announcing import Announcer
 from headwater.ingest.store.days import PostgresDays
 from headwater.ingest.store.log import PostgresEventLog
 from headwater.kernel.pg.pool import open_pool
@@ -93,7 +94,15 @@ async def world(url: str) -> AsyncIterator[World]:
         await pool.execute("ALTER FUNCTION ingest.roll(date) RESET lock_timeout")
         yield World(
             pool,
-            PostgresEventLog(pool, Spans.off(), acquire_timeout_s=5, few_rows_max=0),
-            PostgresEventLog(pool, Spans.off(), acquire_timeout_s=5, few_rows_max=10_000),
+            PostgresEventLog(
+                pool, Spans.off(), Announcer(pool, acquire_timeout_s=5), acquire_timeout_s=5, few_rows_max=0
+            ),
+            PostgresEventLog(
+                pool,
+                Spans.off(),
+                Announcer(pool, acquire_timeout_s=5),
+                acquire_timeout_s=5,
+                few_rows_max=10_000,
+            ),
             PostgresDays(pool, acquire_timeout_s=5),
         )

@@ -17,6 +17,7 @@ import uvloop
 from tests.unit.ingest.arrivals import new_event
 
 from headwater.ingest.domain.event import NewEvent
+from headwater.ingest.store.announcing import Announcer
 from headwater.ingest.store.log import PostgresEventLog
 from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.telemetry import Spans
@@ -31,8 +32,16 @@ ROUNDS_MAX: Final = 400
 async def measure(url: str) -> None:
     """Time both roads and print a line a size."""
     async with await open_pool(url, application_name="roads", size_min=1, size_max=1) as pool:
-        few = PostgresEventLog(pool, Spans.off(), acquire_timeout_s=5, few_rows_max=max(SIZES))
-        many = PostgresEventLog(pool, Spans.off(), acquire_timeout_s=5, few_rows_max=0)
+        few = PostgresEventLog(
+            pool,
+            Spans.off(),
+            Announcer(pool, acquire_timeout_s=5),
+            acquire_timeout_s=5,
+            few_rows_max=max(SIZES),
+        )
+        many = PostgresEventLog(
+            pool, Spans.off(), Announcer(pool, acquire_timeout_s=5), acquire_timeout_s=5, few_rows_max=0
+        )
         one = await asyncpg.connect(url)
         await one.execute("CREATE TABLE IF NOT EXISTS roads_one_row (number uuid PRIMARY KEY, payload bytea)")
         made = time.time_ns()

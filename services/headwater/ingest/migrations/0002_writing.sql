@@ -137,9 +137,6 @@ BEGIN
         ) USING p_policy_keys::uuid [];
         PERFORM pg_notify('headwater_policy', '');
     END IF;
-    IF 1 = ANY(p_dispositions) THEN
-        PERFORM pg_notify('headwater_log', '');
-    END IF;
 END
 $$;
 
@@ -263,3 +260,61 @@ COMMENT ON FUNCTION ingest.append(
 ) IS
 'Records what is new of some events in one round trip; returns what the ledger knows of the others.
 Keys must differ. Exact whatever races: the road of small batches, and the last one of large.';
+
+CREATE FUNCTION ingest.append_plain(
+    p_oldest_ms bigint,
+    p_keys text, p_contents bigint [],
+    p_times bigint [], p_hashes integer [], p_operations smallint [], p_actor_types smallint [],
+    p_tenants text [], p_sources text [], p_objects text [], p_external_ids text [], p_payloads bytea [],
+    p_versions text [], p_request_ids text [], p_actor_ids text [], p_actor_names text [], p_traces bytea [],
+    p_tracestates text [],
+    p_count_tenants text [], p_count_sources text [], p_count_objects text [], p_counts bigint []
+) RETURNS boolean
+LANGUAGE plpgsql
+SET plan_cache_mode = 'force_generic_plan'
+AS $$
+DECLARE
+    v_day date;
+    v_older boolean;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(ingest.append_lock());
+    SELECT p.record_day, p_oldest_ms <= p.ledger_ms INTO v_day, v_older
+    FROM ingest.partition AS p
+    ORDER BY p.record_day DESC
+    LIMIT 1;
+    IF v_older IS NOT false THEN
+        RETURN false;
+    END IF;
+    INSERT INTO ingest.event (
+        record_day, event_key, content_hash, event_time, record_hash, disposition, operation, actor_type,
+        tenant_id, source, object, external_id, payload, source_version, request_id, actor_id, actor_name,
+        trace, tracestate
+    )
+    SELECT
+        v_day, k.event_key, k.content_hash, timestamptz 'epoch' + k.time_us * interval '1 microsecond',
+        k.record_hash, 1, k.operation, k.actor_type, k.tenant_id, k.source, k.object, k.external_id, k.payload,
+        k.source_version, k.request_id, k.actor_id, k.actor_name, k.trace, k.tracestate
+    FROM unnest(
+        p_keys::uuid [], p_contents, p_times, p_hashes, p_operations, p_actor_types, p_tenants, p_sources,
+        p_objects, p_external_ids, p_payloads, p_versions, p_request_ids, p_actor_ids, p_actor_names, p_traces,
+        p_tracestates
+    ) AS k (
+        event_key, content_hash, time_us, record_hash, operation, actor_type, tenant_id, source, object,
+        external_id, payload, source_version, request_id, actor_id, actor_name, trace, tracestate
+    );
+    INSERT INTO ingest.event_count AS c (tenant_id, source, object, disposition, slot, count)
+    SELECT k.tenant_id, k.source, k.object, 1, (pg_backend_pid() % 256)::smallint, k.count
+    FROM unnest(p_count_tenants, p_count_sources, p_count_objects, p_counts)
+        AS k (tenant_id, source, object, count)
+    ON CONFLICT (tenant_id, source, object, disposition, slot)
+    DO UPDATE SET count = c.count + excluded.count;
+    RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION ingest.append_plain(
+    bigint, text, bigint [], bigint [], integer [], smallint [], smallint [], text [], text [], text [], text [],
+    bytea [], text [], text [], text [], text [], bytea [], text [], text [], text [], text [], bigint []
+) IS
+'Records a small batch of accepted events that are most probably new, at half the price of append. False, and
+nothing recorded: some may be in older days. A unique violation, and nothing recorded: some are known. Then append decides.';

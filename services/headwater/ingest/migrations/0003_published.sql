@@ -1,6 +1,7 @@
 -- What the schema publishes. Other services read the log through these functions and through nothing else;
 -- their names, parameters and columns change only by adding.
--- `NOTIFY headwater_log` (empty payload) follows every commit that added accepted events.
+-- `NOTIFY headwater_log` (empty payload) follows commits that added accepted events within milliseconds; one may
+-- stand for several, and a process that dies first sends none: readers also look by themselves.
 
 CREATE FUNCTION ingest.shard_count() RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -28,6 +28,18 @@ FROM ingest.append(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
 ) AS k
 
+-- name: append_plain
+-- Record a small batch of accepted events that are most probably new; false where it cannot tell.
+-- $1 bigint: as of enter. $2 text: keys. $3 to $18: a column each, in the order of rows.plain_arguments.
+-- $19 to $22: counts by tenant, source and object.
+SELECT ingest.append_plain(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
+)
+
+-- name: announce
+-- Wake the readers of the log.
+SELECT pg_notify('headwater_log', '')
+
 -- name: get_event
 -- One event as recorded.
 -- $1 text: tenant. $2 uuid: event key.

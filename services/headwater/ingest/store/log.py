@@ -1,19 +1,20 @@
 """The event log on Postgres: what writes it. Every batch is one commit, the ledger looked up once at the most.
 
-A small batch is one round trip: a function that inserts what is new and answers what is known. A large one is
+A small batch is one round trip: a function that inserts what is most probably new, or the exact one, which inserts
+what is new and answers what is known. A large one is
 a COPY straight into the day's partition: without a look while no duplicates come, after a look once they do.
 Where a duplicate races the COPY, the small batches' road is exact for any size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from headwater.ingest.domain.event import LedgerKey, NewEvent, Outcome
+from headwater.ingest.domain.event import Disposition, LedgerKey, NewEvent, Outcome
 from headwater.ingest.domain.flush import (
     FEW_ROWS_MAX,
     Decision,
@@ -24,9 +25,18 @@ from headwater.ingest.domain.flush import (
     oldest_ms,
 )
 from headwater.ingest.ports import LogUnavailable
+from headwater.ingest.store.announcing import Announcer
 from headwater.ingest.store.copying import COPY_COLUMNS, copy_stream, in_one_piece
 from headwater.ingest.store.faults import translated
-from headwater.ingest.store.rows import Resends, append_arguments, ledger_of, settle_arguments, uuid_array
+from headwater.ingest.store.rows import (
+    Resends,
+    append_arguments,
+    is_plain,
+    ledger_of,
+    plain_arguments,
+    settle_arguments,
+    uuid_array,
+)
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import Spans, current
 
@@ -42,19 +52,29 @@ ROUNDS_MAX: Final = 8
 """Rounds of the exact road: two settle a race, each further one means that a re-send raced another."""
 
 Ledger = dict[LedgerKey, Known]
+ACCEPTED: Final = Disposition.ACCEPTED
+DUPLICATE: Final = Disposition.DUPLICATE
 
 
 class PostgresEventLog:
     """Appends to the log; keeps `ports.EventLog`.
 
     Args:
+        announcer: is rung after every commit that may have added accepted events.
         few_rows_max: batches up to this size take the one-round-trip road.
     """
 
     def __init__(
-        self, pool: Pool, spans: Spans, *, acquire_timeout_s: float, few_rows_max: int = FEW_ROWS_MAX
+        self,
+        pool: Pool,
+        spans: Spans,
+        announcer: Announcer,
+        *,
+        acquire_timeout_s: float,
+        few_rows_max: int = FEW_ROWS_MAX,
     ) -> None:
         self._pool = pool
+        self._announcer = announcer
         self._spans = spans
         self._acquire_timeout_s = acquire_timeout_s
         self._few_rows_max = few_rows_max
@@ -62,20 +82,50 @@ class PostgresEventLog:
 
     async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
         """Record what is new; see the port."""
+        if not events:
+            return ()
         with translated():
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
-                return await self._append(connection, events)
+                outcomes = await self._append(connection, events)
+        if any(outcome.disposition is ACCEPTED for outcome in outcomes):
+            self._announcer.ring()
+        return outcomes
 
     async def _append(self, connection: Connection, events: Sequence[NewEvent]) -> Sequence[Outcome]:
+        roads: Sequence[Callable[[Connection, Sequence[NewEvent]], Awaitable[Sequence[Outcome] | None]]]
         if len(events) > self._few_rows_max:
             # Straight on, then with a look; a batch that looks already and is raced leaves the road.
-            for look in (True,) if self._pace.looks else (False, True):
-                try:
-                    return await self._append_many(connection, events, look=look)
-                except asyncpg.UniqueViolationError:
-                    self._pace = self._pace.after(met_duplicate=True)
+            roads = (
+                (self._look_then_copy,) if self._pace.looks else (self._copy_at_once, self._look_then_copy)
+            )
+        else:
+            roads = () if self._pace.looks or not is_plain(events) else (self._insert_at_once,)
+        for road in roads:
+            try:
+                if (outcomes := await road(connection, events)) is not None:
+                    return outcomes
+            except asyncpg.UniqueViolationError:
+                self._pace = self._pace.after(met_duplicate=True)
         with self._span("INSERT", len(events)):
-            return await append_few(connection, events)
+            outcomes = await append_few(connection, events)
+        self._pace = self._pace.after(met_duplicate=any(item.disposition is DUPLICATE for item in outcomes))
+        return outcomes
+
+    async def _insert_at_once(
+        self, connection: Connection, events: Sequence[NewEvent]
+    ) -> Sequence[Outcome] | None:
+        """Record a small batch that is most probably new; None where older days must be asked."""
+        decision = decide(events, {})
+        arguments = plain_arguments(decision.fresh)
+        with self._span("INSERT", len(decision.fresh)):
+            done = await connection.fetchval(EVENT_SQL["append_plain"].text, oldest_ms(events), *arguments)
+        return decision.outcomes if done else None
+
+    async def _copy_at_once(self, connection: Connection, events: Sequence[NewEvent]) -> Sequence[Outcome]:
+        return await self._append_many(connection, events, look=False)
+
+    async def _look_then_copy(self, connection: Connection, events: Sequence[NewEvent]) -> Sequence[Outcome]:
+        return await self._append_many(connection, events, look=True)
 
     async def _append_many(
         self, connection: Connection, events: Sequence[NewEvent], *, look: bool

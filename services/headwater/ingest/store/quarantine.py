@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from headwater.ingest.domain.event import Actor, NewEvent, QuarantinedEvent, QuarantineState
+from headwater.ingest.store.announcing import Announcer
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import QUARANTINE_SQL, append_few, enter
 from headwater.ingest.store.rows import as_uuid, quarantined_event
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class PostgresQuarantine:
     """Lists, releases and discards; keeps `ports.Quarantine`."""
 
-    def __init__(self, pool: Pool, *, acquire_timeout_s: float) -> None:
+    def __init__(self, pool: Pool, announcer: Announcer, *, acquire_timeout_s: float) -> None:
         self._pool = pool
+        self._announcer = announcer
         self._acquire_timeout_s = acquire_timeout_s
 
     async def get_quarantined(self, tenant_id: str, event_key: uuid.UUID) -> QuarantinedEvent | None:
@@ -64,6 +66,7 @@ class PostgresQuarantine:
                     as_uuid(event.event_key),
                     *_columns(actor),
                 )
+        self._announcer.ring()
         return QuarantineState.OPEN
 
     async def discard(

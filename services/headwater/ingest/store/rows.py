@@ -68,6 +68,45 @@ def _append_row(event: NewEvent) -> tuple[Any, ...]:
     )
 
 
+def is_plain(events: Sequence[NewEvent]) -> bool:
+    """Say whether `append_plain` may take the events: accepted ones that nothing else hangs on."""
+    return not any(
+        event.violations or event.released_from or event.object == POLICY_OBJECT for event in events
+    )
+
+
+def plain_arguments(events: Sequence[NewEvent]) -> tuple[Any, ...]:
+    """Return the arguments of `append_plain` for plain events, at least one, after the first."""
+    counts = Counter([(event.tenant_id, event.source, event.object) for event in events])
+    return (
+        uuid_array([event.event_key for event in events]),
+        *columns([_plain_row(event) for event in events]),
+        *columns([(*group, count) for group, count in sorted(counts.items())]),
+    )
+
+
+def _plain_row(event: NewEvent) -> tuple[Any, ...]:
+    trace, actor = event.trace, event.actor
+    return (
+        int.from_bytes(event.content_hash, "big", signed=True),
+        event.event_time_us,
+        event.record_hash,
+        event.operation,
+        actor.kind,
+        event.tenant_id,
+        event.source,
+        event.object,
+        event.external_id,
+        event.payload,
+        event.source_version or None,
+        event.request_id or None,
+        actor.actor_id or None,
+        actor.name or None,
+        trace.to_bytes() if trace else None,
+        (trace.tracestate or None) if trace else None,
+    )
+
+
 def _generations(events: Sequence[NewEvent], resends: Resends) -> tuple[str | None, list[int | None] | None]:
     if not resends:
         return None, None

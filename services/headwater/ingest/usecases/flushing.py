@@ -70,7 +70,10 @@ class Flusher:
         Cancellation: callers of the batch under way are not answered; it may be recorded or not.
         """
         while tickets := await self._gather.take(self._settings.rows_max):
-            await self._flush(tickets)
+            try:
+                await self._flush(tickets)
+            finally:
+                self._gather.done()
 
     async def _flush(self, tickets: Sequence[Ticket]) -> None:
         events = [event for ticket in tickets for event in ticket.events]

@@ -65,6 +65,8 @@ class Gather:
     Args:
         rows_max: events of one tenant that may wait; of all, half as many again.
         bytes_max: memory that may wait, likewise; a single ticket may be larger when nothing else waits.
+        rows_enough: rows for which a flush begins beside another; fewer gather until that one is done, since two
+            small commits cost twice what one does.
         retry_s_max: the longest pause that a caller is told when it is full.
         time_s: a clock that only goes forward; the event loop's when None.
     """
@@ -74,11 +76,14 @@ class Gather:
         *,
         rows_max: int,
         bytes_max: int,
+        rows_enough: int = 1,
         retry_s_max: float = 2.0,
         time_s: Callable[[], float] | None = None,
     ) -> None:
         self._rows_max = rows_max
         self._bytes_max = bytes_max
+        self._rows_enough = rows_enough
+        self._flushes = 0
         self._lines: OrderedDict[str, _Line] = OrderedDict()
         self._wishes: Counter[str] = Counter()
         self._rows = 0
@@ -113,9 +118,7 @@ class Gather:
         line.weight_bytes += ticket.weight_bytes
         self._rows += ticket.rows
         self._bytes += ticket.weight_bytes
-        if self._filled is not None:
-            self._filled.set()
-            self._filled = None
+        self._wake_flusher()
         return None
 
     async def put(self, ticket: Ticket) -> None:
@@ -149,19 +152,33 @@ class Gather:
             del self._lines[ticket.tenant_id]
 
     async def take(self, rows_max: int) -> list[Ticket]:
-        """Wait for tickets and take up to *rows_max* events of them, at least one ticket.
+        """Wait for tickets and take up to *rows_max* events of them, at least one ticket; tell `done` afterwards.
 
         Returns:
             Empty once the gather is closed and nothing waits.
         """
-        while not self._lines:
-            if self._closed:
+        while not self._is_worth_a_flush():
+            if self._closed and not self._lines:
                 return []
             self._filled = self._filled or anyio.Event()
             await self._filled.wait()
         taken = self._cut(rows_max)
+        self._flushes += 1
         self._drain.count(sum([ticket.rows for ticket in taken]))
         return taken
+
+    def done(self) -> None:
+        """Note that a flush has ended, whatever came of it."""
+        self._flushes -= 1
+        self._wake_flusher()
+
+    def _is_worth_a_flush(self) -> bool:
+        return bool(self._lines) and (self._flushes == 0 or self._rows >= self._rows_enough or self._closed)
+
+    def _wake_flusher(self) -> None:
+        if self._filled is not None and self._is_worth_a_flush():
+            self._filled.set()
+            self._filled = None
 
     def close(self) -> None:
         """Take no more; what waits can still be taken."""

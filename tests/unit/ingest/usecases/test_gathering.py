@@ -178,3 +178,42 @@ async def test_a_ticket_that_is_answered_holds_no_events() -> None:
     ticket.settle([])
     assert ticket.events == ()
     assert ticket.rows == 3
+
+
+async def test_a_small_group_gathers_while_another_is_flushed() -> None:
+    """A second flush begins only when enough waits, or when the first is done."""
+    gather = Gather(rows_max=1000, bytes_max=10**9, rows_enough=10)
+    taken: list[int] = []
+
+    async def take() -> None:
+        taken.append(sum(ticket.rows for ticket in await gather.take(100)))
+
+    async with anyio.create_task_group() as tasks:
+        gather.offer(_ticket(1))
+        await take()
+        tasks.start_soon(take)
+        gather.offer(_ticket(4))
+        await anyio.wait_all_tasks_blocked()
+        assert taken == [1]
+        gather.offer(_ticket(6))
+        await anyio.wait_all_tasks_blocked()
+        assert taken == [1, 10]
+        tasks.start_soon(take)
+        gather.offer(_ticket(2))
+        await anyio.wait_all_tasks_blocked()
+        assert taken == [1, 10]
+        gather.done()
+        gather.done()
+        await anyio.wait_all_tasks_blocked()
+        assert taken == [1, 10, 2]
+
+
+async def test_what_waits_is_taken_at_the_end_however_little() -> None:
+    """A closed gather holds nothing back."""
+    gather = Gather(rows_max=1000, bytes_max=10**9, rows_enough=10)
+    gather.offer(_ticket(1))
+    await gather.take(100)
+    gather.offer(_ticket(1))
+    gather.close()
+    assert len(await gather.take(100)) == 1
+    assert await gather.take(100) == []
