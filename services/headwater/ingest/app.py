@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
 
 SERVICE = "ingest"
+LAST_WORD_S = 1.0
+"""How long the readers' last wake-up may take at the end."""
 GATHER_PARTS = 4
 """A flush begins beside another when so many-th of a full batch waits."""
 CHANNEL_CLOSE_S = 2.0
@@ -151,7 +153,12 @@ class _Service:
     ) -> None:
         patience_s = settings.pool_acquire_timeout_s
         self._announcer = Announcer(pool, acquire_timeout_s=patience_s)
-        event_log = PostgresEventLog(pool, telemetry.spans, self._announcer, acquire_timeout_s=patience_s)
+        self._event_logs = [
+            PostgresEventLog(
+                pool, telemetry.spans, self._announcer, acquire_timeout_s=patience_s, keeps_connection=True
+            )
+            for _ in range(settings.flushers)
+        ]
         quarantine = PostgresQuarantine(pool, self._announcer, acquire_timeout_s=patience_s)
         reader = PostgresEventReader(pool, acquire_timeout_s=patience_s)
         self._stopping = Shutdown()
@@ -170,7 +177,7 @@ class _Service:
             Flusher(
                 self._gather, event_log, self._policies, telemetry.spans, _flush_settings(settings), chance
             )
-            for _ in range(settings.flushers)
+            for event_log in self._event_logs
         ]
         self._keeper = _keeper(settings, PostgresDays(pool, acquire_timeout_s=patience_s), clock, chance)
         record_settings = RecordSettings(settings.batch_events_max)
@@ -199,7 +206,9 @@ class _Service:
             watchers.start_soon(self._keeper.run)
             watchers.start_soon(self._announcer.run)
             watchers.start_soon(self._presence.watch)
-            async with anyio.create_task_group() as flushers:
+            async with AsyncExitStack() as kept, anyio.create_task_group() as flushers:
+                for event_log in self._event_logs:
+                    kept.push_async_callback(event_log.aclose)
                 for flusher in self._flushers:
                     flushers.start_soon(flusher.run)
                 async with self._http_door() as http_port, self._server.serving() as port:
@@ -208,6 +217,8 @@ class _Service:
                     finally:
                         self._stopping.request()
                 self._gather.close()
+            with anyio.move_on_after(LAST_WORD_S):
+                await self._announcer.announce()
             watchers.cancel_scope.cancel()
 
     @asynccontextmanager

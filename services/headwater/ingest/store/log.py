@@ -8,8 +8,8 @@ Where a duplicate races the COPY, the small batches' road is exact for any size.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -43,7 +43,11 @@ from headwater.kernel.telemetry import Spans, current
 if TYPE_CHECKING:
     import datetime as dt
 
+    from asyncpg.pool import PoolConnectionProxy
+
     from headwater.kernel.pg.pool import Connection, Pool
+
+    PooledConnection = PoolConnectionProxy[asyncpg.Record]
 
 EVENT_SQL: Final = queries.load("headwater.ingest", "event.sql")
 QUARANTINE_SQL: Final = queries.load("headwater.ingest", "quarantine.sql")
@@ -57,11 +61,13 @@ DUPLICATE: Final = Disposition.DUPLICATE
 
 
 class PostgresEventLog:
-    """Appends to the log; keeps `ports.EventLog`.
+    """Appends to the log, one batch at a time; keeps `ports.EventLog`.
 
     Args:
         announcer: is rung after every commit that may have added accepted events.
         few_rows_max: batches up to this size take the one-round-trip road.
+        keeps_connection: keep one from batch to batch, until `aclose`: taking one from the pool and giving it back
+            costs as much as a row.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class PostgresEventLog:
         *,
         acquire_timeout_s: float,
         few_rows_max: int = FEW_ROWS_MAX,
+        keeps_connection: bool = False,
     ) -> None:
         self._pool = pool
         self._announcer = announcer
@@ -79,17 +86,44 @@ class PostgresEventLog:
         self._acquire_timeout_s = acquire_timeout_s
         self._few_rows_max = few_rows_max
         self._pace = Pace()
+        self._keeps_connection = keeps_connection
+        self._kept: PooledConnection | None = None
 
     async def append(self, events: Sequence[NewEvent]) -> Sequence[Outcome]:
         """Record what is new; see the port."""
         if not events:
             return ()
         with translated():
-            async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
+            async with self._connection() as connection:
                 outcomes = await self._append(connection, events)
         if any(outcome.disposition is ACCEPTED for outcome in outcomes):
             self._announcer.ring()
         return outcomes
+
+    async def aclose(self) -> None:
+        """Give back the connection that was kept; the next batch takes one again."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await self._pool.release(kept)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """Take the connection that the last batch left, or one of the pool."""
+        connection, self._kept = self._kept, None
+        if connection is not None and connection.is_closed():
+            await self._pool.release(connection)
+            connection = None
+        if connection is None:
+            connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
+        served = False
+        try:
+            yield connection
+            served = True
+        finally:
+            if served and self._keeps_connection and self._kept is None:
+                self._kept = connection
+            else:
+                await self._pool.release(connection)
 
     async def _append(self, connection: Connection, events: Sequence[NewEvent]) -> Sequence[Outcome]:
         roads: Sequence[Callable[[Connection, Sequence[NewEvent]], Awaitable[Sequence[Outcome] | None]]]

@@ -223,6 +223,7 @@ async def test_sigterm_closes_both_doors_and_answers_what_was_taken(migrated_dat
         "HEADWATER_DATABASE_URL": migrated_database_url,
         "HEADWATER_INGEST_ADDRESS": "127.0.0.1:0",
         "HEADWATER_INGEST_HTTP_ADDRESS": "127.0.0.1:0",
+        "HEADWATER_INGEST_BATCH_ROWS_MAX": "4",  # then one event is enough for a second commit beside the first
     }
     command = [sys.executable, "-m", "headwater.ingest"]
     with subprocess.Popen(  # noqa: ASYNC220 - starts in a millisecond
