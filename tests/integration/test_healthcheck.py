@@ -29,7 +29,6 @@ async def _check(port: int) -> int:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_serving_service_is_healthy() -> None:
     """A service that serves answers the check with 0."""
     async with RpcServer(ServerSettings(), lambda _: ()).serving() as port:
@@ -37,7 +36,6 @@ async def test_a_serving_service_is_healthy() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_an_absent_service_is_unhealthy() -> None:
     """A port where nobody listens fails the check."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

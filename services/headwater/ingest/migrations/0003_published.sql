@@ -341,14 +341,15 @@ SET enable_indexscan = off
 SET enable_seqscan = off
 AS $$
 BEGIN
-    -- The tenant is compared as an expression: as a column it tempts the planner to read the ledger's whole index.
+    -- Tenant and transaction are compared as expressions: as columns they tempt the planner to read the ledger's or
+    -- the readers' whole index.
     RETURN QUERY EXECUTE format(
         'SELECT f.*
         FROM ingest.%1$I AS f
         WHERE
             %2$s
             AND f.record_hash BETWEEN $1 AND $2
-            AND (f.xid, f.seq) < ($7, $8)
+            AND (coalesce(f.xid, ''0''), f.seq) < ($7, $8)
             AND f.tenant_id || '''' = $3
             AND ($4 IS NULL OR (f.source = $4 AND f.object = $5 AND f.external_id = $6))
         ORDER BY f.xid DESC, f.seq DESC
