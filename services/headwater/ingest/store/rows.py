@@ -46,24 +46,11 @@ def append_arguments(events: Sequence[NewEvent], resends: Resends) -> tuple[Any,
 
 
 def _append_row(event: NewEvent) -> tuple[Any, ...]:
-    trace, actor = event.trace, event.actor
     return (
         event.event_time_us,
         event.record_hash,
         3 if event.violations else 1,
-        event.operation,
-        actor.kind,
-        event.tenant_id,
-        event.source,
-        event.object,
-        event.external_id,
-        event.payload,
-        event.source_version or None,
-        event.request_id or None,
-        actor.actor_id or None,
-        actor.name or None,
-        trace.to_bytes() if trace else None,
-        (trace.tracestate or None) if trace else None,
+        *_facts(event),
         violations_json(event.violations) if event.violations else None,
     )
 
@@ -86,11 +73,13 @@ def plain_arguments(events: Sequence[NewEvent]) -> tuple[Any, ...]:
 
 
 def _plain_row(event: NewEvent) -> tuple[Any, ...]:
+    content = int.from_bytes(event.content_hash, "big", signed=True)
+    return (content, event.event_time_us, event.record_hash, *_facts(event))
+
+
+def _facts(event: NewEvent) -> tuple[Any, ...]:
     trace, actor = event.trace, event.actor
     return (
-        int.from_bytes(event.content_hash, "big", signed=True),
-        event.event_time_us,
-        event.record_hash,
         event.operation,
         actor.kind,
         event.tenant_id,
