@@ -39,37 +39,50 @@ async def test_a_service_killed_under_load_loses_and_doubles_nothing(
         "HEADWATER_SYNC_ADDRESS": "",
     }
     child = Child("ingest", environment, tmp_path / "ingest.stderr")
-    outcomes: list[Outcome] = []
+    settled = _Settled()
     try:
         await anyio.to_thread.run_sync(child.start)
         async with IngestClient(address, TENANT, settings=SETTINGS) as client:
             await client.record_one(policy_event())
             async with client.recorder() as recorder, anyio.create_task_group() as tasks:
                 for producer in range(PRODUCERS):
-                    tasks.start_soon(_produce, recorder, producer * EVENTS_EACH, outcomes)
+                    tasks.start_soon(_produce, recorder, producer * EVENTS_EACH, settled)
                 for number in range(1, KILLS + 1):
-                    await _settled(outcomes, number * PRODUCERS * EVENTS_EACH // (KILLS + 1))
+                    await settled.reach(number * PRODUCERS * EVENTS_EACH // (KILLS + 1))
                     child.kill()
                     await anyio.to_thread.run_sync(child.start)
     finally:
         await anyio.to_thread.run_sync(child.end)
     total = PRODUCERS * EVENTS_EACH
+    outcomes = settled.outcomes
     assert {type(item) for item in outcomes} <= {Accepted, Duplicate}
     keys = {item.event_key for item in outcomes}
     assert len(outcomes) == len(keys) == total
     assert await _recorded(migrated_database_url) == (total, total)
 
 
-async def _produce(recorder: Recorder, first: int, outcomes: list[Outcome]) -> None:
+async def _produce(recorder: Recorder, first: int, settled: _Settled) -> None:
     for begin in range(first, first + EVENTS_EACH, 500):
         receipts = [await recorder.submit(event(number)) for number in range(begin, begin + 500)]
         for receipt in receipts:
-            outcomes.append(await receipt)  # noqa: PERF401 - counted from outside
+            settled.add(await receipt)
 
 
-async def _settled(outcomes: list[Outcome], count: int) -> None:
-    while len(outcomes) < count:  # noqa: ASYNC110 - the load is the signal, its length the measure
-        await anyio.sleep(0.005)
+class _Settled:
+    """Outcomes as they come; tells when there are so many."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self._grown = anyio.Event()
+
+    def add(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        self._grown.set()
+
+    async def reach(self, count: int) -> None:
+        while len(self.outcomes) < count:
+            self._grown = anyio.Event()
+            await self._grown.wait()
 
 
 async def _recorded(url: str) -> tuple[int, int]:

@@ -210,7 +210,7 @@ async def test_an_event_is_found_by_key_and_number_on_any_day(migrated_database_
         for event in events:
             key = event.event_key.hex()
             row = await log.pool.fetchrow(
-                "SELECT seq, external_id FROM ingest.event_by_key($1, $2::text::uuid)", TENANT, key
+                "SELECT seq, external_id FROM ingest.find_event($1, $2::text::uuid)", TENANT, key
             )
             assert row is not None
             assert row["external_id"] == event.external_id

@@ -29,7 +29,7 @@ SELECT
 FROM generate_series($2::integer, $3::integer) AS n
 """
 LIST = "SELECT external_id FROM ingest.list_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-READ = "SELECT xid, seq, external_id FROM ingest.read_events($1, $2, $3, $4)"
+READ = "SELECT xid, seq, external_id FROM ingest.read_shards(ARRAY[$1::smallint], ARRAY[$2::bigint], ARRAY[$3::bigint], $4)"
 
 
 @asynccontextmanager
@@ -142,7 +142,7 @@ async def test_400_empty_days_are_not_touched(migrated_database_url: str) -> Non
     event = new_event(request_id="r")
     async with _plans(migrated_database_url) as (connection, plans):
         assert len(await _read(connection, limit=500)) == 500
-        assert await connection.fetchval("SELECT external_id FROM ingest.event_by_key('t', $1)", key) == "x1"
+        assert await connection.fetchval("SELECT external_id FROM ingest.find_event('t', $1)", key) == "x1"
         await append_few(connection, [event])
         await append_few(connection, [event])
     said = "\n".join(plans)

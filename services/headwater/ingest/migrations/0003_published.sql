@@ -106,38 +106,6 @@ shard in log order. Start at (0, 0). None at all: there is nothing new. Only wha
 precede any more: a reader that continues from the last row it got misses nothing and sees nothing twice. A
 transaction left open on the server holds every reader back.';
 
-CREATE FUNCTION ingest.read_events(p_shard smallint, p_xid bigint, p_seq bigint, p_limit integer)
-RETURNS TABLE (
-    xid bigint,
-    seq bigint,
-    tenant_id text,
-    event_key uuid,
-    source text,
-    object text,
-    external_id text,
-    source_version text,
-    event_time timestamptz,
-    record_time timestamptz,
-    operation smallint,
-    actor_type smallint,
-    actor_id text,
-    actor_name text,
-    payload bytea,
-    traceparent text,
-    tracestate text
-)
-LANGUAGE sql STABLE
-AS $$
-    SELECT
-        r.xid, r.seq, r.tenant_id, r.event_key, r.source, r.object, r.external_id, r.source_version,
-        r.event_time, r.record_time, r.operation, r.actor_type, r.actor_id, r.actor_name, r.payload,
-        r.traceparent, r.tracestate
-    FROM ingest.read_shards(ARRAY[p_shard], ARRAY[p_xid], ARRAY[p_seq], p_limit) AS r
-$$;
-
-COMMENT ON FUNCTION ingest.read_events(smallint, bigint, bigint, integer) IS
-'Accepted events of one shard after position (p_xid, p_seq), at most p_limit, in log order; as read_shards.';
-
 CREATE FUNCTION ingest.report_positions(
     p_reader text, p_shards smallint [], p_xids bigint [], p_seqs bigint []
 ) RETURNS void
@@ -203,40 +171,6 @@ END
 $$;
 
 COMMENT ON FUNCTION ingest.find_event(text, uuid) IS 'One event by its key, whatever its day; for ingest itself.';
-
-CREATE FUNCTION ingest.event_by_key(p_tenant text, p_event_key uuid)
-RETURNS TABLE (
-    xid bigint,
-    seq bigint,
-    shard smallint,
-    disposition smallint,
-    source text,
-    object text,
-    external_id text,
-    source_version text,
-    event_time timestamptz,
-    record_time timestamptz,
-    operation smallint,
-    actor_type smallint,
-    actor_id text,
-    actor_name text,
-    payload bytea,
-    traceparent text,
-    tracestate text,
-    released_from uuid
-)
-LANGUAGE sql STABLE
-AS $$
-    SELECT
-        e.xid::text::bigint, e.seq, (e.record_hash & 15)::smallint, e.disposition, e.source, e.object,
-        e.external_id, coalesce(e.source_version, ''), e.event_time, e.record_time, e.operation, e.actor_type,
-        coalesce(e.actor_id, ''), coalesce(e.actor_name, ''), e.payload, ingest.traceparent(e.trace),
-        coalesce(e.tracestate, ''), e.released_from
-    FROM ingest.find_event(p_tenant, p_event_key) AS e
-$$;
-
-COMMENT ON FUNCTION ingest.event_by_key(text, uuid) IS
-'One event as recorded, accepted (disposition 1) or quarantined (3); no row when the key is unknown or its day dropped.';
 
 CREATE FUNCTION ingest.find_event_by_seq(p_tenant text, p_seq bigint) RETURNS SETOF ingest.event
 LANGUAGE plpgsql STABLE

@@ -12,10 +12,9 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import anyio
 import grpc
 
 from headwater.kernel.errors import StartRefused
@@ -32,19 +31,22 @@ async def _pid(_request: bytes, _context: Any) -> bytes:
     return str(os.getpid()).encode()
 
 
-async def _hold(_request: bytes, context: Any) -> bytes:
-    await context.send_initial_metadata(())
-    await anyio.sleep(1.0)
-    return str(os.getpid()).encode()
+def _adding(shutdown: Shutdown) -> Callable[[grpc.aio.Server], Sequence[str]]:
+    async def hold(_request: bytes, context: Any) -> bytes:
+        """Answer when the end was asked for: a call that is certainly under way then."""
+        await context.send_initial_metadata(())
+        await shutdown.wait()
+        return str(os.getpid()).encode()
 
+    def add(server: grpc.aio.Server) -> Sequence[str]:
+        handlers: dict[str, Any] = {
+            "Get": grpc.unary_unary_rpc_method_handler(_pid),
+            "Hold": grpc.unary_unary_rpc_method_handler(hold),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        return (SERVICE,)
 
-def _add(server: grpc.aio.Server) -> Sequence[str]:
-    handlers: dict[str, Any] = {
-        "Get": grpc.unary_unary_rpc_method_handler(_pid),
-        "Hold": grpc.unary_unary_rpc_method_handler(_hold),
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    return (SERVICE,)
+    return add
 
 
 async def _serve(shutdown: Shutdown) -> None:
@@ -55,7 +57,7 @@ async def _serve(shutdown: Shutdown) -> None:
 
     watch_parent(end, end_s=END_S)
     settings = ServerSettings(os.environ[ADDRESS], share_port=True, drain_s=3.0)
-    async with RpcServer(settings, _add).serving() as port:
+    async with RpcServer(settings, _adding(shutdown)).serving() as port:
         announce_ready(port=port)
         await shutdown.wait()
 

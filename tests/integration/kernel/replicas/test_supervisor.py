@@ -71,7 +71,10 @@ async def eventually(port: int, wanted: set[int] | None, not_wanted: set[int]) -
 
 def gone(pid: int) -> bool:
     """Say whether a process has ended."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def await_gone(pids: list[int]) -> None:
