@@ -14,6 +14,7 @@ from typing import Final
 
 import anyio
 
+from headwater.ingest.domain.company import Company
 from headwater.ingest.usecases.ticket import ROW_BYTES, Ticket
 from headwater.kernel.errors import Unavailable
 
@@ -84,6 +85,9 @@ class Gather:
         self._bytes_max = bytes_max
         self._rows_enough = rows_enough
         self._flushes = 0
+        self._time_s = time_s or anyio.current_time
+        self._company = Company()
+        self._awaits_company = False
         self._lines: OrderedDict[str, _Line] = OrderedDict()
         self._wishes: Counter[str] = Counter()
         self._rows = 0
@@ -91,7 +95,7 @@ class Gather:
         self._closed = False
         self._filled: anyio.Event | None = None
         self._drained: anyio.Event | None = None
-        self._drain = _Drain(retry_s_max, time_s or anyio.current_time)
+        self._drain = _Drain(retry_s_max, self._time_s)
 
     @property
     def rows(self) -> int:
@@ -160,23 +164,43 @@ class Gather:
         while not self._is_worth_a_flush():
             if self._closed and not self._lines:
                 return []
-            self._filled = self._filled or anyio.Event()
-            await self._filled.wait()
+            await self._wait_for_more()
         taken = self._cut(rows_max)
         self._flushes += 1
-        self._drain.count(sum([ticket.rows for ticket in taken]))
+        rows = sum([ticket.rows for ticket in taken])
+        self._drain.count(rows)
+        self._company.begin(rows, self._time_s())
         return taken
+
+    async def _wait_for_more(self) -> None:
+        """Wait for a ticket, or, where some wait already, for as much company as they may expect."""
+        self._filled = self._filled or anyio.Event()
+        if self._flushes or not self._lines:
+            await self._filled.wait()
+            return
+        self._awaits_company = True
+        with anyio.move_on_after(self._company.patience_s) as patience:
+            await self._filled.wait()
+        self._awaits_company = False
+        if patience.cancelled_caught:
+            self._company.give_up()
 
     def done(self) -> None:
         """Note that a flush has ended, whatever came of it."""
         self._flushes -= 1
+        self._company.end(self._rows, self._time_s())
         self._wake_flusher()
 
     def _is_worth_a_flush(self) -> bool:
-        return bool(self._lines) and (self._flushes == 0 or self._rows >= self._rows_enough or self._closed)
+        if not self._lines:
+            return False
+        if self._closed or self._rows >= self._rows_enough:
+            return True
+        return self._flushes == 0 and self._rows >= self._company.rows
 
     def _wake_flusher(self) -> None:
-        if self._filled is not None and self._is_worth_a_flush():
+        begins_to_wait = bool(self._lines) and not self._flushes and not self._awaits_company
+        if self._filled is not None and (begins_to_wait or self._is_worth_a_flush()):
             self._filled.set()
             self._filled = None
 

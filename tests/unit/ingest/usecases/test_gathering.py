@@ -181,8 +181,8 @@ async def test_a_ticket_that_is_answered_holds_no_events() -> None:
 
 
 async def test_a_small_group_gathers_while_another_is_flushed() -> None:
-    """A second flush begins only when enough waits, or when the first is done."""
-    gather = Gather(rows_max=1000, bytes_max=10**9, rows_enough=10)
+    """A second flush begins only when enough waits, or when the first is done and took no time to speak of."""
+    gather = Gather(rows_max=1000, bytes_max=10**9, rows_enough=10, time_s=lambda: 0.0)
     taken: list[int] = []
 
     async def take() -> None:
@@ -204,8 +204,7 @@ async def test_a_small_group_gathers_while_another_is_flushed() -> None:
         assert taken == [1, 10]
         gather.done()
         gather.done()
-        await anyio.wait_all_tasks_blocked()
-        assert taken == [1, 10, 2]
+    assert taken == [1, 10, 2]
 
 
 async def test_what_waits_is_taken_at_the_end_however_little() -> None:
@@ -217,3 +216,86 @@ async def test_what_waits_is_taken_at_the_end_however_little() -> None:
     gather.close()
     assert len(await gather.take(100)) == 1
     assert await gather.take(100) == []
+
+
+async def test_a_single_caller_never_waits_for_company() -> None:
+    """Who sends one event after another finds each taken at once."""
+    gather = Gather(rows_max=100, bytes_max=10**9, time_s=_Steps(1.0))
+    for _ in range(3):
+        gather.offer(_ticket())
+        with anyio.fail_after(0):
+            assert len(await gather.take(100)) == 1
+        gather.done()
+
+
+async def test_a_small_commit_waits_for_those_that_came_with_the_last() -> None:
+    """Five around the last commit: the next one begins with the fourth row, not with the first."""
+    gather = Gather(rows_max=100, bytes_max=10**9, rows_enough=50, time_s=_Steps(1.0))
+    await _commit(gather, before=3, meanwhile=2)
+    taken: list[int] = []
+
+    async def flush() -> None:
+        taken.append(len(await gather.take(100)))
+
+    async with anyio.create_task_group() as tasks:
+        gather.offer(_ticket())
+        tasks.start_soon(flush)
+        await anyio.wait_all_tasks_blocked()
+        assert not taken
+        gather.offer(_ticket())
+    assert taken == [4]
+
+
+async def test_company_that_does_not_come_is_not_waited_for_twice() -> None:
+    """After the pause the row goes alone, and so does the next one, at once."""
+    gather = Gather(rows_max=100, bytes_max=10**9, rows_enough=50, time_s=_Steps(0.001))
+    await _commit(gather, before=3, meanwhile=0)
+    gather.offer(_ticket())
+    assert len(await gather.take(100)) == 1
+    gather.done()
+    gather.offer(_ticket())
+    with anyio.fail_after(0):
+        assert len(await gather.take(100)) == 1
+
+
+async def test_two_flushers_do_not_share_a_wait() -> None:
+    """Of two that wait for company one takes it; the other waits on."""
+    gather = Gather(rows_max=100, bytes_max=10**9, rows_enough=50, time_s=_Steps(1.0))
+    await _commit(gather, before=4, meanwhile=0)
+    taken: list[int] = []
+
+    async def flush() -> None:
+        if tickets := await gather.take(100):
+            taken.append(len(tickets))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(flush)
+        tasks.start_soon(flush)
+        for _ in range(4):
+            await anyio.wait_all_tasks_blocked()
+            gather.offer(_ticket())
+        await anyio.wait_all_tasks_blocked()
+        assert taken == [4]
+        gather.close()
+
+
+async def _commit(gather: Gather, *, before: int, meanwhile: int) -> None:
+    """Take *before* tickets as one commit, while which *meanwhile* others come."""
+    for _ in range(before):
+        gather.offer(_ticket())
+    assert len(await gather.take(100)) == before
+    for _ in range(meanwhile):
+        gather.offer(_ticket())
+    gather.done()
+
+
+class _Steps:
+    """A clock that goes forward by *step_s* whenever it is read."""
+
+    def __init__(self, step_s: float) -> None:
+        self._step_s = step_s
+        self._now_s = 0.0
+
+    def __call__(self) -> float:
+        self._now_s += self._step_s
+        return self._now_s
