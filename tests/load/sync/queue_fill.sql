@@ -24,7 +24,7 @@ insert into sync.delivery (
 )
 select
     $1, $2, md5(n::text)::uuid, 'contact', 1, 2, 1, 'Contact', lpad(n::text, 18, '0'),
-    jsonb_build_object(
+    json_build_object(
         'Email', 'value of email ' || n, 'FirstName', 'value of first_name ' || n,
         'LastName', 'value of last_name ' || n, 'Title', 'value of title', 'Phone', 'value of phone ' || n
     ),

@@ -91,7 +91,7 @@ create table sync.delivery (
     delivered_version bigint not null default 0,
     crm_object text not null default '',
     crm_id text not null default '',
-    known jsonb not null default '{}',
+    known json not null default '{}',
     failure_count integer not null default 0,
     try_count integer not null default 0,
     wait_since timestamptz,
@@ -132,6 +132,8 @@ comment on column sync.delivery.stopped is
 'The state as the index may see it: it stays as it is while a delivery comes and goes.';
 comment on column sync.delivery.try_count is
 'Tries since the last success, all of them; failure_count holds those that count towards the end.';
+comment on column sync.delivery.known is
+'What the CRM is known to hold. Never looked into by a statement, so kept as text: writing it is half the work.';
 comment on column sync.delivery.dirty_time is
 'Record time of the oldest event that the CRM does not hold yet: the start of the latency.';
 
