@@ -39,6 +39,7 @@ async def pool(migrated_database_url: str) -> AsyncIterator[Pool]:
             " values ($1, 'salesforce', $2, 'contact', 4, 3, $3, $4)",
             TENANT, key(1), key(9), NOON,
         )  # fmt: skip
+        await pool.execute("insert into sync.due values ($1, 'salesforce', 1, $2, $3)", TENANT, NOON, key(1))
         yield pool
 
 
@@ -47,7 +48,7 @@ def looked_up(state: State, outcome: str, **changed: Any) -> Settlement:
     item = adopt_found(claimed(in_doubt=True), Found(str(key(1)), "003", {"Email": "a@x.io"}))
     fields: dict[str, Any] = {
         "claimed": item, "state": state, "version": 3, "crm_object": "Contact", "crm_id": "003",
-        "known": item.known, "failure_count": 0, "try_count": 0, "start_time": NOON, "outcome": outcome,
+        "known": item.known, "failure_count": 0, "try_count": 0, "start_time": NOON, "outcome": outcome, "lane": item.lane,
     }  # fmt: skip
     return Settlement(**{**fields, **changed})
 
