@@ -91,7 +91,14 @@ class DeliveryAccount:
         self.bell = Bell()
         self._gate = AccountGate(self._policy.base_url, self._policy.limits, parts.spans, parts.clock)
         self._guard = Guard(
-            self._name, store, self._gate, document.breaker, parts.clock, parts.spans, self._chance, parts.may_work
+            self._name,
+            store,
+            self._gate,
+            document.breaker,
+            parts.clock,
+            parts.spans,
+            self._chance,
+            parts.may_work,
         )
         self._desk = Desk(tenant_id, self._policy, store, self._guard, parts.turns, self._chance)
 
