@@ -27,6 +27,7 @@ from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.delivery.guard import Guard, GuardedGate
 from headwater.sync.delivery.handling import NothingHandled, Suspect
+from headwater.sync.domain.adaptive import Pace
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import Deliveries, Secrets, StoreRaced
 
@@ -106,6 +107,11 @@ class DeliveryAccount:
     def in_flight(self) -> int:
         """The number of deliveries under way."""
         return self._desk.in_flight
+
+    @property
+    def pace(self) -> Pace:
+        """How much goes at once now."""
+        return self._desk.pace
 
     @property
     def awake(self) -> bool:

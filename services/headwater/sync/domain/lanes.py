@@ -38,8 +38,6 @@ class Lane(IntEnum):
 Rows = Mapping[Lane, int]
 """Lane to a number of rows."""
 Shares = Mapping[Lane, LaneShare]
-_NOTHING: Final[Mapping[Lane, float]] = MappingProxyType(dict.fromkeys(Lane, 0.0))
-_UNKNOWN: Final[Mapping[Lane, int | None]] = MappingProxyType(dict.fromkeys(Lane, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +45,13 @@ class Line:
     """What an actor believes of its lanes between two turns.
 
     Args:
-        reach: rows that a lane is believed to have at most; None: it has not been looked at, so any number.
+        reach: rows that a lane is believed to have at most; None: any number. At first only live work is asked
+            for: the answer tells which other lanes wait.
         credit: rows that a lane was short of its share, below 0 where it had more.
     """
 
-    reach: Mapping[Lane, int | None] = field(default=_UNKNOWN)
-    credit: Mapping[Lane, float] = field(default=_NOTHING)
+    reach: Mapping[Lane, int | None] = field(default_factory=lambda: {**dict.fromkeys(Lane, 0), Lane.LIVE: None})
+    credit: Mapping[Lane, float] = field(default_factory=lambda: dict.fromkeys(Lane, 0.0))
 
 
 def shares_of(policy: LanePolicy) -> Shares:
