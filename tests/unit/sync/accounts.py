@@ -332,7 +332,7 @@ def one_policy(whole: PolicyDocument) -> OnePolicy:
 class Cluster:
     """The leases of all processes, in memory; beats that stop lapse by the loop's time."""
 
-    ttl_s: float = 0.4
+    ttl_s: float = 1.2
     held: dict[str, tuple[str, int]] = field(default_factory=dict)
     beats: dict[str, float] = field(default_factory=dict)
     releases: list[tuple[str, str]] = field(default_factory=list)
