@@ -27,9 +27,11 @@ from headwater.sync.domain.operating import (
     Steering,
 )
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState, Workspace
+from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.reading import Subject
 from headwater.sync.domain.settling import ConnectorState, Settlement
 from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.domain.usage import Usage
 
 
 class StoreRaced(HeadwaterError):
@@ -179,6 +181,24 @@ class Deliveries(Protocol):
 
     async def read_quota(self, day: dt.date) -> int:
         """Return the calls of *day* so far."""
+        ...
+
+
+class LimitBooks(Protocol):
+    """What an account has used of its vendor's limits, durably, under one lease.
+
+    Every method raises FenceLost when a successor has the books, and Unavailable.
+    """
+
+    async def take_over(self, day: dt.date) -> tuple[Usage, Ledger]:
+        """Claim the books; return the windows as written, and *day* with all that may have been used of it.
+
+        From then on no predecessor can write, so none starts a call beyond what is returned.
+        """
+        ...
+
+    async def write(self, usage: Usage, ledger: Ledger, reserve: Reserve) -> None:
+        """Write the books; calls may go only as far as they say."""
         ...
 
 

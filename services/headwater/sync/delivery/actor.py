@@ -94,15 +94,11 @@ class DeliveryActor:
 
     async def _prepare(self) -> None:
         parts = self._parts
-        today = parts.clock.now().date()
-        parts.gate.start_day(await parts.store.read_quota(today))
         try:
             report = await parts.connector.prepare(connector_targets(self._policy))
         except CallFailed as error:
             await parts.store.write_finding(str(error))
             raise AccountNotReady(str(error)) from error
-        finally:
-            await self._count_calls()
         await parts.store.write_finding("" if report.ok else "; ".join(report.findings))
         if not report.ok:
             raise AccountNotReady("; ".join(report.findings))
@@ -145,7 +141,6 @@ class DeliveryActor:
                 _tell(spans[item.claimed.entity_id], item)
             with parts.spans.settle(QUEUE, len(settlements), (item.trace for item in settlements)):
                 await self._settle(settlements)
-        await self._count_calls()
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
         """Settle all; what the store refuses is settled alone, as a dead letter, so it holds up nobody."""
@@ -280,11 +275,6 @@ class DeliveryActor:
         if state != self._breaker:
             self._breaker = state
             await self._parts.store.write_breaker(state, self._generation)
-
-    async def _count_calls(self) -> None:
-        day, calls, vendor_used, vendor_limit = self._parts.gate.take_uncounted()
-        if calls:
-            await self._parts.store.add_quota(day, calls, vendor_used, vendor_limit)
 
 
 def _tell(span: SpanHandle, settlement: Settlement) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -20,9 +21,13 @@ from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
-from headwater.sync.delivery.gate import AccountGate
+from headwater.sync.delivery.gate import AccountGate, GateParts, Place, open_gate
+from headwater.sync.delivery.pacing import BucketPacer
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.ports import Deliveries, Leases, Policies, Secrets, StoreRaced
+from headwater.sync.domain.limiting import Limiter, rules_of
+from headwater.sync.domain.quota import allowance_of
+from headwater.sync.domain.windows import NS_PER_S
+from headwater.sync.ports import Deliveries, Leases, LimitBooks, Policies, Secrets, StoreRaced
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -31,6 +36,8 @@ AccountKey = tuple[str, str]
 """Tenant and connector account."""
 OpenStore = Callable[[str, str, Lease], Deliveries]
 """Opens the tables of tenant and account under a lease."""
+OpenBooks = Callable[[str, str, Lease], LimitBooks]
+"""Opens the books of tenant and account under a lease."""
 BACKOFF_S_MIN: Final = 0.5
 BACKOFF_S_MAX: Final = 30.0
 """Shortest and longest pause before an actor that has failed is started again."""
@@ -44,6 +51,8 @@ class _Running:
     document: PolicyDocument
     scope: anyio.CancelScope
     wakeup: Wakeup
+    lapse_ns: int = 0
+    """When the lease lapses by our own clock, unless it is renewed before."""
 
 
 class DeliveryHost:
@@ -52,6 +61,7 @@ class DeliveryHost:
     def __init__(
         self,
         open_store: OpenStore,
+        open_books: OpenBooks,
         leases: Leases,
         policies: Policies,
         secrets: Secrets,
@@ -60,6 +70,7 @@ class DeliveryHost:
         chance: Callable[[], random.Random] = random.Random,
     ) -> None:
         self._open_store = open_store
+        self._open_books = open_books
         self._leases = leases
         self._policies = policies
         self._secrets = secrets
@@ -96,16 +107,19 @@ class DeliveryHost:
             for name, connector in document.connectors.items()
             if connector.enabled
         }
+        lapse_ns = time.monotonic_ns() + int(self._leases.ttl_s * NS_PER_S)
         fences = await self._leases.acquire([lease_name(key) for key in wanted]) if wanted else {}
         for key, running in list(self._running.items()):
             fence = fences.get(lease_name(key))
             if fence != running.lease.fence or wanted.get(key) != running.document:
                 running.scope.cancel()
+            else:
+                running.lapse_ns = lapse_ns
         for key, document in wanted.items():
             fence = fences.get(lease_name(key))
             if fence is not None and key not in self._running:
                 lease = Lease(lease_name(key), fence)
-                self._running[key] = _Running(lease, document, anyio.CancelScope(), Wakeup())
+                self._running[key] = _Running(lease, document, anyio.CancelScope(), Wakeup(), lapse_ns)
                 tasks.start_soon(self._keep_running, key)
 
     async def _keep_running(self, key: AccountKey) -> None:
@@ -123,20 +137,12 @@ class DeliveryHost:
 
     async def _run_once(self, key: AccountKey, running: _Running) -> None:
         tenant_id, name = key
-        policy = running.document.connectors[name]
         store = self._open_store(tenant_id, name, running.lease)
         try:
-            gate = AccountGate(policy.base_url, policy.limits, self._spans, self._clock)
-            account = self._account(name, policy)
-            connector = load_vendor(policy.vendor).open(account, gate)
-            try:
-                parts = ActorParts(
-                    connector, gate, store, self._spans, self._clock, self._chance(), running.wakeup
-                )
-                await DeliveryActor(tenant_id, name, running.document, parts).run()
-            finally:
-                with anyio.move_on_after(CLOSE_S, shield=True):
-                    await connector.aclose()
+            account = self._account(name, running.document.connectors[name])
+            place = Place(f"{tenant_id}/{name}", account.base_url, account.timeout_s)
+            async with open_gate(place, self._gate_parts(key, running)) as gate:
+                await self._deliver(key, running, account, gate, store)
         except FenceLost:
             _log.warning("account %s/%s was taken over", tenant_id, name)
             running.scope.cancel()
@@ -149,6 +155,33 @@ class DeliveryHost:
             await _tell(store, error.message)
         except Exception:  # noqa: BLE001 - the actor edge: log, then start again
             _log.exception("actor of %s/%s failed", tenant_id, name)
+
+    async def _deliver(
+        self, key: AccountKey, running: _Running, account: Account, gate: AccountGate, store: Deliveries
+    ) -> None:
+        tenant_id, name = key
+        connector = load_vendor(running.document.connectors[name].vendor).open(account, gate)
+        try:
+            parts = ActorParts(
+                connector, gate, store, self._spans, self._clock, self._chance(), running.wakeup
+            )
+            await DeliveryActor(tenant_id, name, running.document, parts).run()
+        finally:
+            with anyio.move_on_after(CLOSE_S, shield=True):
+                await connector.aclose()
+
+    def _gate_parts(self, key: AccountKey, running: _Running) -> GateParts:
+        limits = running.document.connectors[key[1]].limits
+        rules = rules_of(limits)
+        return GateParts(
+            limiter=Limiter(rules),
+            allowance=allowance_of(limits),
+            books=self._open_books(*key, running.lease),
+            pacer=BucketPacer(rules),
+            spans=self._spans,
+            clock=self._clock,
+            may_call=lambda: time.monotonic_ns() < running.lapse_ns,
+        )
 
     def _account(self, name: str, policy: ConnectorPolicy) -> Account:
         return Account(
