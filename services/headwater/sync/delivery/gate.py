@@ -250,6 +250,15 @@ class AccountGate:
         reserve = Reserve(calls, tokens, quota.forecast(ledger, now, parts.allowance))
         await parts.books.write(usage, ledger, reserve)
 
+    async def settle_books(self) -> None:
+        """Write what was taken over without a block.
+
+        Else an account that ends again and again before its first call would hold what its
+        predecessor left open anew each time, and never call.
+        """
+        async with self._writing:
+            await self._put((0,) * len(self._block.amounts), 0, 0)
+
     async def close(self) -> None:
         """Let no further call begin, and write the books exactly, for the successor."""
         self._closed = True
@@ -275,6 +284,7 @@ async def open_gate(place: Place, parts: GateParts) -> AsyncIterator[AccountGate
     latest_ns = int(place.timeout_s * NS_PER_S) + parts.limiter.rules.lost_ns
     take_over(parts.limiter, usage, parts.ticks(), latest_ns)
     gate = AccountGate(place, parts, ledger)
+    await gate.settle_books()
     try:
         yield gate
     finally:
