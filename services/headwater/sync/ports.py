@@ -30,6 +30,7 @@ from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Rec
 from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.reading import Subject
 from headwater.sync.domain.settling import ConnectorState, Settlement
+from headwater.sync.domain.standing import Books
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.domain.usage import Usage
 
@@ -270,6 +271,10 @@ class OperationsStore(Protocol):
         self, tenant_id: str, connectors: Sequence[str], day: dt.date
     ) -> tuple[AccountFacts, ...]:
         """Return what is stored about each of *connectors*, by name; *day* is the quota's, in UTC."""
+        ...
+
+    async def read_books(self, tenant_id: str, days: Mapping[str, dt.date]) -> Books:
+        """Return the books of the limits of accounts; *days* has the vendor's day of each."""
         ...
 
     async def set_paused(self, order: Steering, *, paused: bool) -> bool:

@@ -20,7 +20,7 @@ from headwater.sync.delivery.host import BACKOFF_S_MAX, BACKOFF_S_MIN, DeliveryH
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
-from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
+from headwater.sync.ports import Deliveries, LimitBooks, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
@@ -154,7 +154,14 @@ async def test_an_account_that_cannot_be_opened_is_tried_again_though_nobody_can
         return cast("Deliveries", store)
 
     host = DeliveryHost(
-        open_store, EveryLease(), OnePolicy(), NoSecrets(), cast("Spans", None), SteppedClock(), random.Random
+        open_store,
+        lambda *_: cast("LimitBooks", None),
+        EveryLease(),
+        OnePolicy(),
+        NoSecrets(),
+        cast("Spans", None),
+        SteppedClock(),
+        random.Random,
     )
     with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:

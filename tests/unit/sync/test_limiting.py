@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -64,15 +65,10 @@ def test_nearly_all_of_the_allowance_is_used_over_hand_overs() -> None:
     """A saturated account of 100 calls in 10 s, handed over every few windows, loses less than 3 %."""
     rule = WindowRule("main", 100, 10 * NS_PER_S, CALLS)
     scene = Scene(Rules((rule,), {}, 16, {}, 0), 3_000, (MS, 100 * MS), 5 * NS_PER_S)
-    lives = Scene(**{**_fields(scene), "life_ns": (5 * NS_PER_S, 30 * NS_PER_S)})
-    seen = Model(lives, 1).run()
+    seen = Model(replace(scene, life_ns=(5 * NS_PER_S, 30 * NS_PER_S)), 1).run()
     assert seen.over == 0
     assert seen.lives > 5
     assert seen.use["main"] > 0.97 * (1 - 1 / 31)  # the window before the first call is counted as allowed
-
-
-def _fields(scene: Scene) -> dict[str, object]:
-    return {name: getattr(scene, name) for name in Scene.__dataclass_fields__}
 
 
 def test_room_comes_back_one_window_after_the_answer() -> None:

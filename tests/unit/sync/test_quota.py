@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_call_counts_once_and_not_at_all_when_it_was_not_sent() -> None:
     ],
 )
 def test_a_day_has_room_until_one_of_its_counts_is_used_up(
-    ledger: Ledger, rules: Allowance, fits: bool
+    ledger: Ledger, rules: Allowance, *, fits: bool
 ) -> None:
     """Ours against the policy, everybody's against the vendor's own limit."""
     assert has_room(ledger, 40, rules) is fits
@@ -123,7 +124,7 @@ def test_slowed_lanes_open_again_as_the_day_passes(used: int, one_s: int, other_
     at = [open_lanes(ledger, MIDNIGHT + dt.timedelta(seconds=each), HUNDRED) for each in (early, late)]
     assert at[0] <= at[1]
     order = [Lane.BACKFILL, Lane.RECONCILE, Lane.RETRY, Lane.LIVE]
-    assert all((lane not in at[0]) or (above in at[0]) for lane, above in zip(order, order[1:], strict=False))
+    assert all((lane not in at[0]) or (above in at[0]) for lane, above in itertools.pairwise(order))
 
 
 def test_half_of_the_day_lets_a_backfill_use_four_fifths() -> None:

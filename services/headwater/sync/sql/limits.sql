@@ -47,3 +47,17 @@ set
     alert_time = excluded.alert_time, forecast_time = excluded.forecast_time,
     update_time = clock_timestamp()
 returning true;
+
+-- name: read_books
+-- Windows and ledgers of connector accounts, for those who look. $1 tenant; $2 connectors text[]; $3 days date[].
+select
+    wanted.connector, wanted.day, coalesce(held.windows, '{}') as windows,
+    coalesce((extract(epoch from clock_timestamp() - held.write_time) * 1000000000)::bigint, 0) as elapsed_ns,
+    coalesce(quota.calls, 0) as calls, coalesce(quota.tokens, 0) as tokens,
+    0::bigint as unseen_calls, 0::bigint as unseen_tokens,
+    quota.vendor_used, quota.vendor_limit, coalesce(quota.rate_per_s, 0) as rate_per_s, quota.rate_time,
+    coalesce(quota.refused, 0) as refused, quota.alert_time
+from unnest($2::text [], $3::date []) as wanted (connector, day)
+left join sync.usage as held on held.tenant_id = $1 and wanted.connector = held.connector
+left join sync.quota as quota
+    on quota.tenant_id = $1 and wanted.connector = quota.connector and wanted.day = quota.day;

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.quota import Ledger, Reserve
+from headwater.sync.domain.standing import Books
 from headwater.sync.domain.usage import Usage, from_json, to_json
 from headwater.sync.store.faults import translated
 
@@ -60,6 +62,20 @@ class PostgresLimits:
             )
         if not held:
             raise FenceLost([self._lease.name])
+
+
+async def read_books(pool: Pool, tenant_id: str, days: Mapping[str, dt.date]) -> Books:
+    """Return the books of accounts, for those who look.
+
+    Args:
+        days: connector to the vendor's day.
+    """
+    async with translated():
+        rows = await pool.fetch(_SQL["read_books"].text, tenant_id, list(days), list(days.values()))
+    return {
+        row["connector"]: (from_json(row["windows"], row["elapsed_ns"]), _ledger(row["day"], row))
+        for row in rows
+    }
 
 
 def _ledger(day: dt.date, row: Any) -> Ledger:
