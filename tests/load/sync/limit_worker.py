@@ -6,6 +6,7 @@ gate and connector against a sandbox. Runs until it is killed, or ends without a
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import anyio
 
 from headwater.connectors.base import Account, CallFailed, Connector, Target, load_vendor
 from headwater.kernel.clock import SystemClock
+from headwater.kernel.lifecycle import announce_ready
 from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Limits
@@ -24,7 +26,8 @@ from headwater.sync.delivery.gate import GateParts, Place, open_gate
 from headwater.sync.delivery.pacing import BucketPacer
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.limiting import Limiter, rules_of
-from headwater.sync.domain.quota import allowance_of
+from headwater.sync.domain.quota import Ledger, allowance_of
+from headwater.sync.domain.usage import Usage
 from headwater.sync.domain.windows import NS_PER_S
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
@@ -67,6 +70,15 @@ class Plan:
         return Limits.model_validate(given)
 
 
+class Forgetful(PostgresLimits):
+    """Books that tell a successor nothing of the windows."""
+
+    async def take_over(self, day: dt.date) -> tuple[Usage, Ledger]:
+        """Claim the books, and forget what was in them."""
+        _, ledger = await super().take_over(day)
+        return Usage(fresh=True), ledger
+
+
 class Worker:
     """One process's part in the run."""
 
@@ -81,12 +93,14 @@ class Worker:
         async with await open_pool(plan.dsn, application_name="limits", size_max=4) as pool:
             leases = PostgresLeases(pool, f"worker:{os.getpid()}", plan.lease_ttl_s)
             name = f"connector/{plan.account}/hubspot"
+            announce_ready(service="limits")
             while True:
                 fence = await self._acquire(leases, name)
                 if fence is None:
                     await anyio.sleep(POLL_S * self._chance.uniform(0.5, 1.5))
                     continue
-                books = PostgresLimits(pool, plan.account, "hubspot", Lease(name, fence))
+                open_books = PostgresLimits if plan.safe else Forgetful
+                books = open_books(pool, plan.account, "hubspot", Lease(name, fence))
                 try:
                     await self._hold(leases, name, books)
                 except* FenceLost:
@@ -116,8 +130,6 @@ class Worker:
         base = f"{plan.url}/hubspot/{plan.account}"
         account = Account("hubspot", base, _credentials(plan.account), timeout_s=5.0)
         async with open_gate(Place(plan.account, base, account.timeout_s), parts) as gate:
-            if not plan.safe:
-                parts.limiter.__init__(rules)  # type: ignore[misc]
             connector = load_vendor("hubspot").open(account, gate)
             try:
                 await self._call_for(connector, leases, name)

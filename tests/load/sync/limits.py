@@ -96,12 +96,14 @@ def workers(plan: Plan, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run processes; end them at the end of the block."""
     running = [start_worker(plan) for _ in range(count)]
     try:
+        for child in running:
+            wait_ready(child)
         yield running
     finally:
         for child in running:
             child.kill()
         for child in running:
-            child.wait()
+            child.communicate()
 
 
 def start_worker(plan: Plan) -> subprocess.Popen[bytes]:
@@ -111,18 +113,26 @@ def start_worker(plan: Plan) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "tests.load.sync.limit_worker", json.dumps(asdict(plan))],
         env={**os.environ, "PYTHONPATH": path},
         cwd=ROOT,
+        stdout=subprocess.PIPE,
     )
+
+
+def wait_ready(child: subprocess.Popen[bytes]) -> None:
+    """Wait for the line that says that a process works."""
+    assert child.stdout is not None
+    child.stdout.readline()
 
 
 def live_through(plan: Plan, seconds: float, count: int) -> int:
     """Let the processes work for *seconds*, putting a new one in the place of each that ended; return how many."""
     replaced = 0
-    end = time.monotonic() + seconds
     with workers(plan, count) as running:
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(0.1)
             for index, child in enumerate(running):
                 if child.poll() is not None:
+                    child.communicate()
                     running[index] = start_worker(plan)
                     replaced += 1
     return replaced
@@ -141,7 +151,7 @@ def real(
         Figure("use of the allowance, 4 processes", "", USE_GOAL, (use_of(report, usual),)),
     ]
     if crash_seconds:
-        crashing = Plan(dsn, sandbox.url, "crashes", calls, window_s, (0.5, 3.0), 3.0, 8, 0.7, seed)
+        crashing = Plan(dsn, sandbox.url, "crashes", calls, window_s, (0.5, 3.0), 5.0, 8, 0.9, seed)
         after = run_part(sandbox, crashing, crash_seconds)
         sys.stdout.write(f"with {after['ended']} processes killed: use {use_of(after, crashing):.3f}\n")
         name = "windows over the limit, processes ending without a word"
