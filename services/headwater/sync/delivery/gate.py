@@ -10,7 +10,6 @@ Refusals: CallFailed QUOTA when the wait would be long, FenceLost when the lease
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -95,18 +94,34 @@ class Ticket:
 
 
 class AccountGate:
-    """Permission to call one account's vendor; made by `open_gate`."""
+    """Permission to call one account's vendor, from `open` to `close`; it may outlive actors of one lease."""
 
-    def __init__(self, place: Place, parts: GateParts, ledger: Ledger) -> None:
+    def __init__(self, place: Place, parts: GateParts) -> None:
         self._place = place
         self._parts = parts
-        self._ledger = ledger
+        self._ledger = Ledger(quota.day_of(parts.clock.now(), parts.allowance))
         self._queue = LimiterQueue(parts.limiter, parts.ticks)
         self._doors = {name: anyio.Lock() for name in CLASSES}
         self._block = Block(parts.limiter.rules)
         self._writing = anyio.Lock()
+        self._opened = False
         self._closed = False
         self._must_write = False
+
+    async def open(self) -> None:
+        """Take the account's books over; a second time changes nothing. No call may go before.
+
+        Raises: FenceLost, Unavailable, StoreRaced.
+        """
+        if self._opened:
+            return
+        parts = self._parts
+        usage, ledger = await parts.books.take_over(quota.day_of(parts.clock.now(), parts.allowance))
+        latest_ns = int(self._place.timeout_s * NS_PER_S) + parts.limiter.rules.lost_ns
+        take_over(parts.limiter, usage, parts.ticks(), latest_ns)
+        self._ledger = ledger
+        self._opened = True
+        await self._settle_books()
 
     def pause_s(self) -> float:
         """Return for how long no write can be started; 0 when calls may go."""
@@ -184,7 +199,7 @@ class AccountGate:
             )
 
     def _check_lease(self) -> None:
-        if self._closed or not self._parts.may_call():
+        if self._closed or not self._opened or not self._parts.may_call():
             raise FenceLost([self._place.account])
 
     def _today(self) -> Ledger:
@@ -250,7 +265,7 @@ class AccountGate:
         reserve = Reserve(calls, tokens, quota.forecast(ledger, now, parts.allowance))
         await parts.books.write(usage, ledger, reserve)
 
-    async def settle_books(self) -> None:
+    async def _settle_books(self) -> None:
         """Write what was taken over without a block.
 
         Else an account that ends again and again before its first call would hold what its
@@ -262,6 +277,8 @@ class AccountGate:
     async def close(self) -> None:
         """Let no further call begin, and write the books exactly, for the successor."""
         self._closed = True
+        if not self._opened:
+            return
         with anyio.move_on_after(CLOSE_S, shield=True):
             try:
                 async with self._writing:
@@ -279,12 +296,8 @@ async def open_gate(place: Place, parts: GateParts) -> AsyncIterator[AccountGate
 
     Raises: FenceLost, Unavailable.
     """
-    day: dt.date = quota.day_of(parts.clock.now(), parts.allowance)
-    usage, ledger = await parts.books.take_over(day)
-    latest_ns = int(place.timeout_s * NS_PER_S) + parts.limiter.rules.lost_ns
-    take_over(parts.limiter, usage, parts.ticks(), latest_ns)
-    gate = AccountGate(place, parts, ledger)
-    await gate.settle_books()
+    gate = AccountGate(place, parts)
+    await gate.open()
     try:
         yield gate
     finally:
