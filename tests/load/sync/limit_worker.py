@@ -11,8 +11,8 @@ import json
 import os
 import random
 import sys
-import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -28,9 +28,12 @@ from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.limiting import Limiter, rules_of
 from headwater.sync.domain.quota import Ledger, allowance_of
 from headwater.sync.domain.usage import Usage
-from headwater.sync.domain.windows import NS_PER_S
+from headwater.sync.membership import Membership
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Pool
 
 POLL_S = 0.05
 """How often a process without the lease asks for it."""
@@ -85,37 +88,38 @@ class Worker:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._chance = random.Random(f"{plan.seed}:{os.getpid()}")
-        self._lapse_ns = 0
 
     async def run(self) -> None:
         """Hold the lease again and again."""
         plan = self._plan
         async with await open_pool(plan.dsn, application_name="limits", size_max=4) as pool:
             leases = PostgresLeases(pool, f"worker:{os.getpid()}", plan.lease_ttl_s)
-            name = f"connector/{plan.account}/hubspot"
-            announce_ready(service="limits")
-            while True:
-                fence = await self._acquire(leases, name)
-                if fence is None:
-                    await anyio.sleep(POLL_S * self._chance.uniform(0.5, 1.5))
-                    continue
-                open_books = PostgresLimits if plan.safe else Forgetful
-                books = open_books(pool, plan.account, "hubspot", Lease(name, fence))
-                try:
-                    await self._hold(leases, name, books)
-                except* FenceLost:
-                    sys.stderr.write(f"{os.getpid()}: the lease was lost\n")
-                await leases.release()
-                await anyio.sleep(REST_S)
+            membership = Membership(leases)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(membership.keep)
+                announce_ready(service="limits")
+                await self._take_turns(pool, leases, membership)
 
-    async def _acquire(self, leases: PostgresLeases, name: str) -> int | None:
-        asked_ns = time.monotonic_ns()
-        fences = await leases.acquire([name])
-        if name in fences:
-            self._lapse_ns = asked_ns + int(leases.ttl_s * NS_PER_S)
-        return fences.get(name)
+    async def _take_turns(self, pool: Pool, leases: PostgresLeases, membership: Membership) -> None:
+        plan = self._plan
+        name = f"connector/{plan.account}/hubspot"
+        open_books = PostgresLimits if plan.safe else Forgetful
+        while True:
+            await membership.wait_until_standing()
+            fences = await leases.acquire([name], 1)
+            if name not in fences:
+                await anyio.sleep(POLL_S * self._chance.uniform(0.5, 1.5))
+                continue
+            try:
+                await self._hold(
+                    membership, open_books(pool, plan.account, "hubspot", Lease(name, fences[name]))
+                )
+            except* FenceLost:
+                sys.stderr.write(f"{os.getpid()}: the lease was lost\n")
+            await leases.release([name])
+            await anyio.sleep(REST_S)
 
-    async def _hold(self, leases: PostgresLeases, name: str, books: PostgresLimits) -> None:
+    async def _hold(self, membership: Membership, books: PostgresLimits) -> None:
         plan = self._plan
         rules = rules_of(plan.limits)
         parts = GateParts(
@@ -125,33 +129,25 @@ class Worker:
             pacer=BucketPacer(rules),
             spans=Spans.off(),
             clock=SystemClock(),
-            may_call=lambda: time.monotonic_ns() < self._lapse_ns,
+            may_call=membership.may_work,
         )
         base = f"{plan.url}/hubspot/{plan.account}"
         account = Account("hubspot", base, _credentials(plan.account), timeout_s=5.0)
         async with open_gate(Place(plan.account, base, account.timeout_s), parts) as gate:
             connector = load_vendor("hubspot").open(account, gate)
             try:
-                await self._call_for(connector, leases, name)
+                await self._call_for(connector)
             finally:
                 await connector.aclose()
 
-    async def _call_for(self, connector: Connector, leases: PostgresLeases, name: str) -> None:
+    async def _call_for(self, connector: Connector) -> None:
         end = anyio.current_time() + self._chance.uniform(*self._plan.hold_s)
         dies = self._chance.random() < self._plan.crash
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._renew, leases, name)
+        async with anyio.create_task_group() as callers:
             if dies:
-                tasks.start_soon(_die_at, end)
-            async with anyio.create_task_group() as callers:
-                for _ in range(self._plan.callers):
-                    callers.start_soon(self._call, connector, end)
-            tasks.cancel_scope.cancel()
-
-    async def _renew(self, leases: PostgresLeases, name: str) -> None:
-        while True:
-            await anyio.sleep(self._plan.lease_ttl_s / 4)
-            await self._acquire(leases, name)
+                callers.start_soon(_die_at, end)
+            for _ in range(self._plan.callers):
+                callers.start_soon(self._call, connector, end)
 
     async def _call(self, connector: Connector, end: float) -> None:
         target = Target("contact", "contacts", "headwater_id")

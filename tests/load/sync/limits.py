@@ -43,12 +43,14 @@ CALLS_PER_S = 10
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def use_scene(limit: int, window_s: float, costs: Mapping[str, int], latency_ms: int) -> Scene:
+def use_scene(
+    limit: int, window_s: float, costs: Mapping[str, int], latency_ms: int, concurrency: int = 16
+) -> Scene:
     """A vendor as documented, called as fast as it allows, its actor handed over every few windows."""
     width = int(window_s * NS_PER_S)
     tokens = bool(costs)
     rule = WindowRule("main", limit, width, frozenset(CLASSES), tokens)
-    rules = Rules((rule,), dict(costs), 16, {}, 0)
+    rules = Rules((rule,), dict(costs), concurrency, {}, 0)
     average = sum(costs.get(name, 1) for name in CLASSES) / len(CLASSES)
     return Scene(
         rules,
@@ -64,7 +66,7 @@ USE_SCENES: Mapping[str, Scene] = {
     "190 calls in 10 s": use_scene(190, 10, {}, 100),
     "50 calls in 1 s": use_scene(50, 1, {}, 12),
     "480 tokens in 2 s": use_scene(480, 2, {"write": 10, "read": 2, "search": 40, "auth": 1}, 20),
-    "6,000 calls in 300 s": use_scene(6_000, 300, {}, 1_000),
+    "6,000 calls in 300 s": use_scene(6_000, 300, {}, 1_000, concurrency=52),
 }
 
 
