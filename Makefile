@@ -11,7 +11,7 @@ GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down load test test-fast bench-ingest bench-peers lock-peers load-kill load-soak \
-	load-overload load-abuse fuzz fuzz-guided lint format type proto proto-check proto-baseline lock lock-check \
+	load-overload load-abuse load-limits fuzz fuzz-guided lint format type proto proto-check proto-baseline lock lock-check \
 	verify clean
 
 help: ## List the targets
@@ -51,6 +51,9 @@ test: $(STAMP) ## Run all tests (ARGS="...")
 
 test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (ARGS="...")
 	$(BIN)/pytest -m "not slow" $(ARGS)
+
+load-limits: $(STAMP) ## A million simulated calls, then 4 processes that hand an account over; 0 windows over its limits (ARGS="--seconds 15")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.limits $(ARGS)
 
 load-abuse: $(STAMP) ## Abuse ingest in every way we know and print what a well-behaved client felt (ARGS="--short")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.ingest.abuse $(ARGS)

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final, get_args
 
-from headwater.policy.document import ConnectorPolicy, ObjectPolicy, OutboundObject, PolicyDocument
+from headwater.policy.document import (
+    ConnectorPolicy,
+    EndpointClass,
+    Limits,
+    ObjectPolicy,
+    OutboundObject,
+    PolicyDocument,
+)
+
+CLASSES: Final[tuple[EndpointClass, ...]] = get_args(EndpointClass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,7 @@ def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorP
         yield Fault(f"{path}.system", "known_system", f"{connector.system!r} is not under systems")
     elif system.layer != "record":
         yield Fault(f"{path}.system", "layer_direction", "only systems of the record layer are written to")
+    yield from limit_faults(f"{path}.limits", connector.limits)
     for object_name, targets in connector.objects.items():
         known = document.objects.get(object_name)
         if known is None:
@@ -156,6 +167,32 @@ def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorP
         for number, target in enumerate(targets):
             target_path = f"{path}.objects.{object_name}.{number}"
             yield from _target_faults(target_path, target, {k: v.type for k, v in known.fields.items()})
+
+
+def limit_faults(path: str, limits: Limits) -> Iterator[Fault]:
+    """Yield what makes limits impossible to keep, or to use."""
+    windows = limits.all_windows
+    if not windows:
+        yield Fault(path, "some_window", "needs window or windows: without one nothing paces the calls")
+    for number, window in enumerate(windows):
+        place = f"{path}.window" if window is limits.window else f"{path}.windows"
+        if (window.calls is None) == (window.tokens is None):
+            yield Fault(place, "calls_or_tokens", f"window {number} needs calls or tokens, not both")
+        dearest = max((limits.costs.get(item, 1) for item in (window.classes or CLASSES)), default=1)
+        if window.tokens is not None and window.tokens < dearest:
+            message = f"{window.tokens} tokens never let a call of {dearest} through"
+            yield Fault(place, "window_holds_a_call", message)
+    keys = [(item.calls is None, item.window_s, frozenset(item.classes)) for item in windows]
+    if len(set(keys)) < len(keys):
+        yield Fault(
+            path, "distinct_windows", "two windows count the same over the same time: keep the smaller"
+        )
+    shares = limits.quota_shares
+    if not shares.backfill <= shares.reconcile <= shares.retry <= shares.live:
+        message = (
+            "must not fall from backfill over reconcile and retry to live: what is urgent is slowed last"
+        )
+        yield Fault(f"{path}.quota_shares", "urgent_last", message)
 
 
 def _target_faults(path: str, target: OutboundObject, types: dict[str, str]) -> Iterator[Fault]:

@@ -19,6 +19,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 CLOCK_SKEW_MAX_S: Final = 3600.0
 """The furthest that any system's event times may lie ahead of our clock: a log partition is ready that far."""
@@ -42,6 +43,8 @@ FieldType = Literal[
     "reference",
     "participants",
 ]
+EndpointClass = Literal["write", "read", "search", "auth"]
+"""Classes of a vendor's endpoints that limits may tell apart; as the connectors' port has them."""
 FieldFormat = Literal["e164", "postal", "state", "country"]
 SurvivorshipRule = Literal["source_priority", "most_recent", "first", "longest", "max", "min", "union"]
 FieldClass = Literal["public", "internal", "personal", "secret"]
@@ -237,21 +240,52 @@ class OutboundObject(Part):
 
 
 class Window(Part):
-    """At most *calls* in any *window_s* seconds."""
+    """At most *calls*, or *tokens*, in any *window_s* seconds; one of the two is given."""
 
-    calls: Annotated[int, Field(ge=1)]
+    calls: Annotated[int, Field(ge=1)] | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
     window_s: Annotated[float, Field(gt=0, le=86_400)]
+    classes: tuple[EndpointClass, ...] = ()
+    """Endpoint classes whose calls count; empty for all of them."""
+
+
+class QuotaShares(Part):
+    """From which used share of the day's quota on a lane may only use the rest as fast as the day passes."""
+
+    backfill: Share = 0.6
+    reconcile: Share = 0.75
+    retry: Share = 0.9
+    live: Share = 1.0
 
 
 class Limits(Part):
     """What the vendor allows, less what others use."""
 
-    window: Window
+    window: Window | None = None
+    """Short form of `windows` with one element."""
+    windows: Annotated[tuple[Window, ...], Field(max_length=8)] = ()
+    costs: dict[EndpointClass, Annotated[int, Field(ge=0)]] = {}
+    """Tokens that one call of a class costs; 1 where nothing is said."""
     daily_calls: Annotated[int, Field(ge=0)] = 0
     """0 means the vendor states none."""
+    daily_tokens: Annotated[int, Field(ge=0)] = 0
+    """0 means the vendor states none."""
+    day_starts_utc: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "00:00"
+    """When the vendor's day begins, as HH:MM, in quotes."""
     daily_alert_share: Annotated[float, Field(gt=0, le=1)] = 0.6
+    quota_shares: QuotaShares = QuotaShares()
     concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    """Calls that we keep under way."""
+    class_concurrency: dict[EndpointClass, Annotated[int, Field(ge=1, le=1000)]] = {}
+    """Calls of one class that the vendor lets run side by side, those that we gave up among them."""
+    lost_call_s: Seconds = 5.0
+    """How long after we gave it up a call may still reach the vendor, or run there."""
     batch_records: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    @property
+    def all_windows(self) -> tuple[Window, ...]:
+        """Every window, however it is written."""
+        return (*(() if self.window is None else (self.window,)), *self.windows)
 
 
 class LaneShare(Part):

@@ -35,6 +35,7 @@ from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.leases import PostgresLeases
+from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.watching import PostgresDueTimes
@@ -84,6 +85,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting)
         deliveries = DeliveryHost(
             partial(PostgresDeliveries, pool),
+            partial(PostgresLimits, pool),
             leases,
             membership,
             policies,

@@ -27,9 +27,12 @@ from headwater.sync.domain.operating import (
     Steering,
 )
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState, Workspace
+from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.reading import Subject
 from headwater.sync.domain.settling import Settlement
+from headwater.sync.domain.standing import Books
 from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.domain.usage import Usage
 
 
 class StoreRaced(HeadwaterError):
@@ -192,14 +195,22 @@ class Deliveries(Protocol):
         """Store what keeps the account from being used; empty when nothing does."""
         ...
 
-    async def add_quota(
-        self, day: dt.date, calls: int, vendor_used: int | None, vendor_limit: int | None
-    ) -> None:
-        """Count *calls* of *day*."""
+
+class LimitBooks(Protocol):
+    """What an account has used of its vendor's limits, durably, under one lease.
+
+    Every method raises FenceLost when a successor has the books, and Unavailable.
+    """
+
+    async def take_over(self, day: dt.date) -> tuple[Usage, Ledger]:
+        """Claim the books; return the windows as written, and *day* with all that may have been used of it.
+
+        From then on no predecessor can write, so none starts a call beyond what is returned.
+        """
         ...
 
-    async def read_quota(self, day: dt.date) -> int:
-        """Return the calls of *day* so far."""
+    async def write(self, usage: Usage, ledger: Ledger, reserve: Reserve) -> None:
+        """Write the books; calls may go only as far as they say."""
         ...
 
 
@@ -271,6 +282,10 @@ class OperationsStore(Protocol):
         self, tenant_id: str, connectors: Sequence[str], day: dt.date
     ) -> tuple[AccountFacts, ...]:
         """Return what is stored about each of *connectors*, by name; *day* is the quota's, in UTC."""
+        ...
+
+    async def read_books(self, tenant_id: str, days: Mapping[str, dt.date]) -> Books:
+        """Return the books of the limits of accounts; *days* has the vendor's day of each."""
         ...
 
     async def set_paused(self, order: Steering, *, paused: bool) -> bool:

@@ -13,6 +13,10 @@ from tests.unit.sync.tenant import NOON, TENANT, key, moment
 
 from headwater.sync.delivery.host import lease_name
 from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.quota import Ledger, Reserve
+from headwater.sync.domain.usage import Usage, WindowUsage
+from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.v1 import sync_pb2 as pb
 
 pytestmark = pytest.mark.anyio
@@ -85,6 +89,27 @@ async def test_our_count_of_calls_stands_where_the_vendor_tells_none(world: Worl
     await world.insert("quota", tenant_id=TENANT, connector="salesforce", day=NOON.date(), calls=4)
     account = (await connectors(world))["salesforce"]
     assert (account.quota_used, account.quota_limit) == (4, 15000)
+
+
+async def test_a_connector_shows_alert_forecast_and_windows(world: World) -> None:
+    """What the actor wrote down of its limits is what operators see, with the time that passed since."""
+    books = PostgresLimits(world.pool, TENANT, "salesforce", Lease("connector/t/salesforce", 1))
+    await books.take_over(NOON.date())
+    hot = Ledger(NOON.date(), calls=12_000, rate_per_s=1.0, rate_time=NOON, refused=2, alert_time=moment(-60))
+    held = ((60_000_000_000, 30), (1, 20))
+    usage = Usage({"calls/20s/all": WindowUsage(held, 10, 100)})
+    await books.write(usage, hot, Reserve(0, 0))
+
+    account = (await connectors(world))["salesforce"]
+
+    assert (account.quota_used, account.quota_limit, account.refused_count) == (12_000, 15_000, 2)
+    assert account.quota_alert
+    assert account.quota_alert_time.ToDatetime(dt.UTC) == moment(-60)
+    assert account.quota_forecast_time.ToDatetime(dt.UTC) == moment(3_000)
+    (window,) = account.windows
+    assert (window.window, window.limit, window.used, window.window_s) == ("calls/20s/all", 100, 30, 20.0)
+    calm = (await connectors(world))["hubspot"]
+    assert (calm.quota_alert, calm.HasField("quota_forecast_time")) == (False, False)
 
 
 async def test_pausing_twice_is_audited_once(world: World) -> None:

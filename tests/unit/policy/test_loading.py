@@ -26,6 +26,7 @@ def faults(changed: str) -> list[tuple[str, str, int]]:
     return [(item.path, item.rule, item.line) for item in caught.value.faults]
 
 
+WINDOW = "{window: {calls: 100, window_s: 20}, daily_calls: 15000}"
 CASES = [
     (
         "owners: [crm, site], rule: longest", "owners: [crm, nobody], rule: longest",
@@ -41,6 +42,11 @@ CASES = [
     ("when: {plan: [pro]}", "when: {rank: [pro]}", "connectors.hubspot.objects.contact.0.when", "known_field"),
     ("    system: salesforce", "    system: site", "connectors.salesforce.system", "layer_direction"),
     ("    system: salesforce", "    system: nobody", "connectors.salesforce.system", "known_system"),
+    (WINDOW, "{daily_calls: 15000}", "connectors.salesforce.limits", "some_window"),
+    (WINDOW, "{window: {calls: 1, tokens: 1, window_s: 1}}", "connectors.salesforce.limits.window", "calls_or_tokens"),
+    (WINDOW, "{window: {tokens: 9, window_s: 1}, costs: {write: 10}}", "connectors.salesforce.limits.window", "window_holds_a_call"),
+    (WINDOW, "{windows: [{calls: 1, window_s: 1}, {calls: 2, window_s: 1}]}", "connectors.salesforce.limits", "distinct_windows"),
+    (WINDOW, "{window: {calls: 1, window_s: 1}, quota_shares: {backfill: 0.8}}", "connectors.salesforce.limits.quota_shares", "urgent_last"),
     ("rule: longest", "rule: guess", "objects.contact.fields.title.rule", "literal_error"),
     ("participants: create", "particpants: create", "systems.mail.particpants", "extra_forbidden"),
 ]  # fmt: skip

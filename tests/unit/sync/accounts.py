@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import random
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import anyio
 import anyio.lowlevel
 from tests.unit.sync.deliveries import claimed
+from tests.unit.sync.limit_books import MemoryBooks, Shelf
 from tests.unit.sync.tenant import TENANT, key, policy
 
 from headwater.connectors.base import (
@@ -188,14 +189,6 @@ class MemoryDeliveries:
         self._queue.findings.append(finding)
         self._queue.tell()
 
-    async def add_quota(self, day: dt.date, calls: int, used: int | None, limit: int | None) -> None:
-        """Not counted here."""
-
-    async def read_quota(self, day: dt.date) -> int:
-        """None used."""
-        del day
-        return 0
-
 
 @dataclass
 class Crm:
@@ -281,6 +274,11 @@ class CrmConnector:
     async def aclose(self) -> None:
         """Close."""
         self._crm.closed += 1
+
+
+def memory_books() -> MemoryBooks:
+    """Return the books of an account that was never called."""
+    return MemoryBooks(Shelf(time.monotonic_ns), 1)
 
 
 def down(error_class: ErrorClass = ErrorClass.SERVER, status: int = 500) -> VendorError:

@@ -17,6 +17,7 @@ from tests.unit.sync.accounts import (
     account_parts,
     document,
     down,
+    memory_books,
 )
 from tests.unit.sync.tenant import TENANT, key
 
@@ -35,7 +36,7 @@ def account(queue: Queue, crm: Crm, *, fence: int = 1, policy: Any = None, **par
     """Return the account of *queue* and *crm*."""
     store = MemoryDeliveries(queue, fence)
     whole = policy or document()
-    return DeliveryAccount((TENANT, "salesforce"), whole, store, account_parts(crm, **parts))
+    return DeliveryAccount((TENANT, "salesforce"), whole, store, memory_books(), account_parts(crm, **parts))
 
 
 @asynccontextmanager
@@ -245,6 +246,7 @@ async def test_throttling_halves_the_slots() -> None:
     """A 429 leaves fewer calls side by side; nothing of it counts against the delivery."""
     queue, crm = Queue(), Crm(fails=[down(ErrorClass.RATE_LIMIT, 429)])
     queue.add(*range(1, 11))
+    assert WIDE.window is not None
     limits = WIDE.model_copy(update={"window": WIDE.window.model_copy(update={"window_s": 0.05})})
     subject = account(queue, crm, policy=document(limits))
     async with running(subject):

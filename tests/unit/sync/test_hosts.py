@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import anyio
 import pytest
-from tests.unit.sync.accounts import Cluster, Crm, MemoryLeases, OnePolicy, account_parts
+from tests.unit.sync.accounts import Cluster, Crm, MemoryLeases, OnePolicy, account_parts, memory_books
 from tests.unit.sync.tenant import TENANT, event, policy
 
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
@@ -140,7 +140,9 @@ async def test_an_account_that_cannot_be_opened_is_tried_again_though_nobody_can
     leases = MemoryLeases(Cluster(), "one")
     membership = Membership(leases)
     parts = account_parts(Crm(), secrets=NoSecrets())
-    host = DeliveryHost(open_store, leases, membership, OnePolicy((TENANT, policy())), parts)
+    host = DeliveryHost(
+        open_store, lambda *_: memory_books(), leases, membership, OnePolicy((TENANT, policy())), parts
+    )
     with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(membership.keep)

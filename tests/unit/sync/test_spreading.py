@@ -21,6 +21,7 @@ from tests.unit.sync.accounts import (
     Queue,
     account_parts,
     document,
+    memory_books,
 )
 from tests.unit.sync.tenant import TENANT, key
 
@@ -75,7 +76,9 @@ class World:
         leases = MemoryLeases(self.cluster, holder)
         membership = Membership(leases)
         parts = account_parts(self.crm, may_work=membership.may_work, idle_s=idle_s)
-        host = DeliveryHost(self.open_store, leases, membership, self.policies, parts)
+        host = DeliveryHost(
+            self.open_store, lambda *_: memory_books(), leases, membership, self.policies, parts
+        )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(membership.keep)
             tasks.start_soon(host.run)

@@ -92,6 +92,14 @@ def _switch(
     ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
 
 
+def _quota(item: Any) -> str:
+    """Say how the day will end."""
+    alert = "alert" if item.quota_alert else "ok"
+    if not item.HasField("quota_forecast_time"):
+        return alert
+    return f"{alert}, used up {item.quota_forecast_time.ToDatetime():%H:%M} UTC"
+
+
 def _shown(connectors: Any) -> Any:
     rows = [
         (
@@ -100,6 +108,8 @@ def _shown(connectors: Any) -> Any:
             "paused" if item.paused else "running",
             item.breaker_state,
             f"{item.quota_used:,} / {item.quota_limit:,}" if item.quota_limit else f"{item.quota_used:,}",
+            _quota(item),
+            ", ".join(f"{window.used} / {window.limit} {window.window}" for window in item.windows),
             item.pending_count,
             item.dead_count,
             item.oldest_pending_s,
@@ -113,7 +123,9 @@ def _shown(connectors: Any) -> Any:
         "vendor",
         "state",
         "breaker",
-        "calls today",
+        "used today",
+        "quota",
+        "windows",
         "pending",
         "dead",
         "oldest s",

@@ -117,6 +117,7 @@ class LimitFacts:
     daily_used: int | None = None
     daily_limit: int | None = None
     retry_after_s: float | None = None
+    window_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

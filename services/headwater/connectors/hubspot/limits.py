@@ -22,6 +22,7 @@ def read_limits(headers: Mapping[str, str]) -> LimitFacts:
         daily_used=None if daily is None or remaining is None else max(0, daily - remaining),
         daily_limit=daily,
         retry_after_s=retry_after_s(headers),
+        window_limit=_count(headers, "x-hubspot-ratelimit-max"),
     )
 
 

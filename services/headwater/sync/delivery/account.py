@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,12 +25,15 @@ from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryA
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.fairness import TenantTurns
-from headwater.sync.delivery.gate import AccountGate
+from headwater.sync.delivery.gate import AccountGate, GateParts, Place
 from headwater.sync.delivery.guard import Guard, GuardedGate
 from headwater.sync.delivery.handling import NothingHandled, Suspect
+from headwater.sync.delivery.pacing import BucketPacer, Pacer
 from headwater.sync.domain.adaptive import Pace
 from headwater.sync.domain.leasing import FenceLost
-from headwater.sync.ports import Deliveries, Secrets, StoreRaced
+from headwater.sync.domain.limiting import Limiter, Rules, rules_of
+from headwater.sync.domain.quota import allowance_of
+from headwater.sync.ports import Deliveries, LimitBooks, Secrets, StoreRaced
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +62,8 @@ class AccountParts:
         starts: bounds how many accounts are opened at once.
         may_work: says whether the process's leases certainly hold.
         idle_s: how long an account stays open without work.
+        open_pacer: makes what spreads calls; simulations take one that does not.
+        ticks: nanoseconds of a clock that never goes back.
     """
 
     secrets: Secrets
@@ -69,13 +75,20 @@ class AccountParts:
     may_work: Callable[[], bool]
     open_connector: OpenConnector = open_vendor
     idle_s: float = 30.0
+    open_pacer: Callable[[Rules], Pacer] = BucketPacer
+    ticks: Callable[[], int] = time.monotonic_ns
 
 
 class DeliveryAccount:
     """One account of this process, under one lease and one policy."""
 
     def __init__(
-        self, key: AccountKey, document: PolicyDocument, store: Deliveries, parts: AccountParts
+        self,
+        key: AccountKey,
+        document: PolicyDocument,
+        store: Deliveries,
+        books: LimitBooks,
+        parts: AccountParts,
     ) -> None:
         tenant_id, self._name = key
         self._label = f"{tenant_id}/{self._name}"
@@ -90,7 +103,7 @@ class DeliveryAccount:
         self._taken_over = False
         self._prepared = False
         self.bell = Bell()
-        self._gate = AccountGate(self._policy.base_url, self._policy.limits, parts.spans, parts.clock)
+        self._gate = self._make_gate(books)
         self._guard = Guard(
             self._name,
             store,
@@ -102,6 +115,16 @@ class DeliveryAccount:
             parts.may_work,
         )
         self._desk = Desk(tenant_id, self._policy, store, self._guard, parts.turns, self._chance)
+
+    def _make_gate(self, books: LimitBooks) -> AccountGate:
+        parts, limits = self._parts, self._policy.limits
+        rules = rules_of(limits)
+        place = Place(self._label, self._policy.base_url.rstrip("/"), self._policy.timeout_s)
+        made = GateParts(
+            Limiter(rules), allowance_of(limits), books, parts.open_pacer(rules), parts.spans, parts.clock,
+            parts.may_work, parts.ticks,
+        )  # fmt: skip
+        return AccountGate(place, made)
 
     @property
     def in_flight(self) -> int:
@@ -138,6 +161,12 @@ class DeliveryAccount:
         Raises:
             FenceLost: the account is another process's.
         """
+        try:
+            await self._keep_running()
+        finally:
+            await self._gate.close()
+
+    async def _keep_running(self) -> None:
         pause_s = 0.0
         while not self._ending:
             started_s = anyio.current_time()
@@ -209,7 +238,7 @@ class DeliveryAccount:
         """Put in doubt what an earlier actor left in flight, and go on with its count of calls."""
         if not self._taken_over:
             await self._store.take_over()
-            await self._guard.start_day()
+            await self._gate.open()
             self._taken_over = True
 
     def _open_connector(self) -> Connector:

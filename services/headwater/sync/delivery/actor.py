@@ -118,7 +118,6 @@ class DeliveryActor:
                     self._running.add(number)
                     tasks.start_soon(self._run_slot, number)
                 await self._wait()
-        await self._parts.guard.count_calls(at_once=True)
         if self._fault:
             raise self._fault
 
@@ -134,7 +133,6 @@ class DeliveryActor:
                 raise AccountNotReady(str(failed)) from failed
             finally:
                 guard.end_probe()
-        await guard.count_calls(at_once=True)
         await store.write_finding("" if report.ok else "; ".join(report.findings))
         if not report.ok:
             raise AccountNotReady("; ".join(report.findings))

@@ -1,38 +1,77 @@
-"""The gate of one connector account: limiter, daily quota, concurrency and the span of every call.
+"""The gate of one connector account: every call passes it, token refreshes and probes included.
 
-Pacing: a bucket of b calls refilled at r a second admits at most b + r x w calls in any window w,
-so b and r are chosen with b + r x w = the vendor's limit. The bucket starts drained, so that a
-successor right after a crash cannot add a second burst to its predecessor's.
+The thin effect around `limiting`, `usage` and `quota`: it waits, writes the books ahead of the
+calls, and spans each call. It decides nothing about limits. The order of a call:
+
+    FIFO per endpoint class -> pacer -> room in every window -> day's quota -> books -> lease -> call
+
+Refusals: CallFailed QUOTA when the wait would be long, FenceLost when the lease is not ours any more.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import AsyncIterator, Mapping
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
-from aiolimiter import AsyncLimiter
 
 from headwater.connectors.base import CallFailed, ErrorClass, LimitFacts, VendorError
 from headwater.kernel.clock import Clock
+from headwater.kernel.errors import Unavailable
 from headwater.kernel.telemetry import SpanHandle, Spans
-from headwater.policy.document import Limits, Window
+from headwater.sync.delivery.pacing import Pacer
+from headwater.sync.delivery.waiting import LimiterQueue
+from headwater.sync.domain import quota
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.leasing import FenceLost
+from headwater.sync.domain.limiting import CLASSES, HTTP_TOO_MANY, Granted, Limiter
+from headwater.sync.domain.quota import Allowance, Ledger, Reserve
+from headwater.sync.domain.usage import Block, take_over, write_down
+from headwater.sync.domain.windows import NS_PER_S
+from headwater.sync.ports import LimitBooks, StoreRaced
 
-BURST_SHARE: Final = 0.1
-"""Share of a window's calls that may start at once."""
-HTTP_TOO_MANY: Final = 429
+_log = logging.getLogger(__name__)
+
+WAIT_S_MAX: Final = 30.0
+"""Longest wait for room in the windows; what would wait longer is put off by the caller."""
+CLOSE_S: Final = 5.0
+"""Bound of writing the books for the last time."""
 
 
-def pacing(window: Window) -> tuple[float, float]:
-    """Return burst and seconds per refill of the whole burst, so that no sliding window exceeds the limit."""
-    burst = max(1, int(window.calls * BURST_SHARE))
-    rate = (window.calls - burst) / window.window_s
-    if rate <= 0:  # one call a window: the burst is all there is
-        return 1.0, window.window_s
-    return float(burst), burst / rate
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose calls these are.
+
+    Args:
+        timeout_s: bound of one call: so long after its start it may still arrive.
+    """
+
+    account: str
+    base_url: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateParts:
+    """What a gate is made of.
+
+    Args:
+        may_call: False once the account's lease has lapsed by our own clock.
+        ticks: nanoseconds of a clock that never goes back; not the loop's, which stands still in a busy turn.
+    """
+
+    limiter: Limiter
+    allowance: Allowance
+    books: LimitBooks
+    pacer: Pacer
+    spans: Spans
+    clock: Clock
+    may_call: Callable[[], bool]
+    ticks: Callable[[], int] = time.monotonic_ns
 
 
 @dataclass(slots=True)
@@ -40,44 +79,58 @@ class Ticket:
     """One permitted call."""
 
     headers: Mapping[str, str]
+    grant: Granted
+    mark: int
     _gate: AccountGate
     _span: SpanHandle
+    has_answer: bool = False
 
     def answered(self, status: int, facts: LimitFacts) -> None:
-        """Take in what the vendor's answer said."""
-        self._span.http_status(status)
-        self._gate.observe(status, facts)
+        """Take in what the vendor's answer said; of several answers the first counts."""
+        if not self.has_answer:
+            self.has_answer = True
+            self._span.http_status(status)
+            self._gate.take_answer(self, status, facts)
 
 
 class AccountGate:
-    """Permission to call one account's vendor."""
+    """Permission to call one account's vendor, from `open` to `close`; it may outlive actors of one lease."""
 
-    def __init__(self, base_url: str, limits: Limits, spans: Spans, clock: Clock) -> None:
-        burst, period_s = pacing(limits.window)
-        self._base_url = base_url
-        self._limits = limits
-        self._spans = spans
-        self._clock = clock
-        self._burst = burst
-        self._limiter = AsyncLimiter(burst, period_s)
-        self._slots = anyio.CapacityLimiter(limits.concurrency)
-        self._drained = False
-        self._paused_until: dt.datetime | None = None
-        self._day = clock.now().date()
-        self._used_today = 0
-        self._uncounted = 0
-        self._vendor_used: int | None = None
-        self._vendor_limit: int | None = None
+    def __init__(self, place: Place, parts: GateParts) -> None:
+        self._place = place
+        self._parts = parts
+        self._ledger = Ledger(quota.day_of(parts.clock.now(), parts.allowance))
+        self._queue = LimiterQueue(parts.limiter, parts.ticks)
+        self._doors = {name: anyio.Lock() for name in CLASSES}
+        self._block = Block(parts.limiter.rules)
+        self._writing = anyio.Lock()
+        self._opened = False
+        self._closed = False
+        self._must_write = False
 
-    def start_day(self, used: int) -> None:
-        """Take over the count of today's calls from the ledger."""
-        self._used_today = used
+    async def open(self) -> None:
+        """Take the account's books over; a second time changes nothing. No call may go before.
+
+        Raises: FenceLost, Unavailable, StoreRaced.
+        """
+        if self._opened:
+            return
+        parts = self._parts
+        usage, ledger = await parts.books.take_over(quota.day_of(parts.clock.now(), parts.allowance))
+        latest_ns = int(self._place.timeout_s * NS_PER_S) + parts.limiter.rules.lost_ns
+        take_over(parts.limiter, usage, parts.ticks(), latest_ns)
+        self._ledger = ledger
+        self._opened = True
+        await self._settle_books()
 
     def pause_s(self) -> float:
-        """Return for how long nothing should be started; 0 when calls may go."""
-        if self._paused_until is None:
-            return 0.0
-        return max(0.0, (self._paused_until - self._clock.now()).total_seconds())
+        """Return for how long no write can be started; 0 when calls may go."""
+        left_ns = self._parts.limiter.pauses.get("write", 0) - self._parts.ticks()
+        return max(0.0, left_ns / NS_PER_S)
+
+    def open_lanes(self) -> frozenset[Lane]:
+        """Return the lanes that may use what is left of the day's quota."""
+        return quota.open_lanes(self._today(), self._parts.clock.now(), self._parts.allowance)
 
     @asynccontextmanager
     async def call(
@@ -86,50 +139,169 @@ class AccountGate:
         """Wait for permission, count the call and span it; see the port.
 
         Raises:
-            CallFailed: QUOTA when today's allowance is used up.
+            CallFailed: QUOTA when the day's allowance is used up, or a window has no room for long.
+            FenceLost: the account is not ours any more.
+            Unavailable: the books cannot be written.
         """
-        del endpoint_class  # one window for all classes today
-        await self._drain_once()
-        async with self._slots:
-            await self._limiter.acquire()
-            self._count()
-            url = self._base_url + url_template
-            with self._spans.http(method, url, template=url_template, resend_count=resend_count) as span:
-                yield Ticket(_headers(span), self, span)
+        cost = self._parts.limiter.rules.cost(endpoint_class)
+        async with self._doors[endpoint_class]:
+            await self._parts.pacer.wait_turn(endpoint_class, cost)
+            grant = await self._reserved(cost, endpoint_class)
+        mark = await self._booked(grant, cost)
+        url = self._place.base_url + url_template
+        with self._parts.spans.http(method, url, template=url_template, resend_count=resend_count) as span:
+            ticket = Ticket(_headers(span), grant, mark, self, span)
+            try:
+                yield ticket
+            finally:
+                self._end(ticket)
+        if self._must_write:
+            await self._keep_pause()
 
-    async def _drain_once(self) -> None:
-        if not self._drained:
-            self._drained = True
-            await self._limiter.acquire(self._burst)
+    async def _reserved(self, cost: int, endpoint_class: str) -> Granted:
+        try:
+            with anyio.fail_after(WAIT_S_MAX):
+                return await self._queue.reserve(cost, endpoint_class, WAIT_S_MAX)
+        except TimeoutError as error:
+            wait_s = self._queue.wait_s(cost, endpoint_class)
+            message = f"the vendor's limits leave no room for a {endpoint_class} call within {WAIT_S_MAX:g} s"
+            raise CallFailed(
+                VendorError(ErrorClass.QUOTA, "WINDOW_FULL", message, retry_after_s=wait_s)
+            ) from error
 
-    def _count(self) -> None:
-        today = self._clock.now().date()
-        if today != self._day:
-            self._day, self._used_today = today, 0
-        allowed = self._limits.daily_calls
-        used = max(self._used_today, self._vendor_used or 0)
-        if allowed and used >= allowed:
-            midnight = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), dt.UTC)
-            wait_s = (midnight - self._clock.now()).total_seconds()
-            message = f"{used} of {allowed} calls of today are used"
-            raise CallFailed(VendorError(ErrorClass.QUOTA, "DAILY_QUOTA", message, retry_after_s=wait_s))
-        self._used_today += 1
-        self._uncounted += 1
+    async def _booked(self, grant: Granted, cost: int) -> int:
+        """Count *grant* and make the books allow for it; return the ledger's mark. Undone when refused."""
+        counted = False
+        try:
+            self._check_day(cost)
+            self._note(quota.count(self._today(), cost, self._parts.clock.now(), self._parts.allowance))
+            counted = True
+            mark = self._ledger.mark(self._parts.allowance)
+            async with self._writing:
+                if not self._block.cover(grant):
+                    await self._write()
+            self._check_lease()
+        except BaseException:
+            if counted:
+                self._ledger = quota.uncount(self._ledger, cost, self._parts.allowance)
+            self._queue.give_back(grant)
+            raise
+        return mark
 
-    def observe(self, status: int, facts: LimitFacts) -> None:
-        """Take in the vendor's own view of its limits."""
-        if facts.daily_used is not None:
-            self._vendor_used = facts.daily_used
-        if facts.daily_limit is not None:
-            self._vendor_limit = facts.daily_limit
+    def _check_day(self, cost: int) -> None:
+        ledger, allowance, now = self._today(), self._parts.allowance, self._parts.clock.now()
+        if not quota.has_room(ledger, cost, allowance):
+            wait_s = (quota.day_end(ledger.day, allowance) - now).total_seconds()
+            used, limit = max(ledger.used_of(allowance), key=lambda pair: pair[0] / pair[1])
+            message = f"{used} of {limit} of today's allowance are used"
+            raise CallFailed(
+                VendorError(ErrorClass.QUOTA, "DAILY_QUOTA", message, retry_after_s=max(0.0, wait_s))
+            )
+
+    def _check_lease(self) -> None:
+        if self._closed or not self._opened or not self._parts.may_call():
+            raise FenceLost([self._place.account])
+
+    def _today(self) -> Ledger:
+        self._ledger = quota.on_day(self._ledger, self._parts.clock.now(), self._parts.allowance)
+        return self._ledger
+
+    def _note(self, ledger: Ledger) -> None:
+        """Keep *ledger*; tell of the alert when it is new."""
+        if ledger.alert_time is not None and self._ledger.alert_time is None:
+            now, allowance = self._parts.clock.now(), self._parts.allowance
+            lasts = quota.forecast(ledger, now, allowance)
+            _log.warning(
+                "quota alert of %s: %.0f %% of the day is used; at this rate it is used up %s",
+                self._place.account,
+                ledger.share(allowance) * 100,
+                "after the day" if lasts is None else f"at {lasts.isoformat(timespec='minutes')}",
+            )
+            self._must_write = True
+        self._ledger = ledger
+
+    def take_answer(self, ticket: Ticket, status: int, facts: LimitFacts) -> None:
+        """Take in that a call was answered, and what the answer says of the limits."""
+        parts = self._parts
+        now_ns = parts.ticks()
+        parts.limiter.answered(now_ns, ticket.grant)
+        began = parts.limiter.observe(now_ns, ticket.grant, status, facts)
         if status == HTTP_TOO_MANY:
-            pause_s = facts.retry_after_s if facts.retry_after_s is not None else self._limits.window.window_s
-            self._paused_until = self._clock.now() + dt.timedelta(seconds=pause_s)
+            self._ledger = quota.refused(self._ledger)
+        if began:
+            self._must_write = True
+            _log.warning("%s answers 429: no calls for %.1f s", self._place.account, self.pause_s())
+        self._note(quota.told(self._today(), facts, ticket.mark, parts.clock.now(), parts.allowance))
+        self._queue.ring()
 
-    def take_uncounted(self) -> tuple[dt.date, int, int | None, int | None]:
-        """Return day, calls since the last time, and the vendor's count and limit: for the ledger."""
-        calls, self._uncounted = self._uncounted, 0
-        return self._day, calls, self._vendor_used, self._vendor_limit
+    def _end(self, ticket: Ticket) -> None:
+        if ticket.has_answer:
+            self._parts.limiter.ended(ticket.grant)
+        else:
+            self._parts.limiter.lost(self._parts.ticks(), ticket.grant)
+        self._queue.ring()
+
+    async def _keep_pause(self) -> None:
+        """Write the books at once: a successor must know of a pause, and operators of an alert."""
+        try:
+            async with self._writing:
+                await self._write()
+        except (Unavailable, StoreRaced, FenceLost) as error:  # the call is over; the next one will notice
+            _log.warning("the books of %s are not written: %s", self._place.account, error)
+
+    async def _write(self) -> None:
+        """Write the books with a new block; under the lock."""
+        limiter, rules = self._parts.limiter, self._parts.limiter.rules
+        covered = limiter.numbered
+        self._must_write = False
+        dearest = max((rules.cost(name) for name in CLASSES), default=1)
+        await self._put(self._block.amounts, self._block.calls, self._block.calls * dearest)
+        self._block.written(covered)
+
+    async def _put(self, block: tuple[int, ...], calls: int, tokens: int) -> None:
+        parts, now = self._parts, self._parts.clock.now()
+        ledger = self._today()
+        usage = write_down(parts.limiter, parts.ticks(), block)
+        reserve = Reserve(calls, tokens, quota.forecast(ledger, now, parts.allowance))
+        await parts.books.write(usage, ledger, reserve)
+
+    async def _settle_books(self) -> None:
+        """Write what was taken over without a block.
+
+        Else an account that ends again and again before its first call would hold what its
+        predecessor left open anew each time, and never call.
+        """
+        async with self._writing:
+            await self._put((0,) * len(self._block.amounts), 0, 0)
+
+    async def close(self) -> None:
+        """Let no further call begin, and write the books exactly, for the successor."""
+        self._closed = True
+        if not self._opened:
+            return
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            try:
+                async with self._writing:
+                    self._block.closed()
+                    await self._put((0,) * len(self._block.amounts), 0, 0)
+            except (Unavailable, StoreRaced, FenceLost) as error:
+                _log.warning("the books of %s are left open: %s", self._place.account, error)
+
+
+@asynccontextmanager
+async def open_gate(place: Place, parts: GateParts) -> AsyncIterator[AccountGate]:
+    """Take the account's books over and yield its gate; at the end write them exactly.
+
+    The calls of the block must be over when it is left: one that still runs is taken for lost.
+
+    Raises: FenceLost, Unavailable.
+    """
+    gate = AccountGate(place, parts)
+    await gate.open()
+    try:
+        yield gate
+    finally:
+        await gate.close()
 
 
 def _headers(span: SpanHandle) -> dict[str, str]:

@@ -14,8 +14,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-import anyio
-
 from headwater.connectors.base import CallFailed, CallGate, ErrorClass, VendorError
 from headwater.connectors.base.port import CallTicket
 from headwater.kernel.clock import Clock
@@ -35,8 +33,6 @@ PAUSED_S: Final = 10.0
 """How long a paused account waits for an order that it was not told of."""
 LAPSED_S: Final = 1.0
 """How long an actor whose lease may have lapsed waits to be told."""
-COUNT_S: Final = 1.0
-"""Shortest time between two entries in the quota ledger."""
 _PROBES: ContextVar[bool] = ContextVar("probes", default=False)
 """Whether the running task is the breaker's one probe."""
 
@@ -75,27 +71,12 @@ class Guard:
         self._generation: int | None = None
         self._paused = False
         self._openings = 0
-        self._counted_s = -COUNT_S
 
     def take_in(self, state: ConnectorState) -> None:
         """Take in what is stored: an operator's order wins over memory, memory over an older row."""
         self._paused = state.paused
         if state.breaker_generation != self._generation:
             self._breaker, self._generation = state.breaker, state.breaker_generation
-
-    async def start_day(self) -> None:
-        """Take over the count of today's calls from the ledger."""
-        self._gate.start_day(await self._store.read_quota(self._clock.now().date()))
-
-    async def count_calls(self, *, at_once: bool = False) -> None:
-        """Write the calls made since the last time into the ledger, once in a while or *at_once*."""
-        now_s = anyio.current_time()
-        if not at_once and now_s < self._counted_s + COUNT_S:
-            return
-        self._counted_s = now_s
-        day, calls, vendor_used, vendor_limit = self._gate.take_uncounted()
-        if calls:
-            await self._store.add_quota(day, calls, vendor_used, vendor_limit)
 
     def permit(self) -> breaker.Permit:
         """Return what may start now."""

@@ -19,12 +19,14 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.account import AccountKey, AccountParts, DeliveryAccount
 from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
 from headwater.sync.membership import Membership
-from headwater.sync.ports import Deliveries, Leases, Policies, StoreRaced
+from headwater.sync.ports import Deliveries, Leases, LimitBooks, Policies, StoreRaced
 
 _log = logging.getLogger(__name__)
 
 OpenStore = Callable[[str, str, Lease], Deliveries]
 """Opens the tables of tenant and account under a lease."""
+OpenBooks = Callable[[str, str, Lease], LimitBooks]
+"""Opens the books of tenant and account under a lease."""
 DRAIN_S: Final = 10.0
 """How long what is in flight may take when an account is handed over; then it is cancelled and in doubt."""
 
@@ -49,12 +51,14 @@ class DeliveryHost:
     def __init__(
         self,
         open_store: OpenStore,
+        open_books: OpenBooks,
         leases: Leases,
         membership: Membership,
         policies: Policies,
         parts: AccountParts,
     ) -> None:
         self._open_store = open_store
+        self._open_books = open_books
         self._leases = leases
         self._membership = membership
         self._policies = policies
@@ -151,8 +155,8 @@ class DeliveryHost:
         if document is None or self._ending or not self._membership.may_work():
             self._to_release.add(lease.name)
             return
-        store = self._open_store(*key, lease)
-        held = _Held(lease, DeliveryAccount(key, document, store, self._parts), document)
+        store, books = self._open_store(*key, lease), self._open_books(*key, lease)
+        held = _Held(lease, DeliveryAccount(key, document, store, books, self._parts), document)
         self._held[key] = held
         tasks.start_soon(self._hold, tasks, key, held)
 

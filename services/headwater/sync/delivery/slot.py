@@ -91,5 +91,4 @@ class Slot:
             self._desk.end_probe(number)
             with batch.settling(settlements):
                 following = await self._desk.turn(number, settlements, claims=self._claims())
-        await self._guard.count_calls()
         return following

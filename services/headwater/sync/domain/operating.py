@@ -11,7 +11,10 @@ from typing import Any, Final
 from headwater.policy.document import ConnectorPolicy
 from headwater.policy.survivorship import Chosen
 from headwater.sync.domain.breaker import BreakerName, BreakerState
+from headwater.sync.domain.quota import Ledger
 from headwater.sync.domain.settling import State
+from headwater.sync.domain.standing import Standing, stand
+from headwater.sync.domain.usage import Usage
 
 STOPPED: Final[frozenset[int]] = frozenset({State.DEAD, State.DISCARDED})
 """States that only an operator or a newer version ends."""
@@ -201,11 +204,17 @@ class AccountView:
     breaker_name: BreakerName
     quota_limit: int
     finding: str
+    standing: Standing
 
 
-def view_account(policy: ConnectorPolicy, facts: AccountFacts, now: dt.datetime) -> AccountView:
+def view_account(
+    policy: ConnectorPolicy, facts: AccountFacts, books: tuple[Usage, Ledger], now: dt.datetime
+) -> AccountView:
     """Return what the policy and the stored facts say together about an account."""
-    stated = facts.vendor_limit if facts.vendor_limit is not None else policy.limits.daily_calls
+    limits = policy.limits
+    stated = (
+        facts.vendor_limit if facts.vendor_limit is not None else limits.daily_tokens or limits.daily_calls
+    )
     return AccountView(
         facts=facts,
         vendor=policy.vendor,
@@ -215,4 +224,5 @@ def view_account(policy: ConnectorPolicy, facts: AccountFacts, now: dt.datetime)
         breaker_name=facts.breaker.name(now),
         quota_limit=stated,
         finding=facts.finding if policy.enabled else DISABLED,
+        standing=stand(limits, books[1], books[0], now),
     )

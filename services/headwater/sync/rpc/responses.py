@@ -149,14 +149,14 @@ def entity_response(entity: Entity) -> pb.GetEntityStateResponse:
 
 def connector_message(account: AccountView) -> pb.Connector:
     """Write a connector account."""
-    facts = account.facts
+    facts, standing = account.facts, account.standing
     return pb.Connector(
         connector=facts.connector,
         vendor=account.vendor,
         paused=facts.paused,
         breaker_state=account.breaker_name,
         breaker_probe_time=_time(facts.breaker.probe_time),
-        quota_used=facts.quota_used,
+        quota_used=standing.used,
         quota_limit=account.quota_limit,
         pending_count=facts.pending_count,
         dead_count=facts.dead_count,
@@ -166,6 +166,14 @@ def connector_message(account: AccountView) -> pb.Connector:
         backup=account.backup,
         runbook=account.runbook,
         finding=account.finding,
+        quota_alert=standing.alert_time is not None,
+        quota_alert_time=_time(standing.alert_time),
+        quota_forecast_time=_time(standing.forecast_time),
+        refused_count=standing.refused,
+        windows=[
+            pb.LimitWindow(window=item.name, limit=item.limit, used=item.used, window_s=item.window_s)
+            for item in standing.windows
+        ],
     )
 
 

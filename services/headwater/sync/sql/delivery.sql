@@ -57,17 +57,5 @@ on conflict (tenant_id, connector) do update
 set finding = excluded.finding, update_time = clock_timestamp()
 where held.finding <> excluded.finding;
 
--- name: add_quota
--- Counts calls of a UTC day. $1 tenant; $2 connector; $3 day; $4 calls; $5 vendor's count; $6 vendor's limit.
-insert into sync.quota as held (tenant_id, connector, day, calls, vendor_used, vendor_limit)
-values ($1, $2, $3, $4, $5, $6)
-on conflict (tenant_id, connector, day) do update
-set
-    calls = held.calls + excluded.calls,
-    vendor_used = coalesce(excluded.vendor_used, held.vendor_used),
-    vendor_limit = coalesce(excluded.vendor_limit, held.vendor_limit),
-    update_time = clock_timestamp();
-
--- name: read_quota
--- Calls of a UTC day. $1 tenant; $2 connector; $3 day.
+$2 connector; $3 day.
 select calls, vendor_used from sync.quota where tenant_id = $1 and connector = $2 and day = $3;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
@@ -138,27 +137,6 @@ class PostgresDeliveries:
             await self._pool.execute(
                 _SQL["write_finding"].text, self._tenant_id, self._connector, finding[:1024]
             )
-
-    async def add_quota(
-        self, day: dt.date, calls: int, vendor_used: int | None, vendor_limit: int | None
-    ) -> None:
-        """Count *calls* of *day*."""
-        async with translated():
-            await self._pool.execute(
-                _SQL["add_quota"].text,
-                self._tenant_id,
-                self._connector,
-                day,
-                calls,
-                vendor_used,
-                vendor_limit,
-            )
-
-    async def read_quota(self, day: dt.date) -> int:
-        """Return the calls of *day*: ours, or the vendor's count where that is higher."""
-        async with translated():
-            row = await self._pool.fetchrow(_SQL["read_quota"].text, self._tenant_id, self._connector, day)
-        return max(row["calls"], row["vendor_used"] or 0) if row else 0
 
 
 def _entity(row: Sequence[object]) -> uuid.UUID:

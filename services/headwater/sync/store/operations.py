@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +26,9 @@ from headwater.sync.domain.operating import (
     Steering,
 )
 from headwater.sync.domain.rows import unpack_values
+from headwater.sync.domain.standing import Books
 from headwater.sync.ports import StoreRaced
+from headwater.sync.store import limits
 from headwater.sync.store.faults import translated
 
 if TYPE_CHECKING:
@@ -183,6 +185,10 @@ class PostgresOperations:
         return tuple(
             AccountFacts(**{**dict(row), "breaker": breaker.from_json(row["breaker"])}) for row in rows
         )
+
+    async def read_books(self, tenant_id: str, days: Mapping[str, dt.date]) -> Books:
+        """Return the books of the limits of accounts; *days* has the vendor's day of each."""
+        return await limits.read_books(self._pool, tenant_id, days)
 
     async def set_paused(self, order: Steering, *, paused: bool) -> bool:
         """Pause or resume an account; return whether that changed anything."""

@@ -23,6 +23,7 @@ from headwater.sync.domain.operating import (
     Steering,
     view_account,
 )
+from headwater.sync.domain.quota import allowance_of, day_of
 from headwater.sync.ports import OperationsStore, Policies
 
 
@@ -161,4 +162,11 @@ class Operations:
     ) -> tuple[AccountView, ...]:
         now = self._clock.now()
         facts = await self._store.read_accounts(tenant_id, connectors, now.date())
-        return tuple(view_account(document.connectors[item.connector], item, now) for item in facts)
+        books = await self._store.read_books(
+            tenant_id,
+            {name: day_of(now, allowance_of(document.connectors[name].limits)) for name in connectors},
+        )
+        return tuple(
+            view_account(document.connectors[item.connector], item, books[item.connector], now)
+            for item in facts
+        )

@@ -704,6 +704,11 @@ class Connector(_message.Message):
     BACKUP_FIELD_NUMBER: _builtins.int
     RUNBOOK_FIELD_NUMBER: _builtins.int
     FINDING_FIELD_NUMBER: _builtins.int
+    QUOTA_ALERT_FIELD_NUMBER: _builtins.int
+    QUOTA_ALERT_TIME_FIELD_NUMBER: _builtins.int
+    QUOTA_FORECAST_TIME_FIELD_NUMBER: _builtins.int
+    REFUSED_COUNT_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
     connector: _builtins.str
     """Name of the account in the policy."""
     vendor: _builtins.str
@@ -713,9 +718,9 @@ class Connector(_message.Message):
     breaker_state: _builtins.str
     """Breaker: closed, open or half_open."""
     quota_used: _builtins.int
-    """Calls counted today."""
+    """Calls, or tokens where the vendor counts those, of the vendor's day."""
     quota_limit: _builtins.int
-    """Calls allowed a day; 0 when the vendor states none."""
+    """Calls, or tokens, allowed a day; 0 when the vendor states none."""
     pending_count: _builtins.int
     """Deliveries that wait."""
     dead_count: _builtins.int
@@ -732,9 +737,25 @@ class Connector(_message.Message):
     """Address of the runbook."""
     finding: _builtins.str
     """What keeps the account from being used, in one sentence; empty when nothing does."""
+    quota_alert: _builtins.bool
+    """Whether the share of the day's quota that the policy names is used."""
+    refused_count: _builtins.int
+    """Answers of the day that said: too many."""
     @_builtins.property
     def breaker_probe_time(self) -> _timestamp_pb2.Timestamp:
         """When an open breaker lets a probe through."""
+
+    @_builtins.property
+    def quota_alert_time(self) -> _timestamp_pb2.Timestamp:
+        """When that share was passed; missing before."""
+
+    @_builtins.property
+    def quota_forecast_time(self) -> _timestamp_pb2.Timestamp:
+        """When the day's quota is used up at the recent rate; missing when it lasts."""
+
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitWindow]:
+        """Sliding windows of the vendor."""
 
     def __init__(
         self,
@@ -754,14 +775,53 @@ class Connector(_message.Message):
         backup: _builtins.str = ...,
         runbook: _builtins.str = ...,
         finding: _builtins.str = ...,
+        quota_alert: _builtins.bool = ...,
+        quota_alert_time: _timestamp_pb2.Timestamp | None = ...,
+        quota_forecast_time: _timestamp_pb2.Timestamp | None = ...,
+        refused_count: _builtins.int = ...,
+        windows: _abc.Iterable[Global___LimitWindow] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker_probe_time", b"breaker_probe_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker_probe_time", b"breaker_probe_time", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "breaker_probe_time", b"breaker_probe_time", "breaker_state", b"breaker_state", "connector", b"connector", "dead_count", b"dead_count", "finding", b"finding", "holder", b"holder", "oldest_pending_s", b"oldest_pending_s", "owner", b"owner", "paused", b"paused", "pending_count", b"pending_count", "quota_limit", b"quota_limit", "quota_used", b"quota_used", "runbook", b"runbook", "vendor", b"vendor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "breaker_probe_time", b"breaker_probe_time", "breaker_state", b"breaker_state", "connector", b"connector", "dead_count", b"dead_count", "finding", b"finding", "holder", b"holder", "oldest_pending_s", b"oldest_pending_s", "owner", b"owner", "paused", b"paused", "pending_count", b"pending_count", "quota_alert", b"quota_alert", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time", "quota_limit", b"quota_limit", "quota_used", b"quota_used", "refused_count", b"refused_count", "runbook", b"runbook", "vendor", b"vendor", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Connector: _TypeAlias = Connector  # noqa: Y015
+
+@_typing.final
+class LimitWindow(_message.Message):
+    """LimitWindow is one sliding window of a vendor's limits, as the actor wrote it down last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    WINDOW_S_FIELD_NUMBER: _builtins.int
+    window: _builtins.str
+    """Unit, width and endpoint classes, as calls/10s/all."""
+    limit: _builtins.int
+    """Calls or tokens that the window allows."""
+    used: _builtins.int
+    """Calls or tokens in the window that were answered."""
+    window_s: _builtins.float
+    """Width, seconds."""
+    def __init__(
+        self,
+        *,
+        window: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        used: _builtins.int = ...,
+        window_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "used", b"used", "window", b"window", "window_s", b"window_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitWindow: _TypeAlias = LimitWindow  # noqa: Y015
 
 @_typing.final
 class PauseConnectorRequest(_message.Message):
