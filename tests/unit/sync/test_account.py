@@ -221,6 +221,7 @@ async def test_lapsed_leases_start_no_call() -> None:
         subject.bell.ring()
         await anyio.wait_all_tasks_blocked()
         assert crm.writes == []
+        assert not any(entities for _, entities in queue.journal.values())
 
 
 async def test_an_account_without_work_closes_its_connections_and_opens_them_with_work() -> None:

@@ -140,6 +140,26 @@ async def test_work_in_flight_is_settled_before_an_account_is_handed_over() -> N
     assert sorted(world.crm.writes) == [(str(key(1)),), (str(key(2)),)]
 
 
+async def test_a_surplus_account_finishes_its_call_before_another_process_gets_it() -> None:
+    """A process that joins waits for its share until what is in flight there is settled."""
+    world = World(OnePolicy((TENANT, fleet(2))))
+    names = [lease_name((TENANT, f"crm{number}")) for number in range(2)]
+    world.crm.hangs = {str(key(1)), str(key(2))}
+    for number, name in enumerate(names, 1):
+        world.queue(name).add(number)
+    async with world.process("one") as first:
+        await world.until(lambda: len(world.crm.writes) == 2)
+        async with world.process("two") as second:
+            await world.until(lambda: any(item.ending for item in first.host.accounts().values()))
+            assert not second.host.accounts()
+            assert len(world.cluster.of("one")) == 2
+            world.crm.release.set()
+            await world.until(lambda: len(world.cluster.of("two")) == 1)
+            for name in names:
+                await world.queue(name).until_empty()
+    assert (world.crm.looked_up, world.crm.overlaps, len(world.crm.writes)) == ([], 0, 2)
+
+
 async def test_work_in_flight_of_a_dead_process_is_looked_up_first() -> None:
     """The successor finds the journal, asks the CRM, and does not write what is there."""
     world = one_account()

@@ -16,7 +16,7 @@ from headwater.sync.domain.turns import Turn
 
 SWEEP_S: Final = 1.0
 """Time between two looks from the beginning: for rows that came in behind the mark, committed late."""
-SWEEP_SHARE_MAX: Final = 0.02
+SWEEP_SHARE_MAX: Final = 0.05
 """Most of the time that sweeps may take: the longer one takes, the longer the pause before the next."""
 OVERLAP: Final = dt.timedelta(seconds=0.5)
 """A row takes its due time before it commits: the mark stays so far behind the present."""
