@@ -38,6 +38,19 @@ _UNAUTHORIZED: Final = 401
 _PROBED: Final = "contacts"
 
 
+IN_DOUBT: Final[InDoubtProtocol] = {
+    WriteKind.UPSERT: Promise(
+        repeat_safe=True,
+        reason="a batch upsert by a unique property finds the record of the first try and answers new=false "
+        "(CRM API v3, batch upsert; recorded)",
+    ),
+    WriteKind.UPDATE: Promise(
+        repeat_safe=True, reason="a batch update by record id sets the same values again (CRM API v3)"
+    ),
+}
+"""What follows a write whose answer was lost: every kind is keyed, so a repeat changes nothing."""
+
+
 class HubSpotVendor:
     """HubSpot as the registry finds it."""
 
@@ -45,16 +58,7 @@ class HubSpotVendor:
     batch_records_max = wire.BATCH_RECORDS_MAX
     evidence = "recorded"
     fails_by_endpoint = False
-    in_doubt: InDoubtProtocol = {
-        WriteKind.UPSERT: Promise(
-            repeat_safe=True,
-            reason="a batch upsert by a unique property finds the record of the first try and answers new=false "
-            "(CRM API v3, batch upsert; recorded)",
-        ),
-        WriteKind.UPDATE: Promise(
-            repeat_safe=True, reason="a batch update by record id sets the same values again (CRM API v3)"
-        ),
-    }
+    in_doubt = IN_DOUBT
 
     def write_kind(self, target: Target, write: Write) -> WriteKind:  # noqa: ARG002 - all objects alike
         """Return the kind of *write*: an update by record id where it is known, else an upsert by property."""

@@ -29,6 +29,20 @@ _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 
 
+IN_DOUBT: Final[InDoubtProtocol] = {
+    WriteKind.UPSERT: Promise(
+        repeat_safe=True,
+        reason="a collection upsert by external id updates the record that the first try made "
+        "(REST API Developer Guide, Upsert Multiple Records)",
+    ),
+    WriteKind.UPDATE: Promise(
+        repeat_safe=True,
+        reason="a collection update by Id sets the same values again (REST API Developer Guide)",
+    ),
+}
+"""What follows a write whose answer was lost: every kind is keyed, so a repeat changes nothing."""
+
+
 class SalesforceVendor:
     """Salesforce as the registry finds it."""
 
@@ -36,17 +50,7 @@ class SalesforceVendor:
     batch_records_max = wire.BATCH_RECORDS_MAX
     evidence = "recorded"
     fails_by_endpoint = False
-    in_doubt: InDoubtProtocol = {
-        WriteKind.UPSERT: Promise(
-            repeat_safe=True,
-            reason="a collection upsert by external id updates the record that the first try made "
-            "(REST API Developer Guide, Upsert Multiple Records)",
-        ),
-        WriteKind.UPDATE: Promise(
-            repeat_safe=True,
-            reason="a collection update by Id sets the same values again (REST API Developer Guide)",
-        ),
-    }
+    in_doubt = IN_DOUBT
 
     def write_kind(self, target: Target, write: Write) -> WriteKind:  # noqa: ARG002 - all objects alike
         """Return the kind of *write*: an update by Id where it is known, else an upsert by external id."""

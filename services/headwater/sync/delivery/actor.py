@@ -6,6 +6,7 @@ side up to the account's concurrency. Everything it must not forget is in Postgr
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import random
 import uuid
@@ -20,22 +21,22 @@ from headwater.connectors.base import CallFailed, Connector, Failed, Outcome, Ta
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import SpanHandle, Spans, TraceContext, attempt_relation, names
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
+from headwater.sync.delivery.breaking import AccountBreaker
 from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.delivery.outcomes import Judge, existing_crm_id, refuse_taken, refused_by_store
-from headwater.sync.domain import breaker
 from headwater.sync.domain.delivering import (
     Claimed,
     Plan,
     Send,
     Settled,
     Wait,
-    adopt_found,
     choose_outbound,
     chunks,
     connector_targets,
     plan_delivery,
     to_target,
 )
+from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts, looked_up, repeated
 from headwater.sync.domain.settling import Settlement
 from headwater.sync.ports import Deliveries, StoreRefused
 from headwater.sync.wakeup import Wakeup
@@ -65,6 +66,8 @@ class ActorParts:
     clock: Clock
     chance: random.Random
     wakeup: Wakeup
+    breaker: AccountBreaker
+    doubts: Doubts = LOOK_UP_ALWAYS
 
 
 class DeliveryActor:
@@ -75,9 +78,8 @@ class DeliveryActor:
         self._name = name
         self._document = document
         self._policy: ConnectorPolicy = document.connectors[name]
+        self._retry = document.retry_of(name)
         self._parts = parts
-        self._breaker = breaker.CLOSED
-        self._generation = 0
 
     async def run(self) -> None:
         """Deliver until cancelled; a call under way is then in doubt and looked up by the successor.
@@ -96,9 +98,15 @@ class DeliveryActor:
         parts = self._parts
         today = parts.clock.now().date()
         parts.gate.start_day(await parts.store.read_quota(today))
+        await self._wait_for_breaker()
+        started = parts.breaker.now()
         try:
-            report = await parts.connector.prepare(connector_targets(self._policy))
+            with parts.breaker.round("read"):
+                report = await parts.connector.prepare(connector_targets(self._policy))
+                parts.breaker.succeeded("read", started)
         except CallFailed as error:
+            parts.breaker.failed("read", started, error.error)
+            await parts.breaker.save(parts.store)
             await parts.store.write_finding(str(error))
             raise AccountNotReady(str(error)) from error
         finally:
@@ -111,31 +119,36 @@ class DeliveryActor:
         """Run one round; return how long to wait before the next, 0 for at once."""
         parts = self._parts
         state = await parts.store.read_state()
-        if state.breaker_generation != self._generation or self._breaker is breaker.CLOSED:
-            self._breaker, self._generation = state.breaker, state.breaker_generation
+        parts.breaker.take(state)
         if state.paused:
             return POLL_S
         if (pause_s := parts.gate.pause_s()) > 0:
             return pause_s
-        permit = breaker.permit(self._breaker, parts.clock.now())
-        if permit.calls == "none":
-            return permit.wait_s
-        claimed = await parts.store.claim(1 if permit.calls == "probe" else self._claim_limit())
-        if not claimed:
-            due_s = await parts.store.next_due_s()
-            return POLL_S if due_s is None else max(0.0, due_s)
-        if permit.calls == "probe":
-            self._breaker = breaker.start_probe(self._breaker)
-        await self._deliver(claimed)
-        self._breaker = breaker.end_probe(self._breaker)
+        with parts.breaker.round("write") as permit:
+            if permit.calls == "none":
+                return POLL_S if permit.wait_s is None else permit.wait_s
+            claimed = await parts.store.claim(1 if permit.calls == "probe" else self._claim_limit())
+            if not claimed:
+                due_s = await parts.store.next_due_s()
+                return POLL_S if due_s is None else max(0.0, due_s)
+            await self._deliver(claimed)
         return 0.0
+
+    async def _wait_for_breaker(self) -> None:
+        """Wait until the breaker that an earlier actor left open lets a call through."""
+        while True:
+            self._parts.breaker.take(await self._parts.store.read_state())
+            permit = self._parts.breaker.permit("read")
+            if permit.calls != "none":
+                return
+            await self._parts.wakeup.wait(POLL_S if permit.wait_s is None else min(permit.wait_s, POLL_S))
 
     def _claim_limit(self) -> int:
         return self._policy.limits.batch_records * self._policy.limits.concurrency
 
     async def _deliver(self, claimed: Sequence[Claimed]) -> None:
         parts = self._parts
-        judge = Judge(self._document.retry, parts.chance, self._document.version, parts.clock.now())
+        judge = Judge(self._retry, parts.chance, self._document.version, parts.clock.now(), parts.doubts)
         with ExitStack() as stack:
             stack.enter_context(parts.spans.receive(QUEUE, len(claimed), (item.trace for item in claimed)))
             spans = {item.entity_id: self._open_span(stack, item) for item in _sampled_last(claimed)}
@@ -178,12 +191,14 @@ class DeliveryActor:
         settlements: list[Settlement] = []
         known = await self._look_up(judge, [item for item in claimed if item.in_doubt], traces, settlements)
         plans: list[Plan] = [
-            plan_delivery(self._policy, item, self._document.retry.reference_wait_s)
+            plan_delivery(self._policy, item, self._retry.reference_wait_s)
             for item in (*(item for item in claimed if not item.in_doubt), *known)
         ]
         sends: list[Send] = []
         for plan in plans:
             match plan:
+                case Send() if judge.is_spent(plan.claimed):
+                    settlements.append(judge.of_spent(plan, traces[plan.claimed.entity_id]))
                 case Send():
                     sends.append(plan)
                 case Wait():
@@ -215,10 +230,11 @@ class DeliveryActor:
             return answers
         target = answers[0][0].target
         held = await self._parts.store.holders(target.crm_object, offered)
+        started = self._parts.breaker.now()
         try:
             owners = await self._parts.connector.owners(target, offered)
         except CallFailed as error:  # whose they are is not known now: neither adopt nor bury
-            await self._note_failure(error)
+            await self._note_failure("read", started, error)
             later = Failed(error.error)
             return [(send, later if existing_crm_id(outcome) else outcome) for send, outcome in answers]
         carried = {crm_id: owner for crm_id, owner in owners.items() if owner}
@@ -227,12 +243,13 @@ class DeliveryActor:
     async def _write(self, group: list[Send], answers: list[tuple[Send, Outcome]]) -> None:
         """Write one batch of one target and note the outcomes."""
         outcomes: Sequence[Outcome]
+        started = self._parts.breaker.now()
         try:
             outcomes = await self._parts.connector.upsert(group[0].target, [send.write for send in group])
-            await self._note(breaker.succeeded(self._breaker))
+            await self._note_answer("write", started)
         except CallFailed as error:
             outcomes = [Failed(error.error)] * len(group)
-            await self._note_failure(error)
+            await self._note_failure("write", started, error)
         answers.extend(zip(group, outcomes, strict=True))
 
     async def _look_up(
@@ -247,39 +264,32 @@ class DeliveryActor:
         by_target: dict[Target, list[Claimed]] = {}
         for item in doubtful:
             outbound = choose_outbound(self._policy, item)
-            if outbound is None:
+            target = None if outbound is None else to_target(item.object, outbound)
+            if target is None:
                 cleared.append(item)
+            elif self._parts.doubts.must_look_up(item, target):
+                by_target.setdefault(target, []).append(item)
             else:
-                by_target.setdefault(to_target(item.object, outbound), []).append(item)
+                cleared.append(repeated(item))
         for target, items in by_target.items():
+            started = self._parts.breaker.now()
             try:
                 found = await self._parts.connector.look_up(target, [str(item.entity_id) for item in items])
-                await self._note(breaker.succeeded(self._breaker))
+                await self._note_answer("read", started)
             except CallFailed as error:
-                await self._note_failure(error)
+                await self._note_failure("read", started, error)
                 settlements += [judge.of_doubt(item, error.error, traces[item.entity_id]) for item in items]
                 continue
-            for item in items:
-                record = found.get(str(item.entity_id))
-                cleared.append(item if record is None else adopt_found(item, record))
+            cleared += [looked_up(item, found.get(str(item.entity_id))) for item in items]
         return cleared
 
-    async def _note_failure(self, error: CallFailed) -> None:
-        parts = self._parts
-        failure = error.error.error_class
-        after = breaker.failed(self._breaker, failure, self._document.breaker, parts.clock.now())
-        if after.probe_time is not None and after.probe_time != self._breaker.probe_time:
-            _log.warning("breaker of %s opens for %.0f s: %s", self._name, after.hold_s, error)
-            with parts.spans.root(
-                "breaker open", keep=True, attributes={names.CONNECTOR: self._name}
-            ) as span:
-                span.error(failure.value, error.error.code)
-        await self._note(after)
+    async def _note_answer(self, endpoint_class: str, started: dt.datetime) -> None:
+        self._parts.breaker.succeeded(endpoint_class, started)
+        await self._parts.breaker.save(self._parts.store)
 
-    async def _note(self, state: breaker.BreakerState) -> None:
-        if state != self._breaker:
-            self._breaker = state
-            await self._parts.store.write_breaker(state, self._generation)
+    async def _note_failure(self, endpoint_class: str, started: dt.datetime, error: CallFailed) -> None:
+        self._parts.breaker.failed(endpoint_class, started, error.error)
+        await self._parts.breaker.save(self._parts.store)
 
     async def _count_calls(self) -> None:
         day, calls, vendor_used, vendor_limit = self._parts.gate.take_uncounted()

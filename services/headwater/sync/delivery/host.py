@@ -20,7 +20,9 @@ from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
+from headwater.sync.delivery.breaking import AccountBreaker, GuardedGate, scope_of
 from headwater.sync.delivery.gate import AccountGate
+from headwater.sync.domain.doubting import doubts_of
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.ports import Deliveries, Leases, Policies, Secrets, StoreRaced
 from headwater.sync.wakeup import Wakeup
@@ -128,11 +130,16 @@ class DeliveryHost:
         try:
             gate = AccountGate(policy.base_url, policy.limits, self._spans, self._clock)
             account = self._account(name, policy)
-            connector = load_vendor(policy.vendor).open(account, gate)
+            vendor = load_vendor(policy.vendor)
+            rule = running.document.breaker_of(name)
+            guard = AccountBreaker(name, rule, scope_of(rule, vendor), self._clock, self._spans)
+            connector = vendor.open(account, GuardedGate(gate, guard))
             try:
+                doubts = doubts_of(vendor, running.document.retry_of(name))
                 parts = ActorParts(
-                    connector, gate, store, self._spans, self._clock, self._chance(), running.wakeup
-                )
+                    connector, gate, store, self._spans, self._clock, self._chance(), running.wakeup,
+                    guard, doubts,
+                )  # fmt: skip
                 await DeliveryActor(tenant_id, name, running.document, parts).run()
             finally:
                 with anyio.move_on_after(CLOSE_S, shield=True):

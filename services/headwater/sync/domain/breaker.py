@@ -34,6 +34,8 @@ ACCOUNT: Final = "account"
 """Key of the one breaker of an account that has one."""
 _FAMILIES: Final[Mapping[str, str]] = {"search": "read"}
 """Endpoint classes that share another's breaker: a look-up is a search with one vendor, a read with the other."""
+ENDPOINT_KEYS: Final = ("write", "read")
+"""Keys of the breakers of an account that has one per class of endpoints."""
 AUTH_CLASS: Final = "auth"
 """Endpoint class of token refreshes: they serve every other class, so any class that may call lets them."""
 
@@ -98,6 +100,11 @@ class Forced:
     reason: str = ""
     actor: str = ""
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the order as it is stored."""
+        until = self.until.isoformat() if self.until else None
+        return {"mode": self.mode, "until": until, "reason": self.reason, "actor": self.actor}
+
     def holds(self, now: dt.datetime) -> bool:
         """Return whether the order is in force."""
         return self.until is None or now < self.until
@@ -119,6 +126,15 @@ class Breakers:
         """Return which breaker is in charge of a class of endpoints."""
         return ACCOUNT if self.scope == "account" else _FAMILIES.get(endpoint_class, endpoint_class)
 
+    @property
+    def idle(self) -> bool:
+        """Whether a reset would change nothing."""
+        return self.forced is None and all(one.idle for one in self.by_key.values())
+
+    def forced_at(self, now: dt.datetime) -> Forced | None:
+        """Return the operator's order that is in force; None when there is none."""
+        return self.forced if self.forced is not None and self.forced.holds(now) else None
+
     def of(self, endpoint_class: str) -> BreakerState:
         """Return the breaker in charge of a class of endpoints."""
         return self.by_key.get(self.key_of(endpoint_class), CLOSED)
@@ -129,61 +145,48 @@ class Breakers:
 
     def name(self, now: dt.datetime) -> BreakerName:
         """Return the name of the account's state: the operator's order, else the worst of its breakers."""
-        if self.forced is not None and self.forced.holds(now):
-            return self.forced.mode
-        return self.worst(now).name(now)
+        forced = self.forced_at(now)
+        return forced.mode if forced is not None else self.worst(now).name(now)
 
     def as_json(self) -> dict[str, Any]:
         """Return the breakers as they are stored."""
-        stored: dict[str, Any] = {"breakers": {key: one.as_json() for key, one in self.by_key.items()}}
+        by_key = {key: one.as_json() for key, one in self.by_key.items()}
+        stored: dict[str, Any] = {"scope": self.scope, "breakers": by_key}
         if self.forced is not None:
-            until = self.forced.until
-            stored["forced"] = {
-                "mode": self.forced.mode,
-                "until": until.isoformat() if until else None,
-                "reason": self.forced.reason,
-                "actor": self.forced.actor,
-            }
+            stored["forced"] = self.forced.as_json()
         return stored
 
 
 ALL_CLOSED: Final = Breakers()
 
 
-def from_json(stored: Mapping[str, Any], scope: Scope = "account") -> Breakers:
-    """Return the breakers that were stored; closed when nothing was.
-
-    Breakers of another scope are dropped: after a change of scope their keys mean nothing.
-    """
-    by_key = {
-        key: _state_of(one)
-        for key, one in stored.get("breakers", {}).items()
-        if (key == ACCOUNT) is (scope == "account")
-    }
+def from_json(stored: Mapping[str, Any]) -> Breakers:
+    """Return the breakers that were stored; closed when nothing was."""
+    by_key = {key: _state_of(one) for key, one in stored.get("breakers", {}).items()}
     forced = stored.get("forced")
     order = (
-        Forced(forced["mode"], _moment(forced.get("until")), forced.get("reason", ""), forced.get("actor", ""))
+        Forced(
+            forced["mode"], _moment(forced.get("until")), forced.get("reason", ""), forced.get("actor", "")
+        )
         if forced
         else None
     )
+    scope: Scope = "endpoint" if stored.get("scope") == "endpoint" else "account"
     return Breakers(scope, MappingProxyType(by_key), order)
 
 
-def scope_in(stored: Mapping[str, Any]) -> Scope:
-    """Return the scope that stored breakers are of."""
-    return "endpoint" if set(stored.get("breakers", {})) - {ACCOUNT} else "account"
+def taken_over(breakers: Breakers, scope: Scope, now: dt.datetime) -> Breakers:
+    """Return breakers read from the store as a new owner uses them.
 
-
-def taken_over(breakers: Breakers, now: dt.datetime) -> Breakers:
-    """Return breakers read from the store, no hold longer than its own length from *now*.
-
-    The clock of the process that opened a breaker may have been ahead of ours.
+    No hold is longer than its own length from *now*: the clock of the process that opened a breaker may have
+    been ahead of ours. Where the scope has changed, every breaker now in charge is as bad as the worst before.
     """
-    by_key = {
-        key: one if one.probe_time is None else replace(one, probe_time=min(one.probe_time, _after(now, one)))
-        for key, one in breakers.by_key.items()
-    }
-    return replace(breakers, by_key=MappingProxyType(by_key))
+    kept = {key: _from(one, now) for key, one in breakers.by_key.items()}
+    if scope != breakers.scope:
+        worst = replace(breakers, by_key=kept).worst(now)
+        keys = (ACCOUNT,) if scope == "account" else ENDPOINT_KEYS
+        kept = {} if worst.idle else dict.fromkeys(keys, worst)
+    return replace(breakers, scope=scope, by_key=MappingProxyType(kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +209,8 @@ _RANK: Final = {"all": 0, "probe": 1, "none": 2}
 
 def permit(breakers: Breakers, endpoint_class: str, now: dt.datetime) -> Permit:
     """Return what calls of *endpoint_class* may start at *now*."""
-    forced = breakers.forced
-    if forced is not None and forced.holds(now):
+    forced = breakers.forced_at(now)
+    if forced is not None:
         if forced.mode == "closed":
             return _FREE
         return Permit("none", None if forced.until is None else (forced.until - now).total_seconds())
@@ -235,7 +238,7 @@ def end_probe(breakers: Breakers, endpoint_class: str) -> Breakers:
 def succeeded(breakers: Breakers, endpoint_class: str, start_time: dt.datetime, now: dt.datetime) -> Breakers:
     """Return the breakers after an answered call that began at *start_time*: the probe's closes."""
     state = breakers.of(endpoint_class)
-    if _is_forced(breakers, now) or state.idle or _is_late(state, start_time):
+    if breakers.forced_at(now) or state.idle or _is_late(state, start_time):
         return breakers
     return _with(breakers, endpoint_class, _closed(state))
 
@@ -250,7 +253,7 @@ def failed(
 ) -> Breakers:
     """Return the breakers after a failed call of class *error_class* that began at *start_time*."""
     state = breakers.of(endpoint_class)
-    if _is_forced(breakers, now) or _is_late(state, start_time):
+    if breakers.forced_at(now) or _is_late(state, start_time):
         return breakers
     if error_class not in COUNTABLE:
         # The vendor answered: a probe that was refused for its data still shows that it is there.
@@ -280,10 +283,6 @@ def _is_late(state: BreakerState, start_time: dt.datetime) -> bool:
     return state.since_time is not None and start_time < state.since_time
 
 
-def _is_forced(breakers: Breakers, now: dt.datetime) -> bool:
-    return breakers.forced is not None and breakers.forced.holds(now)
-
-
 def _permit(state: BreakerState, now: dt.datetime) -> Permit:
     if state.probe_time is None:
         return _FREE
@@ -303,8 +302,12 @@ def _severity(state: BreakerState, now: dt.datetime) -> tuple[int, float, int]:
     return (0 if state.probe_time is None else 1, remaining_s, state.failures)
 
 
-def _after(now: dt.datetime, state: BreakerState) -> dt.datetime:
-    return now + dt.timedelta(seconds=state.hold_s)
+def _from(state: BreakerState, now: dt.datetime) -> BreakerState:
+    since_time = min(state.since_time, now) if state.since_time else None
+    if state.probe_time is None:
+        return replace(state, since_time=since_time)
+    latest = now + dt.timedelta(seconds=state.hold_s)
+    return replace(state, probe_time=min(state.probe_time, latest), since_time=since_time)
 
 
 def _state_of(stored: Mapping[str, Any]) -> BreakerState:

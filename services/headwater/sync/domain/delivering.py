@@ -43,6 +43,7 @@ class Claimed:
     Args:
         lane, due_time: where it stood in the queue.
         learned: what a look-up showed beyond what was known, field by field, for the audit.
+        verdict: what became of a write in doubt, as `domain.doubting`; empty while nothing was in doubt.
     """
 
     tenant_id: str
@@ -69,6 +70,7 @@ class Claimed:
     due_time: dt.datetime
     references: tuple[ReferenceState, ...] = field(default=())
     learned: tuple[Mapping[str, Any], ...] = ()
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from headwater.connectors.base import Found, InDoubtProtocol, Promise, Target, Vendor, Write, WriteKind
+from headwater.connectors.base import (
+    ErrorClass,
+    Found,
+    InDoubtProtocol,
+    Promise,
+    Target,
+    Vendor,
+    Write,
+    WriteKind,
+)
 from headwater.policy.document import Retry as RetryPolicy
 from headwater.sync.domain.delivering import Claimed, adopt_found
 
 Verdict = Literal["applied", "not_applied", "repeated"]
 """What became of a write in doubt: the CRM shows it, does not show it, or it was sent again unasked."""
 
+UNSETTLED: Final = frozenset({ErrorClass.IN_DOUBT.value, ErrorClass.PARTIAL.value})
+"""Last errors that leave a doubt, also in a dead letter: when that is replayed or changed, it is looked up first."""
 _UNSAFE: Final = Promise(repeat_safe=False, reason="the vendor promises nothing")
 
 

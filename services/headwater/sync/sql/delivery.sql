@@ -19,7 +19,7 @@ where
     and entity.tenant_id = due.tenant_id and entity.entity_id = due.entity_id
 returning
     held.entity_id, held.object, held.state as delivery_state, held.crm_object, held.crm_id, held.known,
-    held.failure_count, held.try_count, held.event_key, held.mark_time, held.dirty_time,
+    held.failure_count, held.try_count, held.last_error_class, held.event_key, held.mark_time, held.dirty_time,
     held.due_time,
     held.traceparent, held.tracestate, held.last_traceparent, due.held_fence,
     coalesce(extract(epoch from clock_timestamp() - held.wait_since), 0)::float8 as waited_s,

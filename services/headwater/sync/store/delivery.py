@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from headwater.kernel.ids import ObjectName
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
-from headwater.sync.domain.breaker import BreakerState, from_json
+from headwater.sync.domain.breaker import Breakers, from_json
 from headwater.sync.domain.delivering import Claimed, ReferenceState
+from headwater.sync.domain.doubting import UNSETTLED, told
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.rows import plain_values
@@ -178,6 +179,7 @@ class PostgresDeliveries:
                 latencies.get(item.claimed.entity_id) if _counts_for_latency(item) else None,
                 item.trace.trace_id if item.trace else "",
                 item.trace.span_id if item.trace else "",
+                item.claimed.verdict,
             )
             for item in items
         ]
@@ -202,6 +204,7 @@ class PostgresDeliveries:
                 "latency_ms",
                 "trace_id",
                 "span_id",
+                "verdict",
             ],
             records=records,
         )
@@ -266,10 +269,14 @@ class PostgresDeliveries:
             return ConnectorState()
         return ConnectorState(row["paused"], from_json(row["breaker"]), row["breaker_generation"])
 
-    async def write_breaker(self, state: BreakerState, generation: int) -> None:
-        """Store the breaker, unless an operator has reset it since *generation*."""
-        async with translated():
-            await self._pool.execute(
+    async def write_breaker(self, state: Breakers, generation: int) -> None:
+        """Store the breakers, unless an operator has given an order since *generation*.
+
+        Raises: FenceLost: what a former owner saw says nothing about the present one's calls.
+        """
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            await hold_fences(connection, [self._lease])
+            await connection.execute(
                 _SQL["write_breaker"].text, self._tenant_id, self._connector, state.as_json(), generation
             )
 
@@ -305,13 +312,15 @@ class PostgresDeliveries:
 def _in_doubt(row: Any) -> bool:
     """Say whether the CRM must be asked first: a lost answer, a call of a dead actor, an ended entity we never saw."""
     ended_unseen = row["state"] != "active" and not row["crm_id"]
-    return row["delivery_state"] == State.IN_DOUBT or row["held_fence"] is not None or ended_unseen
+    doubtful = row["delivery_state"] == State.IN_DOUBT or row["last_error_class"] in UNSETTLED
+    return doubtful or row["held_fence"] is not None or ended_unseen
 
 
 def _audited(item: Settlement) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
-    """Yield action and changes of the audit rows that *item* makes: a write in doubt that landed comes first."""
-    if item.claimed.learned:
-        yield "looked_up", item.claimed.learned
+    """Yield action and changes of the audit rows that *item* makes: the verdict on a doubt comes first."""
+    verdict = told(item.claimed)
+    if verdict:
+        yield verdict
     if item.changes:
         yield "dead_lettered" if item.state is State.DEAD else "delivered", item.changes
 
