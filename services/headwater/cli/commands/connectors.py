@@ -128,7 +128,7 @@ def breaker(
 
 
 def _ttl(hold: str) -> duration_pb2.Duration | None:
-    return duration_pb2.Duration(nanos=0, seconds=round(seconds_of("--for", hold))) if hold else None
+    return duration_pb2.Duration(seconds=round(seconds_of("--for", hold))) if hold else None
 
 
 def _told(connector: str, order: Order, hold: str, *, yes: bool, changed: bool) -> str:

@@ -178,7 +178,7 @@ def from_json(stored: Mapping[str, Any]) -> Breakers:
 def taken_over(breakers: Breakers, scope: Scope, now: dt.datetime) -> Breakers:
     """Return breakers read from the store as a new owner uses them.
 
-    No hold is longer than its own length from *now*: the clock of the process that opened a breaker may have
+    A probe under way died with its owner. No hold is longer than its own length from *now*: the clock of the process that opened a breaker may have
     been ahead of ours. Where the scope has changed, every breaker now in charge is as bad as the worst before.
     """
     kept = {key: _from(one, now) for key, one in breakers.by_key.items()}
@@ -305,9 +305,9 @@ def _severity(state: BreakerState, now: dt.datetime) -> tuple[int, float, int]:
 def _from(state: BreakerState, now: dt.datetime) -> BreakerState:
     since_time = min(state.since_time, now) if state.since_time else None
     if state.probe_time is None:
-        return replace(state, since_time=since_time)
+        return BreakerState(state.failures, state.hold_s, since_time=since_time)
     latest = now + dt.timedelta(seconds=state.hold_s)
-    return replace(state, probe_time=min(state.probe_time, latest), since_time=since_time)
+    return BreakerState(state.failures, state.hold_s, min(state.probe_time, latest), since_time)
 
 
 def _state_of(stored: Mapping[str, Any]) -> BreakerState:

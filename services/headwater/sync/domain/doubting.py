@@ -20,6 +20,7 @@ from headwater.connectors.base import (
     Vendor,
     Write,
     WriteKind,
+    keyed_kind,
 )
 from headwater.policy.document import Retry as RetryPolicy
 from headwater.sync.domain.delivering import Claimed, adopt_found
@@ -67,8 +68,13 @@ def doubts_of(vendor: Vendor, retry: RetryPolicy) -> Doubts:
     return Doubts(vendor.write_kind, vendor.in_doubt, retry.repeat_in_doubt)
 
 
-LOOK_UP_ALWAYS: Final = Doubts(lambda _target, _write: WriteKind.CREATE, {}, repeat_allowed=False)
-"""Nothing is promised: for connectors whose vendor is not known."""
+_KEYED: Final = Promise(repeat_safe=True, reason="the port asks for upserts by external id")
+LOOK_UP_ALWAYS: Final = Doubts(
+    lambda _target, write: keyed_kind(write),
+    {WriteKind.UPSERT: _KEYED, WriteKind.UPDATE: _KEYED},
+    repeat_allowed=False,
+)
+"""Every write is keyed, and still every doubt is looked up: the policy's default."""
 
 
 def looked_up(claimed: Claimed, found: Found | None) -> Claimed:
