@@ -82,16 +82,13 @@ def test_the_verdict_is_what_the_crm_shows(
 
 def test_an_ended_entity_that_was_never_written_leaves_no_verdict() -> None:
     """It is looked up for another reason than a lost answer."""
-    assert told(looked_up(claimed(in_doubt=True, state="deleted"), None)) is None
+    assert told(looked_up(claimed(in_doubt=True, state="deleted"), None)) == ()
 
 
 def test_the_audit_says_how_the_doubt_was_settled() -> None:
     """Verdict first, then what the look-up showed; a repeat says that nobody looked."""
-    shown = told(looked_up(claimed(in_doubt=True), FOUND))
-    assert shown is not None
-    action, (verdict, learned) = shown
-    assert (action, verdict["after"], learned["field"]) == ("looked_up", "applied", "Email")
-    again = told(repeated(claimed(in_doubt=True)))
-    assert again is not None
-    assert (again[0], again[1][0]["after"]) == ("sent_again", "repeated")
-    assert told(claimed()) is None
+    verdict, learned = told(looked_up(claimed(in_doubt=True), FOUND))
+    assert (verdict["after"], verdict["rule"], learned["field"]) == ("applied", "looked_up", "Email")
+    (again,) = told(repeated(claimed(in_doubt=True)))
+    assert (again["after"], again["rule"]) == ("repeated", "repeat_safe")
+    assert told(claimed()) == ()

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from headwater.connectors.base import (
-    ErrorClass,
     Found,
     InDoubtProtocol,
     Promise,
@@ -28,8 +27,6 @@ from headwater.sync.domain.delivering import Claimed, adopt_found
 Verdict = Literal["applied", "not_applied", "repeated"]
 """What became of a write in doubt: the CRM shows it, does not show it, or it was sent again unasked."""
 
-UNSETTLED: Final = frozenset({ErrorClass.IN_DOUBT.value, ErrorClass.PARTIAL.value})
-"""Last errors that leave a doubt, also in a dead letter: when that is replayed or changed, it is looked up first."""
 _UNSAFE: Final = Promise(repeat_safe=False, reason="the vendor promises nothing")
 
 
@@ -94,10 +91,10 @@ def repeated(claimed: Claimed) -> Claimed:
     return replace(claimed, verdict="repeated")
 
 
-def told(claimed: Claimed) -> tuple[str, tuple[Mapping[str, Any], ...]] | None:
-    """Return action and changes of the audit entry about the verdict; None when nothing was in doubt."""
+def told(claimed: Claimed) -> tuple[Mapping[str, Any], ...]:
+    """Return the changes of the audit entry about the verdict; none when nothing was in doubt."""
     if not claimed.verdict:
-        return None
+        return claimed.learned
     rule = "repeat_safe" if claimed.verdict == "repeated" else "looked_up"
     verdict = {"field": "#write", "before": "in_doubt", "after": claimed.verdict, "rule": rule}
-    return ("sent_again" if claimed.verdict == "repeated" else "looked_up"), (verdict, *claimed.learned)
+    return (verdict, *claimed.learned)
