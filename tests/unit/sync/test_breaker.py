@@ -8,7 +8,15 @@ from typing import Any, Final
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
 from tests.unit.sync.tenant import NOON, moment
 
 from headwater.connectors.base import ErrorClass
@@ -53,7 +61,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.state: Breakers = ALL_CLOSED
         self.now = NOON
         self.probing: dict[str, Call] = {}
-        self.holds: dict[str, float] = {}
+        self.closed_since: dict[str, dt.datetime] = {}
 
     @initialize(scope=st.sampled_from(["account", "endpoint"]))
     def open_account(self, scope: Scope) -> None:
@@ -76,7 +84,7 @@ class BreakerMachine(RuleBasedStateMachine):
             assert held.probe_time is not None
             assert held.probe_time <= self.now, "a probe before the hold is over"
         elif breaker.permit(self.state, endpoint_class, self.now).calls != "all":
-            return Call(endpoint_class, NOON - dt.timedelta(days=1), probe=False)  # nothing started
+            return multiple()  # nothing started
         else:
             assert held.probe_time is None, "a call started while open"
         call = Call(endpoint_class, self.now, probe=got)
@@ -92,6 +100,7 @@ class BreakerMachine(RuleBasedStateMachine):
         after = self.state.of(call.endpoint_class)
         if call.probe and self.owns(call):
             assert after.idle
+            self.closed_since[self.state.key_of(call.endpoint_class)] = call.start_time
         elif before.probe_time is not None:
             assert after == before, "a late success closed or changed an open breaker"
         self.finish(call)
@@ -109,6 +118,8 @@ class BreakerMachine(RuleBasedStateMachine):
             assert after.hold_s == min(POLICY.hold_s_max, max(POLICY.hold_s, before.hold_s * 2))
         elif before.probe_time is not None:
             assert after == before, "a late failure lengthened the hold"
+        elif call.start_time < self.closed_since.get(self.state.key_of(call.endpoint_class), NOON):
+            assert after == before, "a failure from before the opening counted after the close"
         elif after.probe_time is not None:
             assert before.failures == POLICY.failures - 1
             assert after.hold_s == POLICY.hold_s
