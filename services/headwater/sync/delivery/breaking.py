@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
@@ -24,7 +24,6 @@ from headwater.policy.document import Breaker as BreakerPolicy
 from headwater.sync.domain import breaker
 from headwater.sync.domain.breaker import ALL_CLOSED, Breakers, Permit, Scope
 from headwater.sync.domain.settling import ConnectorState
-from headwater.sync.ports import Deliveries
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +37,14 @@ _probes: ContextVar[tuple[object, str] | None] = ContextVar("probe", default=Non
 def scope_of(policy: BreakerPolicy, vendor: Vendor) -> Scope:
     """Return whether an account has one breaker or one per class of endpoints."""
     return policy.scope or ("endpoint" if vendor.fails_by_endpoint else "account")
+
+
+class BreakerStore(Protocol):
+    """Where breakers are stored: a part of the port `Deliveries`."""
+
+    async def write_breaker(self, state: Breakers, generation: int) -> None:
+        """Store the breakers, unless an operator has given an order since *generation*."""
+        ...
 
 
 class AccountBreaker:
@@ -117,10 +124,10 @@ class AccountBreaker:
         if after.probe_time is not None and after.probe_time != before:
             self._tell(after.hold_s, error)
 
-    async def save(self, store: Deliveries) -> None:
+    async def save(self, store: BreakerStore) -> None:
         """Store what has changed, unless an operator's order is newer.
 
-        Raises: Unavailable; then the next save stores it.
+        Raises: Unavailable; then the next save stores it. FenceLost.
         """
         state = self._state
         if state.as_json() != self._saved.as_json():
