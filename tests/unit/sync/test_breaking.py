@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,8 +18,10 @@ from headwater.connectors.base.testing import RecordingGate
 from headwater.connectors.hubspot import VENDOR as HUBSPOT
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import Breaker
-from headwater.sync.delivery.breaking import AccountBreaker, GuardedGate, scope_of
+from headwater.policy.document import Breaker, Limits, Window
+from headwater.sync.delivery.breaking import AccountBreaker, scope_of
+from headwater.sync.delivery.gate import AccountGate
+from headwater.sync.delivery.guard import Guard, GuardedGate
 from headwater.sync.domain.breaker import Breakers, Forced
 from headwater.sync.domain.settling import ConnectorState
 
@@ -65,6 +68,14 @@ def account() -> Account:
     return Account(clock, loop_s, guard)
 
 
+def whole(held: Account) -> Guard:
+    """Return the guard of an account with nothing but its breaker to obey."""
+    limits = Limits(window=Window(calls=100, window_s=10))
+    gate = AccountGate("http://crm", limits, spans(), held.clock)
+    store: Any = Store()
+    return Guard("crm", store, gate, held.guard, held.clock, random.Random(1), lambda: True)
+
+
 @dataclass(slots=True)
 class Store:
     """Remembers what was saved."""
@@ -81,7 +92,7 @@ async def test_no_call_passes_the_gate_while_open_save_the_probe() -> None:
     """Calls of the probing round pass, those of other slots do not, whatever they were promised before."""
     held = account()
     inner = RecordingGate()
-    gate = GuardedGate(inner, held.guard)
+    gate = GuardedGate(inner, whole(held))
 
     async def call(endpoint_class: str = "write") -> str:
         try:
@@ -131,7 +142,7 @@ async def test_a_call_that_waited_for_the_limiter_is_held_when_it_opened_meanwhi
             yield None
 
     with pytest.raises(CallFailed) as failed:
-        async with GuardedGate(Slow(), held.guard).call("POST", "/x", endpoint_class="write"):
+        async with GuardedGate(Slow(), whole(held)).call("POST", "/x", endpoint_class="write"):
             started.append("call")
     assert (failed.value.error.error_class, started) == (ErrorClass.HELD, [])
 

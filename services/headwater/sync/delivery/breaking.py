@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, Protocol
 
 import anyio
 
-from headwater.connectors.base import CallFailed, CallGate, ErrorClass, Vendor, VendorError
-from headwater.connectors.base.port import CallTicket
+from headwater.connectors.base import CallFailed, ErrorClass, Vendor, VendorError
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, names
 from headwater.policy.document import Breaker as BreakerPolicy
@@ -34,9 +33,9 @@ _probes: ContextVar[tuple[object, str] | None] = ContextVar("probe", default=Non
 """The account's breaker and the key whose probe the running task, or one it was started by, has taken."""
 
 
-def scope_of(policy: BreakerPolicy, vendor: Vendor) -> Scope:
-    """Return whether an account has one breaker or one per class of endpoints."""
-    return policy.scope or ("endpoint" if vendor.fails_by_endpoint else "account")
+def scope_of(policy: BreakerPolicy, vendor: Vendor | None) -> Scope:
+    """Return whether an account has one breaker or one per class of endpoints; *vendor*: None when not installed."""
+    return policy.scope or ("endpoint" if vendor is not None and vendor.fails_by_endpoint else "account")
 
 
 class BreakerStore(Protocol):
@@ -83,19 +82,35 @@ class AccountBreaker:
         """Return what calls of *endpoint_class* may start now."""
         return breaker.permit(self._state, endpoint_class, self.now())
 
+    def start_probe(self, endpoint_class: str) -> bool:
+        """Take the probe if it is to be had; return whether this caller got it."""
+        self._state, mine = breaker.start_probe(self._state, endpoint_class, self.now())
+        return mine
+
+    def end_probe(self, endpoint_class: str) -> None:
+        """Give the probe back; one that proved nothing leaves it to the next caller."""
+        self._state = breaker.end_probe(self._state, endpoint_class)
+
+    @contextmanager
+    def as_probe(self, endpoint_class: str) -> Iterator[None]:
+        """Let the block's calls through as those of the probe that its owner has taken."""
+        mark = _probes.set((self, self._state.key_of(endpoint_class)))
+        try:
+            yield
+        finally:
+            _probes.reset(mark)
+
     @contextmanager
     def round(self, endpoint_class: str) -> Iterator[Permit]:
         """Say what the block may start: all, the probe (then it is the block's until it ends), or nothing."""
-        self._state, has_probe = breaker.start_probe(self._state, endpoint_class, self.now())
-        if not has_probe:
+        if not self.start_probe(endpoint_class):
             yield self.permit(endpoint_class)
             return
-        mark = _probes.set((self, self._state.key_of(endpoint_class)))
         try:
-            yield Permit("probe")
+            with self.as_probe(endpoint_class):
+                yield Permit("probe")
         finally:
-            _probes.reset(mark)
-            self._state = breaker.end_probe(self._state, endpoint_class)
+            self.end_probe(endpoint_class)
 
     def admit(self, endpoint_class: str) -> None:
         """Let a call start: the last check, right before it does.
@@ -150,31 +165,3 @@ class AccountBreaker:
         attributes = {names.CONNECTOR: self._name}
         with self._spans.root("breaker open", keep=True, attributes=attributes) as span:
             span.error(error.error_class.value, error.code)
-
-
-class GuardedGate:
-    """A gate that starts no call against the account's breaker.
-
-    It asks before the wait for a permit of the limiter and again after it, for the breaker may have opened
-    meanwhile. What the first check lets through and the second holds back has used up a permit, not a call.
-    """
-
-    def __init__(self, gate: CallGate, guard: AccountBreaker) -> None:
-        self._gate = gate
-        self._guard = guard
-
-    @asynccontextmanager
-    async def call(
-        self, method: str, url_template: str, *, endpoint_class: str, resend_count: int = 0
-    ) -> AsyncIterator[CallTicket]:
-        """Wait for permission, count the call and span it; see the port.
-
-        Raises:
-            CallFailed: HELD when the breaker is open.
-        """
-        self._guard.admit(endpoint_class)
-        async with self._gate.call(
-            method, url_template, endpoint_class=endpoint_class, resend_count=resend_count
-        ) as ticket:
-            self._guard.admit(endpoint_class)
-            yield ticket

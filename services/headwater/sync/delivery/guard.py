@@ -1,0 +1,189 @@
+"""Whether an account's calls may start: breaker, pause, vendor's wish and lease, asked in one place.
+
+Owns the breaker's state while the actor runs. Every HTTP call passes the `GuardedGate`, so nothing
+starts while the breaker is open, save the probe, nor after the lease may have lapsed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import anyio
+
+from headwater.connectors.base import CallFailed, CallGate, ErrorClass, VendorError
+from headwater.connectors.base.port import CallTicket
+from headwater.kernel.clock import Clock
+from headwater.sync.delivery.breaking import AccountBreaker
+from headwater.sync.delivery.gate import AccountGate
+from headwater.sync.delivery.racing import again_when_raced
+from headwater.sync.domain.settling import ConnectorState
+from headwater.sync.ports import Deliveries
+
+WITHHELD: Final = "WITHHELD"
+"""Code of a call that was not made: nothing was tried, and nothing is known of the vendor by it."""
+PAUSED_S: Final = 10.0
+"""How long a paused account waits for an order that it was not told of."""
+LAPSED_S: Final = 1.0
+"""How long an actor whose lease may have lapsed waits to be told."""
+UNKNOWN_S: Final = 1.0
+"""How long to wait when nobody can say: another slot has the probe, or an operator holds the account."""
+WRITE: Final = "write"
+"""Endpoint class of what an account's turns are about."""
+COUNT_S: Final = 1.0
+"""Shortest time between two entries in the quota ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What may start now, and how long until that may change when nothing may."""
+
+    calls: Literal["all", "probe", "none"]
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call that has begun: to what class of endpoints, and when."""
+
+    endpoint_class: str
+    start_time: dt.datetime
+
+
+class Guard:
+    """The guard of one account; outlives its connector's connections."""
+
+    def __init__(
+        self,
+        account: str,
+        store: Deliveries,
+        gate: AccountGate,
+        broken: AccountBreaker,
+        clock: Clock,
+        chance: random.Random,
+        may_work: Callable[[], bool],
+    ) -> None:
+        self._account = account
+        self._store = store
+        self._gate = gate
+        self._breaker = broken
+        self._clock = clock
+        self._chance = chance
+        self._may_work = may_work
+        self._paused = False
+        self._counted_s = -COUNT_S
+
+    def take_in(self, state: ConnectorState) -> None:
+        """Take in what is stored: an operator's order wins over memory, memory over an older row."""
+        self._paused = state.paused
+        self._breaker.take(state)
+
+    async def start_day(self) -> None:
+        """Take over the count of today's calls from the ledger."""
+        self._gate.start_day(await self._store.read_quota(self._clock.now().date()))
+
+    async def count_calls(self, *, at_once: bool = False) -> None:
+        """Write the calls made since the last time into the ledger, once in a while or *at_once*."""
+        now_s = anyio.current_time()
+        if not at_once and now_s < self._counted_s + COUNT_S:
+            return
+        self._counted_s = now_s
+        day, calls, vendor_used, vendor_limit = self._gate.take_uncounted()
+        if calls:
+            await self._store.add_quota(day, calls, vendor_used, vendor_limit)
+
+    def permit(self, endpoint_class: str = WRITE) -> Start:
+        """Return what calls of *endpoint_class* may start now."""
+        if not self._may_work():
+            return Start("none", LAPSED_S)
+        if self._paused:
+            return Start("none", PAUSED_S)
+        if (pause_s := self._gate.pause_s()) > 0:
+            return Start("none", pause_s)
+        found = self._breaker.permit(endpoint_class)
+        return Start(found.calls, UNKNOWN_S if found.wait_s is None else found.wait_s)
+
+    @property
+    def paused(self) -> bool:
+        """Whether an operator has paused the account."""
+        return self._paused
+
+    def start_probe(self, endpoint_class: str = WRITE) -> bool:
+        """Take the one probe if it is to be had; return whether this caller got it."""
+        return self._breaker.start_probe(endpoint_class)
+
+    def end_probe(self, endpoint_class: str = WRITE) -> None:
+        """Note that the probe is over; one that made no call leaves room for the next."""
+        self._breaker.end_probe(endpoint_class)
+
+    def as_probe(self, endpoint_class: str = WRITE) -> AbstractContextManager[None]:
+        """Let the block's calls through as the probe's."""
+        return self._breaker.as_probe(endpoint_class)
+
+    def begin(self, endpoint_class: str) -> Begun | None:
+        """Return the beginning of a call; None when none may start."""
+        try:
+            self.check(endpoint_class)
+        except CallFailed:
+            return None
+        return Begun(endpoint_class, self._breaker.now())
+
+    def check(self, endpoint_class: str) -> None:
+        """Make sure that a call may start at this moment.
+
+        Raises:
+            CallFailed: HELD; nothing was sent.
+        """
+        if refusal := self._refusal():
+            raise CallFailed(
+                VendorError(ErrorClass.HELD, WITHHELD, refusal, retry_after_s=self.permit().wait_s)
+            )
+        self._breaker.admit(endpoint_class)
+
+    def _refusal(self) -> str:
+        if not self._may_work():
+            return "the lease may have lapsed"
+        if self._paused:
+            return "the account is paused"
+        return ""
+
+    async def succeeded(self, begun: Begun) -> None:
+        """Note an answered call; one that began before the breaker opened says nothing of the vendor now."""
+        self._breaker.succeeded(begun.endpoint_class, begun.start_time)
+        await self._save()
+
+    async def failed(self, begun: Begun, error: CallFailed) -> None:
+        """Note a failed call."""
+        self._breaker.failed(begun.endpoint_class, begun.start_time, error.error)
+        await self._save()
+
+    async def _save(self) -> None:
+        await again_when_raced(lambda: self._breaker.save(self._store), self._chance)
+
+
+class GuardedGate:
+    """The account's gate as its connector sees it: each call is allowed by the guard when it really starts."""
+
+    def __init__(self, gate: CallGate, guard: Guard) -> None:
+        self._gate = gate
+        self._guard = guard
+
+    @asynccontextmanager
+    async def call(
+        self, method: str, url_template: str, *, endpoint_class: str, resend_count: int = 0
+    ) -> AsyncIterator[CallTicket]:
+        """Wait for permission; see the port.
+
+        Raises:
+            CallFailed: HELD when the breaker has opened, the account was paused or the lease may have lapsed.
+        """
+        self._guard.check(endpoint_class)
+        async with self._gate.call(
+            method, url_template, endpoint_class=endpoint_class, resend_count=resend_count
+        ) as ticket:
+            self._guard.check(endpoint_class)  # the wait for the limiter may have been long
+            yield ticket
