@@ -58,9 +58,9 @@ async def test_the_next_process_need_not_wait_for_leases_to_lapse(migrated_datab
 
 async def test_shards_spread_evenly_over_processes(migrated_database_url: str) -> None:
     """With a second process half of them move to it; when it ends they come back at once."""
-    async with looking(migrated_database_url) as connection:
+    one = syncing(migrated_database_url, NOBODY, lease_ttl_s=2)
+    async with looking(migrated_database_url) as connection, one:
+        await until(partial(evenly, connection, 1), 10)
         async with syncing(migrated_database_url, NOBODY, lease_ttl_s=2):
-            await until(partial(evenly, connection, 1), 10)
-            async with syncing(migrated_database_url, NOBODY, lease_ttl_s=2):
-                await until(partial(evenly, connection, 2), 15)
-            await until(partial(evenly, connection, 1), 10)
+            await until(partial(evenly, connection, 2), 15)
+        await until(partial(evenly, connection, 1), 10)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.sync.tenant import TENANT, key
 
+from headwater.kernel.pg import queries
 from headwater.kernel.pg.pool import open_pool
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.turns import Wanted
@@ -142,12 +143,9 @@ async def test_two_thousand_idle_accounts_are_looked_through_in_milliseconds(poo
     due_times = PostgresDueTimes(pool)
     assert await due_times.due_accounts(accounts) == []
     async with pool.acquire() as connection:
-        text = (await connection.fetch("select 1 as one"))[0]["one"]
-        assert text == 1
-        from headwater.sync.store.watching import _SQL  # noqa: PLC0415 - its own statement
-
+        statement = queries.load("headwater.sync", "watching.sql")["due_accounts"].text
         rows = await connection.fetch(
-            f"explain (analyze, buffers, format json) {_SQL['due_accounts'].text}",
+            f"explain (analyze, format json) {statement}",
             [account[0] for account in accounts],
             [account[1] for account in accounts],
         )

@@ -32,6 +32,7 @@ from headwater.connectors.base import (
     Written,
 )
 from headwater.kernel.clock import SystemClock
+from headwater.kernel.errors import Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Limits, PolicyDocument, Window
 from headwater.sync.delivery.account import AccountParts
@@ -41,7 +42,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Beat, FenceLost, Lease
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
-from headwater.sync.ports import DueAccount
+from headwater.sync.ports import DueAccount, StoreRefused
 
 PATIENCE_S: Final = 10.0
 ACCOUNT: Final = "salesforce"
@@ -73,7 +74,7 @@ class Queue:
     due: dict[uuid.UUID, Row] = field(default_factory=dict)
     journal: dict[int, tuple[int, tuple[uuid.UUID, ...]]] = field(default_factory=dict)
     settled: list[Settlement] = field(default_factory=list)
-    state: ConnectorState = ConnectorState()
+    state: ConnectorState = field(default_factory=ConnectorState)
     findings: list[str] = field(default_factory=list)
     turns: int = 0
     faults: list[Exception] = field(default_factory=list)
@@ -96,7 +97,7 @@ class Queue:
         """Return when nothing is due."""
         await self.until(lambda: not self.due)
 
-    def outcomes(self) -> Mapping[uuid.UUID, Settlement]:
+    def outcomes(self) -> dict[uuid.UUID, Settlement]:
         """Return the last settlement of each entity."""
         return {item.claimed.entity_id: item for item in self.settled}
 
@@ -160,8 +161,6 @@ class MemoryDeliveries:
         return claimed(entity_id=entity_id, lane=row.lane, in_doubt=row.in_doubt)
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
-        from headwater.sync.ports import StoreRefused  # noqa: PLC0415 - one use
-
         bad = [item for item in settlements if item.claimed.entity_id in self._queue.refused]
         if any(item.error_code != "STORE_REFUSED" for item in bad):
             raise StoreRefused("no such value")
@@ -257,7 +256,7 @@ class CrmConnector:
                     await crm.release.wait()
                 await anyio.lowlevel.checkpoint()
                 if poison := crm.poisons.intersection(names):
-                    raise ZeroDivisionError(f"cannot map {sorted(poison)[0][-1]}")
+                    raise ZeroDivisionError(f"cannot map {min(poison)[-1]}")
                 if crm.fails and (error := crm.fails.pop(0)):
                     ticket.answered(error.http_status, LimitFacts())
                     raise CallFailed(error)
@@ -398,8 +397,6 @@ class MemoryLeases:
                 self._cluster.held[name] = ("", fence)
 
     def _reach(self) -> None:
-        from headwater.kernel.errors import Unavailable  # noqa: PLC0415 - one use
-
         if self.cut_off:
             raise Unavailable("no route")
 

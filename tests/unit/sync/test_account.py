@@ -10,7 +10,6 @@ import anyio
 import pytest
 from tests.unit.sync.accounts import (
     PATIENCE_S,
-    TENANT,
     WIDE,
     Crm,
     MemoryDeliveries,
@@ -19,7 +18,7 @@ from tests.unit.sync.accounts import (
     document,
     down,
 )
-from tests.unit.sync.tenant import key
+from tests.unit.sync.tenant import TENANT, key
 
 from headwater.connectors.base import ErrorClass
 from headwater.kernel.errors import Unavailable

@@ -12,7 +12,6 @@ import anyio
 import pytest
 from tests.unit.sync.accounts import (
     PATIENCE_S,
-    TENANT,
     Cluster,
     Crm,
     MemoryDeliveries,
@@ -23,7 +22,7 @@ from tests.unit.sync.accounts import (
     account_parts,
     document,
 )
-from tests.unit.sync.tenant import key
+from tests.unit.sync.tenant import TENANT, key
 
 from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.host import DeliveryHost, lease_name
