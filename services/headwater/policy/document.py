@@ -48,6 +48,24 @@ EndpointClass = Literal["write", "read", "search", "auth"]
 FieldFormat = Literal["e164", "postal", "state", "country"]
 SurvivorshipRule = Literal["source_priority", "most_recent", "first", "longest", "max", "min", "union"]
 FieldClass = Literal["public", "internal", "personal", "secret"]
+RetryClass = Literal[
+    "auth",
+    "permission",
+    "rate_limit",
+    "quota",
+    "timeout",
+    "network",
+    "in_doubt",
+    "partial",
+    "server",
+    "format",
+    "validation",
+    "conflict",
+    "not_found",
+    "reference",
+    "held",
+]
+"""Classes of errors of connectors, by the kit's names."""
 TransformName = Literal["text", "iso_date", "iso_datetime", "epoch_ms", "upper", "lower", "integer", "join"]
 
 
@@ -288,6 +306,44 @@ class Limits(Part):
         return (*(() if self.window is None else (self.window,)), *self.windows)
 
 
+class ClassRetry(Part):
+    """What one class of errors gets instead of the two tiers."""
+
+    after_s: Annotated[tuple[Seconds, ...], Field(max_length=100)] = ()
+    """Caps of the pauses, one a try; empty: no try after the first. Of limits, the first is the pause where
+    the vendor states none."""
+
+
+class Retry(Part):
+    """When a failed delivery is tried again; jitter is full, drawn after the cap."""
+
+    fast_s: tuple[Seconds, ...] = (1.0, 2.0, 4.0)
+    slow_s: tuple[Seconds, ...] = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0)
+    """About 4 hours in all before the dead letter."""
+    reference_wait_s: Seconds = 120.0
+    """How long a delivery waits for the record it refers to before it goes without."""
+    in_doubt_s: Seconds = 2.0
+    """Pause before the first look-up of a write whose answer never came."""
+    repeat_in_doubt: bool = False
+    """Whether a write in doubt is sent again without a look-up where the vendor promises that this is safe."""
+    retry_after_s_max: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
+    """Longest pause that a vendor's wish is believed."""
+    by_class: dict[RetryClass, ClassRetry] = {}
+    """Classes of errors that do not follow the two tiers, or that are retried although they are not by default."""
+
+
+class Breaker(Part):
+    """When an account's calls stop."""
+
+    failures: Annotated[int, Field(ge=1, le=100)] = 5
+    """Countable failures in a row that open it."""
+    hold_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    """Until the first probe; each failed probe doubles it."""
+    hold_s_max: Annotated[float, Field(gt=0, le=86_400)] = 900.0
+    scope: Literal["account", "endpoint"] | None = None
+    """One breaker for all calls, or one per class of endpoints; None: as the vendor declares."""
+
+
 class LaneShare(Part):
     """What one lane gets of an account's turns while other lanes wait as well."""
 
@@ -339,29 +395,13 @@ class ConnectorPolicy(Part):
     enabled: bool = True
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 15.0
     limits: Limits
+    retry: Retry | None = None
+    """Instead of the document's, as a whole."""
+    breaker: Breaker | None = None
+    """Instead of the document's, as a whole."""
     lanes: Lanes = Lanes()
     adaptive: Adaptive = Adaptive()
     objects: dict[ObjectName, tuple[OutboundObject, ...]]
-
-
-class Retry(Part):
-    """When a failed delivery is tried again; jitter is full, drawn after the cap."""
-
-    fast_s: tuple[Seconds, ...] = (1.0, 2.0, 4.0)
-    slow_s: tuple[Seconds, ...] = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0)
-    """About 4 hours in all before the dead letter."""
-    reference_wait_s: Seconds = 120.0
-    """How long a delivery waits for the record it refers to before it goes without."""
-    in_doubt_s: Seconds = 2.0
-    """Pause before the look-up of a write whose answer never came."""
-
-
-class Breaker(Part):
-    """When an account's calls stop."""
-
-    failures: Annotated[int, Field(ge=1, le=100)] = 5
-    hold_s: Seconds = 60.0
-    hold_s_max: Seconds = 900.0
 
 
 class PolicyDocument(Part):
@@ -374,6 +414,14 @@ class PolicyDocument(Part):
     connectors: dict[Name, ConnectorPolicy] = {}
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
+
+    def retry_of(self, connector: str) -> Retry:
+        """Return the retries in force for a connector account."""
+        return self.connectors[connector].retry or self.retry
+
+    def breaker_of(self, connector: str) -> Breaker:
+        """Return the breaker in force for a connector account."""
+        return self.connectors[connector].breaker or self.breaker
 
     def as_json(self) -> dict[str, Any]:
         """Return the document as plain JSON values, defaults filled in."""

@@ -12,7 +12,7 @@ from typing import Protocol
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.breaker import Breakers, Forced
 from headwater.sync.domain.leasing import Beat, Lease
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.operating import (
@@ -187,8 +187,8 @@ class Deliveries(Protocol):
         """Return which entities are delivered as these CRM records."""
         ...
 
-    async def write_breaker(self, state: BreakerState, generation: int) -> None:
-        """Store the breaker, unless an operator has reset it since *generation*."""
+    async def write_breaker(self, state: Breakers, generation: int) -> None:
+        """Store the breakers, unless an operator has given an order since *generation*. Raises: FenceLost."""
         ...
 
     async def write_finding(self, finding: str) -> None:
@@ -292,8 +292,12 @@ class OperationsStore(Protocol):
         """Pause or resume, with audit and wake-up; return False, without either, when it stood so."""
         ...
 
-    async def reset_breaker(self, order: Steering) -> bool:
-        """Close the breaker, with audit and wake-up; return False, without either, when it was closed."""
+    async def reset_breaker(self, order: Steering, reason: str = "") -> bool:
+        """Close the breakers, with audit and wake-up; return False, without either, when nothing was counted."""
+        ...
+
+    async def force_breaker(self, order: Steering, forced: Forced) -> bool:
+        """Force the breakers, with audit and wake-up; return False, without either, when they stood so."""
         ...
 
     async def count_replayable(self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]) -> int:

@@ -167,6 +167,21 @@ class ConnectorConformance:
         assert time.monotonic() - began_s < HANG_TIMEOUT_S + 2.0
         assert list(await lab.found("ext-1")) == ["ext-1"]
 
+    @pytest.mark.parametrize("known", [False, True], ids=["upsert", "update"])
+    async def test_a_promised_repeat_makes_no_second_record(self, lab: Lab, *, known: bool) -> None:
+        """A write whose answer was lost, sent again unasked: where the vendor promises it, nothing is doubled."""
+        crm_id = (await lab.person(1)).crm_id if known else ""
+        write = Write("ext-1", crm_id, {**lab.subject.fields(1), lab.subject.text: "second"})
+        kind = lab.subject.vendor.write_kind(lab.subject.person, write)
+        assert lab.subject.vendor.in_doubt[kind].repeat_safe
+        lab.faults({"kind": "commit_then_reset", "count": 1})
+        assert (await whole_failure(lab, write)).error_class is ErrorClass.IN_DOUBT
+        [outcome] = await lab.write(write)
+        assert isinstance(outcome, Written)
+        assert not outcome.created
+        assert len(lab.records(lab.subject.person)) == 1
+        assert lab.arrivals()[-1]["effect"] == "unchanged"
+
     async def test_hang_is_in_doubt_and_look_up_tells_it_did_not_happen(self, patient_lab: Lab) -> None:
         """A vendor that never works and never answers: the doubt is resolved to no."""
         lab = patient_lab

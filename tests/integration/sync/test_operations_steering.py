@@ -12,7 +12,7 @@ from tests.integration.sync.world import ACTOR, OTHER, World, refusal
 from tests.unit.sync.tenant import NOON, TENANT, key, moment
 
 from headwater.sync.delivery.host import lease_name
-from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.breaker import ACCOUNT, Breakers, BreakerState
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.usage import Usage, WindowUsage
@@ -22,6 +22,12 @@ from headwater.sync.v1 import sync_pb2 as pb
 pytestmark = pytest.mark.anyio
 
 ORDER: dict[str, Any] = {"tenant_id": TENANT, "connector": "salesforce", "actor": ACTOR}
+
+
+def broken(failures: int = 5, hold_s: float = 60.0, probe_s: float | None = 30) -> dict[str, Any]:
+    """Return a stored breaker of an account."""
+    probe_time = None if probe_s is None else moment(probe_s)
+    return Breakers(by_key={ACCOUNT: BreakerState(failures, hold_s, probe_time)}).as_json()
 
 
 async def connectors(world: World, tenant_id: str = TENANT) -> dict[str, pb.Connector]:
@@ -54,12 +60,11 @@ async def test_a_connector_shows_queue_breaker_quota_and_holder(world: World) ->
         "update sync.delivery set mark_time = clock_timestamp() - interval '90 s' where entity_id = $1",
         key(2),
     )
-    broken = BreakerState(5, 60.0, moment(30))
     await world.insert(
         "connector_state",
         tenant_id=TENANT,
         connector="salesforce",
-        breaker=broken.as_json(),
+        breaker=broken(),
         finding="no field",
     )
     for day, calls in ((NOON.date(), 10), (NOON.date() - dt.timedelta(days=1), 99)):
@@ -153,8 +158,8 @@ async def test_many_pauses_at_once_are_audited_once(world: World) -> None:
 
 async def test_a_reset_closes_the_breaker_for_the_actor_too(world: World) -> None:
     """The breaker is empty and its generation higher, once; the audit keeps what it was."""
-    broken = BreakerState(5, 60.0, moment(30)).as_json()
-    await world.insert("connector_state", tenant_id=TENANT, connector="salesforce", breaker=broken)
+    was = broken()
+    await world.insert("connector_state", tenant_id=TENANT, connector="salesforce", breaker=was)
     for _ in range(2):
         response = await world.stub.ResetBreaker(pb.ResetBreakerRequest(**ORDER))
         assert response.connector.breaker_state == "closed"
@@ -163,13 +168,13 @@ async def test_a_reset_closes_the_breaker_for_the_actor_too(world: World) -> Non
     assert (row["breaker"], row["breaker_generation"]) == ({}, 1)
     assert await world.audit_actions() == ["breaker_reset"]
     audit = await world.pool.fetchval("select changes from sync.audit")
-    assert audit == [{"field": "breaker", "before": broken, "after": {}, "rule": "operator"}]
+    assert audit == [{"field": "breaker", "before": was, "after": {}, "rule": "operator"}]
 
 
 async def test_resetting_a_closed_breaker_changes_nothing(world: World) -> None:
     """A closed breaker without failures has nothing to forget."""
     await world.insert(
-        "connector_state", tenant_id=TENANT, connector="salesforce", breaker=BreakerState().as_json()
+        "connector_state", tenant_id=TENANT, connector="salesforce", breaker=Breakers().as_json()
     )
     await world.stub.ResetBreaker(pb.ResetBreakerRequest(**ORDER))
     assert await world.audit_actions() == []
@@ -178,7 +183,7 @@ async def test_resetting_a_closed_breaker_changes_nothing(world: World) -> None:
 
 async def test_a_reset_forgets_failures_of_a_closed_breaker(world: World) -> None:
     """Failures that have not opened the breaker yet are forgotten, too."""
-    counted = BreakerState(failures=3).as_json()
+    counted = broken(3, 0.0, None)
     await world.insert("connector_state", tenant_id=TENANT, connector="salesforce", breaker=counted)
     await world.stub.ResetBreaker(pb.ResetBreakerRequest(**ORDER))
     assert await world.audit_actions() == ["breaker_reset"]
@@ -276,7 +281,7 @@ async def test_an_order_wakes_the_actors(world: World, method: str) -> None:
     """What changed something notifies the delivery actors as it commits."""
     rung = anyio.Event()
     await world.add_delivery(1, 5)
-    await world.insert("connector_state", tenant_id=TENANT, connector="salesforce", breaker={"failures": 1})
+    await world.insert("connector_state", tenant_id=TENANT, connector="salesforce", breaker=broken())
     calls: dict[str, Any] = {
         "pause": lambda: world.stub.PauseConnector(pb.PauseConnectorRequest(**ORDER)),
         "reset": lambda: world.stub.ResetBreaker(pb.ResetBreakerRequest(**ORDER)),

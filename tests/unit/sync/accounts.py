@@ -38,7 +38,7 @@ from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Limits, PolicyDocument, Window
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.fairness import TenantTurns
-from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.breaker import Breakers
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Beat, FenceLost, Lease
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
@@ -179,7 +179,7 @@ class MemoryDeliveries:
         del crm_object, crm_ids
         return {}
 
-    async def write_breaker(self, state: BreakerState, generation: int) -> None:
+    async def write_breaker(self, state: Breakers, generation: int) -> None:
         """Store the breaker."""
         if generation == self._queue.state.breaker_generation:
             self._queue.state = replace(self._queue.state, breaker=state)

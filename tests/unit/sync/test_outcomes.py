@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import NOON, key
 
-from headwater.connectors.base import ErrorClass, Failed, Reference, Target, VendorError, Write, Written
+from headwater.connectors.base import (
+    ErrorClass,
+    Failed,
+    Found,
+    Reference,
+    Target,
+    VendorError,
+    Write,
+    WriteKind,
+    Written,
+)
 from headwater.policy.document import Retry
 from headwater.sync.delivery.outcomes import Judge, refuse_taken
 from headwater.sync.domain.delivering import REFERENCES_KEY, Send, Settled, Wait
+from headwater.sync.domain.doubting import Doubts, looked_up, repeated
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
 
 RETRY = Retry(fast_s=(1,), slow_s=(60,), in_doubt_s=2)
@@ -78,7 +91,54 @@ def test_a_lost_answer_is_in_doubt() -> None:
     """It is looked up where it was sent to."""
     settled = fail(ErrorClass.IN_DOUBT)
     assert (settled.state, settled.outcome, settled.after_s) == (State.IN_DOUBT, "in_doubt", 2)
-    assert (settled.crm_object, settled.failure_count) == ("Contact", 0)
+    assert (settled.crm_object, settled.failure_count) == ("Contact", 1)
+
+
+def test_losses_use_up_tries_until_the_last_look_up() -> None:
+    """A write whose answer is lost each time is not sent for ever: after all tries the look-up ends it."""
+    failures = 0
+    for _ in range(3):
+        settled = fail(ErrorClass.IN_DOUBT, failure_count=failures)
+        assert settled.state is State.IN_DOUBT
+        failures = settled.failure_count
+    absent = looked_up(claimed(in_doubt=True, failure_count=failures), None)
+    assert judge().is_spent(absent)
+    dead = judge().of_spent(replace(send(), claimed=absent), None)
+    assert (dead.state, dead.failure_count, dead.try_count) == (State.DEAD, 3, 1)
+    assert [item["after"] for item in dead.changes][1] == "vendor"
+    found = looked_up(claimed(in_doubt=True, failure_count=failures), Found("e", "003", {"Email": "b@x.io"}))
+    assert not judge().is_spent(found)
+
+
+def test_a_held_call_leaves_everything_as_it_was() -> None:
+    """The breaker held it back: no attempt, no failure, and a doubt stays a doubt."""
+    held = VendorError(ErrorClass.HELD, "BREAKER_OPEN", "open", retry_after_s=42.0)
+    item = send(failure_count=2, tries_before=3, lane=Lane.BACKFILL)
+    settled = judge().of_outcome(item, Failed(held), None)
+    assert (settled.state, settled.outcome, settled.after_s) == (State.RETRYING, "", 42.0)
+    assert (settled.failure_count, settled.try_count, settled.lane) == (2, 3, Lane.BACKFILL)
+    assert judge().of_outcome(send(), Failed(held), None).state is State.PENDING
+    assert judge().of_doubt(claimed(in_doubt=True), held, None).state is State.IN_DOUBT
+    again = replace(send(), claimed=repeated(claimed(in_doubt=True)))
+    unsent = judge().of_outcome(again, Failed(held), None)
+    assert (unsent.state, unsent.claimed.verdict) == (State.IN_DOUBT, "")
+
+
+def test_a_fault_of_the_server_is_looked_up_where_nothing_is_promised() -> None:
+    """A vendor without keys may have made the record before it answered 500."""
+    careful = replace(
+        judge(), doubts=Doubts(lambda _target, _write: WriteKind.CREATE, {}, repeat_allowed=True)
+    )
+    fault = Failed(VendorError(ErrorClass.SERVER, "HTTP_500", "words", 500))
+    assert careful.of_outcome(send(), fault, None).state is State.IN_DOUBT
+    assert judge().of_outcome(send(), fault, None).state is State.RETRYING
+
+
+def test_a_dead_letter_in_doubt_says_so() -> None:
+    """When the look-up itself fails for good nobody knows, and the next one who touches it must look."""
+    refused = VendorError(ErrorClass.PERMISSION, "403", "no")
+    dead = judge().of_doubt(claimed(in_doubt=True), refused, None)
+    assert (dead.state, dead.error_class, dead.changes[1]["after"]) == (State.DEAD, "in_doubt", "doubt")
 
 
 def test_a_conflict_adopts_the_record_that_is_there() -> None:
@@ -98,7 +158,7 @@ def test_what_cannot_heal_is_dead_and_audited() -> None:
     """The dead letter says why."""
     settled = fail(ErrorClass.VALIDATION)
     assert (settled.state, settled.outcome, settled.failure_count) == (State.DEAD, "failed", 1)
-    assert settled.changes[0]["after"] == "validation"
+    assert [item["after"] for item in settled.changes] == ["validation", "data"]
 
 
 def test_a_look_up_that_finds_all_applied_says_so() -> None:

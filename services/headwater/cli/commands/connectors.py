@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from google.protobuf import duration_pb2
 
-from headwater.cli.options import AsJson, DataDir, Tenant
+from headwater.cli.durations import seconds_of
+from headwater.cli.options import AsJson, DataDir, Tenant, Yes
 from headwater.cli.output import table
 from headwater.cli.plain import plain
 from headwater.cli.services import Services
@@ -19,6 +22,15 @@ app = typer.Typer(
     no_args_is_help=True,
     help="CRM accounts: who answers for them, and their switches.",
 )
+
+
+class Order(StrEnum):
+    """What may be ordered of a breaker."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    RESET = "reset"
+
 
 Name = Annotated[str, typer.Argument(help="Connector account, as the policy names it.")]
 
@@ -76,6 +88,62 @@ def reset_breaker(
     )
 
 
+@app.command()
+def breaker(
+    connector: Name,
+    order: Annotated[Order, typer.Argument(help="open: no call starts; closed: every call may; or reset.")],
+    hold: Annotated[
+        str, typer.Option("--for", help="How long, as 30m; without it until a reset.", show_default=False)
+    ] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for the audit; needed to force.", show_default=False)
+    ] = "",
+    yes: Yes = False,
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Force an account's breaker open or closed, or reset it.
+
+    Example:
+
+      headwater connectors breaker hubspot open --for 30m --reason "maintenance at the vendor" --yes
+    """
+
+    async def work(session: Session, services: Services) -> None:
+        request = sync_pb2.SetBreakerRequest(
+            tenant_id=session.tenant_id,
+            connector=connector,
+            order=sync_pb2.BreakerOrder.Value(f"BREAKER_ORDER_{order.name}"),
+            ttl=_ttl(hold),
+            reason=reason,
+            dry_run=not yes,
+            actor=session.actor,
+        )
+        found = await services.ask(services.sync.SetBreaker, request)
+        told = _told(connector, order, hold, yes=yes, changed=found.changed)
+        session.output.result(plain(found) | {"dry_run": not yes}, told, _shown([found.connector]))
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+def _ttl(hold: str) -> duration_pb2.Duration | None:
+    return duration_pb2.Duration(seconds=round(seconds_of("--for", hold))) if hold else None
+
+
+def _told(connector: str, order: Order, hold: str, *, yes: bool, changed: bool) -> str:
+    """Return in one sentence what the order did, or would do."""
+    if not changed:
+        return f"the breaker of {connector} stands so already; nothing {'was' if yes else 'would be'} changed"
+    until = f"for {hold}" if hold else "until it is reset"
+    effects = {
+        Order.OPEN: f"no call to {connector} {'starts' if yes else 'would start'} {until}; what is due stays due",
+        Order.CLOSED: f"every call to {connector} {'may' if yes else 'might'} start {until}, and no failure counts",
+        Order.RESET: f"the breaker of {connector} {'is' if yes else 'would be'} closed, its failures and orders forgotten",
+    }
+    return effects[order] if yes else f"{effects[order]}; add --yes to do it"
+
+
 def _switch(
     connector: str,
     tenant: Tenant,
@@ -106,7 +174,7 @@ def _shown(connectors: Any) -> Any:
             item.connector,
             item.vendor,
             "paused" if item.paused else "running",
-            item.breaker_state,
+            f"{item.breaker_state} (forced)" if item.breaker_forced else item.breaker_state,
             f"{item.quota_used:,} / {item.quota_limit:,}" if item.quota_limit else f"{item.quota_used:,}",
             _quota(item),
             ", ".join(f"{window.used} / {window.limit} {window.window}" for window in item.windows),

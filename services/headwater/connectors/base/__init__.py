@@ -5,6 +5,13 @@ A vendor is a package with the attribute `VENDOR: Vendor`, found by the entry po
 retries and order.
 """
 
+from headwater.connectors.base.doubt import (
+    InDoubtProtocol,
+    Promise,
+    WriteKind,
+    creating_kind,
+    keyed_kind,
+)
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.port import (
     Account,
@@ -31,15 +38,20 @@ __all__ = [
     "ErrorClass",
     "Failed",
     "Found",
+    "InDoubtProtocol",
     "LimitFacts",
     "Outcome",
+    "Promise",
     "Reference",
     "Report",
     "Target",
     "Vendor",
     "VendorError",
     "Write",
+    "WriteKind",
     "Written",
+    "creating_kind",
+    "keyed_kind",
     "load_vendor",
     "vendor_names",
 ]

@@ -2,7 +2,8 @@
 
 Owns the splitting. A refused call that names its bad records loses those and is sent again; one that names
 nobody is cut in half. n records with k bad ones take at most about 2k log2(n) further calls, 2n - 1 at worst.
-Sending again is safe because nothing of a refused call was kept and every write is an upsert.
+Sending a refused call again is safe because nothing of it was kept. Records that an answer passes over in
+silence are sent again only where the vendor promises that a repeat is safe; else they are PARTIAL: looked up first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from headwater.connectors.base.port import Failed, Outcome, Write
 Key = TypeVar("Key", bound=Hashable)
 
 _NO_OUTCOME: Final = VendorError(
-    ErrorClass.IN_DOUBT, "NO_OUTCOME", "the vendor's answer says nothing about this record"
+    ErrorClass.PARTIAL, "NO_OUTCOME", "the vendor's answer says nothing about this record"
 )
 
 
@@ -37,8 +38,13 @@ class Refused:
 async def settle(
     parts: Sequence[Sequence[Key]],
     send: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Outcome] | Refused]],
+    *,
+    repeat_safe: bool = True,
 ) -> dict[Key, Outcome]:
     """Send every part and return one outcome per key.
+
+    Args:
+        repeat_safe: whether a record that an answer is silent about may be sent again without a look-up.
 
     Raises: CallFailed when a call failed before anything was settled; afterwards its records and those not
         yet sent become `Failed` values.
@@ -57,7 +63,7 @@ async def settle(
             return outcomes | _given_up(failed.error, part, waiting, doubtful)
         if not isinstance(answer, Refused):
             doubtful.update(key for key in part if key not in answer)
-        settled, again = _take(part, answer)
+        settled, again = _take(part, answer, repeat_safe=repeat_safe)
         outcomes |= settled
         waiting.extend(reversed(again))
     return outcomes
@@ -94,13 +100,15 @@ def parts_of(writes: Sequence[Write]) -> tuple[list[str], list[str], dict[str, O
 
 
 def _take(
-    part: Sequence[Key], answer: Mapping[Key, Outcome] | Refused
+    part: Sequence[Key], answer: Mapping[Key, Outcome] | Refused, *, repeat_safe: bool
 ) -> tuple[Mapping[Key, Outcome], list[tuple[Key, ...]]]:
     if isinstance(answer, Refused):
         return _divide(part, answer.error, answer.keys)
     silent = tuple(key for key in part if key not in answer)
     if not silent:
         return answer, []
+    if not repeat_safe:
+        return {**answer, **dict.fromkeys(silent, Failed(_NO_OUTCOME))}, []
     if len(silent) < len(part):
         return answer, [silent]
     return _divide(silent, _NO_OUTCOME, ())

@@ -23,10 +23,14 @@ class ErrorClass(StrEnum):
     """Too many calls in a window; retry after a while. Not a failure of the vendor."""
     QUOTA = "quota"
     """The daily allowance is gone."""
+    TIMEOUT = "timeout"
+    """No answer in time to a call that cannot have changed a record: a read, a refresh, a connect."""
     NETWORK = "network"
-    """The call never reached the vendor: connect failed. Certainly not applied."""
+    """The call never reached the vendor, or it was a read: connect failed, reset. Certainly not applied."""
     IN_DOUBT = "in_doubt"
     """The call was sent and its answer never came: applied or not, nobody knows yet."""
+    PARTIAL = "partial"
+    """The vendor answered the call but not about this record: applied or not, the answer does not say."""
     SERVER = "server"
     """The vendor answered with a fault of its own (5xx)."""
     FORMAT = "format"
@@ -39,6 +43,8 @@ class ErrorClass(StrEnum):
     """The record we know by its CRM id is gone."""
     REFERENCE = "reference"
     """A record referred to is not there."""
+    HELD = "held"
+    """Our own breaker held the call back: it never started, and nobody failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 Owns the transport and the classes of its failures. Must not know any vendor's words, nor retry.
 
-    connect failed, no connection free          NETWORK    certainly not applied
-    anything after the request may have gone    IN_DOUBT   for writes; NETWORK for reads
+    connect failed                              NETWORK    certainly not applied
+    no connection in time                       TIMEOUT    certainly not applied
+    anything after the request may have gone    IN_DOUBT   for writes; TIMEOUT or NETWORK for reads
     502, 504 on a write                         IN_DOUBT   a gateway speaks, the application may have worked
     any other 5xx                               SERVER
 """
@@ -50,7 +51,7 @@ _GATEWAY_FAULTS: Final = frozenset({502, 504})
 _BY_STATUS: Final[Mapping[int, ErrorClass]] = {
     401: ErrorClass.AUTH,
     403: ErrorClass.PERMISSION,
-    408: ErrorClass.SERVER,  # the vendor gave up waiting for the request
+    408: ErrorClass.TIMEOUT,  # the vendor gave up waiting for the request
     409: ErrorClass.CONFLICT,
     429: ErrorClass.RATE_LIMIT,
 }
@@ -279,12 +280,10 @@ def _class_of_status(status: int, *, writes: bool) -> ErrorClass:
 
 
 def _transport_failure(error: Exception, *, unsent: bool, writes: bool) -> VendorError:
-    error_class = ErrorClass.IN_DOUBT if writes and not unsent else ErrorClass.NETWORK
-    code = (
-        "TIMEOUT"
-        if isinstance(error, TimeoutError | httpx.TimeoutException)
-        else type(error).__name__.strip("_")
-    )
+    late = isinstance(error, TimeoutError | httpx.TimeoutException)
+    harmless = ErrorClass.TIMEOUT if late else ErrorClass.NETWORK
+    error_class = ErrorClass.IN_DOUBT if writes and not unsent else harmless
+    code = "TIMEOUT" if late else type(error).__name__.strip("_")
     sent = "before it was sent" if unsent else "after it may have been sent"
     return VendorError(
         error_class, code, readable(f"the call failed {sent}: {str(error) or 'no answer in time'}")

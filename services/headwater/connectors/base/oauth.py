@@ -1,6 +1,9 @@
 """Access tokens by refresh token: one refresh at a time, before expiry where it is known, once on refusal.
 
 Owns the tokens in memory, rotated refresh tokens among them. Must not know a vendor's token endpoint.
+One source serves all slots of an account, so their refusals share a refresh. Every refresh is a call of class
+`auth` through the account's gate. A token that is refused although it was just refreshed is AUTH at once, and
+no refresh follows for a while: an account whose tokens are good for nothing costs one refresh a minute.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ EARLY_SHARE_MAX: Final = 0.5
 """Of a short-lived token's life, the largest part given up to replacing it early."""
 REFRESH_S_MAX: Final = 60.0
 """Bound of one refresh, its wait at the gate included; it is not cancelled, so that a rotated token is kept."""
+
+CONDEMNED_S: Final = 60.0
+"""How long a new token that was refused is not replaced by another: refreshing did not help."""
 
 REQUIRED_PARTS: Final = ("client_id", "client_secret", "refresh_token")
 
@@ -60,6 +66,8 @@ class TokenSource:
         self._stale_at_s = 0.0
         self._refreshes = 0
         self._failure: CallFailed | None = None
+        self._condemned = ""
+        self._condemned_until_s = 0.0
 
     async def current(self) -> Grant:
         """Return a token that is not about to expire, fetching one when there is none.
@@ -72,12 +80,20 @@ class TokenSource:
     async def renew(self, refused_token: str) -> Grant:
         """Return another token than *refused_token*; callers refused together share one refresh.
 
-        Raises: CallFailed.
+        Raises: CallFailed; AUTH without a refresh when the token was condemned a short while ago.
         """
+        if refused_token == self._condemned and self._loop_time() < self._condemned_until_s:
+            raise CallFailed(_CONDEMNED)
         fresh = self._fresh()
         if fresh is not None and fresh.access_token != refused_token:
             return fresh
         return await self._refreshed()
+
+    def condemn(self, token: str) -> None:
+        """Note that *token* was refused right after the refresh that a refusal had led to."""
+        if token != self._condemned:
+            self._condemned = token
+            self._condemned_until_s = self._loop_time() + CONDEMNED_S
 
     def _fresh(self) -> Grant | None:
         return self._grant if self._grant is not None and self._loop_time() < self._stale_at_s else None
@@ -112,7 +128,13 @@ class TokenSource:
 
 
 _NEVER_FETCHED: Final = VendorError(
-    ErrorClass.NETWORK, "TOKEN_TIMEOUT", f"no token could be fetched within {REFRESH_S_MAX:g} s"
+    ErrorClass.TIMEOUT, "TOKEN_TIMEOUT", f"no token could be fetched within {REFRESH_S_MAX:g} s"
+)
+_CONDEMNED: Final = VendorError(
+    ErrorClass.AUTH,
+    "TOKEN_REFUSED_FRESH",
+    "a token is refused although it was just refreshed; connect the account again",
+    http_status=401,
 )
 
 
@@ -127,7 +149,7 @@ class AuthorizedHttp:
     async def send(self, request: Request) -> Answer:
         """Send *request*, once more with a new token when the first is refused.
 
-        Raises: CallFailed when no token or no whole answer came.
+        Raises: CallFailed when no token or no whole answer came, AUTH when refreshing did not help just before.
         Cancellation: the request may have been applied.
         """
         grant = await self._tokens.current()
@@ -135,9 +157,12 @@ class AuthorizedHttp:
         if not self._refused(answer):
             return answer
         grant = await self._tokens.renew(grant.access_token)
-        return await self._http.send(
+        answer = await self._http.send(
             request, token=grant.access_token, base_url=grant.base_url, resend_count=1
         )
+        if self._refused(answer):
+            self._tokens.condemn(grant.access_token)
+        return answer
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from headwater.connectors.base.doubt import InDoubtProtocol, WriteKind
 from headwater.connectors.base.errors import VendorError
 from headwater.kernel.ids import ObjectName
 
@@ -217,6 +218,15 @@ class Vendor(Protocol):
     """Largest batch of one upsert call."""
     evidence: str
     """What the connector was proven against: `real server`, `recorded`, `vendor contract` or `own sandbox only`."""
+    fails_by_endpoint: bool
+    """Whether one class of endpoints is known to fail while the others work: then each has its own breaker,
+    unless the policy says otherwise."""
+    in_doubt: InDoubtProtocol
+    """What the vendor promises about a write sent twice, for every kind that `write_kind` returns."""
+
+    def write_kind(self, target: Target, write: Write) -> WriteKind:
+        """Return how the vendor would tell which record *write* means; pure."""
+        ...
 
     def open(self, account: Account, gate: CallGate) -> Connector:
         """Return a connector for *account*; no I/O yet.

@@ -13,8 +13,10 @@ _ADVICE: Final[Mapping[ErrorClass, str]] = {
     ErrorClass.RATE_LIMIT: "the account is busy; try again later, or give Headwater a larger share",
     ErrorClass.QUOTA: "the daily allowance is used up; wait for its reset or buy more",
     ErrorClass.NETWORK: "check the base URL, DNS, proxy and firewall",
+    ErrorClass.TIMEOUT: "check proxy and firewall and the vendor's status page, then try again",
     ErrorClass.IN_DOUBT: "try again; the answer was lost on its way",
     ErrorClass.SERVER: "the vendor has a fault; see its status page and try again",
+    ErrorClass.HELD: "the account's breaker is open; wait for its probe or reset it",
     ErrorClass.FORMAT: "check the base URL and the API version",
 }
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import httpx
 
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, TokenSource
@@ -37,12 +38,31 @@ _UNAUTHORIZED: Final = 401
 _PROBED: Final = "contacts"
 
 
+IN_DOUBT: Final[InDoubtProtocol] = {
+    WriteKind.UPSERT: Promise(
+        repeat_safe=True,
+        reason="a batch upsert by a unique property finds the record of the first try and answers new=false "
+        "(CRM API v3, batch upsert; recorded)",
+    ),
+    WriteKind.UPDATE: Promise(
+        repeat_safe=True, reason="a batch update by record id sets the same values again (CRM API v3)"
+    ),
+}
+"""What follows a write whose answer was lost: every kind is keyed, so a repeat changes nothing."""
+
+
 class HubSpotVendor:
     """HubSpot as the registry finds it."""
 
     name = "hubspot"
     batch_records_max = wire.BATCH_RECORDS_MAX
     evidence = "recorded"
+    fails_by_endpoint = False
+    in_doubt = IN_DOUBT
+
+    def write_kind(self, target: Target, write: Write) -> WriteKind:  # noqa: ARG002 - all objects alike
+        """Return the kind of *write*: an update by record id where it is known, else an upsert by property."""
+        return keyed_kind(write)
 
     def open(
         self, account: Account, gate: CallGate, *, transport: httpx.AsyncBaseTransport | None = None

@@ -249,7 +249,7 @@ def as_reference(error: VendorError) -> VendorError:
     about_ends = {ErrorClass.VALIDATION, ErrorClass.NOT_FOUND, ErrorClass.CONFLICT}
     if error.error_class in about_ends:
         return replace(error, error_class=ErrorClass.REFERENCE)
-    if error.error_class is ErrorClass.IN_DOUBT:
+    if error.error_class in {ErrorClass.IN_DOUBT, ErrorClass.PARTIAL}:
         return replace(error, error_class=ErrorClass.NETWORK)
     return error
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, TokenSource
@@ -28,12 +29,32 @@ _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 
 
+IN_DOUBT: Final[InDoubtProtocol] = {
+    WriteKind.UPSERT: Promise(
+        repeat_safe=True,
+        reason="a collection upsert by external id updates the record that the first try made "
+        "(REST API Developer Guide, Upsert Multiple Records)",
+    ),
+    WriteKind.UPDATE: Promise(
+        repeat_safe=True,
+        reason="a collection update by Id sets the same values again (REST API Developer Guide)",
+    ),
+}
+"""What follows a write whose answer was lost: every kind is keyed, so a repeat changes nothing."""
+
+
 class SalesforceVendor:
     """Salesforce as the registry finds it."""
 
     name = "salesforce"
     batch_records_max = wire.BATCH_RECORDS_MAX
     evidence = "recorded"
+    fails_by_endpoint = False
+    in_doubt = IN_DOUBT
+
+    def write_kind(self, target: Target, write: Write) -> WriteKind:  # noqa: ARG002 - all objects alike
+        """Return the kind of *write*: an update by Id where it is known, else an upsert by external id."""
+        return keyed_kind(write)
 
     def open(
         self, account: Account, gate: CallGate, *, transport: httpx.AsyncBaseTransport | None = None

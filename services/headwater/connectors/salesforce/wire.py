@@ -35,7 +35,7 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000")
 """A dateTime as Salesforce answers it, whatever form it was written in."""
 
 _MISCOUNT: Final = VendorError(
-    ErrorClass.IN_DOUBT, "ANSWER_MISCOUNT", "the answer has not one item per record, so none can be matched"
+    ErrorClass.PARTIAL, "ANSWER_MISCOUNT", "the answer has not one item per record, so none can be matched"
 )
 
 

@@ -12,17 +12,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import anyio
 
-from headwater.connectors.base import Account, CallFailed, Connector, load_vendor
+from headwater.connectors.base import Account, CallFailed, Connector, Vendor, load_vendor, vendor_names
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
 from headwater.sync.delivery.bell import Bell
+from headwater.sync.delivery.breaking import AccountBreaker, scope_of
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.gate import AccountGate, GateParts, Place
@@ -30,6 +32,7 @@ from headwater.sync.delivery.guard import Guard, GuardedGate
 from headwater.sync.delivery.handling import NothingHandled, Suspect
 from headwater.sync.delivery.pacing import BucketPacer, Pacer
 from headwater.sync.domain.adaptive import Pace
+from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, doubts_of
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
@@ -52,6 +55,15 @@ OpenConnector = Callable[[str, Account, GuardedGate], Connector]
 def open_vendor(vendor: str, account: Account, gate: GuardedGate) -> Connector:
     """Open *account* of the installed connector *vendor*."""
     return load_vendor(vendor).open(account, gate)
+
+
+@cache
+def find_vendor(name: str) -> Vendor | None:
+    """Return an installed vendor; None for one that is not: opening its account will say so.
+
+    Remembered: asking for entry points reads every installed package, and accounts come by the thousand.
+    """
+    return load_vendor(name) if name in vendor_names() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +116,15 @@ class DeliveryAccount:
         self._prepared = False
         self.bell = Bell()
         self._gate = self._make_gate(books)
+        rule, vendor = document.breaker_of(self._name), find_vendor(self._policy.vendor)
+        retry = document.retry_of(self._name)
+        self._doubts = LOOK_UP_ALWAYS if vendor is None else doubts_of(vendor, retry)
         self._guard = Guard(
             self._name,
             store,
             self._gate,
-            document.breaker,
+            AccountBreaker(self._name, rule, scope_of(rule, vendor), parts.clock, parts.spans),
             parts.clock,
-            parts.spans,
             self._chance,
             parts.may_work,
         )
@@ -220,7 +234,7 @@ class DeliveryAccount:
     async def _work(self, connector: Connector) -> None:
         parts = ActorParts(
             connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
-            self._chance, self.bell, self._suspect, self._parts.idle_s,
+            self._chance, self.bell, self._suspect, self._doubts, self._parts.idle_s,
         )  # fmt: skip
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor

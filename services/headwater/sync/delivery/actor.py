@@ -25,6 +25,7 @@ from headwater.sync.delivery.handling import Handler, Suspect
 from headwater.sync.delivery.sending import STORE_FAULTS, Sender
 from headwater.sync.delivery.slot import Slot
 from headwater.sync.domain.delivering import connector_targets
+from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import Deliveries
 
@@ -53,6 +54,7 @@ class ActorParts:
     chance: random.Random
     bell: Bell
     suspect: Suspect
+    doubts: Doubts = LOOK_UP_ALWAYS
     idle_s: float = 30.0
 
 
@@ -68,12 +70,14 @@ class DeliveryActor:
         self._fault: Exception | None = None
         self._abandon: Callable[[], None] = self.end
         sender = Sender(
-            self._policy, parts.connector, parts.store, parts.guard, parts.desk, parts.chance, self._ends
-        )
-        handler = Handler(self._policy, document.retry.reference_wait_s, sender, parts.suspect)
+            self._policy, parts.connector, parts.store, parts.guard, parts.desk, parts.chance, self._ends,
+            parts.doubts,
+        )  # fmt: skip
+        retry = document.retry_of(name)
+        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspect)
         self._slot = Slot(
             document, parts.desk, parts.guard, handler, parts.spans, parts.clock, parts.chance,
-            self._goes_on, self._spread,
+            retry, parts.doubts, self._goes_on, self._spread,
         )  # fmt: skip
 
     def end(self) -> None:
@@ -91,7 +95,7 @@ class DeliveryActor:
         parts = self._parts
         while not self._ending:
             await parts.desk.look()
-            permit = parts.guard.permit()
+            permit = parts.guard.permit("read")
             if permit.calls != "none":
                 await self._check_connector(probes=permit.calls == "probe")
                 return
@@ -123,25 +127,25 @@ class DeliveryActor:
 
     async def _check_connector(self, *, probes: bool) -> None:
         guard, store = self._parts.guard, self._parts.store
-        if probes:
-            guard.start_probe()
-        with guard.as_probe() if probes else nullcontext():
+        probes = probes and guard.start_probe("read")
+        with guard.as_probe("read") if probes else nullcontext():
             try:
                 report = await self._prepare_connector()
             except CallFailed as failed:
                 await store.write_finding(str(failed))
                 raise AccountNotReady(str(failed)) from failed
             finally:
-                guard.end_probe()
+                if probes:
+                    guard.end_probe("read")
         await store.write_finding("" if report.ok else "; ".join(report.findings))
         if not report.ok:
             raise AccountNotReady("; ".join(report.findings))
 
     async def _prepare_connector(self) -> Report:
         guard = self._parts.guard
-        begun = guard.begin()
+        begun = guard.begin("read")
         if begun is None:
-            guard.check()
+            guard.check("read")
             raise AssertionError("unreachable: what must not begin is refused")
         try:
             report = await self._parts.connector.prepare(connector_targets(self._policy))

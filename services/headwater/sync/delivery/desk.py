@@ -114,9 +114,8 @@ class Desk:
             if turn.claimed and not self._may_go():  # paused, or opened, in this very moment
                 turn = await self._settle_and_claim((), Wanted(slot, {}, others))
             self._note(slot, asked, line, turn)
-            if turn.claimed and self._guard.permit().calls == "probe":
+            if turn.claimed and self._guard.permit().calls == "probe" and self._guard.start_probe():
                 self._probe_slot = slot
-                self._guard.start_probe()
             return turn.claimed
 
     def is_probe(self, slot: int) -> bool:

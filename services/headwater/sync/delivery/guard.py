@@ -6,26 +6,21 @@ starts while the breaker is open, save the probe, nor after the lease may have l
 
 from __future__ import annotations
 
-import logging
+import datetime as dt
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from headwater.connectors.base import CallFailed, CallGate, ErrorClass, VendorError
 from headwater.connectors.base.port import CallTicket
 from headwater.kernel.clock import Clock
-from headwater.kernel.telemetry import Spans, names
-from headwater.policy.document import Breaker as BreakerPolicy
+from headwater.sync.delivery.breaking import AccountBreaker
 from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.delivery.racing import again_when_raced
-from headwater.sync.domain import breaker
 from headwater.sync.domain.settling import ConnectorState
 from headwater.sync.ports import Deliveries
-
-_log = logging.getLogger(__name__)
 
 WITHHELD: Final = "WITHHELD"
 """Code of a call that was not made: nothing was tried, and nothing is known of the vendor by it."""
@@ -33,16 +28,26 @@ PAUSED_S: Final = 10.0
 """How long a paused account waits for an order that it was not told of."""
 LAPSED_S: Final = 1.0
 """How long an actor whose lease may have lapsed waits to be told."""
-_PROBES: ContextVar[bool] = ContextVar("probes", default=False)
-"""Whether the running task is the breaker's one probe."""
+UNKNOWN_S: Final = 1.0
+"""How long to wait when nobody can say: another slot has the probe, or an operator holds the account."""
+WRITE: Final = "write"
+"""Endpoint class of what an account's turns are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What may start now, and how long until that may change when nothing may."""
+
+    calls: Literal["all", "probe", "none"]
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The moment at which a call began: how often the breaker had opened until then, and whether it is the probe."""
+    """A call that has begun: to what class of endpoints, and when."""
 
-    openings: int
-    probes: bool
+    endpoint_class: str
+    start_time: dt.datetime
 
 
 class Guard:
@@ -53,110 +58,92 @@ class Guard:
         account: str,
         store: Deliveries,
         gate: AccountGate,
-        policy: BreakerPolicy,
+        broken: AccountBreaker,
         clock: Clock,
-        spans: Spans,
         chance: random.Random,
         may_work: Callable[[], bool],
     ) -> None:
         self._account = account
         self._store = store
         self._gate = gate
-        self._policy = policy
+        self._breaker = broken
         self._clock = clock
-        self._spans = spans
         self._chance = chance
         self._may_work = may_work
-        self._breaker = breaker.CLOSED
-        self._generation: int | None = None
         self._paused = False
-        self._openings = 0
 
     def take_in(self, state: ConnectorState) -> None:
         """Take in what is stored: an operator's order wins over memory, memory over an older row."""
         self._paused = state.paused
-        if state.breaker_generation != self._generation:
-            self._breaker, self._generation = state.breaker, state.breaker_generation
+        self._breaker.take(state)
 
-    def permit(self) -> breaker.Permit:
-        """Return what may start now."""
+    def permit(self, endpoint_class: str = WRITE) -> Start:
+        """Return what calls of *endpoint_class* may start now."""
         if not self._may_work():
-            return breaker.Permit("none", LAPSED_S)
+            return Start("none", LAPSED_S)
         if self._paused:
-            return breaker.Permit("none", PAUSED_S)
+            return Start("none", PAUSED_S)
         if (pause_s := self._gate.pause_s()) > 0:
-            return breaker.Permit("none", pause_s)
-        return breaker.permit(self._breaker, self._clock.now())
+            return Start("none", pause_s)
+        found = self._breaker.permit(endpoint_class)
+        return Start(found.calls, UNKNOWN_S if found.wait_s is None else found.wait_s)
 
     @property
     def paused(self) -> bool:
         """Whether an operator has paused the account."""
         return self._paused
 
-    def start_probe(self) -> None:
-        """Note that the one probe is under way."""
-        self._breaker = breaker.start_probe(self._breaker)
+    def start_probe(self, endpoint_class: str = WRITE) -> bool:
+        """Take the one probe if it is to be had; return whether this caller got it."""
+        return self._breaker.start_probe(endpoint_class)
 
-    def end_probe(self) -> None:
+    def end_probe(self, endpoint_class: str = WRITE) -> None:
         """Note that the probe is over; one that made no call leaves room for the next."""
-        self._breaker = breaker.end_probe(self._breaker)
+        self._breaker.end_probe(endpoint_class)
 
-    @contextmanager
-    def as_probe(self) -> Iterator[None]:
+    def as_probe(self, endpoint_class: str = WRITE) -> AbstractContextManager[None]:
         """Let the block's calls through as the probe's."""
-        token = _PROBES.set(True)
-        try:
-            yield
-        finally:
-            _PROBES.reset(token)
+        return self._breaker.as_probe(endpoint_class)
 
-    def begin(self) -> Begun | None:
+    def begin(self, endpoint_class: str) -> Begun | None:
         """Return the beginning of a call; None when none may start."""
-        return None if self._refusal() else Begun(self._openings, _PROBES.get())
+        try:
+            self.check(endpoint_class)
+        except CallFailed:
+            return None
+        return Begun(endpoint_class, self._breaker.now())
 
-    def check(self) -> None:
+    def check(self, endpoint_class: str) -> None:
         """Make sure that a call may start at this moment.
 
         Raises:
-            CallFailed: with the code WITHHELD; nothing was sent.
+            CallFailed: HELD; nothing was sent.
         """
         if refusal := self._refusal():
-            wait_s = self.permit().wait_s
-            raise CallFailed(VendorError(ErrorClass.RATE_LIMIT, WITHHELD, refusal, retry_after_s=wait_s))
+            raise CallFailed(
+                VendorError(ErrorClass.HELD, WITHHELD, refusal, retry_after_s=self.permit().wait_s)
+            )
+        self._breaker.admit(endpoint_class)
 
     def _refusal(self) -> str:
         if not self._may_work():
             return "the lease may have lapsed"
         if self._paused:
             return "the account is paused"
-        if self._breaker.probe_time is not None and not _PROBES.get():
-            return "the breaker is open"
         return ""
 
     async def succeeded(self, begun: Begun) -> None:
         """Note an answered call; one that began before the breaker opened says nothing of the vendor now."""
-        if begun.probes or begun.openings == self._openings:
-            await self._note(breaker.succeeded(self._breaker))
+        self._breaker.succeeded(begun.endpoint_class, begun.start_time)
+        await self._save()
 
     async def failed(self, begun: Begun, error: CallFailed) -> None:
         """Note a failed call."""
-        if error.error.code == WITHHELD or (self._breaker.probe_time is not None and not begun.probes):
-            return
-        failure = error.error.error_class
-        after = breaker.failed(self._breaker, failure, self._policy, self._clock.now())
-        if after.probe_time is not None and after.probe_time != self._breaker.probe_time:
-            self._openings += 1
-            _log.warning("breaker of %s opens for %.0f s: %s", self._account, after.hold_s, error)
-            attributes = {names.CONNECTOR: self._account}
-            with self._spans.root("breaker open", keep=True, attributes=attributes) as span:
-                span.error(failure.value, error.error.code)
-        await self._note(after)
+        self._breaker.failed(begun.endpoint_class, begun.start_time, error.error)
+        await self._save()
 
-    async def _note(self, state: breaker.BreakerState) -> None:
-        if state != self._breaker:
-            self._breaker = state
-            generation = self._generation or 0
-            await again_when_raced(lambda: self._store.write_breaker(state, generation), self._chance)
+    async def _save(self) -> None:
+        await again_when_raced(lambda: self._breaker.save(self._store), self._chance)
 
 
 class GuardedGate:
@@ -173,11 +160,11 @@ class GuardedGate:
         """Wait for permission; see the port.
 
         Raises:
-            CallFailed: WITHHELD when the breaker has opened, the account was paused or the lease may have lapsed.
+            CallFailed: HELD when the breaker has opened, the account was paused or the lease may have lapsed.
         """
-        self._guard.check()
+        self._guard.check(endpoint_class)
         async with self._gate.call(
             method, url_template, endpoint_class=endpoint_class, resend_count=resend_count
         ) as ticket:
-            self._guard.check()  # the wait for the limiter may have been long
+            self._guard.check(endpoint_class)  # the wait for the limiter may have been long
             yield ticket

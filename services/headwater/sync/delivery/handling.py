@@ -112,6 +112,8 @@ class Handler:
         sends: list[Send] = []
         for item in (*(item for item in items if not item.in_doubt), *looked_up.cleared):
             match self._plan(item, done):
+                case Send() as send if judge.is_spent(send.claimed):
+                    done.judged(item, partial(judge.of_spent, send, traces[item.entity_id]))
                 case Send() as send:
                     sends.append(send)
                 case Wait() as wait:

@@ -12,8 +12,19 @@ from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, 
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import Retry as RetryPolicy
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, Send, Settled, Wait, known_after
+from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.lanes import Lane
-from headwater.sync.domain.retrying import Adopt, Bury, Forget, LookUp, TryAgain, decide
+from headwater.sync.domain.retrying import (
+    Adopt,
+    Bury,
+    Cause,
+    Forget,
+    LookUp,
+    TryAgain,
+    cause_of,
+    decide,
+    is_spent,
+)
 from headwater.sync.domain.settling import Settlement, State
 
 
@@ -68,7 +79,7 @@ def refused_by_store(settlement: Settlement, reason: str) -> Settlement:
         error_code="STORE_REFUSED",
         error_message=reason,
         created=False,
-        changes=({"field": "", "before": None, "after": reason, "rule": "dead_letter"},),
+        changes=_dead(reason, Cause.DATA),
     )
 
 
@@ -80,6 +91,7 @@ class Judge:
     chance: random.Random
     policy_version: str
     start_time: dt.datetime
+    doubts: Doubts = LOOK_UP_ALWAYS
 
     def of_outcome(self, send: Send, outcome: Outcome, trace: TraceContext | None) -> Settlement:
         """Return how *send* stands after *outcome*."""
@@ -117,36 +129,41 @@ class Judge:
 
     def of_doubt(self, claimed: Claimed, error: VendorError, trace: TraceContext | None) -> Settlement:
         """Return how a delivery stands whose look-up failed: still in doubt, for as long as retries last."""
+        if error.error_class is ErrorClass.HELD:
+            return self._held(claimed, error)
         decision = decide(error, claimed.failure_count, self.retry, self.chance, crm_id=claimed.crm_id)
         counted = claimed.failure_count + 1
         match decision:
-            case TryAgain():
-                count = counted if decision.counts else claimed.failure_count
+            case TryAgain() | LookUp():
+                keeps = isinstance(decision, TryAgain) and not decision.counts
                 return self._error(
-                    claimed,
-                    State.IN_DOUBT,
-                    "in_doubt",
-                    error,
-                    trace,
-                    after_s=decision.after_s,
-                    failure_count=count,
-                )
-            case LookUp():
-                return self._error(
-                    claimed,
-                    State.IN_DOUBT,
-                    "in_doubt",
-                    error,
-                    trace,
-                    after_s=decision.after_s,
-                    failure_count=counted,
-                )
+                    claimed, State.IN_DOUBT, "in_doubt", error, trace, after_s=decision.after_s,
+                    failure_count=claimed.failure_count if keeps else counted,
+                )  # fmt: skip
             case Adopt() | Forget() | Bury():
                 reason = f"the look-up of a write in doubt failed: {error.error_class.value}"
+                doubt = replace(
+                    error, error_class=ErrorClass.IN_DOUBT, message=f"{reason}: {error.message}"[:512]
+                )
                 return self._error(
-                    claimed, State.DEAD, "in_doubt", error, trace, failure_count=counted,
-                    changes=({"field": "", "before": None, "after": reason, "rule": "dead_letter"},),
+                    claimed, State.DEAD, "in_doubt", doubt, trace, failure_count=counted,
+                    changes=_dead(reason, Cause.DOUBT),
                 )  # fmt: skip
+
+    def is_spent(self, claimed: Claimed) -> bool:
+        """Return whether *claimed* was in doubt, was looked up, and has no try left to be sent again."""
+        return claimed.verdict == "not_applied" and is_spent(claimed.failure_count, self.retry)
+
+    def of_spent(self, send: Send, trace: TraceContext | None) -> Settlement:
+        """Return the dead letter of a write that was in doubt to the last and is not in the CRM."""
+        claimed = send.claimed
+        reason = "in_doubt: all retries used; the last look-up shows that it was not applied"
+        return self._base(
+            claimed, State.DEAD, "failed", trace,
+            failure_count=claimed.failure_count, try_count=claimed.tries_before + 1,
+            error_class=ErrorClass.TIMEOUT.value, error_code="NOT_APPLIED", error_message=reason,
+            changes=_dead(reason, cause_of(ErrorClass.TIMEOUT)),
+        )  # fmt: skip
 
     def _written(self, send: Send, outcome: Written, trace: TraceContext | None) -> Settlement:
         claimed = send.claimed
@@ -165,7 +182,16 @@ class Judge:
 
     def _failed(self, send: Send, error: VendorError, trace: TraceContext | None) -> Settlement:
         claimed, crm_object = send.claimed, send.target.crm_object
-        decision = decide(error, claimed.failure_count, self.retry, self.chance, crm_id=claimed.crm_id)
+        if error.error_class is ErrorClass.HELD:
+            return self._held(claimed, error)
+        decision = decide(
+            error,
+            claimed.failure_count,
+            self.retry,
+            self.chance,
+            crm_id=claimed.crm_id,
+            repeat_safe=self.doubts.repeat_safe(send.target, send.write),
+        )
         match decision:
             case TryAgain():
                 counted = claimed.failure_count + (1 if decision.counts else 0)
@@ -187,6 +213,7 @@ class Judge:
                     trace,
                     after_s=decision.after_s,
                     crm_object=crm_object,
+                    failure_count=claimed.failure_count + 1,
                 )
             case Adopt():
                 return self._error(
@@ -201,8 +228,23 @@ class Judge:
             case Bury():
                 return self._error(
                     claimed, State.DEAD, "failed", error, trace, failure_count=claimed.failure_count + 1,
-                    changes=({"field": "", "before": None, "after": decision.reason, "rule": "dead_letter"},),
+                    changes=_dead(decision.reason, decision.cause),
                 )  # fmt: skip
+
+    def _held(self, claimed: Claimed, error: VendorError) -> Settlement:
+        """Return how a delivery stands whose call the breaker held back: as before, nothing was tried."""
+        retrying = State.RETRYING if claimed.failure_count else State.PENDING
+        unsettled = claimed.in_doubt and claimed.verdict in {"", "repeated"}
+        return self._base(
+            replace(claimed, verdict="") if unsettled else claimed,
+            State.IN_DOUBT if unsettled else retrying,
+            "",
+            None,
+            after_s=error.retry_after_s or 0.0,
+            lane=claimed.lane,
+            failure_count=claimed.failure_count,
+            try_count=claimed.tries_before,
+        )
 
     def _error(
         self,
@@ -241,6 +283,14 @@ class Judge:
         return Settlement(
             claimed=claimed, state=state, start_time=self.start_time, outcome=outcome, trace=trace, **fields
         )
+
+
+def _dead(reason: str, cause: Cause) -> tuple[dict[str, Any], ...]:
+    """Return what the audit says of a dead letter: why, and what has to change before it can be delivered."""
+    return (
+        {"field": "", "before": None, "after": reason, "rule": "dead_letter"},
+        {"field": "#cause", "before": None, "after": cause.value, "rule": "dead_letter"},
+    )
 
 
 def _changes(known: Mapping[str, Any], write: Write) -> Iterable[dict[str, Any]]:

@@ -22,7 +22,8 @@ from headwater.sync.delivery.guard import WITHHELD, Begun, Guard
 from headwater.sync.delivery.outcomes import existing_crm_id, refuse_taken
 from headwater.sync.delivery.racing import again_when_raced
 from headwater.sync.domain.adaptive import Answer, Sign
-from headwater.sync.domain.delivering import Claimed, Send, adopt_found, choose_outbound, chunks, to_target
+from headwater.sync.domain.delivering import Claimed, Send, choose_outbound, chunks, to_target
+from headwater.sync.domain.doubting import Doubts, looked_up, repeated
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
 
@@ -73,6 +74,7 @@ class Sender:
         desk: Desk,
         chance: random.Random,
         ending: Callable[[], bool],
+        doubts: Doubts,
     ) -> None:
         self._policy = policy
         self._connector = connector
@@ -81,6 +83,7 @@ class Sender:
         self._desk = desk
         self._chance = chance
         self._ending = ending
+        self._doubts = doubts
 
     async def look_up(self, doubtful: Sequence[Claimed]) -> LookedUp:
         """Ask the CRM what became of writes in doubt."""
@@ -88,28 +91,28 @@ class Sender:
         by_target: dict[Target, list[Claimed]] = {}
         for item in doubtful:
             outbound = choose_outbound(self._policy, item)
-            if outbound is None:
+            target = None if outbound is None else to_target(item.object, outbound)
+            if target is None:
                 result.cleared.append(item)
+            elif self._doubts.must_look_up(item, target):
+                by_target.setdefault(target, []).append(item)
             else:
-                by_target.setdefault(to_target(item.object, outbound), []).append(item)
+                result.cleared.append(repeated(item))
         for target, items in by_target.items():
             await self._look_up_target(target, items, result)
         return result
 
     async def _look_up_target(self, target: Target, items: Sequence[Claimed], result: LookedUp) -> None:
-        begun = self._begin()
+        begun = self._begin("read")
         if begun is None:
             return
         try:
             found = await self._connector.look_up(target, [str(item.entity_id) for item in items])
             known = [found.get(str(item.entity_id)) for item in items]
-            fresh = [
-                item if record is None else adopt_found(item, record)
-                for item, record in zip(items, known, strict=True)
-            ]
+            fresh = [looked_up(item, record) for item, record in zip(items, known, strict=True)]
         except CallFailed as failed:
             await self._guard.failed(begun, failed)
-            if failed.error.code != WITHHELD:
+            if failed.error.error_class is not ErrorClass.HELD:
                 result.unanswered += [(item, failed.error) for item in items]
         except STORE_FAULTS:
             raise
@@ -139,7 +142,7 @@ class Sender:
 
     async def _write(self, group: list[Send], result: Sent, faults: list[Exception]) -> None:
         """Write one batch of one target and note the outcomes."""
-        begun = self._begin()
+        begun = self._begin("write")
         if begun is None:
             return
         began_s = anyio.current_time()
@@ -163,9 +166,9 @@ class Sender:
     async def _check_adoption(self, answers: list[tuple[Send, Outcome]], result: Sent) -> None:
         """Refuse offers to adopt a CRM record that is another entity's, by our books or by what it carries."""
         offered = [crm_id for crm_id in (existing_crm_id(outcome) for _, outcome in answers) if crm_id]
-        begun = self._guard.begin() if offered else None
+        begun = self._guard.begin("read") if offered else None
         if begun is None:
-            later = VendorError(ErrorClass.RATE_LIMIT, WITHHELD, "whose the record is was not asked")
+            later = VendorError(ErrorClass.HELD, WITHHELD, "whose the record is was not asked")
             kept = [
                 (send, Failed(later) if existing_crm_id(outcome) else outcome) for send, outcome in answers
             ]
@@ -191,19 +194,19 @@ class Sender:
         taken = {**carried, **{crm_id: str(entity) for crm_id, entity in held.items()}}
         result.answers += refuse_taken(answers, taken)
 
-    def _begin(self) -> Begun | None:
-        return None if self._ending() else self._guard.begin()
+    def _begin(self, endpoint_class: str) -> Begun | None:
+        return None if self._ending() else self._guard.begin(endpoint_class)
 
     def _observe(self, sign: Sign, began_s: float, records: int) -> None:
         self._desk.observe(Answer(sign, began_s, anyio.current_time() - began_s, records))
 
     def _observe_failure(self, failed: CallFailed, began_s: float, records: int) -> None:
         match failed.error.error_class:
-            case ErrorClass.RATE_LIMIT if failed.error.code != WITHHELD:
+            case ErrorClass.RATE_LIMIT:
                 self._observe(Sign.THROTTLED, began_s, records)
-            case ErrorClass.IN_DOUBT:
+            case ErrorClass.IN_DOUBT | ErrorClass.TIMEOUT:
                 self._observe(Sign.TIMED_OUT, began_s, records)
 
 
 def _is_withheld(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and outcome.error.code == WITHHELD
+    return isinstance(outcome, Failed) and outcome.error.error_class is ErrorClass.HELD

@@ -12,13 +12,14 @@ from typing import Final
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import PolicyDocument
+from headwater.policy.document import PolicyDocument, Retry
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import Guard
 from headwater.sync.delivery.handling import Handler
 from headwater.sync.delivery.outcomes import Judge
 from headwater.sync.delivery.tracing import batch_spans
 from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.doubting import Doubts
 
 LOOKS_MAX: Final = 3
 """Turns in a row that are told of due work and get none, before the slot lets it be."""
@@ -41,6 +42,8 @@ class Slot:
         spans: Spans,
         clock: Clock,
         chance: random.Random,
+        retry: Retry,
+        doubts: Doubts,
         claims: Callable[[], bool],
         spread: Callable[[], None],
     ) -> None:
@@ -51,6 +54,8 @@ class Slot:
         self._spans = spans
         self._clock = clock
         self._chance = chance
+        self._retry = retry
+        self._doubts = doubts
         self._claims = claims
         self._spread = spread
 
@@ -83,7 +88,7 @@ class Slot:
 
     async def _deliver(self, number: int, claimed: Sequence[Claimed]) -> tuple[Claimed, ...]:
         """Handle a batch, settle it and return the next one."""
-        judge = Judge(self._document.retry, self._chance, self._document.version, self._clock.now())
+        judge = Judge(self._retry, self._chance, self._document.version, self._clock.now(), self._doubts)
         probes = self._desk.is_probe(number)
         with batch_spans(self._spans, self._clock, claimed) as batch:
             with self._guard.as_probe() if probes else nullcontext():

@@ -45,6 +45,7 @@ class Claimed:
         lane, due_time: where it stood in the queue.
         delivered_version: what the CRM got last; 0 for nothing.
         learned: what a look-up showed beyond what was known, field by field, for the audit.
+        verdict: what became of a write in doubt, as `domain.doubting`; empty while nothing was in doubt.
     """
 
     tenant_id: str
@@ -72,6 +73,7 @@ class Claimed:
     delivered_version: int = 0
     references: tuple[ReferenceState, ...] = field(default=())
     learned: tuple[Mapping[str, Any], ...] = ()
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from headwater.policy.document import ConnectorPolicy
 from headwater.policy.survivorship import Chosen
-from headwater.sync.domain.breaker import BreakerName, BreakerState
+from headwater.sync.domain.breaker import BreakerName, Breakers, BreakerState, Forced, Mode
 from headwater.sync.domain.quota import Ledger
 from headwater.sync.domain.settling import State
 from headwater.sync.domain.standing import Standing, stand
@@ -171,6 +171,27 @@ class Steering:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerOrder:
+    """What an operator wants of an account's breakers.
+
+    Args:
+        mode: None resets them.
+        ttl_s: how long the order stands; None: until a reset.
+    """
+
+    mode: Mode | None
+    ttl_s: float | None = None
+    reason: str = ""
+
+    def as_forced(self, now: dt.datetime, actor: str) -> Forced | None:
+        """Return the order as it is stored; None for a reset."""
+        if self.mode is None:
+            return None
+        until = None if self.ttl_s is None else now + dt.timedelta(seconds=self.ttl_s)
+        return Forced(self.mode, until, self.reason, actor)
+
+
+@dataclass(frozen=True, slots=True)
 class AccountFacts:
     """What is stored about one connector account.
 
@@ -182,7 +203,7 @@ class AccountFacts:
 
     connector: str
     paused: bool
-    breaker: BreakerState
+    breaker: Breakers
     finding: str
     quota_used: int
     vendor_limit: int | None
@@ -194,7 +215,13 @@ class AccountFacts:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """A connector account as operators see it."""
+    """A connector account as operators see it.
+
+    Args:
+        breaker_time: when an open breaker lets a probe through, or an order to hold it open ends.
+        breakers: key, name and state of every breaker that is not idle, by key.
+        forced: the operator's order in force.
+    """
 
     facts: AccountFacts
     vendor: str
@@ -202,6 +229,9 @@ class AccountView:
     backup: str
     runbook: str
     breaker_name: BreakerName
+    breaker_time: dt.datetime | None
+    breakers: tuple[tuple[str, BreakerName, BreakerState], ...]
+    forced: Forced | None
     quota_limit: int
     finding: str
     standing: Standing
@@ -215,6 +245,7 @@ def view_account(
     stated = (
         facts.vendor_limit if facts.vendor_limit is not None else limits.daily_tokens or limits.daily_calls
     )
+    forced = facts.breaker.forced_at(now)
     return AccountView(
         facts=facts,
         vendor=policy.vendor,
@@ -222,6 +253,11 @@ def view_account(
         backup=policy.backup,
         runbook=policy.runbook,
         breaker_name=facts.breaker.name(now),
+        breaker_time=forced.until if forced else facts.breaker.worst(now).probe_time,
+        breakers=tuple(
+            (key, one.name(now), one) for key, one in sorted(facts.breaker.by_key.items()) if not one.idle
+        ),
+        forced=forced,
         quota_limit=stated,
         finding=facts.finding if policy.enabled else DISABLED,
         standing=stand(limits, books[1], books[0], now),

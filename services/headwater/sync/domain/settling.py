@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any
 
 from headwater.kernel.telemetry import TraceContext
-from headwater.sync.domain.breaker import CLOSED, BreakerState
+from headwater.sync.domain.breaker import ALL_CLOSED, Breakers
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
 
@@ -67,5 +67,5 @@ class ConnectorState:
     """What is stored about an account."""
 
     paused: bool = False
-    breaker: BreakerState = CLOSED
+    breaker: Breakers = ALL_CLOSED
     breaker_generation: int = 0

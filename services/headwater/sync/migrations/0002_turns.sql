@@ -30,11 +30,12 @@ create type sync.settlement as (
     learned jsonb,
     action text,
     changes jsonb,
-    policy_version text
+    policy_version text,
+    verdict text
 );
 comment on type sync.settlement is
 'How one try ended. Null: known stays as it is; dirty_time does not count for the latency; learned and changes are '
-'not told to the audit. `fresh`: the CRM may hold the record since this try.';
+'not told to the audit. `learned`: the verdict on a write in doubt, then what a look-up showed. `fresh`: the CRM may hold the record since this try.';
 
 create type sync.claimed as (
     head jsonb,
@@ -101,18 +102,20 @@ begin
             item.entity_id, held.object, held.state as state_now, item.state, item.lane, item.version,
             item.after_s, item.fresh, item.outcome, item.attempt_number, item.event_key, item.start_time,
             item.dirty_time, item.traceparent, item.error_class, item.error_code, item.error_message,
-            item.http_status, item.learned, item.action, item.changes, item.policy_version
+            item.http_status, item.learned, item.action, item.changes, item.policy_version, item.verdict
     ), tried as (
         insert into sync.attempt (
             tenant_id, connector, entity_id, object, attempt_number, version, event_key, start_time, end_time,
-            outcome, error_class, error_code, error_message, http_status, latency_ms, trace_id, span_id
+            outcome, error_class, error_code, error_message, http_status, latency_ms, trace_id, span_id,
+            verdict
         )
         select
             p_tenant, p_connector, item.entity_id, item.object, item.attempt_number, item.version,
             item.event_key, least(item.start_time, v_now), v_now, item.outcome, item.error_class,
             item.error_code, item.error_message, item.http_status,
             extract(epoch from v_now - item.dirty_time)::float8 * 1000,
-            substr(item.traceparent, 4, 32), substr(item.traceparent, 37, 16)
+            substr(item.traceparent, 4, 32), substr(item.traceparent, 37, 16),
+            item.verdict
         from settled as item
         where item.outcome <> ''
     ), told as (
@@ -124,9 +127,11 @@ begin
             p_tenant, v_now, note.action, 'sync', item.entity_id, item.event_key, p_connector, note.changes,
             item.policy_version, substr(item.traceparent, 4, 32)
         from settled as item
-        cross join lateral (values ('looked_up', item.learned), (item.action, item.changes)) as note (
-            action, changes
-        )
+        cross join lateral (
+            values
+            (case item.verdict when 'repeated' then 'sent_again' else 'looked_up' end, item.learned),
+            (item.action, item.changes)
+        ) as note (action, changes)
         where note.changes is not null
     ), again as (
         insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
@@ -295,7 +300,9 @@ begin
     return next v_head;
     return query
     select
-        null::jsonb, line.entity_id, line.lane, line.due_time, held.object, held.state, held.delivered_version,
+        null::jsonb, line.entity_id, line.lane, line.due_time, held.object,
+        case when held.last_error_class in ('in_doubt', 'partial') then 4::smallint else held.state end,
+        held.delivered_version,
         held.crm_object, held.crm_id, held.known, held.failure_count, held.try_count,
         coalesce(extract(epoch from v_now - held.wait_since), 0)::float8, held.event_key, held.mark_time,
         held.dirty_time, held.traceparent, held.tracestate, held.last_traceparent, entity.state,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headwater.event.v1 import event_pb2
 from headwater.kernel.ids import parse_uuid
 from headwater.kernel.rpc.checks import Checks
-from headwater.sync.domain.operating import ALL_STATES, DeliveryFilter, DeliveryPlace
+from headwater.sync.domain.breaker import Mode
+from headwater.sync.domain.operating import ALL_STATES, BreakerOrder, DeliveryFilter, DeliveryPlace
 from headwater.sync.v1 import sync_pb2 as pb
 
 ENTITIES_MAX: Final = 1_000
@@ -19,6 +20,9 @@ AUDIT: Final = "audit"
 """Lists, as page tokens name them."""
 _AUDIT_DIGITS_MAX: Final = 18
 """A number of 18 digits fits into a bigint."""
+
+BREAKER_TTL_S_MAX: Final = 30 * 86_400.0
+"""Longest time that an order about a breaker may be given for."""
 
 Steered = pb.PauseConnectorRequest | pb.ResumeConnectorRequest | pb.ResetBreakerRequest
 
@@ -57,6 +61,46 @@ def read_steering(request: Steered) -> tuple[str, str, str]:
     )
     checks.finish()
     return order
+
+
+def read_breaker_order(request: pb.SetBreakerRequest) -> tuple[str, str, BreakerOrder, str]:
+    """Check and read an order about breakers: tenant, connector, order, actor."""
+    checks = Checks()
+    mode = _MODES.get(request.order)
+    if request.order not in _MODES:
+        checks.broken("order", str(request.order), "allowed", "open, closed or reset")
+    forces = request.order in _MODES and mode is not None
+    order = (
+        checks.tenant(request.tenant_id),
+        checks.name("connector", request.connector),
+        BreakerOrder(
+            mode,
+            _ttl_s(checks, request, forces=forces),
+            checks.text("reason", request.reason) if forces or request.reason else "",
+        ),
+        _actor(checks, request.actor),
+    )
+    checks.finish()
+    return order
+
+
+_MODES: Final[Mapping[int, Mode | None]] = {
+    pb.BREAKER_ORDER_OPEN: "open",
+    pb.BREAKER_ORDER_CLOSED: "closed",
+    pb.BREAKER_ORDER_RESET: None,
+}
+"""The wire's orders in the domain's words; None resets."""
+
+
+def _ttl_s(checks: Checks, request: pb.SetBreakerRequest, *, forces: bool) -> float | None:
+    if not request.HasField("ttl"):
+        return None
+    ttl_s = request.ttl.seconds + request.ttl.nanos / 1e9
+    if not forces:
+        checks.broken("ttl", f"{ttl_s:g} s", "absent", "an order to reset has no time")
+    elif not 1.0 <= ttl_s <= BREAKER_TTL_S_MAX:
+        checks.broken("ttl", f"{ttl_s:g} s", "range", f"1 s to {BREAKER_TTL_S_MAX:g} s")
+    return ttl_s
 
 
 def read_deliveries(

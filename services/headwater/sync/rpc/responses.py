@@ -155,7 +155,7 @@ def connector_message(account: AccountView) -> pb.Connector:
         vendor=account.vendor,
         paused=facts.paused,
         breaker_state=account.breaker_name,
-        breaker_probe_time=_time(facts.breaker.probe_time),
+        breaker_probe_time=_time(account.breaker_time),
         quota_used=standing.used,
         quota_limit=account.quota_limit,
         pending_count=facts.pending_count,
@@ -173,6 +173,20 @@ def connector_message(account: AccountView) -> pb.Connector:
         windows=[
             pb.LimitWindow(window=item.name, limit=item.limit, used=item.used, window_s=item.window_s)
             for item in standing.windows
+        ],
+        breaker_forced=account.forced.mode if account.forced else "",
+        breaker_forced_until=_time(account.forced.until) if account.forced else None,
+        breaker_forced_reason=account.forced.reason if account.forced else "",
+        breaker_forced_by=account.forced.actor if account.forced else "",
+        breakers=[
+            pb.EndpointBreaker(
+                key=key,
+                state=name,
+                failure_count=state.failures,
+                hold_s=state.hold_s,
+                probe_time=_time(state.probe_time),
+            )
+            for key, name, state in account.breakers
         ],
     )
 

@@ -53,6 +53,11 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         account = await self._operations.reset_breaker(*requests.read_steering(request))
         return pb.ResetBreakerResponse(connector=responses.connector_message(account))
 
+    async def SetBreaker(self, request: pb.SetBreakerRequest, context: Any) -> pb.SetBreakerResponse:
+        order = requests.read_breaker_order(request)
+        account, changed = await self._operations.set_breaker(*order, dry_run=request.dry_run)
+        return pb.SetBreakerResponse(connector=responses.connector_message(account), changed=changed)
+
     async def ListDeliveries(
         self, request: pb.ListDeliveriesRequest, context: Any
     ) -> pb.ListDeliveriesResponse:

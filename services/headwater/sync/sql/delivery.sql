@@ -43,7 +43,7 @@ select paused, breaker, breaker_generation from sync.connector_state
 where tenant_id = $1 and connector = $2;
 
 -- name: write_breaker
--- Stores the breaker, unless an operator reset it since. $1 tenant; $2 connector; $3 state; $4 generation.
+-- Stores the breakers, unless an operator gave an order since. $1 tenant; $2 connector; $3 state; $4 generation.
 insert into sync.connector_state as held (tenant_id, connector, breaker, breaker_generation)
 values ($1, $2, $3, $4)
 on conflict (tenant_id, connector) do update

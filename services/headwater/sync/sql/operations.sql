@@ -233,20 +233,43 @@ where tenant_id = $1 and connector = $2 and paused <> $3
 returning connector;
 
 -- name: reset_breaker
--- Closes the breaker and makes the actor forget its own; no row when it was closed without failures.
--- $1 tenant; $2 connector.
+-- Closes the breakers, ends an operator's order, and makes the actor forget its own; no row when there was
+-- nothing to forget. $1 tenant; $2 connector.
 with held as (
     select tenant_id, connector, breaker from sync.connector_state
     where
         tenant_id = $1 and connector = $2
-        and (coalesce((breaker ->> 'failures')::bigint, 0) > 0 or breaker ->> 'probe_time' is not null)
+        and (
+            breaker -> 'forced' is not null
+            or exists (
+                select 1
+                from jsonb_each(coalesce(breaker -> 'breakers', '{}')) as one (key, state)
+                where (one.state ->> 'failures')::bigint > 0 or one.state ->> 'probe_time' is not null
+            )
+        )
     for update
 )
 update sync.connector_state as state
 set breaker = '{}', breaker_generation = state.breaker_generation + 1, update_time = clock_timestamp()
 from held
 where state.tenant_id = held.tenant_id and state.connector = held.connector
-returning held.breaker;
+returning held.breaker as before, state.breaker as after;
+
+-- name: force_breaker
+-- Puts the breakers under an operator's order, which the actor takes over its own memory; no row when they
+-- stood so. $1 tenant; $2 connector; $3 the order.
+with held as (
+    select tenant_id, connector, breaker from sync.connector_state
+    where tenant_id = $1 and connector = $2 and breaker -> 'forced' is distinct from $3::jsonb
+    for update
+)
+update sync.connector_state as state
+set
+    breaker = jsonb_set(state.breaker, '{forced}', $3::jsonb),
+    breaker_generation = state.breaker_generation + 1, update_time = clock_timestamp()
+from held
+where state.tenant_id = held.tenant_id and state.connector = held.connector
+returning held.breaker as before, state.breaker as after;
 
 -- name: write_steering_audit
 -- Notes an operator's order. $1 tenant; $2 connector; $3 actor; $4 policy version; $5 action; $6 changes.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 import anyio
 
 from headwater.kernel.pg import queries
-from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.breaker import Breakers
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
@@ -124,10 +124,14 @@ class PostgresDeliveries:
             )
         return connector_state(None if row is None else dict(row))
 
-    async def write_breaker(self, state: BreakerState, generation: int) -> None:
-        """Store the breaker, unless an operator has reset it since *generation*."""
-        async with translated():
-            await self._pool.execute(
+    async def write_breaker(self, state: Breakers, generation: int) -> None:
+        """Store the breakers, unless an operator has given an order since *generation*.
+
+        Raises: FenceLost: what a former owner saw says nothing about the present one's calls.
+        """
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            await hold_fences(connection, [self._lease])
+            await connection.execute(
                 _SQL["write_breaker"].text, self._tenant_id, self._connector, state.as_json(), generation
             )
 

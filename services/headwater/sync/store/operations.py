@@ -200,13 +200,29 @@ class PostgresOperations:
                 await _note(connection, order, action, change)
         return row is not None
 
-    async def reset_breaker(self, order: Steering) -> bool:
-        """Close the breaker of an account; return whether that changed anything."""
+    async def reset_breaker(self, order: Steering, reason: str = "") -> bool:
+        """Close the breakers of an account; return whether that changed anything."""
+        return await self._set_breaker(order, "breaker_reset", reason, "reset_breaker")
+
+    async def force_breaker(self, order: Steering, forced: breaker.Forced) -> bool:
+        """Put the breakers of an account under an operator's order; return whether that changed anything."""
+        action = f"breaker_forced_{forced.mode}"
+        return await self._set_breaker(order, action, forced.reason, "force_breaker", forced.as_json())
+
+    async def _set_breaker(
+        self, order: Steering, action: str, reason: str, query: str, *arguments: Any
+    ) -> bool:
         async with self._ordering(order) as connection:
-            row = await connection.fetchrow(_SQL["reset_breaker"].text, order.tenant_id, order.connector)
+            row = await connection.fetchrow(_SQL[query].text, order.tenant_id, order.connector, *arguments)
             if row is not None:
-                change = {"field": "breaker", "before": row["breaker"], "after": {}, "rule": "operator"}
-                await _note(connection, order, "breaker_reset", change)
+                change = {
+                    "field": "breaker",
+                    "before": row["before"],
+                    "after": row["after"],
+                    "rule": "operator",
+                }
+                why = {"field": "reason", "before": None, "after": reason, "rule": "operator"}
+                await _note(connection, order, action, change, *([why] if reason else []))
         return row is not None
 
     @asynccontextmanager
@@ -270,7 +286,7 @@ async def _reaching() -> AsyncIterator[None]:
         raise Unavailable(error.message, reason=error.reason) from error
 
 
-async def _note(connection: Connection, order: Steering, action: str, change: dict[str, Any]) -> None:
+async def _note(connection: Connection, order: Steering, action: str, *changes: dict[str, Any]) -> None:
     """Write the audit of an order that changed something, and wake the actors once it commits."""
     await connection.execute(
         _SQL["write_steering_audit"].text,
@@ -279,7 +295,7 @@ async def _note(connection: Connection, order: Steering, action: str, change: di
         order.actor,
         order.policy_version,
         action,
-        [change],
+        list(changes),
     )
     await connection.execute(_NOTIFY.text)
 

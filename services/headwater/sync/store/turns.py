@@ -12,6 +12,7 @@ from headwater.kernel.ids import ObjectName
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.breaker import from_json
 from headwater.sync.domain.delivering import Claimed, ReferenceState
+from headwater.sync.domain.doubting import told
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn
@@ -37,6 +38,7 @@ def settlement_row(item: Settlement) -> tuple[Any, ...]:
     delivered = item.state is State.DELIVERED
     first = delivered and claimed.tries_before == 0 and item.outcome in _NEW
     changes = list(item.changes) or None
+    verdict = told(claimed)
     return (
         claimed.entity_id,
         item.state,
@@ -61,10 +63,11 @@ def settlement_row(item: Settlement) -> tuple[Any, ...]:
         item.error_code[:CODE_CHARS_MAX],
         item.error_message[:ERROR_CHARS_MAX],
         item.http_status,
-        list(claimed.learned) or None,
+        list(verdict) or None,
         "dead_lettered" if item.state is State.DEAD else "delivered",
         changes,
         item.policy_version,
+        claimed.verdict,
     )
 
 

@@ -14,6 +14,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.operating import (
     AccountView,
     AuditEntry,
+    BreakerOrder,
     Delivery,
     DeliveryFilter,
     DeliveryPlace,
@@ -94,6 +95,28 @@ class Operations:
         document = self._known(tenant_id, connector)
         await self._store.reset_breaker(Steering(tenant_id, connector, actor, document.version))
         return await self._view(tenant_id, document, connector)
+
+    async def set_breaker(
+        self, tenant_id: str, connector: str, order: BreakerOrder, actor: str, *, dry_run: bool
+    ) -> tuple[AccountView, bool]:
+        """Force the breakers of an account or end such an order; return the account and whether it changed.
+
+        An order with a time is a new one each time it is given; all others are idempotent.
+
+        Raises: NotFound (UNKNOWN_CONNECTOR).
+        """
+        document = self._known(tenant_id, connector)
+        before = await self._view(tenant_id, document, connector)
+        forced = order.as_forced(self._clock.now(), actor)
+        if dry_run:
+            stands = before.facts.breaker
+            return before, not stands.idle if forced is None else stands.forced != forced
+        steering = Steering(tenant_id, connector, actor, document.version)
+        if forced is None:
+            changed = await self._store.reset_breaker(steering, order.reason)
+        else:
+            changed = await self._store.force_breaker(steering, forced)
+        return await self._view(tenant_id, document, connector), changed
 
     async def deliveries(
         self, tenant_id: str, wanted: DeliveryFilter, after: DeliveryPlace | None, page_size: int

@@ -5,6 +5,7 @@ Sync: projects the log, delivers to every CRM, and lets operators see and steer 
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -60,6 +61,34 @@ DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 5
 DELIVERY_STATE_DISCARDED: DeliveryState.ValueType  # 6
 """Ended by an operator with a reason."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
+
+class _BreakerOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BreakerOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakerOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BREAKER_ORDER_UNSPECIFIED: _BreakerOrder.ValueType  # 0
+    """Refused."""
+    BREAKER_ORDER_OPEN: _BreakerOrder.ValueType  # 1
+    """No call starts."""
+    BREAKER_ORDER_CLOSED: _BreakerOrder.ValueType  # 2
+    """Every call may start, and no failure counts."""
+    BREAKER_ORDER_RESET: _BreakerOrder.ValueType  # 3
+    """The breakers are closed, and failures and orders forgotten."""
+
+class BreakerOrder(_BreakerOrder, metaclass=_BreakerOrderEnumTypeWrapper):
+    """BreakerOrder is what an operator wants of an account's breakers."""
+
+BREAKER_ORDER_UNSPECIFIED: BreakerOrder.ValueType  # 0
+"""Refused."""
+BREAKER_ORDER_OPEN: BreakerOrder.ValueType  # 1
+"""No call starts."""
+BREAKER_ORDER_CLOSED: BreakerOrder.ValueType  # 2
+"""Every call may start, and no failure counts."""
+BREAKER_ORDER_RESET: BreakerOrder.ValueType  # 3
+"""The breakers are closed, and failures and orders forgotten."""
+Global___BreakerOrder: _TypeAlias = BreakerOrder  # noqa: Y015
 
 @_typing.final
 class GetStatusRequest(_message.Message):
@@ -709,6 +738,11 @@ class Connector(_message.Message):
     QUOTA_FORECAST_TIME_FIELD_NUMBER: _builtins.int
     REFUSED_COUNT_FIELD_NUMBER: _builtins.int
     WINDOWS_FIELD_NUMBER: _builtins.int
+    BREAKER_FORCED_FIELD_NUMBER: _builtins.int
+    BREAKER_FORCED_UNTIL_FIELD_NUMBER: _builtins.int
+    BREAKER_FORCED_REASON_FIELD_NUMBER: _builtins.int
+    BREAKER_FORCED_BY_FIELD_NUMBER: _builtins.int
+    BREAKERS_FIELD_NUMBER: _builtins.int
     connector: _builtins.str
     """Name of the account in the policy."""
     vendor: _builtins.str
@@ -741,6 +775,12 @@ class Connector(_message.Message):
     """Whether the share of the day's quota that the policy names is used."""
     refused_count: _builtins.int
     """Answers of the day that said: too many."""
+    breaker_forced: _builtins.str
+    """The operator's order that is in force: open, closed, or empty."""
+    breaker_forced_reason: _builtins.str
+    """Why it was given; may be empty."""
+    breaker_forced_by: _builtins.str
+    """Who gave it."""
     @_builtins.property
     def breaker_probe_time(self) -> _timestamp_pb2.Timestamp:
         """When an open breaker lets a probe through."""
@@ -756,6 +796,14 @@ class Connector(_message.Message):
     @_builtins.property
     def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitWindow]:
         """Sliding windows of the vendor."""
+
+    @_builtins.property
+    def breaker_forced_until(self) -> _timestamp_pb2.Timestamp:
+        """When that order ends by itself; unset: with a reset."""
+
+    @_builtins.property
+    def breakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointBreaker]:
+        """Breakers that are open or count failures, by key: one for the account, or one per class of endpoints."""
 
     def __init__(
         self,
@@ -780,10 +828,15 @@ class Connector(_message.Message):
         quota_forecast_time: _timestamp_pb2.Timestamp | None = ...,
         refused_count: _builtins.int = ...,
         windows: _abc.Iterable[Global___LimitWindow] | None = ...,
+        breaker_forced: _builtins.str = ...,
+        breaker_forced_until: _timestamp_pb2.Timestamp | None = ...,
+        breaker_forced_reason: _builtins.str = ...,
+        breaker_forced_by: _builtins.str = ...,
+        breakers: _abc.Iterable[Global___EndpointBreaker] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker_probe_time", b"breaker_probe_time", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker_forced_until", b"breaker_forced_until", "breaker_probe_time", b"breaker_probe_time", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "breaker_probe_time", b"breaker_probe_time", "breaker_state", b"breaker_state", "connector", b"connector", "dead_count", b"dead_count", "finding", b"finding", "holder", b"holder", "oldest_pending_s", b"oldest_pending_s", "owner", b"owner", "paused", b"paused", "pending_count", b"pending_count", "quota_alert", b"quota_alert", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time", "quota_limit", b"quota_limit", "quota_used", b"quota_used", "refused_count", b"refused_count", "runbook", b"runbook", "vendor", b"vendor", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "breaker_forced", b"breaker_forced", "breaker_forced_by", b"breaker_forced_by", "breaker_forced_reason", b"breaker_forced_reason", "breaker_forced_until", b"breaker_forced_until", "breaker_probe_time", b"breaker_probe_time", "breaker_state", b"breaker_state", "breakers", b"breakers", "connector", b"connector", "dead_count", b"dead_count", "finding", b"finding", "holder", b"holder", "oldest_pending_s", b"oldest_pending_s", "owner", b"owner", "paused", b"paused", "pending_count", b"pending_count", "quota_alert", b"quota_alert", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time", "quota_limit", b"quota_limit", "quota_used", b"quota_used", "refused_count", b"refused_count", "runbook", b"runbook", "vendor", b"vendor", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -822,6 +875,46 @@ class LimitWindow(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LimitWindow: _TypeAlias = LimitWindow  # noqa: Y015
+
+@_typing.final
+class EndpointBreaker(_message.Message):
+    """EndpointBreaker is one breaker of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FAILURE_COUNT_FIELD_NUMBER: _builtins.int
+    HOLD_S_FIELD_NUMBER: _builtins.int
+    PROBE_TIME_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """What it is in charge of: `account`, or a class of endpoints, as `write` or `read`."""
+    state: _builtins.str
+    """closed, open or half_open."""
+    failure_count: _builtins.int
+    """Countable failures since the last success."""
+    hold_s: _builtins.float
+    """Length of the hold in force, seconds; 0 while closed."""
+    @_builtins.property
+    def probe_time(self) -> _timestamp_pb2.Timestamp:
+        """When it lets a probe through; unset while closed."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        state: _builtins.str = ...,
+        failure_count: _builtins.int = ...,
+        hold_s: _builtins.float = ...,
+        probe_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["probe_time", b"probe_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure_count", b"failure_count", "hold_s", b"hold_s", "key", b"key", "probe_time", b"probe_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointBreaker: _TypeAlias = EndpointBreaker  # noqa: Y015
 
 @_typing.final
 class PauseConnectorRequest(_message.Message):
@@ -990,6 +1083,84 @@ class ResetBreakerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResetBreakerResponse: _TypeAlias = ResetBreakerResponse  # noqa: Y015
+
+@_typing.final
+class SetBreakerRequest(_message.Message):
+    """SetBreakerRequest names a connector account and an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    connector: _builtins.str
+    """Connector account. Required."""
+    order: Global___BreakerOrder.ValueType
+    """What is wanted. Required."""
+    reason: _builtins.str
+    """Why, for the audit, 1..255 characters. Required to force, optional to reset."""
+    dry_run: _builtins.bool
+    """Tell only whether it would change anything."""
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long the order stands, 1 second to 30 days; unset: until a reset. Not with RESET."""
+
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who orders, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        connector: _builtins.str = ...,
+        order: Global___BreakerOrder.ValueType = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        actor: _event_pb2.Actor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "dry_run", b"dry_run", "order", b"order", "reason", b"reason", "tenant_id", b"tenant_id", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBreakerRequest: _TypeAlias = SetBreakerRequest  # noqa: Y015
+
+@_typing.final
+class SetBreakerResponse(_message.Message):
+    """SetBreakerResponse is the connector as it stands now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """Whether the order changed anything (or would)."""
+    @_builtins.property
+    def connector(self) -> Global___Connector:
+        """The connector."""
+
+    def __init__(
+        self,
+        *,
+        connector: Global___Connector | None = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "connector", b"connector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBreakerResponse: _TypeAlias = SetBreakerResponse  # noqa: Y015
 
 @_typing.final
 class ListDeliveriesRequest(_message.Message):
@@ -1280,7 +1451,9 @@ class AuditEntry(_message.Message):
     """Number, rising within the tenant."""
     action: _builtins.str
     """What was done, as field_changed, entity_created, delivered, looked_up (a write whose answer was
-    lost was found to have landed), dead_lettered, connector_paused.
+    lost was looked up; its change `#write` says applied or not_applied), sent_again (it was sent again
+    without asking), dead_lettered (its change `#cause` says what has to change: data, mapping, access,
+    vendor or doubt), connector_paused, breaker_reset, breaker_forced_open, breaker_forced_closed.
     """
     actor: _builtins.str
     """Who: a source system, a service or an operator."""

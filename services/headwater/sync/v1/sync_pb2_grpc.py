@@ -70,6 +70,11 @@ class SyncServiceStub:
                 request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ResetBreakerRequest.SerializeToString,
                 response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ResetBreakerResponse.FromString,
                 _registered_method=True)
+        self.SetBreaker = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/SetBreaker',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.SetBreakerRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.SetBreakerResponse.FromString,
+                _registered_method=True)
         self.ListDeliveries = channel.unary_unary(
                 '/headwater.sync.v1.SyncService/ListDeliveries',
                 request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListDeliveriesRequest.SerializeToString,
@@ -146,6 +151,14 @@ class SyncServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetBreaker(self, request, context):
+        """SetBreaker forces an account's breakers open or closed, or resets them: they are closed, their
+        failures and any order are forgotten. Calls under way are not cut off. Idempotent without a ttl.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDeliveries(self, request, context):
         """ListDeliveries lists deliveries by connector, state and entity, paged.
         """
@@ -211,6 +224,11 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.ResetBreaker,
                     request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ResetBreakerRequest.FromString,
                     response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ResetBreakerResponse.SerializeToString,
+            ),
+            'SetBreaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBreaker,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.SetBreakerRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.SetBreakerResponse.SerializeToString,
             ),
             'ListDeliveries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeliveries,
@@ -423,6 +441,33 @@ class SyncService:
             '/headwater.sync.v1.SyncService/ResetBreaker',
             headwater_dot_sync_dot_v1_dot_sync__pb2.ResetBreakerRequest.SerializeToString,
             headwater_dot_sync_dot_v1_dot_sync__pb2.ResetBreakerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBreaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/SetBreaker',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.SetBreakerRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.SetBreakerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,10 @@ class SyncServiceStub:
     """ResumeConnector starts them again. Idempotent."""
     ResetBreaker: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ResetBreakerRequest, _sync_pb2.ResetBreakerResponse]
     """ResetBreaker closes a breaker and forgets its failures. Idempotent."""
+    SetBreaker: _grpc.UnaryUnaryMultiCallable[_sync_pb2.SetBreakerRequest, _sync_pb2.SetBreakerResponse]
+    """SetBreaker forces an account's breakers open or closed, or resets them: they are closed, their
+    failures and any order are forgotten. Calls under way are not cut off. Idempotent without a ttl.
+    """
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListDeliveriesRequest, _sync_pb2.ListDeliveriesResponse]
     """ListDeliveries lists deliveries by connector, state and entity, paged."""
     ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ReplayDeliveriesRequest, _sync_pb2.ReplayDeliveriesResponse]
@@ -79,6 +83,10 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """ResumeConnector starts them again. Idempotent."""
     ResetBreaker: _aio.UnaryUnaryMultiCallable[_sync_pb2.ResetBreakerRequest, _sync_pb2.ResetBreakerResponse]  # type: ignore[assignment]
     """ResetBreaker closes a breaker and forgets its failures. Idempotent."""
+    SetBreaker: _aio.UnaryUnaryMultiCallable[_sync_pb2.SetBreakerRequest, _sync_pb2.SetBreakerResponse]  # type: ignore[assignment]
+    """SetBreaker forces an account's breakers open or closed, or resets them: they are closed, their
+    failures and any order are forgotten. Calls under way are not cut off. Idempotent without a ttl.
+    """
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListDeliveriesRequest, _sync_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
     """ListDeliveries lists deliveries by connector, state and entity, paged."""
     ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_sync_pb2.ReplayDeliveriesRequest, _sync_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
@@ -148,6 +156,16 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.ResetBreakerResponse, _abc.Awaitable[_sync_pb2.ResetBreakerResponse]]:
         """ResetBreaker closes a breaker and forgets its failures. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def SetBreaker(
+        self,
+        request: _sync_pb2.SetBreakerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.SetBreakerResponse, _abc.Awaitable[_sync_pb2.SetBreakerResponse]]:
+        """SetBreaker forces an account's breakers open or closed, or resets them: they are closed, their
+        failures and any order are forgotten. Calls under way are not cut off. Idempotent without a ttl.
+        """
 
     @_abc_1.abstractmethod
     def ListDeliveries(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import anyio
 import pytest
@@ -54,7 +55,7 @@ def test_settle_isolates_exactly_the_bad_records(
             assert outcome == Failed(BAD)
         elif key in silent:
             assert isinstance(outcome, Failed)
-            assert outcome.error.error_class is ErrorClass.IN_DOUBT
+            assert outcome.error.error_class is ErrorClass.PARTIAL
         else:
             assert outcome == Written(str(key), created=True)
     assert vendor.calls <= 2 * count + 2 * len(silent)
@@ -103,7 +104,7 @@ def test_settle_keeps_the_doubt_of_a_silent_answer_when_the_next_call_fails() ->
     classes = [outcome.error.error_class for outcome in outcomes.values() if isinstance(outcome, Failed)]
     assert (outcomes[1], classes) == (
         Written("1", created=True),
-        [ErrorClass.IN_DOUBT, ErrorClass.RATE_LIMIT],
+        [ErrorClass.PARTIAL, ErrorClass.RATE_LIMIT],
     )
 
 
@@ -125,3 +126,19 @@ def test_parts_of_refuses_a_crm_record_claimed_twice() -> None:
     writes = [Write("a", "7", {}), Write("b", "", {}), Write("c", "7", {})]
     upserts, updates, refused = parts_of(writes)
     assert (upserts, updates, list(refused)) == (["b"], ["a"], ["c"])
+
+
+def test_settle_sends_nothing_twice_where_a_repeat_is_not_safe() -> None:
+    """A record that the answer passes over is PARTIAL at once: asking for it is somebody else's decision."""
+    calls: list[Sequence[int]] = []
+
+    async def send(keys: Sequence[int]) -> Mapping[int, Outcome]:
+        await anyio.lowlevel.checkpoint()
+        calls.append(keys)
+        return {1: Written("1", created=True)}
+
+    outcomes = anyio.run(partial(settle, repeat_safe=False), [[1, 2]], send)
+    assert calls == [(1, 2)]
+    assert outcomes[1] == Written("1", created=True)
+    assert isinstance(outcomes[2], Failed)
+    assert outcomes[2].error.error_class is ErrorClass.PARTIAL

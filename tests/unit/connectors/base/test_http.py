@@ -74,9 +74,9 @@ async def failing(
     ("error", "for_write", "for_read"),
     [
         (httpx.ConnectError("refused"), ErrorClass.NETWORK, ErrorClass.NETWORK),
-        (httpx.ConnectTimeout("slow"), ErrorClass.NETWORK, ErrorClass.NETWORK),
-        (httpx.PoolTimeout("busy"), ErrorClass.NETWORK, ErrorClass.NETWORK),
-        (httpx.ReadTimeout("slow"), ErrorClass.IN_DOUBT, ErrorClass.NETWORK),
+        (httpx.ConnectTimeout("slow"), ErrorClass.TIMEOUT, ErrorClass.TIMEOUT),
+        (httpx.PoolTimeout("busy"), ErrorClass.TIMEOUT, ErrorClass.TIMEOUT),
+        (httpx.ReadTimeout("slow"), ErrorClass.IN_DOUBT, ErrorClass.TIMEOUT),
         (httpx.WriteError("reset"), ErrorClass.IN_DOUBT, ErrorClass.NETWORK),
         (httpx.ReadError("reset"), ErrorClass.IN_DOUBT, ErrorClass.NETWORK),
         (httpx.RemoteProtocolError("closed"), ErrorClass.IN_DOUBT, ErrorClass.NETWORK),
@@ -85,7 +85,7 @@ async def failing(
 async def test_send_tells_certain_loss_from_doubt(
     error: Exception, for_write: ErrorClass, for_read: ErrorClass
 ) -> None:
-    """Only what surely never left is NETWORK for a write; a read can always be repeated."""
+    """Only what surely never left is NETWORK or TIMEOUT for a write; a read can always be repeated."""
     assert (await failing(Raising(error), WRITE))[0].error.error_class is for_write
     assert (await failing(Raising(error), READ))[0].error.error_class is for_read
 
@@ -101,7 +101,7 @@ async def test_send_is_in_doubt_when_the_body_breaks_off() -> None:
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        ("connection.connect_tcp.started", ErrorClass.NETWORK),
+        ("connection.connect_tcp.started", ErrorClass.TIMEOUT),
         ("http11.send_request_headers.started", ErrorClass.IN_DOUBT),
     ],
 )

@@ -124,6 +124,54 @@ async def test_connector_reports_auth_when_the_new_token_is_refused_too() -> Non
     assert (failed.value.error.error_class, len(script.requests)) == (ErrorClass.AUTH, 2)
 
 
+async def test_a_new_token_that_is_refused_is_not_refreshed_again_and_again() -> None:
+    """Ten calls, at once and one by one, to an account that refuses every token: two tokens, all AUTH."""
+    script = Script(lambda _request: httpx.Response(401, json={"message": "no"}))
+    connector = HubSpotVendor().open(an_account(), script.gate, transport=script)
+    classes: list[ErrorClass] = []
+
+    async def ask() -> None:
+        with pytest.raises(CallFailed) as failed:
+            await connector.look_up(CONTACTS, ["e-1"])
+        classes.append(failed.value.error.error_class)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(ask)
+    for _ in range(5):
+        await ask()
+    assert (script.tokens, classes) == (2, [ErrorClass.AUTH] * 10)
+    assert script.gate.endpoint_classes().count("auth") == 2
+
+
+async def test_a_condemned_token_is_replaced_after_a_while() -> None:
+    """A minute later one refresh is allowed again: the grant may have been renewed."""
+    fetch, now_s = Fetcher(), [0.0]
+    tokens = TokenSource(fetch, "refresh-0", loop_time=lambda: now_s[0])
+    first = (await tokens.current()).access_token
+    second = (await tokens.renew(first)).access_token
+    tokens.condemn(second)
+    for now_s[0] in (0.0, 30.0, 59.9):
+        tokens.condemn(second)
+        with pytest.raises(CallFailed) as failed:
+            await tokens.renew(second)
+        assert failed.value.error.error_class is ErrorClass.AUTH
+    assert len(fetch.seen) == 2
+    now_s[0] = 60.0
+    assert (await tokens.renew(second)).access_token == "access-3"
+
+
+async def test_a_refresh_that_never_ends_is_a_timeout() -> None:
+    """It is bounded, and a person is not sent to renew a grant that nobody refused."""
+
+    async def fetch(_refresh_token: str) -> Grant:
+        raise TimeoutError
+
+    with pytest.raises(CallFailed) as failed:
+        await TokenSource(fetch, "refresh-0").current()
+    assert failed.value.error.error_class is ErrorClass.TIMEOUT
+
+
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [

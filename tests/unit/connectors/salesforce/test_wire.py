@@ -68,12 +68,12 @@ def test_read_outcomes_follows_the_promised_order(fine: list[bool]) -> None:
         [{"id": "003000000000002AAA", "success": True}, {"id": "003000000000001AAA", "success": True}],
     ],
 )
-def test_read_outcomes_is_in_doubt_when_items_cannot_be_matched(body: Any) -> None:
+def test_read_outcomes_is_partial_when_items_cannot_be_matched(body: Any) -> None:
     """Wrong count, wrong shape or an id of another record: nothing is believed."""
     writes = [Write("a", "003000000000001AAA", {}), Write("b", "003000000000002AAA", {})]
     for outcome in wire.read_outcomes(body, writes).values():
         assert isinstance(outcome, Failed)
-        assert outcome.error.error_class is ErrorClass.IN_DOUBT
+        assert outcome.error.error_class is ErrorClass.PARTIAL
 
 
 @given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=60), st.integers(300, 2000))
