@@ -18,9 +18,8 @@ from headwater.connectors.base.testing import RecordingGate
 from headwater.connectors.hubspot import VENDOR as HUBSPOT
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import Breaker, Limits, Window
+from headwater.policy.document import Breaker
 from headwater.sync.delivery.breaking import AccountBreaker, scope_of
-from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.delivery.guard import Guard, GuardedGate
 from headwater.sync.domain.breaker import Breakers, Forced
 from headwater.sync.domain.settling import ConnectorState
@@ -70,10 +69,17 @@ def account() -> Account:
 
 def whole(held: Account) -> Guard:
     """Return the guard of an account with nothing but its breaker to obey."""
-    limits = Limits(window=Window(calls=100, window_s=10))
-    gate = AccountGate("http://crm", limits, spans(), held.clock)
+    gate: Any = Unpaused()
     store: Any = Store()
     return Guard("crm", store, gate, held.guard, held.clock, random.Random(1), lambda: True)
+
+
+class Unpaused:
+    """A gate whose vendor has asked for no pause."""
+
+    def pause_s(self) -> float:
+        """Return no pause."""
+        return 0.0
 
 
 @dataclass(slots=True)
