@@ -56,6 +56,3 @@ insert into sync.connector_state as held (tenant_id, connector, finding) values 
 on conflict (tenant_id, connector) do update
 set finding = excluded.finding, update_time = clock_timestamp()
 where held.finding <> excluded.finding;
-
-$2 connector; $3 day.
-select calls, vendor_used from sync.quota where tenant_id = $1 and connector = $2 and day = $3;
