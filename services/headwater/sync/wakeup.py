@@ -18,6 +18,8 @@ LOG_CHANNEL: Final = "headwater_log"
 """Notified by ingest when events were accepted."""
 DELIVERY_CHANNEL: Final = "headwater_delivery"
 """Notified by the projector and by operators when deliveries became due."""
+REPLAY_CHANNEL: Final = "headwater_replay"
+"""Notified when a replay was begun or steered."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 

@@ -22,7 +22,10 @@ from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.policy.document import PolicyDocument
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.replays import PostgresReplays
+from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import sync_pb2_grpc
 
 if TYPE_CHECKING:
@@ -137,7 +140,9 @@ async def served(database_url: str) -> AsyncIterator[World]:
     """Serve the API on *database_url*."""
     clock = SteppedClock(NOON)
     async with await open_pool(database_url, application_name="test", size_max=4) as pool:
-        servicer = SyncServicer(Operations(PostgresOperations(pool), FixedPolicies(), clock))
+        store, policies = PostgresOperations(pool), FixedPolicies()
+        desk = Workbench(PostgresWorkbench(pool), PostgresReplays(pool), store, policies, clock)
+        servicer = SyncServicer(Operations(store, policies, clock), desk)
 
         def add(server: grpc.aio.Server) -> Sequence[str]:
             sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)

@@ -42,6 +42,7 @@ class Claimed:
 
     Args:
         lane, due_time: where it stood in the queue.
+        erred: its last try failed.
         learned: what a look-up showed beyond what was known, field by field, for the audit.
     """
 
@@ -69,6 +70,7 @@ class Claimed:
     due_time: dt.datetime
     references: tuple[ReferenceState, ...] = field(default=())
     learned: tuple[Mapping[str, Any], ...] = ()
+    erred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,20 @@ def known_after(claimed: Claimed, write: Write) -> dict[str, Any]:
         held = {**_known_references(claimed), **{item.name: list(item.crm_ids) for item in write.references}}
         known[REFERENCES_KEY] = held
     return known
+
+
+def field_changes(known: Mapping[str, Any], write: Write) -> Iterable[dict[str, Any]]:
+    """Yield what *write* changes of *known*, field by field, as the audit tells it."""
+    for name, value in write.fields.items():
+        yield {"field": name, "before": known.get(name), "after": value, "rule": "minimal_patch"}
+    held = known.get(REFERENCES_KEY, {})
+    for item in write.references:
+        yield {
+            "field": item.name,
+            "before": held.get(item.name),
+            "after": list(item.crm_ids),
+            "rule": "reference",
+        }
 
 
 def adopt_found(claimed: Claimed, found: Found) -> Claimed:

@@ -22,6 +22,7 @@ returning
     held.failure_count, held.try_count, held.event_key, held.mark_time, held.dirty_time,
     held.due_time,
     held.traceparent, held.tracestate, held.last_traceparent, due.held_fence,
+    held.last_error_class <> '' as erred,
     coalesce(extract(epoch from clock_timestamp() - held.wait_since), 0)::float8 as waited_s,
     entity.state, entity.merged_into, entity.version, entity.fields;
 

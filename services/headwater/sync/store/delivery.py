@@ -17,6 +17,7 @@ from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.rows import plain_values
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.store.errors import note_errors
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 
@@ -108,6 +109,7 @@ class PostgresDeliveries:
             lane=Lane.LIVE,
             due_time=row["due_time"],
             references=references,
+            erred=row["erred"],
         )
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
@@ -123,6 +125,7 @@ class PostgresDeliveries:
             await self._write_audit(connection, settlements)
             if fresh:
                 await connection.execute(_SQL["wake_referrers"].text, self._tenant_id, self._connector, fresh)
+            await note_errors(connection, self._tenant_id, self._connector, settlements)
 
     async def _update(
         self, connection: Connection, items: Sequence[Settlement]
