@@ -86,7 +86,7 @@ def portion(rate_per_s: float, next_time: dt.datetime, now: dt.datetime) -> Port
     In any span of n seconds no more than (n + `BURST_S`) x rate + 1 are, whatever the pauses were. A clock
     that was set back holds a replay up for no longer than one delivery's share of its rate.
     """
-    interval = dt.timedelta(seconds=1.0 / rate_per_s)
+    interval = dt.timedelta(microseconds=math.ceil(1_000_000 / rate_per_s))  # up: never above the rate
     begin = min(max(next_time, now - dt.timedelta(seconds=BURST_S)), now + interval)
     if begin > now:
         return Portion(0, begin)
