@@ -1,51 +1,12 @@
 -- Errors grouped by cause: written when tries are settled, read by operators.
 
--- name: note_errors
--- Counts failed tries by cause and notes which deliveries stand in which group.
--- $1 tenant; $2 connector; arrays by group: $3 group, $4 endpoint, $5 class, $6 code, $7 message,
--- $8 newest words, $9 failures; arrays by delivery: $10 entity, $11 group, $12 in doubt.
-with cause as (
-    select *
-    from unnest(
-        $3::uuid [], $4::text [], $5::text [], $6::text [], $7::text [], $8::text [], $9::bigint []
-    ) as cause (group_id, endpoint, error_class, error_code, message, last_message, failures)
-), item as (
-    select * from unnest($10::uuid [], $11::uuid [], $12::boolean []) as item (entity_id, group_id, in_doubt)
-), grouped as (
-    insert into sync.error_group as held (
-        tenant_id, group_id, connector, endpoint, error_class, error_code, message, last_message,
-        failure_count, sample_entity_ids
-    )
-    select
-        $1, cause.group_id, $2, cause.endpoint, cause.error_class, cause.error_code, cause.message,
-        cause.last_message, cause.failures,
-        array(select item.entity_id from item where item.group_id = cause.group_id limit 10)
-    from cause
-    order by cause.group_id
-    on conflict (tenant_id, group_id) do update
-    set
-        failure_count = held.failure_count + excluded.failure_count,
-        last_message = excluded.last_message, last_seen_time = clock_timestamp(),
-        sample_entity_ids = case
-            when cardinality(held.sample_entity_ids) >= 10 then held.sample_entity_ids
-            else array(
-                select distinct sample.entity_id
-                from unnest(held.sample_entity_ids || excluded.sample_entity_ids) as sample (entity_id)
-                limit 10
-            )
-        end
-)
-insert into sync.error_member (tenant_id, connector, entity_id, group_id, in_doubt)
-select $1, $2, item.entity_id, item.group_id, item.in_doubt
-from item
-order by item.entity_id
-on conflict (tenant_id, connector, entity_id) do update
-set group_id = excluded.group_id, in_doubt = excluded.in_doubt, fail_time = clock_timestamp();
-
--- name: forget_errors
--- Takes deliveries out of their groups whose last try did not fail. $1 tenant; $2 connector; $3 entities uuid[].
-delete from sync.error_member
-where tenant_id = $1 and connector = $2 and entity_id = any($3::uuid []);
+-- name: turn_noting_errors
+-- As `turn` (delivery.sql), and notes in the same transaction why tries failed. $1 to $11 as there;
+-- arrays by group: $12 group, $13 endpoint, $14 class, $15 code, $16 message, $17 newest words, $18 failures;
+-- arrays by delivery: $19 entity, $20 group, $21 in doubt; $22 entities whose last try did not fail.
+select * from sync.turn_noting_errors(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
+);
 
 -- name: list_groups
 -- One page of groups, by newest failure. $1 tenant; before $2 time and $3 group; $4 connector or empty;
@@ -96,10 +57,11 @@ where cause.tenant_id = $1 and cause.group_id = $2;
 -- One page of the deliveries that stand in a group. $1 tenant; $2 group; $3 behind this entity; $4 rows.
 select
     held.connector, held.object, held.entity_id, held.state, held.desired_version, held.delivered_version,
-    held.crm_id, held.failure_count, held.due_time, held.last_error_class, held.last_error, held.event_key,
+    held.crm_id, held.failure_count, due.due_time, held.last_error_class, held.last_error, held.event_key,
     held.settle_time
 from sync.error_member as member
 inner join sync.delivery as held using (tenant_id, connector, entity_id)
+left join sync.due as due using (tenant_id, connector, entity_id)
 where member.tenant_id = $1 and member.group_id = $2 and member.entity_id > $3
 order by member.entity_id
 limit $4;
@@ -117,12 +79,28 @@ limit $3;
 -- Deliveries with all that a plan needs; claims nothing. $1 tenant; $2 connector; $3 entities uuid[].
 select
     held.entity_id, held.object, held.state as delivery_state, held.desired_version, held.delivered_version,
-    held.crm_object, held.crm_id, held.known, held.failure_count, held.try_count, held.due_time,
+    held.crm_object, held.crm_id, held.known, held.failure_count, held.try_count, due.due_time,
     held.last_error_class, held.last_error, held.event_key, held.settle_time, held.mark_time,
     held.dirty_time, coalesce(member.in_doubt, false) as in_doubt,
     entity.state, entity.merged_into, entity.version, entity.fields
 from sync.delivery as held
 inner join sync.entity as entity using (tenant_id, entity_id)
+left join sync.due as due using (tenant_id, connector, entity_id)
 left join sync.error_member as member using (tenant_id, connector, entity_id)
 where held.tenant_id = $1 and held.connector = $2 and held.entity_id = any($3::uuid [])
 order by held.entity_id;
+
+-- name: read_references
+-- What entities refer to, as this account has it; merged entities count as their winner.
+-- $1 tenant; $2 connector; $3 entities uuid[].
+select
+    reference.from_entity_id, reference.field, reference.to_entity_id,
+    coalesce(target.crm_id, '') as crm_id, coalesce(target.state in (1, 3, 4), false) as coming
+from sync.entity_reference as reference
+left join sync.entity as referred
+    on referred.tenant_id = $1 and reference.to_entity_id = referred.entity_id
+left join sync.delivery as target
+    on
+        target.tenant_id = $1 and target.connector = $2
+        and target.entity_id = coalesce(referred.merged_into, reference.to_entity_id)
+where reference.tenant_id = $1 and reference.from_entity_id = any($3::uuid []);

@@ -13,7 +13,7 @@ with chosen as (
     inner join sync.delivery as held
         on
             held.tenant_id = $1 and wanted.connector = held.connector
-            and wanted.entity_id = held.entity_id and held.state in (5, 6)
+            and wanted.entity_id = held.entity_id and held.stopped
     left join sync.error_member as member
         on
             member.tenant_id = $1 and held.connector = member.connector
@@ -23,14 +23,18 @@ with chosen as (
 ), replayed as (
     update sync.delivery as held
     set
-        state = case when chosen.in_doubt then 4 else 1 end, due_time = clock_timestamp(),
-        failure_count = 0, wait_since = null, discard_reason = ''
+        state = case when chosen.in_doubt then 4 else 1 end, failure_count = 0, wait_since = null,
+        discard_reason = ''
     from chosen
     where
         held.tenant_id = $1 and held.connector = chosen.connector and held.entity_id = chosen.entity_id
     returning
         held.connector, held.entity_id, held.event_key, held.state, chosen.state as former_state,
         chosen.failure_count as former_failures
+), lined_up as (
+    insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
+    select $1, connector, 2, clock_timestamp(), entity_id from replayed
+    on conflict (tenant_id, connector, entity_id) do update set due_time = excluded.due_time
 ), noted as (
     insert into sync.audit (
         tenant_id, connector, actor, policy_version, action, entity_id, event_key, changes
@@ -55,7 +59,7 @@ select count(*) as deliveries from replayed;
 -- name: count_account_dead
 -- Dead deliveries from one connector to another one, both included. $1 tenant; $2 first; $3 last connector.
 select count(*) as deliveries from sync.delivery
-where tenant_id = $1 and connector between $2 and $3 and state in (5, 6) and state = 5;
+where tenant_id = $1 and connector between $2 and $3 and stopped and state = 5;
 
 -- name: count_group_dead
 -- Dead deliveries of a group. $1 tenant; $2 group.
@@ -123,7 +127,7 @@ select held.connector, held.entity_id
 from sync.delivery as held
 where
     held.tenant_id = $1 and (held.connector, held.entity_id) > ($2, $3) and held.connector <= $4
-    and held.state in (5, 6) and held.state = 5
+    and held.stopped and held.state = 5
     and not exists (
         select from sync.error_member as member
         where
@@ -151,7 +155,7 @@ select held.connector, held.entity_id
 from sync.delivery as held
 where
     held.tenant_id = $1 and held.connector = $2 and held.entity_id = any($3::uuid [])
-    and held.entity_id > $4 and held.state in (5, 6)
+    and held.entity_id > $4 and held.stopped
 order by held.entity_id
 limit $5;
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
 
 _SQL = queries.load("headwater.sync", "errors.sql")
-_REFERENCES = queries.load("headwater.sync", "delivery.sql")["read_reference_states"]
 _DELIVERY: Final = (
     "object",
     "entity_id",
@@ -75,7 +74,7 @@ class PostgresWorkbench:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             rows = await connection.fetch(_SQL["read_standing"].text, tenant_id, connector, entities)
-            linked = await connection.fetch(_REFERENCES.text, tenant_id, connector, entities)
+            linked = await connection.fetch(_SQL["read_references"].text, tenant_id, connector, entities)
         references: dict[uuid.UUID, tuple[ReferenceState, ...]] = {}
         for row in linked:
             state = ReferenceState(row["field"], row["to_entity_id"], row["crm_id"], row["coming"])
@@ -119,7 +118,8 @@ def _standing(tenant_id: str, connector: str, row: Any, references: tuple[Refere
         last_trace=None,
         tries_before=row["try_count"],
         lane=Lane.RETRY,
-        due_time=row["due_time"],
+        due_time=row["due_time"] or row["mark_time"],
+        delivered_version=row["delivered_version"],
         references=references,
     )
     facts = {name: row[name] for name in _DELIVERY}
