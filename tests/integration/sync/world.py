@@ -51,6 +51,7 @@ class World:
     stub: sync_pb2_grpc.SyncServiceAsyncStub
     pool: Pool
     clock: SteppedClock
+    address: str
     _counter: list[int] = field(default_factory=lambda: [1000])
 
     async def insert(self, table: str, **columns: Any) -> Any:
@@ -157,7 +158,7 @@ async def served(database_url: str) -> AsyncIterator[World]:
             RpcServer(ServerSettings(drain_s=1.0), add).serving() as port,
             open_channel(f"127.0.0.1:{port}") as channel,
         ):
-            yield World(sync_pb2_grpc.SyncServiceStub(channel), pool, clock)
+            yield World(sync_pb2_grpc.SyncServiceStub(channel), pool, clock, f"127.0.0.1:{port}")
 
 
 def refusal(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str, list[str]]:

@@ -24,11 +24,11 @@ SELECT
 FROM ingest.quarantine AS q
 CROSS JOIN LATERAL ingest.find_event(q.tenant_id, q.event_key) AS e
 WHERE q.tenant_id = $1 AND q.state = 1 AND (q.open_time, q.event_key) > ($2, $3)
-    AND ($7 = '' OR q.source = $7)
-    AND (($5 = '' AND $6 = '') OR EXISTS (
+    AND $7 IN ('', q.source)
+    AND EXISTS (
         SELECT FROM jsonb_to_recordset(q.violations) AS v (rule text, field text)
-        WHERE ($5 = '' OR v.rule = $5) AND ($6 = '' OR v.field = $6)
-    ))
+        WHERE $5 IN ('', v.rule) AND $6 IN ('', v.field)
+    )
 ORDER BY q.open_time, q.event_key
 LIMIT $4
 
@@ -44,11 +44,11 @@ SELECT
 FROM ingest.quarantine AS q
 CROSS JOIN LATERAL ingest.find_event(q.tenant_id, q.event_key) AS e
 WHERE q.tenant_id = $1 AND (q.open_time, q.event_key) > ($2, $3)
-    AND ($7 = '' OR q.source = $7)
-    AND (($5 = '' AND $6 = '') OR EXISTS (
+    AND $7 IN ('', q.source)
+    AND EXISTS (
         SELECT FROM jsonb_to_recordset(q.violations) AS v (rule text, field text)
-        WHERE ($5 = '' OR v.rule = $5) AND ($6 = '' OR v.field = $6)
-    ))
+        WHERE $5 IN ('', v.rule) AND $6 IN ('', v.field)
+    )
 ORDER BY q.open_time, q.event_key
 LIMIT $4
 
@@ -68,7 +68,7 @@ CROSS JOIN LATERAL (
 ) AS v
 WHERE q.tenant_id = $1 AND q.state = 1
 GROUP BY v.rule, v.field, q.source, q.object
-ORDER BY event_count DESC, v.rule, v.field, q.source, q.object
+ORDER BY event_count DESC, v.rule ASC, v.field ASC, q.source ASC, q.object ASC
 LIMIT $2
 
 -- name: count_open

@@ -4,7 +4,7 @@
 -- As `turn` (delivery.sql), and notes in the same transaction why tries failed. $1 to $11 as there;
 -- arrays by group: $12 group, $13 endpoint, $14 class, $15 code, $16 message, $17 newest words, $18 failures;
 -- arrays by delivery: $19 entity, $20 group, $21 in doubt; $22 entities whose last try did not fail.
-select * from sync.turn_noting_errors(
+select * from sync.turn_noting_errors( -- noqa: AM04
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
 );
 
@@ -12,14 +12,16 @@ select * from sync.turn_noting_errors(
 -- One page of groups, by newest failure. $1 tenant; before $2 time and $3 group; $4 connector or empty;
 -- $5 state: 0 any, 1 open, 2 resolved; $6 rows.
 with page as (
-    select * from sync.error_group as cause
+    select cause.* from sync.error_group as cause
+    left join lateral (
+        select true as stands from sync.error_member as member
+        where member.tenant_id = $1 and member.group_id = cause.group_id
+        limit 1 -- noqa: AM09
+    ) as held on true
     where
         cause.tenant_id = $1 and (cause.last_seen_time, cause.group_id) < ($2, $3)
-        and ($4 = '' or cause.connector = $4)
-        and ($5::int = 0 or ($5::int = 1) = exists (
-            select from sync.error_member as member
-            where member.tenant_id = $1 and member.group_id = cause.group_id
-        ))
+        and $4 in ('', cause.connector)
+        and ($5::int = 0 or ($5::int = 1) = (held.stands is not null))
     order by cause.last_seen_time desc, cause.group_id desc
     limit $6
 )

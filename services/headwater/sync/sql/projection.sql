@@ -145,8 +145,8 @@ with item as (
             when held.state in (5, 6) and exists (
                 select from sync.error_member as member
                 where
-                    member.tenant_id = held.tenant_id and member.connector = held.connector
-                    and member.entity_id = held.entity_id and member.in_doubt
+                    member.tenant_id = held.tenant_id and member.connector = held.connector -- noqa: RF01
+                    and member.entity_id = held.entity_id and member.in_doubt -- noqa: RF01
             ) then 4
             when held.state in (2, 5, 6) then 1
             else held.state
