@@ -11,7 +11,10 @@ from tests.integration.sync.world import ACTOR, OTHER, World, refusal
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import TENANT, key
 
+from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.settling import State
+from headwater.sync.domain.turns import Wanted
+from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.v1 import sync_pb2 as pb
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +161,15 @@ async def test_a_wait_after_a_failure_leaves_the_group(world: World) -> None:
     await settle(world, waits)
     (group,) = await groups(world)
     assert group.state == pb.ERROR_GROUP_STATE_RESOLVED
+
+
+async def test_a_turn_sent_again_counts_its_failures_once(world: World) -> None:
+    """When the answer of a committed turn is lost the actor sends it again."""
+    await bury(world, 1)
+    lease = Lease(f"connector/{TENANT}/salesforce", 1)
+    store = PostgresDeliveries(world.pool, TENANT, "salesforce", lease)
+    await store.turn([failed(1)], Wanted(0, {}))
+    store._numbers[0] -= 1  # noqa: SLF001 - as if the answer had not come
+    await store.turn([failed(1)], Wanted(0, {}))
+    (group,) = await groups(world)
+    assert group.failure_count == 2
