@@ -88,6 +88,19 @@ async def test_two_processes_do_not_double_the_rate(world: World) -> None:
     assert await due(world) == [1, 2, 3]
 
 
+async def test_a_replay_that_another_process_works_off_is_passed_over(world: World) -> None:
+    """Nobody waits for the other's portion, and none is taken twice."""
+    await bury(world, 1)
+    await start(world)
+    replays = PostgresReplays(world.pool)
+    async with world.pool.acquire() as connection, connection.transaction():
+        await connection.execute("select from sync.replay for update")
+        with anyio.fail_after(5):
+            assert not await replays.work_off(world.clock.now())
+    assert await replays.work_off(world.clock.now())
+    assert await due(world) == [1]
+
+
 async def test_what_dies_again_is_not_replayed_twice(world: World) -> None:
     """One replay tries each delivery once: a cause that still stands ends the replay, not the other way."""
     await bury(world, 1, 2)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import NOON, TENANT, key
@@ -82,6 +82,7 @@ def test_normalising_twice_changes_nothing(message: str) -> None:
     assert len(once) <= MESSAGE_CHARS_MAX
 
 
+@example("1'a'")
 @given(st.text("'\"`<>n0 12a@.-"))
 def test_normalising_twice_changes_nothing_where_quotes_and_numbers_mix(message: str) -> None:
     """A placeholder's edges make no new match."""
