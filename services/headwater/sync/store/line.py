@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 from typing import Final
 
 from headwater.sync.domain.lanes import Lane
@@ -40,11 +41,15 @@ class Line:
         self._is_sweep = now_s >= self._sweep_time_s
         return [_BEGINNING] * len(Lane) if self._is_sweep else list(self._marks.values())
 
-    def end(self, turn: Turn, look_time: dt.datetime, now_s: float) -> None:
+    def end(self, turn: Turn, look_time: dt.datetime, now_s: float) -> Turn:
         """Move the marks to where *turn* has looked.
 
         Args:
             look_time: when it looked, by the clock that gives due times.
+
+        Returns:
+            The turn; unless it has swept, its next due is the next sweep's time at the latest, so that nobody
+            falls asleep over a row behind the mark.
         """
         if self._is_sweep:
             pause_s = (now_s - self._begin_s) / SWEEP_SHARE_MAX
@@ -56,3 +61,8 @@ class Line:
                 self._marks[lane] = newest
             elif lane in reached:
                 self._marks[lane] = min(reached[lane], newest)
+        if self._is_sweep:
+            return turn
+        sweep_s = max(0.0, self._sweep_time_s - now_s)
+        due_s = sweep_s if turn.next_due_s is None else min(turn.next_due_s, sweep_s)
+        return replace(turn, next_due_s=due_s)
