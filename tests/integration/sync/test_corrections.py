@@ -46,41 +46,57 @@ async def test_a_correction_stands_through_a_merge_and_a_split(migrated_database
         syncing(migrated_database_url, ways.identity_address),
         looking(migrated_database_url) as connection,
     ):
-        ada, bob = await two_people(ways, connection)
+        ada, bob, eve = await three_people(ways, connection)
         (outcome,) = await ways.record([correction(bob, 5, title="Chair")])
         assert outcome.disposition == ingest_pb2.DISPOSITION_ACCEPTED
         await until(lambda: shows(connection, bob, ("Chair", "operator", "active")))
-        merge = identity_pb2.MergeRequest(
-            tenant_id=TENANT, winner_entity_id=str(ada), loser_entity_id=str(bob), actor=ACTOR
-        )
-        merged = await ways.identity.Merge(merge, timeout=15)
+        first = await merge(ways, ada, bob)
         await until(lambda: shows(connection, ada, ("Chair", "operator", "active")))
-        split = identity_pb2.SplitRequest(tenant_id=TENANT, merge_id=merged.merge_id, actor=ACTOR)
-        await ways.identity.Split(split, timeout=15)
+        second = await merge(ways, eve, ada)
+        await until(lambda: shows(connection, eve, ("Chair", "operator", "active")))
+        await split(ways, second)
+        await until(lambda: shows(connection, ada, ("Chair", "operator", "active")))
+        assert await title_of(connection, eve) == ("CEO", "most_recent", "active")
+        await split(ways, first)
         await until(lambda: shows(connection, bob, ("Chair", "operator", "active")))
         assert await title_of(connection, ada) == ("CTO", "most_recent", "active")
         await ways.record([correction(bob, 9, title=None)])
         await until(lambda: shows(connection, bob, ("CFO", "most_recent", "active")))
 
 
-async def two_people(ways: Doors, connection: Any) -> tuple[uuid.UUID, uuid.UUID]:
-    """Record two contacts who have nothing in common; return their entities."""
+async def merge(ways: Doors, winner: uuid.UUID, loser: uuid.UUID) -> str:
+    """Merge two entities; return the merge."""
+    order = identity_pb2.MergeRequest(
+        tenant_id=TENANT, winner_entity_id=str(winner), loser_entity_id=str(loser), actor=ACTOR
+    )
+    return (await ways.identity.Merge(order, timeout=15)).merge_id
+
+
+async def split(ways: Doors, merge_id: str) -> None:
+    """Undo a merge."""
+    order = identity_pb2.SplitRequest(tenant_id=TENANT, merge_id=merge_id, actor=ACTOR)
+    await ways.identity.Split(order, timeout=15)
+
+
+async def three_people(ways: Doors, connection: Any) -> list[uuid.UUID]:
+    """Record three contacts who have nothing in common; return their entities."""
     await ways.record([policy_event("http://127.0.0.1:1")])
     await ways.record(
         [
             event("erp", "contact", "1", email="ada@one.example", last_name="Lovelace", title="CTO"),
             event("erp", "contact", "2", email="bob@two.example", last_name="Babbage", title="CFO"),
+            event("erp", "contact", "3", email="eve@three.example", last_name="Hopper", title="CEO"),
         ]
     )
+    found: list[uuid.UUID] = []
 
-    async def both() -> bool:
-        return None not in (await entity_of(connection, "1"), await entity_of(connection, "2"))
+    async def all_there() -> bool:
+        entities = [await entity_of(connection, number) for number in ("1", "2", "3")]
+        found[:] = [item for item in entities if item is not None]
+        return len(found) == len(entities)
 
-    await until(both)
-    ada, bob = await entity_of(connection, "1"), await entity_of(connection, "2")
-    assert ada is not None
-    assert bob is not None
-    return ada, bob
+    await until(all_there)
+    return found
 
 
 async def shows(connection: Any, entity_id: uuid.UUID, expected: tuple[Any, ...]) -> bool:
