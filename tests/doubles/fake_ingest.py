@@ -73,7 +73,9 @@ class FakeIngest(ingest_pb2_grpc.IngestServiceServicer):
     async def _unknown(self, request: Any, context: Any) -> Any:
         raise NotImplementedError(type(request).__name__)
 
-    GetEvent = ListQuarantine = ReleaseQuarantined = DiscardQuarantined = GetIngestStatus = _unknown
+    GetEvent = ListQuarantine = ListQuarantineGroups = ReleaseQuarantined = DiscardQuarantined = (
+        GetIngestStatus
+    ) = _unknown
 
     async def BatchRecordEvents(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002 - the contract's name
         self.received.append(len(request.events))

@@ -25,3 +25,13 @@ def delivery_state(value: sync_pb2.DeliveryState.ValueType) -> str:
 def resolution_kind(value: identity_pb2.ResolutionKind.ValueType) -> str:
     """Return `known`, `matched` or `created`."""
     return identity_pb2.ResolutionKind.Name(value).removeprefix("RESOLUTION_KIND_").lower()
+
+
+def replay_state(value: sync_pb2.ReplayState.ValueType) -> str:
+    """Return `running`, `paused`, `done` or `cancelled`."""
+    return sync_pb2.ReplayState.Name(value).removeprefix("REPLAY_STATE_").lower()
+
+
+def error_group_state(value: sync_pb2.ErrorGroupState.ValueType) -> str:
+    """Return `open` or `resolved`."""
+    return sync_pb2.ErrorGroupState.Name(value).removeprefix("ERROR_GROUP_STATE_").lower()

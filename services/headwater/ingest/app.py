@@ -184,7 +184,7 @@ class _Service:
         recorder = Recorder(self._gather, self._policies, clock, record_settings)
         self._rpc = IngestRpc(
             recorder,
-            Inspector(reader, quarantine),
+            Inspector(reader, quarantine, self._policies),
             Releaser(quarantine, self._policies, clock),
             SyncFates(channel, timeout_s=settings.fate_timeout_s),
             _rpc_settings(settings),

@@ -25,6 +25,8 @@ from headwater.ingest.domain.event import (
     Outcome,
     Place,
     QuarantinedEvent,
+    QuarantineFilter,
+    QuarantineGroup,
     QuarantineState,
     RecordedEvent,
 )
@@ -101,9 +103,19 @@ class Quarantine(Protocol):
         ...
 
     async def list_quarantined(
-        self, tenant_id: str, after: tuple[dt.datetime, uuid.UUID], limit: int, *, include_closed: bool
+        self,
+        tenant_id: str,
+        after: tuple[dt.datetime, uuid.UUID],
+        limit: int,
+        *,
+        wanted: QuarantineFilter,
+        include_closed: bool,
     ) -> list[QuarantinedEvent]:
         """Return entries after a place (open time, key), oldest first."""
+        ...
+
+    async def list_groups(self, tenant_id: str, limit: int) -> list[QuarantineGroup]:
+        """Return open entries grouped by what they break, the largest group first; owners are left empty."""
         ...
 
     async def count_open(self, tenant_id: str) -> int:

@@ -24,6 +24,8 @@ IDENTITY_OBJECT: Final = "identity"
 """Object of the events that carry merges and splits; recorded from source `headwater` only."""
 OWN_SOURCE: Final = SourceName("headwater")
 """Source of Headwater's own events: policies, merges, splits."""
+OPERATOR_SOURCE: Final = SourceName("operator")
+"""Source of operators' corrections: its records are entities, its values stand above every owner's."""
 
 TENANT_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 SOURCE_PATTERN: Final = re.compile(r"[a-z][a-z0-9_.-]{0,62}")

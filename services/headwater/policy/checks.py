@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.document import (
     ConnectorPolicy,
     EndpointClass,
@@ -41,6 +42,7 @@ class Fault:
 def check(document: PolicyDocument) -> tuple[Fault, ...]:
     """Return every disagreement between the parts of *document*; empty when it can be applied."""
     return (
+        *_reserved_faults(document),
         *_field_faults(document),
         *_inbound_faults(document),
         *_webhook_faults(document),
@@ -51,6 +53,12 @@ def check(document: PolicyDocument) -> tuple[Fault, ...]:
             for fault in _connector_faults(document, name, item)
         ),
     )
+
+
+def _reserved_faults(document: PolicyDocument) -> Iterator[Fault]:
+    if OPERATOR_SOURCE in document.systems:
+        message = "is the source of operators' corrections: name the system differently"
+        yield Fault(f"systems.{OPERATOR_SOURCE}", "reserved_name", message)
 
 
 def _field_faults(document: PolicyDocument) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from headwater.kernel.errors import FieldViolation
-from headwater.kernel.ids import ObjectName
+from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
 from headwater.policy import places
 from headwater.policy.document import Inbound, InboundField, ObjectPolicy, PolicyDocument
 from headwater.policy.values import Broken, read_value
@@ -40,6 +40,8 @@ def canonicalise(
 
     A field the payload does not hold is unchanged; null or an empty text clears it.
     """
+    if source == OPERATOR_SOURCE:
+        return _read_correction(document, object_name, payload)
     system = document.systems.get(source)
     if system is None:
         return _refused("event.source", source, "known_source", "the policy names no such system")
@@ -53,6 +55,33 @@ def canonicalise(
     violations.extend(_missing(policy, fields, broken))
     violations.extend(_disagreements(policy, inbound, fields))
     return CanonicalRecord(fields, tuple(violations))
+
+
+def _read_correction(
+    document: PolicyDocument, object_name: ObjectName, payload: Mapping[str, Any]
+) -> CanonicalRecord:
+    """Read an operator's correction: canonical fields by name, references by entity, nothing required."""
+    policy = document.objects.get(object_name)
+    if policy is None:
+        return _refused("event.object", object_name, "mapped_object", "the policy names no such object")
+    inbound = Inbound(fields={name: name for name in payload if name in policy.fields})
+    fields, violations, _ = _read_fields(policy, inbound.readings(), payload)
+    violations.extend(_disagreements(policy, inbound, fields))
+    for name in payload:
+        item = policy.fields.get(name)
+        if item is None or item.type == "participants":
+            rule = "is not a field that can be corrected"
+            violations.append(
+                FieldViolation(f"event.payload.{name[:_VALUE_CHARS_MAX]}", "", "known_field", rule)
+            )
+        elif item.type == "reference" and fields.get(name) and parse_uuid(str(fields[name])) is None:
+            shown = str(fields[name])[:_VALUE_CHARS_MAX]
+            violations.append(
+                FieldViolation(f"event.payload.{name}", shown, "format.uuid", f"{name}: must be an entity")
+            )
+    broken = {item.field for item in violations}
+    kept = {name: value for name, value in fields.items() if f"event.payload.{name}" not in broken}
+    return CanonicalRecord(kept, tuple(violations))
 
 
 def agrees(policy: ObjectPolicy, inbound: Inbound, payload: Mapping[str, Any]) -> bool:

@@ -10,8 +10,9 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.document import FieldPolicy, ObjectPolicy, SurvivorshipRule
 
 
@@ -45,7 +46,7 @@ class Chosen:
     """The value an entity shows, with its provenance."""
 
     value: Any
-    rule: SurvivorshipRule
+    rule: SurvivorshipRule | Literal["operator"]
     source: str
     event_key: uuid.UUID
     field_time: dt.datetime
@@ -62,15 +63,28 @@ class _Candidate:
 def survive(policy: ObjectPolicy, members: Iterable[MemberRecord]) -> dict[str, Chosen]:
     """Return the value of every field that any living member may decide.
 
-    Values of sources that are not among the field's owners never count.
+    Values of sources that are not among the field's owners never count, save operators' corrections,
+    which count above all.
     """
     living = [member for member in members if not member.deleted]
+    pins = [member for member in living if member.source == OPERATOR_SOURCE]
     chosen: dict[str, Chosen] = {}
     for name, field_policy in policy.fields.items():
         candidates = list(_candidates(name, field_policy, living))
         if candidates:
             chosen[name] = _choose(field_policy, candidates)
+    for name in policy.fields if pins else ():
+        stated = [pin for pin in pins if name in pin.fields and pin.fields[name].value is not None]
+        if stated:
+            chosen[name] = _pinned(name, stated)
     return chosen
+
+
+def _pinned(name: str, stated: Sequence[MemberRecord]) -> Chosen:
+    """Return the newest of operators' values: they stand above every owner and every rule."""
+    best = max(stated, key=lambda pin: (pin.fields[name].field_time, pin.fields[name].event_key))
+    fact = best.fields[name]
+    return Chosen(fact.value, "operator", best.source, fact.event_key, fact.field_time)
 
 
 def _candidates(name: str, policy: FieldPolicy, members: Sequence[MemberRecord]) -> Iterable[_Candidate]:

@@ -30,6 +30,7 @@ from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
+from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
@@ -38,10 +39,13 @@ from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
+from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.watching import PostgresDueTimes
+from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import sync_pb2_grpc
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
+from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, REPLAY_CHANNEL, Wakeup, listen
 
 SERVICE = "sync"
 HAND_OVER_S = 2.0
@@ -92,14 +96,22 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             _account_parts(settings, telemetry, clock, membership),
         )
         watch = DueWatch(PostgresDueTimes(pool), deliveries.accounts)
-        operations = Operations(PostgresOperations(pool), policies, clock)
+        replays, book = PostgresReplays(pool), PostgresOperations(pool)
+        operations = Operations(book, policies, clock)
+        workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
+        replay_bell = Wakeup()
         async with (
-            _server(operations, telemetry, settings).serving() as port,
+            _server(SyncServicer(operations, workbench), telemetry, settings).serving() as port,
             anyio.create_task_group() as tasks,
         ):
-            hearers = {LOG_CHANNEL: lambda _: log_bell.set(), DELIVERY_CHANNEL: watch.notify}
+            hearers = {
+                LOG_CHANNEL: lambda _: log_bell.set(),
+                DELIVERY_CHANNEL: watch.notify,
+                REPLAY_CHANNEL: lambda _: replay_bell.set(),
+            }
             tasks.start_soon(membership.keep)
             tasks.start_soon(listen, pool, hearers)
+            tasks.start_soon(ReplayWorker(replays, clock).run, replay_bell)
             tasks.start_soon(host.run)
             tasks.start_soon(deliveries.run)
             tasks.start_soon(watch.watch)
@@ -135,8 +147,7 @@ def _account_parts(
     )
 
 
-def _server(operations: Operations, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
-    servicer = SyncServicer(operations)
+def _server(servicer: SyncServicer, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:
         sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)

@@ -29,10 +29,12 @@ from headwater.sync.domain.operating import (
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState, Workspace
 from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import Settlement
 from headwater.sync.domain.standing import Books
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.domain.usage import Usage
+from headwater.sync.domain.workbench import ErrorGroup, GroupFilter, GroupPlace, Standing
 
 
 class StoreRaced(HeadwaterError):
@@ -314,4 +316,73 @@ class OperationsStore(Protocol):
 
     async def discard(self, order: Steering, entities: Sequence[uuid.UUID], reason: str) -> int:
         """End the dead deliveries of *entities*; return how many."""
+        ...
+
+
+class WorkbenchStore(Protocol):
+    """Why deliveries fail, as operators read it; every method is scoped to one tenant."""
+
+    async def list_groups(
+        self, tenant_id: str, wanted: GroupFilter, before: GroupPlace, limit: int
+    ) -> tuple[ErrorGroup, ...]:
+        """Return up to *limit* groups that failed last before *before*, the newest first."""
+        ...
+
+    async def read_group(self, tenant_id: str, group_id: uuid.UUID) -> ErrorGroup | None:
+        """Return one group; None when there is none."""
+        ...
+
+    async def list_group_deliveries(
+        self, tenant_id: str, group_id: uuid.UUID, after: uuid.UUID, limit: int
+    ) -> tuple[Delivery, ...]:
+        """Return up to *limit* deliveries that stand in a group, behind entity *after*."""
+        ...
+
+    async def dead_of_group(self, tenant_id: str, group_id: uuid.UUID, limit: int) -> list[uuid.UUID]:
+        """Return up to *limit* entities whose delivery stands dead in a group."""
+        ...
+
+    async def read_standing(
+        self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]
+    ) -> tuple[Standing, ...]:
+        """Return the deliveries of *entities* as they stand, by entity; claims nothing."""
+        ...
+
+
+class Replays(Protocol):
+    """Replays: begun and steered by operators, worked off by the engine."""
+
+    async def count(self, tenant_id: str, scope: Scope) -> int:
+        """Return how many deliveries a replay of *scope* would be for."""
+        ...
+
+    async def start(self, replay: Replay) -> None:
+        """Begin *replay*, with audit and wake-up, unless it was begun before."""
+        ...
+
+    async def read(self, tenant_id: str, replay_id: uuid.UUID) -> Replay | None:
+        """Return one replay; None when there is none."""
+        ...
+
+    async def list_replays(
+        self, tenant_id: str, before: tuple[dt.datetime, uuid.UUID], limit: int
+    ) -> tuple[Replay, ...]:
+        """Return up to *limit* replays begun before *before*, the newest first."""
+        ...
+
+    async def steer(
+        self, order: Steering, replay_id: uuid.UUID, state: ReplayState, now: dt.datetime
+    ) -> bool:
+        """Put a replay that has not ended into *state*, with audit; return False when that changed nothing."""
+        ...
+
+    async def work_off(self, now: dt.datetime) -> bool:
+        """Make the next portion of a replay due, in one transaction; return whether there was one.
+
+        Raises: Unavailable, StoreRaced.
+        """
+        ...
+
+    async def next_time(self) -> dt.datetime | None:
+        """Return when a running replay is due next; None when none runs."""
         ...

@@ -21,6 +21,8 @@ DELIVERY_CHANNEL: Final = "headwater_delivery"
 """Notified by the projector and by operators when deliveries became due."""
 PAYLOAD_BYTES_MAX: Final = 7_000
 """Longest payload of a notification; Postgres refuses 8,000."""
+REPLAY_CHANNEL: Final = "headwater_replay"
+"""Notified when a replay was begun or steered."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 

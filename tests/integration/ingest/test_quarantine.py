@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import grpc
 import pytest
@@ -47,6 +48,35 @@ async def _discard(caller: Client, key: str, actor: event_pb2.Actor = ACTOR) -> 
 async def _entries(caller: Client, *, include_closed: bool = False) -> list[ingest_pb2.QuarantinedEvent]:
     request = ingest_pb2.ListQuarantineRequest(tenant_id=TENANT, include_closed=include_closed)
     return list((await caller.stub.ListQuarantine(request)).events)
+
+
+async def test_quarantined_events_are_grouped_by_what_they_break(migrated_database_url: str) -> None:
+    """By rule, field and source, with counts, samples and the source's owner; what is closed is left out."""
+    async with service(migrated_database_url) as caller:
+        keys = [await _quarantined(caller, number) for number in (1, 2, 3)]
+        await _discard(caller, keys[0])
+        request = ingest_pb2.ListQuarantineGroupsRequest(tenant_id=TENANT)
+        groups = {item.rule: item for item in (await caller.stub.ListQuarantineGroups(request)).groups}
+        assert set(groups) == {"format.email", "type.integer", "require_any"}
+        email = groups["format.email"]
+        assert (email.field, email.event_count) == ("event.payload.email", 2)
+        assert list(email.sample_event_keys) == keys[1:]
+        assert email.owner
+        assert email.first_seen_time.ToNanoseconds() < email.last_seen_time.ToNanoseconds()
+
+
+async def test_the_task_list_shows_one_group_when_asked(migrated_database_url: str) -> None:
+    """By rule, field and source together: another source's or another rule's are left out."""
+    async with service(migrated_database_url) as caller:
+        key = await _quarantined(caller)
+        (group, *_) = (
+            await caller.stub.ListQuarantineGroups(ingest_pb2.ListQuarantineGroupsRequest(tenant_id=TENANT))
+        ).groups
+        wanted: dict[str, Any] = {"rule": group.rule, "field": group.field, "source": group.source}
+        for changed, shown in (({}, [key]), ({"rule": "x"}, []), ({"field": "x"}, []), ({"source": "x"}, [])):
+            request = ingest_pb2.ListQuarantineRequest(tenant_id=TENANT, **{**wanted, **changed})
+            found = [item.event.event_key for item in (await caller.stub.ListQuarantine(request)).events]
+            assert found == shown
 
 
 async def test_a_quarantined_event_is_on_the_task_list(migrated_database_url: str) -> None:

@@ -243,7 +243,10 @@ async def test_a_discarded_delivery_is_replayed_when_named(world: World) -> None
     (row,) = await world.pool.fetch("select * from sync.delivery where entity_id = $1", key(1))
     assert (row["state"], row["discard_reason"]) == (1, "")
     changes = await world.pool.fetchval("select changes from sync.audit")
-    assert changes == [{"field": "state", "before": "discarded", "after": "pending", "rule": "operator"}]
+    assert changes == [
+        {"field": "state", "before": "discarded", "after": "pending", "rule": "operator"},
+        {"field": "failure_count", "before": 0, "after": 0, "rule": "operator"},
+    ]
 
 
 async def test_discarding_ends_dead_deliveries_with_a_reason(world: World) -> None:

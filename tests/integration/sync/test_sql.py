@@ -38,6 +38,11 @@ HOT = {
     "operations.list_audit": ("'t', 9999, 50", "audit_pkey"),
     "operations.list_deliveries": (f"'t', 'a', {ENTITY}, '~', '{{1,2,3,4,5,6}}', 51", "delivery_pkey"),
     "operations.list_stopped_deliveries": (f"'t', 'a', {ENTITY}, '~', '{{5}}', 51", "delivery_stopped"),
+    "errors.list_groups": (f"'t', now(), {ENTITY}, '', 0, 50", "error_group_by_time"),
+    "errors.list_group_deliveries": (f"'t', {ENTITY}, {ENTITY}, 50", "error_member_by_group"),
+    "replay.next_of_group": (f"'t', {ENTITY}, {ENTITY}, now(), 50", "error_member_by_group"),
+    "replay.next_of_accounts": (f"'t', 'a', {ENTITY}, '~', now(), 50", "delivery_stopped"),
+    "replay.list_replays": (f"'t', now(), {ENTITY}, 50", "replay_by_time"),
     "operations.list_entity_deliveries": (
         f"'t', 'a', {ENTITY}, '~', '{{1}}', 51, {ENTITY}",
         "delivery_by_entity",
@@ -57,6 +62,21 @@ with entity as (
         tenant_id, connector, entity_id, object, attempt_number, version, event_key, start_time, end_time, outcome
     )
     select 't', 'a', entity_id, 'contact', 1, 1, entity_id, now(), now(), 'created' from entity
+), error_group as (
+    insert into sync.error_group (
+        tenant_id, group_id, connector, endpoint, error_class, error_code, message, last_message, failure_count,
+        last_seen_time, sample_entity_ids
+    )
+    select 't', entity_id, 'a', '', '', '', '', '', 1, now() + random() * interval '1 day', '{}' from entity
+), error_member as (
+    insert into sync.error_member (tenant_id, connector, entity_id, group_id, in_doubt)
+    select 't', 'a', entity_id, entity_id, false from entity
+), replay as (
+    insert into sync.replay (
+        tenant_id, replay_id, connector, entity_ids, rate_per_s, state, total_count, next_time, actor,
+        policy_version, create_time
+    )
+    select 't', entity_id, 'a', '{}', 1, 3, 0, now(), '', '', now() - random() * interval '1 day' from entity
 ), audit as (
     insert into sync.audit (tenant_id, action, actor, entity_id, event_key)
     select 't', 'field_changed', 'site', entity_id, entity_id from entity
@@ -110,6 +130,7 @@ async def test_hot_look_ups_use_their_index(connection: asyncpg.Connection[async
     """On full tables, with one plan for all parameters, no scan and no sort of a whole tenant."""
     await connection.execute(FILL)
     await connection.execute("analyze sync.entity, sync.delivery, sync.attempt, sync.audit, sync.projection")
+    await connection.execute("analyze sync.error_group, sync.error_member, sync.replay")
     await connection.execute("set plan_cache_mode = force_generic_plan")
     for number, (name, (arguments, index)) in enumerate(HOT.items()):
         await connection.execute(f"prepare hot{number} as {STATEMENTS[name]}")

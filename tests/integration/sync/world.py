@@ -22,7 +22,10 @@ from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.policy.document import PolicyDocument
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.replays import PostgresReplays
+from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import sync_pb2_grpc
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ class World:
     stub: sync_pb2_grpc.SyncServiceAsyncStub
     pool: Pool
     clock: SteppedClock
+    address: str
     _counter: list[int] = field(default_factory=lambda: [1000])
 
     async def insert(self, table: str, **columns: Any) -> Any:
@@ -142,7 +146,9 @@ async def served(database_url: str) -> AsyncIterator[World]:
     """Serve the API on *database_url*."""
     clock = SteppedClock(NOON)
     async with await open_pool(database_url, application_name="test", size_max=4) as pool:
-        servicer = SyncServicer(Operations(PostgresOperations(pool), FixedPolicies(), clock))
+        store, policies = PostgresOperations(pool), FixedPolicies()
+        desk = Workbench(PostgresWorkbench(pool), PostgresReplays(pool), store, policies, clock)
+        servicer = SyncServicer(Operations(store, policies, clock), desk)
 
         def add(server: grpc.aio.Server) -> Sequence[str]:
             sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)
@@ -152,7 +158,7 @@ async def served(database_url: str) -> AsyncIterator[World]:
             RpcServer(ServerSettings(drain_s=1.0), add).serving() as port,
             open_channel(f"127.0.0.1:{port}") as channel,
         ):
-            yield World(sync_pb2_grpc.SyncServiceStub(channel), pool, clock)
+            yield World(sync_pb2_grpc.SyncServiceStub(channel), pool, clock, f"127.0.0.1:{port}")
 
 
 def refusal(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str, list[str]]:

@@ -10,6 +10,7 @@ import typer
 from headwater.cli.options import AsJson, DataDir, PageSize, Tenant, Yes
 from headwater.cli.output import table
 from headwater.cli.plain import moment, plain
+from headwater.cli.releasing import Group, StillBroken, release_group
 from headwater.cli.services import Services
 from headwater.cli.session import Session, ask
 from headwater.cli.wording import quarantine_state
@@ -18,15 +19,52 @@ from headwater.ingest.v1 import ingest_pb2
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="Events that break the contract: the task list, release, discard.",
+    help="Events that break the contract: the task list, its groups, release, discard.",
 )
 
 Key = Annotated[str, typer.Argument(help="Key of the quarantined event, a UUID.")]
 
 
+Rule = Annotated[str, typer.Option("--rule", help="Only those that break this rule, as format.email.")]
+Field = Annotated[str, typer.Option("--field", help="Only those with a fault in this field.")]
+Source = Annotated[str, typer.Option("--source", help="Only those of this source.")]
+
+
+@app.command()
+def groups(
+    limit: PageSize = 50, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """List what open events break, the largest group first, with who answers for their source."""
+
+    async def work(session: Session, services: Services) -> None:
+        request = ingest_pb2.ListQuarantineGroupsRequest(tenant_id=session.tenant_id, page_size=limit)
+        found = await services.ask(services.ingest.ListQuarantineGroups, request)
+        rows = [
+            (
+                item.rule,
+                item.field,
+                f"{item.source} / {item.object}",
+                item.event_count,
+                moment(item.first_seen_time),
+                moment(item.last_seen_time),
+                item.description,
+                item.owner,
+                item.runbook,
+            )
+            for item in found.groups
+        ]
+        names = ("rule", "field", "source", "events", "first seen", "last seen", "newest", "owner", "runbook")
+        session.output.result(plain(found), table(names, rows))
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
 @app.command("list")
 def list_quarantine(
     every: Annotated[bool, typer.Option("--all", help="Also those released or discarded.")] = False,
+    rule: Rule = "",
+    field: Field = "",
+    source: Source = "",
     limit: PageSize = 50,
     page_token: Annotated[str, typer.Option("--page-token", help="next_page_token of the page before.")] = "",
     tenant: Tenant = None,
@@ -37,7 +75,13 @@ def list_quarantine(
 
     async def work(session: Session, services: Services) -> None:
         request = ingest_pb2.ListQuarantineRequest(
-            tenant_id=session.tenant_id, page_size=limit, page_token=page_token, include_closed=every
+            tenant_id=session.tenant_id,
+            page_size=limit,
+            page_token=page_token,
+            include_closed=every,
+            rule=rule,
+            field=field,
+            source=source,
         )
         found = await services.ask(services.ingest.ListQuarantine, request)
         rows = [
@@ -89,6 +133,45 @@ def release(
         )
         found = await services.ask(services.ingest.ReleaseQuarantined, request)
         session.output.result(plain(found), f"released as {found.released_as}")
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+@app.command("release-all")
+def release_all(
+    rule: Rule = "",
+    field: Field = "",
+    source: Source = "",
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="FIELD=VALUE in every payload; may be repeated.")
+    ] = None,
+    rate: Annotated[float, typer.Option("--rate", min=0.01, max=1000, help="Events a second.")] = 10.0,
+    yes: Yes = False,
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Release a group of open events, so many a second: after a fix of the policy, or with values set.
+
+    Those that still break the contract stay, and fail the command. Interrupted, call it again: what is
+    released is not open any more. Without --yes it only counts.
+
+    Example:
+
+      headwater quarantine release-all --rule required --field event.payload.country --set country=DE --yes
+    """
+
+    async def work(session: Session, services: Services) -> None:
+        group = Group(rule, field, source)
+        done = await release_group(services, session, group, values or [], rate, apply=yes)
+        sentence = (
+            f"{done.released:,} events {'are released' if yes else 'would be released; add --yes to do it'}"
+        )
+        rows = [(key, message) for key, message in done.kept.items()]
+        shown = table(("event key", "stays because"), rows) if rows else ""
+        session.output.result(done.document(dry_run=not yes), sentence, shown)
+        if done.kept:
+            raise StillBroken(f"{len(done.kept):,} events still break the contract")
 
     ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
 

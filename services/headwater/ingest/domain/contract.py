@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final, cast
 
 from headwater.ingest.domain.envelope import CLOCK_SKEW_DEFAULT_S, WellFormed
-from headwater.ingest.domain.event import JsonObject, Operation, Outcome, refused
+from headwater.ingest.domain.event import Arrival, JsonObject, Operation, Outcome, refused
 from headwater.kernel.errors import FieldViolation
-from headwater.kernel.ids import ObjectName
+from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
 from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
@@ -44,9 +44,23 @@ def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> V
     if arrival.operation == Operation.DELETE:
         violations = tuple(item for item in violations if item.rule in _MAPPING_RULES)
     known = policy.objects.get(name)
+    if arrival.source == OPERATOR_SOURCE:
+        violations = (*violations, *_correction_violations(arrival))
+        return refused("CONTRACT_BROKEN", violations) if violations else ()
     if violations and known is not None and known.on_violation == "refuse":
         return refused("CONTRACT_BROKEN", violations)
     return violations
+
+
+def _correction_violations(arrival: Arrival) -> Violations:
+    """Return what an operator's correction lacks: a person waits for the answer, so none is quarantined."""
+    broken: list[FieldViolation] = []
+    if not arrival.actor.actor_id:
+        broken.append(FieldViolation("event.actor.id", "", "required", "must say who corrects"))
+    if parse_uuid(arrival.external_id) is None:
+        shown = arrival.external_id[:128]
+        broken.append(FieldViolation("event.external_id", shown, "format.uuid", "must be the entity"))
+    return tuple(broken)
 
 
 def judge_policy(payload: JsonObject) -> PolicyDocument | Outcome:

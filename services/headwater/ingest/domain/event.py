@@ -181,6 +181,45 @@ class QuarantinedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineFilter:
+    """Which quarantined events are wanted; an empty text means any.
+
+    Args:
+        rule, field: of one of the rules that an event breaks.
+    """
+
+    rule: str = ""
+    field: str = ""
+    source: str = ""
+
+
+ANY_QUARANTINED: Final = QuarantineFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineGroup:
+    """One cause of quarantined events.
+
+    Args:
+        description: what is wrong with the newest one.
+        sample_keys: up to 5, the oldest first.
+    """
+
+    rule: str
+    field: str
+    source: str
+    object: str
+    event_count: int
+    first_time: dt.datetime
+    last_time: dt.datetime
+    sample_keys: tuple[uuid.UUID, ...]
+    description: str
+    owner: str = ""
+    backup: str = ""
+    runbook: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EventCount:
     """Number of events of one source, object and disposition."""
 

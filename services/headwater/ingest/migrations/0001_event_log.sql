@@ -157,6 +157,9 @@ CREATE TABLE ingest.quarantine (
     event_key uuid NOT NULL,
     -- Where the event is. No foreign key: a partitioned log has no unique key over all days.
     record_day date NOT NULL REFERENCES ingest.partition (record_day),
+    -- The event's, so that the task list is grouped without reading the log.
+    source text COLLATE "C" NOT NULL,
+    object text COLLATE "C" NOT NULL,
     -- Array of {field, value, rule, description}, as the wire contract's Violation.
     violations jsonb NOT NULL CHECK (jsonb_typeof(violations) = 'array' AND violations <> '[]'),
     -- Numbers of the wire contract's QuarantineState: 1 open, 2 released, 3 discarded.

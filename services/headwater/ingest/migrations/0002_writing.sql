@@ -102,10 +102,14 @@ BEGIN
     DO UPDATE SET count = c.count + excluded.count;
 
     IF p_broken_keys IS NOT NULL THEN
-        INSERT INTO ingest.quarantine (tenant_id, event_key, record_day, violations)
-        SELECT k.tenant_id, k.event_key, p_day, k.violations::jsonb
-        FROM unnest(p_broken_tenants, p_broken_keys::uuid [], p_violations)
-            AS k (tenant_id, event_key, violations);
+        -- Planned for this day alone.
+        EXECUTE format(
+            'INSERT INTO ingest.quarantine (tenant_id, event_key, record_day, source, object, violations)
+            SELECT k.tenant_id, k.event_key, $1, e.source, e.object, k.violations::jsonb
+            FROM unnest($2, $3, $4) AS k (tenant_id, event_key, violations)
+            INNER JOIN ingest.%1$I AS e ON e.event_key = k.event_key AND e.tenant_id = k.tenant_id',
+            ingest.leaf_name(p_day)
+        ) USING p_day, p_broken_tenants, p_broken_keys::uuid [], p_violations;
     END IF;
     IF p_base_keys IS NOT NULL THEN
         INSERT INTO ingest.resend AS r (tenant_id, base_key, generation, event_key, content_hash, record_time)

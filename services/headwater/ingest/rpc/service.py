@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from headwater.ingest.domain.envelope import check_tenant, text_violations
-from headwater.ingest.domain.event import Disposition
+from headwater.ingest.domain.event import Disposition, QuarantineFilter
 from headwater.ingest.domain.keys import key_text
 from headwater.ingest.domain.paging import SEQ_MAX
 from headwater.ingest.domain.refusal import refusal_error
@@ -22,6 +22,7 @@ from headwater.ingest.rpc.translate import (
     read_arrival,
     write_count,
     write_outcome,
+    write_quarantine_group,
     write_quarantined,
     write_recorded,
 )
@@ -152,12 +153,24 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
         _check(request.tenant_id)
         entries, token = await self._inspector.quarantined(
             request.tenant_id,
+            _read_filter(request),
             page_size=request.page_size,
             page_token=request.page_token,
             include_closed=request.include_closed,
         )
         return ingest_pb2.ListQuarantineResponse(
             events=[write_quarantined(item) for item in entries], next_page_token=token
+        )
+
+    async def ListQuarantineGroups(  # noqa: N802 - named by the contract
+        self, request: ingest_pb2.ListQuarantineGroupsRequest, context: Context
+    ) -> ingest_pb2.ListQuarantineGroupsResponse:
+        """Return the task list grouped by what its events break."""
+        del context
+        _check(request.tenant_id)
+        groups = await self._inspector.quarantine_groups(request.tenant_id, page_size=request.page_size)
+        return ingest_pb2.ListQuarantineGroupsResponse(
+            groups=[write_quarantine_group(item) for item in groups]
         )
 
     async def ReleaseQuarantined(  # noqa: N802 - named by the contract
@@ -270,6 +283,17 @@ def _read_record(request: ingest_pb2.ListEventsRequest) -> Record | None:
     if violations:
         raise InvalidInput("the request is malformed", violations=tuple(violations))
     return Record(named.source, named.object, named.external_id)
+
+
+def _read_filter(request: ingest_pb2.ListQuarantineRequest) -> QuarantineFilter:
+    violations = [
+        *text_violations("rule", request.rule, EXTERNAL_ID_CHARS_MAX),
+        *text_violations("field", request.field, EXTERNAL_ID_CHARS_MAX),
+        *text_violations("source", request.source, EXTERNAL_ID_CHARS_MAX),
+    ]
+    if violations:
+        raise InvalidInput("the request is malformed", violations=tuple(violations))
+    return QuarantineFilter(request.rule, request.field, request.source)
 
 
 def _read_id(request: ingest_pb2.GetEventRequest) -> int:

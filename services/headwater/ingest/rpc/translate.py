@@ -18,6 +18,7 @@ from headwater.ingest.domain.event import (
     EventCount,
     Outcome,
     QuarantinedEvent,
+    QuarantineGroup,
     RecordedEvent,
 )
 from headwater.ingest.domain.keys import key_text
@@ -117,6 +118,24 @@ def write_quarantined(entry: QuarantinedEvent) -> ingest_pb2.QuarantinedEvent:
         state=int(entry.state),  # type: ignore[arg-type]
         released_as=str(entry.released_as) if entry.released_as else "",
         discard_reason=entry.discard_reason,
+    )
+
+
+def write_quarantine_group(group: QuarantineGroup) -> ingest_pb2.QuarantineGroup:
+    """Return the message of a group of the task list."""
+    return ingest_pb2.QuarantineGroup(
+        rule=group.rule,
+        field=group.field,
+        source=group.source,
+        object=group.object,
+        event_count=group.event_count,
+        first_seen_time=_write_time(group.first_time),
+        last_seen_time=_write_time(group.last_time),
+        sample_event_keys=[str(key) for key in group.sample_keys],
+        description=group.description,
+        owner=group.owner,
+        backup=group.backup,
+        runbook=group.runbook,
     )
 
 

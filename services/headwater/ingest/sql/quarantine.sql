@@ -15,6 +15,7 @@ WHERE q.tenant_id = $1 AND q.event_key = $2
 -- name: list_open
 -- Open entries, oldest first.
 -- $1 text: tenant. $2 timestamptz, $3 uuid: only those after this place. $4 integer: how many at most.
+-- $5, $6, $7 text: only those of this rule, field, source; empty for any.
 SELECT
     e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.record_day, e.disposition,
     e.operation, e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time,
@@ -23,12 +24,18 @@ SELECT
 FROM ingest.quarantine AS q
 CROSS JOIN LATERAL ingest.find_event(q.tenant_id, q.event_key) AS e
 WHERE q.tenant_id = $1 AND q.state = 1 AND (q.open_time, q.event_key) > ($2, $3)
+    AND $7 IN ('', q.source)
+    AND EXISTS (
+        SELECT FROM jsonb_to_recordset(q.violations) AS v (rule text, field text)
+        WHERE $5 IN ('', v.rule) AND $6 IN ('', v.field)
+    )
 ORDER BY q.open_time, q.event_key
 LIMIT $4
 
 -- name: list_all
 -- Entries of every state, oldest first.
 -- $1 text: tenant. $2 timestamptz, $3 uuid: only those after this place. $4 integer: how many at most.
+-- $5, $6, $7 text: only those of this rule, field, source; empty for any.
 SELECT
     e.tenant_id, e.event_key, e.xid::text::bigint AS xid, e.seq, e.record_hash, e.record_day, e.disposition,
     e.operation, e.actor_type, e.source, e.object, e.external_id, e.source_version, e.event_time,
@@ -37,8 +44,32 @@ SELECT
 FROM ingest.quarantine AS q
 CROSS JOIN LATERAL ingest.find_event(q.tenant_id, q.event_key) AS e
 WHERE q.tenant_id = $1 AND (q.open_time, q.event_key) > ($2, $3)
+    AND $7 IN ('', q.source)
+    AND EXISTS (
+        SELECT FROM jsonb_to_recordset(q.violations) AS v (rule text, field text)
+        WHERE $5 IN ('', v.rule) AND $6 IN ('', v.field)
+    )
 ORDER BY q.open_time, q.event_key
 LIMIT $4
+
+-- name: list_groups
+-- Open entries by what they break, the largest group first; an entry is in a group for each rule and field.
+-- $1 text: tenant. $2 integer: how many groups at most.
+SELECT
+    v.rule, v.field, q.source, q.object, count(*) AS event_count, min(q.open_time) AS first_time,
+    max(q.open_time) AS last_time,
+    (array_agg(q.event_key ORDER BY q.open_time, q.event_key))[1:5] AS sample_keys,
+    (array_agg(v.description ORDER BY q.open_time DESC))[1] AS description
+FROM ingest.quarantine AS q
+CROSS JOIN LATERAL (
+    SELECT b.rule, b.field, min(b.description) AS description
+    FROM jsonb_to_recordset(q.violations) AS b (rule text, field text, description text)
+    GROUP BY b.rule, b.field
+) AS v
+WHERE q.tenant_id = $1 AND q.state = 1
+GROUP BY v.rule, v.field, q.source, q.object
+ORDER BY event_count DESC, v.rule ASC, v.field ASC, q.source ASC, q.object ASC
+LIMIT $2
 
 -- name: count_open
 -- Number of open entries.

@@ -6,7 +6,14 @@ import datetime as dt
 import uuid
 from typing import TYPE_CHECKING
 
-from headwater.ingest.domain.event import Actor, NewEvent, QuarantinedEvent, QuarantineState
+from headwater.ingest.domain.event import (
+    Actor,
+    NewEvent,
+    QuarantinedEvent,
+    QuarantineFilter,
+    QuarantineGroup,
+    QuarantineState,
+)
 from headwater.ingest.store.announcing import Announcer
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import QUARANTINE_SQL, append_few, enter
@@ -32,14 +39,29 @@ class PostgresQuarantine:
         return quarantined_event(row) if row else None
 
     async def list_quarantined(
-        self, tenant_id: str, after: tuple[dt.datetime, uuid.UUID], limit: int, *, include_closed: bool
+        self,
+        tenant_id: str,
+        after: tuple[dt.datetime, uuid.UUID],
+        limit: int,
+        *,
+        wanted: QuarantineFilter,
+        include_closed: bool,
     ) -> list[QuarantinedEvent]:
         """Return entries after a place, oldest first."""
         query = QUARANTINE_SQL["list_all" if include_closed else "list_open"].text
         with translated():
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
-                rows = await connection.fetch(query, tenant_id, *after, limit)
+                rows = await connection.fetch(
+                    query, tenant_id, *after, limit, wanted.rule, wanted.field, wanted.source
+                )
         return [quarantined_event(row) for row in rows]
+
+    async def list_groups(self, tenant_id: str, limit: int) -> list[QuarantineGroup]:
+        """Return open entries grouped by what they break, the largest group first."""
+        with translated():
+            async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
+                rows = await connection.fetch(QUARANTINE_SQL["list_groups"].text, tenant_id, limit)
+        return [QuarantineGroup(**{**dict(row), "sample_keys": tuple(row["sample_keys"])}) for row in rows]
 
     async def count_open(self, tenant_id: str) -> int:
         """Return the number of open entries."""

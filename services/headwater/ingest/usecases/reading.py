@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headwater.ingest.domain import paging
 from headwater.ingest.domain.event import (
     Disposition,
     EventCount,
     QuarantinedEvent,
+    QuarantineFilter,
+    QuarantineGroup,
     RecordedEvent,
 )
 from headwater.ingest.ports import EventReader, Quarantine
+from headwater.ingest.usecases.policies import PolicyBook
 from headwater.kernel.errors import NotFound
 
 
@@ -28,9 +31,10 @@ class Record:
 class Inspector:
     """Answers what people ask of the log."""
 
-    def __init__(self, reader: EventReader, quarantine: Quarantine) -> None:
+    def __init__(self, reader: EventReader, quarantine: Quarantine, policies: PolicyBook) -> None:
         self._reader = reader
         self._quarantine = quarantine
+        self._policies = policies
 
     async def event(
         self, tenant_id: str, event_key: uuid.UUID
@@ -80,19 +84,37 @@ class Inspector:
         return shown, paging.log_token(shown[-1].place) if len(found) > limit else ""
 
     async def quarantined(
-        self, tenant_id: str, *, page_size: int, page_token: str, include_closed: bool
+        self,
+        tenant_id: str,
+        wanted: QuarantineFilter,
+        *,
+        page_size: int,
+        page_token: str,
+        include_closed: bool,
     ) -> tuple[list[QuarantinedEvent], str]:
         """Return a page of the task list, oldest first, and the token of the next."""
         limit = paging.page_size(page_size)
         after = paging.read_place_token(page_token)
         found = await self._quarantine.list_quarantined(
-            tenant_id, after, limit + 1, include_closed=include_closed
+            tenant_id, after, limit + 1, wanted=wanted, include_closed=include_closed
         )
         shown = found[:limit]
         if len(found) <= limit:
             return shown, ""
         last = shown[-1]
         return shown, paging.place_token((last.open_time, uuid.UUID(bytes=last.recorded.event.event_key)))
+
+    async def quarantine_groups(self, tenant_id: str, *, page_size: int) -> list[QuarantineGroup]:
+        """Return open entries grouped by what they break, with who answers for their source."""
+        groups = await self._quarantine.list_groups(tenant_id, paging.page_size(page_size))
+        policy = await self._policies.find(tenant_id)
+        systems = policy.systems if policy else {}
+        return [
+            replace(group, owner=system.owner, backup=system.backup, runbook=system.runbook)
+            if (system := systems.get(group.source))
+            else group
+            for group in groups
+        ]
 
     async def status(self, tenant_id: str) -> tuple[list[EventCount], int]:
         """Return the counts of a tenant's log and the number of open quarantine entries."""

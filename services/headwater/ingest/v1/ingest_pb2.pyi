@@ -508,6 +508,9 @@ class ListQuarantineRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_CLOSED_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Tenant. Required."""
     page_size: _builtins.int
@@ -516,6 +519,12 @@ class ListQuarantineRequest(_message.Message):
     """next_page_token of the page before; empty for the first."""
     include_closed: _builtins.bool
     """Also those released or discarded."""
+    rule: _builtins.str
+    """Only those that break this rule, when given."""
+    field: _builtins.str
+    """Only those that break a rule of this field, as `event.payload.email`, when given."""
+    source: _builtins.str
+    """Only those of this source, when given."""
     def __init__(
         self,
         *,
@@ -523,10 +532,13 @@ class ListQuarantineRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         include_closed: _builtins.bool = ...,
+        rule: _builtins.str = ...,
+        field: _builtins.str = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_closed", b"include_closed", "page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "include_closed", b"include_closed", "page_size", b"page_size", "page_token", b"page_token", "rule", b"rule", "source", b"source", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -796,3 +808,125 @@ class EventCount(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EventCount: _TypeAlias = EventCount  # noqa: Y015
+
+@_typing.final
+class ListQuarantineGroupsRequest(_message.Message):
+    """ListQuarantineGroupsRequest names a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    page_size: _builtins.int
+    """Groups at most, 1..500, default 50."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuarantineGroupsRequest: _TypeAlias = ListQuarantineGroupsRequest  # noqa: Y015
+
+@_typing.final
+class ListQuarantineGroupsResponse(_message.Message):
+    """ListQuarantineGroupsResponse lists the groups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantineGroup]:
+        """Groups, by number of events."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[Global___QuarantineGroup] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuarantineGroupsResponse: _TypeAlias = ListQuarantineGroupsResponse  # noqa: Y015
+
+@_typing.final
+class QuarantineGroup(_message.Message):
+    """QuarantineGroup is one cause of quarantined events: an event that breaks several rules is in several."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    SAMPLE_EVENT_KEYS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    BACKUP_FIELD_NUMBER: _builtins.int
+    RUNBOOK_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """Rule that is broken, as `format.email`."""
+    field: _builtins.str
+    """Field concerned, as `event.payload.email`."""
+    source: _builtins.str
+    """Source of the events."""
+    object: _builtins.str
+    """Object of the events."""
+    event_count: _builtins.int
+    """Open events."""
+    description: _builtins.str
+    """What is wrong with the newest one, in a sentence."""
+    owner: _builtins.str
+    """Who answers for the source, from the policy; empty when it is not in the policy any more."""
+    backup: _builtins.str
+    """Backup of the owner."""
+    runbook: _builtins.str
+    """Address of the source's runbook."""
+    @_builtins.property
+    def first_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """Oldest of them."""
+
+    @_builtins.property
+    def last_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """Newest of them."""
+
+    @_builtins.property
+    def sample_event_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of up to 5 of them, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        field: _builtins.str = ...,
+        source: _builtins.str = ...,
+        object: _builtins.str = ...,
+        event_count: _builtins.int = ...,
+        first_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        last_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        sample_event_keys: _abc.Iterable[_builtins.str] | None = ...,
+        description: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        backup: _builtins.str = ...,
+        runbook: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_seen_time", b"first_seen_time", "last_seen_time", b"last_seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "description", b"description", "event_count", b"event_count", "field", b"field", "first_seen_time", b"first_seen_time", "last_seen_time", b"last_seen_time", "object", b"object", "owner", b"owner", "rule", b"rule", "runbook", b"runbook", "sample_event_keys", b"sample_event_keys", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantineGroup: _TypeAlias = QuarantineGroup  # noqa: Y015

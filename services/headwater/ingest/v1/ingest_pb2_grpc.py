@@ -76,6 +76,11 @@ class IngestServiceStub:
                 request_serializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.DiscardQuarantinedRequest.SerializeToString,
                 response_deserializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.DiscardQuarantinedResponse.FromString,
                 _registered_method=True)
+        self.ListQuarantineGroups = channel.unary_unary(
+                '/headwater.ingest.v1.IngestService/ListQuarantineGroups',
+                request_serializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.ListQuarantineGroupsRequest.SerializeToString,
+                response_deserializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.ListQuarantineGroupsResponse.FromString,
+                _registered_method=True)
         self.GetIngestStatus = channel.unary_unary(
                 '/headwater.ingest.v1.IngestService/GetIngestStatus',
                 request_serializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.GetIngestStatusRequest.SerializeToString,
@@ -151,6 +156,13 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListQuarantineGroups(self, request, context):
+        """ListQuarantineGroups lists open quarantined events grouped by what they break, the largest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetIngestStatus(self, request, context):
         """GetIngestStatus counts the tenant's log: events by source, object and disposition.
         """
@@ -200,6 +212,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.DiscardQuarantined,
                     request_deserializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.DiscardQuarantinedRequest.FromString,
                     response_serializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.DiscardQuarantinedResponse.SerializeToString,
+            ),
+            'ListQuarantineGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuarantineGroups,
+                    request_deserializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.ListQuarantineGroupsRequest.FromString,
+                    response_serializer=headwater_dot_ingest_dot_v1_dot_ingest__pb2.ListQuarantineGroupsResponse.SerializeToString,
             ),
             'GetIngestStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetIngestStatus,
@@ -425,6 +442,33 @@ class IngestService:
             '/headwater.ingest.v1.IngestService/DiscardQuarantined',
             headwater_dot_ingest_dot_v1_dot_ingest__pb2.DiscardQuarantinedRequest.SerializeToString,
             headwater_dot_ingest_dot_v1_dot_ingest__pb2.DiscardQuarantinedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuarantineGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.ingest.v1.IngestService/ListQuarantineGroups',
+            headwater_dot_ingest_dot_v1_dot_ingest__pb2.ListQuarantineGroupsRequest.SerializeToString,
+            headwater_dot_ingest_dot_v1_dot_ingest__pb2.ListQuarantineGroupsResponse.FromString,
             options,
             channel_credentials,
             insecure,

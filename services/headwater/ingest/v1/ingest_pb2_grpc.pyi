@@ -63,6 +63,8 @@ class IngestServiceStub:
     """
     DiscardQuarantined: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.DiscardQuarantinedRequest, _ingest_pb2.DiscardQuarantinedResponse]
     """DiscardQuarantined ends a quarantined event with a reason. Idempotent."""
+    ListQuarantineGroups: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListQuarantineGroupsRequest, _ingest_pb2.ListQuarantineGroupsResponse]
+    """ListQuarantineGroups lists open quarantined events grouped by what they break, the largest first."""
     GetIngestStatus: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetIngestStatusRequest, _ingest_pb2.GetIngestStatusResponse]
     """GetIngestStatus counts the tenant's log: events by source, object and disposition."""
 
@@ -101,6 +103,8 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """
     DiscardQuarantined: _aio.UnaryUnaryMultiCallable[_ingest_pb2.DiscardQuarantinedRequest, _ingest_pb2.DiscardQuarantinedResponse]  # type: ignore[assignment]
     """DiscardQuarantined ends a quarantined event with a reason. Idempotent."""
+    ListQuarantineGroups: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListQuarantineGroupsRequest, _ingest_pb2.ListQuarantineGroupsResponse]  # type: ignore[assignment]
+    """ListQuarantineGroups lists open quarantined events grouped by what they break, the largest first."""
     GetIngestStatus: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetIngestStatusRequest, _ingest_pb2.GetIngestStatusResponse]  # type: ignore[assignment]
     """GetIngestStatus counts the tenant's log: events by source, object and disposition."""
 
@@ -184,6 +188,14 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.DiscardQuarantinedResponse, _abc.Awaitable[_ingest_pb2.DiscardQuarantinedResponse]]:
         """DiscardQuarantined ends a quarantined event with a reason. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def ListQuarantineGroups(
+        self,
+        request: _ingest_pb2.ListQuarantineGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.ListQuarantineGroupsResponse, _abc.Awaitable[_ingest_pb2.ListQuarantineGroupsResponse]]:
+        """ListQuarantineGroups lists open quarantined events grouped by what they break, the largest first."""
 
     @_abc_1.abstractmethod
     def GetIngestStatus(

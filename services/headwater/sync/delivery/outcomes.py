@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Write, Written
+from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import Retry as RetryPolicy
-from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, Send, Settled, Wait, known_after
+from headwater.sync.domain.delivering import Claimed, Send, Settled, Wait, field_changes, known_after
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.retrying import (
@@ -97,7 +97,8 @@ class Judge:
         """Return how *send* stands after *outcome*."""
         if isinstance(outcome, Written):
             return self._written(send, outcome, trace)
-        return self._failed(send, outcome.error, trace)
+        failed = self._failed(send, outcome.error, trace)
+        return replace(failed, endpoint=f"upsert {send.target.crm_object}")
 
     def of_settled(self, settled: Settled, crm_object: str, trace: TraceContext | None) -> Settlement:
         """Return how a delivery stands that needed no write."""
@@ -177,7 +178,7 @@ class Judge:
             known=known_after(claimed, send.write),
             lacks_reference=send.lacks_reference,
             created=outcome.created,
-            changes=tuple(_changes(claimed.known, send.write)),
+            changes=tuple(field_changes(claimed.known, send.write)),
         )
 
     def _failed(self, send: Send, error: VendorError, trace: TraceContext | None) -> Settlement:
@@ -256,6 +257,7 @@ class Judge:
         **changed: Any,
     ) -> Settlement:
         fields: dict[str, Any] = {
+            "endpoint": f"look_up {claimed.crm_object or claimed.object}",
             "failure_count": claimed.failure_count,
             "try_count": claimed.tries_before + 1,
             "error_class": error.error_class.value,
@@ -291,16 +293,3 @@ def _dead(reason: str, cause: Cause) -> tuple[dict[str, Any], ...]:
         {"field": "", "before": None, "after": reason, "rule": "dead_letter"},
         {"field": "#cause", "before": None, "after": cause.value, "rule": "dead_letter"},
     )
-
-
-def _changes(known: Mapping[str, Any], write: Write) -> Iterable[dict[str, Any]]:
-    for name, value in write.fields.items():
-        yield {"field": name, "before": known.get(name), "after": value, "rule": "minimal_patch"}
-    held = known.get(REFERENCES_KEY, {})
-    for item in write.references:
-        yield {
-            "field": item.name,
-            "before": held.get(item.name),
-            "after": list(item.crm_ids),
-            "rule": "reference",
-        }

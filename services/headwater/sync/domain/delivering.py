@@ -43,6 +43,7 @@ class Claimed:
     Args:
         in_doubt: a write may be under way or may have landed unseen: the CRM must be asked first.
         lane, due_time: where it stood in the queue.
+        erred: its last try failed.
         delivered_version: what the CRM got last; 0 for nothing.
         learned: what a look-up showed beyond what was known, field by field, for the audit.
         verdict: what became of a write in doubt, as `domain.doubting`; empty while nothing was in doubt.
@@ -74,6 +75,7 @@ class Claimed:
     references: tuple[ReferenceState, ...] = field(default=())
     learned: tuple[Mapping[str, Any], ...] = ()
     verdict: str = ""
+    erred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,20 @@ def known_after(claimed: Claimed, write: Write) -> dict[str, Any]:
         held = {**_known_references(claimed), **{item.name: list(item.crm_ids) for item in write.references}}
         known[REFERENCES_KEY] = held
     return known
+
+
+def field_changes(known: Mapping[str, Any], write: Write) -> Iterable[dict[str, Any]]:
+    """Yield what *write* changes of *known*, field by field, as the audit tells it."""
+    for name, value in write.fields.items():
+        yield {"field": name, "before": known.get(name), "after": value, "rule": "minimal_patch"}
+    held = known.get(REFERENCES_KEY, {})
+    for item in write.references:
+        yield {
+            "field": item.name,
+            "before": held.get(item.name),
+            "after": list(item.crm_ids),
+            "rule": "reference",
+        }
 
 
 def adopt_found(claimed: Claimed, found: Found) -> Claimed:

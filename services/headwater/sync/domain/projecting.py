@@ -18,6 +18,7 @@ from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import Chosen, FieldFact, MemberRecord, survive
+from headwater.sync.domain.correcting import actor_of, corrected_entity, is_correction
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading
@@ -211,8 +212,19 @@ class Workspace:
         loser.state = "merged" if merging else "active"
         loser.merged_into = reading.winner if merging else None
         for entity in (winner, loser):
+            self._rehome_corrections(entity)
+        for entity in (winner, loser):
             self._refresh(entity, event, f"identity_{reading.change}", force=True)
         return Effect(event, PROJECTED, (winner.key, loser.key), (winner.version, loser.version))
+
+    def _rehome_corrections(self, entity: EntityState) -> None:
+        """Move operators' corrections to whoever stands for the entity that they name."""
+        for key, record in list(self.members.get(entity.key, {}).items()):
+            if is_correction(key):
+                home = self.canonical(entity.tenant_id, corrected_entity(key))
+                if home != record.entity_id:
+                    self._place(record, home)
+                    self.records_changed[key] = record
 
     def _absorb(
         self,
@@ -247,12 +259,15 @@ class Workspace:
     def _refresh(self, entity: EntityState, event: LogEvent, action: str, *, force: bool = False) -> None:
         policy = self.policies[entity.tenant_id]
         members = self.members.get(entity.key, {})
+        own = [record for key, record in members.items() if not is_correction(key)]
+        if members and not own and not force:
+            return  # a correction makes no entity: it waits for the first record
         before, state_before = entity.fields, entity.state
         after = survive(
             policy.objects[cast("ObjectName", entity.object)], [m.as_member() for m in members.values()]
         )
         if entity.state != "merged":
-            entity.state = "deleted" if members and all(m.deleted for m in members.values()) else "active"
+            entity.state = "deleted" if own and all(m.deleted for m in own) else "active"
         entity.fields = after
         if after != before:
             self.entities_changed[entity.key] = entity
@@ -266,7 +281,7 @@ class Workspace:
             AuditNote(
                 entity.tenant_id,
                 action,
-                event.source,
+                actor_of(event),
                 entity.entity_id,
                 event.event_key,
                 changes,

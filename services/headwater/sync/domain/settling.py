@@ -35,6 +35,7 @@ class Settlement:
         after_s: pause before the next try; 0 for none.
         outcome: as `sync.attempt.outcome`; empty when nothing was tried.
         changes: what was written, field by field, for the audit.
+        endpoint: what was asked of the CRM, as `upsert contacts`; of failed tries.
         created: the CRM holds the record since this try.
     """
 
@@ -60,6 +61,7 @@ class Settlement:
     created: bool = False
     changes: tuple[dict[str, Any], ...] = ()
     policy_version: str = ""
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,8 @@ create type sync.claimed as (
     merged_into uuid,
     version bigint,
     fields text,
-    refs jsonb
+    refs jsonb,
+    erred boolean
 );
 comment on type sync.claimed is
 'The first row of a turn has a head (the account, seconds to the next due, lanes that wait) and, as its due time, '
@@ -326,7 +327,8 @@ begin
                 offset 0
             ) as target on true
             where reference.tenant_id = p_tenant and reference.from_entity_id = line.entity_id
-        )
+        ),
+        held.last_error_class <> ''
     from unnest(v_entities, v_lanes, v_times) as line (entity_id, lane, due_time)
     cross join lateral (
         select one.* from sync.delivery as one

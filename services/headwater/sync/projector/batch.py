@@ -14,6 +14,7 @@ from typing import Final
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
 from headwater.policy.document import PolicyDocument
+from headwater.sync.domain.correcting import corrected_entity, is_correction
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.projecting import PROJECTED, Effect, EntityKey, Resolutions, Workspace
@@ -85,16 +86,21 @@ class BatchProjector:
         return first + await self.project(leases, events[middle:])
 
     async def _resolve(self, readings: Sequence[Reading]) -> dict[RecordKey, uuid.UUID]:
+        resolved: dict[RecordKey, uuid.UUID] = {}
         by_tenant: dict[str, dict[RecordKey, tuple[Subject, uuid.UUID]]] = {}
         for reading in readings:
             if isinstance(reading, RecordReading):
                 wanted = by_tenant.setdefault(reading.event.tenant_id, {})
                 for subject in reading.subjects:
+                    if is_correction(subject.key):  # names its entity itself
+                        resolved[subject.key] = corrected_entity(subject.key)
+                        continue
                     held = wanted.get(subject.key)
                     if held is None or len(held[0].attributes) < len(subject.attributes):
                         wanted[subject.key] = (subject, reading.event.event_key)
-        resolved: dict[RecordKey, uuid.UUID] = {}
         for tenant_id, subjects in by_tenant.items():
+            if not subjects:
+                continue
             resolved.update(await self._resolver.resolve(tenant_id, list(subjects.values())))
         return resolved
 
@@ -176,6 +182,8 @@ async def _load(
         for key, entity in workspace.entities.items():
             if entity.merged_into is not None:
                 wanted[(key[0], entity.merged_into)] = entity.object
+        for record in filter(is_correction, workspace.records):  # their homes, for merges and splits
+            wanted[(record.tenant_id, corrected_entity(record))] = record.object
         fresh = {key: name for key, name in wanted.items() if key not in objects}
         if not fresh:
             return

@@ -57,7 +57,7 @@ def read_steering(request: Steered) -> tuple[str, str, str]:
     order = (
         checks.tenant(request.tenant_id),
         checks.name("connector", request.connector),
-        _actor(checks, request.actor),
+        read_actor(checks, request.actor),
     )
     checks.finish()
     return order
@@ -78,7 +78,7 @@ def read_breaker_order(request: pb.SetBreakerRequest) -> tuple[str, str, Breaker
             _ttl_s(checks, request, forces=forces),
             checks.text("reason", request.reason) if forces or request.reason else "",
         ),
-        _actor(checks, request.actor),
+        read_actor(checks, request.actor),
     )
     checks.finish()
     return order
@@ -139,8 +139,8 @@ def read_replay(request: pb.ReplayDeliveriesRequest) -> tuple[str, str, Sequence
     order = (
         checks.tenant(request.tenant_id),
         checks.name("connector", request.connector),
-        _entities(checks, request.entity_ids, 0),
-        _actor(checks, request.actor),
+        read_entities(checks, request.entity_ids, 0),
+        read_actor(checks, request.actor),
     )
     checks.finish()
     return order
@@ -152,9 +152,9 @@ def read_discard(request: pb.DiscardDeliveriesRequest) -> tuple[str, str, Sequen
     order = (
         checks.tenant(request.tenant_id),
         checks.name("connector", request.connector),
-        _entities(checks, request.entity_ids, 1),
+        read_entities(checks, request.entity_ids, 1),
         checks.text("discard_reason", request.discard_reason),
-        _actor(checks, request.actor),
+        read_actor(checks, request.actor),
     )
     checks.finish()
     return order
@@ -187,12 +187,14 @@ def _audit_place(checks: Checks, token: str) -> int | None:
     return int(digits)
 
 
-def _entities(checks: Checks, values: Sequence[str], least: int) -> list[uuid.UUID]:
+def read_entities(checks: Checks, values: Sequence[str], least: int) -> list[uuid.UUID]:
+    """Check and read the entities that an order names, *least* or more."""
     checks.size("entity_ids", values, least, ENTITIES_MAX)
     return [
         checks.uuid(f"entity_ids[{number}]", value) for number, value in enumerate(values[: ENTITIES_MAX + 1])
     ]
 
 
-def _actor(checks: Checks, actor: event_pb2.Actor) -> str:
+def read_actor(checks: Checks, actor: event_pb2.Actor) -> str:
+    """Check and read who gives an order."""
     return checks.text("actor.id", actor.id)

@@ -53,7 +53,7 @@ def fate_message(fate: Fate) -> pb.EventFate:
     return pb.EventFate(
         event_key=str(fate.event_key),
         projection=fate.rule,
-        project_time=_time(fate.project_time),
+        project_time=moment_message(fate.project_time),
         entity_ids=[str(one) for one in fate.entity_ids],
         trace_id=fate.trace_id,
         deliveries=[delivery_message(one) for one in fate.deliveries],
@@ -75,10 +75,10 @@ def delivery_message(delivery: Delivery) -> pb.Delivery:
         delivered_version=delivery.delivered_version,
         crm_id=delivery.crm_id,
         failure_count=delivery.failure_count,
-        next_attempt_time=_time(delivery.due_time) if retrying else None,
+        next_attempt_time=moment_message(delivery.due_time) if retrying else None,
         last_error=f"{delivery.last_error_class}: {delivery.last_error}" if failing else "",
         event_key=str(delivery.event_key),
-        settle_time=_time(delivery.settle_time),
+        settle_time=moment_message(delivery.settle_time),
     )
 
 
@@ -88,8 +88,8 @@ def _attempt(attempt: Attempt) -> pb.Attempt:
         object=attempt.object,
         entity_id=str(attempt.entity_id),
         attempt_number=attempt.attempt_number,
-        start_time=_time(attempt.start_time),
-        end_time=_time(attempt.end_time),
+        start_time=moment_message(attempt.start_time),
+        end_time=moment_message(attempt.end_time),
         outcome=attempt.outcome,
         error_class=attempt.error_class,
         error_code=attempt.error_code,
@@ -104,18 +104,19 @@ def audit_message(entry: AuditEntry) -> pb.AuditEntry:
     """Write an entry of the audit."""
     return pb.AuditEntry(
         audit_id=entry.audit_id,
-        audit_time=_time(entry.audit_time),
+        audit_time=moment_message(entry.audit_time),
         action=entry.action,
         actor=entry.actor,
         entity_id=_id(entry.entity_id),
         event_key=_id(entry.event_key),
-        changes=[_change(one) for one in entry.changes],
+        changes=[change_message(one) for one in entry.changes],
         connector=entry.connector,
         policy_version=entry.policy_version,
     )
 
 
-def _change(change: Mapping[str, Any]) -> pb.FieldChange:
+def change_message(change: Mapping[str, Any]) -> pb.FieldChange:
+    """Write a value before and after."""
     return pb.FieldChange(
         field=change["field"],
         before_json=_json(change["before"]),
@@ -139,7 +140,7 @@ def entity_response(entity: Entity) -> pb.GetEntityStateResponse:
                 rule=chosen.rule,
                 source=chosen.source,
                 event_key=str(chosen.event_key),
-                field_time=_time(chosen.field_time),
+                field_time=moment_message(chosen.field_time),
             )
             for name, chosen in sorted(entity.fields.items())
         ],
@@ -155,7 +156,7 @@ def connector_message(account: AccountView) -> pb.Connector:
         vendor=account.vendor,
         paused=facts.paused,
         breaker_state=account.breaker_name,
-        breaker_probe_time=_time(account.breaker_time),
+        breaker_probe_time=moment_message(account.breaker_time),
         quota_used=standing.used,
         quota_limit=account.quota_limit,
         pending_count=facts.pending_count,
@@ -167,15 +168,15 @@ def connector_message(account: AccountView) -> pb.Connector:
         runbook=account.runbook,
         finding=account.finding,
         quota_alert=standing.alert_time is not None,
-        quota_alert_time=_time(standing.alert_time),
-        quota_forecast_time=_time(standing.forecast_time),
+        quota_alert_time=moment_message(standing.alert_time),
+        quota_forecast_time=moment_message(standing.forecast_time),
         refused_count=standing.refused,
         windows=[
             pb.LimitWindow(window=item.name, limit=item.limit, used=item.used, window_s=item.window_s)
             for item in standing.windows
         ],
         breaker_forced=account.forced.mode if account.forced else "",
-        breaker_forced_until=_time(account.forced.until) if account.forced else None,
+        breaker_forced_until=moment_message(account.forced.until) if account.forced else None,
         breaker_forced_reason=account.forced.reason if account.forced else "",
         breaker_forced_by=account.forced.actor if account.forced else "",
         breakers=[
@@ -184,7 +185,7 @@ def connector_message(account: AccountView) -> pb.Connector:
                 state=name,
                 failure_count=state.failures,
                 hold_s=state.hold_s,
-                probe_time=_time(state.probe_time),
+                probe_time=moment_message(state.probe_time),
             )
             for key, name, state in account.breakers
         ],
@@ -210,7 +211,8 @@ def _state(number: int) -> pb.DeliveryState.ValueType:
     return cast("pb.DeliveryState.ValueType", number)
 
 
-def _time(moment: dt.datetime | None) -> timestamp_pb2.Timestamp | None:
+def moment_message(moment: dt.datetime | None) -> timestamp_pb2.Timestamp | None:
+    """Write a moment; nothing where there is none."""
     if moment is None:
         return None
     written = timestamp_pb2.Timestamp()

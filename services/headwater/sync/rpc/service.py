@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from headwater.sync.rpc import requests, responses
+from headwater.sync.domain.replaying import ReplayState
+from headwater.sync.rpc import requests, responses, workbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import sync_pb2 as pb
 from headwater.sync.v1 import sync_pb2_grpc
 
@@ -16,8 +18,9 @@ SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["SyncService"].full_name
 class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
     """Serves `headwater.sync.v1.SyncService`."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, desk: Workbench) -> None:
         self._operations = operations
+        self._desk = desk
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
         return responses.status_response(await self._operations.status(requests.read_tenant(request)))
@@ -79,3 +82,50 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: Any) -> pb.ListAuditResponse:
         return responses.audit_response(*await self._operations.audit(*requests.read_audit(request)))
+
+    async def ListErrorGroups(
+        self, request: pb.ListErrorGroupsRequest, context: Any
+    ) -> pb.ListErrorGroupsResponse:
+        return workbench.groups_response(*await self._desk.groups(*workbench.read_groups(request)))
+
+    async def GetErrorGroup(self, request: pb.GetErrorGroupRequest, context: Any) -> pb.GetErrorGroupResponse:
+        return workbench.group_response(*await self._desk.group(*workbench.read_group(request)))
+
+    async def PreviewDeliveries(
+        self, request: pb.PreviewDeliveriesRequest, context: Any
+    ) -> pb.PreviewDeliveriesResponse:
+        return workbench.preview_response(await self._desk.preview(*workbench.read_preview(request)))
+
+    async def DiscardErrorGroup(
+        self, request: pb.DiscardErrorGroupRequest, context: Any
+    ) -> pb.DiscardErrorGroupResponse:
+        order = workbench.read_group_discard(request)
+        count, left = await self._desk.discard(*order, dry_run=request.dry_run)
+        return pb.DiscardErrorGroupResponse(discarded_count=count, remaining_count=left)
+
+    async def StartReplay(self, request: pb.StartReplayRequest, context: Any) -> pb.StartReplayResponse:
+        order = workbench.read_start(request)
+        replay = await self._desk.start_replay(*order, dry_run=request.dry_run)
+        return pb.StartReplayResponse(replay=workbench.replay_message(replay))
+
+    async def GetReplay(self, request: pb.GetReplayRequest, context: Any) -> pb.GetReplayResponse:
+        replay = await self._desk.replay(*workbench.read_replay(request))
+        return pb.GetReplayResponse(replay=workbench.replay_message(replay))
+
+    async def ListReplays(self, request: pb.ListReplaysRequest, context: Any) -> pb.ListReplaysResponse:
+        return workbench.replays_response(*await self._desk.replays(*workbench.read_replays(request)))
+
+    async def PauseReplay(self, request: pb.PauseReplayRequest, context: Any) -> pb.PauseReplayResponse:
+        order = workbench.read_replay_order(request)
+        replay = await self._desk.steer(*order, state=ReplayState.PAUSED)
+        return pb.PauseReplayResponse(replay=workbench.replay_message(replay))
+
+    async def ResumeReplay(self, request: pb.ResumeReplayRequest, context: Any) -> pb.ResumeReplayResponse:
+        order = workbench.read_replay_order(request)
+        replay = await self._desk.steer(*order, state=ReplayState.RUNNING)
+        return pb.ResumeReplayResponse(replay=workbench.replay_message(replay))
+
+    async def CancelReplay(self, request: pb.CancelReplayRequest, context: Any) -> pb.CancelReplayResponse:
+        order = workbench.read_replay_order(request)
+        replay = await self._desk.steer(*order, state=ReplayState.CANCELLED)
+        return pb.CancelReplayResponse(replay=workbench.replay_message(replay))

@@ -283,42 +283,12 @@ where
     tenant_id = $1 and connector = $2 and stopped
     and ((cardinality($3::uuid []) = 0 and state = 5) or entity_id = any($3::uuid []));
 
--- name: replay_deliveries
--- Makes dead or discarded deliveries due now, each noted in the audit; the count of tries stays.
--- $1 tenant; $2 connector; $3 entities uuid[], empty for all dead; $4 actor; $5 policy version.
-with chosen as (
-    select entity_id, state from sync.delivery
-    where
-        tenant_id = $1 and connector = $2 and stopped
-        and ((cardinality($3::uuid []) = 0 and state = 5) or entity_id = any($3::uuid []))
-    order by entity_id
-    for update
-), replayed as (
-    update sync.delivery as held
-    set
-        state = 1, failure_count = 0, wait_since = null,
-        discard_reason = ''
-    from chosen
-    where held.tenant_id = $1 and held.connector = $2 and held.entity_id = chosen.entity_id
-    returning held.entity_id, held.event_key, chosen.state as former_state
-), lined_up as (
-    insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
-    select $1, $2, 2, clock_timestamp(), entity_id from replayed
-    on conflict (tenant_id, connector, entity_id) do update set due_time = excluded.due_time
-), noted as (
-    insert into sync.audit (
-        tenant_id, connector, actor, policy_version, action, entity_id, event_key, changes
-    )
-    select
-        $1, $2, $4, $5, 'deliveries_replayed', entity_id, event_key,
-        jsonb_build_array(jsonb_build_object(
-            'field', 'state', 'before', case former_state when 5 then 'dead' else 'discarded' end,
-            'after', 'pending', 'rule', 'operator'
-        ))
-    from replayed
-    order by entity_id
-)
-select count(*) as deliveries from replayed;
+-- name: choose_replayable
+-- What a replay would make due. $1 tenant; $2 connector; $3 entities uuid[], empty for all dead.
+select entity_id from sync.delivery
+where
+    tenant_id = $1 and connector = $2 and stopped
+    and ((cardinality($3::uuid []) = 0 and state = 5) or entity_id = any($3::uuid []));
 
 -- name: count_discardable
 -- Counts what a discard would end. $1 tenant; $2 connector; $3 entities uuid[].
@@ -339,6 +309,11 @@ with chosen as (
     from chosen
     where held.tenant_id = $1 and held.connector = $2 and held.entity_id = chosen.entity_id
     returning held.entity_id, held.event_key
+), left_group as (
+    update sync.error_member as member
+    set group_id = null
+    from discarded
+    where member.tenant_id = $1 and member.connector = $2 and member.entity_id = discarded.entity_id
 ), noted as (
     insert into sync.audit (
         tenant_id, connector, actor, policy_version, action, entity_id, event_key, changes

@@ -141,7 +141,16 @@ with item as (
         dirty_time = case when held.state = 2 then excluded.dirty_time else held.dirty_time end,
         failure_count = case when held.state in (2, 5, 6) then 0 else held.failure_count end,
         try_count = case when held.state in (2, 5, 6) then 0 else held.try_count end,
-        state = case when held.state in (2, 5, 6) then 1 else held.state end
+        state = case
+            when held.state in (5, 6) and exists (
+                select from sync.error_member as member
+                where
+                    member.tenant_id = held.tenant_id and member.connector = held.connector -- noqa: RF01
+                    and member.entity_id = held.entity_id and member.in_doubt -- noqa: RF01
+            ) then 4
+            when held.state in (2, 5, 6) then 1
+            else held.state
+        end
     returning held.tenant_id
 ), held_first as (
     select count(*) as deliveries from marked

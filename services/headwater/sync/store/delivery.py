@@ -15,6 +15,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.settling import ConnectorState, Settlement
 from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.store.errors import error_arguments
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.line import Line
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _SQL = queries.load("headwater.sync", "delivery.sql")
 _TURN: Final = _SQL["turn"].text
+_TURN_NOTING: Final = queries.load("headwater.sync", "errors.sql")["turn_noting_errors"].text
 
 
 class PostgresDeliveries:
@@ -65,9 +67,10 @@ class PostgresDeliveries:
                 await self.take_over()
             number = self._numbers.get(wanted.slot, 0) + 1
             places = self._line.begin(anyio.current_time())
+            errors = error_arguments(self._tenant_id, settlements)
             async with translated():
                 rows = await self._pool.fetch(
-                    _TURN,
+                    _TURN_NOTING if errors else _TURN,
                     self._tenant_id,
                     self._connector,
                     self._lease.name,
@@ -79,6 +82,7 @@ class PostgresDeliveries:
                     [place[0] for place in places],
                     [place[1] for place in places],
                     list(wanted.excluding),
+                    *errors,
                 )
             if not rows:
                 raise FenceLost([self._lease.name])

@@ -28,3 +28,13 @@ async def translated() -> AsyncIterator[None]:
         raise Unavailable(
             f"database: {type(error).__name__}: {error}", reason="DATABASE_UNAVAILABLE"
         ) from error
+
+
+@asynccontextmanager
+async def reaching() -> AsyncIterator[None]:
+    """The same for what operators ask: a lost race is safe to send again, and told so."""
+    try:
+        async with translated():
+            yield
+    except StoreRaced as error:
+        raise Unavailable(error.message, reason=error.reason) from error

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from headwater.kernel.errors import Unavailable
 from headwater.kernel.pg import queries
 from headwater.sync.domain import breaker
 from headwater.sync.domain.operating import (
@@ -27,9 +26,9 @@ from headwater.sync.domain.operating import (
 )
 from headwater.sync.domain.rows import unpack_values
 from headwater.sync.domain.standing import Books
-from headwater.sync.ports import StoreRaced
 from headwater.sync.store import limits
-from headwater.sync.store.faults import translated
+from headwater.sync.store.faults import reaching
+from headwater.sync.store.replays import make_due
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -54,7 +53,7 @@ class PostgresOperations:
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:
         async with (
-            _reaching(),
+            reaching(),
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
@@ -62,11 +61,11 @@ class PostgresOperations:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
-        async with _reaching(), self._pool.acquire() as connection, connection.transaction():
+        async with reaching(), self._pool.acquire() as connection, connection.transaction():
             yield connection
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
-        async with _reaching():
+        async with reaching():
             rows: list[Any] = await self._pool.fetch(_SQL[name].text, *arguments)
         return rows
 
@@ -240,7 +239,7 @@ class PostgresOperations:
         return await self._count("count_discardable", tenant_id, connector, list(entities))
 
     async def _count(self, name: str, *arguments: Any) -> int:
-        async with _reaching():
+        async with reaching():
             count: int = await self._pool.fetchval(_SQL[name].text, *arguments)
         return count
 
@@ -251,17 +250,12 @@ class PostgresOperations:
             entities: empty for every dead delivery of the account.
         """
         async with self._transaction() as connection:
-            count: int = await connection.fetchval(
-                _SQL["replay_deliveries"].text,
-                order.tenant_id,
-                order.connector,
-                list(entities),
-                order.actor,
-                order.policy_version,
+            rows = await connection.fetch(
+                _SQL["choose_replayable"].text, order.tenant_id, order.connector, list(entities)
             )
-            if count:
-                await connection.execute(_NOTIFY.text)
-        return count
+            return await make_due(
+                connection, order, [(order.connector, row["entity_id"]) for row in rows], replay_id=None
+            )
 
     async def discard(self, order: Steering, entities: Sequence[uuid.UUID], reason: str) -> int:
         """End dead deliveries; return how many."""
@@ -274,16 +268,6 @@ class PostgresOperations:
             order.policy_version,
             reason,
         )
-
-
-@asynccontextmanager
-async def _reaching() -> AsyncIterator[None]:
-    """Turn the driver's errors into those of the ports; a lost race is safe to send again, too."""
-    try:
-        async with translated():
-            yield
-    except StoreRaced as error:
-        raise Unavailable(error.message, reason=error.reason) from error
 
 
 async def _note(connection: Connection, order: Steering, action: str, *changes: dict[str, Any]) -> None:

@@ -101,7 +101,7 @@ def _claimed(tenant_id: str, connector: str, row: Any) -> Claimed:
     (
         _, entity_id, lane, due_time, object_name, delivery_state, delivered_version, crm_object, crm_id, known,
         failure_count, try_count, waited_s, event_key, mark_time, dirty_time, traceparent, tracestate,
-        last_traceparent, state, merged_into, version, fields, refs,
+        last_traceparent, state, merged_into, version, fields, refs, erred,
     ) = row  # fmt: skip
     return Claimed(
         tenant_id=tenant_id,
@@ -128,6 +128,7 @@ def _claimed(tenant_id: str, connector: str, row: Any) -> Claimed:
         due_time=due_time,
         delivered_version=delivered_version,
         references=tuple([_reference(*item) for item in refs]) if refs else (),
+        erred=erred,
     )
 
 

@@ -90,6 +90,62 @@ BREAKER_ORDER_RESET: BreakerOrder.ValueType  # 3
 """The breakers are closed, and failures and orders forgotten."""
 Global___BreakerOrder: _TypeAlias = BreakerOrder  # noqa: Y015
 
+class _ErrorGroupState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErrorGroupStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorGroupState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERROR_GROUP_STATE_UNSPECIFIED: _ErrorGroupState.ValueType  # 0
+    """Never sent; as a filter: every state."""
+    ERROR_GROUP_STATE_OPEN: _ErrorGroupState.ValueType  # 1
+    """Some delivery stands in it: its last try ended this way."""
+    ERROR_GROUP_STATE_RESOLVED: _ErrorGroupState.ValueType  # 2
+    """None does any more: all were delivered, discarded, or fail for another cause."""
+
+class ErrorGroupState(_ErrorGroupState, metaclass=_ErrorGroupStateEnumTypeWrapper):
+    """ErrorGroupState is the life of a group."""
+
+ERROR_GROUP_STATE_UNSPECIFIED: ErrorGroupState.ValueType  # 0
+"""Never sent; as a filter: every state."""
+ERROR_GROUP_STATE_OPEN: ErrorGroupState.ValueType  # 1
+"""Some delivery stands in it: its last try ended this way."""
+ERROR_GROUP_STATE_RESOLVED: ErrorGroupState.ValueType  # 2
+"""None does any more: all were delivered, discarded, or fail for another cause."""
+Global___ErrorGroupState: _TypeAlias = ErrorGroupState  # noqa: Y015
+
+class _ReplayState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReplayStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplayState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPLAY_STATE_UNSPECIFIED: _ReplayState.ValueType  # 0
+    """Never sent."""
+    REPLAY_STATE_RUNNING: _ReplayState.ValueType  # 1
+    """Makes deliveries due at its rate."""
+    REPLAY_STATE_PAUSED: _ReplayState.ValueType  # 2
+    """Held by an operator."""
+    REPLAY_STATE_DONE: _ReplayState.ValueType  # 3
+    """Every delivery it was meant for was seen."""
+    REPLAY_STATE_CANCELLED: _ReplayState.ValueType  # 4
+    """Ended by an operator."""
+
+class ReplayState(_ReplayState, metaclass=_ReplayStateEnumTypeWrapper):
+    """ReplayState is the life of a replay."""
+
+REPLAY_STATE_UNSPECIFIED: ReplayState.ValueType  # 0
+"""Never sent."""
+REPLAY_STATE_RUNNING: ReplayState.ValueType  # 1
+"""Makes deliveries due at its rate."""
+REPLAY_STATE_PAUSED: ReplayState.ValueType  # 2
+"""Held by an operator."""
+REPLAY_STATE_DONE: ReplayState.ValueType  # 3
+"""Every delivery it was meant for was seen."""
+REPLAY_STATE_CANCELLED: ReplayState.ValueType  # 4
+"""Ended by an operator."""
+Global___ReplayState: _TypeAlias = ReplayState  # noqa: Y015
+
 @_typing.final
 class GetStatusRequest(_message.Message):
     """GetStatusRequest names a tenant."""
@@ -1527,3 +1583,835 @@ class FieldChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FieldChange: _TypeAlias = FieldChange  # noqa: Y015
+
+@_typing.final
+class ErrorGroup(_message.Message):
+    """ErrorGroup is one cause of failed deliveries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    ERROR_CLASS_FIELD_NUMBER: _builtins.int
+    ERROR_CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    LAST_MESSAGE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FAILURE_COUNT_FIELD_NUMBER: _builtins.int
+    DELIVERY_COUNT_FIELD_NUMBER: _builtins.int
+    DEAD_COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    SAMPLE_ENTITY_IDS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    BACKUP_FIELD_NUMBER: _builtins.int
+    RUNBOOK_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.str
+    """The group, a UUID: the same for the same cause."""
+    connector: _builtins.str
+    """Connector account."""
+    endpoint: _builtins.str
+    """What was asked of the CRM, as `upsert contacts` or `look_up contacts`."""
+    error_class: _builtins.str
+    """Class of the error, as validation."""
+    error_code: _builtins.str
+    """The vendor's code."""
+    message: _builtins.str
+    """The vendor's words with ids, numbers, addresses and quoted values replaced by placeholders."""
+    last_message: _builtins.str
+    """The vendor's words of the newest failure, as they came."""
+    state: Global___ErrorGroupState.ValueType
+    """Where it stands."""
+    failure_count: _builtins.int
+    """Failed tries so far."""
+    delivery_count: _builtins.int
+    """Deliveries whose last try ended this way."""
+    dead_count: _builtins.int
+    """Those of them that are dead."""
+    owner: _builtins.str
+    """Who answers for the account, from the policy; empty when it is not in the policy any more."""
+    backup: _builtins.str
+    """Backup of the owner."""
+    runbook: _builtins.str
+    """Address of the runbook."""
+    @_builtins.property
+    def first_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """First failed try."""
+
+    @_builtins.property
+    def last_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """Newest failed try."""
+
+    @_builtins.property
+    def sample_entity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 10 entities that failed this way."""
+
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.str = ...,
+        connector: _builtins.str = ...,
+        endpoint: _builtins.str = ...,
+        error_class: _builtins.str = ...,
+        error_code: _builtins.str = ...,
+        message: _builtins.str = ...,
+        last_message: _builtins.str = ...,
+        state: Global___ErrorGroupState.ValueType = ...,
+        failure_count: _builtins.int = ...,
+        delivery_count: _builtins.int = ...,
+        dead_count: _builtins.int = ...,
+        first_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        last_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        sample_entity_ids: _abc.Iterable[_builtins.str] | None = ...,
+        owner: _builtins.str = ...,
+        backup: _builtins.str = ...,
+        runbook: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_seen_time", b"first_seen_time", "last_seen_time", b"last_seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "connector", b"connector", "dead_count", b"dead_count", "delivery_count", b"delivery_count", "endpoint", b"endpoint", "error_class", b"error_class", "error_code", b"error_code", "failure_count", b"failure_count", "first_seen_time", b"first_seen_time", "group_id", b"group_id", "last_message", b"last_message", "last_seen_time", b"last_seen_time", "message", b"message", "owner", b"owner", "runbook", b"runbook", "sample_entity_ids", b"sample_entity_ids", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorGroup: _TypeAlias = ErrorGroup  # noqa: Y015
+
+@_typing.final
+class ListErrorGroupsRequest(_message.Message):
+    """ListErrorGroupsRequest selects groups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    connector: _builtins.str
+    """Only this connector account, when given."""
+    state: Global___ErrorGroupState.ValueType
+    """Only this state, when given."""
+    page_size: _builtins.int
+    """Rows a page, 1..500, default 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        connector: _builtins.str = ...,
+        state: Global___ErrorGroupState.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErrorGroupsRequest: _TypeAlias = ListErrorGroupsRequest  # noqa: Y015
+
+@_typing.final
+class ListErrorGroupsResponse(_message.Message):
+    """ListErrorGroupsResponse is one page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorGroup]:
+        """Groups, by newest failure."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[Global___ErrorGroup] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErrorGroupsResponse: _TypeAlias = ListErrorGroupsResponse  # noqa: Y015
+
+@_typing.final
+class GetErrorGroupRequest(_message.Message):
+    """GetErrorGroupRequest names a group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    group_id: _builtins.str
+    """The group, a UUID. Required."""
+    page_size: _builtins.int
+    """Deliveries a page, 1..500, default 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id", "page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErrorGroupRequest: _TypeAlias = GetErrorGroupRequest  # noqa: Y015
+
+@_typing.final
+class GetErrorGroupResponse(_message.Message):
+    """GetErrorGroupResponse is a group and one page of its deliveries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def group(self) -> Global___ErrorGroup:
+        """The group."""
+
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
+        """Deliveries that stand in it, by entity."""
+
+    def __init__(
+        self,
+        *,
+        group: Global___ErrorGroup | None = ...,
+        deliveries: _abc.Iterable[Global___Delivery] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "group", b"group", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErrorGroupResponse: _TypeAlias = GetErrorGroupResponse  # noqa: Y015
+
+@_typing.final
+class PreviewDeliveriesRequest(_message.Message):
+    """PreviewDeliveriesRequest selects deliveries of one account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    ENTITY_IDS_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    connector: _builtins.str
+    """Connector account. Required unless group_id is given."""
+    group_id: _builtins.str
+    """Deliveries that stand in this group, up to 100 of them."""
+    @_builtins.property
+    def entity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Or these entities, up to 100."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        connector: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        entity_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "entity_ids", b"entity_ids", "group_id", b"group_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDeliveriesRequest: _TypeAlias = PreviewDeliveriesRequest  # noqa: Y015
+
+@_typing.final
+class PreviewDeliveriesResponse(_message.Message):
+    """PreviewDeliveriesResponse is what would be done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIEWS_FIELD_NUMBER: _builtins.int
+    PREDICTED_CALLS_FIELD_NUMBER: _builtins.int
+    QUOTA_USED_FIELD_NUMBER: _builtins.int
+    QUOTA_LIMIT_FIELD_NUMBER: _builtins.int
+    predicted_calls: _builtins.int
+    """Calls it would take, look-ups of writes in doubt included."""
+    quota_used: _builtins.int
+    """Calls of the account counted today."""
+    quota_limit: _builtins.int
+    """Calls allowed a day; 0 when the vendor states none."""
+    @_builtins.property
+    def previews(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveryPreview]:
+        """One per delivery, by entity."""
+
+    def __init__(
+        self,
+        *,
+        previews: _abc.Iterable[Global___DeliveryPreview] | None = ...,
+        predicted_calls: _builtins.int = ...,
+        quota_used: _builtins.int = ...,
+        quota_limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["predicted_calls", b"predicted_calls", "previews", b"previews", "quota_limit", b"quota_limit", "quota_used", b"quota_used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDeliveriesResponse: _TypeAlias = PreviewDeliveriesResponse  # noqa: Y015
+
+@_typing.final
+class DeliveryPreview(_message.Message):
+    """DeliveryPreview is what one delivery would do now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERY_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    CRM_OBJECT_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    LOOKS_UP_FIRST_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    """create, update, unchanged, superseded or wait."""
+    crm_object: _builtins.str
+    """The CRM's name of the object, as `contacts`; empty when it is not mapped."""
+    rule: _builtins.str
+    """Rule that ends it without a write; empty otherwise."""
+    looks_up_first: _builtins.bool
+    """The CRM is asked first what became of an earlier write: the changes are then a guess."""
+    @_builtins.property
+    def delivery(self) -> Global___Delivery:
+        """The delivery."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldChange]:
+        """Fields and references that would be written; before is what the CRM is known to hold."""
+
+    def __init__(
+        self,
+        *,
+        delivery: Global___Delivery | None = ...,
+        action: _builtins.str = ...,
+        crm_object: _builtins.str = ...,
+        changes: _abc.Iterable[Global___FieldChange] | None = ...,
+        rule: _builtins.str = ...,
+        looks_up_first: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "changes", b"changes", "crm_object", b"crm_object", "delivery", b"delivery", "looks_up_first", b"looks_up_first", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliveryPreview: _TypeAlias = DeliveryPreview  # noqa: Y015
+
+@_typing.final
+class DiscardErrorGroupRequest(_message.Message):
+    """DiscardErrorGroupRequest names a group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    DISCARD_REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    group_id: _builtins.str
+    """The group, a UUID. Required."""
+    discard_reason: _builtins.str
+    """Why, 1..255 characters. Required."""
+    dry_run: _builtins.bool
+    """Count only, change nothing."""
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who discards, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        discard_reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        actor: _event_pb2.Actor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "discard_reason", b"discard_reason", "dry_run", b"dry_run", "group_id", b"group_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiscardErrorGroupRequest: _TypeAlias = DiscardErrorGroupRequest  # noqa: Y015
+
+@_typing.final
+class DiscardErrorGroupResponse(_message.Message):
+    """DiscardErrorGroupResponse counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISCARDED_COUNT_FIELD_NUMBER: _builtins.int
+    REMAINING_COUNT_FIELD_NUMBER: _builtins.int
+    discarded_count: _builtins.int
+    """Deliveries discarded (or that would be)."""
+    remaining_count: _builtins.int
+    """Dead deliveries left in the group: call again."""
+    def __init__(
+        self,
+        *,
+        discarded_count: _builtins.int = ...,
+        remaining_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discarded_count", b"discarded_count", "remaining_count", b"remaining_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiscardErrorGroupResponse: _TypeAlias = DiscardErrorGroupResponse  # noqa: Y015
+
+@_typing.final
+class Replay(_message.Message):
+    """Replay makes dead deliveries due again, so many a second."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RATE_PER_S_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_COUNT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    replay_id: _builtins.str
+    """The replay, a UUID."""
+    connector: _builtins.str
+    """Connector account; empty for all of the tenant."""
+    group_id: _builtins.str
+    """Group it is for; empty for every cause."""
+    state: Global___ReplayState.ValueType
+    """Where it stands."""
+    rate_per_s: _builtins.float
+    """Deliveries a second."""
+    total_count: _builtins.int
+    """Deliveries that it was for when it began."""
+    replayed_count: _builtins.int
+    """Deliveries made due so far."""
+    actor: _builtins.str
+    """Who began it."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began, by the database's clock."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it changed last."""
+
+    def __init__(
+        self,
+        *,
+        replay_id: _builtins.str = ...,
+        connector: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        state: Global___ReplayState.ValueType = ...,
+        rate_per_s: _builtins.float = ...,
+        total_count: _builtins.int = ...,
+        replayed_count: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "create_time", b"create_time", "group_id", b"group_id", "rate_per_s", b"rate_per_s", "replay_id", b"replay_id", "replayed_count", b"replayed_count", "state", b"state", "total_count", b"total_count", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Replay: _TypeAlias = Replay  # noqa: Y015
+
+@_typing.final
+class StartReplayRequest(_message.Message):
+    """StartReplayRequest says what to replay and how fast. Only deliveries that were dead when the
+    replay began are replayed, each once; discarded ones only when they are named.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    ENTITY_IDS_FIELD_NUMBER: _builtins.int
+    RATE_PER_S_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    replay_id: _builtins.str
+    """Number of the replay, a UUID chosen by the caller: the same one again starts nothing. Required
+    unless dry_run.
+    """
+    connector: _builtins.str
+    """Connector account. Required with entity_ids; alone: every dead delivery of it; empty and nothing
+    else given: every dead delivery of the tenant.
+    """
+    group_id: _builtins.str
+    """Only the dead deliveries of this group."""
+    rate_per_s: _builtins.float
+    """Deliveries a second, 0.01..1000. Required."""
+    dry_run: _builtins.bool
+    """Count only, change nothing."""
+    @_builtins.property
+    def entity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these entities, up to 1000; dead or discarded."""
+
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who replays, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        replay_id: _builtins.str = ...,
+        connector: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        entity_ids: _abc.Iterable[_builtins.str] | None = ...,
+        rate_per_s: _builtins.float = ...,
+        dry_run: _builtins.bool = ...,
+        actor: _event_pb2.Actor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "dry_run", b"dry_run", "entity_ids", b"entity_ids", "group_id", b"group_id", "rate_per_s", b"rate_per_s", "replay_id", b"replay_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartReplayRequest: _TypeAlias = StartReplayRequest  # noqa: Y015
+
+@_typing.final
+class StartReplayResponse(_message.Message):
+    """StartReplayResponse is the replay, or what it would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replay(self) -> Global___Replay:
+        """The replay; of a dry run without id and times."""
+
+    def __init__(
+        self,
+        *,
+        replay: Global___Replay | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartReplayResponse: _TypeAlias = StartReplayResponse  # noqa: Y015
+
+@_typing.final
+class GetReplayRequest(_message.Message):
+    """GetReplayRequest names a replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    replay_id: _builtins.str
+    """The replay, a UUID. Required."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        replay_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replay_id", b"replay_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReplayRequest: _TypeAlias = GetReplayRequest  # noqa: Y015
+
+@_typing.final
+class GetReplayResponse(_message.Message):
+    """GetReplayResponse is a replay as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replay(self) -> Global___Replay:
+        """The replay."""
+
+    def __init__(
+        self,
+        *,
+        replay: Global___Replay | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReplayResponse: _TypeAlias = GetReplayResponse  # noqa: Y015
+
+@_typing.final
+class ListReplaysRequest(_message.Message):
+    """ListReplaysRequest selects replays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    page_size: _builtins.int
+    """Rows a page, 1..500, default 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReplaysRequest: _TypeAlias = ListReplaysRequest  # noqa: Y015
+
+@_typing.final
+class ListReplaysResponse(_message.Message):
+    """ListReplaysResponse is one page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAYS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def replays(self) -> _containers.RepeatedCompositeFieldContainer[Global___Replay]:
+        """Replays, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        replays: _abc.Iterable[Global___Replay] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "replays", b"replays"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReplaysResponse: _TypeAlias = ListReplaysResponse  # noqa: Y015
+
+@_typing.final
+class PauseReplayRequest(_message.Message):
+    """PauseReplayRequest names a replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    replay_id: _builtins.str
+    """The replay, a UUID. Required."""
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who holds, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        replay_id: _builtins.str = ...,
+        actor: _event_pb2.Actor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "replay_id", b"replay_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseReplayRequest: _TypeAlias = PauseReplayRequest  # noqa: Y015
+
+@_typing.final
+class PauseReplayResponse(_message.Message):
+    """PauseReplayResponse is the replay as it stands now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replay(self) -> Global___Replay:
+        """The replay."""
+
+    def __init__(
+        self,
+        *,
+        replay: Global___Replay | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseReplayResponse: _TypeAlias = PauseReplayResponse  # noqa: Y015
+
+@_typing.final
+class ResumeReplayRequest(_message.Message):
+    """ResumeReplayRequest names a replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    replay_id: _builtins.str
+    """The replay, a UUID. Required."""
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who lets it go on, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        replay_id: _builtins.str = ...,
+        actor: _event_pb2.Actor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "replay_id", b"replay_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeReplayRequest: _TypeAlias = ResumeReplayRequest  # noqa: Y015
+
+@_typing.final
+class ResumeReplayResponse(_message.Message):
+    """ResumeReplayResponse is the replay as it stands now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replay(self) -> Global___Replay:
+        """The replay."""
+
+    def __init__(
+        self,
+        *,
+        replay: Global___Replay | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeReplayResponse: _TypeAlias = ResumeReplayResponse  # noqa: Y015
+
+@_typing.final
+class CancelReplayRequest(_message.Message):
+    """CancelReplayRequest names a replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    REPLAY_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    replay_id: _builtins.str
+    """The replay, a UUID. Required."""
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who ends it, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        replay_id: _builtins.str = ...,
+        actor: _event_pb2.Actor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "replay_id", b"replay_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelReplayRequest: _TypeAlias = CancelReplayRequest  # noqa: Y015
+
+@_typing.final
+class CancelReplayResponse(_message.Message):
+    """CancelReplayResponse is the replay as it stands now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replay(self) -> Global___Replay:
+        """The replay."""
+
+    def __init__(
+        self,
+        *,
+        replay: Global___Replay | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replay", b"replay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelReplayResponse: _TypeAlias = CancelReplayResponse  # noqa: Y015

@@ -95,6 +95,56 @@ class SyncServiceStub:
                 request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
+        self.ListErrorGroups = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/ListErrorGroups',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListErrorGroupsRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListErrorGroupsResponse.FromString,
+                _registered_method=True)
+        self.GetErrorGroup = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/GetErrorGroup',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.GetErrorGroupRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.GetErrorGroupResponse.FromString,
+                _registered_method=True)
+        self.PreviewDeliveries = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/PreviewDeliveries',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.DiscardErrorGroup = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/DiscardErrorGroup',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupResponse.FromString,
+                _registered_method=True)
+        self.StartReplay = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/StartReplay',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.StartReplayRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.StartReplayResponse.FromString,
+                _registered_method=True)
+        self.GetReplay = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/GetReplay',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.GetReplayRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.GetReplayResponse.FromString,
+                _registered_method=True)
+        self.ListReplays = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/ListReplays',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListReplaysRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListReplaysResponse.FromString,
+                _registered_method=True)
+        self.PauseReplay = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/PauseReplay',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PauseReplayRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PauseReplayResponse.FromString,
+                _registered_method=True)
+        self.ResumeReplay = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/ResumeReplay',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ResumeReplayRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ResumeReplayResponse.FromString,
+                _registered_method=True)
+        self.CancelReplay = channel.unary_unary(
+                '/headwater.sync.v1.SyncService/CancelReplay',
+                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.CancelReplayRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.CancelReplayResponse.FromString,
+                _registered_method=True)
 
 
 class SyncServiceServicer:
@@ -187,6 +237,80 @@ class SyncServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListErrorGroups(self, request, context):
+        """ListErrorGroups lists delivery errors grouped by cause, the newest first, paged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErrorGroup(self, request, context):
+        """GetErrorGroup returns one group with the deliveries that stand in it, paged. NOT_FOUND when
+        there is no such group.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewDeliveries(self, request, context):
+        """PreviewDeliveries says what deliveries would write now, field by field, and how many calls that
+        would take; writes nothing and calls no CRM.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiscardErrorGroup(self, request, context):
+        """DiscardErrorGroup ends the dead deliveries of a group with a reason, up to 1000 a call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartReplay(self, request, context):
+        """StartReplay begins to make dead deliveries due again, so many a second; the engine works it off,
+        also after restarts. Idempotent per replay_id. Attempt numbers go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReplay(self, request, context):
+        """GetReplay returns a replay's progress. NOT_FOUND when there is no such replay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReplays(self, request, context):
+        """ListReplays lists replays, the newest first, paged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseReplay(self, request, context):
+        """PauseReplay holds a running replay. Idempotent. FAILED_PRECONDITION once it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeReplay(self, request, context):
+        """ResumeReplay lets a paused replay go on. Idempotent. FAILED_PRECONDITION once it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelReplay(self, request, context):
+        """CancelReplay ends a replay; what it made due stays due. Idempotent. FAILED_PRECONDITION once it
+        is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -249,6 +373,56 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListAuditRequest.FromString,
                     response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'ListErrorGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErrorGroups,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListErrorGroupsRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListErrorGroupsResponse.SerializeToString,
+            ),
+            'GetErrorGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErrorGroup,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.GetErrorGroupRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.GetErrorGroupResponse.SerializeToString,
+            ),
+            'PreviewDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewDeliveries,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesResponse.SerializeToString,
+            ),
+            'DiscardErrorGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardErrorGroup,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupResponse.SerializeToString,
+            ),
+            'StartReplay': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartReplay,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.StartReplayRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.StartReplayResponse.SerializeToString,
+            ),
+            'GetReplay': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReplay,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.GetReplayRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.GetReplayResponse.SerializeToString,
+            ),
+            'ListReplays': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReplays,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListReplaysRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListReplaysResponse.SerializeToString,
+            ),
+            'PauseReplay': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseReplay,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PauseReplayRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PauseReplayResponse.SerializeToString,
+            ),
+            'ResumeReplay': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeReplay,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ResumeReplayRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ResumeReplayResponse.SerializeToString,
+            ),
+            'CancelReplay': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelReplay,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.CancelReplayRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.CancelReplayResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -576,6 +750,276 @@ class SyncService:
             '/headwater.sync.v1.SyncService/ListAudit',
             headwater_dot_sync_dot_v1_dot_sync__pb2.ListAuditRequest.SerializeToString,
             headwater_dot_sync_dot_v1_dot_sync__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErrorGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/ListErrorGroups',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.ListErrorGroupsRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.ListErrorGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErrorGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/GetErrorGroup',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.GetErrorGroupRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.GetErrorGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/PreviewDeliveries',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardErrorGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/DiscardErrorGroup',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartReplay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/StartReplay',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.StartReplayRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.StartReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReplay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/GetReplay',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.GetReplayRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.GetReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReplays(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/ListReplays',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.ListReplaysRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.ListReplaysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseReplay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/PauseReplay',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.PauseReplayRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.PauseReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeReplay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/ResumeReplay',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.ResumeReplayRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.ResumeReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelReplay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.SyncService/CancelReplay',
+            headwater_dot_sync_dot_v1_dot_sync__pb2.CancelReplayRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_sync__pb2.CancelReplayResponse.FromString,
             options,
             channel_credentials,
             insecure,

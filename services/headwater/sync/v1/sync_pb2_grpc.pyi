@@ -61,6 +61,34 @@ class SyncServiceStub:
     """DiscardDeliveries ends dead deliveries with a reason; a later change makes them due again."""
     ListAudit: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListAuditRequest, _sync_pb2.ListAuditResponse]
     """ListAudit lists what was changed by whom, newest first, paged."""
+    ListErrorGroups: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListErrorGroupsRequest, _sync_pb2.ListErrorGroupsResponse]
+    """ListErrorGroups lists delivery errors grouped by cause, the newest first, paged."""
+    GetErrorGroup: _grpc.UnaryUnaryMultiCallable[_sync_pb2.GetErrorGroupRequest, _sync_pb2.GetErrorGroupResponse]
+    """GetErrorGroup returns one group with the deliveries that stand in it, paged. NOT_FOUND when
+    there is no such group.
+    """
+    PreviewDeliveries: _grpc.UnaryUnaryMultiCallable[_sync_pb2.PreviewDeliveriesRequest, _sync_pb2.PreviewDeliveriesResponse]
+    """PreviewDeliveries says what deliveries would write now, field by field, and how many calls that
+    would take; writes nothing and calls no CRM.
+    """
+    DiscardErrorGroup: _grpc.UnaryUnaryMultiCallable[_sync_pb2.DiscardErrorGroupRequest, _sync_pb2.DiscardErrorGroupResponse]
+    """DiscardErrorGroup ends the dead deliveries of a group with a reason, up to 1000 a call."""
+    StartReplay: _grpc.UnaryUnaryMultiCallable[_sync_pb2.StartReplayRequest, _sync_pb2.StartReplayResponse]
+    """StartReplay begins to make dead deliveries due again, so many a second; the engine works it off,
+    also after restarts. Idempotent per replay_id. Attempt numbers go on.
+    """
+    GetReplay: _grpc.UnaryUnaryMultiCallable[_sync_pb2.GetReplayRequest, _sync_pb2.GetReplayResponse]
+    """GetReplay returns a replay's progress. NOT_FOUND when there is no such replay."""
+    ListReplays: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListReplaysRequest, _sync_pb2.ListReplaysResponse]
+    """ListReplays lists replays, the newest first, paged."""
+    PauseReplay: _grpc.UnaryUnaryMultiCallable[_sync_pb2.PauseReplayRequest, _sync_pb2.PauseReplayResponse]
+    """PauseReplay holds a running replay. Idempotent. FAILED_PRECONDITION once it has ended."""
+    ResumeReplay: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ResumeReplayRequest, _sync_pb2.ResumeReplayResponse]
+    """ResumeReplay lets a paused replay go on. Idempotent. FAILED_PRECONDITION once it has ended."""
+    CancelReplay: _grpc.UnaryUnaryMultiCallable[_sync_pb2.CancelReplayRequest, _sync_pb2.CancelReplayResponse]
+    """CancelReplay ends a replay; what it made due stays due. Idempotent. FAILED_PRECONDITION once it
+    is done.
+    """
 
 @_typing.type_check_only
 class SyncServiceAsyncStub(SyncServiceStub):
@@ -95,6 +123,34 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """DiscardDeliveries ends dead deliveries with a reason; a later change makes them due again."""
     ListAudit: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListAuditRequest, _sync_pb2.ListAuditResponse]  # type: ignore[assignment]
     """ListAudit lists what was changed by whom, newest first, paged."""
+    ListErrorGroups: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListErrorGroupsRequest, _sync_pb2.ListErrorGroupsResponse]  # type: ignore[assignment]
+    """ListErrorGroups lists delivery errors grouped by cause, the newest first, paged."""
+    GetErrorGroup: _aio.UnaryUnaryMultiCallable[_sync_pb2.GetErrorGroupRequest, _sync_pb2.GetErrorGroupResponse]  # type: ignore[assignment]
+    """GetErrorGroup returns one group with the deliveries that stand in it, paged. NOT_FOUND when
+    there is no such group.
+    """
+    PreviewDeliveries: _aio.UnaryUnaryMultiCallable[_sync_pb2.PreviewDeliveriesRequest, _sync_pb2.PreviewDeliveriesResponse]  # type: ignore[assignment]
+    """PreviewDeliveries says what deliveries would write now, field by field, and how many calls that
+    would take; writes nothing and calls no CRM.
+    """
+    DiscardErrorGroup: _aio.UnaryUnaryMultiCallable[_sync_pb2.DiscardErrorGroupRequest, _sync_pb2.DiscardErrorGroupResponse]  # type: ignore[assignment]
+    """DiscardErrorGroup ends the dead deliveries of a group with a reason, up to 1000 a call."""
+    StartReplay: _aio.UnaryUnaryMultiCallable[_sync_pb2.StartReplayRequest, _sync_pb2.StartReplayResponse]  # type: ignore[assignment]
+    """StartReplay begins to make dead deliveries due again, so many a second; the engine works it off,
+    also after restarts. Idempotent per replay_id. Attempt numbers go on.
+    """
+    GetReplay: _aio.UnaryUnaryMultiCallable[_sync_pb2.GetReplayRequest, _sync_pb2.GetReplayResponse]  # type: ignore[assignment]
+    """GetReplay returns a replay's progress. NOT_FOUND when there is no such replay."""
+    ListReplays: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListReplaysRequest, _sync_pb2.ListReplaysResponse]  # type: ignore[assignment]
+    """ListReplays lists replays, the newest first, paged."""
+    PauseReplay: _aio.UnaryUnaryMultiCallable[_sync_pb2.PauseReplayRequest, _sync_pb2.PauseReplayResponse]  # type: ignore[assignment]
+    """PauseReplay holds a running replay. Idempotent. FAILED_PRECONDITION once it has ended."""
+    ResumeReplay: _aio.UnaryUnaryMultiCallable[_sync_pb2.ResumeReplayRequest, _sync_pb2.ResumeReplayResponse]  # type: ignore[assignment]
+    """ResumeReplay lets a paused replay go on. Idempotent. FAILED_PRECONDITION once it has ended."""
+    CancelReplay: _aio.UnaryUnaryMultiCallable[_sync_pb2.CancelReplayRequest, _sync_pb2.CancelReplayResponse]  # type: ignore[assignment]
+    """CancelReplay ends a replay; what it made due stays due. Idempotent. FAILED_PRECONDITION once it
+    is done.
+    """
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
     """SyncService is the operations API of the projector and the delivery actors."""
@@ -198,5 +254,93 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.ListAuditResponse, _abc.Awaitable[_sync_pb2.ListAuditResponse]]:
         """ListAudit lists what was changed by whom, newest first, paged."""
+
+    @_abc_1.abstractmethod
+    def ListErrorGroups(
+        self,
+        request: _sync_pb2.ListErrorGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ListErrorGroupsResponse, _abc.Awaitable[_sync_pb2.ListErrorGroupsResponse]]:
+        """ListErrorGroups lists delivery errors grouped by cause, the newest first, paged."""
+
+    @_abc_1.abstractmethod
+    def GetErrorGroup(
+        self,
+        request: _sync_pb2.GetErrorGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.GetErrorGroupResponse, _abc.Awaitable[_sync_pb2.GetErrorGroupResponse]]:
+        """GetErrorGroup returns one group with the deliveries that stand in it, paged. NOT_FOUND when
+        there is no such group.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewDeliveries(
+        self,
+        request: _sync_pb2.PreviewDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.PreviewDeliveriesResponse, _abc.Awaitable[_sync_pb2.PreviewDeliveriesResponse]]:
+        """PreviewDeliveries says what deliveries would write now, field by field, and how many calls that
+        would take; writes nothing and calls no CRM.
+        """
+
+    @_abc_1.abstractmethod
+    def DiscardErrorGroup(
+        self,
+        request: _sync_pb2.DiscardErrorGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.DiscardErrorGroupResponse, _abc.Awaitable[_sync_pb2.DiscardErrorGroupResponse]]:
+        """DiscardErrorGroup ends the dead deliveries of a group with a reason, up to 1000 a call."""
+
+    @_abc_1.abstractmethod
+    def StartReplay(
+        self,
+        request: _sync_pb2.StartReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.StartReplayResponse, _abc.Awaitable[_sync_pb2.StartReplayResponse]]:
+        """StartReplay begins to make dead deliveries due again, so many a second; the engine works it off,
+        also after restarts. Idempotent per replay_id. Attempt numbers go on.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReplay(
+        self,
+        request: _sync_pb2.GetReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.GetReplayResponse, _abc.Awaitable[_sync_pb2.GetReplayResponse]]:
+        """GetReplay returns a replay's progress. NOT_FOUND when there is no such replay."""
+
+    @_abc_1.abstractmethod
+    def ListReplays(
+        self,
+        request: _sync_pb2.ListReplaysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ListReplaysResponse, _abc.Awaitable[_sync_pb2.ListReplaysResponse]]:
+        """ListReplays lists replays, the newest first, paged."""
+
+    @_abc_1.abstractmethod
+    def PauseReplay(
+        self,
+        request: _sync_pb2.PauseReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.PauseReplayResponse, _abc.Awaitable[_sync_pb2.PauseReplayResponse]]:
+        """PauseReplay holds a running replay. Idempotent. FAILED_PRECONDITION once it has ended."""
+
+    @_abc_1.abstractmethod
+    def ResumeReplay(
+        self,
+        request: _sync_pb2.ResumeReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.ResumeReplayResponse, _abc.Awaitable[_sync_pb2.ResumeReplayResponse]]:
+        """ResumeReplay lets a paused replay go on. Idempotent. FAILED_PRECONDITION once it has ended."""
+
+    @_abc_1.abstractmethod
+    def CancelReplay(
+        self,
+        request: _sync_pb2.CancelReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.CancelReplayResponse, _abc.Awaitable[_sync_pb2.CancelReplayResponse]]:
+        """CancelReplay ends a replay; what it made due stays due. Idempotent. FAILED_PRECONDITION once it
+        is done.
+        """
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,30 @@
+"""Operators' corrections among the records: each is named by the entity that it corrects. Pure.
+
+Identity knows nothing of them: they go with their entity through merges and back through splits.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from headwater.kernel.ids import OPERATOR_SOURCE
+from headwater.sync.domain.log import LogEvent, RecordKey
+
+
+def is_correction(key: RecordKey) -> bool:
+    """Tell whether a record is an operator's correction."""
+    return key.source == OPERATOR_SOURCE
+
+
+def corrected_entity(key: RecordKey) -> uuid.UUID:
+    """Return the entity that a correction names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    return uuid.UUID(key.external_id)
+
+
+def actor_of(event: LogEvent) -> str:
+    """Return who the audit names for *event*: of a correction the person, else the source."""
+    return (event.actor_id or event.source) if event.source == OPERATOR_SOURCE else event.source

@@ -1,0 +1,1 @@
+"""Working off replays: any process, at each replay's own rate."""
