@@ -263,7 +263,7 @@ class CrmConnector:
                 crm.records.update({write.external_id: write for write in writes})
             finally:
                 crm.under_way.subtract(names)
-        return [Written(f"crm-{name[-4:]}", created=True) for name in names]
+        return [Written(f"crm-{name}", created=True) for name in names]
 
     async def look_up(self, target: Target, external_ids: Sequence[str]) -> Mapping[str, Found]:
         """Return what is kept."""
@@ -271,7 +271,7 @@ class CrmConnector:
         self._crm.looked_up += external_ids
         async with self._gate.call("GET", "/", endpoint_class="read"):
             kept = {name: self._crm.records[name] for name in external_ids if name in self._crm.records}
-        return {name: Found(name, f"crm-{name[-4:]}", write.fields) for name, write in kept.items()}
+        return {name: Found(name, f"crm-{name}", write.fields) for name, write in kept.items()}
 
     async def owners(self, target: Target, crm_ids: Sequence[str]) -> Mapping[str, str]:
         """Nobody's."""
