@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -33,17 +33,16 @@ from headwater.connectors.base import (
     Written,
 )
 from headwater.kernel.clock import SystemClock
-from headwater.kernel.errors import Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Limits, PolicyDocument, Window
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.domain.breaker import Breakers
 from headwater.sync.domain.lanes import Lane
-from headwater.sync.domain.leasing import Beat, FenceLost, Lease
+from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
-from headwater.sync.ports import DueAccount, StoreRefused
+from headwater.sync.ports import StoreRefused
 
 PATIENCE_S: Final = 10.0
 ACCOUNT: Final = "salesforce"
@@ -256,7 +255,7 @@ class CrmConnector:
                 crm.records.update({write.external_id: write for write in writes})
             finally:
                 crm.under_way.subtract(names)
-        return [Written(f"crm-{name[-4:]}", created=True) for name in names]
+        return [Written(f"crm-{name}", created=True) for name in names]
 
     async def look_up(self, target: Target, external_ids: Sequence[str]) -> Mapping[str, Found]:
         """Return what is kept."""
@@ -264,7 +263,7 @@ class CrmConnector:
         self._crm.looked_up += external_ids
         async with self._gate.call("GET", "/", endpoint_class="read"):
             kept = {name: self._crm.records[name] for name in external_ids if name in self._crm.records}
-        return {name: Found(name, f"crm-{name[-4:]}", write.fields) for name, write in kept.items()}
+        return {name: Found(name, f"crm-{name}", write.fields) for name, write in kept.items()}
 
     async def owners(self, target: Target, crm_ids: Sequence[str]) -> Mapping[str, str]:
         """Nobody's."""
@@ -324,94 +323,3 @@ class OnePolicy:
 def one_policy(whole: PolicyDocument) -> OnePolicy:
     """Return the tenant's only policy."""
     return OnePolicy((TENANT, whole))
-
-
-@dataclass
-class Cluster:
-    """The leases of all processes, in memory; beats that stop lapse by the loop's time."""
-
-    ttl_s: float = 1.2
-    held: dict[str, tuple[str, int]] = field(default_factory=dict)
-    beats: dict[str, float] = field(default_factory=dict)
-    releases: list[tuple[str, str]] = field(default_factory=list)
-    on_take: Callable[[str, int], None] = lambda _name, _fence: None
-
-    def alive(self, holder: str) -> bool:
-        """Whether a process's heartbeat lasts."""
-        return self.beats.get(holder, float("-inf")) > anyio.current_time()
-
-    def of(self, holder: str) -> set[str]:
-        """Return what a process holds."""
-        return {name for name, (owner, _) in self.held.items() if owner == holder and self.alive(holder)}
-
-
-class MemoryLeases:
-    """One process's leases in a cluster."""
-
-    def __init__(self, cluster: Cluster, holder: str) -> None:
-        self._cluster = cluster
-        self._holder = holder
-        self.ttl_s = cluster.ttl_s
-        self.cut_off = False
-
-    async def beat(self) -> Beat:
-        """Prolong."""
-        self._reach()
-        unbroken = self._cluster.alive(self._holder)
-        if not unbroken:
-            await self._free(lambda owner: owner == self._holder)
-        self._cluster.beats[self._holder] = anyio.current_time() + self.ttl_s
-        return Beat(unbroken, sum(1 for holder in self._cluster.beats if self._cluster.alive(holder)))
-
-    async def acquire(self, names: Sequence[str], limit: int) -> dict[str, int]:
-        """Take what is free."""
-        self._reach()
-        cluster, taken = self._cluster, dict[str, int]()
-        for name in names:
-            owner, fence = cluster.held.get(name, ("", 0))
-            if len(taken) < limit and (owner == self._holder or not cluster.alive(owner)):
-                taken[name] = fence + 1
-                cluster.held[name] = (self._holder, fence + 1)
-                cluster.on_take(name, fence + 1)
-        return taken
-
-    async def release(self, names: Collection[str]) -> None:
-        """Let go."""
-        self._reach()
-        self._cluster.releases += [(self._holder, name) for name in names]
-        for name in names:
-            owner, fence = self._cluster.held.get(name, ("", 0))
-            if owner == self._holder:
-                self._cluster.held[name] = ("", fence)
-
-    async def leave(self) -> None:
-        """Let go of everything."""
-        await self._free(lambda owner: owner == self._holder)
-        self._cluster.beats.pop(self._holder, None)
-
-    async def _free(self, whose: Callable[[str], bool]) -> None:
-        for name, (owner, fence) in list(self._cluster.held.items()):
-            if whose(owner):
-                self._cluster.held[name] = ("", fence)
-
-    def _reach(self) -> None:
-        if self.cut_off:
-            raise Unavailable("no route")
-
-
-class NoDueTimes:
-    """A queue in which nothing waits; counts how often it was asked, and about how many."""
-
-    def __init__(self, found: Sequence[DueAccount] = ()) -> None:
-        self.asked: list[int] = []
-        self.found = list(found)
-
-    async def due_accounts(self, accounts: Sequence[tuple[str, str]]) -> list[DueAccount]:
-        """Return what was put in."""
-        self.asked.append(len(accounts))
-        return [item for item in self.found if (item.tenant_id, item.connector) in accounts]
-
-
-def lease(fence: int = 1) -> Lease:
-    """Return a lease on the account."""
-    return Lease(f"connector/{TENANT}/{ACCOUNT}", fence)

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import anyio
 import pytest
-from tests.unit.sync.accounts import Cluster, Crm, MemoryLeases, OnePolicy, account_parts, memory_books
+from tests.unit.sync.accounts import Crm, OnePolicy, account_parts, memory_books
+from tests.unit.sync.cluster import Cluster, MemoryLeases
 from tests.unit.sync.tenant import TENANT, event, policy
 
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable

@@ -12,17 +12,15 @@ import anyio
 import pytest
 from tests.unit.sync.accounts import (
     PATIENCE_S,
-    Cluster,
     Crm,
     MemoryDeliveries,
-    MemoryLeases,
-    NoDueTimes,
     OnePolicy,
     Queue,
     account_parts,
     document,
     memory_books,
 )
+from tests.unit.sync.cluster import Cluster, MemoryLeases, NoDueTimes
 from tests.unit.sync.tenant import TENANT, key
 
 from headwater.policy.document import PolicyDocument

@@ -150,18 +150,28 @@ class Desk:
                 return 0
 
     async def _settle_and_claim(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
-        """Take a turn; what the store refuses is settled alone, as a dead letter, so it holds up nobody."""
+        """Take a turn; what the store refuses is found by halving and settled as a dead letter: it holds up nobody."""
         try:
             return await self._take(settlements, wanted)
-        except StoreRefused:
+        except StoreRefused as refused:
             # Under a slot of their own: the batch stays in its slot's journal until all of it is settled.
             nothing = Wanted(self.spare_slot, {}, wanted.excluding)
-            for item in settlements:
-                try:
-                    await self._take([item], nothing)
-                except StoreRefused as refused:
-                    await self._take([refused_by_store(item, refused.message)], nothing)
+            await self._settle_refused(settlements, refused, nothing)
             return await self._take((), wanted)
+
+    async def _settle_refused(
+        self, items: Sequence[Settlement], refused: StoreRefused, nothing: Wanted
+    ) -> None:
+        """Settle *items*, one of which, at least, the store has refused."""
+        if len(items) == 1:
+            await self._take([refused_by_store(items[0], refused.message)], nothing)
+            return
+        middle = len(items) // 2
+        for half in (items[:middle], items[middle:]):
+            try:
+                await self._take(half, nothing)
+            except StoreRefused as again:
+                await self._settle_refused(half, again, nothing)
 
     async def _take(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         """Take a turn; one whose answer was lost is sent again as it was: the store settles nothing twice."""
