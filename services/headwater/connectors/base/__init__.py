@@ -6,6 +6,8 @@ retries and order.
 """
 
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
+from headwater.connectors.base.expiring import Expiring, Expiry
+from headwater.connectors.base.polling import Page, Polled, Poller, Seen
 from headwater.connectors.base.port import (
     Account,
     CallGate,
@@ -29,12 +31,18 @@ __all__ = [
     "CallGate",
     "Connector",
     "ErrorClass",
+    "Expiring",
+    "Expiry",
     "Failed",
     "Found",
     "LimitFacts",
     "Outcome",
+    "Page",
+    "Polled",
+    "Poller",
     "Reference",
     "Report",
+    "Seen",
     "Target",
     "Vendor",
     "VendorError",
