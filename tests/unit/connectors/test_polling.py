@@ -23,7 +23,7 @@ from headwater.sandbox.call import Answer
 OVERLAP_S = 60.0
 LIMIT = 3
 CALLS_MAX = 400
-SETTLE_S = 3600.0
+SETTLE_S = 5000.0
 
 Told = dict[tuple[str, dt.datetime], Any]
 
