@@ -19,6 +19,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
+from headwater.sync.delivery.accounts import RunningAccount, RunningAccounts
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
 from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.domain.leasing import FenceLost, Lease
@@ -58,7 +59,9 @@ class DeliveryHost:
         spans: Spans,
         clock: Clock,
         chance: Callable[[], random.Random] = random.Random,
+        accounts: RunningAccounts | None = None,
     ) -> None:
+        self._accounts = accounts or RunningAccounts()
         self._open_store = open_store
         self._leases = leases
         self._policies = policies
@@ -133,7 +136,9 @@ class DeliveryHost:
                 parts = ActorParts(
                     connector, gate, store, self._spans, self._clock, self._chance(), running.wakeup
                 )
-                await DeliveryActor(tenant_id, name, running.document, parts).run()
+                entry = RunningAccount(tenant_id, name, running.document, running.lease, connector)
+                with self._accounts.running(entry):
+                    await DeliveryActor(tenant_id, name, running.document, parts).run()
             finally:
                 with anyio.move_on_after(CLOSE_S, shield=True):
                     await connector.aclose()

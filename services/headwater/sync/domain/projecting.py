@@ -276,7 +276,7 @@ class Workspace:
     def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:
         values = {name: chosen.value for name, chosen in entity.fields.items()}
         for name, connector in policy.connectors.items():
-            targets = connector.objects.get(cast("ObjectName", entity.object), ())
+            targets = connector.written.get(cast("ObjectName", entity.object), ())
             wanted = entity.state != "active" or select_target(targets, values) is not None
             if connector.enabled and targets and wanted:
                 mark = Mark(entity.tenant_id, name, entity.entity_id, entity.object, entity.version, event)

@@ -1,0 +1,77 @@
+"""The accounts that run in this process: what else works for an account uses its connector, gate and lease.
+
+The delivery host enters an account for as long as its actor runs; leaving cancels what was begun on it, before the
+connector is closed. So polling shares limiter, quota and fence with the deliveries of the same account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import anyio
+
+from headwater.connectors.base import Connector
+from headwater.policy.document import ConnectorPolicy, PolicyDocument
+from headwater.sync.domain.leasing import Lease
+from headwater.sync.wakeup import Wakeup
+
+
+@dataclass(eq=False)
+class RunningAccount:
+    """One connector account whose lease this process holds."""
+
+    tenant_id: str
+    name: str
+    document: PolicyDocument
+    lease: Lease
+    connector: Connector = field(repr=False)
+    _scopes: set[anyio.CancelScope] = field(default_factory=set, repr=False)
+
+    @property
+    def policy(self) -> ConnectorPolicy:
+        """The account's part of the policy."""
+        return self.document.connectors[self.name]
+
+    @contextmanager
+    def working(self) -> Iterator[anyio.CancelScope]:
+        """Work on the account inside the block; it is cancelled when the account ends here."""
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                yield scope
+            finally:
+                self._scopes.discard(scope)
+
+    def end(self) -> None:
+        """Cancel what works on the account."""
+        for scope in tuple(self._scopes):
+            scope.cancel()
+
+
+class RunningAccounts:
+    """The accounts of this process, by tenant and name."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[tuple[str, str], RunningAccount] = {}
+        self.changed = Wakeup()
+        """Rung when an account has begun or ended."""
+
+    def current(self) -> Mapping[tuple[str, str], RunningAccount]:
+        """Return the accounts that run now."""
+        return MappingProxyType(self._accounts)
+
+    @contextmanager
+    def running(self, account: RunningAccount) -> Iterator[None]:
+        """Let others work on *account* while the block runs."""
+        key = (account.tenant_id, account.name)
+        self._accounts[key] = account
+        self.changed.set()
+        try:
+            yield
+        finally:
+            del self._accounts[key]
+            account.end()
+            self.changed.set()
