@@ -29,6 +29,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("trace", _LOOK, "One event's way from the producer to the CRMs, as a waterfall."),
     ("connectors", _STEER, "CRM accounts: list, pause, resume, reset the breaker."),
     ("deliveries", _STEER, "What is to be written to the CRMs: list, replay, discard."),
+    ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: list, release, discard."),
     ("log", _STEER, "The days of the event log: look, archive, drop."),
     ("policy", _STEER, "The tenant's policy: check, show, diff, apply."),

@@ -167,7 +167,9 @@ def _poll_faults(document: PolicyDocument, path: str, connector: ConnectorPolicy
     inbound = system.inbound if system is not None else {}
     for object_name in dict.fromkeys(name for name, _ in connector.polled()):
         if object_name not in inbound:
-            message = f"{connector.system} has no inbound mapping of {object_name!r}: its changes could not be read"
+            message = (
+                f"{connector.system} has no inbound mapping of {object_name!r}: its changes could not be read"
+            )
             yield Fault(f"{path}.objects.{object_name}", "polled_object", message)
 
 

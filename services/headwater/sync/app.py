@@ -20,21 +20,29 @@ from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
+from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
+from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
+from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
+from headwater.sync.store.schedules import PostgresSchedules
+from headwater.sync.store.upkeep import PostgresUpkeep
 from headwater.sync.usecases.operations import Operations
-from headwater.sync.v1 import sync_pb2_grpc
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
+from headwater.sync.usecases.schedules import SteeredSchedules
+from headwater.sync.v1 import schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, SCHEDULE_CHANNEL, Wakeup, listen
 
 SERVICE = "sync"
 HAND_OVER_S = 2.0
@@ -69,9 +77,10 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         await policies.refresh()
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
         projector = BatchProjector(PostgresProjections(pool), resolver, policies, telemetry.spans, clock)
-        log_bell, delivery_bell = Wakeup(), Wakeup()
+        log_bell, delivery_bell, schedule_bell = Wakeup(), Wakeup(), Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events)
         host = ProjectorHost(log, leases, policies, projector, log_bell, projecting)
+        accounts = RunningAccounts()
         deliveries = DeliveryHost(
             partial(PostgresDeliveries, pool),
             leases,
@@ -79,15 +88,27 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             EnvironmentSecrets(os.environ),
             telemetry.spans,
             clock,
+            accounts=accounts,
+        )
+        desk = PostgresSchedules(pool)
+        stores = JobStores(desk, PostgresCursors(pool), PostgresCalendar(pool), PostgresUpkeep(pool))
+        schedules = scheduling_host(
+            stores, IngestLog(settings.ingest_address), leases, accounts, clock, settings
         )
         operations = Operations(PostgresOperations(pool), policies, clock)
         async with (
-            _server(operations, telemetry, settings).serving() as port,
+            _server(operations, SteeredSchedules(desk), telemetry, settings).serving() as port,
             anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(listen, pool, {LOG_CHANNEL: log_bell, DELIVERY_CHANNEL: delivery_bell})
+            bells = {
+                LOG_CHANNEL: log_bell,
+                DELIVERY_CHANNEL: delivery_bell,
+                SCHEDULE_CHANNEL: schedule_bell,
+            }
+            tasks.start_soon(listen, pool, bells)
             tasks.start_soon(host.run)
             tasks.start_soon(deliveries.run, delivery_bell)
+            tasks.start_soon(schedules.run, schedule_bell)
             try:
                 yield port
             finally:
@@ -104,12 +125,15 @@ async def _hand_over(leases: PostgresLeases) -> None:
             _log.warning("leases are left to lapse: %s", error)
 
 
-def _server(operations: Operations, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
-    servicer = SyncServicer(operations)
+def _server(
+    operations: Operations, schedules: SteeredSchedules, telemetry: Telemetry, settings: SyncSettings
+) -> RpcServer:
+    servicer, scheduling = SyncServicer(operations), ScheduleServicer(schedules)
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:
         sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)
-        return (SERVICE_NAME,)
+        schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(scheduling, server)
+        return (SERVICE_NAME, SCHEDULES_NAME)
 
     listening = ServerSettings(settings.address, reflection=settings.reflection)
     return RpcServer(listening, add_services, telemetry.tracer)

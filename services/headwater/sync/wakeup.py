@@ -18,6 +18,8 @@ LOG_CHANNEL: Final = "headwater_log"
 """Notified by ingest when events were accepted."""
 DELIVERY_CHANNEL: Final = "headwater_delivery"
 """Notified by the projector and by operators when deliveries became due."""
+SCHEDULE_CHANNEL: Final = "headwater_schedule"
+"""Notified by operators when a periodic job is to run now, or was paused or resumed."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 

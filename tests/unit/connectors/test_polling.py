@@ -122,7 +122,7 @@ class Vendor:
 class HubSpot(Vendor):
     """HubSpot's sandbox."""
 
-    path = "/crm/v3/objects/contacts"  # type: ignore[assignment]
+    path = "/crm/v3/objects/contacts"
 
     def __init__(self) -> None:
         super().__init__(Bench("hubspot"), Polled("contacts", ("firstname",), OVERLAP_S))
@@ -144,7 +144,7 @@ class HubSpot(Vendor):
 class Salesforce(Vendor):
     """Salesforce's sandbox."""
 
-    path = "/services/data/v61.0/sobjects/Contact"  # type: ignore[assignment]
+    path = "/services/data/v61.0/sobjects/Contact"
 
     def __init__(self) -> None:
         super().__init__(Bench("salesforce"), Polled("Contact", ("LastName",), OVERLAP_S), whole_seconds=True)

@@ -6,6 +6,7 @@ by the same port; whether to warn or to renew is decided elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,11 +61,10 @@ def credential_expiries(account: str, credentials: Mapping[str, str]) -> tuple[E
 
 
 def _moment(account: str, name: str, text: str) -> dt.datetime:
-    try:
+    moment = None
+    with contextlib.suppress(ValueError):
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        moment = dt.datetime.min
-    if moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None:
         message = f"credentials of connector {account!r}: {name} must be a time as 2026-01-31T12:00:00Z"
         raise InvalidInput(message, reason="CREDENTIALS_MALFORMED")
     return moment.astimezone(dt.UTC)

@@ -105,7 +105,9 @@ def page_of(
     return _since_page(polled, cursor, seen, now, full=full)
 
 
-def _since_page(polled: Polled, cursor: Cursor, seen: Sequence[Seen], now: dt.datetime, *, full: bool) -> Page:
+def _since_page(
+    polled: Polled, cursor: Cursor, seen: Sequence[Seen], now: dt.datetime, *, full: bool
+) -> Page:
     if not full:
         high_ms = max([cursor.high_ms, *(to_ms(item.modify_time) for item in seen)])
         return _end_of_changes(polled, cursor, seen, high_ms, now)

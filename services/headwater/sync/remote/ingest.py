@@ -7,8 +7,7 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from headwater.client import Accepted, ClientSettings, Duplicate, IngestClient, Quarantined, Refused
-from headwater.client.outcomes import Outcome
+from headwater.client import Accepted, ClientSettings, Duplicate, IngestClient, Outcome, Quarantined, Refused
 from headwater.event.v1 import event_pb2
 from headwater.sync.domain.polling import Change, Recorded, Refusal
 

@@ -87,7 +87,9 @@ class SchedulingHost:
                     pause_s = await self._look(tasks)
                 except (Unavailable, StoreRaced, StoreRefused) as error:
                     _log.warning("schedules: %s", error)
-                await self._accounts.changed.wait(max(0.05, min(pause_s, self._settings.look_s, self._leases.ttl_s / 3)))
+                await self._accounts.changed.wait(
+                    max(0.05, min(pause_s, self._settings.look_s, self._leases.ttl_s / 3))
+                )
 
     async def _pass_on(self, bell: Wakeup) -> None:
         while True:
@@ -182,6 +184,6 @@ class SchedulingHost:
             return Done("failed", str(error)[:1024])
         except HeadwaterError as error:
             return Done("failed", f"{error.reason}: {error.message}"[:1024])
-        except Exception as error:  # the edge of a job: log, count, try again later
+        except Exception as error:  # noqa: BLE001 - the edge of a job: log, count, try again later
             _log.exception("job %s of %r failed", job.name, job.tenant_id)
             return Done("failed", f"{type(error).__name__}: {error}"[:1024])

@@ -37,7 +37,14 @@ class Jobs:
         """Return the jobs of *account*."""
         every_s = account.policy.poll.every_s
         polls = [
-            Job(account.tenant_id, f"poll/{account.name}/{crm_object}", "poll", every_s, account.name, crm_object)
+            Job(
+                account.tenant_id,
+                f"poll/{account.name}/{crm_object}",
+                "poll",
+                every_s,
+                account.name,
+                crm_object,
+            )
             for crm_object in poll_plans(account.document, account.name)
         ]
         watch = Job(account.tenant_id, f"expiry/{account.name}", "expiry", EXPIRY_EVERY_S, account.name)
@@ -54,7 +61,11 @@ class Jobs:
         account = accounts[(job.tenant_id, job.connector)]
         if job.kind == "expiry":
             held = await self.expiry.run(account)
-            soon = [f"{item.expiry.subject} ({item.warned_days} d)" for item in held if item.warned_days is not None]
+            soon = [
+                f"{item.expiry.subject} ({item.warned_days} d)"
+                for item in held
+                if item.warned_days is not None
+            ]
             return Done("ok", f"{len(held)} with an end, warned of: {', '.join(soon) or 'none'}")
         plan = poll_plans(account.document, account.name)[job.subject]
         return _polled(await self.polling.run(account, plan))
@@ -66,5 +77,7 @@ def _polled(result: Recorded | str) -> Done:
     detail = f"{result.accepted} new, {result.duplicates} known, {result.quarantined} quarantined"
     if result.refused:
         first = result.refused[0]
-        detail += f", {len(result.refused)} refused, first {first.external_id}: {first.reason}: {first.message}"
+        detail += (
+            f", {len(result.refused)} refused, first {first.external_id}: {first.reason}: {first.message}"
+        )
     return Done("ok", detail[:1024])

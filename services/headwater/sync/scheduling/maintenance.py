@@ -46,7 +46,9 @@ class Maintenance:
 
     def jobs(self) -> tuple[Job, ...]:
         """Return every job."""
-        return tuple(Job("", f"maintenance/{name}", "maintenance", every_s) for name, every_s in _EVERY_S.items())
+        return tuple(
+            Job("", f"maintenance/{name}", "maintenance", every_s) for name, every_s in _EVERY_S.items()
+        )
 
     async def run(self, job: Job) -> str:
         """Run *job*; return what it did. Raises: Unavailable, StoreRaced, StoreRefused."""
@@ -77,7 +79,9 @@ class Maintenance:
         return f"{pruned} rows deleted"
 
     async def _vacuum(self) -> str:
-        wanted = [name for name, (dead, live) in (await self.upkeep.dead_rows()).items() if needs_vacuum(dead, live)]
+        wanted = [
+            name for name, (dead, live) in (await self.upkeep.dead_rows()).items() if needs_vacuum(dead, live)
+        ]
         for table in wanted:
             await self.upkeep.vacuum(table)
         return f"vacuumed {', '.join(wanted)}" if wanted else "no table needs it"

@@ -95,7 +95,13 @@ class PostgresSchedules:
 
     async def set_paused(self, tenant_id: str, name: str, actor: str, *, paused: bool) -> None:
         """Pause or resume a job, with audit and wake-up."""
-        change = {"field": "paused", "before": not paused, "after": paused, "rule": "operator", "schedule": name}
+        change = {
+            "field": "paused",
+            "before": not paused,
+            "after": paused,
+            "rule": "operator",
+            "schedule": name,
+        }
         async with translated(), self._pool.acquire() as connection, connection.transaction():
             owner = await self._owner(connection, tenant_id, name)
             row = await connection.fetchrow(_SQL["set_schedule_paused"].text, owner, name, paused)
