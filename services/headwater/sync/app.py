@@ -23,6 +23,7 @@ from headwater.kernel.telemetry.rpc import client_tracing
 from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
@@ -33,6 +34,7 @@ from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
+from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
@@ -76,7 +78,9 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         policies = LogPolicies(log)
         await policies.refresh()
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
-        projector = BatchProjector(PostgresProjections(pool), resolver, policies, telemetry.spans, clock)
+        echoes = Echoes(PostgresHeldRecords(pool))
+        projections = PostgresProjections(pool)
+        projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
         log_bell, delivery_bell, schedule_bell = Wakeup(), Wakeup(), Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events)
         host = ProjectorHost(log, leases, policies, projector, log_bell, projecting)
