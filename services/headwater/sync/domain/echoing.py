@@ -80,6 +80,11 @@ class HeldRecord:
     coming: Mapping[str, Any]
     writes: Sequence[OwnWrite] = ()
 
+    @property
+    def key(self) -> CrmKey:
+        """The CRM record."""
+        return (self.tenant_id, self.connector, self.crm_object, self.crm_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -51,15 +51,22 @@ class HeldRecords(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One event as a look at a CRM record."""
+    """One event as a look at a CRM record.
+
+    Args:
+        places: where the record may be: one CRM object for each mapping of its canonical object.
+    """
 
     reading: RecordReading
-    key: CrmKey
-    outbound: OutboundObject
+    places: tuple[tuple[CrmKey, OutboundObject], ...]
     shown: Mapping[str, Any]
     types: Mapping[str, FieldType]
     canonical: Mapping[str, str]
     skew_s: float
+
+    def held_in(self, held: Mapping[CrmKey, HeldRecord]) -> HeldRecord | None:
+        """Return the delivery that holds the record, None when none does."""
+        return next((held[key] for key, _ in self.places if key in held), None)
 
 
 @dataclass(slots=True)
@@ -102,41 +109,46 @@ class Echoes:
         looks = {id(look.reading): look for reading in readings for look in _looks(policies, reading)}
         if not looks:
             return Judged(list(readings))
-        found = await self._store.find(list(dict.fromkeys(look.key for look in looks.values())))
-        held = {key: _held(record, looks.values()) for key, record in found.items()}
+        outbounds = {key: outbound for look in looks.values() for key, outbound in look.places}
+        found = await self._store.find(list(outbounds))
+        held = {key: _held(record, outbounds[key]) for key, record in found.items()}
         await self._add_writes(held, looks.values())
         judged = Judged([])
         for reading in readings:
             look = looks.get(id(reading))
-            judged.readings.append(reading if look is None else _judge(judged, look, held.get(look.key)))
+            judged.readings.append(reading if look is None else _judge(judged, look, look.held_in(held)))
         return judged
 
     async def _add_writes(self, held: Mapping[CrmKey, HeldRecord], looks: Iterable[_Look]) -> None:
-        wanted = {
-            look.key: held[look.key]
-            for look in looks
-            if look.key in held and differs(held[look.key], look.shown, look.types)
-        }
+        wanted: list[HeldRecord] = []
+        for look in looks:
+            record = look.held_in(held)
+            if record is not None and differs(record, look.shown, look.types):
+                wanted.append(record)
         if wanted:
-            places = {key: (item.tenant_id, item.connector, item.entity_id) for key, item in wanted.items()}
-            writes = await self._store.own_writes(list(dict.fromkeys(places.values())))
-            for key, item in wanted.items():
-                item.writes = writes.get(places[key], ())
+            writes = await self._store.own_writes(list(dict.fromkeys(map(_place, wanted))))
+            for record in wanted:
+                record.writes = writes.get(_place(record), ())
+
+
+def _place(record: HeldRecord) -> tuple[str, str, uuid.UUID]:
+    return (record.tenant_id, record.connector, record.entity_id)
 
 
 def _judge(judged: Judged, look: _Look, held: HeldRecord | None) -> Reading:
     event, record = look.reading.event, look.reading.subject.key
     if held is None:
-        if look.outbound.direction == "two_way" and not look.reading.deleted:
-            mapped = {name: value for name, value in look.shown.items() if name in look.outbound.fields}
-            judged.sightings[record] = (look.key, mapped)
+        key, outbound = look.places[0]
+        if outbound.direction == "two_way" and not look.reading.deleted:
+            mapped = {name: value for name, value in look.shown.items() if name in outbound.fields}
+            judged.sightings[record] = (key, mapped)
         return look.reading
     judged.held[record] = held.entity_id
     if look.reading.deleted:
         return look.reading
     verdict = judge(held, look.shown, look.types, event.event_time, look.skew_s)
     if verdict.observed:
-        judged.observations.append(Observation(look.key, held.entity_id, dict(verdict.observed)))
+        judged.observations.append(Observation(held.key, held.entity_id, dict(verdict.observed)))
     if not verdict.changed:
         return Echo(event)
     kept = {look.canonical[name] for name in verdict.changed}
@@ -162,9 +174,11 @@ def _looks(policies: Mapping[str, PolicyDocument], reading: Reading) -> Iterable
             shown, canonical = _shown(document, event)
             fields = document.objects[object_name].fields
             types = {path: fields[held].type for path, held in canonical.items()}
-            key = (event.tenant_id, name, targets[0].target, event.external_id)
+            places = tuple(
+                ((event.tenant_id, name, item.target, event.external_id), item) for item in targets
+            )
             skew_s = document.systems[event.source].echo_skew_s
-            yield _Look(reading, key, targets[0], shown, types, canonical, skew_s)
+            yield _Look(reading, places, shown, types, canonical, skew_s)
             return
 
 
@@ -183,8 +197,7 @@ def _shown(document: PolicyDocument, event: LogEvent) -> tuple[dict[str, Any], d
     return shown, canonical
 
 
-def _held(record: FoundRecord, looks: Iterable[_Look]) -> HeldRecord:
-    outbound = next(look.outbound for look in looks if look.key == record.key)
+def _held(record: FoundRecord, outbound: OutboundObject) -> HeldRecord:
     tenant_id, connector, crm_object, crm_id = record.key
     coming = desired_fields(outbound, record.values)
     return HeldRecord(
