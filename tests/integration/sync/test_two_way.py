@@ -196,10 +196,18 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
 
 
 ADA: Final[dict[str, Any]] = {
-    "email": "ada@example.org",
+    "email": "ada.byron@one.example.com",
     "first_name": "Ada",
     "last_name": "Byron",
     "phone": "+49 30 1234567",
+}
+
+
+GRACE: Final[dict[str, Any]] = {
+    "email": "grace.hopper@one.example.com",
+    "first_name": "Grace",
+    "last_name": "Hopper",
+    "phone": "+1 202 5550100",
 }
 
 
@@ -256,11 +264,9 @@ async def test_a_record_made_in_the_crm_is_one_entity_and_stays_one_record(
     """It is bound to its entity: what another source adds is written into it, no second record is made."""
     async with two_way(vendor, migrated_database_url, sandbox) as tenant:
         email, first, last, phone = tenant.names
-        crm_id = tenant.person_makes(**{email: "grace@example.org", first: "Grace", last: "Hopper"})
+        crm_id = tenant.person_makes(**{email: "grace.hopper@one.example.com", first: "Grace", last: "Hopper"})
         await until(partial(_polled, tenant), 20)
-        await tenant.world.record(
-            [event("erp", "contact", "c-2", email="grace@example.org", phone="+1 202 5550100")]
-        )
+        await tenant.world.record([event("erp", "contact", "c-2", **GRACE)])
         await tenant.settle()
         [record] = tenant.in_crm()
         assert (record["id"], record[phone]) == (crm_id, "+1 202 5550100")
@@ -318,7 +324,7 @@ async def test_a_cursor_stands_still_while_ingest_is_away_and_nothing_is_lost(
                 )
 
             with sandbox.session("hubspot", TENANT) as session:
-                body = {"properties": {"email": "grace@example.org", "lastname": "Hopper"}}
+                body = {"properties": {"email": "grace.hopper@one.example.com", "lastname": "Hopper"}}
                 session.post("/crm/v3/objects/contacts", json=body).raise_for_status()
             await _order(connection)
             await until(account_runs, 20)
