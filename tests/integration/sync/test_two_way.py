@@ -264,7 +264,9 @@ async def test_a_record_made_in_the_crm_is_one_entity_and_stays_one_record(
     """It is bound to its entity: what another source adds is written into it, no second record is made."""
     async with two_way(vendor, migrated_database_url, sandbox) as tenant:
         email, first, last, phone = tenant.names
-        crm_id = tenant.person_makes(**{email: "grace.hopper@one.example.com", first: "Grace", last: "Hopper"})
+        crm_id = tenant.person_makes(
+            **{email: "grace.hopper@one.example.com", first: "Grace", last: "Hopper"}
+        )
         await until(partial(_polled, tenant), 20)
         await tenant.world.record([event("erp", "contact", "c-2", **GRACE)])
         await tenant.settle()
