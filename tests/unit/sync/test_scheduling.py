@@ -98,8 +98,8 @@ def test_the_next_run_is_always_ahead_and_within_a_period(
     late_s: float,
     every_s: float,
     failures: int,
-    failed: bool,
-    seed: int,  # noqa: FBT001 - drawn
+    failed: bool,  # noqa: FBT001 - drawn
+    seed: int,
 ) -> None:
     """Whatever the clock did: later than now, no further than a period and its jitter; missed runs never shrink."""
     job = Job("acme", "any", "poll", every_s)

@@ -66,7 +66,8 @@ class HeldRecord:
 
     Args:
         known: CRM field to value; moves on while a batch is judged.
-        coming: what the entity's values ask for now; it may be on its way.
+        mapped: CRM fields that we write.
+        coming: what is to be written and differs from what is known; it may be on its way.
         writes: our writes of late, any order.
     """
 
@@ -77,7 +78,8 @@ class HeldRecord:
     crm_object: str
     crm_id: str
     known: dict[str, Any]
-    coming: Mapping[str, Any]
+    mapped: frozenset[str] = frozenset()
+    coming: Mapping[str, Any] = field(default_factory=dict)
     writes: Sequence[OwnWrite] = ()
 
     @property
@@ -132,7 +134,7 @@ def judge(
             continue
         changed.add(name)
         overwritten = any(same_form(write.before, value, kind) for write in writes)
-        if not later and not overwritten and name in held.coming:
+        if not later and not overwritten and name in held.mapped:
             observed[name] = value
             held.known[name] = value
     return Verdict(frozenset(changed), observed)

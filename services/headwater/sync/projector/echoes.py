@@ -16,7 +16,7 @@ import msgspec
 from headwater.kernel.ids import ObjectName
 from headwater.policy.document import FieldType, OutboundObject, PolicyDocument
 from headwater.policy.inbound import reach
-from headwater.policy.outbound import desired_fields
+from headwater.policy.outbound import desired_fields, minimal_patch
 from headwater.sync.domain.echoing import CrmKey, HeldRecord, Observation, OwnWrite, differs, judge
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 from headwater.sync.domain.reading import Echo, Reading, RecordReading
@@ -26,13 +26,18 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class FoundRecord:
-    """A delivery that holds a CRM record, and its entity's values."""
+    """A delivery that holds a CRM record, and its entity's values.
+
+    Args:
+        waits: something is to be written, or is being written.
+    """
 
     key: CrmKey
     entity_id: uuid.UUID
     object: str
     known: Mapping[str, Any]
     values: Mapping[str, Any]
+    waits: bool = False
 
 
 class HeldRecords(Protocol):
@@ -199,7 +204,15 @@ def _shown(document: PolicyDocument, event: LogEvent) -> tuple[dict[str, Any], d
 
 def _held(record: FoundRecord, outbound: OutboundObject) -> HeldRecord:
     tenant_id, connector, crm_object, crm_id = record.key
-    coming = desired_fields(outbound, record.values)
+    coming = minimal_patch(desired_fields(outbound, record.values), record.known) if record.waits else {}
     return HeldRecord(
-        tenant_id, connector, record.entity_id, record.object, crm_object, crm_id, dict(record.known), coming
+        tenant_id,
+        connector,
+        record.entity_id,
+        record.object,
+        crm_object,
+        crm_id,
+        dict(record.known),
+        frozenset(outbound.fields),
+        coming,
     )

@@ -5,7 +5,7 @@
 -- Arrays: $1 tenant, $2 connector, $3 CRM object, $4 CRM id.
 select
     held.tenant_id, held.connector, held.crm_object, held.crm_id, held.entity_id, held.object, held.known,
-    entity.fields, entity.state
+    held.state in (1, 3, 4) as waits, entity.fields, entity.state
 from unnest($1::text [], $2::text [], $3::text [], $4::text [])
     as wanted (tenant_id, connector, crm_object, crm_id)
 inner join sync.delivery as held using (tenant_id, connector, crm_object, crm_id)

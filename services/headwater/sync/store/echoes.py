@@ -36,7 +36,7 @@ class PostgresHeldRecords:
         for row in rows:
             key = (row["tenant_id"], row["connector"], row["crm_object"], row["crm_id"])
             values = plain_values(row["fields"]) if row["state"] == "active" else {}
-            found[key] = FoundRecord(key, row["entity_id"], row["object"], row["known"], values)
+            found[key] = FoundRecord(key, row["entity_id"], row["object"], row["known"], values, row["waits"])
         return found
 
     async def own_writes(
