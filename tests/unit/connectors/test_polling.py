@@ -244,6 +244,17 @@ def test_a_round_at_rest_costs_few_calls(open_vendor: Callable[[], Vendor]) -> N
     assert len(vendor.told) == before
 
 
+@pytest.mark.parametrize("open_vendor", VENDORS)
+def test_a_page_that_ends_inside_a_moment_loses_none_of_it(open_vendor: Callable[[], Vendor]) -> None:
+    """Pairs, each further from the next than the overlap, read three at a time: no later round would make it good."""
+    vendor = open_vendor()
+    for _ in range(6):
+        vendor.create(2)
+        vendor.wait(70_000)
+    vendor.round()
+    assert vendor.newest() == vendor.alive
+
+
 def test_no_search_pages_by_offset() -> None:
     """HubSpot shows no more than 10,000 results of a query: no request asks for a further page of one."""
     vendor = HubSpot()
