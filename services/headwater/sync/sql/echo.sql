@@ -31,21 +31,21 @@ cross join lateral (
 -- name: observe_known
 -- Takes over what CRMs were seen to hold; a delivery that was not bound to a CRM record yet is bound to the one seen.
 -- Arrays: $1 tenant, $2 connector, $3 entity, $4 CRM object, $5 CRM id, $6 fields jsonb, null to clear.
+with seen as (
+    select
+        item.tenant_id, item.connector, item.entity_id, item.crm_object, item.crm_id, item.fields,
+        other.entity_id as holder
+    from unnest($1::text [], $2::text [], $3::uuid [], $4::text [], $5::text [], $6::jsonb [])
+        as item (tenant_id, connector, entity_id, crm_object, crm_id, fields)
+    left join sync.delivery as other
+        on
+            item.tenant_id = other.tenant_id and item.connector = other.connector
+            and item.crm_object = other.crm_object and item.crm_id = other.crm_id and other.crm_id <> ''
+)
 update sync.delivery as held
 set
-    known = jsonb_strip_nulls(held.known || item.fields), crm_object = item.crm_object, crm_id = item.crm_id
-from unnest($1::text [], $2::text [], $3::uuid [], $4::text [], $5::text [], $6::jsonb [])
-    as item (tenant_id, connector, entity_id, crm_object, crm_id, fields)
+    known = jsonb_strip_nulls(held.known || seen.fields), crm_object = seen.crm_object, crm_id = seen.crm_id
+from seen
 where
-    held.tenant_id = item.tenant_id and held.connector = item.connector and held.entity_id = item.entity_id
-    and (
-        (held.crm_object = item.crm_object and held.crm_id = item.crm_id)
-        or (
-            held.crm_id = '' and not exists (
-                select from sync.delivery as other
-                where
-                    other.tenant_id = item.tenant_id and other.connector = item.connector
-                    and other.crm_object = item.crm_object and other.crm_id = item.crm_id
-            )
-        )
-    );
+    held.tenant_id = seen.tenant_id and held.connector = seen.connector and held.entity_id = seen.entity_id
+    and (seen.holder = held.entity_id or (seen.holder is null and held.crm_id = ''));

@@ -9,8 +9,9 @@ select cursor from sync.poll_cursor where tenant_id = $1 and connector = $2 and 
 -- $1 tenant; $2 connector; $3 CRM object; $4 from, empty when there was none; $5 to; $6 records.
 insert into sync.poll_cursor as held (tenant_id, connector, crm_object, cursor, record_count)
 select $1, $2, $3, $5, $6
+from (values ($4::text)) as given (cursor)
 where
-    $4 = '' or exists (
+    given.cursor = '' or exists (
         select from sync.poll_cursor as present
         where present.tenant_id = $1 and present.connector = $2 and present.crm_object = $3
     )

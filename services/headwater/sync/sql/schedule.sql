@@ -4,7 +4,8 @@
 -- Makes room for jobs not seen before, and takes on changed periods; how a job stands is left alone.
 -- Arrays: $1 tenant, $2 name, $3 kind, $4 connector, $5 period in seconds, $6 first time.
 insert into sync.schedule as held (tenant_id, name, kind, connector, every_s, plan_time, next_time)
-select item.tenant_id, item.name, item.kind, item.connector, item.every_s, item.first_time, item.first_time
+select item.tenant_id, item.name, item.kind, item.connector, item.every_s, item.first_time as plan_time,
+    item.first_time as next_time
 from unnest($1::text [], $2::text [], $3::text [], $4::text [], $5::double precision [], $6::timestamptz [])
     as item (tenant_id, name, kind, connector, every_s, first_time)
 order by item.tenant_id, item.name
@@ -45,7 +46,7 @@ select
     missed_count, begin_time, end_time, outcome, detail
 from sync.schedule
 where tenant_id in ('', $1)
-order by tenant_id desc, name;
+order by tenant_id desc, name asc;
 
 -- name: set_schedule_paused
 -- Pauses or resumes a job; answers nothing when it stood so. $1 tenant; $2 name; $3 paused.

@@ -9,11 +9,11 @@ select sync.open_attempt_days($1::date, $2::date) as days;
 select sync.drop_attempt_days($1::date) as days;
 
 -- name: prune_projections
--- Deletes projections older than $1, at most $2 rows.
+-- Deletes projections older than $1, at most $2 rows, whichever come first.
 with old as (
     select tenant_id, event_key from sync.projection
     where project_time < $1
-    limit $2
+    limit $2  -- noqa: AM09
 )
 delete from sync.projection as held
 using old
