@@ -36,11 +36,11 @@ from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.leases import PostgresLeases
+from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.schedules import PostgresSchedules
-from headwater.sync.store.upkeep import PostgresUpkeep
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.v1 import schedules_pb2_grpc, sync_pb2_grpc

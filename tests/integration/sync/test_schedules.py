@@ -19,9 +19,9 @@ from headwater.sync.domain.scheduling import Job, Standing
 from headwater.sync.scheduling.ports import CursorStep, Warned
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.leases import PostgresLeases
+from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.schedules import PostgresSchedules
-from headwater.sync.store.upkeep import PostgresUpkeep
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
@@ -91,15 +91,15 @@ async def test_a_refusal_is_kept_until_its_record_is_recorded(pool: Pool) -> Non
 async def test_a_paused_account_and_an_open_breaker_say_so(pool: Pool) -> None:
     """By what is stored of the account; nothing stored means nothing stands against it."""
     cursors = PostgresCursors(pool)
-    assert await cursors.stop_of(TENANT, "crm") == ""
+    assert await cursors.stop_of(TENANT, "crm", NOON) == ""
     await pool.execute(
         "insert into sync.connector_state (tenant_id, connector, breaker) values ($1, 'crm', $2)",
         TENANT,
-        {"probe_time": "2026-01-01T00:00:00Z"},
+        {"probe_time": "2026-03-01T12:01:00+00:00"},
     )
-    assert await cursors.stop_of(TENANT, "crm") == "the breaker is open"
+    assert await cursors.stop_of(TENANT, "crm", NOON) == "the breaker is open"
     await pool.execute("update sync.connector_state set paused = true, breaker = '{}'")
-    assert await cursors.stop_of(TENANT, "crm") == "the account is paused"
+    assert await cursors.stop_of(TENANT, "crm", NOON) == "the account is paused"
 
 
 async def test_a_job_keeps_its_standing_and_takes_on_a_new_period(pool: Pool) -> None:

@@ -17,7 +17,15 @@ from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import Unavailable
 from headwater.sync.delivery.accounts import RunningAccount
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.polling import Change, PollPlan, Recorded, Refusal, changes_of, poll_plans
+from headwater.sync.domain.polling import (
+    Change,
+    PollPlan,
+    Recorded,
+    Refusal,
+    changes_of,
+    is_held_back,
+    poll_plans,
+)
 from headwater.sync.scheduling.polling import Polling
 from headwater.sync.scheduling.ports import CursorStep
 
@@ -79,9 +87,9 @@ class Memory:
     stop: str = ""
     refused: list[str] = field(default_factory=list)
 
-    async def stop_of(self, tenant_id: str, connector: str) -> str:
+    async def stop_of(self, tenant_id: str, connector: str, now: dt.datetime) -> str:
         """Return what was set."""
-        del tenant_id, connector
+        del tenant_id, connector, now
         return self.stop
 
     async def read(self, tenant_id: str, connector: str, crm_object: str) -> str:
@@ -156,6 +164,19 @@ async def test_a_paused_account_is_not_called() -> None:
     memory.stop = "the breaker is open"
     assert await polling.run(account, PLAN) == "the breaker is open"
     assert log.recorded == set()
+
+
+def test_a_breaker_keeps_polls_back_as_long_as_it_holds() -> None:
+    """Of the account or of one class of endpoints; an operator's order goes first, while it lasts."""
+    later, before = "2026-03-01T12:01:00+00:00", "2026-03-01T11:59:00+00:00"
+    assert not is_held_back({}, NOON)
+    assert is_held_back({"probe_time": later}, NOON)
+    assert not is_held_back({"probe_time": before}, NOON)
+    held = {"breakers": {"write": {"probe_time": later}}}
+    assert is_held_back(held, NOON)
+    assert not is_held_back({**held, "forced": {"mode": "closed", "until": None}}, NOON)
+    assert is_held_back({"forced": {"mode": "open", "until": later}}, NOON)
+    assert not is_held_back({"forced": {"mode": "open", "until": before}}, NOON)
 
 
 def test_the_same_look_makes_the_same_event_and_another_state_another() -> None:

@@ -7,8 +7,9 @@ that share a time are two.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -79,6 +80,19 @@ def poll_plans(document: PolicyDocument, connector: str) -> dict[str, PollPlan]:
         polled = Polled(crm_object, fields, policy.poll.overlap_s, policy.poll.deletions)
         plans.setdefault(crm_object, PollPlan(policy.system, object_name, polled, policy.poll.page_records))
     return plans
+
+
+def is_held_back(breaker: Mapping[str, Any], now: dt.datetime) -> bool:
+    """Tell whether a stored breaker keeps calls back at *now*: by an operator's order, else by any hold that lasts.
+
+    Once a hold is over a poll may call: an account without deliveries would otherwise never be tried again.
+    """
+    order = breaker.get("forced") or {}
+    if order and (order.get("until") is None or dt.datetime.fromisoformat(order["until"]) > now):
+        return bool(order.get("mode") == "open")
+    held = [breaker, *(breaker.get("breakers") or {}).values()]
+    times = [dt.datetime.fromisoformat(item["probe_time"]) for item in held if item.get("probe_time")]
+    return any(time > now for time in times)
 
 
 def changes_of(plan: PollPlan, page: Page) -> list[Change]:

@@ -39,7 +39,7 @@ class Polling:
         if not isinstance(poller, Poller):
             return f"vendor {account.policy.vendor} cannot be polled"
         where = (account.tenant_id, account.name, plan.polled.crm_object)
-        if stop := await self.cursors.stop_of(account.tenant_id, account.name):
+        if stop := await self.cursors.stop_of(account.tenant_id, account.name, self.clock.now()):
             return stop
         cursor = await self.cursors.read(*where)
         parts: list[Recorded] = []

@@ -92,7 +92,7 @@ class Schedules(Protocol):
 class Cursors(Protocol):
     """How far CRMs are read."""
 
-    async def stop_of(self, tenant_id: str, connector: str) -> str:
+    async def stop_of(self, tenant_id: str, connector: str, now: dt.datetime) -> str:
         """Return why an account may not be called now; empty when it may."""
         ...
 

@@ -40,11 +40,8 @@ delete from sync.poll_refusal
 where tenant_id = $1 and connector = $2 and crm_object = $3 and crm_id = any($4::text []);
 
 -- name: read_account_stop
--- What keeps an account from being called: an operator's pause, or an open breaker. $1 tenant; $2 connector.
-select
-    paused,
-    jsonb_path_exists(breaker, '$.**.probe_time ? (@ != null)')
-    or jsonb_path_exists(breaker, '$.forced.mode ? (@ == "open")') as is_open
+-- What may keep an account from being called: an operator's pause, and its breakers. $1 tenant; $2 connector.
+select paused, breaker
 from sync.connector_state
 where tenant_id = $1 and connector = $2;
 

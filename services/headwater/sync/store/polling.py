@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.polling import is_held_back
 from headwater.sync.scheduling.ports import CursorStep, Warned
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
@@ -33,13 +34,15 @@ class PostgresCursors:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def stop_of(self, tenant_id: str, connector: str) -> str:
+    async def stop_of(self, tenant_id: str, connector: str, now: dt.datetime) -> str:
         """Return why an account may not be called now; empty when it may."""
         async with translated():
             row = await self._pool.fetchrow(_SQL["read_account_stop"].text, tenant_id, connector)
         if row is None:
             return ""
-        return "the account is paused" if row["paused"] else "the breaker is open" if row["is_open"] else ""
+        if row["paused"]:
+            return "the account is paused"
+        return "the breaker is open" if is_held_back(row["breaker"], now) else ""
 
     async def read(self, tenant_id: str, connector: str, crm_object: str) -> str:
         """Return the cursor of an object; empty at first."""

@@ -11,7 +11,7 @@ from headwater.sync.store.faults import translated
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
 
-_SQL = queries.load("headwater.sync", "upkeep.sql")
+_SQL = queries.load("headwater.sync", "maintenance.sql")
 
 VACUUM_S_MAX: Final = 300.0
 """Bound of vacuuming one table; cut off, it has freed what it has freed."""
