@@ -44,7 +44,7 @@ with seen as (
 )
 update sync.delivery as held
 set
-    known = jsonb_strip_nulls(held.known || seen.fields), crm_object = seen.crm_object, crm_id = seen.crm_id
+    known = jsonb_strip_nulls(held.known::jsonb || seen.fields)::json, crm_object = seen.crm_object, crm_id = seen.crm_id
 from seen
 where
     held.tenant_id = seen.tenant_id and held.connector = seen.connector and held.entity_id = seen.entity_id
