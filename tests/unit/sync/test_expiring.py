@@ -79,6 +79,9 @@ class Holder:
     refuses: bool = False
     renewals: int = 0
 
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
     async def expiries(self) -> Sequence[Expiry]:
         """Return the one."""
         return [self.expiry]
@@ -95,7 +98,7 @@ class Holder:
 def account_of(connector: Any) -> RunningAccount:
     """Return an account with *connector*."""
     return RunningAccount(
-        TENANT, "hubspot", policy(), Lease("connector/acme/hubspot", 1), cast("Connector", connector)
+        TENANT, "hubspot", policy(), Lease("connector/acme/hubspot", 1), lambda: cast("Connector", connector)
     )
 
 

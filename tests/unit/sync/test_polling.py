@@ -40,6 +40,9 @@ class Crm:
     people: int
     faults: list[str] = field(default_factory=list)
 
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
     async def changes(self, polled: Polled, cursor: str, limit: int, now: dt.datetime) -> Page:
         """Return the next page."""
         del polled, now
@@ -123,7 +126,7 @@ def world(people: int, faults: Sequence[str] = ()) -> tuple[Crm, Log, Memory, Po
     log = Log(crm)
     memory = Memory(crm, log)
     lease = Lease("connector/acme/hubspot", 1)
-    account = RunningAccount(TENANT, "hubspot", policy(), lease, cast("Connector", crm))
+    account = RunningAccount(TENANT, "hubspot", policy(), lease, lambda: cast("Connector", crm))
     return crm, log, memory, Polling(memory, log, SteppedClock(NOON)), account
 
 

@@ -126,7 +126,7 @@ async def _heard(memory: Memory) -> None:
 def account() -> RunningAccount:
     """Return a running account."""
     return RunningAccount(
-        TENANT, "hubspot", policy(), Lease("connector/acme/hubspot", 1), cast("Connector", None)
+        TENANT, "hubspot", policy(), Lease("connector/acme/hubspot", 1), lambda: cast("Connector", None)
     )
 
 

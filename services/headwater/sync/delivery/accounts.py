@@ -1,15 +1,15 @@
-"""The accounts that run in this process: what else works for an account uses its connector, gate and lease.
+"""The accounts that run in this process: what else works for an account uses its gate and lease.
 
-The delivery host enters an account for as long as its actor runs; leaving cancels what was begun on it, before the
-connector is closed. So polling shares limiter, quota and fence with the deliveries of the same account.
+The delivery host enters an account for as long as its actor runs; leaving cancels what was begun on it. So polling shares limiter, quota and fence with the deliveries of the same account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 import anyio
 
@@ -18,22 +18,39 @@ from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.wakeup import Wakeup
 
+CLOSE_S: Final = 5.0
+"""Bound of closing a connector's connections."""
+
 
 @dataclass(eq=False)
 class RunningAccount:
-    """One connector account whose lease this process holds."""
+    """One connector account whose lease this process holds.
+
+    Args:
+        opened: returns a connector on the account's own gate; no I/O.
+    """
 
     tenant_id: str
     name: str
     document: PolicyDocument
     lease: Lease
-    connector: Connector = field(repr=False)
+    opened: Callable[[], Connector] = field(repr=False)
     _scopes: set[anyio.CancelScope] = field(default_factory=set, repr=False)
 
     @property
     def policy(self) -> ConnectorPolicy:
         """The account's part of the policy."""
         return self.document.connectors[self.name]
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Connector]:
+        """Open a connector for the block. Raises: InvalidInput when the credentials cannot be used."""
+        connector = self.opened()
+        try:
+            yield connector
+        finally:
+            with anyio.move_on_after(CLOSE_S, shield=True):
+                await connector.aclose()
 
     @contextmanager
     def working(self) -> Iterator[anyio.CancelScope]:

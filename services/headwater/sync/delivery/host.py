@@ -136,7 +136,10 @@ class DeliveryHost:
                 parts = ActorParts(
                     connector, gate, store, self._spans, self._clock, self._chance(), running.wakeup
                 )
-                entry = RunningAccount(tenant_id, name, running.document, running.lease, connector)
+                vendor = load_vendor(policy.vendor)
+                entry = RunningAccount(
+                    tenant_id, name, running.document, running.lease, lambda: vendor.open(account, gate)
+                )
                 with self._accounts.running(entry):
                     await DeliveryActor(tenant_id, name, running.document, parts).run()
             finally:

@@ -28,9 +28,10 @@ class ExpiryWatch:
 
         Raises: CallFailed when the vendor could not be asked, FenceLost, Unavailable.
         """
-        connector = account.connector
-        if not isinstance(connector, Expiring):
-            return ()
+        async with account.connected() as connector:
+            return await self._look(account, connector) if isinstance(connector, Expiring) else ()
+
+    async def _look(self, account: RunningAccount, connector: Expiring) -> Sequence[Warned]:
         told = {_key(item.expiry): item for item in await self.calendar.read(account.tenant_id, account.name)}
         held: list[Warned] = []
         for expiry in await connector.expiries():

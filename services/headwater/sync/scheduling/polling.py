@@ -35,12 +35,15 @@ class Polling:
         Raises: CallFailed, FenceLost, HeadwaterError; the cursor stands behind what is recorded.
         Cancellation: as a crash; the page under way is read again.
         """
-        poller = account.connector
-        if not isinstance(poller, Poller):
-            return f"vendor {account.policy.vendor} cannot be polled"
-        where = (account.tenant_id, account.name, plan.polled.crm_object)
         if stop := await self.cursors.stop_of(account.tenant_id, account.name, self.clock.now()):
             return stop
+        async with account.connected() as connector:
+            if not isinstance(connector, Poller):
+                return f"vendor {account.policy.vendor} cannot be polled"
+            return await self._read(account, plan, connector)
+
+    async def _read(self, account: RunningAccount, plan: PollPlan, poller: Poller) -> Recorded | str:
+        where = (account.tenant_id, account.name, plan.polled.crm_object)
         cursor = await self.cursors.read(*where)
         parts: list[Recorded] = []
         for _ in range(PAGES_MAX):
