@@ -31,6 +31,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("deliveries", _STEER, "What is to be written to the CRMs: list, replay, discard."),
     ("errors", _STEER, "Failed deliveries by cause: show, preview, edit, replay, discard."),
     ("replays", _STEER, "Replays of dead deliveries: list, show, pause, resume, cancel."),
+    ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),
     ("log", _STEER, "The days of the event log: look, archive, drop."),
     ("policy", _STEER, "The tenant's policy: check, show, diff, apply."),

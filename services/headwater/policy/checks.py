@@ -165,6 +165,7 @@ def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorP
     elif system.layer != "record":
         yield Fault(f"{path}.system", "layer_direction", "only systems of the record layer are written to")
     yield from limit_faults(f"{path}.limits", connector.limits)
+    yield from _poll_faults(document, path, connector)
     for object_name, targets in connector.objects.items():
         known = document.objects.get(object_name)
         if known is None:
@@ -201,6 +202,20 @@ def limit_faults(path: str, limits: Limits) -> Iterator[Fault]:
             "must not fall from backfill over reconcile and retry to live: what is urgent is slowed last"
         )
         yield Fault(f"{path}.quota_shares", "urgent_last", message)
+
+
+def _poll_faults(document: PolicyDocument, path: str, connector: ConnectorPolicy) -> Iterator[Fault]:
+    for object_name in connector.poll.objects:
+        if object_name not in connector.objects:
+            yield Fault(f"{path}.poll.objects", "known_object", f"{object_name!r} is not under objects")
+    system = document.systems.get(connector.system)
+    inbound = system.inbound if system is not None else {}
+    for object_name in dict.fromkeys(name for name, _ in connector.polled()):
+        if object_name not in inbound:
+            message = (
+                f"{connector.system} has no inbound mapping of {object_name!r}: its changes could not be read"
+            )
+            yield Fault(f"{path}.objects.{object_name}", "polled_object", message)
 
 
 def _target_faults(path: str, target: OutboundObject, types: dict[str, str]) -> Iterator[Fault]:

@@ -66,6 +66,7 @@ RetryClass = Literal[
     "held",
 ]
 """Classes of errors of connectors, by the kit's names."""
+Direction = Literal["out", "in", "two_way"]
 TransformName = Literal["text", "iso_date", "iso_datetime", "epoch_ms", "upper", "lower", "integer", "join"]
 
 
@@ -186,6 +187,8 @@ class System(Part):
     inbound: dict[ObjectName, Inbound] = {}
     webhook: Webhook | None = None
     cloud_events: CloudEvents | None = None
+    echo_skew_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    """How far the system's clock may differ from ours where our own write coming back is told from a change."""
 
 
 class FieldPolicy(Part):
@@ -243,7 +246,8 @@ class OutboundField(Part):
 class OutboundObject(Part):
     """How a canonical object is written to a connector."""
 
-    direction: Literal["out"] = "out"
+    direction: Direction = "out"
+    """`out`: only written; `in`: only read; `two_way`: both."""
     target: Text
     """The CRM's name of the object, as `contacts` or `Contact`."""
     external_id: Text
@@ -381,6 +385,21 @@ class Adaptive(Part):
     """Answers faster than this are never such a sign."""
 
 
+class Poll(Part):
+    """How a CRM's changes are fetched: by asking again and again; only mapped fields are asked for."""
+
+    objects: tuple[ObjectName, ...] = ()
+    """Objects asked for besides those whose direction is `in` or `two_way`."""
+    every_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    """Pause between two rounds."""
+    overlap_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """How far each round goes back behind the newest change seen."""
+    page_records: Annotated[int, Field(ge=1, le=1000)] = 200
+    """Records of one page, and events of one batch to ingest."""
+    deletions: bool = True
+    """Whether deleted records are asked for."""
+
+
 class ConnectorPolicy(Part):
     """One connector account: a CRM that is written to."""
 
@@ -402,6 +421,27 @@ class ConnectorPolicy(Part):
     lanes: Lanes = Lanes()
     adaptive: Adaptive = Adaptive()
     objects: dict[ObjectName, tuple[OutboundObject, ...]]
+    poll: Poll = Poll()
+
+    @cached_property
+    def written(self) -> dict[ObjectName, tuple[OutboundObject, ...]]:
+        """The mappings by which entities are written: all but those that are only read."""
+        kept = {
+            name: tuple(item for item in items if item.direction != "in")
+            for name, items in self.objects.items()
+        }
+        return {name: items for name, items in kept.items() if items}
+
+    def polled(self) -> tuple[tuple[ObjectName, str], ...]:
+        """Return canonical object and CRM object of everything whose changes are fetched."""
+        return tuple(
+            dict.fromkeys(
+                (name, item.target)
+                for name, items in self.objects.items()
+                for item in items
+                if item.direction != "out" or name in self.poll.objects
+            )
+        )
 
 
 class PolicyDocument(Part):

@@ -54,8 +54,10 @@ class Desk:
         self._journal(record, Arrival(old.object, self.operation, "updated", changes=delta))
         return record
 
-    def archive(self, old: Record, lookups: Iterable[str]) -> None:
-        """Put a record away and journal it as deleted."""
+    def archive(self, old: Record, lookups: Iterable[str], *, stamps: Fields | None = None) -> None:
+        """Put a record away, with the modification times that its vendor gives it, and journal it as deleted."""
+        if stamps:
+            old = self.account.records.update(old, {**old.fields, **stamps}, self.call.now_ms, lookups)
         self.account.records.archive(old, self.call.now_ms, lookups)
         self._journal(old, Arrival(old.object, self.operation, "deleted"))
 

@@ -22,30 +22,47 @@ from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
 from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
+from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
+from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
+from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
+from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.replays import PostgresReplays
+from headwater.sync.store.schedules import PostgresSchedules
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.workbench import Workbench
-from headwater.sync.v1 import sync_pb2_grpc
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, REPLAY_CHANNEL, Wakeup, listen
+from headwater.sync.v1 import schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.wakeup import (
+    DELIVERY_CHANNEL,
+    LOG_CHANNEL,
+    REPLAY_CHANNEL,
+    SCHEDULE_CHANNEL,
+    Wakeup,
+    listen,
+)
 
 SERVICE = "sync"
 HAND_OVER_S = 2.0
@@ -82,10 +99,12 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         policies = LogPolicies(log)
         await policies.refresh()
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
-        projector = BatchProjector(PostgresProjections(pool), resolver, policies, telemetry.spans, clock)
-        log_bell = Wakeup()
+        echoes = Echoes(PostgresHeldRecords(pool))
+        projections = PostgresProjections(pool)
+        projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
+        log_bell, replay_bell, schedule_bell = Wakeup(), Wakeup(), Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events)
-        membership = Membership(leases)
+        membership, accounts = Membership(leases), RunningAccounts()
         host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting)
         deliveries = DeliveryHost(
             partial(PostgresDeliveries, pool),
@@ -94,20 +113,28 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             membership,
             policies,
             _account_parts(settings, telemetry, clock, membership),
+            accounts,
+        )
+        desk = PostgresSchedules(pool)
+        stores = JobStores(desk, PostgresCursors(pool), PostgresCalendar(pool), PostgresUpkeep(pool))
+        schedules = scheduling_host(
+            stores, IngestLog(settings.ingest_address), leases, membership, accounts, clock, settings
         )
         watch = DueWatch(PostgresDueTimes(pool), deliveries.accounts)
         replays, book = PostgresReplays(pool), PostgresOperations(pool)
         operations = Operations(book, policies, clock)
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
-        replay_bell = Wakeup()
         async with (
-            _server(SyncServicer(operations, workbench), telemetry, settings).serving() as port,
+            _server(
+                SyncServicer(operations, workbench), SteeredSchedules(desk), telemetry, settings
+            ).serving() as port,
             anyio.create_task_group() as tasks,
         ):
             hearers = {
                 LOG_CHANNEL: lambda _: log_bell.set(),
                 DELIVERY_CHANNEL: watch.notify,
                 REPLAY_CHANNEL: lambda _: replay_bell.set(),
+                SCHEDULE_CHANNEL: lambda _: schedule_bell.set(),
             }
             tasks.start_soon(membership.keep)
             tasks.start_soon(listen, pool, hearers)
@@ -115,6 +142,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             tasks.start_soon(host.run)
             tasks.start_soon(deliveries.run)
             tasks.start_soon(watch.watch)
+            tasks.start_soon(schedules.run, schedule_bell)
             try:
                 yield port
                 await deliveries.drain()
@@ -147,11 +175,15 @@ def _account_parts(
     )
 
 
-def _server(servicer: SyncServicer, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
+def _server(
+    servicer: SyncServicer, schedules: SteeredSchedules, telemetry: Telemetry, settings: SyncSettings
+) -> RpcServer:
+    scheduling = ScheduleServicer(schedules)
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:
         sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)
-        return (SERVICE_NAME,)
+        schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(scheduling, server)
+        return (SERVICE_NAME, SCHEDULES_NAME)
 
     listening = ServerSettings(settings.address, reflection=settings.reflection)
     return RpcServer(listening, add_services, telemetry.tracer)

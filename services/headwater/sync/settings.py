@@ -18,6 +18,14 @@ class SyncSettings(ServiceSettings):
     """Where records are resolved."""
     identity_timeout_s: float = Field(15.0, gt=0, le=120)
     """Bound of one ResolveBatch call."""
+    ingest_address: Address = Field("127.0.0.1:7401", alias="HEADWATER_INGEST_ADDRESS")
+    """Where changes fetched from CRMs are recorded."""
+    attempt_days: int = Field(90, ge=0, le=3_650)
+    """UTC days for which attempts are kept; 0 for ever."""
+    projection_days: int = Field(0, ge=0, le=3_650)
+    """Days for which it is kept how each event ended; 0 for ever."""
+    schedule_runs_max: int = Field(16, ge=1, le=256)
+    """Periodic jobs that run at once."""
     pool_size_max: int = Field(16, ge=4, le=100)
     """Connections: one listens, the projector needs one; turns of actors share what is left, tenant by tenant."""
     lease_ttl_s: float = Field(5.0, ge=1, le=120)

@@ -23,6 +23,8 @@ PAYLOAD_BYTES_MAX: Final = 7_000
 """Longest payload of a notification; Postgres refuses 8,000."""
 REPLAY_CHANNEL: Final = "headwater_replay"
 """Notified when a replay was begun or steered."""
+SCHEDULE_CHANNEL: Final = "headwater_schedule"
+"""Notified by operators when a periodic job is to run now, or was paused or resumed."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 

@@ -29,6 +29,8 @@ ENTITY = "'00000000-0000-0000-0000-000000000005'::uuid"
 SCAN = r"Seq Scan on (?!attempt_)"
 """An empty day of attempts is read whole, at no cost; that the full one is not is said by its index's name."""
 HOT = {
+    "echo.find_held": ("array['t'], array['a'], array['contacts'], array['7']", "delivery_by_crm_record"),
+    "echo.read_own_writes": (f"array['t'], array['a'], array[{ENTITY}], 20", "audit_by_entity"),
     "operations.read_projection": (f"'t', {ENTITY}", "projection_pkey"),
     "operations.read_entity": (f"'t', {ENTITY}", "entity_pkey"),
     "operations.read_deliveries_of_entities": (f"'t', array[{ENTITY}], 100", "delivery_by_entity"),

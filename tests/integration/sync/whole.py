@@ -118,6 +118,7 @@ class Doors:
     ingest: ingest_pb2_grpc.IngestServiceAsyncStub
     identity: identity_pb2_grpc.IdentityServiceAsyncStub
     identity_address: str
+    ingest_address: str = ""
 
     async def record(self, events: Sequence[event_pb2.Event]) -> list[ingest_pb2.EventOutcome]:
         """Record *events* in batches of 500."""
@@ -152,17 +153,21 @@ async def doors(url: str) -> AsyncIterator[Doors]:
                 ingest_pb2_grpc.IngestServiceStub(ingest),
                 identity_pb2_grpc.IdentityServiceStub(identity),
                 f"127.0.0.1:{identity_port}",
+                f"127.0.0.1:{ingest_port}",
             )
 
 
 @asynccontextmanager
-async def syncing(url: str, identity_address: str, *, lease_ttl_s: int = 1) -> AsyncIterator[int]:
+async def syncing(
+    url: str, identity_address: str, *, lease_ttl_s: int = 1, ingest_address: str = "127.0.0.1:1"
+) -> AsyncIterator[int]:
     """Run sync on *url*; leases are short, so that one start after another need not wait."""
     settings = SyncSettings.model_validate(
         {
             "HEADWATER_DATABASE_URL": url,
             "HEADWATER_SYNC_ADDRESS": "127.0.0.1:0",
             "HEADWATER_IDENTITY_ADDRESS": identity_address,
+            "HEADWATER_INGEST_ADDRESS": ingest_address,
             "HEADWATER_SYNC_LEASE_TTL_S": str(lease_ttl_s),
         }
     )

@@ -13,6 +13,8 @@ from headwater.connectors.base.doubt import (
     keyed_kind,
 )
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
+from headwater.connectors.base.expiring import Expiring, Expiry
+from headwater.connectors.base.polling import Page, Polled, Poller, Seen
 from headwater.connectors.base.port import (
     Account,
     CallGate,
@@ -36,14 +38,20 @@ __all__ = [
     "CallGate",
     "Connector",
     "ErrorClass",
+    "Expiring",
+    "Expiry",
     "Failed",
     "Found",
     "InDoubtProtocol",
     "LimitFacts",
     "Outcome",
+    "Page",
+    "Polled",
+    "Poller",
     "Promise",
     "Reference",
     "Report",
+    "Seen",
     "Target",
     "Vendor",
     "VendorError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,8 +11,10 @@ import httpx
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
+from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, TokenSource
+from headwater.connectors.base.polling import Page, Polled
 from headwater.connectors.base.port import (
     Account,
     CallGate,
@@ -25,7 +28,7 @@ from headwater.connectors.base.port import (
     Written,
 )
 from headwater.connectors.base.reports import explain
-from headwater.connectors.hubspot import wire
+from headwater.connectors.hubspot import polling, wire
 from headwater.connectors.hubspot.auth import refresher
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
@@ -74,14 +77,16 @@ class HubSpotVendor:
         """
         http = HttpCaller(account, gate, read_limits, transport=transport)
         tokens = TokenSource(refresher(account, http), account.credentials["refresh_token"])
-        return HubSpotConnector(AuthorizedHttp(http, tokens, _token_refused))
+        ends = credential_expiries(account.name, account.credentials)
+        return HubSpotConnector(AuthorizedHttp(http, tokens, _token_refused), ends)
 
 
 class HubSpotConnector:
     """One HubSpot account."""
 
-    def __init__(self, http: AuthorizedHttp) -> None:
+    def __init__(self, http: AuthorizedHttp, ends: Sequence[Expiry] = ()) -> None:
         self._http = http
+        self._ends = tuple(ends)
         self._types: dict[str, Mapping[str, str]] = {}
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
@@ -123,6 +128,20 @@ class HubSpotConnector:
             request = wire.owners_request(target, ids[start : start + wire.BATCH_RECORDS_MAX])
             owners |= wire.read_owners(await self._read(request), target)
         return owners
+
+    async def changes(self, polled: Polled, cursor: str, limit: int, now: dt.datetime) -> Page:
+        """Return changes behind *cursor*; see the port of pollers."""
+        types = await self._property_types(polled.crm_object)
+        body = await self._read(polling.request_of(polled, cursor, limit))
+        return polling.page_of(polled, cursor, limit, body, types, now)
+
+    async def expiries(self) -> Sequence[Expiry]:
+        """Return what the credentials say of their end."""
+        return self._ends
+
+    async def renew(self, expiry: Expiry) -> Expiry:
+        """Return *expiry* as it is: a person must connect the account again."""
+        return expiry
 
     async def test_connection(self) -> Report:
         """Fetch a token, read one contact, and say what to do when either fails."""

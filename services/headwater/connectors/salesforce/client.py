@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -11,11 +12,13 @@ import httpx
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
+from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, TokenSource
+from headwater.connectors.base.polling import Page, Polled
 from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
 from headwater.connectors.base.reports import explain
-from headwater.connectors.salesforce import wire
+from headwater.connectors.salesforce import polling, wire
 from headwater.connectors.salesforce.auth import refresher
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
@@ -72,15 +75,17 @@ class SalesforceVendor:
                 f"api_version of connector {account.name!r} is {version!r}; it must be like v61.0",
                 reason="API_VERSION_MALFORMED",
             )
-        return SalesforceConnector(AuthorizedHttp(http, tokens, _session_refused), version)
+        ends = credential_expiries(account.name, account.credentials)
+        return SalesforceConnector(AuthorizedHttp(http, tokens, _session_refused), version, ends)
 
 
 class SalesforceConnector:
     """One Salesforce org."""
 
-    def __init__(self, http: AuthorizedHttp, version: str) -> None:
+    def __init__(self, http: AuthorizedHttp, version: str, ends: Sequence[Expiry] = ()) -> None:
         self._http = http
         self._version = version
+        self._ends = tuple(ends)
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Describe every object and report its gaps; the REST data API cannot create fields."""
@@ -111,6 +116,19 @@ class SalesforceConnector:
         """Return the external ids of these records."""
         bare = replace(target, fields=())
         return wire.read_owners(await self._query(wire.look_up_queries(bare, crm_ids, key="Id")), target)
+
+    async def changes(self, polled: Polled, cursor: str, limit: int, now: dt.datetime) -> Page:
+        """Return changes behind *cursor*; see the port of pollers."""
+        request = polling.request_of(polled, cursor, limit, self._version)
+        return polling.page_of(polled, cursor, limit, await self._read(request), now)
+
+    async def expiries(self) -> Sequence[Expiry]:
+        """Return what the credentials say of their end."""
+        return self._ends
+
+    async def renew(self, expiry: Expiry) -> Expiry:
+        """Return *expiry* as it is: a person must connect the account again."""
+        return expiry
 
     async def _query(self, queries: Iterable[str]) -> list[Mapping[str, Any]]:
         """Return every record of *queries*, pages followed."""

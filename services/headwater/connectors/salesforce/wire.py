@@ -79,6 +79,12 @@ def query_request(version: str, soql: str) -> Request:
     return Request("GET", f"{_root(version)}/query", template, "search", query={"q": soql})
 
 
+def query_all_request(version: str, soql: str) -> Request:
+    """Return a query that sees deleted records too, in one page."""
+    template = f"{_root('{version}')}/queryAll"
+    return Request("GET", f"{_root(version)}/queryAll", template, "search", query={"q": soql})
+
+
 def next_page_request(version: str, locator: str) -> Request:
     """Return a further page of a query."""
     template = f"{_root('{version}')}/query/{{locator}}"
@@ -145,7 +151,7 @@ def read_found(records: Sequence[Mapping[str, Any]], target: Target) -> dict[str
     for record in records:
         external_id = str(record.get(target.external_id_field) or "")
         if external_id and record.get("Id"):
-            fields = {name: _value(record.get(name)) for name in target.fields}
+            fields = {name: read_value(record.get(name)) for name in target.fields}
             found[external_id] = Found(external_id, str(record["Id"]), fields)
     return found
 
@@ -155,7 +161,8 @@ def read_owners(records: Sequence[Mapping[str, Any]], target: Target) -> dict[st
     return {str(record["Id"]): str(record.get(target.external_id_field) or "") for record in records}
 
 
-def _value(value: Any) -> Any:
+def read_value(value: Any) -> Any:
+    """Return a value in the form in which it is written."""
     return utc_text(value) if isinstance(value, str) and _TIME.fullmatch(value) else value
 
 

@@ -99,10 +99,11 @@ def echoed(record: Record, kind: Kind, written: Mapping[str, Any] | None) -> dic
 
 
 def _view(record: Record, properties: dict[str, Any]) -> dict[str, Any]:
-    return {
+    told = {
         "id": record.record_id,
         "properties": properties,
         "createdAt": iso(record.created_ms),
         "updatedAt": iso(record.updated_ms),
         "archived": record.archived,
     }
+    return {**told, "archivedAt": iso(record.updated_ms)} if record.archived else told

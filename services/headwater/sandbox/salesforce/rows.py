@@ -110,8 +110,14 @@ def delete(desk: Desk, kind: Sobject, text: str) -> Record | RowError:
     """Put the row with this id into the bin."""
     record = find(desk, kind, text)
     if isinstance(record, Record):
-        desk.archive(record, kind.lookups)
+        put_away(desk, kind, record)
     return record
+
+
+def put_away(desk: Desk, kind: Sobject, record: Record) -> None:
+    """Put a live row into the bin; its stamps tell when."""
+    now = stamp(desk.call.now_ms)
+    desk.archive(record, kind.lookups, stamps={"LastModifiedDate": now, "SystemModstamp": now})
 
 
 def kind_by_id(text: str) -> Sobject | None:

@@ -83,7 +83,7 @@ def _delete_by(_call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     found = _named(desk, kind, key_field(kind, params["field"]), params)
     if isinstance(found, Answer):
         return found
-    desk.archive(found, kind.lookups)
+    rows.put_away(desk, kind, found)
     return Answer(204)
 
 

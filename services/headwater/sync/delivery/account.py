@@ -167,6 +167,14 @@ class DeliveryAccount:
             self._actor.end()
         self.bell.steer()
 
+    async def connect(self) -> Connector:
+        """Return a connector of one's own on the account's gate, for who else works on the account.
+
+        Raises: InvalidInput, FenceLost, Unavailable, StoreRaced.
+        """
+        await self._gate.open()
+        return self._open_connector()
+
     async def run(self) -> None:
         """Keep the account's deliveries going until `end`.
 

@@ -103,7 +103,7 @@ class AccountGate:
         self._queue = LimiterQueue(parts.limiter, parts.ticks)
         self._doors = {name: anyio.Lock() for name in CLASSES}
         self._block = Block(parts.limiter.rules)
-        self._writing = anyio.Lock()
+        self._opening, self._writing = anyio.Lock(), anyio.Lock()
         self._opened = False
         self._closed = False
         self._must_write = False
@@ -113,8 +113,11 @@ class AccountGate:
 
         Raises: FenceLost, Unavailable, StoreRaced.
         """
-        if self._opened:
-            return
+        async with self._opening:
+            if not self._opened:
+                await self._take_over()
+
+    async def _take_over(self) -> None:
         parts = self._parts
         usage, ledger = await parts.books.take_over(quota.day_of(parts.clock.now(), parts.allowance))
         latest_ns = int(self._place.timeout_s * NS_PER_S) + parts.limiter.rules.lost_ns

@@ -17,6 +17,7 @@ import anyio
 from headwater.kernel.errors import Unavailable
 from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.account import AccountKey, AccountParts, DeliveryAccount
+from headwater.sync.delivery.accounts import RunningAccount, RunningAccounts
 from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
 from headwater.sync.membership import Membership
 from headwater.sync.ports import Deliveries, Leases, LimitBooks, Policies, StoreRaced
@@ -56,7 +57,9 @@ class DeliveryHost:
         membership: Membership,
         policies: Policies,
         parts: AccountParts,
+        entered: RunningAccounts | None = None,
     ) -> None:
+        self._entered = entered or RunningAccounts()
         self._open_store = open_store
         self._open_books = open_books
         self._leases = leases
@@ -164,7 +167,8 @@ class DeliveryHost:
         """Run an account; afterwards begin it anew, or let go of its lease."""
         ours = True
         try:
-            with held.scope:
+            entry = RunningAccount(*key, held.document, held.lease, held.account.connect)
+            with held.scope, self._entered.running(entry):
                 await held.account.run()
         except FenceLost:
             ours = False

@@ -144,7 +144,7 @@ def plan_delivery(connector: ConnectorPolicy, claimed: Claimed, reference_wait_s
 
 def choose_outbound(connector: ConnectorPolicy, claimed: Claimed) -> OutboundObject | None:
     """Return the mapping of *claimed*: where it was delivered before, else the first that fits."""
-    targets = connector.objects.get(claimed.object, ())
+    targets = connector.written.get(claimed.object, ())
     if claimed.crm_object:
         return next((item for item in targets if item.target == claimed.crm_object), None)
     return select_target(targets, claimed.values) or (
@@ -160,7 +160,7 @@ def to_target(object_name: ObjectName, outbound: OutboundObject) -> Target:
 
 def connector_targets(connector: ConnectorPolicy) -> tuple[Target, ...]:
     """Return every target of a connector account."""
-    return tuple(to_target(name, item) for name, items in connector.objects.items() for item in items)
+    return tuple(to_target(name, item) for name, items in connector.written.items() for item in items)
 
 
 def known_after(claimed: Claimed, write: Write) -> dict[str, Any]:

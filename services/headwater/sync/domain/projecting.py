@@ -294,7 +294,7 @@ class Workspace:
         values = {name: chosen.value for name, chosen in entity.fields.items()}
         lane = _lane(policy, event.source)
         for name, connector in policy.connectors.items():
-            targets = connector.objects.get(cast("ObjectName", entity.object), ())
+            targets = connector.written.get(cast("ObjectName", entity.object), ())
             wanted = entity.state != "active" or select_target(targets, values) is not None
             if connector.enabled and targets and wanted:
                 key = (entity.tenant_id, name, entity.entity_id)

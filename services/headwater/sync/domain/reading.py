@@ -96,7 +96,14 @@ class Poisoned:
     error: str
 
 
-Reading = RecordReading | IdentityReading | PolicyReading | Poisoned
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A record of a CRM that says only what we have written there."""
+
+    event: LogEvent
+
+
+Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo
 
 
 def read_event(policy: PolicyDocument | None, event: LogEvent) -> Reading:

@@ -15,10 +15,12 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import corrected_entity, is_correction
+from headwater.sync.domain.echoing import ECHO, Observation
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.projecting import PROJECTED, Effect, EntityKey, Resolutions, Workspace
 from headwater.sync.domain.reading import (
+    Echo,
     IdentityReading,
     Poisoned,
     PolicyReading,
@@ -35,6 +37,7 @@ from headwater.sync.ports import (
     StoreRaced,
     StoreRefused,
 )
+from headwater.sync.projector.echoes import Echoes, Judged
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +53,15 @@ class BatchProjector:
     """Projects batches of one or several shards; holds no state between batches."""
 
     def __init__(
-        self, projections: Projections, resolver: Resolver, policies: Policies, spans: Spans, clock: Clock
+        self,
+        projections: Projections,
+        resolver: Resolver,
+        policies: Policies,
+        spans: Spans,
+        clock: Clock,
+        echoes: Echoes | None = None,
     ) -> None:
+        self._echoes = echoes
         self._projections = projections
         self._resolver = resolver
         self._policies = policies
@@ -68,9 +78,12 @@ class BatchProjector:
         with self._spans.receive(QUEUE, len(events), (event.trace for event in events)):
             policies = dict(self._policies.current())
             readings = [read_event(policies.get(event.tenant_id), event) for event in events]
-            resolved = await self._resolve(readings)
+            judged = await self._echoes.judge(policies, readings) if self._echoes else Judged(readings)
+            resolved = {**await self._resolve(judged.readings), **judged.held}
             try:
-                return await self._commit(leases, policies, readings, resolved)
+                return await self._commit(
+                    leases, policies, judged.readings, resolved, judged.observed(resolved)
+                )
             except StoreRefused as error:
                 return await self._isolate(leases, events, error)
 
@@ -110,11 +123,12 @@ class BatchProjector:
         policies: Mapping[str, PolicyDocument],
         readings: Sequence[Reading],
         resolved: Resolutions,
+        observations: Sequence[Observation] = (),
     ) -> tuple[Effect, ...]:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
                 async with self._projections.transaction(leases) as unit:
-                    return await self._write(unit, policies, readings, resolved)
+                    return await self._write(unit, policies, readings, resolved, observations)
             except StoreRaced:
                 if not remaining:
                     raise
@@ -126,6 +140,7 @@ class BatchProjector:
         policies: Mapping[str, PolicyDocument],
         readings: Sequence[Reading],
         resolved: Resolutions,
+        observations: Sequence[Observation],
     ) -> tuple[Effect, ...]:
         workspace = Workspace(policies)
         await _load(unit, workspace, readings, resolved)
@@ -133,6 +148,8 @@ class BatchProjector:
         with self._spans.db("INSERT", "sync.projection", len(effects)):
             await unit.write_workspace(workspace, contexts)
             await unit.write_effects(effects, contexts)
+            if observations:
+                await unit.observe(observations)
             reached = {reading.event.shard: reading.event.position for reading in readings}
             await unit.move_cursors(reached)
         return tuple(effects)
@@ -166,6 +183,8 @@ def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions)
             return workspace.apply_identity(reading)
         case PolicyReading():
             return Effect(reading.event, PROJECTED, (), ())
+        case Echo():
+            return Effect(reading.event, ECHO, (), ())
         case Poisoned():
             return Effect(reading.event, "poisoned", (), (), error=reading.error, poisoned=True)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
+from headwater.sync.domain.echoing import Observation
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import START, LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Mark, RecordState, Workspace
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _SQL = queries.load("headwater.sync", "projection.sql")
 _NOTIFY = queries.load("headwater.sync", "watching.sql")["notify_accounts"]
+_ECHO = queries.load("headwater.sync", "echo.sql")
 
 
 class PostgresLog:
@@ -205,6 +207,20 @@ class ProjectionTransaction:
                 )
                 for effect in effects
             ],
+        )
+
+    async def observe(self, observations: Sequence[Observation]) -> None:
+        """Take over what CRM records were seen to hold."""
+        ordered = sorted(observations, key=lambda item: (item.key[:2], item.entity_id))
+        keys = _columns([item.key for item in ordered], 4)
+        await self._connection.execute(
+            _ECHO["observe_known"].text,
+            keys[0],
+            keys[1],
+            [item.entity_id for item in ordered],
+            keys[2],
+            keys[3],
+            [dict(item.fields) for item in ordered],
         )
 
     async def move_cursors(self, positions: Mapping[int, Position]) -> None:

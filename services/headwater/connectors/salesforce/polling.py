@@ -1,0 +1,96 @@
+"""Salesforce's changes: queryAll in the order of (SystemModstamp, Id), deleted records among them. Decides and builds.
+
+Each call names the last record told and asks for what sorts behind it, so neither a change while paging nor any
+number of records with one stamp makes it step over one. Stamps are whole seconds: a record may change again within
+the second in which it was read, so the newest seconds wait until they are over.
+
+Source: SOQL and SOSL Reference (ORDER BY, dateTime literals), REST API Developer Guide (queryAll, IsDeleted).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from headwater.connectors.base.http import Request
+from headwater.connectors.base.polling import (
+    Page,
+    Polled,
+    Seen,
+    from_ms,
+    held_back_ms,
+    read_cursor,
+    read_moment,
+    to_ms,
+    write_cursor,
+)
+from headwater.connectors.salesforce import wire
+
+QUERY_RECORDS_MAX: Final = 2_000
+"""Records of one answer."""
+YOUNG_S: Final = 2.0
+"""A stamp younger than this may still be given to another change of the same record: Salesforce keeps seconds."""
+AHEAD_S_MAX: Final = 60.0
+"""A stamp further ahead of our clock than this is told at once: the clocks disagree, waiting would not end."""
+
+_STAMP: Final = "SystemModstamp"
+
+
+class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The last record told; an empty id means that everything from the stamp on is still to be told."""
+
+    stamp_ms: int = 0
+    last_id: str = ""
+    high_ms: int = 0
+
+
+def request_of(polled: Polled, text: str, limit: int, version: str) -> Request:
+    """Return the call that *text*, a cursor, asks for."""
+    return wire.query_all_request(version, _soql(polled, read_cursor(text, Cursor), limit))
+
+
+def page_of(polled: Polled, text: str, limit: int, body: Any, now: dt.datetime) -> Page:
+    """Return what an answer to `request_of` tells, and where to go on.
+
+    Raises: CallFailed when a record has no readable time.
+    """
+    cursor = read_cursor(text, Cursor)
+    page = wire.read_page(body)
+    told = [(_seen(polled, item), item.get("IsDeleted") is True) for item in page.records]
+    kept = [pair for pair in told if not _is_young(pair[0].modify_time, now)]
+    waits = len(kept) < len(told)
+    if waits:  # those behind the first young one come again with it
+        kept = kept[: next(i for i, pair in enumerate(told) if _is_young(pair[0].modify_time, now))]
+    more = not waits and (bool(page.locator) or len(told) >= min(limit, QUERY_RECORDS_MAX))
+    high_ms = max([cursor.high_ms, *(to_ms(item.modify_time) for item, _ in kept)])
+    if more and kept:
+        last = kept[-1][0]
+        onward = Cursor(to_ms(last.modify_time), last.crm_id, high_ms)
+    else:
+        onward = Cursor(held_back_ms(high_ms, polled.overlap_s, now), "", high_ms)
+    records = tuple(item for item, gone in kept if not gone)
+    deleted = tuple(item for item, gone in kept if gone and polled.deletions)
+    return Page(records, deleted, write_cursor(onward), more)
+
+
+def _is_young(stamp: dt.datetime, now: dt.datetime) -> bool:
+    return -AHEAD_S_MAX <= (now - stamp).total_seconds() < YOUNG_S
+
+
+def _soql(polled: Polled, cursor: Cursor, limit: int) -> str:
+    columns = ", ".join(dict.fromkeys(["Id", "IsDeleted", _STAMP, *polled.fields]))
+    stamp = f"{from_ms(cursor.stamp_ms):%Y-%m-%dT%H:%M:%SZ}"
+    behind = f"{_STAMP} >= {stamp}"
+    if cursor.last_id:
+        behind = f"{_STAMP} > {stamp} OR ({_STAMP} = {stamp} AND Id > {wire.soql_text(cursor.last_id)})"
+    size = min(limit, QUERY_RECORDS_MAX)
+    return f"SELECT {columns} FROM {polled.crm_object} WHERE {behind} ORDER BY {_STAMP}, Id LIMIT {size}"  # noqa: S608 - SOQL, escaped
+
+
+def _seen(polled: Polled, item: Mapping[str, Any]) -> Seen:
+    fields = {name: wire.read_value(item.get(name)) for name in polled.fields}
+    gone = item.get("IsDeleted") is True
+    return Seen(str(item["Id"]), read_moment(item.get(_STAMP)), {} if gone else fields)

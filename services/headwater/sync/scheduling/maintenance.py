@@ -1,0 +1,95 @@
+"""The engine's own jobs: room for tomorrow's attempts, retention, and vacuum where dead rows gather."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from headwater.kernel.clock import Clock
+from headwater.sync.domain.scheduling import Job
+from headwater.sync.scheduling.ports import Upkeep
+
+DAYS_AHEAD: Final = 3
+"""Days of attempts made in advance: a job that fails for two days still leaves room."""
+PRUNED_ROWS_MAX: Final = 5_000
+"""Projections deleted in one transaction."""
+PRUNES_MAX: Final = 200
+"""Transactions of one run; what is left waits for the next."""
+DEAD_ROWS_MIN: Final = 10_000
+"""Dead rows below which a table is left to autovacuum."""
+DEAD_SHARE_MIN: Final = 0.2
+"""Dead rows of a table's live ones from which it is vacuumed; autovacuum's own default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long history is kept; 0 for ever.
+
+    Args:
+        attempt_days: attempts, by whole UTC days.
+        projection_days: how events ended; older ones are told no more by `headwater event`.
+    """
+
+    attempt_days: int = 90
+    projection_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Runs the engine's own jobs."""
+
+    upkeep: Upkeep
+    clock: Clock
+    retention: Retention
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return every job."""
+        return tuple(
+            Job("", f"maintenance/{name}", "maintenance", every_s) for name, every_s in _EVERY_S.items()
+        )
+
+    async def run(self, job: Job) -> str:
+        """Run *job*; return what it did. Raises: Unavailable, StoreRaced, StoreRefused."""
+        runs: Mapping[str, Callable[[], Awaitable[str]]] = {
+            "attempts": self._attempts,
+            "projections": self._projections,
+            "vacuum": self._vacuum,
+        }
+        return await runs[job.name.removeprefix("maintenance/")]()
+
+    async def _attempts(self) -> str:
+        today = self.clock.now().date()
+        made = await self.upkeep.make_attempt_days(today, DAYS_AHEAD + 1)
+        kept = self.retention.attempt_days
+        dropped = await self.upkeep.drop_attempt_days(today - dt.timedelta(days=kept)) if kept else 0
+        return f"{made} days made, {dropped} dropped"
+
+    async def _projections(self) -> str:
+        if not self.retention.projection_days:
+            return "kept for ever"
+        before = self.clock.now() - dt.timedelta(days=self.retention.projection_days)
+        pruned = 0
+        for _ in range(PRUNES_MAX):
+            rows = await self.upkeep.prune_projections(before, PRUNED_ROWS_MAX)
+            pruned += rows
+            if rows < PRUNED_ROWS_MAX:
+                break
+        return f"{pruned} rows deleted"
+
+    async def _vacuum(self) -> str:
+        wanted = [
+            name for name, (dead, live) in (await self.upkeep.dead_rows()).items() if needs_vacuum(dead, live)
+        ]
+        for table in wanted:
+            await self.upkeep.vacuum(table)
+        return f"vacuumed {', '.join(wanted)}" if wanted else "no table needs it"
+
+
+_EVERY_S: Final[Mapping[str, float]] = {"attempts": 3_600.0, "projections": 3_600.0, "vacuum": 300.0}
+
+
+def needs_vacuum(dead: int, live: int) -> bool:
+    """Tell whether a table is to be vacuumed now."""
+    return dead >= DEAD_ROWS_MIN and dead >= live * DEAD_SHARE_MIN

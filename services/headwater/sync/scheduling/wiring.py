@@ -1,0 +1,49 @@
+"""Puts the periodic jobs together from stores and a log that `app` has picked."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from headwater.kernel.clock import Clock
+from headwater.sync.delivery.accounts import RunningAccounts
+from headwater.sync.membership import Membership
+from headwater.sync.ports import Leases
+from headwater.sync.scheduling.expiring import ExpiryWatch
+from headwater.sync.scheduling.host import HostSettings, SchedulingHost
+from headwater.sync.scheduling.jobs import Jobs
+from headwater.sync.scheduling.maintenance import Maintenance, Retention
+from headwater.sync.scheduling.polling import Polling
+from headwater.sync.scheduling.ports import Calendar, ChangeLog, Cursors, Schedules, Upkeep
+from headwater.sync.settings import SyncSettings
+
+
+@dataclass(frozen=True, slots=True)
+class JobStores:
+    """Where the jobs keep what they know."""
+
+    schedules: Schedules
+    cursors: Cursors
+    calendar: Calendar
+    upkeep: Upkeep
+
+
+def scheduling_host(
+    stores: JobStores,
+    log: ChangeLog,
+    leases: Leases,
+    membership: Membership,
+    accounts: RunningAccounts,
+    clock: Clock,
+    settings: SyncSettings,
+) -> SchedulingHost:
+    """Return the host of the periodic jobs of this process."""
+    retention = Retention(settings.attempt_days, settings.projection_days)
+    jobs = Jobs(
+        Polling(stores.cursors, log, clock),
+        ExpiryWatch(stores.calendar, clock),
+        Maintenance(stores.upkeep, clock, retention),
+    )
+    chance = random.Random()  # noqa: S311 - jitter
+    bounds = HostSettings(runs_max=settings.schedule_runs_max)
+    return SchedulingHost(jobs, stores.schedules, leases, membership, accounts, clock, chance, bounds)

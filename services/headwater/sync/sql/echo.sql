@@ -1,0 +1,51 @@
+-- Telling our own writes that come back from changes made in a CRM.
+
+-- name: find_held
+-- Deliveries that hold these CRM records, with the values of their entities.
+-- Arrays: $1 tenant, $2 connector, $3 CRM object, $4 CRM id.
+select
+    held.tenant_id, held.connector, held.crm_object, held.crm_id, held.entity_id, held.object, held.known,
+    held.state in (1, 3, 4) as waits, entity.fields, entity.state
+from unnest($1::text [], $2::text [], $3::text [], $4::text [])
+    as wanted (tenant_id, connector, crm_object, crm_id)
+inner join sync.delivery as held using (tenant_id, connector, crm_object, crm_id)
+inner join sync.entity as entity
+    on held.tenant_id = entity.tenant_id and held.entity_id = entity.entity_id
+where held.crm_id <> '';
+
+-- name: read_own_writes
+-- Our writes of late to these entities, newest first, at most $4 of each.
+-- Arrays: $1 tenant, $2 connector, $3 entity.
+select wanted.tenant_id, wanted.connector, wanted.entity_id, note.audit_time, note.changes
+from unnest($1::text [], $2::text [], $3::uuid []) as wanted (tenant_id, connector, entity_id)
+cross join lateral (
+    select audit.audit_id, audit.audit_time, audit.changes
+    from sync.audit
+    where
+        audit.tenant_id = wanted.tenant_id and audit.entity_id = wanted.entity_id
+        and audit.connector = wanted.connector and audit.action in ('delivered', 'looked_up')
+    order by audit.audit_id desc
+    limit $4
+) as note;
+
+-- name: observe_known
+-- Takes over what CRMs were seen to hold; a delivery that was not bound to a CRM record yet is bound to the one seen.
+-- Arrays: $1 tenant, $2 connector, $3 entity, $4 CRM object, $5 CRM id, $6 fields jsonb, null to clear.
+with seen as (
+    select
+        item.tenant_id, item.connector, item.entity_id, item.crm_object, item.crm_id, item.fields,
+        other.entity_id as holder
+    from unnest($1::text [], $2::text [], $3::uuid [], $4::text [], $5::text [], $6::jsonb [])
+        as item (tenant_id, connector, entity_id, crm_object, crm_id, fields)
+    left join sync.delivery as other
+        on
+            item.tenant_id = other.tenant_id and item.connector = other.connector
+            and item.crm_object = other.crm_object and item.crm_id = other.crm_id and other.crm_id <> ''
+)
+update sync.delivery as held
+set
+    known = jsonb_strip_nulls(held.known::jsonb || seen.fields)::json, crm_object = seen.crm_object, crm_id = seen.crm_id
+from seen
+where
+    held.tenant_id = seen.tenant_id and held.connector = seen.connector and held.entity_id = seen.entity_id
+    and (seen.holder = held.entity_id or (seen.holder is null and held.crm_id = ''));

@@ -1,0 +1,54 @@
+"""Maintenance of sync's tables in Postgres."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+
+from headwater.kernel.pg import queries
+from headwater.sync.store.faults import translated
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Pool
+
+_SQL = queries.load("headwater.sync", "maintenance.sql")
+
+VACUUM_S_MAX: Final = 300.0
+"""Bound of vacuuming one table; cut off, it has freed what it has freed."""
+
+
+class PostgresUpkeep:
+    """Port `Upkeep` on Postgres."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def make_attempt_days(self, first: dt.date, days: int) -> int:
+        """Make room for the attempts of *days* days from *first* on."""
+        last = first + dt.timedelta(days=days - 1)
+        async with translated():
+            made: int = await self._pool.fetchval(_SQL["open_attempt_days"].text, first, last)
+        return made
+
+    async def drop_attempt_days(self, before: dt.date) -> int:
+        """Drop the attempts of days before *before*."""
+        async with translated():
+            dropped: int = await self._pool.fetchval(_SQL["drop_attempt_days"].text, before)
+        return dropped
+
+    async def prune_projections(self, before: dt.datetime, limit: int) -> int:
+        """Delete up to *limit* projections older than *before*."""
+        async with translated():
+            told = await self._pool.execute(_SQL["prune_projections"].text, before, limit)
+        return int(told.rpartition(" ")[2])
+
+    async def dead_rows(self) -> dict[str, tuple[int, int]]:
+        """Return dead and live rows by table."""
+        async with translated():
+            rows = await self._pool.fetch(_SQL["dead_rows"].text)
+        return {row["table_name"]: (row["dead"], row["live"]) for row in rows}
+
+    async def vacuum(self, table: str) -> None:
+        """Vacuum one table."""
+        async with translated():
+            await self._pool.execute(_SQL[f"vacuum_{table}"].text, timeout=VACUUM_S_MAX)
