@@ -160,6 +160,8 @@ class System(Part):
     """How long an event's key blocks a re-send of the same; None: for ever."""
     participants: Literal["create", "associate"] = "associate"
     """Whether addresses on the system's activities create contacts or only find them."""
+    lane: Literal["live", "backfill", "reconcile"] = "live"
+    """In which line the changes that the system brings stand at the connectors: a bulk source goes behind."""
     inbound: dict[ObjectName, Inbound] = {}
     webhook: Webhook | None = None
     cloud_events: CloudEvents | None = None

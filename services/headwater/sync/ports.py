@@ -29,6 +29,7 @@ from headwater.sync.domain.operating import (
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState, Workspace
 from headwater.sync.domain.reading import Subject
 from headwater.sync.domain.settling import ConnectorState, Settlement
+from headwater.sync.domain.turns import Turn, Wanted
 
 
 class StoreRaced(HeadwaterError):
@@ -121,6 +122,26 @@ class Projections(Protocol):
 
 class Deliveries(Protocol):
     """The tables of one connector account under one lease. Every method may raise Unavailable."""
+
+    async def take_over(self) -> None:
+        """Put in doubt what earlier actors of the account left in flight; once, before the first turn.
+
+        Raises: FenceLost.
+        """
+        ...
+
+    async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
+        """Record how tries of a slot ended, then claim its next deliveries, in one transaction.
+
+        Args:
+            settlements: of the deliveries that the slot's last turn claimed; empty at first.
+
+        Raises:
+            FenceLost: another actor has the account; what was written to the CRM it will find there.
+            StoreRefused: the database refuses a value of *settlements*; nothing is settled or claimed.
+            StoreRaced: it lost a race for locks; trying again is safe.
+        """
+        ...
 
     async def claim(self, limit: int) -> list[Claimed]:
         """Claim up to *limit* due deliveries. Raises: FenceLost."""

@@ -47,7 +47,7 @@ def looked_up(state: State, outcome: str, **changed: Any) -> Settlement:
     item = adopt_found(claimed(in_doubt=True), Found(str(key(1)), "003", {"Email": "a@x.io"}))
     fields: dict[str, Any] = {
         "claimed": item, "state": state, "version": 3, "crm_object": "Contact", "crm_id": "003",
-        "known": item.known, "failure_count": 0, "try_count": 0, "start_time": NOON, "outcome": outcome,
+        "known": item.known, "failure_count": 0, "try_count": 0, "start_time": NOON, "outcome": outcome, "lane": item.lane,
     }  # fmt: skip
     return Settlement(**{**fields, **changed})
 

@@ -7,6 +7,7 @@ from typing import Any
 from tests.unit.sync.tenant import NOON, TENANT, key
 
 from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.lanes import Lane
 
 
 def claimed(**changed: Any) -> Claimed:
@@ -32,5 +33,7 @@ def claimed(**changed: Any) -> Claimed:
         "trace": None,
         "last_trace": None,
         "tries_before": 0,
+        "lane": Lane.LIVE,
+        "due_time": NOON,
     }
     return Claimed(**{**fields, **changed})

@@ -12,6 +12,7 @@ from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, 
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import Retry as RetryPolicy
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, Send, Settled, Wait, known_after
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.retrying import Adopt, Bury, Forget, LookUp, TryAgain, decide
 from headwater.sync.domain.settling import Settlement, State
 
@@ -234,6 +235,7 @@ class Judge:
             "failure_count": 0,
             "try_count": 0,
             "policy_version": self.policy_version,
+            "lane": Lane.RETRY if state in {State.RETRYING, State.IN_DOUBT} else claimed.lane,
             **changed,
         }
         return Settlement(

@@ -13,6 +13,7 @@ from headwater.kernel.ids import ObjectName
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy, OutboundObject
 from headwater.policy.outbound import desired_fields, end_marks, minimal_patch, same_value, select_target
+from headwater.sync.domain.lanes import Lane
 
 REFERENCES_KEY: Final = "#references"
 """Place of the delivered references among the known fields; no CRM field begins with `#`."""
@@ -40,6 +41,7 @@ class Claimed:
     """A due delivery with all that a decision needs.
 
     Args:
+        lane, due_time: where it stood in the queue.
         learned: what a look-up showed beyond what was known, field by field, for the audit.
     """
 
@@ -63,6 +65,8 @@ class Claimed:
     trace: TraceContext | None
     last_trace: TraceContext | None
     tries_before: int
+    lane: Lane
+    due_time: dt.datetime
     references: tuple[ReferenceState, ...] = field(default=())
     learned: tuple[Mapping[str, Any], ...] = ()
 

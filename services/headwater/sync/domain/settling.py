@@ -11,6 +11,7 @@ from typing import Any
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.breaker import CLOSED, BreakerState
 from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.lanes import Lane
 
 
 class State(IntEnum):
@@ -30,6 +31,7 @@ class Settlement:
 
     Args:
         state: where the delivery stands now.
+        lane: where it stands in line if this try leaves it due: RETRY after a failure, else where it stood.
         after_s: pause before the next try; 0 for none.
         outcome: as `sync.attempt.outcome`; empty when nothing was tried.
         changes: what was written, field by field, for the audit.
@@ -46,6 +48,7 @@ class Settlement:
     try_count: int
     start_time: dt.datetime
     outcome: str
+    lane: Lane
     after_s: float = 0.0
     waits: bool = False
     lacks_reference: bool = False

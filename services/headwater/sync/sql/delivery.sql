@@ -20,6 +20,7 @@ where
 returning
     held.entity_id, held.object, held.state as delivery_state, held.crm_object, held.crm_id, held.known,
     held.failure_count, held.try_count, held.event_key, held.mark_time, held.dirty_time,
+    held.due_time,
     held.traceparent, held.tracestate, held.last_traceparent, due.held_fence,
     coalesce(extract(epoch from clock_timestamp() - held.wait_since), 0)::float8 as waited_s,
     entity.state, entity.merged_into, entity.version, entity.fields;

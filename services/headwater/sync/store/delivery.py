@@ -12,9 +12,11 @@ from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.breaker import BreakerState, from_json
 from headwater.sync.domain.delivering import Claimed, ReferenceState
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.rows import plain_values
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
+from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 
@@ -32,6 +34,28 @@ class PostgresDeliveries:
         self._tenant_id = tenant_id
         self._connector = connector
         self._lease = lease
+
+    async def take_over(self) -> None:
+        """Make sure that the account is ours: a claim of a lower fence is in doubt by its mark.
+
+        Raises: FenceLost.
+        """
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            await hold_fences(connection, [self._lease])
+
+    async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
+        """Settle, then claim the slot's next deliveries.
+
+        Raises: FenceLost, StoreRefused, StoreRaced.
+        """
+        if settlements:
+            await self.settle(settlements)
+        limit = sum(wanted.lanes.values())
+        claimed = await self.claim(limit) if limit else []
+        due_s = await self.next_due_s()
+        waits = due_s is not None and due_s <= 0
+        waiting = {lane: waits and lane is Lane.LIVE for lane in Lane}
+        return Turn(tuple(claimed), await self.read_state(), due_s, waiting)
 
     async def claim(self, limit: int) -> list[Claimed]:
         """Claim up to *limit* due deliveries.
@@ -81,6 +105,8 @@ class PostgresDeliveries:
             trace=TraceContext.parse(row["traceparent"], row["tracestate"]) if row["traceparent"] else None,
             last_trace=TraceContext.parse(row["last_traceparent"], "") if row["last_traceparent"] else None,
             tries_before=row["try_count"],
+            lane=Lane.LIVE,
+            due_time=row["due_time"],
             references=references,
         )
 

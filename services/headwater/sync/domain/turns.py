@@ -1,0 +1,43 @@
+"""One turn of an actor's slot: what it wants next, and what it gets. Pure."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.settling import ConnectorState
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a slot asks for as its next deliveries.
+
+    Args:
+        slot: number of the asking slot, 0..32767; it has one turn under way at a time.
+        lanes: rows wanted at most of each lane; none or all 0: claim nothing.
+        excluding: entities that the actor's other slots have in flight; they are not claimed.
+    """
+
+    slot: int
+    lanes: Mapping[Lane, int]
+    excluding: Collection[uuid.UUID] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a slot got.
+
+    Args:
+        state: what is stored about the account.
+        next_due_s: seconds until the earliest delivery is due that is neither claimed now nor excluded;
+            0 when it is due already, None when there is none.
+        waiting: whether a lane has due deliveries left, beyond those claimed and excluded.
+    """
+
+    claimed: tuple[Claimed, ...]
+    state: ConnectorState
+    next_due_s: float | None
+    waiting: Mapping[Lane, bool]
