@@ -17,7 +17,7 @@ Vendor = Literal["hubspot", "salesforce"]
 
 TENANT: Final = "bench"
 SOURCE: Final = "erp"
-SECRET: Final = "HEADWATER_SECRET_BENCH"  # noqa: S105 - name of a variable
+SECRET: Final = "HEADWATER_SECRET_BENCH"
 MARK_FIELDS: Final[Mapping[Vendor, str]] = {"hubspot": "jobtitle", "salesforce": "Title"}
 """CRM field that carries an event's number: by it an arrival at the sandbox is told to be that event's."""
 _PEOPLE: Final = {"owner": "Revenue operations", "backup": "Data platform", "runbook": "docs/runbook.md"}

@@ -164,7 +164,11 @@ class Ground:
 
     @asynccontextmanager
     async def world(
-        self, accounts: Sequence[AccountOf], *, started: Sequence[str] = SERVICES, extra: Mapping[str, str] = {}
+        self,
+        accounts: Sequence[AccountOf],
+        *,
+        started: Sequence[str] = SERVICES,
+        extra: Mapping[str, str] = {},
     ) -> AsyncIterator[World]:
         """A new Headwater with empty CRMs; the sandbox and the services of *started* run."""
         self._worlds += 1
@@ -201,8 +205,7 @@ class Ground:
 @asynccontextmanager
 async def open_ground() -> AsyncIterator[Ground]:
     """A server in a directory of its own, tuned as `headwater up` tunes it; both are gone at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
-    directory.chmod(0o755)  # Postgres, started by root, runs as another account and must be able to enter
+    directory = _make_directory()
     server = EmbeddedPostgres(directory / "pg")
     try:
         url = await to_thread.run_sync(server.start)
@@ -211,6 +214,12 @@ async def open_ground() -> AsyncIterator[Ground]:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(lambda: server.stop("immediate"))
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _make_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
+    directory.chmod(0o755)  # Postgres, started by root, runs as another account and must be able to enter
+    return directory
 
 
 async def until(reached: Callable[[], Awaitable[bool]], what: str, timeout_s: float) -> None:

@@ -49,7 +49,9 @@ async def pace(ground: Ground, rate: float, seconds: float) -> Paced:
         await until_settled(world)
         after = await world.used()
         seen = await latencies(world, offered, world.accounts)
-        return _paced(rate, len(offered.numbers), seen, offered.late_s, after.per_event_us(before, len(offered.numbers)))
+        return _paced(
+            rate, len(offered.numbers), seen, offered.late_s, after.per_event_us(before, len(offered.numbers))
+        )
 
 
 async def until_settled(world: World) -> None:

@@ -102,7 +102,9 @@ async def latencies(world: World, offered: Offered, accounts: Sequence[AccountOf
     found: dict[str, Latencies] = {}
     for account in accounts:
         settled = [
-            (end - offered.keys[key]) * 1e3 for (connector, key), end in ends.items() if connector == account.name
+            (end - offered.keys[key]) * 1e3
+            for (connector, key), end in ends.items()
+            if connector == account.name
         ]
         arrivals: dict[str, float] = {}
         for line in await world.arrivals(account):
