@@ -171,7 +171,10 @@ async def _load(
     keys = list(dict.fromkeys(key for reading in readings for key in _record_keys(reading)))
     objects: dict[EntityKey, str] = {}
     for _ in range(_CLOSURE_MAX):
-        known = await unit.find_records(keys)
+        # a record that was loaded stays where it is: its entity is locked; only the others may have moved
+        known = {key: held.entity_id for key in keys if (held := workspace.records.get(key)) is not None}
+        unseen = [key for key in keys if key not in known]
+        known |= await unit.find_records(unseen) if unseen else {}
         wanted = dict(_entities(readings, resolved, known))
         for key, entity in workspace.entities.items():
             if entity.merged_into is not None:
