@@ -34,11 +34,13 @@ class Wakeup:
         """Ring."""
         self._event.set()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return at the next ring, at once when it rang since the last wait, or after *timeout_s*."""
+    async def wait(self, timeout_s: float) -> bool:
+        """Return at the next ring, at once when it rang since the last wait, or after *timeout_s*; say if it rang."""
         with anyio.move_on_after(timeout_s):
             await self._event.wait()
+        rang = self._event.is_set()
         self._event = anyio.Event()
+        return rang
 
 
 async def listen(pool: Pool, bells: Mapping[str, Wakeup]) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import anyio
 from tests.load.figures import percentile
 from tests.load.sync import facts
-from tests.load.sync.ground import Ground, World, until
-from tests.load.sync.latency import RECORDS, WARM_UP_S
+from tests.load.sync.ground import Ground, World
+from tests.load.sync.latency import RECORDS, WARM_UP_S, until_settled
 from tests.load.sync.pacing import latencies, offer
 
 RATE: Final = 25.0
@@ -22,12 +21,6 @@ FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "hanging": {"kind": "hang"},
     "throttled": {"kind": "storm_429", "retry_after_s": 1},
 }
-UNSETTLED_OF_OTHERS: Final = (
-    "select exists (select from sync.delivery where state in (1, 3, 4) and connector <> $1)"
-)
-UNSETTLED: Final = "select exists (select from sync.delivery where state in (1, 3, 4))"
-RECOVER_S_MAX: Final = 90.0
-SETTLE_GRACE_S: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ async def isolate(ground: Ground, seconds: float) -> list[Isolated]:
             await world.arm(world.accounts[0], fault)
             first, faulted = await _window(world, first, seconds)
             await world.arm(world.accounts[0])
-            await _recover(world)
+            await until_settled(world, first)
             found.append(
                 Isolated(
                     name,
@@ -77,17 +70,6 @@ async def _window(world: World, first: int, seconds: float) -> tuple[int, list[f
     offered = await offer(world, rate=RATE, seconds=seconds, first=first, records=RECORDS)
     others = world.accounts[1:]
 
-    async def settled() -> bool:
-        return not await world.look.fetchval(UNSETTLED_OF_OTHERS, world.accounts[0].name)
-
-    await until(settled, "the seven settled", RECOVER_S_MAX)
+    await until_settled(world, first + len(offered.numbers), but=world.accounts[0].name)
     seen = await latencies(world, offered, others)
     return first + len(offered.numbers), [value for one in seen.values() for value in one.settled_ms]
-
-
-async def _recover(world: World) -> None:
-    async def settled() -> bool:
-        return not await world.look.fetchval(UNSETTLED)
-
-    await until(settled, "the eighth recovered", RECOVER_S_MAX)
-    await anyio.sleep(SETTLE_GRACE_S)

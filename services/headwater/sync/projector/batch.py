@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from headwater.kernel.clock import Clock
@@ -45,6 +46,16 @@ _CLOSURE_MAX: Final = 10
 """Rounds of following merges while loading."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that is read and resolved, and can be committed once the batch before it is."""
+
+    events: tuple[LogEvent, ...]
+    policies: Mapping[str, PolicyDocument]
+    readings: Sequence[Reading]
+    resolved: Resolutions
+
+
 class BatchProjector:
     """Projects batches of one or several shards; holds no state between batches."""
 
@@ -57,21 +68,37 @@ class BatchProjector:
         self._spans = spans
         self._clock = clock
 
+    async def prepare(self, events: Sequence[LogEvent]) -> Prepared:
+        """Read *events* (1..n, in commit order) and ask identity about them; nothing is written by us.
+
+        Raises:
+            Unavailable: identity did not answer.
+        """
+        policies = dict(self._policies.current())
+        readings = [read_event(policies.get(event.tenant_id), event) for event in events]
+        return Prepared(tuple(events), policies, readings, await self._resolve(readings))
+
+    async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
+        """Write what was prepared and move the shards' cursors behind it.
+
+        Raises:
+            FenceLost: a shard is another process's now; nothing was written.
+        """
+        events = prepared.events
+        with self._spans.receive(QUEUE, len(events), (event.trace for event in events)):
+            try:
+                return await self._commit(leases, prepared.policies, prepared.readings, prepared.resolved)
+            except StoreRefused as error:
+                return await self._isolate(leases, events, error)
+
     async def project(self, leases: Sequence[Lease], events: Sequence[LogEvent]) -> tuple[Effect, ...]:
-        """Project *events* (1..n, in commit order) and move their shards' cursors behind them.
+        """Prepare and commit in one go.
 
         Raises:
             FenceLost: a shard is another process's now; nothing was written.
             Unavailable: identity did not answer; nothing was written.
         """
-        with self._spans.receive(QUEUE, len(events), (event.trace for event in events)):
-            policies = dict(self._policies.current())
-            readings = [read_event(policies.get(event.tenant_id), event) for event in events]
-            resolved = await self._resolve(readings)
-            try:
-                return await self._commit(leases, policies, readings, resolved)
-            except StoreRefused as error:
-                return await self._isolate(leases, events, error)
+        return await self.commit(leases, await self.prepare(events))
 
     async def _isolate(
         self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused
