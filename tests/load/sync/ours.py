@@ -65,7 +65,7 @@ class Errand:
     url: str
     deliveries: int
     rounds: int = 1
-    slots: int = 1
+    slots: int = 2
     batch: int = 500
     held: bool = False
 
@@ -95,13 +95,20 @@ class Drain:
             ]
             async with projections.transaction([self._lease]) as unit:
                 await unit.lock_entities({one.key: one.object for one in entities})
-                workspace = Workspace({})
+                workspace = Workspace({}, entities_changed={one.key: one for one in entities})
                 for one in entities:
                     mark = Mark(
-                        TENANT, CONNECTOR, one.entity_id, one.object, version, _event(one, version, self._now)
+                        TENANT,
+                        CONNECTOR,
+                        one.entity_id,
+                        one.object,
+                        version,
+                        _event(one, version, self._now),
+                        Lane.LIVE,
                     )
                     workspace.marks[(TENANT, CONNECTOR, one.entity_id)] = mark
                 await unit.write_workspace(workspace, {})
+                await unit.move_cursors({})
 
     async def run(self) -> int:
         """Drain until nothing is due; return the deliveries."""

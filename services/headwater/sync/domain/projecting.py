@@ -174,7 +174,7 @@ class Workspace:
         """Say whether an entity can have references: whether a field of its object is of such a type."""
         policy = self.policies.get(entity.tenant_id)
         known = policy.objects.get(cast("ObjectName", entity.object)) if policy else None
-        return known is None or any(item.type in _REFERRING for item in known.fields.values())
+        return known is not None and any(item.type in _REFERRING for item in known.fields.values())
 
     def references(self, entity: EntityState) -> list[tuple[str, uuid.UUID, str, uuid.UUID]]:
         """Return tenant, entity, field and target of every reference among the entity's values."""
