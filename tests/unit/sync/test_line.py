@@ -77,6 +77,15 @@ def test_a_sweep_that_is_slow_comes_less_often() -> None:
     line = Line()
     line.begin(0.0)
     line.end(turn(OLD), NOON, 0.5)
-    assert begun(line, 20.0) == OLD
-    line.end(turn(OLD), NOON, 20.0)
-    assert begun(line, 26.0) < OLD
+    assert begun(line, 10.0) == OLD
+    line.end(turn(OLD), NOON, 10.0)
+    assert begun(line, 11.0) < OLD
+
+
+def test_nobody_falls_asleep_over_a_row_behind_the_mark() -> None:
+    """A look that was no sweep asks for another one at the sweep's time; after a sweep nothing is left to look for."""
+    line = Line()
+    line.begin(0.0)
+    assert line.end(turn(waiting=False), NOON, 0.0).next_due_s is None
+    line.begin(0.4)
+    assert line.end(turn(waiting=False), NOON, 0.4).next_due_s == 0.6

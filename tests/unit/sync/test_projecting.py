@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.sync.tenant import TENANT, event, key, policy
 
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 from headwater.sync.domain.projecting import NO_CHANGE, PROJECTED, STALE_RECORD, Effect, Workspace
 from headwater.sync.domain.reading import IdentityReading, RecordReading, read_event
@@ -232,6 +233,19 @@ def test_a_condition_that_is_met_marks_the_conditional_connector() -> None:
     bench = Bench()
     bench.apply(event(1, email="a@x.io", plan="pro"))
     assert {mark[1] for mark in bench.workspace.marks} == {"salesforce", "hubspot"}
+
+
+def test_a_source_marks_in_the_lane_that_the_policy_gives_it() -> None:
+    """A bulk source goes behind; of several changes in one batch the most urgent lane counts."""
+    bulk = POLICY.systems["site"].model_copy(update={"lane": "backfill"})
+    bench = Bench()
+    bench.workspace = Workspace(
+        {TENANT: POLICY.model_copy(update={"systems": {**POLICY.systems, "site": bulk}})}
+    )
+    bench.apply(event(1, email="a@x.io"))
+    assert [mark.lane for mark in bench.workspace.marks.values()] == [Lane.BACKFILL]
+    bench.apply(event(2, "crm", external_id="2", last="Byron"), event(3, email="b@x.io"))
+    assert [mark.lane for mark in bench.workspace.marks.values()] == [Lane.LIVE]
 
 
 def test_participants_become_entities_and_references() -> None:

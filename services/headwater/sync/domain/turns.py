@@ -33,7 +33,8 @@ class Turn:
     Args:
         state: what is stored about the account.
         next_due_s: seconds until the earliest delivery is due that is neither claimed now nor excluded;
-            0 when it is due already, None when there is none.
+            0 when it is due already, None when there is none. Never later than a look is wanted for rows that came in
+            out of order.
         waiting: whether a lane has due deliveries left, beyond those claimed and excluded.
     """
 

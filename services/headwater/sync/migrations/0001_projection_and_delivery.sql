@@ -60,13 +60,14 @@ create table sync.entity (
     state text collate "C" not null check (state in ('active', 'merged', 'deleted')),
     merged_into uuid check ((state = 'merged') = (merged_into is not null)),
     version bigint not null check (version >= 0),
-    fields jsonb not null,
+    fields json not null,
     policy_version text not null default '',
     change_time timestamptz not null default clock_timestamp(),
     primary key (tenant_id, entity_id)
 );
 comment on column sync.entity.fields is
-'Field to [value, rule, source, event key, field time in microseconds since 1970].';
+'Field to [value, rule, source, event key, field time in microseconds since 1970]. Read whole or not at all, so kept '
+'as text: each delivery reads it, and from jsonb the text would be made anew each time.';
 
 create table sync.entity_reference (
     tenant_id text collate "C" not null,

@@ -216,6 +216,7 @@ as $$
 declare
     v_now timestamptz;
     v_last bigint;
+    v_flying uuid [];
     v_next double precision;
     v_found record;
     v_entities uuid [] := '{}';
@@ -233,7 +234,7 @@ begin
     insert into sync.inflight as held (tenant_id, connector, slot, fence, turn_number, entity_ids)
     values (p_tenant, p_connector, p_slot, p_fence, 0, '{}')
     on conflict do nothing;
-    select held.turn_number into v_last from sync.inflight as held
+    select held.turn_number, held.entity_ids into v_last, v_flying from sync.inflight as held
     where held.tenant_id = p_tenant and held.connector = p_connector and held.slot = p_slot
     for update;
     if v_last < p_number and cardinality(p_items) > 0 then
@@ -261,7 +262,15 @@ begin
         v_times := v_times || v_found.times[1:p_rows[v_lane]];
         v_lanes := v_lanes || array_fill(v_lane::smallint, array[cardinality(v_entities) - cardinality(v_lanes)]);
     end loop;
-    update sync.inflight as held set fence = p_fence, turn_number = p_number, entity_ids = v_entities
+    if 0 < any(p_rows) then
+        v_flying := v_entities;
+    else
+        v_flying := array(
+            select flying.id from unnest(v_flying) as flying (id)
+            where flying.id not in (select item.entity_id from unnest(p_items) as item)
+        );
+    end if;
+    update sync.inflight as held set fence = p_fence, turn_number = p_number, entity_ids = v_flying
     where held.tenant_id = p_tenant and held.connector = p_connector and held.slot = p_slot;
     if cardinality(v_waiting) > 0 then
         v_next := 0;
@@ -328,4 +337,5 @@ comment on function sync.turn(
     text, text, text, bigint, smallint, bigint, sync.settlement [], integer [], timestamptz [], uuid [], uuid []
 ) is
 'Settles, claims and journals the claim under the fence; no row when the fence is lost. Arrays of four are by '
-'lane: rows wanted, and the place in the queue behind which to look. Claiming writes the journal alone.';
+'lane: rows wanted, and the place in the queue behind which to look. Claiming writes the journal alone; a turn that '
+'wants no rows takes out of it what it settles, so that rows of a batch can be settled one by one.';

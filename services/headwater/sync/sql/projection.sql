@@ -89,7 +89,7 @@ with records as (
         state = item.state, merged_into = item.merged_into, version = item.version, fields = item.fields,
         policy_version = item.policy_version, change_time = clock_timestamp()
     from unnest(
-        $9::text [], $10::uuid [], $11::text [], $12::uuid [], $13::bigint [], $14::jsonb [], $15::text []
+        $9::text [], $10::uuid [], $11::text [], $12::uuid [], $13::bigint [], $14::json [], $15::text []
     ) as item (tenant_id, entity_id, state, merged_into, version, fields, policy_version)
     where held.tenant_id = item.tenant_id and held.entity_id = item.entity_id
 ), ends as (

@@ -85,8 +85,7 @@ class PostgresDeliveries:
                 raise FenceLost([self._lease.name])
             self._numbers[wanted.slot] = number
             turn = read_turn(self._tenant_id, self._connector, rows)
-            self._line.end(turn, rows[0]["due_time"], anyio.current_time())
-        return turn
+            return self._line.end(turn, rows[0]["due_time"], anyio.current_time())
 
     async def claim(self, limit: int) -> list[Claimed]:
         """Claim up to *limit* due deliveries of the most urgent lane that has any.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 from typing import Final
 
 from headwater.sync.domain.lanes import Lane
@@ -15,7 +16,7 @@ from headwater.sync.domain.turns import Turn
 
 SWEEP_S: Final = 1.0
 """Time between two looks from the beginning: for rows that came in behind the mark, committed late."""
-SWEEP_SHARE_MAX: Final = 0.02
+SWEEP_SHARE_MAX: Final = 0.05
 """Most of the time that sweeps may take: the longer one takes, the longer the pause before the next."""
 OVERLAP: Final = dt.timedelta(seconds=0.5)
 """A row takes its due time before it commits: the mark stays so far behind the present."""
@@ -40,11 +41,15 @@ class Line:
         self._is_sweep = now_s >= self._sweep_time_s
         return [_BEGINNING] * len(Lane) if self._is_sweep else list(self._marks.values())
 
-    def end(self, turn: Turn, look_time: dt.datetime, now_s: float) -> None:
+    def end(self, turn: Turn, look_time: dt.datetime, now_s: float) -> Turn:
         """Move the marks to where *turn* has looked.
 
         Args:
             look_time: when it looked, by the clock that gives due times.
+
+        Returns:
+            The turn; unless it has swept, its next due is the next sweep's time at the latest, so that nobody
+            falls asleep over a row behind the mark.
         """
         if self._is_sweep:
             pause_s = (now_s - self._begin_s) / SWEEP_SHARE_MAX
@@ -56,3 +61,8 @@ class Line:
                 self._marks[lane] = newest
             elif lane in reached:
                 self._marks[lane] = min(reached[lane], newest)
+        if self._is_sweep:
+            return turn
+        sweep_s = max(0.0, self._sweep_time_s - now_s)
+        due_s = sweep_s if turn.next_due_s is None else min(turn.next_due_s, sweep_s)
+        return replace(turn, next_due_s=due_s)

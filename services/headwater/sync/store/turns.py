@@ -21,7 +21,7 @@ CODE_CHARS_MAX: Final = 128
 _NEW: Final = frozenset({"created", "updated"})
 
 
-class _Value(msgspec.Struct, array_like=True):
+class _Value(msgspec.Struct, array_like=True, gc=False):
     """A value of `sync.entity.fields`; its provenance, behind it, is skipped unread."""
 
     value: Any
