@@ -10,7 +10,7 @@ BASELINE := proto/baseline.binpb
 GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-peers lock-peers load-kill load-soak \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-peers lock-peers load-kill load-soak \
 	load-overload load-abuse load-limits fuzz fuzz-guided lint format type proto proto-check proto-baseline lock lock-check \
 	verify clean
 
@@ -65,7 +65,10 @@ LOAD := PYTHONPATH=services:. $(BIN)/python -m tests.load.ingest
 bench-ingest: $(STAMP) bench-peers ## Measure ingest against raw limits, a no-op server and peers; exit 1 below a goal (ARGS="--rounds 5 --seconds 3")
 	$(LOAD).bench --json bench-ingest.json --picture bench-ingest.svg $(ARGS)
 
-bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest into .peers, apart from the product
+bench-sync: $(STAMP) bench-peers ## Measure the sync engine against its goals and peers; exit 1 below a goal (ARGS="--rounds 3 --only latency --short")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.bench --json bench-sync.json $(ARGS)
+
+bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 
 # A peer that cannot be installed is reported by the bench, whose figure then fails.
 $(PEERS)/.python: $(PEER_FILES)/requirements.txt

@@ -80,6 +80,7 @@ async def _open_database(settings: IdentitySettings) -> Pool:
         size_min=settings.pool_size_min,
         size_max=settings.pool_size_max,
         statement_timeout_s=settings.statement_timeout_s,
+        session_reset=False,
     )
 
 

@@ -90,7 +90,9 @@ async def serve(settings: SyncSettings, telemetry: Telemetry, shutdown: Shutdown
 async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) -> AsyncIterator[int]:
     """Run everything while the block runs; yield the port of the operations API."""
     async with (
-        await open_database(SERVICE, settings, size_min=2, size_max=settings.pool_size_max) as pool,
+        await open_database(
+            SERVICE, settings, size_min=2, size_max=settings.pool_size_max, session_reset=False
+        ) as pool,
         open_channel(settings.identity_address, client_tracing(telemetry.tracer)) as identity,
     ):
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -41,11 +41,13 @@ class Wakeup:
         """Ring."""
         self._event.set()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return at the next ring, at once when it rang since the last wait, or after *timeout_s*."""
+    async def wait(self, timeout_s: float) -> bool:
+        """Return at the next ring, at once when it rang since the last wait, or after *timeout_s*; say if it rang."""
         with anyio.move_on_after(timeout_s):
             await self._event.wait()
+        rang = self._event.is_set()
         self._event = anyio.Event()
+        return rang
 
 
 def name_accounts(accounts: Collection[tuple[str, str]]) -> str:

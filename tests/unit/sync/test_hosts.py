@@ -20,7 +20,7 @@ from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.membership import Membership
 from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
-from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.batch import BatchProjector, Prepared
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import Wakeup
@@ -64,17 +64,61 @@ class CommitsUnheard(BatchProjector):
         self.batches: list[list[LogEvent]] = []
         self.done = anyio.Event()
 
-    async def project(self, leases: Sequence[Lease], events: Sequence[LogEvent]) -> tuple[Effect, ...]:
+    async def prepare(self, events: Sequence[LogEvent]) -> Prepared:
+        """Ask nobody."""
+        return Prepared(tuple(events), {}, [], {})
+
+    async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
         """Commit; the first time, fail after it and let one more event come."""
         del leases
-        self.batches.append(list(events))
-        self._log.cursor = events[-1].position
+        self.batches.append(list(prepared.events))
+        self._log.cursor = prepared.events[-1].position
         if self._fault is None:
             self.done.set()
             return ()
         fault, self._fault = self._fault, None
         self._log.events.append(event(3))
         raise fault
+
+
+class PreparesAhead(CommitsUnheard):
+    """A projector whose first commit fails, unheard, once the batch behind it is prepared."""
+
+    def __init__(self, log: OneShardLog, fault: HeadwaterError) -> None:
+        super().__init__(log, fault)
+        self.prepared: list[int] = []
+        self._second = anyio.Event()
+
+    async def prepare(self, events: Sequence[LogEvent]) -> Prepared:
+        """Note what is asked for."""
+        self.prepared.append(events[0].event_key.int)
+        if len(self.prepared) == 2:
+            self._second.set()
+        return await super().prepare(events)
+
+    async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
+        """Commit when the next one is ready."""
+        await self._second.wait()
+        return await super().commit(leases, prepared)
+
+
+@pytest.mark.anyio
+async def test_the_next_batch_is_prepared_while_a_full_one_is_written_and_dropped_if_that_fails() -> None:
+    """Prepared ahead is no promise: after a failed commit the cursors in the database decide what comes next."""
+    log = OneShardLog([event(1), event(2)])
+    projector = PreparesAhead(log, Unavailable("gone"))
+    settings = ProjectorSettings(batch_events=1)
+    leases = MemoryLeases(Cluster(), "one")
+    membership = Membership(leases)
+    host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), settings)
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await projector.done.wait()
+            tasks.cancel_scope.cancel()
+    assert projector.prepared[:3] == [1, 2, 2]
+    assert [item.event_key.int for batch in projector.batches for item in batch] == [1, 2]
 
 
 @pytest.mark.anyio

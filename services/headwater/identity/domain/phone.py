@@ -57,8 +57,10 @@ def normalise_phone(raw: str, region: str = REGION_DEFAULT) -> str | None:
     if not text or _is_placeholder(text):
         return None
     once = _e164(text, region)
+    if once is None or once == text:  # E.164 already: the second reading would be the first again
+        return once
     # What reads differently the second time (national prefixes inside, too many zeros) is no number.
-    return once if once is not None and _e164(once, region) == once else None
+    return once if _e164(once, region) == once else None
 
 
 def _e164(text: str, region: str) -> str | None:

@@ -33,6 +33,8 @@ STALE_RECORD: Final = "stale_record_version"
 """Every field of the event is older than what the record already says."""
 NO_CHANGE: Final = "no_change"
 """The record already says all of it."""
+_REFERRING: Final = frozenset({"reference", "participants"})
+"""Types of field whose values are other entities."""
 _HOPS_MAX: Final = 32
 """Longest chain of merges that is followed."""
 
@@ -168,6 +170,12 @@ class Workspace:
         if key not in self.entities:
             self.entities[key] = EntityState(tenant_id, entity_id, object_name)
         return self.entities[key]
+
+    def may_refer(self, entity: EntityState) -> bool:
+        """Say whether an entity can have references: whether a field of its object is of such a type."""
+        policy = self.policies.get(entity.tenant_id)
+        known = policy.objects.get(cast("ObjectName", entity.object)) if policy else None
+        return known is not None and any(item.type in _REFERRING for item in known.fields.values())
 
     def references(self, entity: EntityState) -> list[tuple[str, uuid.UUID, str, uuid.UUID]]:
         """Return tenant, entity, field and target of every reference among the entity's values."""

@@ -1,16 +1,23 @@
-"""How facts and values look inside jsonb: compact lists, moments as microseconds since 1970. Pure."""
+"""How facts and values look inside jsonb: compact lists, moments as microseconds since 1970. Pure.
+
+All fields that one event stated share its key and its time, so reading and writing them is remembered: of the five
+fields of a usual contact four cost a look-up in place of a parse.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from headwater.policy.survivorship import Chosen, FieldFact
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
+_REMEMBERED: Final = 4096
+"""Keys and times remembered: those of a few batches."""
 
 
 def to_micros(moment: dt.datetime) -> int:
@@ -18,22 +25,28 @@ def to_micros(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def from_micros(micros: int) -> dt.datetime:
     """Return the moment *micros* microseconds after 1970."""
     return _EPOCH + micros * _MICROSECOND
 
 
+_key_of = lru_cache(maxsize=_REMEMBERED)(uuid.UUID)
+_text_of = lru_cache(maxsize=_REMEMBERED)(uuid.UUID.__str__)
+
+
 def pack_facts(facts: Mapping[str, FieldFact]) -> dict[str, list[Any]]:
     """Return facts as `sync.record.fields` holds them."""
     return {
-        name: [fact.value, to_micros(fact.field_time), str(fact.event_key)] for name, fact in facts.items()
+        name: [fact.value, to_micros(fact.field_time), _text_of(fact.event_key)]
+        for name, fact in facts.items()
     }
 
 
 def unpack_facts(packed: Mapping[str, list[Any]]) -> dict[str, FieldFact]:
     """Return the facts of `sync.record.fields`."""
     return {
-        name: FieldFact(value, from_micros(micros), uuid.UUID(key))
+        name: FieldFact(value, from_micros(micros), _key_of(key))
         for name, (value, micros, key) in packed.items()
     }
 
@@ -41,7 +54,7 @@ def unpack_facts(packed: Mapping[str, list[Any]]) -> dict[str, FieldFact]:
 def pack_values(values: Mapping[str, Chosen]) -> dict[str, list[Any]]:
     """Return chosen values as `sync.entity.fields` holds them."""
     return {
-        name: [item.value, item.rule, item.source, str(item.event_key), to_micros(item.field_time)]
+        name: [item.value, item.rule, item.source, _text_of(item.event_key), to_micros(item.field_time)]
         for name, item in values.items()
     }
 
@@ -49,7 +62,7 @@ def pack_values(values: Mapping[str, Chosen]) -> dict[str, list[Any]]:
 def unpack_values(packed: Mapping[str, list[Any]]) -> dict[str, Chosen]:
     """Return the chosen values of `sync.entity.fields`."""
     return {
-        name: Chosen(value, rule, source, uuid.UUID(key), from_micros(micros))
+        name: Chosen(value, rule, source, _key_of(key), from_micros(micros))
         for name, (value, rule, source, key, micros) in packed.items()
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from headwater.kernel.clock import Clock
@@ -49,6 +50,20 @@ _CLOSURE_MAX: Final = 10
 """Rounds of following merges while loading."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that is read and resolved, and can be committed once the batch before it is.
+
+    Args:
+        resolved: None where echoes must be judged first, by what the batch before it has written.
+    """
+
+    events: tuple[LogEvent, ...]
+    policies: Mapping[str, PolicyDocument]
+    readings: Sequence[Reading]
+    resolved: Resolutions | None
+
+
 class BatchProjector:
     """Projects batches of one or several shards; holds no state between batches."""
 
@@ -68,24 +83,49 @@ class BatchProjector:
         self._spans = spans
         self._clock = clock
 
+    async def prepare(self, events: Sequence[LogEvent]) -> Prepared:
+        """Read *events* (1..n, in commit order) and ask identity about them; nothing is written by us.
+
+        Raises:
+            Unavailable: identity did not answer.
+        """
+        policies = dict(self._policies.current())
+        readings = [read_event(policies.get(event.tenant_id), event) for event in events]
+        if self._echoes and self._echoes.concern(policies, readings):
+            return Prepared(tuple(events), policies, readings, None)
+        return Prepared(tuple(events), policies, readings, await self._resolve(readings))
+
+    async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
+        """Write what was prepared and move the shards' cursors behind it.
+
+        Raises:
+            FenceLost: a shard is another process's now; nothing was written.
+            Unavailable: identity did not answer, where it had to be asked now; nothing was written.
+        """
+        events = prepared.events
+        with self._spans.receive(QUEUE, len(events), (event.trace for event in events)):
+            judged, resolved = await self._judge(prepared)
+            try:
+                return await self._commit(
+                    leases, prepared.policies, judged.readings, resolved, judged.observed(resolved)
+                )
+            except StoreRefused as error:
+                return await self._isolate(leases, events, error)
+
+    async def _judge(self, prepared: Prepared) -> tuple[Judged, Resolutions]:
+        if prepared.resolved is not None or self._echoes is None:
+            return Judged(list(prepared.readings)), prepared.resolved or {}
+        judged = await self._echoes.judge(prepared.policies, prepared.readings)
+        return judged, {**await self._resolve(judged.readings), **judged.held}
+
     async def project(self, leases: Sequence[Lease], events: Sequence[LogEvent]) -> tuple[Effect, ...]:
-        """Project *events* (1..n, in commit order) and move their shards' cursors behind them.
+        """Prepare and commit in one go.
 
         Raises:
             FenceLost: a shard is another process's now; nothing was written.
             Unavailable: identity did not answer; nothing was written.
         """
-        with self._spans.receive(QUEUE, len(events), (event.trace for event in events)):
-            policies = dict(self._policies.current())
-            readings = [read_event(policies.get(event.tenant_id), event) for event in events]
-            judged = await self._echoes.judge(policies, readings) if self._echoes else Judged(readings)
-            resolved = {**await self._resolve(judged.readings), **judged.held}
-            try:
-                return await self._commit(
-                    leases, policies, judged.readings, resolved, judged.observed(resolved)
-                )
-            except StoreRefused as error:
-                return await self._isolate(leases, events, error)
+        return await self.commit(leases, await self.prepare(events))
 
     async def _isolate(
         self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused
@@ -196,7 +236,10 @@ async def _load(
     keys = list(dict.fromkeys(key for reading in readings for key in _record_keys(reading)))
     objects: dict[EntityKey, str] = {}
     for _ in range(_CLOSURE_MAX):
-        known = await unit.find_records(keys)
+        # a record that was loaded stays where it is: its entity is locked; only the others may have moved
+        known = {key: held.entity_id for key in keys if (held := workspace.records.get(key)) is not None}
+        unseen = [key for key in keys if key not in known]
+        known |= await unit.find_records(unseen) if unseen else {}
         wanted = dict(_entities(readings, resolved, known))
         for key, entity in workspace.entities.items():
             if entity.merged_into is not None:

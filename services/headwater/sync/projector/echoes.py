@@ -109,6 +109,10 @@ class Echoes:
     def __init__(self, store: HeldRecords) -> None:
         self._store = store
 
+    def concern(self, policies: Mapping[str, PolicyDocument], readings: Sequence[Reading]) -> bool:
+        """Say whether any of *readings* may be an echo."""
+        return any(True for reading in readings for _ in _looks(policies, reading))
+
     async def judge(self, policies: Mapping[str, PolicyDocument], readings: Sequence[Reading]) -> Judged:
         """Return *readings* without what is an echo. Raises: Unavailable."""
         looks = {id(look.reading): look for reading in readings for look in _looks(policies, reading)}

@@ -1,23 +1,27 @@
 """Runs the projector: leased shards, a wake-up by NOTIFY, back-off when something is down.
 
 One worker reads all shards that the process holds, so that a quiet system costs one query a
-wake-up; the order inside a shard is the log's.
+wake-up; the order inside a shard is the log's. While a full batch is being written the one behind it
+is read and resolved, so that identity and the database work side by side.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 
-from headwater.kernel.errors import Unavailable
+from headwater.kernel.errors import HeadwaterError, Unavailable
+from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
 from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
 from headwater.sync.domain.log import Position
 from headwater.sync.membership import Membership
 from headwater.sync.ports import EventLog, Leases, StoreRaced, StoreRefused
-from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.batch import BatchProjector, Prepared
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import Wakeup
 
@@ -31,12 +35,17 @@ class ProjectorSettings:
     Args:
         batch_events: events of one transaction, at most.
         poll_s: longest wait for a wake-up that may have been missed.
+        recheck_s: first pause after a wake-up that found nothing: what it told of may stand behind a transaction
+            that still runs, and nobody rings when that one ends. Doubled up to *poll_s*.
+        policies_s: longest time that a new policy of another shard's log is not seen.
         backoff_s_max: longest pause after a failure.
         report_s: pause between two reports of how far the log is read.
     """
 
     batch_events: int = 500
     poll_s: float = 1.0
+    recheck_s: float = 0.004
+    policies_s: float = 0.25
     backoff_s_max: float = 5.0
     report_s: float = 60.0
 
@@ -65,6 +74,8 @@ class ProjectorHost:
         self._cursors: dict[int, Position] = {}
         self._in_doubt = False
         membership.on_lapse(self._lose_everything)
+        self._ahead: _Batch | None = None
+        self._policies_at = -math.inf
 
     async def run(self) -> None:
         """Project for ever; ends by cancellation, between or inside transactions alike."""
@@ -115,10 +126,10 @@ class ProjectorHost:
                     _log.warning("positions are not reported: %s", error)
 
     async def _work(self) -> None:
-        pause_s = 0.0
+        pause_s, recheck_s = 0.0, self._settings.recheck_s
         while True:
             try:
-                full = await self._project_once()
+                found = await self._project_once()
                 pause_s = 0.0
             except FenceLost as lost:
                 _log.warning("projector: %s", lost)
@@ -130,27 +141,98 @@ class ProjectorHost:
                 pause_s = min(self._settings.backoff_s_max, pause_s * 2 or 0.1)
                 await anyio.sleep(pause_s)
                 continue
-            if not full:
-                await self._wakeup.wait(self._settings.poll_s)
+            if found is not None and found.is_full:
+                continue
+            rang = await self._wakeup.wait(recheck_s if found is None else self._settings.recheck_s)
+            recheck_s = self._settings.recheck_s if rang else min(recheck_s * 2, self._settings.poll_s)
 
-    async def _project_once(self) -> bool:
-        """Project what there is, up to one batch; return whether there may be more."""
-        await self._policies.refresh()  # also without a shard: actors and operators go by it
-        held = dict(self._held)
-        if not held:
-            return False
-        if self._in_doubt:  # the last transaction may have committed: only its cursors tell
+    async def _project_once(self) -> _Batch | None:
+        """Project what there is, up to one batch, and return it; None when there was none."""
+        batch, self._ahead = self._ahead, None
+        if batch is None or not batch.stands(self._held, self._cursors):
+            batch = await self._read(self._held)
+        if batch is None:
+            return None
+        failure: HeadwaterError | FenceLost | None = None
+        async with anyio.create_task_group() as tasks:
+            if batch.is_full:
+                tasks.start_soon(self._look_ahead, batch)
+            try:
+                await self._projector.commit(batch.leases, batch.prepared)
+            except (FenceLost, HeadwaterError) as error:
+                failure = error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            self._ahead = None
+            raise failure
+        self._cursors.update(batch.reached)
+        return batch
+
+    async def _look_ahead(self, batch: _Batch) -> None:
+        """Read and resolve what stands behind *batch*, as if that were written already."""
+        try:
+            self._ahead = await self._read(self._held, batch.reached)
+        except (Unavailable, StoreRaced, StoreRefused) as error:
+            _log.info("nothing is prepared ahead: %s", error)
+
+    async def _read(self, held: Mapping[int, Lease], reached: Mapping[int, Position] = {}) -> _Batch | None:
+        """Read and resolve the next batch of *held* shards; None when there is none.
+
+        Args:
+            reached: positions of shards whose batch is being written.
+        """
+        held = dict(held)
+        if self._in_doubt and held:  # the last transaction may have committed: only its cursors tell
             self._cursors.update(await self._log.read_cursors(list(held)))
             self._in_doubt = False
+        await self._refresh_policies()
+        if not held:
+            return None
         shard_limit = max(1, self._settings.batch_events // len(held))
-        events = await self._log.read_events({s: self._cursors[s] for s in held}, shard_limit)
+        after = {shard: reached.get(shard) or self._cursors[shard] for shard in held}
+        events = await self._log.read_events(after, shard_limit)
         if not events:
-            return False
-        touched = {event.shard for event in events}
-        await self._projector.project([held[shard] for shard in touched], events)
-        for event in events:
-            self._cursors[event.shard] = event.position
-        return True
+            return None
+        if any(event.source == OWN_SOURCE and event.object == POLICY_OBJECT for event in events):
+            await self._refresh_policies(at_once=True)
+        counts = Counter(event.shard for event in events)
+        leases = [held[shard] for shard in counts]
+        is_full = max(counts.values()) >= shard_limit
+        return _Batch(leases, after, await self._projector.prepare(events), is_full)
+
+    async def _refresh_policies(self, *, at_once: bool = False) -> None:
+        """Read the policies now and then, also without a shard: actors and operators go by them."""
+        now = anyio.current_time()
+        if at_once or now - self._policies_at >= self._settings.policies_s:
+            await self._policies.refresh()
+            self._policies_at = now
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A batch ready to be written.
+
+    Args:
+        after: positions behind which it was read.
+        is_full: of a shard as much was read as may be, so there may be more.
+    """
+
+    leases: Sequence[Lease]
+    after: Mapping[int, Position]
+    prepared: Prepared
+    is_full: bool
+
+    @property
+    def reached(self) -> dict[int, Position]:
+        """The shards' positions once it is written."""
+        return {event.shard: event.position for event in self.prepared.events}
+
+    def stands(self, held: Mapping[int, Lease], cursors: Mapping[int, Position]) -> bool:
+        """Say whether it is still what comes next: its shards are ours, by the same leases, and stand where it began."""
+        ours = {lease.name: lease for lease in held.values()}
+        return all(ours.get(lease.name) == lease for lease in self.leases) and all(
+            cursors[shard] == self.after[shard] for shard in self.reached
+        )
 
 
 def lease_name(shard: int) -> str:

@@ -27,16 +27,6 @@ select tenant_id, event_key, xid, seq, payload from ingest.current_policies();
 -- Positions of the shards. $1 shards smallint[].
 select shard, xid, seq from sync.shard_cursor where shard = any($1::smallint []);
 
--- name: move_cursors
--- Moves positions of shards forward. Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[].
-insert into sync.shard_cursor as held (shard, xid, seq)
-select place.shard, place.xid, place.seq
-from unnest($1::smallint [], $2::bigint [], $3::bigint []) as place (shard, xid, seq)
-order by place.shard
-on conflict (shard) do update
-set xid = excluded.xid, seq = excluded.seq, update_time = clock_timestamp()
-where (held.xid, held.seq) < (excluded.xid, excluded.seq);
-
 -- name: find_records
 -- Entities that hold these records. $1 tenants; $2 objects; $3 sources; $4 external ids: text[].
 select held.tenant_id, held.object, held.source, held.external_id, held.entity_id
@@ -45,13 +35,15 @@ from unnest($1::text [], $2::text [], $3::text [], $4::text [])
 inner join sync.record as held using (tenant_id, object, source, external_id);
 
 -- name: stub_entities
--- Makes room for entities not seen before, so that they can be locked; version 0 means not projected yet.
+-- Makes room for entities not seen before, locked by being ours; version 0 means not projected yet. One that
+-- somebody else made meanwhile is not answered: it has to be locked.
 -- $1 tenants text[]; $2 entities uuid[]; $3 objects text[]; in key order.
 insert into sync.entity (tenant_id, entity_id, object, state, version, fields)
 select wanted.tenant_id, wanted.entity_id, wanted.object, 'active', 0, '{}'
 from unnest($1::text [], $2::uuid [], $3::text []) as wanted (tenant_id, entity_id, object)
 order by wanted.tenant_id, wanted.entity_id
-on conflict do nothing;
+on conflict do nothing
+returning tenant_id, entity_id, object;
 
 -- name: lock_entities
 -- Locks and returns entities, in key order. $1 tenants text[]; $2 entities uuid[].
@@ -71,31 +63,55 @@ select
 from unnest($1::text [], $2::uuid []) as wanted (tenant_id, entity_id)
 inner join sync.record as held using (tenant_id, entity_id);
 
--- name: write_records
--- Writes source records. Arrays in key order: $1 tenant, $2 object, $3 source, $4 external id,
--- $5 entity, $6 fields, $7 deleted, $8 delete time.
-insert into sync.record (tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time)
-select item.tenant_id, item.object, item.source, item.external_id, item.entity_id, item.fields,
-    item.deleted, item.delete_time
-from unnest(
-    $1::text [], $2::text [], $3::text [], $4::text [], $5::uuid [], $6::jsonb [], $7::boolean [],
-    $8::timestamptz []
-) as item (tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time)
-on conflict (tenant_id, object, source, external_id) do update
-set
-    entity_id = excluded.entity_id, fields = excluded.fields, deleted = excluded.deleted,
-    delete_time = excluded.delete_time;
-
--- name: write_entities
--- Writes locked entities. Arrays: $1 tenant, $2 entity, $3 state, $4 merged into, $5 version,
--- $6 fields, $7 policy version.
-update sync.entity as held
-set
-    state = item.state, merged_into = item.merged_into, version = item.version, fields = item.fields,
-    policy_version = item.policy_version, change_time = clock_timestamp()
-from unnest($1::text [], $2::uuid [], $3::text [], $4::uuid [], $5::bigint [], $6::json [], $7::text [])
-    as item (tenant_id, entity_id, state, merged_into, version, fields, policy_version)
-where held.tenant_id = item.tenant_id and held.entity_id = item.entity_id;
+-- name: write_batch
+-- Writes what a batch has changed, in one statement: source records, locked entities, how events ended, positions.
+-- Arrays of records in key order: $1 tenant, $2 object, $3 source, $4 external id, $5 entity, $6 fields, $7 deleted,
+-- $8 delete time. Of entities: $9 tenant, $10 entity, $11 state, $12 merged into, $13 version, $14 fields,
+-- $15 policy version. Of events: $16 tenant, $17 event key, $18 rule, $19 superseded, $20 poisoned, $21 error,
+-- $22 entities and $23 versions as array texts, $24 xid, $25 seq, $26 trace id. Of shards: $27 shard, $28 xid, $29 seq.
+with records as (
+    insert into sync.record (
+        tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time
+    )
+    select item.tenant_id, item.object, item.source, item.external_id, item.entity_id, item.fields,
+        item.deleted, item.delete_time
+    from unnest(
+        $1::text [], $2::text [], $3::text [], $4::text [], $5::uuid [], $6::jsonb [], $7::boolean [],
+        $8::timestamptz []
+    ) as item (tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time)
+    on conflict (tenant_id, object, source, external_id) do update
+    set
+        entity_id = excluded.entity_id, fields = excluded.fields, deleted = excluded.deleted,
+        delete_time = excluded.delete_time
+), entities as (
+    update sync.entity as held
+    set
+        state = item.state, merged_into = item.merged_into, version = item.version, fields = item.fields,
+        policy_version = item.policy_version, change_time = clock_timestamp()
+    from unnest(
+        $9::text [], $10::uuid [], $11::text [], $12::uuid [], $13::bigint [], $14::json [], $15::text []
+    ) as item (tenant_id, entity_id, state, merged_into, version, fields, policy_version)
+    where held.tenant_id = item.tenant_id and held.entity_id = item.entity_id
+), ends as (
+    insert into sync.projection (
+        tenant_id, event_key, rule, superseded, poisoned, error, entity_ids, versions, xid, seq, trace_id
+    )
+    select item.tenant_id, item.event_key, item.rule, item.superseded, item.poisoned, item.error,
+        item.entity_ids::uuid [], item.versions::bigint [], item.xid, item.seq, item.trace_id
+    from unnest(
+        $16::text [], $17::uuid [], $18::text [], $19::boolean [], $20::boolean [], $21::text [],
+        $22::text [], $23::text [], $24::bigint [], $25::bigint [], $26::text []
+    ) as item (
+        tenant_id, event_key, rule, superseded, poisoned, error, entity_ids, versions, xid, seq, trace_id
+    )
+)
+insert into sync.shard_cursor as held (shard, xid, seq)
+select place.shard, place.xid, place.seq
+from unnest($27::smallint [], $28::bigint [], $29::bigint []) as place (shard, xid, seq)
+order by place.shard
+on conflict (shard) do update
+set xid = excluded.xid, seq = excluded.seq, update_time = clock_timestamp()
+where (held.xid, held.seq) < (excluded.xid, excluded.seq);
 
 -- name: clear_references
 -- Removes the references of entities that are about to be written anew.

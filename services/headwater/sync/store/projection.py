@@ -111,10 +111,13 @@ class PostgresProjections:
 
 
 class ProjectionTransaction:
-    """One transaction of the projector."""
+    """One transaction of the projector; what has no order of its own is kept back and written by `move_cursors`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._records: list[RecordState] = []
+        self._entities: list[EntityState] = []
+        self._ends: list[tuple[Any, ...]] = []
 
     async def find_records(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
         """Return the entities that hold those of *keys* that are known."""
@@ -127,12 +130,18 @@ class ProjectionTransaction:
     async def lock_entities(self, wanted: Mapping[EntityKey, str]) -> list[EntityState]:
         """Lock *wanted* (entity to object), making room for new ones, and return them."""
         ordered = sorted(wanted.items())
-        tenants, entities = [key[0] for key, _ in ordered], [key[1] for key, _ in ordered]
-        await self._connection.execute(
-            _SQL["stub_entities"].text, tenants, entities, [name for _, name in ordered]
-        )
-        rows = await self._connection.fetch(_SQL["lock_entities"].text, tenants, entities)
-        return [
+        held = await self._lock([key for key, _ in ordered])
+        while missing := [(*key, name) for key, name in ordered if key not in held]:
+            rows = await self._connection.fetch(_SQL["stub_entities"].text, *_columns(missing, 3))
+            made = [EntityState(row["tenant_id"], row["entity_id"], row["object"]) for row in rows]
+            held |= {entity.key: entity for entity in made}
+            raced = [key for key, _ in ordered if key not in held]
+            held |= await self._lock(raced) if raced else {}
+        return list(held.values())
+
+    async def _lock(self, keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
+        rows = await self._connection.fetch(_SQL["lock_entities"].text, *_columns(keys, 2))
+        states = [
             EntityState(
                 row["tenant_id"],
                 row["entity_id"],
@@ -145,6 +154,7 @@ class ProjectionTransaction:
             )
             for row in rows
         ]
+        return {state.key: state for state in states}
 
     async def read_members(self, entities: Iterable[EntityKey]) -> list[RecordState]:
         """Return every record of *entities*."""
@@ -166,8 +176,9 @@ class ProjectionTransaction:
         Args:
             contexts: event key to the context of its projection, for marks and audit.
         """
-        await _write_records(self._connection, list(workspace.records_changed.values()))
-        await _write_entities(self._connection, workspace)
+        self._records = sorted(workspace.records_changed.values(), key=lambda item: item.key)
+        self._entities = list(workspace.entities_changed.values())
+        await _write_references(self._connection, workspace)
         await _write_audit(self._connection, workspace, contexts)
         await _write_marks(self._connection, list(workspace.marks.values()), contexts)
 
@@ -175,39 +186,22 @@ class ProjectionTransaction:
         self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]
     ) -> None:
         """Record how each event ended."""
-        await self._connection.copy_records_to_table(
-            "projection",
-            schema_name="sync",
-            columns=[
-                "tenant_id",
-                "event_key",
-                "rule",
-                "superseded",
-                "poisoned",
-                "error",
-                "entity_ids",
-                "versions",
-                "xid",
-                "seq",
-                "trace_id",
-            ],
-            records=[
-                (
-                    effect.event.tenant_id,
-                    effect.event.event_key,
-                    effect.rule,
-                    effect.superseded,
-                    effect.poisoned,
-                    effect.error[:512],
-                    [key[1] for key in effect.entities],
-                    list(effect.versions),
-                    effect.event.position.xid,
-                    effect.event.position.seq,
-                    _trace_id(contexts.get(effect.event.event_key) or effect.event.trace),
-                )
-                for effect in effects
-            ],
-        )
+        self._ends = [
+            (
+                effect.event.tenant_id,
+                effect.event.event_key,
+                effect.rule,
+                effect.superseded,
+                effect.poisoned,
+                effect.error[:512],
+                _array_text(key[1] for key in effect.entities),
+                _array_text(effect.versions),
+                effect.event.position.xid,
+                effect.event.position.seq,
+                _trace_id(contexts.get(effect.event.event_key) or effect.event.trace),
+            )
+            for effect in effects
+        ]
 
     async def observe(self, observations: Sequence[Observation]) -> None:
         """Take over what CRM records were seen to hold."""
@@ -224,42 +218,38 @@ class ProjectionTransaction:
         )
 
     async def move_cursors(self, positions: Mapping[int, Position]) -> None:
-        """Move the positions of shards forward."""
-        shards = sorted(positions)
-        xids, seqs = [positions[shard].xid for shard in shards], [positions[shard].seq for shard in shards]
-        await self._connection.execute(_SQL["move_cursors"].text, shards, xids, seqs)
+        """Move the positions of shards forward, and write what was kept back, in one round trip."""
+        places = [(shard, place.xid, place.seq) for shard, place in sorted(positions.items())]
+        await self._connection.execute(
+            _SQL["write_batch"].text,
+            *_columns([_record_row(item) for item in self._records], 8),
+            *_columns([_entity_row(item) for item in self._entities], 7),
+            *_columns(self._ends, 11),
+            *_columns(places, 3),
+        )
 
 
-async def _write_records(connection: Connection, records: list[RecordState]) -> None:
-    if not records:
-        return
-    records.sort(key=lambda item: item.key)
-    await connection.execute(
-        _SQL["write_records"].text,
-        *_columns([item.key for item in records], 4),
-        [item.entity_id for item in records],
-        [pack_facts(item.fields) for item in records],
-        [item.deleted for item in records],
-        [item.delete_time for item in records],
-    )
+def _record_row(item: RecordState) -> tuple[Any, ...]:
+    return (*item.key, item.entity_id, pack_facts(item.fields), item.deleted, item.delete_time)
 
 
-async def _write_entities(connection: Connection, workspace: Workspace) -> None:
-    entities = list(workspace.entities_changed.values())
+def _entity_row(item: EntityState) -> tuple[Any, ...]:
+    fields = pack_values(item.fields)
+    return (*item.key, item.state, item.merged_into, item.version, fields, item.policy_version)
+
+
+def _array_text(values: Iterable[object]) -> str:
+    """Return values that need no quoting as a Postgres array."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+async def _write_references(connection: Connection, workspace: Workspace) -> None:
+    """Write the references of changed entities anew; where none may have any, nothing is asked."""
+    entities = [item for item in workspace.entities_changed.values() if workspace.may_refer(item)]
     if not entities:
         return
-    keys = _columns([item.key for item in entities], 2)
-    await connection.execute(
-        _SQL["write_entities"].text,
-        *keys,
-        [item.state for item in entities],
-        [item.merged_into for item in entities],
-        [item.version for item in entities],
-        [pack_values(item.fields) for item in entities],
-        [item.policy_version for item in entities],
-    )
     references = [reference for item in entities for reference in workspace.references(item)]
-    await connection.execute(_SQL["clear_references"].text, *keys)
+    await connection.execute(_SQL["clear_references"].text, *_columns([item.key for item in entities], 2))
     if references:
         await connection.execute(_SQL["write_references"].text, *_columns(references, 4))
 
@@ -327,5 +317,5 @@ def _trace_id(context: TraceContext | None) -> str:
     return context.trace_id if context else ""
 
 
-def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
-    return [[row[index] for row in rows] for index in range(width)]
+def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width

@@ -1,0 +1,102 @@
+"""Draining a backlog: events stand in the log, sync starts, and the clock stops when every CRM holds the last of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.load.ingest.stages import MeasurementFailed
+from tests.load.sync import facts
+from tests.load.sync.facts import AccountOf
+from tests.load.sync.ground import Ground, World, until
+
+UPDATES: Final = 2
+"""Events of one record: the first creates it, the others change its title."""
+DRAIN_S_MAX: Final = 300.0
+PROJECTED: Final = "select count(*) from sync.projection"
+UNSETTLED: Final = "select exists (select from sync.delivery where state in (1, 3, 4))"
+ENDED: Final = "select state, count(*) as n from sync.delivery group by state"
+ATTEMPTS: Final = "select count(*) from sync.attempt"
+DELIVERED: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """One drain.
+
+    Args:
+        projected_s: until the last event was projected.
+        seconds: until the last delivery was settled, from the moment sync was ready.
+        cpu_us: per event, by process.
+        calls: record writes that reached each account.
+    """
+
+    events: int
+    records: int
+    seconds: float
+    projected_s: float
+    cpu_us: dict[str, float]
+    wal_bytes: float
+    attempts: int
+    memory_mib: dict[str, float]
+
+    @property
+    def rate(self) -> float:
+        """Events per second."""
+        return self.events / self.seconds
+
+
+async def drain(ground: Ground, events: int, accounts: Sequence[AccountOf] = facts.TWO) -> Drained:
+    """Let a backlog of *events* drain once into *accounts*, and check where every delivery ended.
+
+    Raises:
+        MeasurementFailed: it did not drain in time, or a delivery did not arrive.
+    """
+    async with ground.world(accounts, started=("ingest", "identity")) as world:
+        await world.apply_policy()
+        records = events // UPDATES
+        for start in range(0, events, 10_000):
+            numbers = range(start, min(events, start + 10_000))
+            await world.record([facts.contact(number % records, number) for number in numbers])
+        await world.start("sync")
+        before = await world.used()
+        began = time.perf_counter()
+        projected_s = await _until_drained(world, events, began)
+        seconds = time.perf_counter() - began
+        after = await world.used()
+        await _check(world, records)
+        return Drained(
+            events=events,
+            records=records,
+            seconds=seconds,
+            projected_s=projected_s,
+            cpu_us=after.per_event_us(before, events),
+            wal_bytes=(after.wal_bytes - before.wal_bytes) / events,
+            attempts=await world.look.fetchval(ATTEMPTS),
+            memory_mib=world.memory_mib(),
+        )
+
+
+async def _until_drained(world: World, events: int, began: float) -> float:
+    """Return when everything is settled; the value is the seconds until all was projected."""
+    projected_s = 0.0
+
+    async def projected() -> bool:
+        return bool(await world.look.fetchval(PROJECTED) >= events + 1)  # the policy is an event too
+
+    async def settled() -> bool:
+        return not await world.look.fetchval(UNSETTLED)
+
+    await until(projected, "the backlog projected", DRAIN_S_MAX)
+    projected_s = time.perf_counter() - began
+    await until(settled, "the backlog delivered", DRAIN_S_MAX)
+    return projected_s
+
+
+async def _check(world: World, records: int) -> None:
+    ended = {row["state"]: row["n"] for row in await world.look.fetch(ENDED)}
+    wanted = {DELIVERED: records * len(world.accounts)} if world.accounts else {}
+    if ended != wanted:
+        raise MeasurementFailed(f"deliveries ended as {ended}, not as {wanted}")
