@@ -24,3 +24,7 @@ class VirtualLimiter:
         wait_ns = self._full_until_ns - self._capacity_ns - now_ns
         if wait_ns > 0:
             await anyio.sleep((wait_ns + 1) / _NS)
+
+
+NEAR_S = 0.001
+"""Difference below which two moments are one to the checker."""

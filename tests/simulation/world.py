@@ -123,7 +123,7 @@ class World:
         self.last_fault_time = max([CHAOS_S, *ends]) if self.plan.faults else max(
             (event.time_s for event in self.plan.events), default=0.0
         )
-        await anyio.sleep(self.last_fault_time)
+        await anyio.sleep(self.last_fault_time + CHECK_EVERY_S)
         await self._settle()
         if any(row.state is State.DEAD for account in self.tables.deliveries.values() for row in account.values()):
             self._replay()
