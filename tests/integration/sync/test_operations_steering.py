@@ -178,7 +178,7 @@ async def test_an_unknown_connector_is_not_found(world: World, method: str, requ
 
 async def test_replaying_makes_every_dead_delivery_due(world: World) -> None:
     """Without entities the dead of the account are replayed, not the discarded, not those of others."""
-    dead: dict[str, Any] = {"try_count": 4, "failure_count": 3, "due_time": moment(10**8)}
+    dead: dict[str, Any] = {"try_count": 4, "failure_count": 3}
     for number, state in ((1, 5), (2, 5), (3, 6), (4, 2)):
         await world.add_delivery(number, state, **dead)
     await world.add_delivery(1, 5, "hubspot")
@@ -193,11 +193,12 @@ async def test_replaying_makes_every_dead_delivery_due(world: World) -> None:
     assert again.replayed_count == 0
 
     rows = await world.pool.fetch(
-        "select entity_id, failure_count, try_count, due_time <= clock_timestamp() as due from sync.delivery"
+        "select entity_id, failure_count, try_count, lane, due_time <= clock_timestamp() as due"
+        " from sync.delivery inner join sync.due using (tenant_id, connector, entity_id)"
         " where tenant_id = $1 and connector = 'salesforce' and state = 1 order by entity_id",
         TENANT,
     )
-    assert [tuple(row) for row in rows] == [(key(1), 0, 4, True), (key(2), 0, 4, True)]
+    assert [tuple(row) for row in rows] == [(key(1), 0, 4, 2, True), (key(2), 0, 4, 2, True)]
     assert await world.audit_actions() == ["deliveries_replayed"] * 2
     assert await world.pool.fetchval("select count(*) from sync.delivery where state = 5") == 2
 

@@ -39,6 +39,7 @@ async def pool(migrated_database_url: str) -> AsyncIterator[Pool]:
             " values ($1, 'salesforce', $2, 'contact', 4, 3, $3, $4)",
             TENANT, key(1), key(9), NOON,
         )  # fmt: skip
+        await pool.execute("insert into sync.due values ($1, 'salesforce', 1, $2, $3)", TENANT, NOON, key(1))
         yield pool
 
 

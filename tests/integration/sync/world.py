@@ -89,7 +89,8 @@ class World:
     async def add_delivery(
         self, number: int, state: int = 1, connector: str = "salesforce", **columns: Any
     ) -> uuid.UUID:
-        """Put a delivery of entity *number* in."""
+        """Put a delivery of entity *number* in, and in line where its state says so."""
+        due_time = columns.pop("due_time", NOON)
         row: dict[str, Any] = {
             "tenant_id": TENANT,
             "connector": connector,
@@ -100,7 +101,11 @@ class World:
             "event_key": key(number),
             "dirty_time": NOON,
         }
-        await self.insert("delivery", **{**row, **columns})
+        row |= columns
+        await self.insert("delivery", **row)
+        if state in {1, 3, 4}:
+            place = {name: row[name] for name in ("tenant_id", "connector", "entity_id")}
+            await self.insert("due", lane=1, due_time=due_time, **place)
         return key(number)
 
     async def add_attempt(self, number: int, outcome: str, **columns: Any) -> None:

@@ -41,7 +41,9 @@ class Claimed:
     """A due delivery with all that a decision needs.
 
     Args:
+        in_doubt: a write may be under way or may have landed unseen: the CRM must be asked first.
         lane, due_time: where it stood in the queue.
+        delivered_version: what the CRM got last; 0 for nothing.
         learned: what a look-up showed beyond what was known, field by field, for the audit.
     """
 
@@ -67,6 +69,7 @@ class Claimed:
     tries_before: int
     lane: Lane
     due_time: dt.datetime
+    delivered_version: int = 0
     references: tuple[ReferenceState, ...] = field(default=())
     learned: tuple[Mapping[str, Any], ...] = ()
 

@@ -63,7 +63,7 @@ class Delivery:
     delivered_version: int
     crm_id: str
     failure_count: int
-    due_time: dt.datetime
+    due_time: dt.datetime | None
     last_error_class: str
     last_error: str
     event_key: uuid.UUID

@@ -18,6 +18,7 @@ from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import Chosen, FieldFact, MemberRecord, survive
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading
 
@@ -101,6 +102,7 @@ class Mark:
     object: str
     version: int
     event: LogEvent
+    lane: Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,12 +277,21 @@ class Workspace:
 
     def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:
         values = {name: chosen.value for name, chosen in entity.fields.items()}
+        lane = _lane(policy, event.source)
         for name, connector in policy.connectors.items():
             targets = connector.objects.get(cast("ObjectName", entity.object), ())
             wanted = entity.state != "active" or select_target(targets, values) is not None
             if connector.enabled and targets and wanted:
-                mark = Mark(entity.tenant_id, name, entity.entity_id, entity.object, entity.version, event)
-                self.marks[(entity.tenant_id, name, entity.entity_id)] = mark
+                key = (entity.tenant_id, name, entity.entity_id)
+                before = self.marks.get(key)
+                urgent = lane if before is None else min(lane, before.lane)
+                self.marks[key] = Mark(*key, entity.object, entity.version, event, urgent)
+
+
+def _lane(policy: PolicyDocument, source: str) -> Lane:
+    """Return in which line the changes of *source* stand; what is no system of the policy is live."""
+    system = policy.systems.get(source)
+    return Lane.LIVE if system is None else Lane[system.lane.upper()]
 
 
 def _with_entities(reading: RecordReading, resolved: Resolutions) -> dict[str, Any]:

@@ -83,6 +83,7 @@ create table sync.delivery (
     entity_id uuid not null,
     object text collate "C" not null,
     state smallint not null check (state between 1 and 6),
+    stopped boolean not null generated always as (state in (5, 6)) stored,
     desired_version bigint not null,
     delivered_version bigint not null default 0,
     crm_object text not null default '',
@@ -90,7 +91,6 @@ create table sync.delivery (
     known jsonb not null default '{}',
     failure_count integer not null default 0,
     try_count integer not null default 0,
-    due_time timestamptz not null default clock_timestamp(),
     wait_since timestamptz,
     lacks_reference boolean not null default false,
     last_error_class text not null default '',
@@ -103,27 +103,70 @@ create table sync.delivery (
     mark_time timestamptz not null default clock_timestamp(),
     dirty_time timestamptz not null,
     settle_time timestamptz,
-    inflight_fence bigint,
     primary key (tenant_id, connector, entity_id),
     check (desired_version >= delivered_version)
 )
-with (fillfactor = 70);
-create index delivery_due on sync.delivery (tenant_id, connector, due_time)
-where state in (1, 3, 4);
+with (
+    fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
+);
 create index delivery_by_entity on sync.delivery (tenant_id, entity_id);
 create unique index delivery_by_crm_record on sync.delivery (tenant_id, connector, crm_object, crm_id)
 where crm_id <> '';
 comment on index sync.delivery_by_crm_record is 'Two entities never write to one CRM record.';
+create index delivery_stopped on sync.delivery (tenant_id, connector, entity_id) where stopped;
+comment on index sync.delivery_stopped is
+'The few deliveries that stand still, for the operators'' lists; the many others are not in it.';
 comment on table sync.delivery is
-'One standing order per connector account and entity: bring the CRM to the desired version.';
+'One standing order per connector account and entity: bring the CRM to the desired version. No index holds what '
+'a mark or the settling of a known record changes: neither writes to an index.';
 comment on column sync.delivery.state is
 '1 pending, 2 delivered, 3 retrying, 4 in doubt, 5 dead, 6 discarded: as DeliveryState on the wire.';
+comment on column sync.delivery.stopped is
+'The state as the index may see it: it stays as it is while a delivery comes and goes.';
 comment on column sync.delivery.try_count is
 'Tries since the last success, all of them; failure_count holds those that count towards the end.';
 comment on column sync.delivery.dirty_time is
 'Record time of the oldest event that the CRM does not hold yet: the start of the latency.';
-comment on column sync.delivery.inflight_fence is
-'Fence of the actor that has a call under way; a lower one than the actor''s own means in doubt.';
+
+create table sync.due (
+    tenant_id text collate "C" not null,
+    connector text collate "C" not null,
+    lane smallint not null check (lane between 1 and 4),
+    due_time timestamptz not null,
+    entity_id uuid not null,
+    primary key (tenant_id, connector, entity_id)
+)
+with (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 200000,
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000,
+    autovacuum_vacuum_cost_delay = 0
+);
+create index due_in_line on sync.due (tenant_id, connector, lane, due_time, entity_id);
+comment on table sync.due is
+'The queue: a row exists exactly while its delivery is in state 1, 3 or 4. Claiming writes nothing here.';
+comment on column sync.due.lane is '1 live, 2 retry, 3 backfill, 4 reconcile.';
+
+create table sync.inflight (
+    tenant_id text collate "C" not null,
+    connector text collate "C" not null,
+    slot smallint not null check (slot >= 0),
+    fence bigint not null,
+    turn_number bigint not null,
+    entity_ids uuid [] not null,
+    primary key (tenant_id, connector, slot)
+)
+with (
+    fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 5000
+);
+alter table sync.inflight alter column entity_ids set storage external;
+comment on table sync.inflight is
+'Journal of what the slots of an actor have in flight, one row a slot, written as they claim. What an actor '
+'leaves in it is in doubt.';
+comment on column sync.inflight.turn_number is
+'Of the slot''s last committed turn: a turn sent again, because its answer was lost, settles nothing twice.';
 
 create table sync.attempt (
     tenant_id text collate "C" not null,
@@ -146,11 +189,79 @@ create table sync.attempt (
     latency_ms double precision,
     trace_id text not null default '',
     span_id text not null default '',
-    primary key (tenant_id, attempt_id)
-);
-create index attempt_by_entity on sync.attempt (tenant_id, entity_id, attempt_id);
+    primary key (tenant_id, entity_id, attempt_id, end_time)
+) partition by range (end_time);
+comment on table sync.attempt is 'Every try, by the UTC day of its end: a day is dropped as a whole.';
 comment on column sync.attempt.latency_ms is
-'From record time to the settling commit, of first attempts that delivered; null for others.';
+'From record time to the settling, of first attempts that delivered; null for others.';
+
+create table sync.attempt_other partition of sync.attempt default;
+comment on table sync.attempt_other is 'Tries of days that nobody opened in time; opening the day moves them.';
+
+create function sync.attempt_leaf(p_day date) returns text
+language sql immutable parallel safe
+return 'attempt_' || to_char(p_day, 'YYYYMMDD');
+
+create function sync.open_attempt_days(p_first date, p_last date) returns integer
+language plpgsql
+-- Settling waits behind it: better a day opened late than an engine that stands still.
+set lock_timeout = '2s'
+set timezone = 'UTC'
+as $$
+declare
+    v_day date;
+    v_leaf text;
+    v_opened integer := 0;
+begin
+    perform pg_advisory_xact_lock(7521962890101);  -- one opener at a time
+    for v_day in select day::date from generate_series(p_first, p_last, interval '1 day') as day loop
+        v_leaf := sync.attempt_leaf(v_day);
+        continue when to_regclass(format('sync.%I', v_leaf)) is not null;
+        execute format('create table sync.%I (like sync.attempt including defaults including constraints)', v_leaf);
+        lock table sync.attempt_other in access exclusive mode;
+        execute format(
+            'with late as (delete from sync.attempt_other where end_time >= %2$L and end_time < %3$L returning *)'
+            ' insert into sync.%1$I select * from late', v_leaf, v_day::timestamptz, (v_day + 1)::timestamptz
+        );
+        execute format(
+            'alter table sync.attempt attach partition sync.%1$I for values from (%2$L) to (%3$L)',
+            v_leaf, v_day::timestamptz, (v_day + 1)::timestamptz
+        );
+        v_opened := v_opened + 1;
+    end loop;
+    return v_opened;
+end
+$$;
+comment on function sync.open_attempt_days(date, date) is
+'Makes room for the attempts of these UTC days; returns how many days were new. Idempotent.';
+
+create function sync.drop_attempt_days(p_before date) returns integer
+language plpgsql
+set lock_timeout = '2s'
+as $$
+declare
+    v_leaf text;
+    v_dropped integer := 0;
+begin
+    for v_leaf in
+        select leaf.relname
+        from pg_inherits as held
+        inner join pg_class as leaf on held.inhrelid = leaf.oid
+        where
+            held.inhparent = 'sync.attempt'::regclass and leaf.relname ~ '^attempt_[0-9]{8}$'
+            and to_date(substr(leaf.relname, 9), 'YYYYMMDD') < p_before
+        order by leaf.relname
+    loop
+        execute format('drop table sync.%I', v_leaf);
+        v_dropped := v_dropped + 1;
+    end loop;
+    return v_dropped;
+end
+$$;
+comment on function sync.drop_attempt_days(date) is
+'Drops the attempts of the UTC days before this one; returns how many days. Idempotent.';
+
+select sync.open_attempt_days((now() at time zone 'UTC')::date, (now() at time zone 'UTC')::date + 7);
 
 create table sync.audit (
     tenant_id text collate "C" not null,

@@ -62,7 +62,13 @@ with held as materialized (
 )
 select
     connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
-    due_time, last_error_class, last_error, event_key, settle_time
+    (
+        select due.due_time from sync.due as due
+        where
+            due.tenant_id = $1 and due.connector = held.connector
+            and due.entity_id = held.entity_id
+    ) as due_time,
+    last_error_class, last_error, event_key, settle_time
 from held
 order by connector, entity_id
 limit $3;
@@ -96,8 +102,14 @@ limit $4;
 -- $1 tenant; behind $2 connector and $3 entity; $4 last connector; $5 states smallint[]; $6 rows.
 select
     connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
-    due_time, last_error_class, last_error, event_key, settle_time
-from sync.delivery
+    (
+        select due.due_time from sync.due as due
+        where
+            due.tenant_id = $1 and due.connector = delivery.connector
+            and due.entity_id = delivery.entity_id
+    ) as due_time,
+    last_error_class, last_error, event_key, settle_time
+from sync.delivery as delivery
 where
     tenant_id = $1 and (connector, entity_id) > ($2, $3) and connector <= $4
     and state = any($5::smallint [])
@@ -109,11 +121,17 @@ limit $6;
 -- $1 tenant; behind $2 connector and $3 entity; $4 last connector; $5 states smallint[]; $6 rows.
 select
     connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
-    due_time, last_error_class, last_error, event_key, settle_time
-from sync.delivery
+    (
+        select due.due_time from sync.due as due
+        where
+            due.tenant_id = $1 and due.connector = delivery.connector
+            and due.entity_id = delivery.entity_id
+    ) as due_time,
+    last_error_class, last_error, event_key, settle_time
+from sync.delivery as delivery
 where
     tenant_id = $1 and (connector, entity_id) > ($2, $3) and connector <= $4
-    and state in (5, 6) and state = any($5::smallint [])
+    and stopped and state = any($5::smallint [])
 order by connector, entity_id
 limit $6;
 
@@ -126,7 +144,13 @@ with held as materialized (
 )
 select
     connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
-    due_time, last_error_class, last_error, event_key, settle_time
+    (
+        select due.due_time from sync.due as due
+        where
+            due.tenant_id = $1 and due.connector = held.connector
+            and due.entity_id = held.entity_id
+    ) as due_time,
+    last_error_class, last_error, event_key, settle_time
 from held
 where (connector, entity_id) > ($2, $3) and connector <= $4 and state = any($5::smallint [])
 order by connector, entity_id
@@ -179,15 +203,16 @@ cross join lateral (
     select
         count(*) as deliveries,
         extract(epoch from clock_timestamp() - min(delivery.mark_time)) as oldest_s
-    from sync.delivery as delivery
-    where delivery.tenant_id = $1 and wanted.connector = delivery.connector and delivery.state in (1, 3, 4)
+    from sync.due as due
+    inner join sync.delivery as delivery using (tenant_id, connector, entity_id)
+    where due.tenant_id = $1 and wanted.connector = due.connector
 ) as pending
 cross join lateral (
     select count(*) as deliveries
     from sync.delivery as delivery
     where
         delivery.tenant_id = $1 and wanted.connector = delivery.connector
-        and delivery.state in (5, 6) and delivery.state = 5
+        and delivery.stopped and delivery.state = 5
 ) as dead
 order by wanted.connector;
 
@@ -227,7 +252,7 @@ values ($1, $2, $3, $4, $5, $6);
 -- Counts what a replay would make due. $1 tenant; $2 connector; $3 entities uuid[], empty for all dead.
 select count(*) as deliveries from sync.delivery
 where
-    tenant_id = $1 and connector = $2 and state in (5, 6)
+    tenant_id = $1 and connector = $2 and stopped
     and ((cardinality($3::uuid []) = 0 and state = 5) or entity_id = any($3::uuid []));
 
 -- name: replay_deliveries
@@ -236,18 +261,22 @@ where
 with chosen as (
     select entity_id, state from sync.delivery
     where
-        tenant_id = $1 and connector = $2 and state in (5, 6)
+        tenant_id = $1 and connector = $2 and stopped
         and ((cardinality($3::uuid []) = 0 and state = 5) or entity_id = any($3::uuid []))
     order by entity_id
     for update
 ), replayed as (
     update sync.delivery as held
     set
-        state = 1, due_time = clock_timestamp(), failure_count = 0, wait_since = null,
+        state = 1, failure_count = 0, wait_since = null,
         discard_reason = ''
     from chosen
     where held.tenant_id = $1 and held.connector = $2 and held.entity_id = chosen.entity_id
     returning held.entity_id, held.event_key, chosen.state as former_state
+), lined_up as (
+    insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
+    select $1, $2, 2, clock_timestamp(), entity_id from replayed
+    on conflict (tenant_id, connector, entity_id) do update set due_time = excluded.due_time
 ), noted as (
     insert into sync.audit (
         tenant_id, connector, actor, policy_version, action, entity_id, event_key, changes
@@ -266,14 +295,14 @@ select count(*) as deliveries from replayed;
 -- name: count_discardable
 -- Counts what a discard would end. $1 tenant; $2 connector; $3 entities uuid[].
 select count(*) as deliveries from sync.delivery
-where tenant_id = $1 and connector = $2 and state = 5 and entity_id = any($3::uuid []);
+where tenant_id = $1 and connector = $2 and stopped and state = 5 and entity_id = any($3::uuid []);
 
 -- name: discard_deliveries
 -- Ends dead deliveries with a reason, each noted in the audit.
 -- $1 tenant; $2 connector; $3 entities uuid[]; $4 actor; $5 policy version; $6 reason.
 with chosen as (
     select entity_id from sync.delivery
-    where tenant_id = $1 and connector = $2 and state = 5 and entity_id = any($3::uuid [])
+    where tenant_id = $1 and connector = $2 and stopped and state = 5 and entity_id = any($3::uuid [])
     order by entity_id
     for update
 ), discarded as (

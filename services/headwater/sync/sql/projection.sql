@@ -113,30 +113,47 @@ from unnest($1::text [], $2::uuid [], $3::text [], $4::uuid [])
 on conflict do nothing;
 
 -- name: write_marks
--- Makes deliveries due. Arrays in key order: $1 tenant, $2 connector, $3 entity, $4 object, $5 version,
--- $6 event key, $7 traceparent, $8 tracestate, $9 record time.
-insert into sync.delivery as held (
-    tenant_id, connector, entity_id, object, state, desired_version, event_key, traceparent,
-    tracestate, dirty_time
+-- Makes deliveries due. A mark of a more urgent lane lifts what waits in a slower one, to where it is looked for.
+-- Arrays in key order: $1 tenant, $2 connector, $3 entity, $4 object, $5 version, $6 event key, $7 traceparent,
+-- $8 tracestate, $9 record time, $10 lane.
+with item as (
+    select *
+    from unnest(
+        $1::text [], $2::text [], $3::uuid [], $4::text [], $5::bigint [], $6::uuid [], $7::text [],
+        $8::text [], $9::timestamptz [], $10::smallint []
+    ) as item (
+        tenant_id, connector, entity_id, object, version, event_key, traceparent, tracestate, record_time, lane
+    )
+), marked as (
+    insert into sync.delivery as held (
+        tenant_id, connector, entity_id, object, state, desired_version, event_key, traceparent,
+        tracestate, dirty_time
+    )
+    select
+        item.tenant_id, item.connector, item.entity_id, item.object, 1, item.version, item.event_key,
+        item.traceparent, item.tracestate, item.record_time
+    from item
+    on conflict (tenant_id, connector, entity_id) do update
+    set
+        desired_version = greatest(held.desired_version, excluded.desired_version),
+        event_key = excluded.event_key, traceparent = excluded.traceparent,
+        tracestate = excluded.tracestate, mark_time = clock_timestamp(),
+        dirty_time = case when held.state = 2 then excluded.dirty_time else held.dirty_time end,
+        failure_count = case when held.state in (2, 5, 6) then 0 else held.failure_count end,
+        try_count = case when held.state in (2, 5, 6) then 0 else held.try_count end,
+        state = case when held.state in (2, 5, 6) then 1 else held.state end
+    returning held.tenant_id
+), held_first as (
+    select count(*) as deliveries from marked
 )
-select item.tenant_id, item.connector, item.entity_id, item.object, 1, item.version, item.event_key,
-    item.traceparent, item.tracestate, item.record_time
-from unnest(
-    $1::text [], $2::text [], $3::uuid [], $4::text [], $5::bigint [], $6::uuid [], $7::text [],
-    $8::text [], $9::timestamptz []
-) as item (
-    tenant_id, connector, entity_id, object, version, event_key, traceparent, tracestate, record_time
-)
+insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
+select item.tenant_id, item.connector, item.lane, clock_timestamp(), item.entity_id
+from held_first
+cross join item
+where held_first.deliveries > 0
 on conflict (tenant_id, connector, entity_id) do update
-set
-    desired_version = greatest(held.desired_version, excluded.desired_version),
-    event_key = excluded.event_key, traceparent = excluded.traceparent, tracestate = excluded.tracestate,
-    mark_time = clock_timestamp(),
-    dirty_time = case when held.state = 2 then excluded.dirty_time else held.dirty_time end,
-    due_time = case when held.state in (2, 5, 6) then clock_timestamp() else held.due_time end,
-    failure_count = case when held.state in (2, 5, 6) then 0 else held.failure_count end,
-    try_count = case when held.state in (2, 5, 6) then 0 else held.try_count end,
-    state = case when held.state in (2, 5, 6) then 1 else held.state end;
+set lane = excluded.lane, due_time = greatest(held.due_time, excluded.due_time)
+where held.lane > excluded.lane;
 
 -- name: notify_deliveries
 -- Wakes the delivery actors once the transaction commits.

@@ -298,6 +298,7 @@ async def _write_marks(
         [trace.traceparent if trace else "" for trace in traces],
         [trace.tracestate if trace else "" for trace in traces],
         [mark.event.record_time for mark in marks],
+        [mark.lane for mark in marks],
     )
     await connection.execute(_SQL["notify_deliveries"].text)
 
