@@ -11,18 +11,32 @@ from headwater.kernel.ids import ObjectName
 from headwater.sync.domain.delivering import Claimed, ReferenceState
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import State
-from tests.simulation.store.tables import DUE_STATES, AccountKey, DeliveryRow, InflightRow, Tables
+from headwater.sync.store.line import Place
+from tests.simulation.store.tables import AccountKey, DeliveryRow, Tables
 
 
-def due_rows(tables: Tables, key: AccountKey, lane: Lane, excluding: Collection[uuid.UUID]) -> list[DeliveryRow]:
-    """Return what stands in *lane* and is due, in the order of the queue."""
+def due_rows(
+    tables: Tables, key: AccountKey, lane: Lane, behind: Place, excluding: Collection[uuid.UUID]
+) -> list[DeliveryRow]:
+    """Return what stands in *lane* behind a place and is due, in the order of the queue."""
     now = tables.now()
     rows = [
         row
         for row in tables.account(key).values()
-        if row.is_due and row.lane is lane and row.due_time <= now and row.entity_id not in excluding
+        if row.is_due
+        and row.lane is lane
+        and behind < (row.due_time, row.entity_id)
+        and row.due_time <= now
+        and row.entity_id not in excluding
     ]
     return sorted(rows, key=lambda row: (row.due_time, row.entity_id))
+
+
+def later_due_s(tables: Tables, key: AccountKey) -> float | None:
+    """Return the seconds until the next delivery that is not due yet; None when there is none."""
+    now = tables.now()
+    times = [row.due_time for row in tables.account(key).values() if row.is_due and row.due_time > now]
+    return (min(times) - now).total_seconds() if times else None
 
 
 def next_due_s(tables: Tables, key: AccountKey, excluding: Collection[uuid.UUID]) -> float | None:
@@ -33,21 +47,16 @@ def next_due_s(tables: Tables, key: AccountKey, excluding: Collection[uuid.UUID]
     return max(0.0, (min(times) - tables.now()).total_seconds()) if times else None
 
 
-def journal(tables: Tables, key: AccountKey, slot: int, fence: int, entities: tuple[uuid.UUID, ...]) -> None:
-    """Write down what a slot has in flight: nothing is written down as no row."""
-    slots = tables.inflight.setdefault(key, {})
-    slots.pop(slot, None)
-    if entities:
-        slots[slot] = InflightRow(fence, entities)
-
-
 def put_in_doubt(tables: Tables, key: AccountKey, fence: int) -> None:
-    """Take over what others left in flight: every row of the journal is in doubt, and the journal is empty."""
-    del fence
-    for row in tables.inflight.pop(key, {}).values():
+    """Clear the journal up to *fence*; what it names, and is due still, is in doubt."""
+    slots = tables.inflight.get(key, {})
+    for slot, row in list(slots.items()):
+        if row.fence > fence:
+            continue
+        del slots[slot]
         for entity_id in row.entities:
             held = tables.account(key).get(entity_id)
-            if held is not None and held.state in DUE_STATES:
+            if held is not None and held.state in {State.PENDING, State.RETRYING}:
                 held.state = State.IN_DOUBT
 
 
@@ -80,6 +89,7 @@ def claimed_of(tables: Tables, row: DeliveryRow) -> Claimed | None:
         tries_before=row.try_count,
         lane=row.lane,
         due_time=row.due_time,
+        delivered_version=row.delivered_version,
         references=_references(tables, row),
     )
 

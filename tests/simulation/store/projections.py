@@ -8,8 +8,9 @@ later one is told `StoreRaced`. A lease that was lost since the begin makes the 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -24,23 +25,18 @@ from headwater.sync.wakeup import DELIVERY_CHANNEL
 from tests.simulation.store.link import Link
 from tests.simulation.store.tables import AuditRow, DeliveryRow, Tables
 
-LaneOf = Callable[[Mark], Lane]
-"""In which lane a mark stands, by the policy of its event's source."""
-
-
 class MemoryProjections:
     """The projection's tables, one transaction at a time."""
 
-    def __init__(self, tables: Tables, link: Link, lane_of: LaneOf) -> None:
+    def __init__(self, tables: Tables, link: Link) -> None:
         self._tables = tables
         self._link = link
-        self._lane_of = lane_of
 
     @asynccontextmanager
     async def transaction(self, leases: Sequence[Lease]) -> AsyncIterator[MemoryUnit]:
         """Begin a transaction under *leases*; it commits when the block ends without an error."""
         await self._link.call("begin", lambda: self._check(leases), may_race=False)
-        unit = MemoryUnit(self._tables, self._link, self._lane_of)
+        unit = MemoryUnit(self._tables, self._link)
         yield unit
         await self._link.call("commit", lambda: self._commit(leases, unit))
 
@@ -62,7 +58,6 @@ class MemoryUnit:
 
     tables: Tables
     link: Link
-    lane_of: LaneOf
     _seen: dict[EntityKey, int] = field(default_factory=dict)
     _stubs: dict[EntityKey, str] = field(default_factory=dict)
     _workspace: Workspace | None = None
@@ -173,7 +168,8 @@ class MemoryUnit:
         for mark in workspace.marks.values():
             self._mark(mark)
         if workspace.marks:
-            tables.notify(DELIVERY_CHANNEL)
+            named = sorted({(mark.tenant_id, mark.connector) for mark in workspace.marks.values()})
+            tables.notify(DELIVERY_CHANNEL, json.dumps(named))
 
     def _write_references(self, key: EntityKey, workspace: Workspace, entity: EntityState) -> None:
         tables = self.tables
@@ -189,7 +185,7 @@ class MemoryUnit:
         now, event = self._mark_time, mark.event
         account = self.tables.account((mark.tenant_id, mark.connector))
         trace = self._contexts.get(event.event_key) or event.trace
-        row, lane = account.get(mark.entity_id), self.lane_of(mark)
+        row, lane = account.get(mark.entity_id), Lane(mark.lane)
         if row is None:
             account[mark.entity_id] = DeliveryRow(
                 mark.tenant_id, mark.connector, mark.entity_id, mark.object, State.PENDING, mark.version,
@@ -204,8 +200,8 @@ class MemoryUnit:
         if stopped:
             row.state, row.due_time, row.lane = State.PENDING, now, lane
             row.failure_count = row.try_count = 0
-        elif lane is Lane.LIVE and row.lane in {Lane.BACKFILL, Lane.RECONCILE}:
-            row.lane = lane
+        elif lane < row.lane:
+            row.lane, row.due_time = lane, max(row.due_time, now)
 
 
 def _refuse_impossible(workspace: Workspace) -> None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.ports import StoreRefused
 from tests.simulation.store.tables import AccountKey, AttemptRow, AuditRow, DeliveryRow, Tables
@@ -23,12 +24,17 @@ def settle(tables: Tables, key: AccountKey, fence: int, items: Sequence[Settleme
         row = tables.account(key).get(item.claimed.entity_id)
         if row is None:
             continue
-        if item.state is State.DELIVERED and item.crm_id and (not row.delivered_version or not row.crm_id):
-            fresh.append(row.entity_id)
         _update(tables, row, item)
-    for item in items:
         _tell(tables, key, fence, item)
+        if item.state is State.DELIVERED and _is_fresh(item):
+            fresh.append(row.entity_id)
     _wake_referrers(tables, key, fresh)
+
+
+def _is_fresh(item: Settlement) -> bool:
+    claimed = item.claimed
+    unseen = not claimed.crm_id or claimed.delivered_version == 0 or claimed.in_doubt or item.created
+    return bool(item.crm_id) and unseen
 
 
 def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
@@ -40,7 +46,7 @@ def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
     row.state = State.PENDING if item.state is State.DELIVERED and newer else item.state
     row.crm_object, row.crm_id, row.known = item.crm_object, item.crm_id, dict(item.known)
     row.failure_count, row.try_count = item.failure_count, item.try_count
-    row.lane = item.lane
+    row.lane = min(row.lane, item.lane) if row.state is State.PENDING else item.lane
     row.due_time = now + dt.timedelta(seconds=item.after_s)
     row.wait_since = (row.wait_since or now) if item.waits else None
     row.lacks_reference = item.lacks_reference
@@ -76,7 +82,7 @@ def _wake_referrers(tables: Tables, key: AccountKey, fresh: Sequence[uuid.UUID])
     for entity_id in sorted(waiting):
         row = account[entity_id]
         if row.lacks_reference and row.state is State.DELIVERED:
-            row.state, row.due_time = State.PENDING, now
+            row.state, row.due_time, row.lane = State.PENDING, now, Lane.LIVE
         elif row.wait_since is not None and row.state is State.PENDING:
             row.due_time = now
 

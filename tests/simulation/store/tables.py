@@ -101,6 +101,7 @@ class InflightRow:
     """`sync.inflight`: what a slot has claimed."""
 
     fence: int
+    turn_number: int
     entities: tuple[uuid.UUID, ...]
 
 
@@ -111,6 +112,7 @@ class Tables:
     now: Callable[[], dt.datetime]
     shard_count: int = 4
     leases: dict[str, LeaseRow] = field(default_factory=dict)
+    heartbeats: dict[str, dt.datetime] = field(default_factory=dict)
     events: dict[int, list[LogEvent]] = field(default_factory=dict)
     policies: dict[str, tuple[uuid.UUID, bytes]] = field(default_factory=dict)
     cursors: dict[int, Position] = field(default_factory=dict)
@@ -127,19 +129,25 @@ class Tables:
     audit: list[AuditRow] = field(default_factory=list)
     states: dict[AccountKey, ConnectorState] = field(default_factory=dict)
     findings: dict[AccountKey, str] = field(default_factory=dict)
-    quota: dict[tuple[str, str, dt.date], tuple[int, int | None, int | None]] = field(default_factory=dict)
-    listeners: dict[str, Callable[[str], None]] = field(default_factory=dict)
+    listeners: dict[str, Callable[[str, str], None]] = field(default_factory=dict)
 
     def account(self, key: AccountKey) -> dict[uuid.UUID, DeliveryRow]:
         """Return the deliveries of an account."""
         return self.deliveries.setdefault(key, {})
 
-    def notify(self, channel: str) -> None:
+    def notify(self, channel: str, payload: str = "") -> None:
         """Tell everyone who listens."""
         for listener in list(self.listeners.values()):
-            listener(channel)
+            listener(channel, payload)
+
+    def is_held(self, name: str) -> bool:
+        """Return whether some living process has the lease called *name*."""
+        row, now = self.leases.get(name), self.now()
+        if row is None or row.expire_time <= now:
+            return False
+        beat = self.heartbeats.get(row.holder)
+        return beat is None or beat > now
 
     def holds(self, name: str, fence: int) -> bool:
         """Return whether *fence* is in force for *name* at this moment."""
-        row = self.leases.get(name)
-        return row is not None and row.fence == fence and row.expire_time > self.now()
+        return self.is_held(name) and self.leases[name].fence == fence
