@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import re
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from headwater.kernel.ids import ObjectName
 
@@ -254,6 +254,43 @@ class Limits(Part):
     batch_records: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
+class LaneShare(Part):
+    """What one lane gets of an account's turns while other lanes wait as well."""
+
+    weight: Annotated[float, Field(ge=0, le=1000)]
+    """Its part of what the minimum shares leave over, against the other waiting lanes' weights."""
+    share_min: Annotated[float, Field(ge=0, le=1)]
+    """The part of all rows that it gets whatever the others ask for."""
+
+
+class Lanes(Part):
+    """How an account's lanes share it. A lane with nothing to do leaves its share to the others."""
+
+    live: LaneShare = LaneShare(weight=16, share_min=0.4)
+    retry: LaneShare = LaneShare(weight=4, share_min=0.1)
+    backfill: LaneShare = LaneShare(weight=2, share_min=0.1)
+    reconcile: LaneShare = LaneShare(weight=1, share_min=0.05)
+
+    @model_validator(mode="after")
+    def _fits_in_one(self) -> Self:
+        """Refuse promises that cannot be kept together."""
+        promised = sum(item.share_min for item in (self.live, self.retry, self.backfill, self.reconcile))
+        if promised > 1 + 1e-9:
+            raise ValueError(f"the minimum shares add up to {promised:g}, more than 1")
+        return self
+
+
+class Adaptive(Part):
+    """How an account's pace follows the vendor's health, between 1 and what `limits` allows."""
+
+    records_step: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Records by which a batch grows after a healthy answer."""
+    latency_multiple: Annotated[float, Field(gt=1, le=100)] = 4.0
+    """An answer that took this many times its usual time counts as a sign of overload."""
+    latency_s_min: Annotated[float, Field(ge=0, le=300)] = 1.0
+    """Answers faster than this are never such a sign."""
+
+
 class ConnectorPolicy(Part):
     """One connector account: a CRM that is written to."""
 
@@ -268,6 +305,8 @@ class ConnectorPolicy(Part):
     enabled: bool = True
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 15.0
     limits: Limits
+    lanes: Lanes = Lanes()
+    adaptive: Adaptive = Adaptive()
     objects: dict[ObjectName, tuple[OutboundObject, ...]]
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from headwater.kernel.errors import HeadwaterError
@@ -13,7 +14,7 @@ from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.breaker import BreakerState
 from headwater.sync.domain.delivering import Claimed
-from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.leasing import Beat, Lease
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.operating import (
     AccountFacts,
@@ -45,12 +46,49 @@ class StoreRefused(HeadwaterError):
 
 
 class Leases(Protocol):
-    """The leases of one process."""
+    """The leases of one process. Every method raises Unavailable when the store cannot be reached.
+
+    Args:
+        ttl_s: how long everything held lasts without a heartbeat.
+    """
 
     ttl_s: float
 
-    async def acquire(self, names: Sequence[str]) -> dict[str, int]:
-        """Take or prolong *names*; return the fences of those that are ours now. Raises: Unavailable."""
+    async def beat(self) -> Beat:
+        """Prolong everything held, or begin anew where it had lapsed; holds nothing before the first beat."""
+        ...
+
+    async def acquire(self, names: Sequence[str], limit: int) -> dict[str, int]:
+        """Take up to *limit* of *names* that are free; return their fences, higher than any before."""
+        ...
+
+    async def release(self, names: Sequence[str]) -> None:
+        """Let go of *names*, so that another process may take them at once."""
+        ...
+
+    async def leave(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DueAccount:
+    """An account with deliveries that wait.
+
+    Args:
+        due_s: seconds until the earliest is due; 0 or less when it is due already.
+    """
+
+    tenant_id: str
+    connector: str
+    due_s: float
+
+
+class DueTimes(Protocol):
+    """When the deliveries of many accounts are due."""
+
+    async def due_accounts(self, accounts: Sequence[tuple[str, str]]) -> list[DueAccount]:
+        """Return those of *accounts* (tenant, connector) that have deliveries waiting. Raises: Unavailable."""
         ...
 
 

@@ -1,53 +1,35 @@
-"""The actor of one connector account: claim, look up what is in doubt, write, settle; then again.
+"""The actor of one connector account while it is awake: its slots, and when they start and end.
 
-One cycle at a time, so that an entity never has two writes under way. Calls of a cycle run side by
-side up to the account's concurrency. Everything it must not forget is in Postgres.
+Wakes with work, ends when nothing was due for a while or when it is told to. Everything that it must
+not forget is in Postgres; what it may forget but should not (pace, breaker, limiter) is its account's.
 """
 
 from __future__ import annotations
 
-import logging
 import random
-import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
-from headwater.connectors.base import CallFailed, Connector, Failed, Outcome, Target
+from headwater.connectors.base import CallFailed, Connector, Report
 from headwater.kernel.clock import Clock
-from headwater.kernel.telemetry import SpanHandle, Spans, TraceContext, attempt_relation, names
-from headwater.policy.document import ConnectorPolicy, PolicyDocument
-from headwater.sync.delivery.gate import AccountGate
-from headwater.sync.delivery.outcomes import Judge, existing_crm_id, refuse_taken, refused_by_store
-from headwater.sync.domain import breaker
-from headwater.sync.domain.delivering import (
-    Claimed,
-    Plan,
-    Send,
-    Settled,
-    Wait,
-    adopt_found,
-    choose_outbound,
-    chunks,
-    connector_targets,
-    plan_delivery,
-    to_target,
-)
-from headwater.sync.domain.settling import Settlement
-from headwater.sync.ports import Deliveries, StoreRefused
-from headwater.sync.wakeup import Wakeup
+from headwater.kernel.telemetry import Spans
+from headwater.policy.document import PolicyDocument
+from headwater.sync.delivery.bell import Bell
+from headwater.sync.delivery.desk import Desk
+from headwater.sync.delivery.guard import Guard
+from headwater.sync.delivery.handling import Handler, Suspect
+from headwater.sync.delivery.sending import STORE_FAULTS, Sender
+from headwater.sync.delivery.slot import Slot
+from headwater.sync.domain.delivering import connector_targets
+from headwater.sync.domain.leasing import FenceLost
+from headwater.sync.ports import Deliveries
 
-_log = logging.getLogger(__name__)
-
-QUEUE: Final = "headwater.deliveries"
-"""Name of the deliveries as a queue, in spans."""
-Traces = Mapping[uuid.UUID, TraceContext | None]
-"""Entity to the context of its attempt."""
-POLL_S: Final = 1.0
-"""Longest wait for a wake-up that may have been missed."""
+ORDERS_S: Final = 60.0
+"""Longest wait for an operator's order whose notification may have been lost."""
 
 
 class AccountNotReady(Exception):
@@ -56,244 +38,183 @@ class AccountNotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ActorParts:
-    """What an actor is made of."""
+    """What an actor is made of; all but the connector outlives it.
+
+    Args:
+        idle_s: how long it stays awake without work.
+    """
 
     connector: Connector
-    gate: AccountGate
+    guard: Guard
+    desk: Desk
     store: Deliveries
     spans: Spans
     clock: Clock
     chance: random.Random
-    wakeup: Wakeup
+    bell: Bell
+    suspect: Suspect
+    idle_s: float = 30.0
 
 
 class DeliveryActor:
-    """Delivers to one connector account for as long as its lease lasts."""
+    """Delivers to one connector account for as long as there is work."""
 
-    def __init__(self, tenant_id: str, name: str, document: PolicyDocument, parts: ActorParts) -> None:
-        self._tenant_id = tenant_id
-        self._name = name
-        self._document = document
-        self._policy: ConnectorPolicy = document.connectors[name]
+    def __init__(self, name: str, document: PolicyDocument, parts: ActorParts) -> None:
+        self._policy = document.connectors[name]
         self._parts = parts
-        self._breaker = breaker.CLOSED
-        self._generation = 0
+        self._ending = False
+        self._running: set[int] = set()
+        self._due = True
+        self._fault: Exception | None = None
+        self._abandon: Callable[[], None] = self.end
+        sender = Sender(
+            self._policy, parts.connector, parts.store, parts.guard, parts.desk, parts.chance, self._ends
+        )
+        handler = Handler(self._policy, document.retry.reference_wait_s, sender, parts.suspect)
+        self._slot = Slot(
+            document, parts.desk, parts.guard, handler, parts.spans, parts.clock, parts.chance,
+            self._goes_on, self._spread,
+        )  # fmt: skip
 
-    async def run(self) -> None:
-        """Deliver until cancelled; a call under way is then in doubt and looked up by the successor.
+    def end(self) -> None:
+        """Claim nothing more; what is in flight is finished and settled, then `run` returns."""
+        self._ending = True
+        self._parts.bell.steer()
+
+    async def prepare(self) -> None:
+        """Make sure that the account can be used, and store what keeps it from that; waits while nothing may start.
 
         Raises:
-            FenceLost: another process has the account.
             AccountNotReady: the CRM lacks what the mapping needs, or refuses us.
+            FenceLost, StoreRaced, Unavailable.
         """
-        await self._prepare()
-        while True:
-            wait_s = await self._cycle()
-            if wait_s > 0:
-                await self._parts.wakeup.wait(min(wait_s, POLL_S))
-
-    async def _prepare(self) -> None:
         parts = self._parts
-        today = parts.clock.now().date()
-        parts.gate.start_day(await parts.store.read_quota(today))
-        try:
-            report = await parts.connector.prepare(connector_targets(self._policy))
-        except CallFailed as error:
-            await parts.store.write_finding(str(error))
-            raise AccountNotReady(str(error)) from error
-        finally:
-            await self._count_calls()
-        await parts.store.write_finding("" if report.ok else "; ".join(report.findings))
+        while not self._ending:
+            await parts.desk.look(self._spare_slot)
+            permit = parts.guard.permit()
+            if permit.calls != "none":
+                await self._check_connector(probes=permit.calls == "probe")
+                return
+            await parts.bell.wait_steered(min(ORDERS_S, permit.wait_s))
+
+    async def run(self) -> None:
+        """Deliver until nothing was due for a while, or `end`.
+
+        Cancellation: calls under way are then in doubt and looked up by the successor.
+
+        Raises:
+            FenceLost: another process has the account; calls under way are cancelled.
+            NothingHandled: no row can be handled; Unavailable, StoreRaced: the store. Calls under way have ended.
+        """
+        async with anyio.create_task_group() as tasks:
+            self._abandon = tasks.cancel_scope.cancel
+            while not self._ending:
+                permit = self._parts.guard.permit()
+                if permit.calls == "none":
+                    await self._sit_out(permit.wait_s)
+                    continue
+                if self._due and (number := self._free_slot()) is not None:
+                    self._due = False
+                    self._running.add(number)
+                    tasks.start_soon(self._run_slot, number)
+                await self._wait()
+        await self._parts.guard.count_calls(at_once=True)
+        if self._fault:
+            raise self._fault
+
+    async def _check_connector(self, *, probes: bool) -> None:
+        guard, store = self._parts.guard, self._parts.store
+        if probes:
+            guard.start_probe()
+        with guard.as_probe() if probes else nullcontext():
+            try:
+                report = await self._prepare_connector()
+            except CallFailed as failed:
+                await store.write_finding(str(failed))
+                raise AccountNotReady(str(failed)) from failed
+            finally:
+                guard.end_probe()
+        await guard.count_calls(at_once=True)
+        await store.write_finding("" if report.ok else "; ".join(report.findings))
         if not report.ok:
             raise AccountNotReady("; ".join(report.findings))
 
-    async def _cycle(self) -> float:
-        """Run one round; return how long to wait before the next, 0 for at once."""
-        parts = self._parts
-        state = await parts.store.read_state()
-        if state.breaker_generation != self._generation or self._breaker is breaker.CLOSED:
-            self._breaker, self._generation = state.breaker, state.breaker_generation
-        if state.paused:
-            return POLL_S
-        if (pause_s := parts.gate.pause_s()) > 0:
-            return pause_s
-        permit = breaker.permit(self._breaker, parts.clock.now())
-        if permit.calls == "none":
-            return permit.wait_s
-        claimed = await parts.store.claim(1 if permit.calls == "probe" else self._claim_limit())
-        if not claimed:
-            due_s = await parts.store.next_due_s()
-            return POLL_S if due_s is None else max(0.0, due_s)
-        if permit.calls == "probe":
-            self._breaker = breaker.start_probe(self._breaker)
-        await self._deliver(claimed)
-        self._breaker = breaker.end_probe(self._breaker)
-        return 0.0
-
-    def _claim_limit(self) -> int:
-        return self._policy.limits.batch_records * self._policy.limits.concurrency
-
-    async def _deliver(self, claimed: Sequence[Claimed]) -> None:
-        parts = self._parts
-        judge = Judge(self._document.retry, parts.chance, self._document.version, parts.clock.now())
-        with ExitStack() as stack:
-            stack.enter_context(parts.spans.receive(QUEUE, len(claimed), (item.trace for item in claimed)))
-            spans = {item.entity_id: self._open_span(stack, item) for item in _sampled_last(claimed)}
-            traces = {entity_id: span.context for entity_id, span in spans.items()}
-            settlements = await self._try_all(judge, claimed, traces)
-            for item in settlements:
-                _tell(spans[item.claimed.entity_id], item)
-            with parts.spans.settle(QUEUE, len(settlements), (item.trace for item in settlements)):
-                await self._settle(settlements)
-        await self._count_calls()
-
-    async def _settle(self, settlements: Sequence[Settlement]) -> None:
-        """Settle all; what the store refuses is settled alone, as a dead letter, so it holds up nobody."""
-        store = self._parts.store
+    async def _prepare_connector(self) -> Report:
+        guard = self._parts.guard
+        begun = guard.begin()
+        if begun is None:
+            guard.check()
+            raise AssertionError("unreachable: what must not begin is refused")
         try:
-            await store.settle(settlements)
-        except StoreRefused:
-            for item in settlements:
-                try:
-                    await store.settle([item])
-                except StoreRefused as refused:
-                    await store.settle([refused_by_store(item, refused.message)])
+            report = await self._parts.connector.prepare(connector_targets(self._policy))
+        except CallFailed as failed:
+            await guard.failed(begun, failed)
+            raise
+        await guard.succeeded(begun)
+        return report
 
-    def _open_span(self, stack: ExitStack, item: Claimed) -> SpanHandle:
-        relation = attempt_relation(item.mark_time, self._parts.clock.now(), item.tries_before + 1)
-        attributes = {
-            names.TENANT: item.tenant_id,
-            names.EVENT_KEY: str(item.event_key),
-            names.CONNECTOR: item.connector,
-            names.ENTITY_ID: str(item.entity_id),
-            names.OBJECT: item.object,
-        }
-        span = self._parts.spans.process(
-            QUEUE, relation, created=item.trace, previous=item.last_trace, attempt=item.tries_before + 1,
-            attributes=attributes,
-        )  # fmt: skip
-        return stack.enter_context(span)
-
-    async def _try_all(self, judge: Judge, claimed: Sequence[Claimed], traces: Traces) -> list[Settlement]:
-        settlements: list[Settlement] = []
-        known = await self._look_up(judge, [item for item in claimed if item.in_doubt], traces, settlements)
-        plans: list[Plan] = [
-            plan_delivery(self._policy, item, self._document.retry.reference_wait_s)
-            for item in (*(item for item in claimed if not item.in_doubt), *known)
-        ]
-        sends: list[Send] = []
-        for plan in plans:
-            match plan:
-                case Send():
-                    sends.append(plan)
-                case Wait():
-                    settlements.append(judge.of_wait(plan))
-                case Settled():
-                    outbound = choose_outbound(self._policy, plan.claimed)
-                    crm_object = outbound.target if outbound else plan.claimed.crm_object
-                    settlements.append(judge.of_settled(plan, crm_object, traces[plan.claimed.entity_id]))
-        settlements += await self._send(judge, sends, traces)
-        return settlements
-
-    async def _send(self, judge: Judge, sends: Sequence[Send], traces: Traces) -> list[Settlement]:
-        """Write all, batch by batch side by side, and judge the outcomes together."""
-        answers: list[tuple[Send, Outcome]] = []
-        async with anyio.create_task_group() as tasks:
-            for group in chunks(sends, self._policy.limits.batch_records):
-                tasks.start_soon(self._write, group, answers)
-        settlements: list[Settlement] = []
-        for crm_object in dict.fromkeys(send.target.crm_object for send in sends):
-            answered = [pair for pair in answers if pair[0].target.crm_object == crm_object]
-            for send, outcome in await self._guard_adoption(answered):
-                settlements.append(judge.of_outcome(send, outcome, traces[send.claimed.entity_id]))
-        return settlements
-
-    async def _guard_adoption(self, answers: list[tuple[Send, Outcome]]) -> list[tuple[Send, Outcome]]:
-        """Refuse offers to adopt a CRM record that is another entity's, by our books or by what it carries."""
-        offered = [crm_id for crm_id in (existing_crm_id(outcome) for _, outcome in answers) if crm_id]
-        if not offered:
-            return answers
-        target = answers[0][0].target
-        held = await self._parts.store.holders(target.crm_object, offered)
+    async def _run_slot(self, number: int) -> None:
         try:
-            owners = await self._parts.connector.owners(target, offered)
-        except CallFailed as error:  # whose they are is not known now: neither adopt nor bury
-            await self._note_failure(error)
-            later = Failed(error.error)
-            return [(send, later if existing_crm_id(outcome) else outcome) for send, outcome in answers]
-        carried = {crm_id: owner for crm_id, owner in owners.items() if owner}
-        return refuse_taken(answers, {**carried, **{crm_id: str(entity) for crm_id, entity in held.items()}})
+            await self._slot.run(number)
+        except Exception as fault:  # noqa: BLE001 - the edge of a slot: the others finish what they have, then all end
+            self._fail(fault)
+        finally:
+            self._running.discard(number)
+            self._parts.bell.nudge()
 
-    async def _write(self, group: list[Send], answers: list[tuple[Send, Outcome]]) -> None:
-        """Write one batch of one target and note the outcomes."""
-        outcomes: Sequence[Outcome]
-        try:
-            outcomes = await self._parts.connector.upsert(group[0].target, [send.write for send in group])
-            await self._note(breaker.succeeded(self._breaker))
-        except CallFailed as error:
-            outcomes = [Failed(error.error)] * len(group)
-            await self._note_failure(error)
-        answers.extend(zip(group, outcomes, strict=True))
+    def _fail(self, fault: Exception) -> None:
+        """End for *fault*: at once where the account is another's, else when what is in flight is finished."""
+        self._fault = self._fault or fault
+        self._ending = True
+        self._parts.bell.nudge()
+        if isinstance(fault, FenceLost):
+            self._fault = fault
+            self._abandon()
 
-    async def _look_up(
-        self,
-        judge: Judge,
-        doubtful: Sequence[Claimed],
-        traces: Traces,
-        settlements: list[Settlement],
-    ) -> list[Claimed]:
-        """Ask the CRM what became of writes in doubt; return them as they are known now."""
-        cleared: list[Claimed] = []
-        by_target: dict[Target, list[Claimed]] = {}
-        for item in doubtful:
-            outbound = choose_outbound(self._policy, item)
-            if outbound is None:
-                cleared.append(item)
-            else:
-                by_target.setdefault(to_target(item.object, outbound), []).append(item)
-        for target, items in by_target.items():
+    async def _sit_out(self, wait_s: float) -> None:
+        """Wait until a hold may be over or an operator has ordered something, and see how things stand."""
+        steered = await self._parts.bell.wait_steered(min(ORDERS_S, wait_s))
+        self._due = True
+        if not self._ending and (steered or self._parts.guard.paused or wait_s > ORDERS_S):
             try:
-                found = await self._parts.connector.look_up(target, [str(item.entity_id) for item in items])
-                await self._note(breaker.succeeded(self._breaker))
-            except CallFailed as error:
-                await self._note_failure(error)
-                settlements += [judge.of_doubt(item, error.error, traces[item.entity_id]) for item in items]
-                continue
-            for item in items:
-                record = found.get(str(item.entity_id))
-                cleared.append(item if record is None else adopt_found(item, record))
-        return cleared
+                await self._parts.desk.look(self._spare_slot)
+            except STORE_FAULTS as fault:
+                self._fail(fault)
 
-    async def _note_failure(self, error: CallFailed) -> None:
-        parts = self._parts
-        failure = error.error.error_class
-        after = breaker.failed(self._breaker, failure, self._document.breaker, parts.clock.now())
-        if after.probe_time is not None and after.probe_time != self._breaker.probe_time:
-            _log.warning("breaker of %s opens for %.0f s: %s", self._name, after.hold_s, error)
-            with parts.spans.root(
-                "breaker open", keep=True, attributes={names.CONNECTOR: self._name}
-            ) as span:
-                span.error(failure.value, error.error.code)
-        await self._note(after)
+    async def _wait(self) -> None:
+        """Wait for work: a ring, the next due time, the end of a slot; without any of them, fall asleep."""
+        bell, desk = self._parts.bell, self._parts.desk
+        now_s = anyio.current_time()
+        due_s = None if self._due else desk.outlook.due_s
+        woken = await bell.wait(self._parts.idle_s if due_s is None else max(0.0, due_s - now_s))
+        if bell.take_due():
+            self._due = True
+        elif not woken and due_s is not None:
+            self._due = True
+            desk.forget_due()
+        elif not woken and not self._running and not self._due:
+            self._ending = True
+        if self._due and not self._running:
+            desk.look_anew()
 
-    async def _note(self, state: breaker.BreakerState) -> None:
-        if state != self._breaker:
-            self._breaker = state
-            await self._parts.store.write_breaker(state, self._generation)
+    def _free_slot(self) -> int | None:
+        if len(self._running) >= self._parts.desk.pace.slots:
+            return None
+        return next(number for number in range(self._spare_slot) if number not in self._running)
 
-    async def _count_calls(self) -> None:
-        day, calls, vendor_used, vendor_limit = self._parts.gate.take_uncounted()
-        if calls:
-            await self._parts.store.add_quota(day, calls, vendor_used, vendor_limit)
+    @property
+    def _spare_slot(self) -> int:
+        """Number of a slot that never has anything in flight."""
+        return self._policy.limits.concurrency
 
+    def _spread(self) -> None:
+        """Begin another slot where more is due than this one has taken."""
+        if self._parts.desk.outlook.more:
+            self._due = True
+            self._parts.bell.nudge()
 
-def _tell(span: SpanHandle, settlement: Settlement) -> None:
-    """Write on the attempt's span how it ended; the vendor's words stay off it, they may quote a record."""
-    span.set(names.OUTCOME, settlement.outcome or "waits")
-    if settlement.error_class:
-        span.error(settlement.error_class, settlement.error_code)
+    def _goes_on(self) -> bool:
+        return not self._ending
 
-
-def _sampled_last(claimed: Sequence[Claimed]) -> list[Claimed]:
-    """Order so that a sampled delivery's span is the innermost: the HTTP call becomes its child."""
-    return sorted(claimed, key=lambda item: item.trace is not None and item.trace.sampled)
+    def _ends(self) -> bool:
+        return self._ending

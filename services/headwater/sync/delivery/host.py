@@ -1,176 +1,180 @@
-"""Runs the actors of one process: takes accounts by lease, supervises, hands over.
+"""Runs the delivery accounts of one process: takes its fair share by lease, hands over what is too much.
 
-An account's actor ends when its lease is lost or its policy changes; one that fails is started
-again after a growing pause. The supervisor never dies of an actor.
+An account is handed over gracefully: it finishes what is in flight, settles, and only then its lease
+is released. One whose lease may have lapsed is cancelled at once. The host never dies of an account.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 
-from headwater.connectors.base import Account, CallFailed, load_vendor
-from headwater.kernel.clock import Clock
-from headwater.kernel.errors import HeadwaterError, Unavailable
-from headwater.kernel.telemetry import Spans
-from headwater.policy.document import ConnectorPolicy, PolicyDocument
-from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
-from headwater.sync.delivery.gate import AccountGate
-from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.ports import Deliveries, Leases, Policies, Secrets, StoreRaced
-from headwater.sync.wakeup import Wakeup
+from headwater.kernel.errors import Unavailable
+from headwater.policy.document import PolicyDocument
+from headwater.sync.delivery.account import AccountKey, AccountParts, DeliveryAccount
+from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
+from headwater.sync.membership import Membership
+from headwater.sync.ports import Deliveries, Leases, Policies, StoreRaced
 
 _log = logging.getLogger(__name__)
 
-AccountKey = tuple[str, str]
-"""Tenant and connector account."""
 OpenStore = Callable[[str, str, Lease], Deliveries]
 """Opens the tables of tenant and account under a lease."""
-BACKOFF_S_MIN: Final = 0.5
-BACKOFF_S_MAX: Final = 30.0
-"""Shortest and longest pause before an actor that has failed is started again."""
-CLOSE_S: Final = 5.0
-"""Bound of closing a connector's connections."""
+DRAIN_S: Final = 10.0
+"""How long what is in flight may take when an account is handed over; then it is cancelled and in doubt."""
 
 
 @dataclass(slots=True)
-class _Running:
+class _Held:
     lease: Lease
+    account: DeliveryAccount
     document: PolicyDocument
-    scope: anyio.CancelScope
-    wakeup: Wakeup
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    leaving: bool = False
+
+    def end(self) -> None:
+        """Ask for the end, and bound it."""
+        self.account.end()
+        self.scope.deadline = min(self.scope.deadline, anyio.current_time() + DRAIN_S)
 
 
 class DeliveryHost:
-    """The delivery actors of one process."""
+    """The delivery accounts of one process."""
 
     def __init__(
         self,
         open_store: OpenStore,
         leases: Leases,
+        membership: Membership,
         policies: Policies,
-        secrets: Secrets,
-        spans: Spans,
-        clock: Clock,
-        chance: Callable[[], random.Random] = random.Random,
+        parts: AccountParts,
     ) -> None:
         self._open_store = open_store
         self._leases = leases
+        self._membership = membership
         self._policies = policies
-        self._secrets = secrets
-        self._spans = spans
-        self._clock = clock
-        self._chance = chance
-        self._running: dict[AccountKey, _Running] = {}
+        self._parts = parts
+        self._held: dict[AccountKey, _Held] = {}
+        self._to_release: set[str] = set()
+        self._ending = False
+        self._changed = anyio.Event()
+        membership.on_lapse(self._lose_everything)
 
-    async def run(self, bell: Wakeup) -> None:
-        """Supervise for ever; ends by cancellation.
+    def accounts(self) -> Mapping[AccountKey, DeliveryAccount]:
+        """Return the accounts that run here now."""
+        return {key: held.account for key, held in self._held.items()}
 
-        Args:
-            bell: rung when any delivery became due; every actor is woken by it.
-        """
+    async def run(self) -> None:
+        """Hold this process's share of the accounts; ends by `drain` or cancellation."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._pass_on, bell)
-            while True:
+            while not self._ending:
+                await self._membership.wait_until_standing()
                 try:
-                    await self._supervise(tasks)
+                    await self._share_out(tasks)
                 except (Unavailable, StoreRaced) as error:
                     _log.warning("account leases: %s", error)
-                await anyio.sleep(self._leases.ttl_s / 4)
+                with anyio.move_on_after(self._membership.beat_s):
+                    await self._changed.wait()
+                self._changed = anyio.Event()
 
-    async def _pass_on(self, bell: Wakeup) -> None:
-        while True:
-            await bell.wait(60.0)
-            for running in list(self._running.values()):
-                running.wakeup.set()
+    async def drain(self) -> None:
+        """End every account gracefully, take no more; returns when all are handed over or their time is up."""
+        self._ending = True
+        for held in self._held.values():
+            held.leaving = True
+            held.end()
+        self._changed.set()
+        with anyio.move_on_after(DRAIN_S + 1.0):
+            while self._held:
+                await self._changed.wait()
+                self._changed = anyio.Event()
 
-    async def _supervise(self, tasks: anyio.abc.TaskGroup) -> None:
-        wanted = {
+    async def _share_out(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Let go of what is too much, take what is free and due to us, follow changes of policy."""
+        await self._release(())
+        wanted = self._wanted()
+        staying = [(key, held) for key, held in self._held.items() if not held.leaving]
+        for key, held in staying:
+            if key in wanted and wanted[key] != held.document:
+                held.end()  # begins anew under the same lease
+        staying.sort(key=lambda pair: -pair[1].account.in_flight)
+        leaving = {lease_name(key) for key, held in self._held.items() if held.leaving} | self._to_release
+        plan = plan_leases(
+            [lease_name(key) for key in wanted],
+            [lease_name(key) for key, _ in staying],
+            self._membership.processes,
+        )
+        for _, held in staying:
+            if held.lease.name in plan.release:
+                held.leaving = True
+                held.end()
+        candidates = [name for name in plan.candidates if name not in leaving]
+        if not plan.take or not candidates:
+            return
+        taken = await self._leases.acquire(candidates, plan.take)
+        for key in wanted:
+            if (fence := taken.get(lease_name(key))) is not None:
+                self._begin(tasks, key, Lease(lease_name(key), fence))
+
+    def _wanted(self) -> Mapping[AccountKey, PolicyDocument]:
+        return {
             (tenant_id, name): document
             for tenant_id, document in self._policies.current().items()
             for name, connector in document.connectors.items()
             if connector.enabled
         }
-        fences = await self._leases.acquire([lease_name(key) for key in wanted]) if wanted else {}
-        for key, running in list(self._running.items()):
-            fence = fences.get(lease_name(key))
-            if fence != running.lease.fence or wanted.get(key) != running.document:
-                running.scope.cancel()
-        for key, document in wanted.items():
-            fence = fences.get(lease_name(key))
-            if fence is not None and key not in self._running:
-                lease = Lease(lease_name(key), fence)
-                self._running[key] = _Running(lease, document, anyio.CancelScope(), Wakeup())
-                tasks.start_soon(self._keep_running, key)
 
-    async def _keep_running(self, key: AccountKey) -> None:
-        running = self._running[key]
-        pause_s = 0.0
-        try:
-            with running.scope:
-                while True:
-                    started = anyio.current_time()
-                    await self._run_once(key, running)
-                    pause_s = next_pause_s(pause_s, anyio.current_time() - started)
-                    await anyio.sleep(pause_s)
-        finally:
-            del self._running[key]
+    def _begin(self, tasks: anyio.abc.TaskGroup, key: AccountKey, lease: Lease) -> None:
+        document = self._wanted().get(key)
+        if document is None or self._ending or not self._membership.may_work():
+            self._to_release.add(lease.name)
+            return
+        store = self._open_store(*key, lease)
+        held = _Held(lease, DeliveryAccount(key, document, store, self._parts), document)
+        self._held[key] = held
+        tasks.start_soon(self._hold, tasks, key, held)
 
-    async def _run_once(self, key: AccountKey, running: _Running) -> None:
-        tenant_id, name = key
-        policy = running.document.connectors[name]
-        store = self._open_store(tenant_id, name, running.lease)
+    async def _hold(self, tasks: anyio.abc.TaskGroup, key: AccountKey, held: _Held) -> None:
+        """Run an account; afterwards begin it anew, or let go of its lease."""
+        ours = True
         try:
-            gate = AccountGate(policy.base_url, policy.limits, self._spans, self._clock)
-            account = self._account(name, policy)
-            connector = load_vendor(policy.vendor).open(account, gate)
-            try:
-                parts = ActorParts(
-                    connector, gate, store, self._spans, self._clock, self._chance(), running.wakeup
-                )
-                await DeliveryActor(tenant_id, name, running.document, parts).run()
-            finally:
-                with anyio.move_on_after(CLOSE_S, shield=True):
-                    await connector.aclose()
+            with held.scope:
+                await held.account.run()
         except FenceLost:
-            _log.warning("account %s/%s was taken over", tenant_id, name)
-            running.scope.cancel()
-        except AccountNotReady as error:
-            _log.warning("account %s/%s is not ready: %s", tenant_id, name, error)
-        except (CallFailed, Unavailable, StoreRaced) as error:
-            _log.warning("actor of %s/%s stops: %s", tenant_id, name, error)
-        except HeadwaterError as error:
-            _log.exception("account %s/%s cannot be opened", tenant_id, name)
-            await _tell(store, error.message)
-        except Exception:  # noqa: BLE001 - the actor edge: log, then start again
-            _log.exception("actor of %s/%s failed", tenant_id, name)
+            ours = False
+        finally:
+            if self._held.get(key) is held:
+                del self._held[key]
+        if ours and self._membership.may_work():
+            if held.leaving:
+                await self._release([held.lease.name])
+            else:
+                self._begin(tasks, key, held.lease)
+        self._changed.set()
 
-    def _account(self, name: str, policy: ConnectorPolicy) -> Account:
-        return Account(
-            name, policy.base_url.rstrip("/"), self._secrets.read(policy.credentials), policy.timeout_s
-        )
+    async def _release(self, names: list[str] | tuple[()]) -> None:
+        """Let go of leases; of those that the database did not hear of, at the next time."""
+        self._to_release.update(names)
+        if not self._to_release:
+            return
+        released = sorted(self._to_release)
+        try:
+            await self._leases.release(released)
+        except (Unavailable, StoreRaced) as error:
+            _log.warning("leases are released later: %s", error)
+        else:
+            self._to_release.difference_update(released)
 
-
-def next_pause_s(pause_s: float, ran_s: float) -> float:
-    """Return the pause before an actor starts again that ran for *ran_s* after a pause of *pause_s*.
-
-    One that ran for longer than it was kept waiting has recovered and begins anew: after a few short
-    absences of the database its account is not kept idle for long.
-    """
-    return BACKOFF_S_MIN if ran_s > pause_s else min(BACKOFF_S_MAX, pause_s * 2)
-
-
-async def _tell(store: Deliveries, finding: str) -> None:
-    """Store a finding if the database takes it; what cannot be told was logged."""
-    try:
-        await store.write_finding(finding)
-    except (Unavailable, StoreRaced) as error:
-        _log.warning("a finding is not stored: %s", error)
+    def _lose_everything(self) -> None:
+        """Cancel every account: the leases may be other processes' by now."""
+        self._to_release.clear()
+        for held in self._held.values():
+            held.scope.cancel()
+        self._held.clear()
 
 
 def lease_name(key: AccountKey) -> str:

@@ -1,8 +1,26 @@
-"""The lanes of a connector account: what is more urgent has the lower number. Pure."""
+"""The lanes of a connector account, and how they share its turns. Pure.
+
+What is more urgent has the lower number. Every waiting lane gets its minimum share and, of what is
+left over, a part by its weight; what a lane does not use goes to the others. A turn's rows are
+whole numbers and may be few, so what a lane was short of is carried over to the next turn.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
+
+from headwater.policy.document import Lanes as LanePolicy
+from headwater.policy.document import LaneShare
+
+GROWTH: Final = 2
+"""By how much more is asked of a lane that had more than was asked."""
+REACH_ROWS_MIN: Final = 4
+"""Rows asked of a lane that begins to wait while others do."""
 
 
 class Lane(IntEnum):
@@ -12,3 +30,110 @@ class Lane(IntEnum):
     RETRY = 2
     BACKFILL = 3
     RECONCILE = 4
+
+
+Rows = Mapping[Lane, int]
+"""Lane to a number of rows."""
+Shares = Mapping[Lane, LaneShare]
+_NOTHING: Final[Mapping[Lane, float]] = MappingProxyType(dict.fromkeys(Lane, 0.0))
+_UNKNOWN: Final[Mapping[Lane, int | None]] = MappingProxyType(dict.fromkeys(Lane, None))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What an actor believes of its lanes between two turns.
+
+    Args:
+        reach: rows that a lane is believed to have at most; None: it has not been looked at, so any number.
+        credit: rows that a lane was short of its share, below 0 where it had more.
+    """
+
+    reach: Mapping[Lane, int | None] = field(default=_UNKNOWN)
+    credit: Mapping[Lane, float] = field(default=_NOTHING)
+
+
+def shares_of(policy: LanePolicy) -> Shares:
+    """Return the shares that *policy* gives."""
+    return MappingProxyType({lane: getattr(policy, lane.name.lower()) for lane in Lane})
+
+
+def ask(line: Line, rows: int, shares: Shares) -> tuple[Rows, Line]:
+    """Return the rows to want of each lane, *rows* in all, and the line after.
+
+    Lanes that are believed to need less get less; what then is left over is wanted of all the same,
+    the first lane first: it costs nothing when nothing is there.
+    """
+    reach = {lane: rows if known is None else min(rows, known) for lane, known in line.reach.items()}
+    fair = _fill(rows, reach, shares)
+    given, credit = _whole(fair, line.credit, reach)
+    spare = rows - sum(given.values())
+    if spare > 0:
+        first = min((lane for lane, known in line.reach.items() if known != 0), default=Lane.LIVE)
+        given = {**given, first: given[first] + spare}
+    return given, replace(line, credit=credit)
+
+
+def learn(line: Line, asked: Rows, claimed: Rows, waiting: Mapping[Lane, bool]) -> Line:
+    """Return the line after a turn that claimed *claimed* of *asked* and left *waiting* behind.
+
+    A lane that is drained is expected to bring about as much again; one that has more is asked for
+    more each time. So a trickle in one lane does not empty the batches of another.
+    """
+    reach: dict[Lane, int | None] = {}
+    for lane in Lane:
+        got = claimed.get(lane, 0)
+        if not waiting.get(lane, False):
+            reach[lane] = got * GROWTH
+        elif (known := line.reach[lane]) is not None:
+            reach[lane] = max(REACH_ROWS_MIN, GROWTH * max(got, known, asked.get(lane, 0)))
+        else:
+            reach[lane] = None
+    credit = {lane: line.credit[lane] if waiting.get(lane, False) else 0.0 for lane in Lane}
+    return Line(reach, credit)
+
+
+def _fill(rows: int, reach: Rows, shares: Shares) -> Mapping[Lane, float]:
+    """Divide *rows* by shares among lanes that can use them; none gets more than its reach."""
+    fair = dict.fromkeys(Lane, 0.0)
+    open_lanes = {lane for lane in Lane if reach[lane] > 0}
+    left = float(rows)
+    while open_lanes and left > 1e-9:
+        part = _parts(open_lanes, shares)
+        full = {lane for lane in open_lanes if fair[lane] + left * part[lane] >= reach[lane] - 1e-9}
+        for lane in full or open_lanes:
+            fair[lane] = float(reach[lane]) if full else fair[lane] + left * part[lane]
+        left = rows - sum(fair.values())
+        if not full:
+            break
+        open_lanes -= full
+    return fair
+
+
+def _parts(lanes: set[Lane], shares: Shares) -> Mapping[Lane, float]:
+    """Return each lane's part of 1: its minimum share, and its weight's part of the rest."""
+    rest = max(0.0, 1.0 - sum(shares[lane].share_min for lane in lanes))
+    weights = sum(shares[lane].weight for lane in lanes)
+    if weights:
+        parts = {lane: shares[lane].share_min + rest * shares[lane].weight / weights for lane in lanes}
+    else:  # nobody has a claim on the rest: the most urgent lane takes it
+        parts = {lane: shares[lane].share_min + (rest if lane is min(lanes) else 0.0) for lane in lanes}
+    return parts
+
+
+def _whole(
+    fair: Mapping[Lane, float], credit: Mapping[Lane, float], reach: Rows
+) -> tuple[dict[Lane, int], Mapping[Lane, float]]:
+    """Round *fair* to whole rows of the same sum, the most short lanes first; return them and the new credit."""
+    open_lanes = [lane for lane in Lane if fair[lane] > 0]
+    due = {lane: fair[lane] + credit[lane] for lane in open_lanes}
+    given = {lane: 0 for lane in Lane} | {lane: max(0, math.floor(due[lane])) for lane in open_lanes}
+    spare = round(sum(fair.values())) - sum(given.values())
+    while spare > 0 and (able := [lane for lane in open_lanes if given[lane] < reach[lane]]):
+        lane = max(able, key=lambda lane: (due[lane] - given[lane], -lane))
+        given[lane] += 1
+        spare -= 1
+    while spare < 0:
+        lane = min((lane for lane in open_lanes if given[lane]), key=lambda lane: (due[lane] - given[lane], -lane))
+        given[lane] -= 1
+        spare += 1
+    return given, {lane: due[lane] - given[lane] if lane in due else 0.0 for lane in Lane}

@@ -1,4 +1,4 @@
-"""Leases in Postgres: acquire (which prolongs), release, and hold a fence through a transaction."""
+"""Leases in Postgres: one heartbeat a process, leases that stand and fall with it, fences that hold for a transaction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from headwater.kernel.pg import queries
-from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.domain.leasing import Beat, FenceLost, Lease
 from headwater.sync.store.faults import translated
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class PostgresLeases:
 
     Args:
         holder: unique per process start, as `host:pid:random`.
-        ttl_s: how long a lease lasts without a renewal.
+        ttl_s: how long everything lasts without a heartbeat.
     """
 
     def __init__(self, pool: Pool, holder: str, ttl_s: float) -> None:
@@ -28,16 +28,29 @@ class PostgresLeases:
         self.holder = holder
         self.ttl_s = ttl_s
 
-    async def acquire(self, names: Sequence[str]) -> dict[str, int]:
-        """Return the fences of those of *names* that are ours now."""
+    async def beat(self) -> Beat:
+        """Prolong the heartbeat, or begin a new one where it had lapsed."""
         async with translated():
-            rows = await self._pool.fetch(_SQL["acquire_leases"].text, sorted(names), self.holder, self.ttl_s)
+            row = await self._pool.fetchrow(_SQL["beat"].text, self.holder, self.ttl_s)
+            if not row["unbroken"]:
+                await self._pool.execute(_SQL["enter_process"].text, self.holder, self.ttl_s)
+        return Beat(row["unbroken"], row["processes"])
+
+    async def acquire(self, names: Sequence[str], limit: int) -> dict[str, int]:
+        """Take up to *limit* free ones of *names*; return their fences."""
+        async with translated():
+            rows = await self._pool.fetch(_SQL["acquire_leases"].text, names, self.holder, limit)
         return {row["name"]: row["fence"] for row in rows}
 
-    async def release(self) -> None:
-        """Let go of all leases, so that another process need not wait for them to lapse."""
+    async def release(self, names: Sequence[str]) -> None:
+        """Let go of *names*, so that another process need not wait for them to lapse."""
         async with translated():
-            await self._pool.execute(_SQL["release_leases"].text, self.holder)
+            await self._pool.execute(_SQL["release_leases"].text, self.holder, names)
+
+    async def leave(self) -> None:
+        """Let go of everything and end the heartbeat."""
+        async with translated():
+            await self._pool.execute(_SQL["leave_process"].text, self.holder)
 
 
 async def hold_fences(connection: Connection, leases: Sequence[Lease]) -> None:

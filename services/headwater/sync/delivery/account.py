@@ -1,0 +1,222 @@
+"""One connector account under one lease: wakes its actor with work, closes its connections without, restarts it.
+
+Owns what outlives an actor: limiter, breaker, pace. The edge at which every failure of an actor ends:
+logged, told to the operators where they can help, and tried again after a growing pause.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from headwater.connectors.base import Account, CallFailed, Connector, load_vendor
+from headwater.kernel.clock import Clock
+from headwater.kernel.errors import HeadwaterError, Unavailable
+from headwater.kernel.telemetry import Spans
+from headwater.policy.document import PolicyDocument
+from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
+from headwater.sync.delivery.bell import Bell
+from headwater.sync.delivery.desk import Desk
+from headwater.sync.delivery.fairness import TenantTurns
+from headwater.sync.delivery.gate import AccountGate
+from headwater.sync.delivery.guard import Guard, GuardedGate
+from headwater.sync.delivery.handling import NothingHandled, Suspect
+from headwater.sync.domain.leasing import FenceLost
+from headwater.sync.ports import Deliveries, Secrets, StoreRaced
+
+_log = logging.getLogger(__name__)
+
+BACKOFF_S_MIN: Final = 0.5
+BACKOFF_S_MAX: Final = 30.0
+"""Shortest and longest pause before an actor that has failed is started again."""
+CLOSE_S: Final = 5.0
+"""Bound of closing a connector's connections."""
+
+AccountKey = tuple[str, str]
+"""Tenant and connector account."""
+OpenConnector = Callable[[str, Account, GuardedGate], Connector]
+"""Opens the account of a vendor."""
+
+
+def open_vendor(vendor: str, account: Account, gate: GuardedGate) -> Connector:
+    """Open *account* of the installed connector *vendor*."""
+    return load_vendor(vendor).open(account, gate)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountParts:
+    """What all accounts of a process share.
+
+    Args:
+        starts: bounds how many accounts are opened at once.
+        may_work: says whether the process's leases certainly hold.
+        idle_s: how long an account stays open without work.
+    """
+
+    secrets: Secrets
+    spans: Spans
+    clock: Clock
+    chance: Callable[[], random.Random]
+    turns: TenantTurns
+    starts: anyio.CapacityLimiter
+    may_work: Callable[[], bool]
+    open_connector: OpenConnector = open_vendor
+    idle_s: float = 30.0
+
+
+class DeliveryAccount:
+    """One account of this process, under one lease and one policy."""
+
+    def __init__(
+        self, key: AccountKey, document: PolicyDocument, store: Deliveries, parts: AccountParts
+    ) -> None:
+        tenant_id, self._name = key
+        self._label = f"{tenant_id}/{self._name}"
+        self._document = document
+        self._policy = document.connectors[self._name]
+        self._store = store
+        self._parts = parts
+        self._chance = parts.chance()
+        self._ending = False
+        self._actor: DeliveryActor | None = None
+        self._suspect = Suspect()
+        self._taken_over = False
+        self._prepared = False
+        self.bell = Bell()
+        self._gate = AccountGate(self._policy.base_url, self._policy.limits, parts.spans, parts.clock)
+        self._guard = Guard(
+            self._name, store, self._gate, document.breaker, parts.clock, parts.spans, self._chance, parts.may_work
+        )
+        self._desk = Desk(tenant_id, self._policy, store, self._guard, parts.turns, self._chance)
+
+    @property
+    def in_flight(self) -> int:
+        """The number of deliveries under way."""
+        return self._desk.in_flight
+
+    @property
+    def awake(self) -> bool:
+        """Whether its actor runs, so that it knows by itself what is due and when."""
+        return self._actor is not None
+
+    def end(self) -> None:
+        """Claim nothing more; `run` returns when what is in flight is finished and settled."""
+        self._ending = True
+        if self._actor:
+            self._actor.end()
+        self.bell.steer()
+
+    async def run(self) -> None:
+        """Keep the account's deliveries going until `end`.
+
+        Cancellation: calls under way are then in doubt and looked up by the successor.
+
+        Raises:
+            FenceLost: the account is another process's.
+        """
+        pause_s = 0.0
+        while not self._ending:
+            started_s = anyio.current_time()
+            if await self._run_actor():
+                await self._sleep()
+                pause_s = 0.0
+            elif not self._ending:
+                pause_s = next_pause_s(pause_s, anyio.current_time() - started_s)
+                await self._pause(pause_s)
+
+    async def _sleep(self) -> None:
+        """Wait, without connections, for work or for the end."""
+        while not self._ending:
+            await self.bell.wait()
+            if self.bell.take_due():
+                return
+
+    async def _pause(self, pause_s: float) -> None:
+        ends_s = anyio.current_time() + pause_s
+        while not self._ending and (left_s := ends_s - anyio.current_time()) > 0:
+            await self.bell.wait_steered(left_s)
+
+    async def _run_actor(self) -> bool:
+        """Run an actor until it falls asleep or ends; return False when it failed."""
+        try:
+            async with self._parts.starts:
+                connector = self._open_connector()
+            async with _closing(connector):
+                await self._work(connector)
+        except FenceLost:
+            _log.warning("account %s was taken over", self._label)
+            raise
+        except AccountNotReady as error:
+            _log.warning("account %s is not ready: %s", self._label, error)
+        except (CallFailed, Unavailable, StoreRaced) as error:
+            _log.warning("actor of %s stops: %s", self._label, error)
+        except NothingHandled as error:
+            _log.exception("actor of %s can handle nothing", self._label)
+            await self._tell(f"nothing can be delivered: {error}")
+        except HeadwaterError as error:
+            _log.exception("account %s cannot be opened", self._label)
+            await self._tell(error.message)
+        except Exception:  # noqa: BLE001 - the actor edge: log, then start again
+            _log.exception("actor of %s failed", self._label)
+        else:
+            return True
+        self._taken_over = False  # what the failed actor left in flight is in doubt now
+        return False
+
+    async def _work(self, connector: Connector) -> None:
+        parts = ActorParts(
+            connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
+            self._chance, self.bell, self._suspect, self._parts.idle_s,
+        )  # fmt: skip
+        actor = DeliveryActor(self._name, self._document, parts)
+        self._actor = actor
+        try:
+            if self._ending:
+                return
+            if not self._taken_over:
+                await self._store.take_over()
+                self._taken_over = True
+            if not self._prepared:
+                await self._guard.start_day()
+                await actor.prepare()
+                self._prepared = not self._ending
+            await actor.run()
+        finally:
+            self._actor = None
+
+    def _open_connector(self) -> Connector:
+        policy = self._policy
+        credentials = self._parts.secrets.read(policy.credentials)
+        account = Account(self._name, policy.base_url.rstrip("/"), credentials, policy.timeout_s)
+        return self._parts.open_connector(policy.vendor, account, GuardedGate(self._gate, self._guard))
+
+    async def _tell(self, finding: str) -> None:
+        """Store a finding if the database takes it; what cannot be told was logged."""
+        try:
+            await self._store.write_finding(finding)
+        except (Unavailable, StoreRaced) as error:
+            _log.warning("a finding is not stored: %s", error)
+
+
+@asynccontextmanager
+async def _closing(connector: Connector) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            await connector.aclose()
+
+
+def next_pause_s(pause_s: float, ran_s: float) -> float:
+    """Return the pause before an actor starts again that ran for *ran_s* after a pause of *pause_s*.
+
+    One that ran for longer than it was kept waiting has recovered and begins anew: after a few short
+    absences of the database its account is not kept idle for long.
+    """
+    return BACKOFF_S_MIN if ran_s > pause_s else min(BACKOFF_S_MAX, pause_s * 2)

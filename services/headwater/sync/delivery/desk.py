@@ -1,0 +1,170 @@
+"""Where the slots of one actor take turns: what each claims, and what is in flight in the others.
+
+Turns of one account come one after another, so that a claim knows what every other slot has in
+flight: an entity never has two writes under way. Nothing else of a slot's round waits here.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import anyio
+
+from headwater.policy.document import ConnectorPolicy
+from headwater.sync.delivery.fairness import TenantTurns
+from headwater.sync.delivery.guard import Guard
+from headwater.sync.delivery.outcomes import refused_by_store
+from headwater.sync.delivery.racing import again_when_raced
+from headwater.sync.domain import adaptive, lanes
+from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.settling import Settlement
+from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.ports import Deliveries, StoreRefused
+
+MISSED_S: Final = 0.25
+"""Pause after a turn that was told of due work and got none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the last turn said of the work to come.
+
+    Args:
+        more: something is due that no slot has.
+        due_s: loop time at which the next delivery is due; None when none waits.
+    """
+
+    more: bool = False
+    due_s: float | None = None
+
+
+class Desk:
+    """The desk of one actor."""
+
+    def __init__(
+        self,
+        tenant_id: str,
+        policy: ConnectorPolicy,
+        store: Deliveries,
+        guard: Guard,
+        turns: TenantTurns,
+        chance: random.Random,
+    ) -> None:
+        self._tenant_id = tenant_id
+        self._policy = policy
+        self._shares = lanes.shares_of(policy.lanes)
+        self._store = store
+        self._guard = guard
+        self._turns = turns
+        self._chance = chance
+        self._lock = anyio.Lock()
+        self._line = lanes.Line()
+        self._in_flight: dict[int, frozenset[uuid.UUID]] = {}
+        self._probe_slot: int | None = None
+        self.pace = adaptive.first_pace(policy.limits)
+        self.outlook = Outlook()
+
+    @property
+    def in_flight(self) -> int:
+        """The number of deliveries under way."""
+        return sum(map(len, self._in_flight.values()))
+
+    def look_anew(self) -> None:
+        """Forget what the lanes were believed to hold: something may have come since."""
+        self._line = lanes.Line(credit=self._line.credit)
+
+    def forget_due(self) -> None:
+        """Take the next due time as seen to."""
+        self.outlook = replace(self.outlook, due_s=None)
+
+    def observe(self, answer: adaptive.Answer) -> None:
+        """Let the pace follow an answer of the vendor."""
+        self.pace = adaptive.after(self.pace, answer, self._policy.limits, self._policy.adaptive)
+
+    async def look(self, slot: int) -> None:
+        """Read the account's state, claiming nothing; *slot* must have nothing in flight."""
+        await self.turn(slot, (), claims=False)
+
+    async def turn(self, slot: int, settlements: Sequence[Settlement], *, claims: bool) -> tuple[Claimed, ...]:
+        """Settle what *slot* has tried, then claim its next deliveries.
+
+        What it had in flight and does not settle was not tried: it is due as before.
+
+        Raises:
+            FenceLost, StoreRaced (again and again), Unavailable: what is in flight stays in the journal.
+        """
+        async with self._lock, self._turns.of(self._tenant_id):
+            rows = self._rows(slot) if claims else 0
+            asked, line = lanes.ask(self._line, rows, self._shares) if rows else ({}, self._line)
+            others = [key for other, keys in self._in_flight.items() if other != slot for key in keys]
+            turn = await self._settle_and_claim(settlements, Wanted(slot, asked, others))
+            self._guard.take_in(turn.state)
+            if turn.claimed and not self._may_go():  # paused, or opened, in this very moment
+                turn = await self._settle_and_claim((), Wanted(slot, {}, others))
+            self._note(slot, asked, line, turn)
+            if turn.claimed and self._guard.permit().calls == "probe":
+                self._probe_slot = slot
+                self._guard.start_probe()
+            return turn.claimed
+
+    def is_probe(self, slot: int) -> bool:
+        """Say whether what *slot* has claimed is the breaker's one probe."""
+        return self._probe_slot == slot
+
+    def end_probe(self, slot: int) -> None:
+        """Note that *slot* has made its calls."""
+        if self._probe_slot == slot:
+            self._probe_slot = None
+            self._guard.end_probe()
+
+    def leave(self, slot: int) -> None:
+        """Forget *slot*: it has settled what it had, or the actor ends and its successor looks it up."""
+        self.end_probe(slot)
+        self._in_flight.pop(slot, None)
+
+    def _may_go(self) -> bool:
+        return self._guard.permit().calls != "none"
+
+    def _rows(self, slot: int) -> int:
+        """Return how many rows *slot* may claim now."""
+        busy = sum(1 for other, keys in self._in_flight.items() if keys and other != slot)
+        if busy >= self.pace.slots:
+            return 0
+        match self._guard.permit().calls:
+            case "all":
+                return self.pace.records
+            case "probe":
+                return 1
+            case _:
+                return 0
+
+    async def _settle_and_claim(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
+        """Take a turn; what the store refuses is settled alone, as a dead letter, so it holds up nobody."""
+        try:
+            return await self._take(settlements, wanted)
+        except StoreRefused:
+            nothing = Wanted(wanted.slot, {}, wanted.excluding)
+            for item in settlements:
+                try:
+                    await self._take([item], nothing)
+                except StoreRefused as refused:
+                    await self._take([refused_by_store(item, refused.message)], nothing)
+            return await self._take((), wanted)
+
+    async def _take(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
+        return await again_when_raced(lambda: self._store.turn(settlements, wanted), self._chance)
+
+    def _note(self, slot: int, asked: lanes.Rows, line: lanes.Line, turn: Turn) -> None:
+        self._in_flight[slot] = frozenset(item.entity_id for item in turn.claimed)
+        claimed = Counter(item.lane for item in turn.claimed)
+        if any(asked.values()):
+            self._line = lanes.learn(line, asked, claimed, turn.waiting)
+        due_s = turn.next_due_s
+        if due_s is not None:
+            due_s = anyio.current_time() + max(due_s, 0.0 if turn.claimed else MISSED_S)
+        self.outlook = Outlook(any(turn.waiting.values()), due_s)

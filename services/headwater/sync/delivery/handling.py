@@ -1,0 +1,176 @@
+"""From claimed deliveries to settlements: look up, plan, write, judge; what fails unexpectedly is isolated.
+
+A failure that rows share halves them until it is one row's; that row is parked as a dead letter of
+class `poison` while the others go on. Rows that are handled again were perhaps written already, so
+they are in doubt and looked up first.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from headwater.kernel.telemetry import TraceContext
+from headwater.policy.document import ConnectorPolicy
+from headwater.sync.delivery.outcomes import Judge
+from headwater.sync.delivery.sending import Failure, Sender
+from headwater.sync.domain.delivering import Claimed, Plan, Send, Settled, Wait, choose_outbound, plan_delivery
+from headwater.sync.domain.isolating import judge_failures
+from headwater.sync.domain.settling import Settlement, State
+
+_log = logging.getLogger(__name__)
+
+POISON: Final = "poison"
+"""Error class of a row whose handling raises what nobody expected."""
+Traces = Mapping[uuid.UUID, TraceContext | None]
+"""Entity to the context of its attempt."""
+
+
+class NothingHandled(Exception):
+    """Not one row of a batch could be handled: the fault is most likely not in the rows."""
+
+
+@dataclass(slots=True)
+class Suspect:
+    """The row that failed alone last, and how often in a row; outlives the actor that it fails."""
+
+    entity_id: uuid.UUID | None = None
+    tries: int = 0
+
+    def failed(self, entity_id: uuid.UUID) -> int:
+        """Count one more failure; return how many there were in a row."""
+        self.tries = self.tries + 1 if entity_id == self.entity_id else 1
+        self.entity_id = entity_id
+        return self.tries
+
+
+@dataclass(slots=True)
+class _Round:
+    settlements: list[Settlement] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def judged(self, item: Claimed, judge: Callable[[], Settlement]) -> None:
+        """Add a settlement; a row that cannot be judged fails by itself."""
+        try:
+            self.settlements.append(judge())
+        except Exception as error:  # noqa: BLE001 - one row's fault must not stop the others
+            self.failures.append(Failure((item,), error))
+
+
+class Handler:
+    """Handles the batches of one actor."""
+
+    def __init__(
+        self, policy: ConnectorPolicy, reference_wait_s: float, sender: Sender, suspect: Suspect
+    ) -> None:
+        self._policy = policy
+        self._reference_wait_s = reference_wait_s
+        self._sender = sender
+        self._suspect = suspect
+
+    async def handle(self, judge: Judge, claimed: Sequence[Claimed], traces: Traces) -> list[Settlement]:
+        """Return how the tries ended; rows that were not tried are left out.
+
+        Raises:
+            NothingHandled: every row failed unexpectedly.
+            FenceLost, StoreRaced, Unavailable: from the store.
+        """
+        settlements: list[Settlement] = []
+        alone: list[tuple[Claimed, Exception]] = []
+        pending = deque([tuple(claimed)])
+        while pending:
+            done = await self._handle_once(judge, pending.popleft(), traces)
+            settlements += done.settlements
+            for failure in done.failures:
+                if len(failure.items) == 1:
+                    alone.append((failure.items[0], failure.error))
+                else:
+                    pending.extend(_halves(failure.items))
+        if alone:
+            settlements += self._judge_alone(judge, alone, len(settlements), traces)
+        return settlements
+
+    async def _handle_once(self, judge: Judge, items: Sequence[Claimed], traces: Traces) -> _Round:
+        done = _Round()
+        looked_up = await self._sender.look_up([item for item in items if item.in_doubt])
+        done.failures += looked_up.failures
+        for item, error in looked_up.unanswered:
+            done.judged(item, partial(judge.of_doubt, item, error, traces[item.entity_id]))
+        sends: list[Send] = []
+        for item in (*(item for item in items if not item.in_doubt), *looked_up.cleared):
+            match self._plan(item, done):
+                case Send() as send:
+                    sends.append(send)
+                case Wait() as wait:
+                    done.judged(item, partial(judge.of_wait, wait))
+                case Settled() as settled:
+                    done.judged(item, partial(self._of_settled, judge, settled, traces))
+        sent = await self._sender.send(sends)
+        done.failures += sent.failures
+        for send, outcome in sent.answers:
+            trace = traces[send.claimed.entity_id]
+            done.judged(send.claimed, partial(judge.of_outcome, send, outcome, trace))
+        return done
+
+    def _plan(self, item: Claimed, done: _Round) -> Plan | None:
+        try:
+            return plan_delivery(self._policy, item, self._reference_wait_s)
+        except Exception as error:  # noqa: BLE001 - one row's fault must not stop the others
+            done.failures.append(Failure((item,), error))
+            return None
+
+    def _of_settled(self, judge: Judge, settled: Settled, traces: Traces) -> Settlement:
+        outbound = choose_outbound(self._policy, settled.claimed)
+        crm_object = outbound.target if outbound else settled.claimed.crm_object
+        return judge.of_settled(settled, crm_object, traces[settled.claimed.entity_id])
+
+    def _judge_alone(
+        self, judge: Judge, alone: Sequence[tuple[Claimed, Exception]], passed: int, traces: Traces
+    ) -> list[Settlement]:
+        first, error = alone[0]
+        tries = self._suspect.failed(first.entity_id)
+        if judge_failures(len(alone), passed, tries) == "start_again":
+            raise NothingHandled(f"{len(alone)} of {len(alone)} deliveries: {_told(error)}") from error
+        for item, cause in alone:
+            _log.error("delivery of %s is parked as poison", item.entity_id, exc_info=cause)
+        return [poisoned(item, cause, judge, traces[item.entity_id]) for item, cause in alone]
+
+
+def poisoned(claimed: Claimed, error: Exception, judge: Judge, trace: TraceContext | None) -> Settlement:
+    """Return *claimed* as a dead letter whose handling raised *error*."""
+    reason = _told(error)
+    return Settlement(
+        claimed=claimed,
+        state=State.DEAD,
+        version=claimed.version,
+        crm_object=claimed.crm_object,
+        crm_id=claimed.crm_id,
+        known=claimed.known,
+        failure_count=claimed.failure_count + 1,
+        try_count=claimed.tries_before + 1,
+        start_time=judge.start_time,
+        outcome="failed",
+        lane=claimed.lane,
+        error_class=POISON,
+        error_code=type(error).__name__,
+        error_message=reason,
+        trace=trace,
+        changes=({"field": "", "before": None, "after": reason, "rule": "dead_letter"},),
+        policy_version=judge.policy_version,
+    )
+
+
+def _halves(items: tuple[Claimed, ...]) -> list[tuple[Claimed, ...]]:
+    """Return both halves, each in doubt: the call that failed may have been applied."""
+    doubtful = tuple(replace(item, in_doubt=True) for item in items)
+    middle = len(doubtful) // 2
+    return [doubtful[:middle], doubtful[middle:]]
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:512]

@@ -1,0 +1,208 @@
+"""Writes a slot's deliveries to the CRM, batch by batch, and asks it about those in doubt.
+
+Owns the order of the calls of one round. What an unexpected error hit is handed back as a failure,
+with the rows that shared it; what was not tried is in no result and stays due.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+
+from headwater.connectors.base import CallFailed, Connector, ErrorClass, Failed, Outcome, Target, VendorError
+from headwater.policy.document import ConnectorPolicy
+from headwater.sync.delivery.desk import Desk
+from headwater.sync.delivery.guard import WITHHELD, Begun, Guard
+from headwater.sync.delivery.outcomes import existing_crm_id, refuse_taken
+from headwater.sync.delivery.racing import again_when_raced
+from headwater.sync.domain.adaptive import Answer, Sign
+from headwater.sync.domain.delivering import Claimed, Send, adopt_found, choose_outbound, chunks, to_target
+from headwater.sync.domain.leasing import FenceLost
+from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused, Unavailable
+
+_log = logging.getLogger(__name__)
+
+STORE_FAULTS: Final = (FenceLost, Unavailable, StoreRaced, StoreRefused)
+"""What ends the actor: the store's faults are no row's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Rows whose handling raised what nobody expected."""
+
+    items: tuple[Claimed, ...]
+    error: Exception
+
+
+@dataclass(slots=True)
+class Sent:
+    """How writes ended."""
+
+    answers: list[tuple[Send, Outcome]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class LookedUp:
+    """What look-ups brought: rows as they are known now, and rows about which the CRM could not be asked."""
+
+    cleared: list[Claimed] = field(default_factory=list)
+    unanswered: list[tuple[Claimed, VendorError]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Sender:
+    """The calls of one actor.
+
+    Args:
+        ending: says whether the actor is to end; then no further call begins.
+    """
+
+    def __init__(
+        self,
+        policy: ConnectorPolicy,
+        connector: Connector,
+        store: Deliveries,
+        guard: Guard,
+        desk: Desk,
+        chance: random.Random,
+        ending: Callable[[], bool],
+    ) -> None:
+        self._policy = policy
+        self._connector = connector
+        self._store = store
+        self._guard = guard
+        self._desk = desk
+        self._chance = chance
+        self._ending = ending
+
+    async def look_up(self, doubtful: Sequence[Claimed]) -> LookedUp:
+        """Ask the CRM what became of writes in doubt."""
+        result = LookedUp()
+        by_target: dict[Target, list[Claimed]] = {}
+        for item in doubtful:
+            outbound = choose_outbound(self._policy, item)
+            if outbound is None:
+                result.cleared.append(item)
+            else:
+                by_target.setdefault(to_target(item.object, outbound), []).append(item)
+        for target, items in by_target.items():
+            await self._look_up_target(target, items, result)
+        return result
+
+    async def _look_up_target(self, target: Target, items: Sequence[Claimed], result: LookedUp) -> None:
+        begun = self._begin()
+        if begun is None:
+            return
+        try:
+            found = await self._connector.look_up(target, [str(item.entity_id) for item in items])
+            known = [found.get(str(item.entity_id)) for item in items]
+            fresh = [
+                item if record is None else adopt_found(item, record)
+                for item, record in zip(items, known, strict=True)
+            ]
+        except CallFailed as failed:
+            await self._guard.failed(begun, failed)
+            if failed.error.code != WITHHELD:
+                result.unanswered += [(item, failed.error) for item in items]
+        except STORE_FAULTS:
+            raise
+        except Exception as error:  # noqa: BLE001 - a connector's fault must not stop the account
+            result.failures.append(Failure(tuple(items), error))
+        else:
+            await self._guard.succeeded(begun)
+            result.cleared += fresh
+
+    async def send(self, sends: Sequence[Send]) -> Sent:
+        """Write all, batch by batch side by side, and check offers to adopt what is there already.
+
+        Raises:
+            FenceLost, StoreRaced, Unavailable: from the store; the calls of this round have ended.
+        """
+        result, faults = Sent(), list[Exception]()
+        async with anyio.create_task_group() as tasks:
+            for group in chunks(sends, self._policy.limits.batch_records):
+                tasks.start_soon(self._write, group, result, faults)
+        if faults:
+            raise faults[0]
+        checked = Sent(failures=result.failures)
+        for crm_object in dict.fromkeys(send.target.crm_object for send in sends):
+            answered = [pair for pair in result.answers if pair[0].target.crm_object == crm_object]
+            await self._check_adoption(answered, checked)
+        return checked
+
+    async def _write(self, group: list[Send], result: Sent, faults: list[Exception]) -> None:
+        """Write one batch of one target and note the outcomes."""
+        begun = self._begin()
+        if begun is None:
+            return
+        began_s = anyio.current_time()
+        try:
+            try:
+                outcomes = await self._connector.upsert(group[0].target, [send.write for send in group])
+                pairs = list(zip(group, outcomes, strict=True))
+                self._observe(Sign.ANSWERED, began_s, len(group))
+                await self._guard.succeeded(begun)
+            except CallFailed as failed:
+                self._observe_failure(failed, began_s, len(group))
+                await self._guard.failed(begun, failed)
+                pairs = [(send, Failed(failed.error)) for send in group]
+        except STORE_FAULTS as fault:
+            faults.append(fault)
+        except Exception as error:  # noqa: BLE001 - a connector's fault must not stop the account
+            result.failures.append(Failure(tuple(send.claimed for send in group), error))
+        else:
+            result.answers.extend(pair for pair in pairs if not _is_withheld(pair[1]))
+
+    async def _check_adoption(self, answers: list[tuple[Send, Outcome]], result: Sent) -> None:
+        """Refuse offers to adopt a CRM record that is another entity's, by our books or by what it carries."""
+        offered = [crm_id for crm_id in (existing_crm_id(outcome) for _, outcome in answers) if crm_id]
+        begun = self._guard.begin() if offered else None
+        if begun is None:
+            later = VendorError(ErrorClass.RATE_LIMIT, WITHHELD, "whose the record is was not asked")
+            kept = [(send, Failed(later) if existing_crm_id(outcome) else outcome) for send, outcome in answers]
+            result.answers += [pair for pair in kept if not _is_withheld(pair[1])]
+            return
+        target = answers[0][0].target
+        held = await again_when_raced(
+            lambda: self._store.holders(target.crm_object, offered), self._chance
+        )
+        try:
+            owners = await self._connector.owners(target, offered)
+            await self._guard.succeeded(begun)
+        except CallFailed as failed:  # whose they are is not known now: neither adopt nor bury
+            await self._guard.failed(begun, failed)
+            unknown = Failed(failed.error)
+            pairs = [(send, unknown if existing_crm_id(outcome) else outcome) for send, outcome in answers]
+            result.answers += [pair for pair in pairs if not _is_withheld(pair[1])]
+            return
+        except STORE_FAULTS:
+            raise
+        except Exception as error:  # noqa: BLE001 - a connector's fault must not stop the account
+            result.failures.append(Failure(tuple(send.claimed for send, _ in answers), error))
+            return
+        carried = {crm_id: owner for crm_id, owner in owners.items() if owner}
+        taken = {**carried, **{crm_id: str(entity) for crm_id, entity in held.items()}}
+        result.answers += refuse_taken(answers, taken)
+
+    def _begin(self) -> Begun | None:
+        return None if self._ending() else self._guard.begin()
+
+    def _observe(self, sign: Sign, began_s: float, records: int) -> None:
+        self._desk.observe(Answer(sign, began_s, anyio.current_time() - began_s, records))
+
+    def _observe_failure(self, failed: CallFailed, began_s: float, records: int) -> None:
+        match failed.error.error_class:
+            case ErrorClass.RATE_LIMIT if failed.error.code != WITHHELD:
+                self._observe(Sign.THROTTLED, began_s, records)
+            case ErrorClass.IN_DOUBT:
+                self._observe(Sign.TIMED_OUT, began_s, records)
+
+
+def _is_withheld(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failed) and outcome.error.code == WITHHELD

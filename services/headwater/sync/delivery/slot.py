@@ -1,0 +1,95 @@
+"""One slot of an actor: turn, handle, turn again, until nothing is left for it.
+
+Slots run side by side, so a call that hangs holds up its own slot's deliveries only.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Final
+
+from headwater.kernel.clock import Clock
+from headwater.kernel.telemetry import Spans
+from headwater.policy.document import PolicyDocument
+from headwater.sync.delivery.desk import Desk
+from headwater.sync.delivery.guard import Guard
+from headwater.sync.delivery.handling import Handler
+from headwater.sync.delivery.outcomes import Judge
+from headwater.sync.delivery.tracing import batch_spans
+from headwater.sync.domain.delivering import Claimed
+
+LOOKS_MAX: Final = 3
+"""Turns in a row that are told of due work and get none, before the slot lets it be."""
+
+
+class Slot:
+    """What every slot of an actor does; one value serves them all.
+
+    Args:
+        claims: says whether further deliveries may be claimed.
+        spread: told after each claim, so that another slot may begin.
+    """
+
+    def __init__(
+        self,
+        document: PolicyDocument,
+        desk: Desk,
+        guard: Guard,
+        handler: Handler,
+        spans: Spans,
+        clock: Clock,
+        chance: random.Random,
+        claims: Callable[[], bool],
+        spread: Callable[[], None],
+    ) -> None:
+        self._document = document
+        self._desk = desk
+        self._guard = guard
+        self._handler = handler
+        self._spans = spans
+        self._clock = clock
+        self._chance = chance
+        self._claims = claims
+        self._spread = spread
+
+    async def run(self, number: int) -> None:
+        """Deliver as slot *number* until nothing is due for it or nothing may start.
+
+        Cancellation: what is in flight is in the journal, so the successor looks it up.
+
+        Raises:
+            FenceLost, StoreRaced, Unavailable, NothingHandled.
+        """
+        try:
+            claimed = await self._claim(number)
+            while claimed:
+                self._spread()
+                claimed = await self._deliver(number, claimed) or await self._claim(number)
+        finally:
+            self._desk.leave(number)
+
+    async def _claim(self, number: int) -> tuple[Claimed, ...]:
+        """Claim for a slot that has nothing in flight; what waits in another lane takes a second look."""
+        for _ in range(LOOKS_MAX):
+            if not self._claims():
+                break
+            if claimed := await self._desk.turn(number, (), claims=True):
+                return claimed
+            if not self._desk.outlook.more or self._guard.permit().calls == "none":
+                break
+        return ()
+
+    async def _deliver(self, number: int, claimed: Sequence[Claimed]) -> tuple[Claimed, ...]:
+        """Handle a batch, settle it and return the next one."""
+        judge = Judge(self._document.retry, self._chance, self._document.version, self._clock.now())
+        probes = self._desk.is_probe(number)
+        with batch_spans(self._spans, self._clock, claimed) as batch:
+            with self._guard.as_probe() if probes else nullcontext():
+                settlements = await self._handler.handle(judge, claimed, batch.traces)
+            self._desk.end_probe(number)
+            with batch.settling(settlements):
+                following = await self._desk.turn(number, settlements, claims=self._claims())
+        await self._guard.count_calls()
+        return following

@@ -1,0 +1,117 @@
+"""How fast an account is written to: additive increase, multiplicative decrease. Pure.
+
+Every healthy answer adds a little to the batch size and, once per round of all slots, a slot; a sign
+of overload halves. A 429 counts calls, so it halves the slots and leaves the batches: smaller ones
+would need more calls for the same records. A timeout and a slow answer halve both. Answers to calls
+that began before the last cut tell of the pace before it, so they neither cut again nor raise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from headwater.policy.document import Adaptive, Limits
+
+BASELINE_SMOOTHING: Final = 0.1
+"""Part that a new answer has in the usual latency."""
+_NO_BASELINE: Final[Mapping[int, float]] = MappingProxyType({})
+
+
+class Sign(Enum):
+    """What an answer says of the vendor's health."""
+
+    ANSWERED = "answered"
+    THROTTLED = "throttled"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one batch call ended.
+
+    Args:
+        began_s: loop time of its start.
+        took_s: until its end.
+        records: size of the batch.
+    """
+
+    sign: Sign
+    began_s: float
+    took_s: float
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much goes at once.
+
+    Args:
+        records: size of a batch.
+        slots: batches under way at once.
+        healthy: healthy answers since the last slot was added.
+        cut_s: loop time of the last cut.
+        usual_s: usual latency by size class (the power of 2 of the records).
+    """
+
+    records: int
+    slots: int
+    healthy: int = 0
+    cut_s: float = -math.inf
+    usual_s: Mapping[int, float] = field(default=_NO_BASELINE)
+
+
+def first_pace(limits: Limits) -> Pace:
+    """Return the pace to begin with: all that the policy allows; the limiter keeps it within the vendor's windows."""
+    return Pace(limits.batch_records, limits.concurrency)
+
+
+def after(pace: Pace, answer: Answer, limits: Limits, adaptive: Adaptive) -> Pace:
+    """Return the pace after *answer*."""
+    if answer.began_s < pace.cut_s:
+        return pace
+    ended_s = answer.began_s + answer.took_s
+    match answer.sign:
+        case Sign.THROTTLED:
+            return replace(pace, slots=_half(pace.slots), healthy=0, cut_s=ended_s)
+        case Sign.TIMED_OUT:
+            return _cut_both(pace, ended_s)
+        case Sign.ANSWERED:
+            usual_s = pace.usual_s.get(_size_class(answer.records), answer.took_s)
+            learned = _learned(pace, answer, usual_s * adaptive.latency_multiple)
+            if answer.took_s > max(adaptive.latency_s_min, usual_s * adaptive.latency_multiple):
+                return _cut_both(learned, ended_s)
+            return _raised(learned, limits, adaptive)
+
+
+def _raised(pace: Pace, limits: Limits, adaptive: Adaptive) -> Pace:
+    records = min(limits.batch_records, pace.records + adaptive.records_step)
+    healthy = pace.healthy + 1
+    if healthy < pace.slots:
+        return replace(pace, records=records, healthy=healthy)
+    return replace(pace, records=records, slots=min(limits.concurrency, pace.slots + 1), healthy=0)
+
+
+def _cut_both(pace: Pace, ended_s: float) -> Pace:
+    return replace(pace, records=_half(pace.records), slots=_half(pace.slots), healthy=0, cut_s=ended_s)
+
+
+def _learned(pace: Pace, answer: Answer, most_s: float) -> Pace:
+    """Take the latency into the usual one, an outlier as *most_s*: a vendor that stays slow becomes usual."""
+    size = _size_class(answer.records)
+    before_s = pace.usual_s.get(size, answer.took_s)
+    seen_s = min(answer.took_s, max(most_s, before_s))
+    usual_s = before_s + BASELINE_SMOOTHING * (seen_s - before_s)
+    return replace(pace, usual_s={**pace.usual_s, size: usual_s})
+
+
+def _size_class(records: int) -> int:
+    return max(1, records).bit_length()
+
+
+def _half(count: int) -> int:
+    return max(1, count // 2)

@@ -1,0 +1,90 @@
+"""This process among the others that share the leases: its heartbeat, their number, and until when it may work.
+
+All leases of a process stand and fall with its one heartbeat row, so holding thousands costs one
+write a beat. Owns the process's own clock on that: when no beat has been confirmed in time, everything
+held is given up at once, whatever the database will say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+
+from headwater.kernel.errors import Unavailable
+from headwater.sync.ports import Leases, StoreRaced
+
+_log = logging.getLogger(__name__)
+
+BEATS: Final = 4
+"""Beats within the time that a lease lasts."""
+
+
+class Membership:
+    """This process's standing."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._until_s = float("-inf")
+        self._standing = False
+        self._told: list[Callable[[], None]] = []
+        self._beaten = anyio.Event()
+        self.processes = 1
+
+    @property
+    def beat_s(self) -> float:
+        """The pause between two beats."""
+        return self._leases.ttl_s / BEATS
+
+    def may_work(self) -> bool:
+        """Say whether what this process holds certainly is its own still."""
+        return self._standing and anyio.current_time() < self._until_s
+
+    def on_lapse(self, tell: Callable[[], None]) -> None:
+        """Have *tell* called whenever everything held is lost."""
+        self._told.append(tell)
+
+    async def wait_until_standing(self) -> None:
+        """Return when the process may take leases."""
+        while not self.may_work():
+            await self._beaten.wait()
+
+    async def keep(self) -> None:
+        """Beat until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch)
+            while True:
+                await self._beat()
+                await anyio.sleep(self.beat_s)
+
+    async def _beat(self) -> None:
+        began_s = anyio.current_time()
+        try:
+            with anyio.fail_after(self._leases.ttl_s):
+                beat = await self._leases.beat()
+        except (Unavailable, StoreRaced, TimeoutError) as error:
+            _log.warning("no heartbeat: %s", error)
+            return
+        if not beat.unbroken:
+            self._lose()
+        self.processes = beat.processes
+        self._until_s = began_s + self._leases.ttl_s
+        self._standing = True
+        self._beaten.set()
+        self._beaten = anyio.Event()
+
+    async def _watch(self) -> None:
+        """Give everything up when the last confirmed beat is too long ago."""
+        while True:
+            await anyio.sleep(min(self.beat_s, max(0.0, self._until_s - anyio.current_time())) or self.beat_s)
+            if self._standing and anyio.current_time() >= self._until_s:
+                _log.error("no heartbeat for %g s: every lease is given up", self._leases.ttl_s)
+                self._lose()
+
+    def _lose(self) -> None:
+        if self._standing:
+            self._standing = False
+            for tell in self._told:
+                tell()
