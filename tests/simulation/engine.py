@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from headwater.sync.delivery.actor import AccountNotReady
-from headwater.sync.domain.leasing import FenceLost
-from tests.simulation.process import Parts, SimulatedHost
-from tests.simulation.store.deliveries import MemoryDeliveries
+from headwater.sync.delivery.gate import pacing
+from tests.simulation.pacing import VirtualLimiter
+from tests.simulation.process import Parts
 
 
-class ProductHost(SimulatedHost):
-    """Today's host."""
-
-    async def _run_once(self, key: tuple[str, str], running: Any) -> None:
-        store = self._open_store(key[0], key[1], running.lease)
-        try:
-            await self._open(key, running, store)
-        except FenceLost:
-            running.scope.cancel()
-        except AccountNotReady:
-            return
-        except Exception as error:  # noqa: BLE001 - the actor edge, as in the product
-            self._world.journal.note("actor", "failed", repr(error))
+def _paced_exactly(gate: Any) -> Any:
+    inner = gate._gate
+    inner._limiter = VirtualLimiter(*pacing(inner._limits.window))
+    return gate
 
 
-PRODUCT: Final = Parts(ProductHost, MemoryDeliveries)
+PRODUCT: Final = Parts(gate=_paced_exactly)

@@ -176,7 +176,7 @@ def _event(
         drawing.ended.add((tenant, subject))
         return PlannedEvent(number, time_s, tenant, source, "delete", subject)
     if die < 0.23:
-        kind = dice.choice(("unreadable", "unstorable", "rejected"))
+        kind = dice.choice(("unreadable", "unstorable", "mangled", "rejected"))
         return PlannedEvent(number, time_s, tenant, "site", kind, f"bad{number}")
     email = f"p{dice.randrange(contacts)}@x.io" if dice.random() < 0.15 else f"{subject}@x.io"
     other = account if dice.random() < 0.4 else ""

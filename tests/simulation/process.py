@@ -9,20 +9,21 @@ import asyncio
 import contextvars
 import datetime as dt
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from headwater.connectors.base import Account
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
-from headwater.sync.delivery.actor import ActorParts, DeliveryActor
-from headwater.sync.delivery.gate import AccountGate, pacing
-from headwater.sync.delivery.host import CLOSE_S, DeliveryHost
+from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.fairness import TenantTurns
+from headwater.sync.delivery.host import DeliveryHost
+from headwater.sync.delivery.watching import DueWatch
+from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
@@ -30,8 +31,8 @@ from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup
 from tests.simulation.chance import stream
 from tests.simulation.identity import SimulatedResolver
 from tests.simulation.loop import PROCESS
-from tests.simulation.pacing import VirtualLimiter
-from tests.simulation.store.leases import MemoryLeases, MemoryLog
+from tests.simulation.store.deliveries import MemoryDeliveries
+from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLog
 from tests.simulation.store.link import Link
 from tests.simulation.store.projections import MemoryProjections
 from tests.simulation.vendor import SimulatedVendor
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 
 HAND_OVER_S = 2.0
 """As the product: how long letting go of the leases may take."""
+TURNS_MAX = 4
+"""Store transactions of actors at once."""
+STARTS_MAX = 4
+"""Accounts opened at once."""
+IDLE_S = 5.0
+"""How long an account stays open without work: short, so that falling asleep and waking up are exercised."""
 
 
 @dataclass(slots=True)
@@ -85,29 +92,6 @@ class NoSecrets:
         return {}
 
 
-class SimulatedHost(DeliveryHost):
-    """The product's host; only the vendor is not looked up among installed packages."""
-
-    def __init__(self, vendor: SimulatedVendor, world: World, *args: Any) -> None:
-        super().__init__(*args)
-        self._vendor = vendor
-        self._world = world
-
-    async def _open(self, key: tuple[str, str], running: Any, store: Any) -> None:
-        policy = running.document.connectors[key[1]]
-        gate = AccountGate(policy.base_url, policy.limits, self._spans, self._clock)
-        gate._limiter = VirtualLimiter(*pacing(policy.limits.window))
-        connector = self._vendor.open(Account(key[1], policy.base_url, {}, policy.timeout_s), gate)
-        try:
-            parts = ActorParts(
-                connector, gate, store, self._spans, self._clock, self._chance(), running.wakeup
-            )
-            await DeliveryActor(key[0], key[1], running.document, parts).run()
-        finally:
-            with anyio.move_on_after(CLOSE_S, shield=True):
-                await connector.aclose()
-
-
 @dataclass(slots=True)
 class Process:
     """One incarnation of a sync process.
@@ -121,12 +105,12 @@ class Process:
     name: str
     number: int
     clock: SkewedClock
-    scope: anyio.CancelScope | None = None
+    end_asked: anyio.Event = field(default_factory=anyio.Event)
+    drain: Any = None
     task: asyncio.Task[None] | None = None
     dead: bool = False
     ended: bool = False
     error: BaseException | None = None
-    _unlisten: Any = None
     _chance: random.Random = field(default_factory=random.Random)
 
     @property
@@ -150,47 +134,65 @@ class Process:
             self.ended = True
 
     async def _serve(self) -> None:
-        world, tables = self.world, self.world.tables
+        world, tables, parts = self.world, self.world.tables, self.world.parts
         link = Link(self._chance, partial(world.odds_of, self), partial(world.note_of, self))
-        leases = MemoryLeases(tables, link, self.label, world.plan.lease_ttl_s)
+        leases = parts.leases(tables, link, self.label, world.plan.lease_ttl_s)
         log = MemoryLog(tables, link)
         policies = SimulatedPolicies(log, world)
         resolver = SimulatedResolver(world.identity, self._chance, world.identity_absent)
-        projections = world.parts.projections(tables, link, world.lane_of)
-        projector = BatchProjector(projections, resolver, policies, Spans.off(), self.clock)
-        log_bell, delivery_bell = Wakeup(), Wakeup()
-        host = ProjectorHost(log, leases, policies, projector, log_bell, ProjectorSettings(batch_events=20))
-        deliveries = world.parts.host(
-            SimulatedVendor(world.crms, self.label, world.call_seen),
-            world,
-            partial(world.parts.deliveries, tables, link),
-            leases,
-            policies,
+        projector = BatchProjector(parts.projections(tables, link), resolver, policies, Spans.off(), self.clock)
+        log_bell = Wakeup()
+        membership = parts.membership(leases)
+        host = ProjectorHost(
+            log, leases, membership, policies, projector, log_bell, ProjectorSettings(batch_events=20)
+        )
+        deliveries = DeliveryHost(
+            partial(parts.deliveries, tables, link), leases, membership, policies, self._account_parts(membership)
+        )
+        watch = DueWatch(MemoryDueTimes(tables, link), deliveries.accounts)
+        hearers = {LOG_CHANNEL: lambda _: log_bell.set(), DELIVERY_CHANNEL: watch.notify}
+        tables.listeners[self.label] = lambda channel, payload: hearers[channel](payload)
+        self.drain = deliveries.drain
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(membership.keep)
+                tasks.start_soon(host.run)
+                tasks.start_soon(deliveries.run)
+                tasks.start_soon(watch.watch)
+                await self.end_asked.wait()
+                await deliveries.drain()
+                tasks.cancel_scope.cancel()
+        finally:
+            tables.listeners.pop(self.label, None)
+        with anyio.move_on_after(HAND_OVER_S, shield=True):
+            try:
+                await leases.leave()
+            except HeadwaterError as error:
+                world.note_of(self, "leave", error)
+
+    def _account_parts(self, membership: Membership) -> AccountParts:
+        world, parts = self.world, self.world.parts
+        vendor = SimulatedVendor(world.crms, self.label, world.call_seen)
+        return AccountParts(
             NoSecrets(),
             Spans.off(),
             self.clock,
             lambda: random.Random(self._chance.random()),
+            TenantTurns(TURNS_MAX),
+            anyio.CapacityLimiter(STARTS_MAX),
+            parts.may_work(membership),
+            open_connector=lambda _, account, gate: vendor.open(account, parts.gate(gate)),
+            idle_s=IDLE_S,
         )
-        bells = {LOG_CHANNEL: log_bell, DELIVERY_CHANNEL: delivery_bell}
-        tables.listeners[self.label] = lambda channel: bells[channel].set()
-        try:
-            async with anyio.create_task_group() as tasks:
-                self.scope = tasks.cancel_scope
-                tasks.start_soon(host.run)
-                tasks.start_soon(deliveries.run, delivery_bell)
-        finally:
-            tables.listeners.pop(self.label, None)
-            with anyio.move_on_after(HAND_OVER_S, shield=True):
-                try:
-                    await leases.release()
-                except HeadwaterError as error:
-                    world.note_of(self, "release", error)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a process is built of, so that an ablation can put something weaker in."""
 
-    host: Any
-    deliveries: Any
-    projections: Any = MemoryProjections
+    deliveries: Callable[..., MemoryDeliveries] = MemoryDeliveries
+    projections: Callable[..., MemoryProjections] = MemoryProjections
+    leases: Callable[..., MemoryLeases] = MemoryLeases
+    membership: Callable[..., Membership] = Membership
+    may_work: Callable[[Membership], Callable[[], bool]] = lambda membership: membership.may_work
+    gate: Callable[[Any], Any] = lambda gate: gate

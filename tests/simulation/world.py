@@ -17,7 +17,6 @@ import anyio
 from headwater.kernel.errors import Unavailable
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent
-from headwater.sync.domain.projecting import Mark
 from headwater.sync.domain.settling import State
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL
 from tests.simulation.chance import stream
@@ -95,11 +94,6 @@ class World:
         """Take note of a call's end."""
         self.calls.append(call)
 
-    def lane_of(self, mark: Mark) -> Lane:
-        """Return the lane that the policy gives to marks of the event's source."""
-        system = self.policies[mark.tenant_id].systems.get(mark.event.source)
-        return Lane[system.lane.upper()] if system else Lane.LIVE
-
     def _active(self, kind: str) -> Iterator[Fault]:
         now = self.loop.time()
         return (f for f in self.plan.faults if f.kind == kind and f.start_s <= now < f.end_s)
@@ -145,7 +139,7 @@ class World:
         waiting = any(
             row.state in DUE_STATES for account in tables.deliveries.values() for row in account.values()
         )
-        return projected and not waiting and not any(tables.inflight.values())
+        return projected and not waiting and not any(row.entities for slots in tables.inflight.values() for row in slots.values())
 
     def _record(self, planned: Any) -> None:
         said = None
@@ -214,8 +208,7 @@ class World:
             return
         self._mark_moment(process, "hand_over")
         self.graveyard.append(process)
-        if process.scope is not None:
-            process.scope.cancel()
+        process.end_asked.set()
         self.loop.call_at(fault.end_s, self._start, fault.target)
 
     def _mark_moment(self, process: Process, what: str) -> None:
