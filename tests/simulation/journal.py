@@ -19,7 +19,7 @@ class Journal:
 
     def __init__(self, now: Callable[[], float], *, keep: bool) -> None:
         self._now = now
-        self._keep = keep
+        self.keeps = keep
         self._hash = hashlib.blake2b(digest_size=16)
         self.lines: list[str] = []
         self.count = 0
@@ -29,8 +29,13 @@ class Journal:
         line = f"{self._now():.6f} {process} {kind} {' '.join(map(str, facts))}"
         self._hash.update(line.encode())
         self.count += 1
-        if self._keep and len(self.lines) < LINES_MAX:
+        if self.keeps and len(self.lines) < LINES_MAX:
             self.lines.append(line)
+
+    def remark(self, text: str) -> None:
+        """Write a line for readers only: it is no part of the hash."""
+        if self.keeps and len(self.lines) < LINES_MAX:
+            self.lines.append(f"{self._now():.6f} # {text}")
 
     def digest(self) -> str:
         """Return the hash of all lines so far."""

@@ -270,14 +270,32 @@ def _rejects(write: CrmWrite) -> bool:
     return write.fields.get("Note") == "rejected"
 
 
+class _Remarks(logging.Handler):
+    """Puts what the engine logs into the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(logging.WARNING)
+        self._journal = journal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it down, with the end of its traceback."""
+        self._journal.remark(f"{record.name}: {self.format(record)}")
+
+
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the engine's log silent: the journal tells more."""
-    logging.disable(logging.CRITICAL)
+def _logged_to(journal: Journal) -> Iterator[None]:
+    """Have the engine's log nowhere but in a journal that is kept."""
+    log = logging.getLogger("headwater")
+    handler, propagate, level = _Remarks(journal), log.propagate, log.level
+    log.addHandler(handler)
+    log.propagate = False
+    log.setLevel(logging.WARNING if journal.keeps else logging.CRITICAL)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        log.removeHandler(handler)
+        log.propagate = propagate
+        log.setLevel(level)
 
 
 def simulate(plan: Plan, parts: Parts, *, keep: bool = False) -> tuple[World, BaseException | None]:
@@ -294,7 +312,7 @@ def simulate(plan: Plan, parts: Parts, *, keep: bool = False) -> tuple[World, Ba
         await world.bury()
         return failure
 
-    with quiet():
+    with _logged_to(world.journal):
         try:
             return world, anyio.run(main, backend_options={"loop_factory": lambda: loop})
         except (Spinning, Deadlocked) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 
@@ -106,3 +107,29 @@ class MemoryDeliveries:
     async def write_finding(self, finding: str) -> None:
         """Store what keeps the account from being used; empty when nothing does."""
         await self._link.call("write_finding", lambda: self.tables.findings.update({self.key: finding}))
+
+    async def add_quota(
+        self, day: dt.date, calls: int, vendor_used: int | None, vendor_limit: int | None
+    ) -> None:
+        """Count *calls* of *day*."""
+        place = (*self.key, day)
+
+        def add() -> None:
+            held, used, limit = self.tables.quota.get(place, (0, None, None))
+            self.tables.quota[place] = (
+                held + calls,
+                used if vendor_used is None else vendor_used,
+                limit if vendor_limit is None else vendor_limit,
+            )
+
+        await self._link.call("add_quota", add)
+
+    async def read_quota(self, day: dt.date) -> int:
+        """Return the calls of *day*: ours, or the vendor's count where that is higher."""
+        place = (*self.key, day)
+
+        def read() -> int:
+            calls, used, _ = self.tables.quota.get(place, (0, None, None))
+            return max(calls, used or 0)
+
+        return await self._link.call("read_quota", read)

@@ -205,7 +205,8 @@ class MemoryUnit:
 
 
 def _refuse_impossible(workspace: Workspace) -> None:
-    for entity in workspace.entities_changed.values():
-        for chosen in entity.fields.values():
-            if "\0" in str(chosen.value):
-                raise StoreRefused("UntranslatableCharacterError: \\u0000 cannot be converted to text")
+    """Postgres holds no text with a zero byte, in records as little as in entities."""
+    said = (fact.value for record in workspace.records_changed.values() for fact in record.fields.values())
+    shown = (chosen.value for entity in workspace.entities_changed.values() for chosen in entity.fields.values())
+    if any("\0" in str(value) for value in (*said, *shown)):
+        raise StoreRefused("UntranslatableCharacterError: \\u0000 cannot be converted to text")

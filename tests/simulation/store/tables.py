@@ -129,6 +129,7 @@ class Tables:
     audit: list[AuditRow] = field(default_factory=list)
     states: dict[AccountKey, ConnectorState] = field(default_factory=dict)
     findings: dict[AccountKey, str] = field(default_factory=dict)
+    quota: dict[tuple[str, str, dt.date], tuple[int, int | None, int | None]] = field(default_factory=dict)
     listeners: dict[str, Callable[[str, str], None]] = field(default_factory=dict)
 
     def account(self, key: AccountKey) -> dict[uuid.UUID, DeliveryRow]:
