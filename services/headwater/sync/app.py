@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +21,11 @@ from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
+from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
+from headwater.sync.delivery.watching import DueWatch
+from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
@@ -32,6 +37,7 @@ from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
+from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.v1 import sync_pb2_grpc
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
@@ -39,6 +45,9 @@ from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup, listen
 SERVICE = "sync"
 HAND_OVER_S = 2.0
 """How long letting go of the leases may take."""
+
+CONNECTIONS_KEPT = 3
+"""Connections that turns of actors leave to others: the listener, the projector, heartbeat and operators."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,27 +78,32 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         await policies.refresh()
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
         projector = BatchProjector(PostgresProjections(pool), resolver, policies, telemetry.spans, clock)
-        log_bell, delivery_bell = Wakeup(), Wakeup()
+        log_bell = Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events)
-        host = ProjectorHost(log, leases, policies, projector, log_bell, projecting)
+        membership = Membership(leases)
+        host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting)
         deliveries = DeliveryHost(
             partial(PostgresDeliveries, pool),
             leases,
+            membership,
             policies,
-            EnvironmentSecrets(os.environ),
-            telemetry.spans,
-            clock,
+            _account_parts(settings, telemetry, clock, membership),
         )
+        watch = DueWatch(PostgresDueTimes(pool), deliveries.accounts)
         operations = Operations(PostgresOperations(pool), policies, clock)
         async with (
             _server(operations, telemetry, settings).serving() as port,
             anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(listen, pool, {LOG_CHANNEL: log_bell, DELIVERY_CHANNEL: delivery_bell})
+            hearers = {LOG_CHANNEL: lambda _: log_bell.set(), DELIVERY_CHANNEL: watch.notify}
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(listen, pool, hearers)
             tasks.start_soon(host.run)
-            tasks.start_soon(deliveries.run, delivery_bell)
+            tasks.start_soon(deliveries.run)
+            tasks.start_soon(watch.watch)
             try:
                 yield port
+                await deliveries.drain()
             finally:
                 tasks.cancel_scope.cancel()
         await _hand_over(leases)
@@ -99,9 +113,24 @@ async def _hand_over(leases: PostgresLeases) -> None:
     """Let the next process begin at once; without a database the leases lapse by themselves."""
     with anyio.move_on_after(HAND_OVER_S, shield=True):
         try:
-            await leases.release()
+            await leases.leave()
         except Unavailable as error:
             _log.warning("leases are left to lapse: %s", error)
+
+
+def _account_parts(
+    settings: SyncSettings, telemetry: Telemetry, clock: Clock, membership: Membership
+) -> AccountParts:
+    return AccountParts(
+        EnvironmentSecrets(os.environ),
+        telemetry.spans,
+        clock,
+        random.Random,
+        TenantTurns(settings.pool_size_max - CONNECTIONS_KEPT),
+        anyio.CapacityLimiter(settings.account_starts_max),
+        membership.may_work,
+        idle_s=settings.idle_s,
+    )
 
 
 def _server(operations: Operations, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:

@@ -13,7 +13,6 @@ from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.breaker import BreakerState
-from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.leasing import Beat, Lease
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.operating import (
@@ -29,7 +28,7 @@ from headwater.sync.domain.operating import (
 )
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState, Workspace
 from headwater.sync.domain.reading import Subject
-from headwater.sync.domain.settling import ConnectorState, Settlement
+from headwater.sync.domain.settling import Settlement
 from headwater.sync.domain.turns import Turn, Wanted
 
 
@@ -181,24 +180,8 @@ class Deliveries(Protocol):
         """
         ...
 
-    async def claim(self, limit: int) -> list[Claimed]:
-        """Claim up to *limit* due deliveries. Raises: FenceLost."""
-        ...
-
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Record how tries ended, in one transaction. Raises: FenceLost."""
-        ...
-
     async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
         """Return which entities are delivered as these CRM records."""
-        ...
-
-    async def next_due_s(self) -> float | None:
-        """Return the seconds until a delivery is due; None when none waits."""
-        ...
-
-    async def read_state(self) -> ConnectorState:
-        """Return what is stored about the account."""
         ...
 
     async def write_breaker(self, state: BreakerState, generation: int) -> None:

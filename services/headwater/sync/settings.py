@@ -19,8 +19,12 @@ class SyncSettings(ServiceSettings):
     identity_timeout_s: float = Field(15.0, gt=0, le=120)
     """Bound of one ResolveBatch call."""
     pool_size_max: int = Field(16, ge=4, le=100)
-    """Connections: one listens, the projector needs one, each actor one at a time."""
+    """Connections: one listens, the projector needs one; turns of actors share what is left, tenant by tenant."""
     lease_ttl_s: float = Field(5.0, ge=1, le=120)
-    """How long a shard or an account of a dead process stays idle."""
+    """How long a shard or an account of a dead process stays idle; beats come four times as often."""
+    idle_s: float = Field(30.0, gt=0, le=3600)
+    """How long an account without work keeps its connections to the CRM."""
+    account_starts_max: int = Field(8, ge=1, le=256)
+    """Accounts that are opened at the same time."""
     batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""

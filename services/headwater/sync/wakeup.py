@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -18,6 +19,8 @@ LOG_CHANNEL: Final = "headwater_log"
 """Notified by ingest when events were accepted."""
 DELIVERY_CHANNEL: Final = "headwater_delivery"
 """Notified by the projector and by operators when deliveries became due."""
+PAYLOAD_BYTES_MAX: Final = 7_000
+"""Longest payload of a notification; Postgres refuses 8,000."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 
@@ -41,32 +44,52 @@ class Wakeup:
         self._event = anyio.Event()
 
 
-async def listen(pool: Pool, bells: Mapping[str, Wakeup]) -> None:
-    """Ring the bell of a channel at each of its notifications, for ever; reconnects by itself.
+def name_accounts(accounts: Collection[tuple[str, str]]) -> str:
+    """Return the payload that names *accounts* (tenant, connector) that have work.
 
-    A lost notification only delays: every sleeper also polls.
+    Empty when they are too many for one notification: then every account is asked.
+    """
+    payload = json.dumps(sorted(accounts))
+    return payload if len(payload.encode()) <= PAYLOAD_BYTES_MAX else ""
+
+
+def read_accounts(payload: str) -> Sequence[tuple[str, str]]:
+    """Return the accounts that a notification names; none when it names none or cannot be read."""
+    try:
+        named = json.loads(payload) if payload else []
+        return [(str(tenant_id), str(connector)) for tenant_id, connector in named]
+    except (ValueError, TypeError):
+        return []
+
+
+async def listen(pool: Pool, hearers: Mapping[str, Callable[[str], None]]) -> None:
+    """Tell the hearer of a channel each payload that comes, for ever; reconnects by itself.
+
+    A lost notification only delays: every sleeper also looks for itself once in a while. After a
+    new connection each hearer is told of an empty payload: anything may have been missed.
     """
     while True:
         try:
             async with pool.acquire() as connection:
-                await _listen_on(connection, bells)
+                await _listen_on(connection, hearers)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             _log.warning("listening connection lost: %s: %s", type(error).__name__, error)
             await anyio.sleep(1.0)
 
 
-async def _listen_on(connection: Connection, bells: Mapping[str, Wakeup]) -> None:
-    def ring(_: Any, __: int, channel: str, ___: object) -> None:
-        bells[channel].set()
+async def _listen_on(connection: Connection, hearers: Mapping[str, Callable[[str], None]]) -> None:
+    def ring(_: Any, __: int, channel: str, payload: object) -> None:
+        hearers[channel](str(payload))
 
-    for channel in bells:
+    for channel, hear in hearers.items():
         await connection.add_listener(channel, ring)
+        hear("")
     try:
         while True:
             await anyio.sleep(_CHECK_S)
             await connection.execute("select 1")
     finally:
         with anyio.move_on_after(_UNLISTEN_S, shield=True):
-            for channel in bells:
+            for channel in hearers:
                 if not connection.is_closed():
                     await connection.remove_listener(channel, ring)

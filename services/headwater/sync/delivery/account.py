@@ -27,6 +27,7 @@ from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.delivery.guard import Guard, GuardedGate
 from headwater.sync.delivery.handling import NothingHandled, Suspect
+from headwater.sync.domain.adaptive import Pace
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import Deliveries, Secrets, StoreRaced
 
@@ -91,7 +92,14 @@ class DeliveryAccount:
         self.bell = Bell()
         self._gate = AccountGate(self._policy.base_url, self._policy.limits, parts.spans, parts.clock)
         self._guard = Guard(
-            self._name, store, self._gate, document.breaker, parts.clock, parts.spans, self._chance, parts.may_work
+            self._name,
+            store,
+            self._gate,
+            document.breaker,
+            parts.clock,
+            parts.spans,
+            self._chance,
+            parts.may_work,
         )
         self._desk = Desk(tenant_id, self._policy, store, self._guard, parts.turns, self._chance)
 
@@ -99,6 +107,11 @@ class DeliveryAccount:
     def in_flight(self) -> int:
         """The number of deliveries under way."""
         return self._desk.in_flight
+
+    @property
+    def pace(self) -> Pace:
+        """How much goes at once now."""
+        return self._desk.pace
 
     @property
     def awake(self) -> bool:

@@ -90,7 +90,7 @@ class DeliveryActor:
         """
         parts = self._parts
         while not self._ending:
-            await parts.desk.look(self._spare_slot)
+            await parts.desk.look()
             permit = parts.guard.permit()
             if permit.calls != "none":
                 await self._check_connector(probes=permit.calls == "probe")
@@ -177,7 +177,7 @@ class DeliveryActor:
         self._due = True
         if not self._ending and (steered or self._parts.guard.paused or wait_s > ORDERS_S):
             try:
-                await self._parts.desk.look(self._spare_slot)
+                await self._parts.desk.look()
             except STORE_FAULTS as fault:
                 self._fail(fault)
 
@@ -200,12 +200,7 @@ class DeliveryActor:
     def _free_slot(self) -> int | None:
         if len(self._running) >= self._parts.desk.pace.slots:
             return None
-        return next(number for number in range(self._spare_slot) if number not in self._running)
-
-    @property
-    def _spare_slot(self) -> int:
-        """Number of a slot that never has anything in flight."""
-        return self._policy.limits.concurrency
+        return next(number for number in range(self._parts.desk.spare_slot) if number not in self._running)
 
     def _spread(self) -> None:
         """Begin another slot where more is due than this one has taken."""

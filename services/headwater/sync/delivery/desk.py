@@ -19,7 +19,7 @@ from headwater.policy.document import ConnectorPolicy
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.guard import Guard
 from headwater.sync.delivery.outcomes import refused_by_store
-from headwater.sync.delivery.racing import again_when_raced
+from headwater.sync.delivery.racing import again_when_lost, again_when_raced
 from headwater.sync.domain import adaptive, lanes
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.settling import Settlement
@@ -70,6 +70,11 @@ class Desk:
         self.outlook = Outlook()
 
     @property
+    def spare_slot(self) -> int:
+        """Number of a slot that never has anything in flight."""
+        return self._policy.limits.concurrency
+
+    @property
     def in_flight(self) -> int:
         """The number of deliveries under way."""
         return sum(map(len, self._in_flight.values()))
@@ -86,11 +91,13 @@ class Desk:
         """Let the pace follow an answer of the vendor."""
         self.pace = adaptive.after(self.pace, answer, self._policy.limits, self._policy.adaptive)
 
-    async def look(self, slot: int) -> None:
-        """Read the account's state, claiming nothing; *slot* must have nothing in flight."""
-        await self.turn(slot, (), claims=False)
+    async def look(self) -> None:
+        """Read the account's state, claiming nothing."""
+        await self.turn(self.spare_slot, (), claims=False)
 
-    async def turn(self, slot: int, settlements: Sequence[Settlement], *, claims: bool) -> tuple[Claimed, ...]:
+    async def turn(
+        self, slot: int, settlements: Sequence[Settlement], *, claims: bool
+    ) -> tuple[Claimed, ...]:
         """Settle what *slot* has tried, then claim its next deliveries.
 
         What it had in flight and does not settle was not tried: it is due as before.
@@ -148,7 +155,8 @@ class Desk:
         try:
             return await self._take(settlements, wanted)
         except StoreRefused:
-            nothing = Wanted(wanted.slot, {}, wanted.excluding)
+            # Under a slot of their own: the batch stays in its slot's journal until all of it is settled.
+            nothing = Wanted(self.spare_slot, {}, wanted.excluding)
             for item in settlements:
                 try:
                     await self._take([item], nothing)
@@ -157,7 +165,11 @@ class Desk:
             return await self._take((), wanted)
 
     async def _take(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
-        return await again_when_raced(lambda: self._store.turn(settlements, wanted), self._chance)
+        """Take a turn; one whose answer was lost is sent again as it was: the store settles nothing twice."""
+        return await again_when_lost(
+            lambda: again_when_raced(lambda: self._store.turn(settlements, wanted), self._chance),
+            self._chance,
+        )
 
     def _note(self, slot: int, asked: lanes.Rows, line: lanes.Line, turn: Turn) -> None:
         self._in_flight[slot] = frozenset(item.entity_id for item in turn.claimed)

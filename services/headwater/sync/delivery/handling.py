@@ -19,7 +19,15 @@ from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy
 from headwater.sync.delivery.outcomes import Judge
 from headwater.sync.delivery.sending import Failure, Sender
-from headwater.sync.domain.delivering import Claimed, Plan, Send, Settled, Wait, choose_outbound, plan_delivery
+from headwater.sync.domain.delivering import (
+    Claimed,
+    Plan,
+    Send,
+    Settled,
+    Wait,
+    choose_outbound,
+    plan_delivery,
+)
 from headwater.sync.domain.isolating import judge_failures
 from headwater.sync.domain.settling import Settlement, State
 

@@ -15,6 +15,7 @@ from typing import Final
 import anyio
 
 from headwater.connectors.base import CallFailed, Connector, ErrorClass, Failed, Outcome, Target, VendorError
+from headwater.kernel.errors import Unavailable
 from headwater.policy.document import ConnectorPolicy
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import WITHHELD, Begun, Guard
@@ -23,7 +24,7 @@ from headwater.sync.delivery.racing import again_when_raced
 from headwater.sync.domain.adaptive import Answer, Sign
 from headwater.sync.domain.delivering import Claimed, Send, adopt_found, choose_outbound, chunks, to_target
 from headwater.sync.domain.leasing import FenceLost
-from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused, Unavailable
+from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
 
 _log = logging.getLogger(__name__)
 
@@ -165,13 +166,13 @@ class Sender:
         begun = self._guard.begin() if offered else None
         if begun is None:
             later = VendorError(ErrorClass.RATE_LIMIT, WITHHELD, "whose the record is was not asked")
-            kept = [(send, Failed(later) if existing_crm_id(outcome) else outcome) for send, outcome in answers]
+            kept = [
+                (send, Failed(later) if existing_crm_id(outcome) else outcome) for send, outcome in answers
+            ]
             result.answers += [pair for pair in kept if not _is_withheld(pair[1])]
             return
         target = answers[0][0].target
-        held = await again_when_raced(
-            lambda: self._store.holders(target.crm_object, offered), self._chance
-        )
+        held = await again_when_raced(lambda: self._store.holders(target.crm_object, offered), self._chance)
         try:
             owners = await self._connector.owners(target, offered)
             await self._guard.succeeded(begun)

@@ -6,15 +6,15 @@ lost notification would have told, and when the deliveries of sleepers become du
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import anyio
 
 from headwater.kernel.errors import Unavailable
 from headwater.sync.ports import DueTimes, StoreRaced
+from headwater.sync.wakeup import read_accounts
 
 _log = logging.getLogger(__name__)
 
@@ -97,12 +97,3 @@ class DueWatch:
             elif account := accounts.get((found.tenant_id, found.connector)):
                 account.bell.ring()
         return next_s
-
-
-def read_accounts(payload: str) -> Sequence[tuple[str, str]]:
-    """Return the accounts that a notification names; none when it names none or cannot be read."""
-    try:
-        named = json.loads(payload) if payload else []
-        return [(str(tenant_id), str(connector)) for tenant_id, connector in named]
-    except (ValueError, TypeError):
-        return []

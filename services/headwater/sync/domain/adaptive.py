@@ -12,14 +12,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from types import MappingProxyType
 from typing import Final
 
 from headwater.policy.document import Adaptive, Limits
 
 BASELINE_SMOOTHING: Final = 0.1
 """Part that a new answer has in the usual latency."""
-_NO_BASELINE: Final[Mapping[int, float]] = MappingProxyType({})
 
 
 class Sign(Enum):
@@ -62,7 +60,7 @@ class Pace:
     slots: int
     healthy: int = 0
     cut_s: float = -math.inf
-    usual_s: Mapping[int, float] = field(default=_NO_BASELINE)
+    usual_s: Mapping[int, float] = field(default_factory=dict)
 
 
 def first_pace(limits: Limits) -> Pace:

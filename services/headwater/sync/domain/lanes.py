@@ -22,6 +22,9 @@ GROWTH: Final = 2
 REACH_ROWS_MIN: Final = 4
 """Rows asked of a lane that begins to wait while others do."""
 
+SLACK_ROWS: Final = 1e-6
+"""Parts of a row that come of rounding."""
+
 
 class Lane(IntEnum):
     """In which line a due delivery stands; `sync.due.lane`."""
@@ -35,8 +38,6 @@ class Lane(IntEnum):
 Rows = Mapping[Lane, int]
 """Lane to a number of rows."""
 Shares = Mapping[Lane, LaneShare]
-_NOTHING: Final[Mapping[Lane, float]] = MappingProxyType(dict.fromkeys(Lane, 0.0))
-_UNKNOWN: Final[Mapping[Lane, int | None]] = MappingProxyType(dict.fromkeys(Lane, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,13 @@ class Line:
     """What an actor believes of its lanes between two turns.
 
     Args:
-        reach: rows that a lane is believed to have at most; None: it has not been looked at, so any number.
+        reach: rows that a lane is believed to have at most; None: any number. At first only live work is asked
+            for: the answer tells which other lanes wait.
         credit: rows that a lane was short of its share, below 0 where it had more.
     """
 
-    reach: Mapping[Lane, int | None] = field(default=_UNKNOWN)
-    credit: Mapping[Lane, float] = field(default=_NOTHING)
+    reach: Mapping[Lane, int | None] = field(default_factory=lambda: {**dict.fromkeys(Lane, 0), Lane.LIVE: None})
+    credit: Mapping[Lane, float] = field(default_factory=lambda: dict.fromkeys(Lane, 0.0))
 
 
 def shares_of(policy: LanePolicy) -> Shares:
@@ -93,31 +95,26 @@ def learn(line: Line, asked: Rows, claimed: Rows, waiting: Mapping[Lane, bool]) 
 
 
 def _fill(rows: int, reach: Rows, shares: Shares) -> Mapping[Lane, float]:
-    """Divide *rows* by shares among lanes that can use them; none gets more than its reach."""
-    fair = dict.fromkeys(Lane, 0.0)
-    open_lanes = {lane for lane in Lane if reach[lane] > 0}
-    left = float(rows)
-    while open_lanes and left > 1e-9:
-        part = _parts(open_lanes, shares)
-        full = {lane for lane in open_lanes if fair[lane] + left * part[lane] >= reach[lane] - 1e-9}
-        for lane in full or open_lanes:
-            fair[lane] = float(reach[lane]) if full else fair[lane] + left * part[lane]
+    """Divide *rows*: minimum shares first, the rest by weight; none gets more than its reach."""
+    fair = {lane: min(float(reach[lane]), shares[lane].share_min * rows) for lane in Lane}
+    for _ in Lane:  # each round fills at least one lane, or divides all that is left
         left = rows - sum(fair.values())
-        if not full:
+        able = [lane for lane in Lane if reach[lane] - fair[lane] > SLACK_ROWS]
+        if not able or left <= SLACK_ROWS:
             break
-        open_lanes -= full
+        part = _parts(able, shares)
+        full = [lane for lane in able if fair[lane] + left * part[lane] >= reach[lane]]
+        for lane in full or able:
+            fair[lane] = float(reach[lane]) if full else fair[lane] + left * part[lane]
     return fair
 
 
-def _parts(lanes: set[Lane], shares: Shares) -> Mapping[Lane, float]:
-    """Return each lane's part of 1: its minimum share, and its weight's part of the rest."""
-    rest = max(0.0, 1.0 - sum(shares[lane].share_min for lane in lanes))
+def _parts(lanes: list[Lane], shares: Shares) -> Mapping[Lane, float]:
+    """Return each lane's part of 1 by its weight; where no lane has any, the most urgent takes all."""
     weights = sum(shares[lane].weight for lane in lanes)
-    if weights:
-        parts = {lane: shares[lane].share_min + rest * shares[lane].weight / weights for lane in lanes}
-    else:  # nobody has a claim on the rest: the most urgent lane takes it
-        parts = {lane: shares[lane].share_min + (rest if lane is min(lanes) else 0.0) for lane in lanes}
-    return parts
+    if not weights:
+        return {lane: 1.0 if lane is min(lanes) else 0.0 for lane in lanes}
+    return {lane: shares[lane].weight / weights for lane in lanes}
 
 
 def _whole(
@@ -126,14 +123,16 @@ def _whole(
     """Round *fair* to whole rows of the same sum, the most short lanes first; return them and the new credit."""
     open_lanes = [lane for lane in Lane if fair[lane] > 0]
     due = {lane: fair[lane] + credit[lane] for lane in open_lanes}
-    given = {lane: 0 for lane in Lane} | {lane: max(0, math.floor(due[lane])) for lane in open_lanes}
+    given = dict.fromkeys(Lane, 0) | {lane: max(0, math.floor(due[lane])) for lane in open_lanes}
     spare = round(sum(fair.values())) - sum(given.values())
     while spare > 0 and (able := [lane for lane in open_lanes if given[lane] < reach[lane]]):
         lane = max(able, key=lambda lane: (due[lane] - given[lane], -lane))
         given[lane] += 1
         spare -= 1
     while spare < 0:
-        lane = min((lane for lane in open_lanes if given[lane]), key=lambda lane: (due[lane] - given[lane], -lane))
+        lane = min(
+            (lane for lane in open_lanes if given[lane]), key=lambda lane: (due[lane] - given[lane], -lane)
+        )
         given[lane] -= 1
         spare += 1
     return given, {lane: due[lane] - given[lane] if lane in due else 0.0 for lane in Lane}

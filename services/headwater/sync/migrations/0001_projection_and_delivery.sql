@@ -10,6 +10,16 @@ create table sync.lease (
 );
 comment on table sync.lease is
 'Who may work on a shard or a connector account; a higher fence makes every lower one void.';
+comment on column sync.lease.expire_time is
+'A lease is in force until then, as long as its holder''s heartbeat lasts; -infinity once it is let go.';
+
+create table sync.process (
+    holder text primary key,
+    expire_time timestamptz not null
+)
+with (fillfactor = 50);
+comment on table sync.process is
+'The heartbeat of each sync process: one row prolongs every lease that it holds, and tells how many live.';
 
 create table sync.shard_cursor (
     shard smallint primary key,

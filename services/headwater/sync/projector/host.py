@@ -7,13 +7,15 @@ wake-up; the order inside a shard is the log's.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import anyio
 
 from headwater.kernel.errors import Unavailable
-from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
 from headwater.sync.domain.log import Position
+from headwater.sync.membership import Membership
 from headwater.sync.ports import EventLog, Leases, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.policies import LogPolicies
@@ -46,6 +48,7 @@ class ProjectorHost:
         self,
         log: EventLog,
         leases: Leases,
+        membership: Membership,
         policies: LogPolicies,
         projector: BatchProjector,
         wakeup: Wakeup,
@@ -53,6 +56,7 @@ class ProjectorHost:
     ) -> None:
         self._log = log
         self._leases = leases
+        self._membership = membership
         self._policies = policies
         self._projector = projector
         self._wakeup = wakeup
@@ -60,6 +64,7 @@ class ProjectorHost:
         self._held: dict[int, Lease] = {}
         self._cursors: dict[int, Position] = {}
         self._in_doubt = False
+        membership.on_lapse(self._lose_everything)
 
     async def run(self) -> None:
         """Project for ever; ends by cancellation, between or inside transactions alike."""
@@ -74,22 +79,31 @@ class ProjectorHost:
                 await self._take_leases()
             except (Unavailable, StoreRaced) as error:
                 _log.warning("shard leases: %s", error)
-            await anyio.sleep(self._leases.ttl_s / 3)
+            await anyio.sleep(self._membership.beat_s)
 
     async def _take_leases(self) -> None:
-        shards = range(await self._log.shard_count())
-        fences = await self._leases.acquire([lease_name(shard) for shard in shards])
-        held = {
-            shard: Lease(lease_name(shard), fences[lease_name(shard)])
-            for shard in shards
-            if lease_name(shard) in fences
-        }
-        fresh = [shard for shard, lease in held.items() if self._held.get(shard) != lease]
-        cursors = await self._log.read_cursors(fresh) if fresh else {}
-        self._held = held
-        self._cursors.update(cursors)
-        if fresh:
+        """Let go of the shards that are too much, take those that are free and due to this process."""
+        await self._membership.wait_until_standing()
+        names = {lease_name(shard): shard for shard in range(await self._log.shard_count())}
+        plan = plan_leases(names, [lease.name for lease in self._held.values()], self._membership.processes)
+        if plan.release:
+            self._drop(plan.release)
+            await self._leases.release(plan.release)  # waits for the transaction under way
+        if not plan.take or not plan.candidates:
+            return
+        fences = await self._leases.acquire(plan.candidates, plan.take)
+        fresh = {names[name]: Lease(name, fence) for name, fence in fences.items()}
+        if fresh and self._membership.may_work():
+            cursors = await self._log.read_cursors(list(fresh))
+            self._held = {**self._held, **fresh}
+            self._cursors.update(cursors)
             self._wakeup.set()
+
+    def _drop(self, lost: Collection[str]) -> None:
+        self._held = {shard: lease for shard, lease in self._held.items() if lease.name not in lost}
+
+    def _lose_everything(self) -> None:
+        self._held = {}
 
     async def _report(self) -> None:
         while True:
@@ -108,9 +122,7 @@ class ProjectorHost:
                 pause_s = 0.0
             except FenceLost as lost:
                 _log.warning("projector: %s", lost)
-                self._held = {
-                    shard: lease for shard, lease in self._held.items() if lease.name not in lost.names
-                }
+                self._drop(lost.names)
                 continue
             except (Unavailable, StoreRaced, StoreRefused) as error:
                 _log.warning("projector waits: %s", error)

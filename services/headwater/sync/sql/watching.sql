@@ -26,3 +26,7 @@ cross join lateral (
     ) as first
 ) as head
 group by wanted.tenant_id, wanted.connector;
+
+-- name: notify_accounts
+-- Wakes the delivery accounts that are named, once the transaction commits. $1 JSON list of [tenant, connector].
+select pg_notify('headwater_delivery', $1);

@@ -31,10 +31,11 @@ class PostgresLeases:
     async def beat(self) -> Beat:
         """Prolong the heartbeat, or begin a new one where it had lapsed."""
         async with translated():
-            row = await self._pool.fetchrow(_SQL["beat"].text, self.holder, self.ttl_s)
-            if not row["unbroken"]:
+            rows = await self._pool.fetch(_SQL["beat"].text, self.holder, self.ttl_s)
+            beat = Beat(rows[0]["unbroken"], rows[0]["processes"])
+            if not beat.unbroken:
                 await self._pool.execute(_SQL["enter_process"].text, self.holder, self.ttl_s)
-        return Beat(row["unbroken"], row["processes"])
+        return beat
 
     async def acquire(self, names: Sequence[str], limit: int) -> dict[str, int]:
         """Take up to *limit* free ones of *names*; return their fences."""

@@ -15,11 +15,13 @@ from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Mar
 from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, unpack_values
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
+from headwater.sync.wakeup import name_accounts
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.sync", "projection.sql")
+_NOTIFY = queries.load("headwater.sync", "watching.sql")["notify_accounts"]
 
 
 class PostgresLog:
@@ -300,7 +302,9 @@ async def _write_marks(
         [mark.event.record_time for mark in marks],
         [mark.lane for mark in marks],
     )
-    await connection.execute(_SQL["notify_deliveries"].text)
+    await connection.execute(
+        _NOTIFY.text, name_accounts({(mark.tenant_id, mark.connector) for mark in marks})
+    )
 
 
 def _trace_id(context: TraceContext | None) -> str:

@@ -1,0 +1,421 @@
+"""Doubles at the edges of the delivery actor: a queue in memory, a CRM that obeys, leases of many processes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+import anyio
+from tests.unit.sync.deliveries import claimed
+from tests.unit.sync.tenant import TENANT, key, policy
+
+from headwater.connectors.base import (
+    Account,
+    CallFailed,
+    CallGate,
+    Connector,
+    ErrorClass,
+    Found,
+    LimitFacts,
+    Outcome,
+    Report,
+    Target,
+    VendorError,
+    Write,
+    Written,
+)
+from headwater.kernel.clock import SystemClock
+from headwater.kernel.telemetry import Spans
+from headwater.policy.document import Limits, PolicyDocument, Window
+from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.fairness import TenantTurns
+from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.leasing import Beat, FenceLost, Lease
+from headwater.sync.domain.settling import ConnectorState, Settlement, State
+from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.ports import DueAccount
+
+PATIENCE_S: Final = 10.0
+ACCOUNT: Final = "salesforce"
+WIDE: Final = Limits(window=Window(calls=100_000, window_s=1), concurrency=4, batch_records=10)
+"""Limits that no test reaches by chance."""
+
+
+def document(limits: Limits = WIDE, **changed: Any) -> PolicyDocument:
+    """Return the tenant's policy with one account, of *limits*."""
+    whole = policy()
+    account = whole.connectors[ACCOUNT].model_copy(update={"limits": limits})
+    return whole.model_copy(update={"connectors": {ACCOUNT: account}, **changed})
+
+
+@dataclass(slots=True)
+class Row:
+    """A due delivery."""
+
+    lane: Lane
+    due_s: float
+    in_doubt: bool = False
+
+
+@dataclass
+class Queue:
+    """The tables of one account, shared by all who hold its lease in turn."""
+
+    fence: int = 1
+    due: dict[uuid.UUID, Row] = field(default_factory=dict)
+    journal: dict[int, tuple[int, tuple[uuid.UUID, ...]]] = field(default_factory=dict)
+    settled: list[Settlement] = field(default_factory=list)
+    state: ConnectorState = ConnectorState()
+    findings: list[str] = field(default_factory=list)
+    turns: int = 0
+    faults: list[Exception] = field(default_factory=list)
+    lost_answers: list[Exception] = field(default_factory=list)
+    refused: set[uuid.UUID] = field(default_factory=set)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+
+    def add(self, *numbers: int, lane: Lane = Lane.LIVE, in_doubt: bool = False) -> None:
+        """Make deliveries due."""
+        for number in numbers:
+            self.due[key(number)] = Row(lane, 0.0, in_doubt)
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Return when *reached* says so after some turn."""
+        with anyio.fail_after(PATIENCE_S):
+            while not reached():
+                await self.changed.wait()
+
+    async def until_empty(self) -> None:
+        """Return when nothing is due."""
+        await self.until(lambda: not self.due)
+
+    def outcomes(self) -> Mapping[uuid.UUID, Settlement]:
+        """Return the last settlement of each entity."""
+        return {item.claimed.entity_id: item for item in self.settled}
+
+    def tell(self) -> None:
+        """Let those who wait look again."""
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
+class MemoryDeliveries:
+    """The store of one lease on a queue in memory: the promises of the port, no database."""
+
+    def __init__(self, queue: Queue, fence: int = 1) -> None:
+        self._queue = queue
+        self._fence = fence
+
+    def _check(self) -> None:
+        if self._queue.faults:
+            raise self._queue.faults.pop(0)
+        if self._fence < self._queue.fence:
+            raise FenceLost(["account"])
+
+    async def take_over(self) -> None:
+        """Put in doubt what is in the journal."""
+        self._check()
+        for _, entities in self._queue.journal.values():
+            for entity_id in entities:
+                if entity_id in self._queue.due:
+                    self._queue.due[entity_id].in_doubt = True
+        self._queue.journal.clear()
+
+    async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
+        """Settle and claim."""
+        queue = self._queue
+        await anyio.sleep(0)
+        queue.turns += 1
+        self._check()
+        self._settle(settlements)
+        now_s = anyio.current_time()
+        ready = [
+            (row.lane, entity_id)
+            for entity_id, row in queue.due.items()
+            if row.due_s <= now_s and entity_id not in wanted.excluding
+        ]
+        taken: list[uuid.UUID] = []
+        for lane in Lane:
+            taken += [entity for of, entity in ready if of is lane][: wanted.lanes.get(lane, 0)]
+        queue.journal[wanted.slot] = (self._fence, tuple(taken))
+        rest = [(lane, entity) for lane, entity in ready if entity not in taken]
+        left = Counter(lane for lane, _ in rest)
+        later = [row.due_s - now_s for row in queue.due.values() if row.due_s > now_s]
+        next_due_s = 0.0 if rest else min(later, default=None)
+        queue.tell()
+        if queue.lost_answers:
+            raise queue.lost_answers.pop(0)
+        items = tuple(self._claimed(entity) for entity in taken)
+        return Turn(items, queue.state, next_due_s, {lane: left[lane] > 0 for lane in Lane})
+
+    def _claimed(self, entity_id: uuid.UUID) -> Any:
+        row = self._queue.due[entity_id]
+        return claimed(entity_id=entity_id, lane=row.lane, in_doubt=row.in_doubt)
+
+    def _settle(self, settlements: Sequence[Settlement]) -> None:
+        from headwater.sync.ports import StoreRefused  # noqa: PLC0415 - one use
+
+        bad = [item for item in settlements if item.claimed.entity_id in self._queue.refused]
+        if any(item.error_code != "STORE_REFUSED" for item in bad):
+            raise StoreRefused("no such value")
+        for item in settlements:
+            self._queue.settled.append(item)
+            if item.state in {State.PENDING, State.RETRYING, State.IN_DOUBT}:
+                due_s = anyio.current_time() + item.after_s
+                doubt = item.state is State.IN_DOUBT
+                self._queue.due[item.claimed.entity_id] = Row(item.lane, due_s, doubt)
+            else:
+                self._queue.due.pop(item.claimed.entity_id, None)
+
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+        """Nobody."""
+        del crm_object, crm_ids
+        return {}
+
+    async def write_breaker(self, state: BreakerState, generation: int) -> None:
+        """Store the breaker."""
+        if generation == self._queue.state.breaker_generation:
+            self._queue.state = replace(self._queue.state, breaker=state)
+
+    async def write_finding(self, finding: str) -> None:
+        """Store a finding."""
+        self._queue.findings.append(finding)
+        self._queue.tell()
+
+    async def add_quota(self, day: dt.date, calls: int, used: int | None, limit: int | None) -> None:
+        """Not counted here."""
+
+    async def read_quota(self, day: dt.date) -> int:
+        """None used."""
+        del day
+        return 0
+
+
+@dataclass
+class Crm:
+    """A CRM that keeps what it is told, and misbehaves as told.
+
+    Args:
+        hangs: entities whose calls never end by themselves.
+        poisons: entities on which the connector itself breaks.
+        fails: failures of the next calls, one each; None: the call is answered.
+    """
+
+    hangs: set[str] = field(default_factory=set)
+    poisons: set[str] = field(default_factory=set)
+    fails: list[VendorError | None] = field(default_factory=list)
+    records: dict[str, Write] = field(default_factory=dict)
+    writes: list[tuple[str, ...]] = field(default_factory=list)
+    looked_up: list[str] = field(default_factory=list)
+    prepared: int = 0
+    opened: int = 0
+    closed: int = 0
+    under_way: Counter[str] = field(default_factory=Counter)
+    overlaps: int = 0
+    hanging: anyio.Event = field(default_factory=anyio.Event)
+    release: anyio.Event = field(default_factory=anyio.Event)
+
+    def open(self, vendor: str, account: Account, gate: CallGate) -> Connector:
+        """Open a connector on this CRM."""
+        del vendor, account
+        self.opened += 1
+        return cast("Connector", CrmConnector(self, gate))
+
+
+class CrmConnector:
+    """The connector of `Crm`; every call passes the gate."""
+
+    def __init__(self, crm: Crm, gate: CallGate) -> None:
+        self._crm = crm
+        self._gate = gate
+
+    async def prepare(self, targets: Sequence[Target]) -> Report:
+        """Everything is there."""
+        del targets
+        async with self._gate.call("GET", "/", endpoint_class="read"):
+            self._crm.prepared += 1
+        return Report(ok=True, findings=())
+
+    async def upsert(self, target: Target, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """Keep the writes."""
+        del target
+        crm, names = self._crm, [write.external_id for write in writes]
+        async with self._gate.call("POST", "/", endpoint_class="write") as ticket:
+            crm.writes.append(tuple(names))
+            crm.overlaps += sum(1 for name in names if crm.under_way[name])
+            crm.under_way.update(names)
+            try:
+                if crm.hangs.intersection(names):
+                    crm.hanging.set()
+                    await crm.release.wait()
+                await anyio.sleep(0)
+                if poison := crm.poisons.intersection(names):
+                    raise ZeroDivisionError(f"cannot map {sorted(poison)[0][-1]}")
+                if crm.fails and (error := crm.fails.pop(0)):
+                    ticket.answered(error.http_status, LimitFacts())
+                    raise CallFailed(error)
+                crm.records.update({write.external_id: write for write in writes})
+            finally:
+                crm.under_way.subtract(names)
+        return [Written(f"crm-{name[-4:]}", created=True) for name in names]
+
+    async def look_up(self, target: Target, external_ids: Sequence[str]) -> Mapping[str, Found]:
+        """Return what is kept."""
+        del target
+        self._crm.looked_up += external_ids
+        async with self._gate.call("GET", "/", endpoint_class="read"):
+            kept = {name: self._crm.records[name] for name in external_ids if name in self._crm.records}
+        return {name: Found(name, f"crm-{name[-4:]}", write.fields) for name, write in kept.items()}
+
+    async def owners(self, target: Target, crm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Nobody's."""
+        del target, crm_ids
+        return {}
+
+    async def aclose(self) -> None:
+        """Close."""
+        self._crm.closed += 1
+
+
+def down(error_class: ErrorClass = ErrorClass.SERVER, status: int = 500) -> VendorError:
+    """Return a failed call."""
+    return VendorError(error_class, "DOWN", "not now", http_status=status)
+
+
+def account_parts(crm: Crm, **changed: Any) -> AccountParts:
+    """Return what accounts on *crm* share."""
+    parts = AccountParts(
+        cast("Any", Secrets()),
+        Spans.off(),
+        SystemClock(),
+        lambda: random.Random(7),
+        TenantTurns(4),
+        anyio.CapacityLimiter(8),
+        lambda: True,
+        crm.open,
+    )
+    return replace(parts, **changed)
+
+
+class Secrets:
+    """No secrets are needed."""
+
+    def read(self, reference: str) -> Mapping[str, str]:
+        """Return none."""
+        del reference
+        return {}
+
+
+class OnePolicy:
+    """The policies of the tenant, to be changed at will."""
+
+    def __init__(self, *documents: tuple[str, PolicyDocument]) -> None:
+        self.documents = dict(documents)
+
+    def current(self) -> Mapping[str, PolicyDocument]:
+        """Return them."""
+        return MappingProxyType(self.documents)
+
+
+def one_policy(whole: PolicyDocument) -> OnePolicy:
+    """Return the tenant's only policy."""
+    return OnePolicy((TENANT, whole))
+
+
+@dataclass
+class Cluster:
+    """The leases of all processes, in memory; beats that stop lapse by the loop's time."""
+
+    ttl_s: float = 0.4
+    held: dict[str, tuple[str, int]] = field(default_factory=dict)
+    beats: dict[str, float] = field(default_factory=dict)
+    releases: list[tuple[str, str]] = field(default_factory=list)
+    on_take: Callable[[str, int], None] = lambda _name, _fence: None
+
+    def alive(self, holder: str) -> bool:
+        """Whether a process's heartbeat lasts."""
+        return self.beats.get(holder, float("-inf")) > anyio.current_time()
+
+    def of(self, holder: str) -> set[str]:
+        """Return what a process holds."""
+        return {name for name, (owner, _) in self.held.items() if owner == holder and self.alive(holder)}
+
+
+class MemoryLeases:
+    """One process's leases in a cluster."""
+
+    def __init__(self, cluster: Cluster, holder: str) -> None:
+        self._cluster = cluster
+        self._holder = holder
+        self.ttl_s = cluster.ttl_s
+        self.cut_off = False
+
+    async def beat(self) -> Beat:
+        """Prolong."""
+        self._reach()
+        unbroken = self._cluster.alive(self._holder)
+        if not unbroken:
+            await self._free(lambda owner: owner == self._holder)
+        self._cluster.beats[self._holder] = anyio.current_time() + self.ttl_s
+        return Beat(unbroken, sum(1 for holder in self._cluster.beats if self._cluster.alive(holder)))
+
+    async def acquire(self, names: Sequence[str], limit: int) -> dict[str, int]:
+        """Take what is free."""
+        self._reach()
+        cluster, taken = self._cluster, dict[str, int]()
+        for name in names:
+            owner, fence = cluster.held.get(name, ("", 0))
+            if len(taken) < limit and (owner == self._holder or not cluster.alive(owner)):
+                taken[name] = fence + 1
+                cluster.held[name] = (self._holder, fence + 1)
+                cluster.on_take(name, fence + 1)
+        return taken
+
+    async def release(self, names: Collection[str]) -> None:
+        """Let go."""
+        self._reach()
+        self._cluster.releases += [(self._holder, name) for name in names]
+        for name in names:
+            owner, fence = self._cluster.held.get(name, ("", 0))
+            if owner == self._holder:
+                self._cluster.held[name] = ("", fence)
+
+    async def leave(self) -> None:
+        """Let go of everything."""
+        await self._free(lambda owner: owner == self._holder)
+        self._cluster.beats.pop(self._holder, None)
+
+    async def _free(self, whose: Callable[[str], bool]) -> None:
+        for name, (owner, fence) in list(self._cluster.held.items()):
+            if whose(owner):
+                self._cluster.held[name] = ("", fence)
+
+    def _reach(self) -> None:
+        from headwater.kernel.errors import Unavailable  # noqa: PLC0415 - one use
+
+        if self.cut_off:
+            raise Unavailable("no route")
+
+
+class NoDueTimes:
+    """A queue in which nothing waits; counts how often it was asked, and about how many."""
+
+    def __init__(self, found: Sequence[DueAccount] = ()) -> None:
+        self.asked: list[int] = []
+        self.found = list(found)
+
+    async def due_accounts(self, accounts: Sequence[tuple[str, str]]) -> list[DueAccount]:
+        """Return what was put in."""
+        self.asked.append(len(accounts))
+        return [item for item in self.found if (item.tenant_id, item.connector) in accounts]
+
+
+def lease(fence: int = 1) -> Lease:
+    """Return a lease on the account."""
+    return Lease(f"connector/{TENANT}/{ACCOUNT}", fence)

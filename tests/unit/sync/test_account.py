@@ -1,0 +1,260 @@
+"""One account: its slots, its order, what it does when calls, rows or the store fail, and when it sleeps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from tests.unit.sync.accounts import (
+    PATIENCE_S,
+    TENANT,
+    WIDE,
+    Crm,
+    MemoryDeliveries,
+    Queue,
+    account_parts,
+    document,
+    down,
+)
+from tests.unit.sync.tenant import key
+
+from headwater.connectors.base import ErrorClass
+from headwater.kernel.errors import Unavailable
+from headwater.policy.document import Breaker
+from headwater.sync.delivery.account import DeliveryAccount
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.settling import ConnectorState, State
+from headwater.sync.ports import StoreRaced
+
+pytestmark = pytest.mark.anyio
+
+
+def account(queue: Queue, crm: Crm, *, fence: int = 1, policy: Any = None, **parts: Any) -> DeliveryAccount:
+    """Return the account of *queue* and *crm*."""
+    store = MemoryDeliveries(queue, fence)
+    whole = policy or document()
+    return DeliveryAccount((TENANT, "salesforce"), whole, store, account_parts(crm, **parts))
+
+
+@asynccontextmanager
+async def running(subject: DeliveryAccount) -> AsyncIterator[None]:
+    """Run an account while the block runs."""
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subject.run)
+            yield
+            tasks.cancel_scope.cancel()
+
+
+async def test_everything_due_is_delivered_once() -> None:
+    """Each record is written by one call, and settled as delivered."""
+    queue, crm = Queue(), Crm()
+    queue.add(*range(1, 96))
+    async with running(account(queue, crm)):
+        await queue.until_empty()
+    written = [name for batch in crm.writes for name in batch]
+    assert sorted(written) == sorted(str(key(number)) for number in range(1, 96))
+    assert {item.state for item in queue.settled} == {State.DELIVERED}
+
+
+async def test_a_call_that_hangs_holds_up_its_own_slot_only() -> None:
+    """All but the batch with the hanging record go through, then that one too."""
+    queue, crm = Queue(), Crm(hangs={str(key(1))})
+    queue.add(*range(1, 101))
+    async with running(account(queue, crm)):
+        await queue.until(lambda: len(queue.due) <= WIDE.batch_records)
+        assert key(1) in queue.due
+        crm.release.set()
+        await queue.until_empty()
+
+
+async def test_an_entity_is_never_in_flight_twice() -> None:
+    """A record marked again while its call is under way is claimed when that call is settled, by no other slot."""
+    queue, crm = Queue(), Crm(hangs={str(key(1))})
+    queue.add(1)
+    subject = account(queue, crm)
+    async with running(subject):
+        await crm.hanging.wait()
+        queue.add(1, *range(2, 50))
+        subject.bell.ring()
+        await queue.until(lambda: len(queue.due) == 1)
+        crm.release.set()
+        await queue.until_empty()
+    assert crm.overlaps == 0
+    assert crm.under_way.total() == 0
+
+
+async def test_a_poisonous_row_is_parked_while_the_rest_goes() -> None:
+    """Halved down to the row; the others are looked up, because the broken call may have written them."""
+    queue, crm = Queue(), Crm(poisons={str(key(5))})
+    queue.add(*range(1, 11))
+    async with running(account(queue, crm)):
+        await queue.until_empty()
+    outcomes = queue.outcomes()
+    parked = outcomes.pop(key(5))
+    assert (parked.state, parked.error_class, parked.error_code) == (State.DEAD, "poison", "ZeroDivisionError")
+    assert {item.state for item in outcomes.values()} == {State.DELIVERED}
+    assert len(outcomes) == 9
+    assert {str(key(number)) for number in range(1, 11)} == set(crm.looked_up)
+
+
+async def test_a_poisonous_row_alone_is_tried_three_times_then_parked() -> None:
+    """A row that is all there is to do may be the victim of a fault of ours; not for ever."""
+    queue, crm = Queue(), Crm(poisons={str(key(5))})
+    queue.add(5)
+    async with running(account(queue, crm)):
+        await queue.until_empty()
+    assert len(crm.writes) == 3
+    assert queue.outcomes()[key(5)].error_class == "poison"
+    assert sum("ZeroDivisionError" in finding for finding in queue.findings) == 2
+
+
+async def test_no_row_is_parked_when_none_can_be_handled() -> None:
+    """The fault is most likely ours: the queue is kept and an operator is told."""
+    queue, crm = Queue(), Crm(poisons={str(key(number)) for number in range(1, 11)})
+    queue.add(*range(1, 11))
+    async with running(account(queue, crm)):
+        await queue.until(lambda: sum("ZeroDivisionError" in finding for finding in queue.findings) > 1)
+        assert queue.settled == []
+        crm.poisons.clear()
+        await queue.until_empty()
+    assert {item.state for item in queue.settled} == {State.DELIVERED}
+
+
+@pytest.mark.parametrize("lost", [StoreRaced("raced"), Unavailable("gone")])
+async def test_a_turn_that_fails_is_taken_again(lost: Exception) -> None:
+    """One lost race, or one lost connection, costs neither a look-up nor a second call."""
+    queue, crm = Queue(), Crm(hangs={str(key(1))})
+    queue.add(1)
+    async with running(account(queue, crm)):
+        await crm.hanging.wait()
+        queue.faults = [lost]
+        crm.release.set()
+        await queue.until_empty()
+    assert crm.looked_up == []
+    assert len(crm.writes) == 1
+
+
+async def test_a_lost_database_leaves_the_batch_in_doubt() -> None:
+    """What could not be settled is looked up by the next actor, not written again blindly."""
+    queue, crm = Queue(), Crm(hangs={str(key(1))})
+    queue.add(1)
+    async with running(account(queue, crm)):
+        await crm.hanging.wait()
+        queue.faults = [Unavailable("gone") for _ in range(6)]
+        crm.release.set()
+        await queue.until_empty()
+    assert crm.looked_up == [str(key(1))]
+    assert queue.outcomes()[key(1)].state is State.DELIVERED
+
+
+async def test_what_the_store_refuses_is_parked_alone() -> None:
+    """One answer that cannot be stored holds up nobody."""
+    queue, crm = Queue(), Crm()
+    queue.add(*range(1, 11))
+    queue.refused = {key(3)}
+    async with running(account(queue, crm)):
+        await queue.until_empty()
+    outcomes = queue.outcomes()
+    assert outcomes.pop(key(3)).error_code == "STORE_REFUSED"
+    assert {item.state for item in outcomes.values()} == {State.DELIVERED}
+
+
+async def test_the_end_finishes_what_is_in_flight_and_claims_nothing_more() -> None:
+    """The call under way is settled; what was not begun stays due."""
+    queue, crm = Queue(), Crm(hangs={str(key(1))})
+    queue.add(*range(1, 11))
+    subject = account(queue, crm)
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subject.run)
+            await crm.hanging.wait()
+            queue.add(*range(11, 21))
+            subject.end()
+            crm.release.set()
+    assert set(queue.due) == {key(number) for number in range(11, 21)}
+    assert queue.journal[0] == (1, ())
+
+
+async def test_an_open_breaker_lets_one_probe_through_and_nothing_else() -> None:
+    """Failures in a row open it; then one call of one record; its success lets the rest go."""
+    queue, crm = Queue(), Crm(fails=[down() for _ in range(2)])
+    queue.add(*range(1, 11))
+    patient = document(breaker=Breaker(failures=2, hold_s=0.3))
+    fast = patient.model_copy(update={"retry": patient.retry.model_copy(update={"fast_s": (0.0,) * 9})})
+    async with running(account(queue, crm, policy=fast)):
+        await queue.until_empty()
+    assert [len(batch) for batch in crm.writes[:3]] == [10, 10, 1]
+    assert len(crm.records) == 10
+
+
+async def test_a_paused_account_starts_no_call_until_it_is_resumed() -> None:
+    """Neither at its start nor with work due; an order wakes it."""
+    queue, crm = Queue(state=ConnectorState(paused=True)), Crm()
+    queue.add(1)
+    subject = account(queue, crm)
+    async with running(subject):
+        await queue.until(lambda: queue.turns > 0)
+        subject.bell.ring()
+        await anyio.wait_all_tasks_blocked()
+        assert (crm.prepared, crm.writes) == (0, [])
+        queue.state = ConnectorState()
+        subject.bell.steer()
+        await queue.until_empty()
+
+
+async def test_lapsed_leases_start_no_call() -> None:
+    """An actor whose process has lost its standing claims nothing, whatever is due."""
+    queue, crm, standing = Queue(), Crm(), [True]
+    subject = account(queue, crm, may_work=lambda: standing[0])
+    async with running(subject):
+        await queue.until(lambda: crm.prepared == 1 and queue.turns > 1)
+        standing[0] = False
+        queue.add(1)
+        subject.bell.ring()
+        await anyio.wait_all_tasks_blocked()
+        assert crm.writes == []
+
+
+async def test_an_account_without_work_closes_its_connections_and_opens_them_with_work() -> None:
+    """Asleep it takes no turns; a ring wakes it."""
+    queue, crm = Queue(), Crm()
+    subject = account(queue, crm, idle_s=0.02)
+    async with running(subject):
+        await queue.until(lambda: queue.turns > 0)
+        with anyio.fail_after(PATIENCE_S):
+            while subject.awake:  # noqa: ASYNC110 - sleep is not announced
+                await anyio.sleep(0.01)
+        turns = queue.turns
+        assert crm.opened == crm.closed == 1
+        await anyio.wait_all_tasks_blocked()
+        assert queue.turns == turns
+        queue.add(1)
+        subject.bell.ring()
+        await queue.until_empty()
+        assert crm.prepared == 1
+
+
+async def test_throttling_halves_the_slots() -> None:
+    """A 429 leaves fewer calls side by side; nothing of it counts against the delivery."""
+    queue, crm = Queue(), Crm(fails=[down(ErrorClass.RATE_LIMIT, 429)])
+    queue.add(*range(1, 11))
+    limits = WIDE.model_copy(update={"window": WIDE.window.model_copy(update={"window_s": 0.05})})
+    subject = account(queue, crm, policy=document(limits))
+    async with running(subject):
+        await queue.until(lambda: bool(queue.settled))
+        assert subject.pace.slots == WIDE.concurrency // 2
+        assert {item.failure_count for item in queue.settled} == {0}
+
+
+async def test_slow_lanes_get_their_share_while_live_work_never_ends() -> None:
+    """With live work in plenty, backfill still moves."""
+    queue, crm = Queue(), Crm()
+    queue.add(*range(1, 600))
+    queue.add(*range(1000, 1020), lane=Lane.BACKFILL)
+    async with running(account(queue, crm)):
+        await queue.until(lambda: all(row.lane is not Lane.BACKFILL for row in queue.due.values()))
+        assert sum(row.lane is Lane.LIVE for row in queue.due.values()) > 100
