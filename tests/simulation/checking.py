@@ -91,6 +91,22 @@ def _not_delivered(
     shown = [record.fields.get("Title") for record in records]
     if title not in shown and (crm.name, str(key[1])) not in world.deleted:
         yield f"{crm.name}: {key[1]} should show {title}, shows {shown}"
+    yield from _not_linked(world, crm, key, row, records)
+
+
+def _not_linked(
+    world: World, crm: Crm, key: EntityKey, row: DeliveryRow, records: list[CrmRecord]
+) -> Iterator[str]:
+    """A contact whose account the CRM has is linked to it."""
+    if any(where == crm.name for where, _ in world.deleted):
+        return
+    for _, target in world.tables.references.get(key, ()):
+        held = world.tables.account((row.tenant_id, row.connector)).get(target)
+        if held is None or held.state is not State.DELIVERED or not held.crm_id:
+            continue
+        for record in records:
+            if record.references.get("Account") != (held.crm_id,):
+                yield f"{crm.name}: {key[1]} is not linked to {held.crm_id}"
 
 
 def _may_be_dead(crm: Crm, row: DeliveryRow, note: str) -> bool:

@@ -18,8 +18,6 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn
 
-from tests.simulation.chance import mixed
-
 STEPS_AT_ONE_INSTANT_MAX: Final = 200_000
 """Callbacks without virtual time moving: beyond it something spins."""
 
@@ -97,11 +95,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return handle
 
     def _add(self, handle: asyncio.Handle) -> None:
+        # hash() of whole numbers is the same in every process, and cheap
         owner = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]  # noqa: SLF001
         number = (self._numbers.get(owner) if isinstance(owner, asyncio.Task) else None) or self._others
         number.count += 1
         self._serial += 1
-        entry = (mixed(self._seed, number.number, number.count), self._serial, handle)
+        entry = (hash((self._seed, number.number, number.count)), self._serial, handle)
         process = _context_of(handle).get(PROCESS, "")
         if process in self._stopped:
             self._stopped[process].append(entry)

@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 
 from headwater.kernel.ids import IDENTITY_OBJECT, OWN_SOURCE
-from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, Position
 from tests.simulation.chance import mixed, named_uuid
 from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
@@ -36,14 +35,14 @@ _CONTACT: Final = {
 }
 
 
-def policy_of(plan: Plan, tenant: str, version: int) -> PolicyDocument:
-    """Return the policy of *tenant* in *version*; versions differ in their name alone."""
+def policy_of(plan: Plan, tenant: str, version: int) -> dict[str, Any]:
+    """Return the policy of *tenant* in *version*, as JSON; versions differ in their name alone."""
     inbound = {
         "contact": {"fields": {"title": "title", "email": "email", "note": "note", "company": "account"}},
         "account": {"fields": {"title": "title"}},
     }
     text = {"type": "text", "owners": ["site", "bulk"], "rule": "most_recent"}
-    return PolicyDocument.model_validate(
+    return (
         {
             "format": "headwater/v1",
             "version": str(version),

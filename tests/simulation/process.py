@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from headwater.connectors.base import Connector
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
@@ -35,7 +36,7 @@ from tests.simulation.store.deliveries import MemoryDeliveries
 from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLog
 from tests.simulation.store.link import Link
 from tests.simulation.store.projections import MemoryProjections
-from tests.simulation.vendor import SimulatedVendor
+from tests.simulation.vendor import SimulatedConnector, SimulatedVendor
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -149,7 +150,7 @@ class Process:
         deliveries = DeliveryHost(
             partial(parts.deliveries, tables, link), leases, membership, policies, self._account_parts(membership)
         )
-        watch = DueWatch(MemoryDueTimes(tables, link), deliveries.accounts)
+        watch = DueWatch(parts.due_times(tables, link), deliveries.accounts)
         hearers = {LOG_CHANNEL: lambda _: log_bell.set(), DELIVERY_CHANNEL: watch.notify}
         tables.listeners[self.label] = lambda channel, payload: hearers[channel](payload)
         self.drain = deliveries.drain
@@ -181,7 +182,7 @@ class Process:
             TenantTurns(TURNS_MAX),
             anyio.CapacityLimiter(STARTS_MAX),
             parts.may_work(membership),
-            open_connector=lambda _, account, gate: vendor.open(account, parts.gate(gate)),
+            open_connector=lambda _, account, gate: parts.connector(vendor.open(account, parts.gate(gate))),
             idle_s=IDLE_S,
         )
 
@@ -196,3 +197,6 @@ class Parts:
     membership: Callable[..., Membership] = Membership
     may_work: Callable[[Membership], Callable[[], bool]] = lambda membership: membership.may_work
     gate: Callable[[Any], Any] = lambda gate: gate
+    connector: Callable[[SimulatedConnector], Connector] = lambda connector: connector
+    due_times: Callable[..., MemoryDueTimes] = MemoryDueTimes
+    document: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document

@@ -15,6 +15,7 @@ from typing import Any, Final
 import anyio
 
 from headwater.kernel.errors import Unavailable
+from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent
 from headwater.sync.domain.settling import State
@@ -217,7 +218,8 @@ class World:
 
     def _write_policies(self) -> None:
         for tenant in {account.tenant: None for account in self.plan.accounts}:
-            self.policies[tenant] = policy_of(self.plan, tenant, self.policy_version)
+            said = policy_of(self.plan, tenant, self.policy_version)
+            self.policies[tenant] = PolicyDocument.model_validate(self.parts.document(said))
 
     def _delete(self, crm: Crm) -> None:
         mine = [key for key, record in sorted(crm.records.items()) if record.external_id]

@@ -63,7 +63,7 @@ class _Placed:
 
 class _OnePolicy:
     def __init__(self, plan: Plan) -> None:
-        self._documents = MappingProxyType({TENANT: policy_of(plan, TENANT, 1)})
+        self._documents = MappingProxyType({TENANT: PolicyDocument.model_validate(policy_of(plan, TENANT, 1))})
 
     def current(self) -> Mapping[str, PolicyDocument]:
         """Return it."""

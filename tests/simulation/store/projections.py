@@ -36,9 +36,13 @@ class MemoryProjections:
     async def transaction(self, leases: Sequence[Lease]) -> AsyncIterator[MemoryUnit]:
         """Begin a transaction under *leases*; it commits when the block ends without an error."""
         await self._link.call("begin", lambda: self._check(leases), may_race=False)
-        unit = MemoryUnit(self._tables, self._link)
+        unit = self.new_unit()
         yield unit
         await self._link.call("commit", lambda: self._commit(leases, unit))
+
+    def new_unit(self) -> MemoryUnit:
+        """Return a transaction's own part."""
+        return MemoryUnit(self._tables, self._link)
 
     def _check(self, leases: Sequence[Lease]) -> None:
         lost = [lease.name for lease in leases if not self._tables.holds(lease.name, lease.fence)]
