@@ -145,6 +145,7 @@ class _Drawing:
     tenants: list[str]
     merged: set[tuple[str, str]] = field(default_factory=set)
     ended: set[tuple[str, str]] = field(default_factory=set)
+    has_mangled: bool = False
 
 
 def _events(dice: random.Random, tenants: list[str]) -> tuple[PlannedEvent, ...]:
@@ -177,6 +178,9 @@ def _event(
         return PlannedEvent(number, time_s, tenant, source, "delete", subject)
     if die < 0.23:
         kind = dice.choice(("unreadable", "unstorable", "mangled", "rejected"))
+        if kind == "mangled" and drawing.has_mangled:
+            kind = "rejected"
+        drawing.has_mangled |= kind == "mangled"
         return PlannedEvent(number, time_s, tenant, "site", kind, f"bad{number}")
     email = f"p{dice.randrange(contacts)}@x.io" if dice.random() < 0.15 else f"{subject}@x.io"
     other = account if dice.random() < 0.4 else ""
