@@ -11,7 +11,7 @@ from tests.simulation.process import Parts
 
 def _paced_exactly(gate: Any) -> Any:
     inner = gate._gate
-    inner._limiter = VirtualLimiter(*pacing(inner._limits.window))
+    inner._limiter = VirtualLimiter(*pacing(inner._limits.window), inner.pause_s)
     return gate
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
 _NS = 1_000_000_000
@@ -10,7 +12,8 @@ _NS = 1_000_000_000
 class VirtualLimiter:
     """A leaky bucket of *rate_max* calls that empties in *period_s*; stands where aiolimiter stands in the product."""
 
-    def __init__(self, rate_max: float, period_s: float) -> None:
+    def __init__(self, rate_max: float, period_s: float, pause_s: Callable[[], float]) -> None:
+        self._pause_s = pause_s
         self._capacity_ns = int(period_s * _NS)
         self._call_ns = int(period_s * _NS / rate_max) + 1
         self._full_until_ns = 0
@@ -24,6 +27,8 @@ class VirtualLimiter:
         wait_ns = self._full_until_ns - self._capacity_ns - now_ns
         if wait_ns > 0:
             await anyio.sleep((wait_ns + 1) / _NS)
+        while (pause_s := self._pause_s()) > 0:
+            await anyio.sleep(pause_s)
 
 
 NEAR_S = 0.001

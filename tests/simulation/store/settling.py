@@ -39,7 +39,8 @@ def _is_fresh(item: Settlement) -> bool:
 
 def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
     now = tables.now()
-    newer = row.desired_version > item.version
+    newer = row.desired_version > item.version or (row.reference_came and item.lacks_reference)
+    row.reference_came = False
     if item.state is State.DELIVERED:
         row.delivered_version = item.version
         row.dirty_time = row.mark_time
@@ -81,6 +82,7 @@ def _wake_referrers(tables: Tables, key: AccountKey, fresh: Sequence[uuid.UUID])
     }
     for entity_id in sorted(waiting):
         row = account[entity_id]
+        row.reference_came = row.reference_came or row.is_due
         if row.lacks_reference and row.state is State.DELIVERED:
             row.state, row.due_time, row.lane = State.PENDING, now, Lane.LIVE
         elif row.wait_since is not None and row.state is State.PENDING:

@@ -60,6 +60,7 @@ class DeliveryRow:
     try_count: int = 0
     wait_since: dt.datetime | None = None
     lacks_reference: bool = False
+    reference_came: bool = False
     last_error_class: str = ""
     last_error: str = ""
 

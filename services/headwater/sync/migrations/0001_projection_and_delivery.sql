@@ -103,6 +103,7 @@ create table sync.delivery (
     try_count integer not null default 0,
     wait_since timestamptz,
     lacks_reference boolean not null default false,
+    reference_came boolean not null default false,
     last_error_class text not null default '',
     last_error text not null default '',
     discard_reason text not null default '',
@@ -136,6 +137,8 @@ comment on column sync.delivery.stopped is
 'The state as the index may see it: it stays as it is while a delivery comes and goes.';
 comment on column sync.delivery.try_count is
 'Tries since the last success, all of them; failure_count holds those that count towards the end.';
+comment on column sync.delivery.reference_came is
+'What it refers to was delivered since it was settled last: one under way that lacked it is due again.';
 comment on column sync.delivery.dirty_time is
 'Record time of the oldest event that the CRM does not hold yet: the start of the latency.';
 

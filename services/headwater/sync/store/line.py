@@ -56,3 +56,5 @@ class Line:
                 self._marks[lane] = newest
             elif lane in reached:
                 self._marks[lane] = min(reached[lane], newest)
+            elif self._is_sweep:  # something waits that nobody asked for now: it may stand before the mark
+                self._marks[lane] = _BEGINNING
