@@ -115,7 +115,11 @@ class DeliveryHost:
         candidates = [name for name in plan.candidates if name not in leaving]
         if not plan.take or not candidates:
             return
-        taken = await self._leases.acquire(candidates, plan.take)
+        try:
+            taken = await self._leases.acquire(candidates, plan.take)
+        except (Unavailable, StoreRaced):
+            self._to_release.update(candidates)  # some may be ours without our knowing: nobody else could have them
+            raise
         for key in wanted:
             if (fence := taken.get(lease_name(key))) is not None:
                 self._begin(tasks, key, Lease(lease_name(key), fence))
