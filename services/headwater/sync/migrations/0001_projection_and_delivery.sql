@@ -85,7 +85,10 @@ create table sync.entity_reference (
     to_entity_id uuid not null,
     primary key (tenant_id, from_entity_id, field, to_entity_id)
 );
-create index entity_reference_back on sync.entity_reference (tenant_id, to_entity_id);
+create index entity_reference_back on sync.entity_reference (tenant_id, to_entity_id) where field <> '';
+comment on index sync.entity_reference_back is
+'Its condition is always true; only a query that states it can use the index. So a plan made before the table was '
+'filled cannot take it for look-ups of the other direction.';
 
 create table sync.delivery (
     tenant_id text collate "C" not null,
@@ -121,7 +124,10 @@ with (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05,
     autovacuum_vacuum_cost_delay = 0
 );
-create index delivery_by_entity on sync.delivery (tenant_id, entity_id);
+create index delivery_by_entity on sync.delivery (tenant_id, entity_id) where connector <> '';
+comment on index sync.delivery_by_entity is
+'Its condition is always true; only a query that states it can use the index. So look-ups of one account''s delivery '
+'cannot read those of all accounts by it.';
 create unique index delivery_by_crm_record on sync.delivery (tenant_id, connector, crm_object, crm_id)
 where crm_id <> '';
 comment on index sync.delivery_by_crm_record is 'Two entities never write to one CRM record.';
@@ -156,7 +162,10 @@ with (
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000,
     autovacuum_vacuum_cost_delay = 0
 );
-create index due_in_line on sync.due (tenant_id, connector, lane, due_time, entity_id);
+create index due_in_line on sync.due (tenant_id, connector, lane, due_time, entity_id) where lane > 0;
+comment on index sync.due_in_line is
+'Its condition is always true; only a query that states it can use the index. So a plan made before the queue was '
+'filled cannot take it for look-ups by entity.';
 comment on table sync.due is
 'The queue: a row exists exactly while its delivery is in state 1, 3 or 4. Claiming writes nothing here.';
 comment on column sync.due.lane is '1 live, 2 retry, 3 backfill, 4 reconcile.';

@@ -1,6 +1,7 @@
 -- One turn of an actor's slot, in one round trip: what was tried is settled, what comes next is claimed.
--- The plans are fixed: look-ups by key, one by one, and the queue in its order. A plan made when a table was
--- empty, or when its statistics were stale, must never read a whole tenant; none is made anew at each call.
+-- The plans are fixed, and kept: look-ups by key, one by one, and the queue in its order. Statistics of a queue are
+-- always stale, so every statement is written for one plan alone: `offset 0` keeps the planner from turning a
+-- look-up around, and rows are changed at the place (ctid) where they were found and locked.
 
 create type sync.settlement as (
     entity_id uuid,
@@ -71,6 +72,7 @@ as $$
 declare
     v_now timestamptz := clock_timestamp();
     v_fresh uuid [];
+    v_ended uuid [];
 begin
     with settled as (
         update sync.delivery as held
@@ -93,8 +95,15 @@ begin
             last_error_class = item.error_class, last_error = item.error_message,
             last_traceparent = case when item.state = 2 then '' else item.traceparent end
         from unnest(p_items) as item
-        where
-            held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = item.entity_id
+        cross join lateral (
+            select delivery.ctid as place from sync.delivery as delivery
+            where
+                delivery.tenant_id = p_tenant and delivery.connector = p_connector
+                and delivery.entity_id = item.entity_id
+            offset 0
+            for no key update
+        ) as found
+        where held.ctid = found.place
         returning
             item.entity_id, held.object, held.state as state_now, item.state, item.lane, item.version,
             item.after_s, item.fresh, item.outcome, item.attempt_number, item.event_key, item.start_time,
@@ -126,12 +135,6 @@ begin
             action, changes
         )
         where note.changes is not null
-    ), ended as (
-        delete from sync.due as held
-        using settled as item
-        where
-            held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = item.entity_id
-            and item.state_now in (2, 5, 6)
     ), again as (
         insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
         select p_tenant, p_connector, item.lane, v_now + make_interval(secs => item.after_s), item.entity_id
@@ -147,7 +150,13 @@ begin
         on conflict (tenant_id, connector, entity_id) do update
         set due_time = excluded.due_time, lane = excluded.lane
     )
-    select array_agg(item.entity_id) filter (where item.fresh) into v_fresh from settled as item;
+    select
+        array_agg(item.entity_id) filter (where item.fresh),
+        array_agg(item.entity_id) filter (where item.state_now in (2, 5, 6))
+    into v_fresh, v_ended
+    from settled as item;
+    delete from sync.due as held
+    where held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = any(v_ended);
     if v_fresh is not null then
         perform sync.wake_referrers(p_tenant, p_connector, v_fresh);
     end if;
@@ -176,16 +185,29 @@ begin
     with referrer as (
         select distinct reference.from_entity_id as entity_id
         from unnest(p_entities) as fresh (entity_id)
-        inner join sync.entity_reference as reference
-            on reference.tenant_id = p_tenant and fresh.entity_id = reference.to_entity_id
+        cross join lateral (
+            select held.from_entity_id from sync.entity_reference as held
+            where held.tenant_id = p_tenant and held.to_entity_id = fresh.entity_id and held.field <> ''
+            offset 0
+        ) as reference
         order by reference.from_entity_id
     ), woken as (
         update sync.delivery as held
         set state = 1
         from referrer
-        where
-            held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = referrer.entity_id
-            and ((held.lacks_reference and held.state = 2) or (held.wait_since is not null and held.state = 1))
+        cross join lateral (
+            select delivery.ctid as place from sync.delivery as delivery
+            where
+                delivery.tenant_id = p_tenant and delivery.connector = p_connector
+                and delivery.entity_id = referrer.entity_id
+                and (
+                    (delivery.lacks_reference and delivery.state = 2)
+                    or (delivery.wait_since is not null and delivery.state = 1)
+                )
+            offset 0
+            for no key update
+        ) as waiting
+        where held.ctid = waiting.place
         returning held.entity_id
     )
     insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
@@ -208,6 +230,7 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_memoize = off
 set enable_sort = off
 as $$
 declare
@@ -244,6 +267,7 @@ begin
             from sync.due as held
             where
                 held.tenant_id = p_tenant and held.connector = p_connector and held.lane = v_lane
+                and held.lane > 0
                 and (held.due_time, held.entity_id) > (p_after_times[v_lane], p_after_ids[v_lane])
                 and held.due_time <= v_now
                 and held.entity_id not in (select excluded.id from unnest(p_excluding) as excluded (id))
@@ -268,7 +292,7 @@ begin
             select held.due_time from sync.due as held
             where
                 held.tenant_id = p_tenant and held.connector = p_connector and held.lane = queue.lane
-                and held.due_time > v_now
+                and held.lane > 0 and held.due_time > v_now
             order by held.due_time, held.entity_id
             limit 1
         ) as soonest;
@@ -293,18 +317,31 @@ begin
                 coalesce(target.state in (1, 3, 4), false)
             ))
             from sync.entity_reference as reference
-            left join sync.entity as referred
-                on referred.tenant_id = p_tenant and reference.to_entity_id = referred.entity_id
-            left join sync.delivery as target
-                on
-                    target.tenant_id = p_tenant and target.connector = p_connector
-                    and target.entity_id = coalesce(referred.merged_into, reference.to_entity_id)
+            left join lateral (
+                select one.merged_into from sync.entity as one
+                where one.tenant_id = p_tenant and one.entity_id = reference.to_entity_id
+                offset 0
+            ) as referred on true
+            left join lateral (
+                select one.crm_id, one.state from sync.delivery as one
+                where
+                    one.tenant_id = p_tenant and one.connector = p_connector
+                    and one.entity_id = coalesce(referred.merged_into, reference.to_entity_id)
+                offset 0
+            ) as target on true
             where reference.tenant_id = p_tenant and reference.from_entity_id = line.entity_id
         )
     from unnest(v_entities, v_lanes, v_times) as line (entity_id, lane, due_time)
-    inner join sync.delivery as held
-        on held.tenant_id = p_tenant and held.connector = p_connector and line.entity_id = held.entity_id
-    inner join sync.entity as entity on entity.tenant_id = p_tenant and line.entity_id = entity.entity_id;
+    cross join lateral (
+        select one.* from sync.delivery as one
+        where one.tenant_id = p_tenant and one.connector = p_connector and one.entity_id = line.entity_id
+        offset 0
+    ) as held
+    cross join lateral (
+        select one.* from sync.entity as one
+        where one.tenant_id = p_tenant and one.entity_id = line.entity_id
+        offset 0
+    ) as entity;
 end
 $$;
 comment on function sync.turn(

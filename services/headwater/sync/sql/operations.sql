@@ -58,7 +58,7 @@ where tenant_id = $1 and entity_id = $2 and version > 0;
 -- $1 tenant; $2 entities uuid[]; $3 rows at most.
 with held as materialized (
     select * from sync.delivery
-    where tenant_id = $1 and entity_id = any($2::uuid [])
+    where tenant_id = $1 and entity_id = any($2::uuid []) and connector <> ''
 )
 select
     connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,
@@ -140,7 +140,7 @@ limit $6;
 -- $1 tenant; behind $2 connector and $3 entity; $4 last connector; $5 states smallint[]; $6 rows.
 with held as materialized (
     select * from sync.delivery
-    where tenant_id = $1 and entity_id = $7
+    where tenant_id = $1 and entity_id = $7 and connector <> ''
 )
 select
     connector, object, entity_id, state, desired_version, delivered_version, crm_id, failure_count,

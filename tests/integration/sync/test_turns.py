@@ -1,0 +1,325 @@
+"""A turn settles and claims in one transaction: what stands in line afterwards, and what never happens twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.integration.sync.queued import ALL, Queue, ended, queued
+from tests.unit.sync.tenant import NOON, TENANT, key
+
+from headwater.kernel.errors import Unavailable
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.leasing import FenceLost
+from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.turns import Wanted
+from headwater.sync.ports import StoreRefused
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def queue(migrated_database_url: str) -> AsyncIterator[Queue]:
+    """The queue of one account."""
+    async with queued(migrated_database_url) as queue:
+        yield queue
+
+
+async def test_lanes_are_claimed_as_wanted(queue: Queue) -> None:
+    """Each lane gives at most what is asked of it; what is left in a lane is told."""
+    await queue.add(1, 2, 3)
+    await queue.add(4, 5, lane=Lane.BACKFILL)
+    turn = await queue.claim(live=2, backfill=2)
+    assert [(item.entity_id.int, item.lane) for item in turn.claimed] == [
+        (1, Lane.LIVE), (2, Lane.LIVE), (4, Lane.BACKFILL), (5, Lane.BACKFILL),
+    ]  # fmt: skip
+    assert [lane for lane, waits in turn.waiting.items() if waits] == [Lane.LIVE]
+    assert turn.next_due_s == 0
+
+
+async def test_a_claim_has_what_a_decision_needs(queue: Queue) -> None:
+    """Values without their provenance, what the CRM holds, and where it stood in line."""
+    await queue.add(1, known={"Email": "b@x.io"}, crm_id="0031", delivered_version=1)
+    (item,) = (await queue.claim()).claimed
+    assert (item.values, item.known) == ({"email": "a@x.io"}, {"Email": "b@x.io"})
+    assert (item.crm_id, item.delivered_version, item.in_doubt) == ("0031", 1, False)
+    assert (item.tenant_id, item.event_key, item.dirty_time) == (TENANT, key(9), NOON)
+
+
+async def test_claiming_writes_to_neither_queue_nor_delivery(queue: Queue) -> None:
+    """What is claimed is journaled in one row of its slot."""
+    await queue.add(1, 2)
+    versions = "select xmin::text, xmax::text from sync.due union all select xmin::text, xmax::text from sync.delivery"
+    before = await queue.pool.fetch(versions)
+    await queue.claim(slot=3)
+    assert await queue.pool.fetch(versions) == before
+    (row,) = await queue.pool.fetch("select * from sync.inflight")
+    assert (row["slot"], sorted(row["entity_ids"])) == (3, [key(1), key(2)])
+
+
+async def test_what_is_delivered_leaves_the_queue(queue: Queue) -> None:
+    """The row of the queue goes, the attempt and the audit of the change come."""
+    await queue.add(1)
+    turn = await queue.claim()
+    after = await queue.settle(ended(turn.claimed[0]))
+    assert (await queue.lines(), after.next_due_s) == ({}, None)
+    state = await queue.state(1)
+    assert (state["state"], state["delivered_version"], state["crm_id"]) == (2, 1, "0031")
+    assert state["known"] == {"Title": "CTO"}
+    assert await queue.pool.fetchval("select outcome from sync.attempt where latency_ms > 0") == "updated"
+    assert await queue.pool.fetchval("select action from sync.audit") == "delivered"
+
+
+async def test_a_change_during_the_flight_is_due_again_at_once_in_the_same_lane(queue: Queue) -> None:
+    """The delivery is not told done for a version that it was not."""
+    await queue.add(1, lane=Lane.BACKFILL)
+    turn = await queue.claim()
+    await queue.mark(1, Lane.BACKFILL, version=2)
+    again = await queue.store.turn([ended(turn.claimed[0])], Wanted(0, ALL))
+    assert [item.lane for item in again.claimed] == [Lane.BACKFILL]
+    state = await queue.state(1)
+    assert (state["state"], state["delivered_version"], state["desired_version"]) == (1, 1, 2)
+
+
+async def test_a_live_change_during_the_flight_lifts_the_lane(queue: Queue) -> None:
+    """What was claimed as a backfill is due again as live."""
+    await queue.add(1, lane=Lane.BACKFILL)
+    turn = await queue.claim()
+    await queue.mark(1, Lane.LIVE, version=2)
+    await queue.settle(ended(turn.claimed[0]))
+    assert await queue.lines() == {1: (Lane.LIVE, True)}
+
+
+@pytest.mark.parametrize("state", [State.RETRYING, State.IN_DOUBT])
+async def test_what_failed_waits_in_the_retry_lane(queue: Queue, state: State) -> None:
+    """Until its time it is not claimed, and the turn says when that is."""
+    await queue.add(1)
+    turn = await queue.claim()
+    after = await queue.settle(ended(turn.claimed[0], state, after_s=30.0, error_class="server"))
+    assert await queue.lines() == {1: (Lane.RETRY, False)}
+    assert after.next_due_s == pytest.approx(30, abs=1)
+    assert (await queue.claim()).claimed == ()
+
+
+async def test_what_failed_is_claimed_again_in_its_time(queue: Queue) -> None:
+    """With the tries it had; a write in doubt is marked so."""
+    await queue.add(1)
+    turn = await queue.claim()
+    await queue.settle(ended(turn.claimed[0], State.IN_DOUBT, failure_count=1, error_class="timeout"))
+    (item,) = (await queue.claim()).claimed
+    assert (item.lane, item.tries_before, item.failure_count, item.in_doubt) == (Lane.RETRY, 1, 1, True)
+
+
+async def test_what_waits_for_another_keeps_its_lane(queue: Queue) -> None:
+    """A pause is no failure."""
+    await queue.add(1, lane=Lane.RECONCILE)
+    turn = await queue.claim()
+    waiting = ended(
+        turn.claimed[0], State.PENDING, outcome="", after_s=5.0, waits=True, try_count=0, changes=()
+    )
+    await queue.settle(waiting)
+    assert await queue.lines() == {1: (Lane.RECONCILE, False)}
+    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 0
+
+
+async def test_the_dead_leave_the_queue(queue: Queue) -> None:
+    """A dead letter stands still until somebody replays it or it is marked anew."""
+    await queue.add(1)
+    turn = await queue.claim()
+    await queue.settle(ended(turn.claimed[0], State.DEAD, outcome="failed", error_class="validation"))
+    assert (await queue.lines(), (await queue.state(1))["stopped"]) == ({}, True)
+    assert await queue.pool.fetchval("select action from sync.audit") == "dead_lettered"
+    await queue.mark(1, version=2)
+    assert await queue.lines() == {1: (Lane.LIVE, True)}
+
+
+async def test_a_live_mark_lifts_what_waits_in_a_slower_lane(queue: Queue) -> None:
+    """It keeps a pause that it has, and a slower mark never lowers it."""
+    await queue.add(1, 2, lane=Lane.BACKFILL)
+    await queue.postpone(2, 60)
+    for number in (1, 2):
+        await queue.mark(number, Lane.LIVE, version=2)
+        await queue.mark(number, Lane.RECONCILE, version=3)
+    assert await queue.lines() == {1: (Lane.LIVE, True), 2: (Lane.LIVE, False)}
+
+
+async def test_what_other_slots_hold_is_not_claimed(queue: Queue) -> None:
+    """An entity has one write under way at most; what is excluded does not count as waiting."""
+    await queue.add(1, 2)
+    first = await queue.claim(live=1)
+    held = [item.entity_id for item in first.claimed]
+    second = await queue.claim(slot=1, excluding=held)
+    assert [item.entity_id.int for item in second.claimed] == [2]
+    assert not any((await queue.claim(slot=2, excluding=[key(1), key(2)])).waiting.values())
+
+
+async def test_a_successor_finds_what_was_in_flight_in_doubt(queue: Queue) -> None:
+    """What a dead actor may have written is looked up first, and nothing else is."""
+    await queue.add(1, 2, 3)
+    turn = await queue.claim(live=2)
+    await queue.settle(ended(turn.claimed[0]), slot=1)
+    await queue.pool.execute("update sync.lease set fence = 2")
+    successor = queue.successor()
+    await successor.take_over()
+    claimed = (await successor.turn((), Wanted(0, ALL))).claimed
+    assert {item.entity_id.int: item.in_doubt for item in claimed} == {2: True, 3: False}
+
+
+async def test_a_lost_fence_settles_and_claims_nothing(queue: Queue) -> None:
+    """Whoever lost the lease is told so."""
+    await queue.add(1)
+    turn = await queue.claim()
+    await queue.pool.execute("update sync.lease set fence = 2")
+    with pytest.raises(FenceLost):
+        await queue.settle(ended(turn.claimed[0]))
+    assert await queue.lines() == {1: (Lane.LIVE, True)}
+    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 0
+
+
+class LosesAnswers:
+    """A pool whose next answer is lost after the statement was committed."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self.lose = False
+
+    async def fetch(self, *arguments: Any) -> Any:
+        """Run a statement; lose its answer if told to."""
+        rows = await self._pool.fetch(*arguments)
+        if self.lose:
+            self.lose = False
+            raise ConnectionResetError
+        return rows
+
+    def acquire(self) -> Any:
+        """Lend a connection."""
+        return self._pool.acquire()
+
+
+async def test_a_turn_sent_again_settles_nothing_twice(queue: Queue) -> None:
+    """When the answer of a committed turn is lost, the same turn again makes one attempt and one audit row."""
+    await queue.add(1, 2)
+    pool: Any = LosesAnswers(queue.pool)
+    queue.store._pool = pool  # noqa: SLF001 - the driver's side of the store
+    turn = await queue.claim(live=1)
+    settlements = [ended(turn.claimed[0])]
+    pool.lose = True
+    with pytest.raises(Unavailable):
+        await queue.store.turn(settlements, Wanted(0, ALL))
+    again = await queue.store.turn(settlements, Wanted(0, ALL))
+    assert [item.entity_id.int for item in again.claimed] == [2]
+    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 1
+    assert await queue.pool.fetchval("select count(*) from sync.audit") == 1
+    await queue.settle(ended(again.claimed[0]))
+    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 2
+
+
+async def test_a_refused_value_leaves_all_as_it_was(queue: Queue) -> None:
+    """Two entities never write to one CRM record; the turn of the second is refused as a whole."""
+    await queue.add(1, 2)
+    turn = await queue.claim()
+    with pytest.raises(StoreRefused):
+        await queue.settle(*(ended(item, crm_id="003") for item in turn.claimed))
+    assert await queue.lines() == {1: (Lane.LIVE, True), 2: (Lane.LIVE, True)}
+
+
+async def test_a_delivered_record_wakes_those_that_refer_to_it(queue: Queue) -> None:
+    """Those that wait for it and those that went without it; nobody else."""
+    await queue.add(1, 2, 3, 4)
+    for number in (2, 3, 4):
+        await queue.pool.execute(
+            "insert into sync.entity_reference values ($1, $2, 'account', $3)", TENANT, key(number), key(1)
+        )
+    turn = await queue.claim()
+    one, two, three, four = turn.claimed
+    assert [item.crm_id for item in two.references] == [""]
+    assert two.references[0].coming
+    waits = {"outcome": "", "after_s": 60.0, "waits": True, "changes": ()}
+    await queue.settle(
+        ended(one), ended(two, State.PENDING, **waits), ended(three, lacks_reference=True), ended(four)
+    )
+    assert await queue.lines() == {2: (Lane.LIVE, True), 3: (Lane.LIVE, True)}
+    (item, _) = (await queue.claim()).claimed
+    assert item.references[0].crm_id == "0031"
+
+
+async def test_marks_and_settlements_of_a_known_record_write_to_no_index(queue: Queue) -> None:
+    """Every such update stays on its page (HOT)."""
+    await queue.add(*range(1, 11))
+    turn = await queue.claim()
+    await queue.settle(*map(ended, turn.claimed))
+    counts = "select n_tup_upd - n_tup_hot_upd from pg_stat_user_tables where relname = 'delivery' and schemaname = 'sync'"
+    async with queue.pool.acquire() as connection:
+        await connection.execute("select pg_stat_force_next_flush()")
+        before = await connection.fetchval(counts)
+    for version in range(2, 8):
+        for number in range(1, 11):
+            await queue.mark(number, version=version)
+        await queue.pool.execute("update sync.entity set version = $1", version)
+        turn = await queue.claim()
+        assert len(turn.claimed) == 10
+        await queue.settle(*map(ended, turn.claimed))
+    async with queue.pool.acquire() as connection:
+        await connection.execute("select pg_stat_force_next_flush()")
+        assert await connection.fetchval(counts) == before
+
+
+async def test_plans_made_on_empty_tables_hold_on_full_ones(queue: Queue) -> None:
+    """A connection that planned its turn before the backlog came reads no more than what it settles."""
+    await queue.store.take_over()
+    async with queue.pool.acquire() as connection:
+        queue.store._pool = connection  # type: ignore[assignment]  # noqa: SLF001 - one session
+        await queue.store.turn((), Wanted(0, {Lane.LIVE: 1}))
+        await queue.add(*range(1, 301))
+        turn = await queue.store.turn((), Wanted(0, {Lane.LIVE: 20}))
+        reads = "select sum(idx_tup_read) from pg_stat_user_indexes where relname = 'due'"
+        await connection.execute("select pg_stat_force_next_flush()")
+        before = await connection.fetchval(reads)
+        await queue.store.turn([ended(item) for item in turn.claimed], Wanted(0, {Lane.LIVE: 20}))
+        await connection.execute("select pg_stat_force_next_flush()")
+        assert await connection.fetchval(reads) - before < 100
+
+
+async def test_a_delivery_stands_in_line_exactly_while_it_is_open(queue: Queue) -> None:
+    """Whatever marks, claims and outcomes follow one another."""
+    chance = random.Random(7)
+    await queue.add(*range(1, 9))
+    flying: dict[int, list[Any]] = {0: [], 1: []}
+    outcomes = (State.DELIVERED, State.RETRYING, State.IN_DOUBT, State.DEAD, State.PENDING)
+    for version in range(2, 80):
+        for number in chance.sample(range(1, 9), 3):
+            await queue.mark(number, chance.choice(list(Lane)), version)
+        slot = chance.randrange(2)
+        others = [item.entity_id for item in flying[1 - slot]]
+        settlements: list[Settlement] = []
+        for item in flying[slot]:
+            state = chance.choice(outcomes)
+            outcome = "" if state is State.PENDING else "updated" if state is State.DELIVERED else "failed"
+            settlements.append(ended(item, state, outcome=outcome, waits=state is State.PENDING))
+        turn = await queue.store.turn(settlements, Wanted(slot, dict.fromkeys(Lane, 1), others))
+        flying[slot] = list(turn.claimed)
+        assert not {item.entity_id for item in turn.claimed} & set(others)
+        assert await queue.faults() == []
+
+
+async def test_days_of_attempts_are_opened_late_without_loss_and_dropped_whole(queue: Queue) -> None:
+    """What was written before its day was opened moves into it; opening and dropping again change nothing."""
+    columns = "tenant_id, connector, entity_id, object, attempt_number, version, event_key, start_time, end_time, outcome"
+    await queue.pool.execute(
+        f"insert into sync.attempt ({columns}) values ($1, 'c', $2, 'contact', 1, 1, $2, $3, $3, 'failed')",  # noqa: S608 - constants
+        TENANT, key(1), NOON,
+    )  # fmt: skip
+    where = "select tableoid::regclass::text from sync.attempt"
+    assert await queue.pool.fetchval(where) == "sync.attempt_other"
+    for opened in (2, 0):
+        assert (
+            await queue.pool.fetchval("select sync.open_attempt_days($1::date, $1::date + 1)", NOON.date())
+            == opened
+        )
+    assert await queue.pool.fetchval(where) == "sync.attempt_20260301"
+    for dropped in (1, 0):
+        day = NOON.date().replace(day=2)
+        assert await queue.pool.fetchval("select sync.drop_attempt_days($1)", day) == dropped
+    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 0

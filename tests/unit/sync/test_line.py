@@ -1,0 +1,82 @@
+"""The low-water mark of the queue: nothing is walked twice, nothing is left behind for long."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from tests.unit.sync.deliveries import claimed
+from tests.unit.sync.tenant import NOON, key
+
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.settling import ConnectorState
+from headwater.sync.domain.turns import Turn
+from headwater.sync.store.line import OVERLAP, SWEEP_S, Line
+
+OLD = NOON - dt.timedelta(minutes=5)
+
+
+def turn(*due_times: dt.datetime, waiting: bool = True, lane: Lane = Lane.LIVE) -> Turn:
+    """Return a turn that claimed rows of *lane* with these due times."""
+    items: list[Any] = [
+        claimed(lane=lane, due_time=moment, entity_id=key(number)) for number, moment in enumerate(due_times)
+    ]
+    return Turn(tuple(items), ConnectorState(), None, dict.fromkeys(Lane, False) | {lane: waiting})
+
+
+def begun(line: Line, now_s: float) -> dt.datetime:
+    """Return behind which due time a look in the live lane begins."""
+    return line.begin(now_s)[0][0]
+
+
+def test_a_look_begins_behind_what_was_claimed() -> None:
+    """Of a backlog the place of the last row is the mark."""
+    line = Line()
+    line.begin(0.0)
+    line.end(turn(OLD, OLD + dt.timedelta(seconds=1)), NOON, 0.001)
+    assert line.begin(0.1)[0] == (OLD + dt.timedelta(seconds=1), key(1))
+
+
+def test_the_mark_stays_behind_the_present() -> None:
+    """A row takes its due time before it commits: the last moments are looked at again."""
+    line = Line()
+    line.begin(0.0)
+    line.end(turn(NOON), NOON, 0.001)
+    assert begun(line, 0.1) == NOON - OVERLAP
+
+
+def test_an_emptied_lane_is_looked_at_from_the_present_on() -> None:
+    """Its dead entries are not walked again."""
+    line = Line()
+    line.begin(0.0)
+    line.end(turn(OLD, waiting=False), NOON, 0.001)
+    assert begun(line, 0.1) == NOON - OVERLAP
+
+
+def test_a_lane_that_was_not_asked_keeps_its_mark() -> None:
+    """Rows wait there that were not claimed."""
+    line = Line()
+    line.begin(0.0)
+    line.end(turn(OLD), NOON, 0.001)
+    line.begin(0.1)
+    line.end(turn(), NOON, 0.101)
+    assert begun(line, 0.2) == OLD
+
+
+def test_stragglers_are_swept_up_each_second() -> None:
+    """A look from the beginning finds what came in behind the mark."""
+    line = Line()
+    line.begin(0.0)
+    line.end(turn(OLD), NOON, 0.001)
+    assert begun(line, SWEEP_S - 0.01) == OLD
+    assert begun(line, SWEEP_S + 0.01) < OLD
+
+
+def test_a_sweep_that_is_slow_comes_less_often() -> None:
+    """Under a held snapshot it walks every dead entry; it never takes more than a small share of the time."""
+    line = Line()
+    line.begin(0.0)
+    line.end(turn(OLD), NOON, 0.5)
+    assert begun(line, 20.0) == OLD
+    line.end(turn(OLD), NOON, 20.0)
+    assert begun(line, 26.0) < OLD
