@@ -22,6 +22,8 @@ GROWTH: Final = 2
 REACH_ROWS_MIN: Final = 4
 """Rows asked of a lane that begins to wait while others do."""
 
+GUESS_PARTS: Final = 8
+"""What may have come into a drained lane is wanted with at most this part of a turn while other lanes wait."""
 SLACK_ROWS: Final = 1e-6
 """Parts of a row that come of rounding."""
 
@@ -47,10 +49,12 @@ class Line:
     Args:
         reach: rows that a lane is believed to have at most; None: any number. At first only live work is asked
             for: the answer tells which other lanes wait.
+        waiting: lanes that are known to wait; of the others' reach nothing is known but how it was.
         credit: rows that a lane was short of its share, below 0 where it had more.
     """
 
     reach: Mapping[Lane, int | None] = field(default_factory=lambda: {**dict.fromkeys(Lane, 0), Lane.LIVE: None})
+    waiting: frozenset[Lane] = frozenset()
     credit: Mapping[Lane, float] = field(default_factory=lambda: dict.fromkeys(Lane, 0.0))
 
 
@@ -65,12 +69,14 @@ def ask(line: Line, rows: int, shares: Shares) -> tuple[Rows, Line]:
     Lanes that are believed to need less get less; what then is left over is wanted of all the same,
     the first lane first: it costs nothing when nothing is there.
     """
-    reach = {lane: rows if known is None else min(rows, known) for lane, known in line.reach.items()}
+    guess = rows // GUESS_PARTS if line.waiting else rows
+    most = {lane: rows if lane in line.waiting else guess for lane in Lane}
+    reach = {lane: most[lane] if known is None else min(most[lane], known) for lane, known in line.reach.items()}
     fair = _fill(rows, reach, shares)
     given, credit = _whole(fair, line.credit, reach)
     spare = rows - sum(given.values())
     if spare > 0:
-        first = min((lane for lane, known in line.reach.items() if known != 0), default=Lane.LIVE)
+        first = min(line.waiting, default=Lane.LIVE)
         given = {**given, first: given[first] + spare}
     return given, replace(line, credit=credit)
 
@@ -91,7 +97,7 @@ def learn(line: Line, asked: Rows, claimed: Rows, waiting: Mapping[Lane, bool]) 
         else:
             reach[lane] = None
     credit = {lane: line.credit[lane] if waiting.get(lane, False) else 0.0 for lane in Lane}
-    return Line(reach, credit)
+    return Line(reach, frozenset(lane for lane in Lane if waiting.get(lane, False)), credit)
 
 
 def _fill(rows: int, reach: Rows, shares: Shares) -> Mapping[Lane, float]:

@@ -1,0 +1,84 @@
+"""The pace of an account: up by steps, halved at signs of overload, always within what the policy allows."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headwater.policy.document import Adaptive, Limits, Window
+from headwater.sync.domain.adaptive import Answer, Pace, Sign, after, first_pace
+
+LIMITS = Limits(window=Window(calls=100, window_s=1), concurrency=8, batch_records=100)
+ADAPTIVE = Adaptive()
+
+
+def answers(pace: Pace, *signs: Sign, took_s: float = 0.1, records: int = 100) -> Pace:
+    """Return the pace after answers one after another."""
+    began_s = max(0.0, pace.cut_s)
+    for sign in signs:
+        pace = after(pace, Answer(sign, began_s, took_s, records), LIMITS, ADAPTIVE)
+        began_s += took_s
+    return pace
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(Sign), st.floats(0, 1e5), st.floats(0, 300), st.integers(1, 1000)), max_size=60
+    )
+)
+def test_the_pace_stays_within_the_policy(seen: list[tuple[Sign, float, float, int]]) -> None:
+    """Whatever is answered, in whatever order: at least one record in one slot, at most what is allowed."""
+    pace = first_pace(LIMITS)
+    for sign, began_s, took_s, records in seen:
+        before = pace
+        pace = after(pace, Answer(sign, began_s, took_s, records), LIMITS, ADAPTIVE)
+        assert 1 <= pace.records <= LIMITS.batch_records
+        assert 1 <= pace.slots <= LIMITS.concurrency
+        assert pace.slots <= before.slots + 1
+        assert pace.records <= before.records + ADAPTIVE.records_step
+        assert pace.slots >= before.slots // 2
+
+
+def test_a_429_halves_the_slots_and_leaves_the_batches() -> None:
+    """Smaller batches would need more calls."""
+    pace = answers(first_pace(LIMITS), Sign.THROTTLED)
+    assert (pace.slots, pace.records) == (4, 100)
+
+
+def test_a_timeout_halves_both() -> None:
+    """It says nothing of calls a second, all of load."""
+    pace = answers(first_pace(LIMITS), Sign.TIMED_OUT)
+    assert (pace.slots, pace.records) == (4, 50)
+
+
+def test_a_latency_far_above_the_usual_halves_both() -> None:
+    """Above the multiple of the usual latency of such a batch; below it nothing happens."""
+    usual = answers(first_pace(LIMITS), *[Sign.ANSWERED] * 5, took_s=0.5)
+    assert answers(usual, Sign.ANSWERED, took_s=1.9).slots == 8
+    slow = after(usual, Answer(Sign.ANSWERED, 10.0, 2.1, 100), LIMITS, ADAPTIVE)
+    assert (slow.slots, slow.records) == (4, 50)
+
+
+def test_a_vendor_that_stays_slow_becomes_usual() -> None:
+    """After some time the pace rises again, though every answer takes ten times as long as once."""
+    pace = answers(first_pace(LIMITS), *[Sign.ANSWERED] * 5, took_s=0.3)
+    for number in range(200):
+        pace = after(pace, Answer(Sign.ANSWERED, 100.0 + 10 * number, 3.0, 100), LIMITS, ADAPTIVE)
+    assert (pace.slots, pace.records) == (8, 100)
+
+
+def test_slots_that_fail_together_cut_once() -> None:
+    """Answers to calls that began before the cut tell of the pace before it."""
+    pace = first_pace(LIMITS)
+    for _ in range(8):
+        pace = after(pace, Answer(Sign.THROTTLED, 1.0, 0.5, 100), LIMITS, ADAPTIVE)
+    assert pace.slots == 4
+    assert after(pace, Answer(Sign.THROTTLED, 1.6, 0.5, 100), LIMITS, ADAPTIVE).slots == 2
+
+
+def test_the_pace_rises_a_slot_for_each_round_of_healthy_answers() -> None:
+    """Four slots, four answers, one slot more; each answer gives the batch its step."""
+    cut = answers(first_pace(LIMITS), Sign.TIMED_OUT)
+    assert answers(cut, *[Sign.ANSWERED] * 3).slots == 4
+    assert answers(cut, *[Sign.ANSWERED] * 4).slots == 5
+    assert answers(cut, *[Sign.ANSWERED] * 4).records == 90
