@@ -16,14 +16,13 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-
 from tests.simulation.ablations import ABLATIONS
 from tests.simulation.bundles import read_bundle, write_bundle
 from tests.simulation.catching import Catch, hunt
+from tests.simulation.engine import PRODUCT
 from tests.simulation.plan import Plan, make_plan
 from tests.simulation.process import Parts
 from tests.simulation.running import Verdict, judge, judge_seed
-from tests.simulation.engine import PRODUCT
 from tests.simulation.shrinking import shrink
 
 T = TypeVar("T")
@@ -51,10 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side (2)")
     parser.add_argument("--ablations", action="store_true", help="hunt every ablation as well")
-    parser.add_argument("--ablation-seeds", type=int, default=100, help="seeds within which one is to be caught")
+    parser.add_argument(
+        "--ablation-seeds", type=int, default=100, help="seeds within which one is to be caught"
+    )
     parser.add_argument("--bundles", type=Path, default=Path("simulation-bundles"), help="where failures go")
     parser.add_argument("--failures-max", type=int, default=20, help="stop after so many failing seeds")
-    parser.add_argument("--shrink", action="store_true", help="make failing plans smaller before they are written")
+    parser.add_argument(
+        "--shrink", action="store_true", help="make failing plans smaller before they are written"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--replay", type=Path, help="replay one bundle, twice, and compare the hashes")
     return parser
@@ -70,8 +73,9 @@ def _spread(jobs: int, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R
 
 
 def _seeds(asked: argparse.Namespace, console: Console, found: dict[str, Any]) -> bool:
-    began, failed, calls, steps = time.perf_counter(), [], 0, 0
-    done = 0
+    began = time.perf_counter()
+    failed: list[Verdict] = []
+    done = calls = steps = 0
     with Progress(console=console) as progress:
         bar = progress.add_task("seeds", total=asked.seeds)
         for verdict in _spread(asked.jobs, judge_seed, range(asked.start, asked.start + asked.seeds)):
@@ -130,7 +134,9 @@ def _ablate(asked: argparse.Namespace, console: Console, found: dict[str, Any]) 
         seeds = str(catch.seeds) if catch.invariants else f"not in {catch.seeds}"
         table.add_row(catch.name, catch.lacks, seeds, " ".join(catch.invariants), catch.where[:60])
     Console().print(table)
-    found["ablations"] = {c.name: {"seeds": c.seeds, "invariants": c.invariants, "where": c.where} for c in caught}
+    found["ablations"] = {
+        c.name: {"seeds": c.seeds, "invariants": c.invariants, "where": c.where} for c in caught
+    }
     return all(catch.invariants for catch in caught)
 
 

@@ -2,6 +2,7 @@
 
 Each is the product with one part replaced by a subclass or a wrapper that leaves one thing out.
 """
+# ruff: noqa: ARG002 - overriding methods take what they are given
 
 from __future__ import annotations
 
@@ -9,13 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from headwater.connectors.base import CallFailed, ErrorClass, Found, LimitFacts, Outcome, Target, VendorError, Write
-from headwater.sync.domain.lanes import Lane
-from headwater.sync.domain.projecting import Workspace
-from headwater.sync.domain.settling import Settlement, State
-from headwater.sync.domain.turns import Turn, Wanted
-from headwater.sync.ports import DueAccount
-from headwater.sync.store.line import Line, Place
 from tests.simulation.engine import PRODUCT
 from tests.simulation.process import Parts
 from tests.simulation.store.deliveries import MemoryDeliveries
@@ -23,6 +17,22 @@ from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases
 from tests.simulation.store.projections import MemoryProjections, MemoryUnit
 from tests.simulation.store.tables import LeaseRow
 from tests.simulation.vendor import SimulatedConnector
+
+from headwater.connectors.base import (
+    CallFailed,
+    ErrorClass,
+    Found,
+    LimitFacts,
+    Outcome,
+    Target,
+    VendorError,
+    Write,
+)
+from headwater.sync.domain.projecting import Workspace
+from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.ports import DueAccount
+from headwater.sync.store.line import Line, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,9 @@ class _SameFence(MemoryLeases):
         taken = super()._acquire(names, limit)
         for name in taken:
             taken[name] = before.get(name, 1)
-            self._tables.leases[name] = LeaseRow(self.holder, taken[name], self._tables.leases[name].expire_time)
+            self._tables.leases[name] = LeaseRow(
+                self.holder, taken[name], self._tables.leases[name].expire_time
+            )
         return taken
 
 
@@ -136,7 +148,9 @@ class _LeasesForEver(MemoryLeases):
     """A dead process holds on."""
 
     def _acquire(self, names: Sequence[str], limit: int) -> dict[str, int]:
-        mine = [n for n in names if n not in self._tables.leases or self._tables.leases[n].holder == self.holder]
+        mine = [
+            n for n in names if n not in self._tables.leases or self._tables.leases[n].holder == self.holder
+        ]
         return super()._acquire(mine, limit)
 
 
@@ -244,7 +258,9 @@ class _DeafTicket:
 
 
 def _not_in_doubt(error: VendorError) -> VendorError:
-    return replace(error, error_class=ErrorClass.SERVER) if error.error_class is ErrorClass.IN_DOUBT else error
+    return (
+        replace(error, error_class=ErrorClass.SERVER) if error.error_class is ErrorClass.IN_DOUBT else error
+    )
 
 
 def _with_policy(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -254,7 +270,8 @@ def _with_policy(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
 def _with_limits(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def change(document: dict[str, Any]) -> dict[str, Any]:
         connectors = {
-            name: {**item, "limits": {**item["limits"], **changes}} for name, item in document["connectors"].items()
+            name: {**item, "limits": {**item["limits"], **changes}}
+            for name, item in document["connectors"].items()
         }
         return {**document, "connectors": connectors}
 
@@ -271,21 +288,41 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("doubt-forgotten", "what is in doubt is settled as failed", {"deliveries": _DoubtForgotten}),
     ("no-look-up", "in doubt, but never looked up", {"connector": _NoLookUp}),
     ("no-exclusion", "in-flight entities may be claimed again", {"deliveries": _NoExclusion}),
-    ("breaker-counts-nothing", "the breaker never opens", {"document": _with_policy(breaker={"failures": 100})}),
-    ("no-limiter", "windows far wider than the vendor's", {"document": _with_limits(window={"calls": 1000, "window_s": 1.0})}),
+    (
+        "breaker-counts-nothing",
+        "the breaker never opens",
+        {"document": _with_policy(breaker={"failures": 100})},
+    ),
+    (
+        "no-limiter",
+        "windows far wider than the vendor's",
+        {"document": _with_limits(window={"calls": 1000, "window_s": 1.0})},
+    ),
     ("takeover-ignores-journal", "nothing is in doubt after a crash", {"deliveries": _ForgetfulTakeover}),
     ("newer-ignored", "settling hides a newer desired version", {"deliveries": _NewerIgnored}),
     ("attempts-reset", "each try counts as the first", {"deliveries": _AttemptsReset}),
     ("no-deadline", "calls start after the lease has lapsed", {"may_work": _always}),
     ("no-sweep", "the low-water mark is never swept behind", {"deliveries": _NoSweep}),
-    ("adoption-unchecked", "a CRM record is adopted whoever owns it", {"connector": _NoOwners, "deliveries": _NoHolders}),
+    (
+        "adoption-unchecked",
+        "a CRM record is adopted whoever owns it",
+        {"connector": _NoOwners, "deliveries": _NoHolders},
+    ),
     ("by-position", "answers are matched to rows by place", {"connector": _ByPosition}),
     ("no-retry", "the first failure buries", {"document": _with_policy(retry={"fast_s": [], "slow_s": []})}),
     ("batch-unbounded", "calls larger than the policy allows", {"document": _with_limits(batch_records=100)}),
-    ("concurrency-unbounded", "more calls at once than the policy allows", {"document": _with_limits(concurrency=32)}),
+    (
+        "concurrency-unbounded",
+        "more calls at once than the policy allows",
+        {"document": _with_limits(concurrency=32)},
+    ),
     ("no-audit", "deliveries without audit", {"deliveries": _NoAudit}),
     ("turns-not-numbered", "a turn sent again settles again", {"deliveries": _TurnsNotNumbered}),
-    ("referrers-not-woken", "nobody is told that a referred record is there", {"deliveries": _ReferrersNotWoken}),
+    (
+        "referrers-not-woken",
+        "nobody is told that a referred record is there",
+        {"deliveries": _ReferrersNotWoken},
+    ),
     ("shared-leases", "two processes hold one lease", {"leases": _SharedLeases}),
     ("same-fence", "a new holder gets the old fence", {"leases": _SameFence}),
     ("leases-for-ever", "a dead process keeps its leases", {"leases": _LeasesForEver}),

@@ -49,6 +49,5 @@ def _of_account(name: str, calls: list[CallSeen]) -> Iterator[str]:
             failures += 1
             if number == probe or (open_until is None and failures >= BREAKER["failures"]):
                 open_until, probe = time + BREAKER["hold_s"], -1
-        elif call.failure == "" or number == probe:
-            if open_until is None or number == probe:
-                failures, open_until, probe = 0, None, -1
+        elif number == probe or (call.failure == "" and open_until is None):
+            failures, open_until, probe = 0, None, -1

@@ -183,7 +183,9 @@ class Crm:
         self.under_way_max = max(self.under_way_max, self.under_way)
         ailments = self._ailments()
         answer = self._judge(arrival, ailments)
-        self._note("crm", self.name, request.kind, request.sender, answer.status if answer else 0, arrival.applied)
+        self._note(
+            "crm", self.name, request.kind, request.sender, answer.status if answer else 0, arrival.applied
+        )
         arrival.status = answer.status if answer else 0
         delay_s = self._chance.uniform(*WAY_S)
         if "slow" in ailments and self._chance.random() < 0.5:

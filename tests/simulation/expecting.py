@@ -7,9 +7,9 @@ import uuid
 from collections import defaultdict
 
 import msgspec
+from tests.simulation.world import World
 
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
-from tests.simulation.world import World
 
 
 def expected_titles(world: World) -> dict[tuple[str, uuid.UUID], str]:

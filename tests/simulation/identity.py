@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+from tests.simulation.chance import named_uuid
 
 from headwater.kernel.errors import Unavailable
 from headwater.sync.domain.log import RecordKey
 from headwater.sync.domain.reading import Subject
-from tests.simulation.chance import named_uuid
 
 
 @dataclass(slots=True)

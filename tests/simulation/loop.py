@@ -8,6 +8,7 @@ is not in the simulation must not be in its result.
 Order does not follow the order of scheduling: each callback draws its place from the seed, its task's number
 and its own number within the task, so it is the same in each run even where a library iterates over a set.
 """
+# ruff: noqa: ARG002 - overriding methods take what they are given
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._seed = seed
         self._now = 0.0
-        self._ready: list[Any] = []  # type: ignore[assignment]  # a heap of (instant's place, serial, handle)
+        self._ready: list[Any] = []  # a heap of (instant's place, serial, handle)
         self._serial = 0
         self._tasks_seen = 0
         self._others = _Numbered(0)
@@ -68,7 +69,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._steps_here = 0
         self._wall_end = time.monotonic() + wall_time_s_max
         self.steps = 0
-        self.set_task_factory(self._new_task)
+        self.set_task_factory(self._new_task)  # type: ignore[arg-type]  # typeshed's protocol is private
 
     def time(self) -> float:
         """Return the virtual time in seconds since the run's begin."""
@@ -85,11 +86,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         task.add_done_callback(self._numbers.pop)
         return task
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # the arguments' types are the callback's business
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Run *callback* at this instant, in its seeded place."""
-        self._check_closed()
         handle = asyncio.Handle(callback, args, self, context or contextvars.copy_context())
         self._add(handle)
         return handle
@@ -152,7 +152,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def stop_process(self, process: str) -> None:
         """Let nothing of *process* run from now on."""
         held = self._stopped.setdefault(process, [])
-        kept = []
+        kept: list[Any] = []
         for entry in self._ready:
             (held if _context_of(entry[2]).get(PROCESS, "") == process else kept).append(entry)
         heapq.heapify(kept)
@@ -165,39 +165,41 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     # What a simulation has no use for
 
-    def call_soon_threadsafe(
+    def call_soon_threadsafe(  # type: ignore[override]  # as above
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Refuse: there are no other threads."""
-        return _refuse(f"call_soon_threadsafe of {callback}")
+        _refuse(f"call_soon_threadsafe of {callback}")
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> NoReturn:  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override]  # as above
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> NoReturn:
         """Refuse: there are no threads."""
-        return _refuse(f"run_in_executor of {func}")
+        _refuse(f"run_in_executor of {func}")
 
-    async def create_connection(self, *args: Any, **options: Any) -> NoReturn:  # type: ignore[override]
+    async def create_connection(self, *args: Any, **options: Any) -> NoReturn:
         """Refuse: there is no network."""
-        return _refuse("create_connection")
+        _refuse("create_connection")
 
     async def create_server(self, *args: Any, **options: Any) -> NoReturn:
         """Refuse: there is no network."""
-        return _refuse("create_server")
+        _refuse("create_server")
 
-    async def create_datagram_endpoint(self, *args: Any, **options: Any) -> NoReturn:  # type: ignore[override]
+    async def create_datagram_endpoint(self, *args: Any, **options: Any) -> NoReturn:
         """Refuse: there is no network."""
-        return _refuse("create_datagram_endpoint")
+        _refuse("create_datagram_endpoint")
 
-    async def getaddrinfo(self, *args: Any, **options: Any) -> NoReturn:  # type: ignore[override]
+    async def getaddrinfo(self, *args: Any, **options: Any) -> NoReturn:
         """Refuse: there is no network."""
-        return _refuse("getaddrinfo")
+        _refuse("getaddrinfo")
 
-    async def subprocess_exec(self, *args: Any, **options: Any) -> NoReturn:  # type: ignore[override]
+    async def subprocess_exec(self, *args: Any, **options: Any) -> NoReturn:
         """Refuse: there are no processes but the simulated ones."""
-        return _refuse("subprocess_exec")
+        _refuse("subprocess_exec")
 
-    async def subprocess_shell(self, *args: Any, **options: Any) -> NoReturn:  # type: ignore[override]
+    async def subprocess_shell(self, *args: Any, **options: Any) -> NoReturn:
         """Refuse: there are no processes but the simulated ones."""
-        return _refuse("subprocess_shell")
+        _refuse("subprocess_shell")
 
     def _process_events(self, event_list: Any) -> None:
         """There are none."""

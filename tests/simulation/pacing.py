@@ -27,7 +27,7 @@ class VirtualLimiter:
         wait_ns = self._full_until_ns - self._capacity_ns - now_ns
         if wait_ns > 0:
             await anyio.sleep((wait_ns + 1) / _NS)
-        while (pause_s := self._pause_s()) > 0:
+        while (pause_s := self._pause_s()) > 0:  # noqa: ASYNC110 - a pause may be prolonged while it lasts
             await anyio.sleep(pause_s)
 
 

@@ -116,7 +116,9 @@ def make_plan(seed: int) -> Plan:
     dice = stream(seed, "plan")
     tenants = [f"t{number}" for number in range(dice.choice((1, 1, 2)))]
     accounts = tuple(
-        _account(dice, tenant, f"c{number}") for tenant in tenants for number in range(dice.choice((1, 2, 2, 3)))
+        _account(dice, tenant, f"c{number}")
+        for tenant in tenants
+        for number in range(dice.choice((1, 2, 2, 3)))
     )
     processes = dice.choice((1, 2, 2, 3))
     profile = "isolation" if dice.random() < 0.1 else "chaos"
@@ -154,11 +156,14 @@ def _events(dice: random.Random, tenants: list[str]) -> tuple[PlannedEvent, ...]
     contacts, accounts = dice.randint(1, 12), dice.randint(1, 4)
     hot = dice.random() < 0.3
     times = sorted(dice.uniform(0.0, CHAOS_S * dice.choice((0.3, 0.9))) for _ in range(count))
-    return tuple(_event(drawing, number + 1, time_s, contacts, accounts, hot) for number, time_s in enumerate(times))
+    return tuple(
+        _event(drawing, number + 1, time_s, contacts, accounts, hot=hot)
+        for number, time_s in enumerate(times)
+    )
 
 
 def _event(
-    drawing: _Drawing, number: int, time_s: float, contacts: int, accounts: int, hot: bool
+    drawing: _Drawing, number: int, time_s: float, contacts: int, accounts: int, *, hot: bool
 ) -> PlannedEvent:
     dice = drawing.dice
     tenant, die = dice.choice(drawing.tenants), dice.random()
@@ -214,7 +219,9 @@ def _fault(dice: random.Random, processes: int, accounts: tuple[PlannedAccount, 
             return Fault(kind, start_s, CHAOS_S, process, size=dice.choice((-3600.0, -5.0, 5.0, 3600.0)))
         case "database":
             target = dice.choice(("", process))
-            return Fault(kind, start_s, start_s + dice.uniform(0.2, 6.0), target, size=dice.choice((0.05, 0.3, 1.0)))
+            return Fault(
+                kind, start_s, start_s + dice.uniform(0.2, 6.0), target, size=dice.choice((0.05, 0.3, 1.0))
+            )
         case "races":
             return Fault(kind, start_s, start_s + dice.uniform(0.2, 6.0), "", size=0.3)
         case "identity":

@@ -6,12 +6,12 @@ import datetime as dt
 from typing import Any, Final
 
 import msgspec
-
-from headwater.kernel.ids import IDENTITY_OBJECT, OWN_SOURCE
-from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, Position
 from tests.simulation.chance import mixed, named_uuid
 from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
 from tests.simulation.vendor import VENDOR
+
+from headwater.kernel.ids import IDENTITY_OBJECT, OWN_SOURCE
+from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, Position
 
 BEGIN: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 """True time at virtual second 0."""
@@ -42,31 +42,29 @@ def policy_of(plan: Plan, tenant: str, version: int) -> dict[str, Any]:
         "account": {"fields": {"title": "title"}},
     }
     text = {"type": "text", "owners": ["site", "bulk"], "rule": "most_recent"}
-    return (
-        {
-            "format": "headwater/v1",
-            "version": str(version),
-            "systems": {
-                "crm": {"layer": "record", **_OWNED},
-                "site": {"layer": "engagement", "inbound": inbound, **_OWNED},
-                "bulk": {"layer": "engagement", "inbound": inbound, "lane": "backfill", **_OWNED},
+    return {
+        "format": "headwater/v1",
+        "version": str(version),
+        "systems": {
+            "crm": {"layer": "record", **_OWNED},
+            "site": {"layer": "engagement", "inbound": inbound, **_OWNED},
+            "bulk": {"layer": "engagement", "inbound": inbound, "lane": "backfill", **_OWNED},
+        },
+        "objects": {
+            "contact": {
+                "fields": {
+                    "title": text,
+                    "email": text,
+                    "note": text,
+                    "account": {**text, "type": "reference", "reference": "account"},
+                }
             },
-            "objects": {
-                "contact": {
-                    "fields": {
-                        "title": text,
-                        "email": text,
-                        "note": text,
-                        "account": {**text, "type": "reference", "reference": "account"},
-                    }
-                },
-                "account": {"fields": {"title": text}},
-            },
-            "connectors": {item.name: _connector(item) for item in plan.accounts if item.tenant == tenant},
-            "retry": RETRY,
-            "breaker": BREAKER,
-        }
-    )
+            "account": {"fields": {"title": text}},
+        },
+        "connectors": {item.name: _connector(item) for item in plan.accounts if item.tenant == tenant},
+        "retry": RETRY,
+        "breaker": BREAKER,
+    }
 
 
 def _connector(item: PlannedAccount) -> dict[str, Any]:
@@ -93,7 +91,9 @@ def _connector(item: PlannedAccount) -> dict[str, Any]:
                     "end_marks": {"State": "state", "Winner": "winner_entity_id"},
                 }
             ],
-            "account": [{"target": "Account", "external_id": "Headwater", "fields": {"Title": {"field": "title"}}}],
+            "account": [
+                {"target": "Account", "external_id": "Headwater", "fields": {"Title": {"field": "title"}}}
+            ],
         },
     }
 

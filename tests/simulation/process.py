@@ -15,6 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from tests.simulation.chance import stream
+from tests.simulation.identity import SimulatedResolver
+from tests.simulation.loop import PROCESS
+from tests.simulation.store.deliveries import MemoryDeliveries
+from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLog
+from tests.simulation.store.link import Link
+from tests.simulation.store.projections import MemoryProjections
+from tests.simulation.vendor import SimulatedConnector, SimulatedVendor
 
 from headwater.connectors.base import Connector
 from headwater.kernel.errors import HeadwaterError
@@ -29,14 +37,6 @@ from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup
-from tests.simulation.chance import stream
-from tests.simulation.identity import SimulatedResolver
-from tests.simulation.loop import PROCESS
-from tests.simulation.store.deliveries import MemoryDeliveries
-from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLog
-from tests.simulation.store.link import Link
-from tests.simulation.store.projections import MemoryProjections
-from tests.simulation.vendor import SimulatedConnector, SimulatedVendor
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -141,14 +141,20 @@ class Process:
         log = MemoryLog(tables, link)
         policies = SimulatedPolicies(log, world)
         resolver = SimulatedResolver(world.identity, self._chance, world.identity_absent)
-        projector = BatchProjector(parts.projections(tables, link), resolver, policies, Spans.off(), self.clock)
+        projector = BatchProjector(
+            parts.projections(tables, link), resolver, policies, Spans.off(), self.clock
+        )
         log_bell = Wakeup()
         membership = parts.membership(leases)
         host = ProjectorHost(
             log, leases, membership, policies, projector, log_bell, ProjectorSettings(batch_events=20)
         )
         deliveries = DeliveryHost(
-            partial(parts.deliveries, tables, link), leases, membership, policies, self._account_parts(membership)
+            partial(parts.deliveries, tables, link),
+            leases,
+            membership,
+            policies,
+            self._account_parts(membership),
         )
         watch = DueWatch(parts.due_times(tables, link), deliveries.accounts)
         hearers = {LOG_CHANNEL: lambda _: log_bell.set(), DELIVERY_CHANNEL: watch.notify}

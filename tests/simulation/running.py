@@ -35,7 +35,9 @@ def judge(plan: Plan, parts: Parts = PRODUCT, *, keep: bool = False) -> Verdict:
     """Run *plan* and say what was wrong with it."""
     began = time.perf_counter()
     world, failure = simulate(plan, parts, keep=keep)
-    violations = check(world) if failure is None else [Violation("I9", f"{type(failure).__name__}: {failure}")]
+    violations = (
+        check(world) if failure is None else [Violation("I9", f"{type(failure).__name__}: {failure}")]
+    )
     return Verdict(
         plan.seed,
         world.journal.digest(),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+from tests.simulation.crm import Crm, CrmAnswer, CrmWrite, Kind, Request, RowAnswer
 
 from headwater.connectors.base import (
     Account,
@@ -26,10 +27,14 @@ from headwater.connectors.base import (
     Write,
     Written,
 )
-from tests.simulation.crm import Crm, CrmAnswer, CrmWrite, Kind, Request, RowAnswer
 
 VENDOR: Final = "simulated"
-_ENDPOINTS: Final[Mapping[Kind, str]] = {"prepare": "read", "write": "write", "read": "search", "owners": "read"}
+_ENDPOINTS: Final[Mapping[Kind, str]] = {
+    "prepare": "read",
+    "write": "write",
+    "read": "search",
+    "owners": "read",
+}
 _BY_STATUS: Final[Mapping[int, ErrorClass]] = {
     400: ErrorClass.VALIDATION,
     401: ErrorClass.AUTH,
@@ -83,15 +88,18 @@ class SimulatedConnector:
             failure, answer = "cancelled", None
             try:
                 answer = await self._answer(kind, Request(kind, self._sender, crm_object, writes, ids))
-                failure = "" if answer.status < 400 else _BY_STATUS.get(answer.status, ErrorClass.IN_DOUBT).value
+                failure = (
+                    "" if answer.status < 400 else _BY_STATUS.get(answer.status, ErrorClass.IN_DOUBT).value
+                )
                 ticket.answered(
-                    answer.status, LimitFacts(daily_used=answer.daily_used, retry_after_s=answer.retry_after_s)
+                    answer.status,
+                    LimitFacts(daily_used=answer.daily_used, retry_after_s=answer.retry_after_s),
                 )
             except CallFailed as error:
                 failure = error.error.error_class.value
                 raise
             finally:
-                retry_after_s = answer.retry_after_s if answer else None
+                retry_after_s = answer.retry_after_s if answer is not None else None
                 now = anyio.current_time()
                 self._seen(
                     CallSeen(self._crm.name, self._sender, kind, send_time, now, failure, retry_after_s)
@@ -180,7 +188,11 @@ def _outcome(row: RowAnswer) -> Outcome:
     error_class = _BY_STATUS[row.status]
     return Failed(
         VendorError(
-            error_class, error_class.name, "the row is refused", row.status, existing_crm_id=row.existing_crm_id
+            error_class,
+            error_class.name,
+            "the row is refused",
+            row.status,
+            existing_crm_id=row.existing_crm_id,
         )
     )
 

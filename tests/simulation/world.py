@@ -13,13 +13,6 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
-
-from headwater.kernel.errors import Unavailable
-from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.lanes import Lane
-from headwater.sync.domain.log import LogEvent
-from headwater.sync.domain.settling import State
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL
 from tests.simulation.chance import stream
 from tests.simulation.crm import Ailment, Crm, CrmNature, CrmWrite
 from tests.simulation.identity import Identity
@@ -31,6 +24,13 @@ from tests.simulation.process import Parts, Process, SkewedClock
 from tests.simulation.store.link import LinkOdds
 from tests.simulation.store.tables import DUE_STATES, Tables
 from tests.simulation.vendor import CallSeen
+
+from headwater.kernel.errors import Unavailable
+from headwater.policy.document import PolicyDocument
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.log import LogEvent
+from headwater.sync.domain.settling import State
+from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL
 
 CHECK_EVERY_S: Final = 1.0
 WALL_S_MAX: Final = 60.0
@@ -63,7 +63,7 @@ class World:
 
     def now(self) -> dt.datetime:
         """Return the true time."""
-        return BEGIN + dt.timedelta(microseconds=round(self.loop.time() * 1e6))
+        return _true_time(self.loop)
 
     # What processes ask
 
@@ -115,12 +115,16 @@ class World:
             if fault.kind != "crash_at_step":
                 self.loop.call_at(fault.start_s, self._strike, fault)
         ends = [fault.end_s for fault in self.plan.faults if fault.kind != "crash_at_step"]
-        self.last_fault_time = max([CHAOS_S, *ends]) if self.plan.faults else max(
-            (event.time_s for event in self.plan.events), default=0.0
+        self.last_fault_time = (
+            max([CHAOS_S, *ends])
+            if self.plan.faults
+            else max((event.time_s for event in self.plan.events), default=0.0)
         )
         await anyio.sleep(self.last_fault_time + CHECK_EVERY_S)
         await self._settle()
-        if any(row.state is State.DEAD for account in self.tables.deliveries.values() for row in account.values()):
+        if any(
+            row.state is State.DEAD for account in self.tables.deliveries.values() for row in account.values()
+        ):
             self._replay()
             await self._settle()
 
@@ -140,7 +144,11 @@ class World:
         waiting = any(
             row.state in DUE_STATES for account in tables.deliveries.values() for row in account.values()
         )
-        return projected and not waiting and not any(row.entities for slots in tables.inflight.values() for row in slots.values())
+        return (
+            projected
+            and not waiting
+            and not any(row.entities for slots in tables.inflight.values() for row in slots.values())
+        )
 
     def _record(self, planned: Any) -> None:
         said = None
@@ -250,14 +258,22 @@ class World:
             await asyncio.wait(tasks)
 
 
+def _true_time(loop: SimulatedLoop) -> dt.datetime:
+    return BEGIN + dt.timedelta(microseconds=round(loop.time() * 1e6))
+
+
 def build_world(plan: Plan, parts: Parts, loop: SimulatedLoop, *, keep: bool) -> World:
     """Return the world of *plan*, nothing running yet."""
     journal = Journal(loop.time, keep=keep)
-    world = World(plan, parts, loop, journal, Tables(lambda: world.now(), SHARDS), Identity(plan.seed))
+    world = World(plan, parts, loop, journal, Tables(partial(_true_time, loop), SHARDS), Identity(plan.seed))
     world._write_policies()  # noqa: SLF001 - the builder is this module's
     for item in plan.accounts:
         nature = CrmNature(
-            item.calls, item.window_s, item.unique_external_id, "Email" if item.unique_email else "", item.daily_calls
+            item.calls,
+            item.window_s,
+            item.unique_external_id,
+            "Email" if item.unique_email else "",
+            item.daily_calls,
         )
         crm = Crm(
             item.crm, nature, loop, stream(plan.seed, item.crm), partial(world.ailments_of, item.crm),

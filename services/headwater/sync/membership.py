@@ -64,7 +64,9 @@ class Membership:
         began_s = anyio.current_time()
         try:
             with anyio.fail_after(self._leases.ttl_s):
-                if self._gave_up:  # the store may count what was given up here as held, for as long as we beat
+                if (
+                    self._gave_up
+                ):  # the store may count what was given up here as held, for as long as we beat
                     await self._leases.leave()
                     self._gave_up = False
                 beat = await self._leases.beat()

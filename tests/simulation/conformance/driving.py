@@ -58,12 +58,16 @@ class _Placed:
         self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
     ) -> Mapping[RecordKey, uuid.UUID]:
         """Place all."""
-        return {item.key: named_uuid(tenant_id, item.key.object, item.key.external_id) for item, _ in subjects}
+        return {
+            item.key: named_uuid(tenant_id, item.key.object, item.key.external_id) for item, _ in subjects
+        }
 
 
 class _OnePolicy:
     def __init__(self, plan: Plan) -> None:
-        self._documents = MappingProxyType({TENANT: PolicyDocument.model_validate(policy_of(plan, TENANT, 1))})
+        self._documents = MappingProxyType(
+            {TENANT: PolicyDocument.model_validate(policy_of(plan, TENANT, 1))}
+        )
 
     def current(self) -> Mapping[str, PolicyDocument]:
         """Return it."""
@@ -127,7 +131,9 @@ class Driver:
         subject = f"{'a' if kind == 'account' else 'p'}{dice.randrange(5)}"
         other = f"a{dice.randrange(5)}" if dice.random() < 0.5 else ""
         source = dice.choice(("site", "bulk")) if kind == "contact" else "site"
-        planned = PlannedEvent(self._events, float(self._events), TENANT, source, kind, subject, other, "e@x.io")
+        planned = PlannedEvent(
+            self._events, float(self._events), TENANT, source, kind, subject, other, "e@x.io"
+        )
         return event_of(plan, planned, self._events, None)
 
     async def _turn(self) -> Any:
@@ -137,7 +143,10 @@ class Driver:
 
     async def _one_turn(self, slot: int, settlements: Sequence[Settlement]) -> Any:
         elsewhere = [
-            item.entity_id for other, items in sorted(self._inflight.items()) if other != slot for item in items
+            item.entity_id
+            for other, items in sorted(self._inflight.items())
+            if other != slot
+            for item in items
         ]
         rows = {lane: self._dice.choice((0, 1, 2, 9)) for lane in Lane}
         turn = await self._stores[self._owner].turn(settlements, Wanted(slot, rows, elsewhere))
@@ -146,10 +155,14 @@ class Driver:
 
     def _settlement(self, item: Claimed) -> Settlement:
         dice = self._dice
-        state = dice.choices((State.DELIVERED, State.RETRYING, State.IN_DOUBT, State.DEAD, State.PENDING), (6, 2, 1, 1, 1))[0]
+        state = dice.choices(
+            (State.DELIVERED, State.RETRYING, State.IN_DOUBT, State.DEAD, State.PENDING), (6, 2, 1, 1, 1)
+        )[0]
         delivered = state is State.DELIVERED
         waits = state is State.PENDING
-        outcome = {State.DELIVERED: "updated", State.IN_DOUBT: "in_doubt", State.PENDING: ""}.get(state, "failed")
+        outcome = {State.DELIVERED: "updated", State.IN_DOUBT: "in_doubt", State.PENDING: ""}.get(
+            state, "failed"
+        )
         return Settlement(
             claimed=item,
             state=state,
@@ -162,12 +175,16 @@ class Driver:
             try_count=0 if delivered else item.tries_before + (0 if waits else 1),
             start_time=dt.datetime.now(dt.UTC),
             outcome=outcome,
-            after_s=dice.choice((0.0, LATER_S)) if state in {State.RETRYING, State.IN_DOUBT, State.PENDING} else 0.0,
+            after_s=dice.choice((0.0, LATER_S))
+            if state in {State.RETRYING, State.IN_DOUBT, State.PENDING}
+            else 0.0,
             waits=waits,
             lacks_reference=delivered and any(not reference.crm_id for reference in item.references),
             error_class="" if delivered or waits else "server",
             created=delivered and not item.crm_id,
-            changes=({"field": "title", "before": None, "after": 1, "rule": "minimal_patch"},) if delivered else (),
+            changes=({"field": "title", "before": None, "after": 1, "rule": "minimal_patch"},)
+            if delivered
+            else (),
         )
 
     async def _stale(self) -> Any:
@@ -235,6 +252,6 @@ def _claimed(item: Claimed) -> Any:
     return (
         item.entity_id, item.object, item.state, item.version, dict(item.values), item.crm_object, item.crm_id,
         dict(item.known), item.failure_count, item.in_doubt, item.event_key, item.tries_before, item.lane,
-        item.delivered_version, item.waited_s > 0,
+        item.delivered_version,
         sorted((r.field, str(r.entity_id), r.crm_id, r.coming) for r in item.references),
     )  # fmt: skip

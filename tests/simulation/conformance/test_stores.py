@@ -29,16 +29,13 @@ SEEDS = 12
 _TTL_S = 3600.0
 
 
-class TickingClock(SteppedClock):
-    """A clock that goes on by a little whenever it is read between two transactions."""
-
-
 def memory(seed: int) -> tuple[Ground, Tables]:
     """Return an empty store of the simulation."""
     clock = SteppedClock(dt.datetime.now(dt.UTC))
     tables = Tables(clock.now, 1)
 
-    def tick(*_: object) -> None:
+    def tick(kind: str, *facts: Any) -> None:
+        del kind, facts
         clock.advance(0.001)
 
     link = Link(stream(seed, "link"), lambda: GOOD, tick, 0.0003)
@@ -72,8 +69,17 @@ async def test_random_sequences_are_answered_alike(migrated_database_url: str) -
             told = await Driver(ours, seed).run(STEPS)
             wanted = await Driver(postgres(pool), seed).run(STEPS)
             for number, (mine, theirs) in enumerate(zip(told, wanted, strict=True)):
-                assert mine == theirs, f"seed {seed}, answer {number}"
+                assert mine == theirs, f"seed {seed}, answer {number}: {difference(mine, theirs)}"
             assert _rows(tables) == await _stored(pool), f"seed {seed}"
+
+
+def difference(mine: Any, theirs: Any) -> str:
+    """Return the first place where two answers differ."""
+    if isinstance(mine, (list, tuple)) and isinstance(theirs, (list, tuple)) and len(mine) == len(theirs):
+        for number, pair in enumerate(zip(mine, theirs, strict=True)):
+            if pair[0] != pair[1]:
+                return f"[{number}] {difference(*pair)}"
+    return f"{mine} != {theirs}"
 
 
 async def _clear(pool: Pool) -> None:
@@ -90,7 +96,9 @@ async def _stored(pool: Pool) -> dict[str, Any]:
         " held.failure_count, held.try_count, held.wait_since is not null as waits, held.lacks_reference,"
         " due.lane from sync.delivery as held left join sync.due as due using (tenant_id, connector, entity_id)"
     )
-    attempts = await pool.fetch("select entity_id, attempt_number, outcome from sync.attempt order by attempt_id")
+    attempts = await pool.fetch(
+        "select entity_id, attempt_number, outcome from sync.attempt order by attempt_id"
+    )
     audit = await pool.fetch("select entity_id, action, connector from sync.audit order by audit_id")
     journal = await pool.fetch("select slot, fence, entity_ids from sync.inflight")
     return {

@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import cast
 
+from tests.simulation.store.tables import AccountKey, DeliveryRow, Tables
+
 from headwater.kernel.ids import ObjectName
 from headwater.sync.domain.delivering import Claimed, ReferenceState
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import State
 from headwater.sync.store.line import Place
-from tests.simulation.store.tables import AccountKey, DeliveryRow, Tables
 
 
 def due_rows(

@@ -7,6 +7,10 @@ import uuid
 from collections.abc import Sequence
 
 import anyio
+from tests.simulation.store.claiming import claimed_of, due_rows, later_due_s, put_in_doubt
+from tests.simulation.store.link import Link
+from tests.simulation.store.settling import settle
+from tests.simulation.store.tables import InflightRow, Tables
 
 from headwater.sync.domain.breaker import BreakerState
 from headwater.sync.domain.delivering import Claimed
@@ -15,10 +19,6 @@ from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.settling import ConnectorState, Settlement
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.store.line import Line, Place
-from tests.simulation.store.claiming import claimed_of, due_rows, later_due_s, put_in_doubt
-from tests.simulation.store.link import Link
-from tests.simulation.store.settling import settle
-from tests.simulation.store.tables import InflightRow, Tables
 
 
 class MemoryDeliveries:
@@ -73,7 +73,9 @@ class MemoryDeliveries:
             rows = due_rows(tables, key, lane, behind, wanted.excluding)
             limit = wanted.lanes.get(lane, 0)
             waiting[lane] = len(rows) > limit
-            claimed += [item for item in (claimed_of(tables, row) for row in rows[:limit]) if item is not None]
+            claimed += [
+                item for item in (claimed_of(tables, row) for row in rows[:limit]) if item is not None
+            ]
         entities = tuple(item.entity_id for item in claimed)
         slots[wanted.slot] = InflightRow(self.lease.fence, number, entities)
         due_s = 0.0 if any(waiting.values()) else later_due_s(tables, key)

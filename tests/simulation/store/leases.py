@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from headwater.sync.domain.leasing import Beat
-from headwater.sync.domain.log import START, LogEvent, Position
-from headwater.sync.ports import DueAccount
 from tests.simulation.chance import mixed
 from tests.simulation.store.claiming import next_due_s
 from tests.simulation.store.link import Link
 from tests.simulation.store.tables import LeaseRow, Tables
+
+from headwater.sync.domain.leasing import Beat
+from headwater.sync.domain.log import START, LogEvent, Position
+from headwater.sync.ports import DueAccount
 
 _LONG_AGO: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 _FOR_EVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)

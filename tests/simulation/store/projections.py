@@ -14,6 +14,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from tests.simulation.store.link import Link
+from tests.simulation.store.tables import AuditRow, DeliveryRow, Tables
+
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
@@ -22,8 +25,7 @@ from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Mar
 from headwater.sync.domain.settling import State
 from headwater.sync.ports import StoreRaced, StoreRefused
 from headwater.sync.wakeup import DELIVERY_CHANNEL
-from tests.simulation.store.link import Link
-from tests.simulation.store.tables import AuditRow, DeliveryRow, Tables
+
 
 class MemoryProjections:
     """The projection's tables, one transaction at a time."""
@@ -211,6 +213,8 @@ class MemoryUnit:
 def _refuse_impossible(workspace: Workspace) -> None:
     """Postgres holds no text with a zero byte, in records as little as in entities."""
     said = (fact.value for record in workspace.records_changed.values() for fact in record.fields.values())
-    shown = (chosen.value for entity in workspace.entities_changed.values() for chosen in entity.fields.values())
+    shown = (
+        chosen.value for entity in workspace.entities_changed.values() for chosen in entity.fields.values()
+    )
     if any("\0" in str(value) for value in (*said, *shown)):
         raise StoreRefused("UntranslatableCharacterError: \\u0000 cannot be converted to text")

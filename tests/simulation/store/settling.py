@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tests.simulation.store.tables import AccountKey, AttemptRow, AuditRow, DeliveryRow, Tables
+
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.ports import StoreRefused
-from tests.simulation.store.tables import AccountKey, AttemptRow, AuditRow, DeliveryRow, Tables
 
 
 def settle(tables: Tables, key: AccountKey, fence: int, items: Sequence[Settlement]) -> None:
@@ -78,7 +79,10 @@ def _audited(item: Settlement) -> Iterable[tuple[str, Sequence[Mapping[str, Any]
 def _wake_referrers(tables: Tables, key: AccountKey, fresh: Sequence[uuid.UUID]) -> None:
     now, account = tables.now(), tables.account(key)
     waiting = {
-        entity for target in fresh for entity in tables.referrers.get((key[0], target), ()) if entity in account
+        entity
+        for target in fresh
+        for entity in tables.referrers.get((key[0], target), ())
+        if entity in account
     }
     for entity_id in sorted(waiting):
         row = account[entity_id]

@@ -118,7 +118,9 @@ class DeliveryHost:
         try:
             taken = await self._leases.acquire(candidates, plan.take)
         except (Unavailable, StoreRaced):
-            self._to_release.update(candidates)  # some may be ours without our knowing: nobody else could have them
+            self._to_release.update(
+                candidates
+            )  # some may be ours without our knowing: nobody else could have them
             raise
         for key in wanted:
             if (fence := taken.get(lease_name(key))) is not None:

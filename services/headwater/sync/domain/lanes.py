@@ -53,7 +53,9 @@ class Line:
         credit: rows that a lane was short of its share, below 0 where it had more.
     """
 
-    reach: Mapping[Lane, int | None] = field(default_factory=lambda: {**dict.fromkeys(Lane, 0), Lane.LIVE: None})
+    reach: Mapping[Lane, int | None] = field(
+        default_factory=lambda: {**dict.fromkeys(Lane, 0), Lane.LIVE: None}
+    )
     waiting: frozenset[Lane] = frozenset()
     credit: Mapping[Lane, float] = field(default_factory=lambda: dict.fromkeys(Lane, 0.0))
 
@@ -71,7 +73,9 @@ def ask(line: Line, rows: int, shares: Shares) -> tuple[Rows, Line]:
     """
     guess = rows // GUESS_PARTS if line.waiting else rows
     most = {lane: rows if lane in line.waiting else guess for lane in Lane}
-    reach = {lane: most[lane] if known is None else min(most[lane], known) for lane, known in line.reach.items()}
+    reach = {
+        lane: most[lane] if known is None else min(most[lane], known) for lane, known in line.reach.items()
+    }
     fair = _fill(rows, reach, shares)
     given, credit = _whole(fair, line.credit, reach)
     spare = rows - sum(given.values())
