@@ -11,7 +11,7 @@ GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down load test test-fast bench-ingest bench-peers lock-peers load-kill load-soak \
-	load-overload load-abuse fuzz fuzz-guided lint format type proto proto-check proto-baseline lock lock-check \
+	load-overload load-abuse fuzz fuzz-guided simulate lint format type proto proto-check proto-baseline lock lock-check \
 	verify clean
 
 help: ## List the targets
@@ -121,6 +121,9 @@ lock-check: $(STAMP) ## Check, offline, that requirements.lock answers pyproject
 	$(BIN)/python tests/checks/lock.py
 
 verify: lint type proto-check lock-check ## Check everything that needs no running: style, walls, types, protos, lock
+
+simulate: $(STAMP) ## Run the sync engine under virtual time with seeded faults; a failing seed leaves a bundle (ARGS="--seeds 10000 --start N --jobs 2 --ablations")
+	PYTHONPATH=services:. $(BIN)/python -m tests.simulation $(ARGS)
 
 fuzz: $(STAMP) ## A million generated requests against a real ingest process (ARGS="--requests N --seed S --minutes M")
 	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz $(ARGS)

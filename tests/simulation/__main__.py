@@ -18,7 +18,7 @@ from rich.progress import Progress
 from rich.table import Table
 from tests.simulation.ablations import ABLATIONS
 from tests.simulation.bundles import read_bundle, write_bundle
-from tests.simulation.catching import Catch, hunt
+from tests.simulation.catching import Catch, hunt_by_name
 from tests.simulation.engine import PRODUCT
 from tests.simulation.plan import Plan, make_plan
 from tests.simulation.process import Parts
@@ -116,18 +116,13 @@ def _breaks(broken: set[str], plan: Plan) -> bool:
     return bool(broken & {item.invariant for item in judge(plan).violations})
 
 
-def _hunt(name: str, seeds: int) -> Catch:
-    ablation = next(item for item in ABLATIONS if item.name == name)
-    return hunt(ablation, seeds)
-
-
 def _ablate(asked: argparse.Namespace, console: Console, found: dict[str, Any]) -> bool:
     table = Table("ablation", "lacks", "seeds", "invariants", "seen")
     caught: list[Catch] = []
     with Progress(console=console) as progress:
         bar = progress.add_task("ablations", total=len(ABLATIONS))
         names = [item.name for item in ABLATIONS]
-        for catch in _spread(asked.jobs, partial(_hunt, seeds=asked.ablation_seeds), names):
+        for catch in _spread(asked.jobs, partial(hunt_by_name, seeds=asked.ablation_seeds), names):
             caught.append(catch)
             progress.update(bar, advance=1)
     for catch in sorted(caught, key=lambda item: names.index(item.name)):

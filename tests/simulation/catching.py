@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.simulation.ablations import Ablation
+from tests.simulation.ablations import ABLATIONS, Ablation
 from tests.simulation.running import judge_seed
 
 
@@ -32,3 +32,8 @@ def hunt(ablation: Ablation, seeds: int) -> Catch:
         invariants = tuple(sorted({item.invariant for item in verdict.violations}))
         return Catch(ablation.name, ablation.lacks, seed + 1, invariants, verdict.violations[0].where)
     return Catch(ablation.name, ablation.lacks, seeds)
+
+
+def hunt_by_name(name: str, seeds: int) -> Catch:
+    """Hunt the ablation called *name*."""
+    return hunt(next(item for item in ABLATIONS if item.name == name), seeds)
