@@ -80,3 +80,13 @@ def test_a_sweep_that_is_slow_comes_less_often() -> None:
     assert begun(line, 20.0) == OLD
     line.end(turn(OLD), NOON, 20.0)
     assert begun(line, 26.0) < OLD
+
+
+def test_a_lane_that_only_a_sweep_saw_waiting_is_looked_at_from_the_beginning() -> None:
+    """Nobody asked for its rows then; the next look would begin behind them, and never find them."""
+    line = Line()
+    line.begin(0.0)
+    line.end(turn(waiting=False), NOON, 0.001)
+    line.begin(SWEEP_S + 0.1)
+    line.end(turn(waiting=True, lane=Lane.RETRY), NOON, SWEEP_S + 0.1)
+    assert line.begin(SWEEP_S + 0.2)[Lane.RETRY - 1][0] < OLD
