@@ -84,8 +84,13 @@ def _stranger(n: int) -> dict[str, str]:
 async def state_of(connection: Any) -> dict[str, list[str]]:
     """Return every row of the state as text, sorted."""
     return {
-        name: sorted(repr(tuple(row)) for row in await connection.fetch(sql)) for name, sql in STATE.items()
+        name: sorted(repr([_in_order(value) for value in row]) for row in await connection.fetch(sql))
+        for name, sql in STATE.items()
     }
+
+
+def _in_order(value: Any) -> Any:
+    return sorted(value.items()) if isinstance(value, dict) else value
 
 
 async def merge_and_split(world: Doors, connection: Any) -> None:

@@ -146,10 +146,10 @@ async def measure(
 ) -> Round:
     """Fill, drain, and say what it took."""
     async with holding_snapshot(url, held=held):
+        await pool.execute("checkpoint")
         if not first:
             await pool.execute(_SQL["grow_entities"].text, TENANT, timeout=FILL_S)
         hot_before = await _hot_updates(pool)
-        await pool.execute("checkpoint")
         await pool.execute(_SQL["line_up"].text, TENANT, CONNECTOR, timeout=FILL_S)
         store = PostgresDeliveries(pool, TENANT, CONNECTOR, LEASE)
         await store.take_over()

@@ -5,8 +5,8 @@
 insert into sync.entity (tenant_id, entity_id, object, state, version, fields)
 select
     $1, md5(n::text)::uuid, 'contact', 'active', $3,
-    jsonb_object_agg(
-        field.name, jsonb_build_array(
+    json_object_agg(
+        field.name, json_build_array(
             'value of ' || field.name || ' ' || n, 'source_priority', 'erp', md5('event' || n)::uuid,
             1767225600000000 + n
         )
@@ -24,7 +24,7 @@ insert into sync.delivery (
 )
 select
     $1, $2, md5(n::text)::uuid, 'contact', 1, 2, 1, 'Contact', lpad(n::text, 18, '0'),
-    jsonb_build_object(
+    json_build_object(
         'Email', 'value of email ' || n, 'FirstName', 'value of first_name ' || n,
         'LastName', 'value of last_name ' || n, 'Title', 'value of title', 'Phone', 'value of phone ' || n
     ),

@@ -22,8 +22,13 @@ from ingest.event where tenant_id = $1 and disposition = 1"""
 PROJECTIONS: Final = "select event_key::text, rule, poisoned, error from sync.projection where tenant_id = $1"
 DELIVERIES: Final = """
 select connector, object, entity_id::text, state, delivered_version, crm_object, crm_id,
-    inflight_fence is not null as inflight, last_error
-from sync.delivery where tenant_id = $1"""
+    exists (
+        select from sync.inflight as slot
+        where
+            slot.tenant_id = held.tenant_id and slot.connector = held.connector
+            and held.entity_id = any(slot.entity_ids)
+    ) as inflight, last_error
+from sync.delivery as held where tenant_id = $1"""
 AUDIT: Final = """
 select audit_id, entity_id::text, connector, changes::text from sync.audit
 where tenant_id = $1 and entity_id is not null"""

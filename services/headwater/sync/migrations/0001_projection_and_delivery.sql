@@ -70,13 +70,14 @@ create table sync.entity (
     state text collate "C" not null check (state in ('active', 'merged', 'deleted')),
     merged_into uuid check ((state = 'merged') = (merged_into is not null)),
     version bigint not null check (version >= 0),
-    fields jsonb not null,
+    fields json not null,
     policy_version text not null default '',
     change_time timestamptz not null default clock_timestamp(),
     primary key (tenant_id, entity_id)
 );
 comment on column sync.entity.fields is
-'Field to [value, rule, source, event key, field time in microseconds since 1970].';
+'Field to [value, rule, source, event key, field time in microseconds since 1970]. Read whole or not at all, so kept '
+'as text: each delivery reads it, and from jsonb the text would be made anew each time.';
 
 create table sync.entity_reference (
     tenant_id text collate "C" not null,
@@ -101,7 +102,7 @@ create table sync.delivery (
     delivered_version bigint not null default 0,
     crm_object text not null default '',
     crm_id text not null default '',
-    known jsonb not null default '{}',
+    known json not null default '{}',
     failure_count integer not null default 0,
     try_count integer not null default 0,
     wait_since timestamptz,
@@ -145,6 +146,8 @@ comment on column sync.delivery.try_count is
 'Tries since the last success, all of them; failure_count holds those that count towards the end.';
 comment on column sync.delivery.reference_came is
 'What it refers to was delivered since it was settled last: one under way that lacked it is due again.';
+comment on column sync.delivery.known is
+'What the CRM is known to hold. Never looked into by a statement, so kept as text: writing it is half the work.';
 comment on column sync.delivery.dirty_time is
 'Record time of the oldest event that the CRM does not hold yet: the start of the latency.';
 

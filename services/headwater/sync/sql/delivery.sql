@@ -5,7 +5,8 @@
 -- $1 tenant; $2 connector; $3 lease; $4 fence; $5 slot; $6 number of the slot's turn; $7 settlements, in order of
 -- entities. Arrays of four, by lane: $8 rows at most; the place behind which to look: $9 due time, $10 entity.
 -- $11 entities that are not to be claimed.
-select * from sync.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+select * -- noqa: AM04
+from sync.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: doubt_inflight
 -- Clears the journal of an account up to a fence; what it names, and is due still, is in doubt.
@@ -24,7 +25,7 @@ from entity
 cross join lateral (
     select delivery.ctid as place from sync.delivery as delivery
     where
-        delivery.tenant_id = $1 and delivery.connector = $2 and delivery.entity_id = entity.entity_id
+        delivery.tenant_id = $1 and delivery.connector = $2 and delivery.entity_id = entity.entity_id -- noqa: RF01
         and delivery.state in (1, 3)
     offset 0 -- noqa: AM09
     for update

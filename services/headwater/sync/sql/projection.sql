@@ -93,7 +93,7 @@ update sync.entity as held
 set
     state = item.state, merged_into = item.merged_into, version = item.version, fields = item.fields,
     policy_version = item.policy_version, change_time = clock_timestamp()
-from unnest($1::text [], $2::uuid [], $3::text [], $4::uuid [], $5::bigint [], $6::jsonb [], $7::text [])
+from unnest($1::text [], $2::uuid [], $3::text [], $4::uuid [], $5::bigint [], $6::json [], $7::text [])
     as item (tenant_id, entity_id, state, merged_into, version, fields, policy_version)
 where held.tenant_id = item.tenant_id and held.entity_id = item.entity_id;
 
