@@ -38,7 +38,10 @@ ENTITIES: Final = (
 RECORDS: Final = "select source, object, external_id, entity_id::text from sync.record where tenant_id = $1"
 REFERENCES: Final = """
 select from_entity_id::text, field, to_entity_id::text from sync.entity_reference where tenant_id = $1"""
-LEASES: Final = "select name, holder from sync.lease where expire_time > clock_timestamp()"
+LEASES: Final = """
+select lease.name, lease.holder from sync.lease as lease
+left join sync.process as process on process.holder = lease.holder
+where lease.expire_time > clock_timestamp() and coalesce(process.expire_time > clock_timestamp(), true)"""
 POLICY: Final = """
 select payload from ingest.event where tenant_id = $1 and object = 'policy' order by xid desc, seq desc limit 1"""
 UNSENT: Final = "select count(*) from identity.change where tenant_id = $1 and sent_time is null"

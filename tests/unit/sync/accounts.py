@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, cast
 
 import anyio
+import anyio.lowlevel
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import TENANT, key, policy
 
@@ -31,6 +32,7 @@ from headwater.connectors.base import (
     Written,
 )
 from headwater.kernel.clock import SystemClock
+from headwater.kernel.errors import Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Limits, PolicyDocument, Window
 from headwater.sync.delivery.account import AccountParts
@@ -40,7 +42,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Beat, FenceLost, Lease
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
-from headwater.sync.ports import DueAccount
+from headwater.sync.ports import DueAccount, StoreRefused
 
 PATIENCE_S: Final = 10.0
 ACCOUNT: Final = "salesforce"
@@ -72,7 +74,7 @@ class Queue:
     due: dict[uuid.UUID, Row] = field(default_factory=dict)
     journal: dict[int, tuple[int, tuple[uuid.UUID, ...]]] = field(default_factory=dict)
     settled: list[Settlement] = field(default_factory=list)
-    state: ConnectorState = ConnectorState()
+    state: ConnectorState = field(default_factory=ConnectorState)
     findings: list[str] = field(default_factory=list)
     turns: int = 0
     faults: list[Exception] = field(default_factory=list)
@@ -95,7 +97,7 @@ class Queue:
         """Return when nothing is due."""
         await self.until(lambda: not self.due)
 
-    def outcomes(self) -> Mapping[uuid.UUID, Settlement]:
+    def outcomes(self) -> dict[uuid.UUID, Settlement]:
         """Return the last settlement of each entity."""
         return {item.claimed.entity_id: item for item in self.settled}
 
@@ -130,7 +132,7 @@ class MemoryDeliveries:
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         """Settle and claim."""
         queue = self._queue
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         queue.turns += 1
         self._check()
         self._settle(settlements)
@@ -159,8 +161,6 @@ class MemoryDeliveries:
         return claimed(entity_id=entity_id, lane=row.lane, in_doubt=row.in_doubt)
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
-        from headwater.sync.ports import StoreRefused  # noqa: PLC0415 - one use
-
         bad = [item for item in settlements if item.claimed.entity_id in self._queue.refused]
         if any(item.error_code != "STORE_REFUSED" for item in bad):
             raise StoreRefused("no such value")
@@ -254,9 +254,9 @@ class CrmConnector:
                 if crm.hangs.intersection(names):
                     crm.hanging.set()
                     await crm.release.wait()
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 if poison := crm.poisons.intersection(names):
-                    raise ZeroDivisionError(f"cannot map {sorted(poison)[0][-1]}")
+                    raise ZeroDivisionError(f"cannot map {min(poison)[-1]}")
                 if crm.fails and (error := crm.fails.pop(0)):
                     ticket.answered(error.http_status, LimitFacts())
                     raise CallFailed(error)
@@ -332,7 +332,7 @@ def one_policy(whole: PolicyDocument) -> OnePolicy:
 class Cluster:
     """The leases of all processes, in memory; beats that stop lapse by the loop's time."""
 
-    ttl_s: float = 0.4
+    ttl_s: float = 1.2
     held: dict[str, tuple[str, int]] = field(default_factory=dict)
     beats: dict[str, float] = field(default_factory=dict)
     releases: list[tuple[str, str]] = field(default_factory=list)
@@ -397,8 +397,6 @@ class MemoryLeases:
                 self._cluster.held[name] = ("", fence)
 
     def _reach(self) -> None:
-        from headwater.kernel.errors import Unavailable  # noqa: PLC0415 - one use
-
         if self.cut_off:
             raise Unavailable("no route")
 

@@ -10,7 +10,6 @@ import anyio
 import pytest
 from tests.unit.sync.accounts import (
     PATIENCE_S,
-    TENANT,
     WIDE,
     Crm,
     MemoryDeliveries,
@@ -19,7 +18,7 @@ from tests.unit.sync.accounts import (
     document,
     down,
 )
-from tests.unit.sync.tenant import key
+from tests.unit.sync.tenant import TENANT, key
 
 from headwater.connectors.base import ErrorClass
 from headwater.kernel.errors import Unavailable
@@ -95,7 +94,11 @@ async def test_a_poisonous_row_is_parked_while_the_rest_goes() -> None:
         await queue.until_empty()
     outcomes = queue.outcomes()
     parked = outcomes.pop(key(5))
-    assert (parked.state, parked.error_class, parked.error_code) == (State.DEAD, "poison", "ZeroDivisionError")
+    assert (parked.state, parked.error_class, parked.error_code) == (
+        State.DEAD,
+        "poison",
+        "ZeroDivisionError",
+    )
     assert {item.state for item in outcomes.values()} == {State.DELIVERED}
     assert len(outcomes) == 9
     assert {str(key(number)) for number in range(1, 11)} == set(crm.looked_up)

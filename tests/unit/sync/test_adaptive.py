@@ -23,7 +23,8 @@ def answers(pace: Pace, *signs: Sign, took_s: float = 0.1, records: int = 100) -
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(Sign), st.floats(0, 1e5), st.floats(0, 300), st.integers(1, 1000)), max_size=60
+        st.tuples(st.sampled_from(Sign), st.floats(0, 1e5), st.floats(0, 300), st.integers(1, 1000)),
+        max_size=60,
     )
 )
 def test_the_pace_stays_within_the_policy(seen: list[tuple[Sign, float, float, int]]) -> None:

@@ -19,11 +19,10 @@ async def test_tenants_take_turns_whatever_number_of_slots_they_have() -> None:
         async with turns.of(tenant):
             order.append(tenant)
 
-    async with anyio.create_task_group() as tasks:
-        async with turns.of("first"):
-            for tenant in ["large"] * 10 + ["small"]:
-                tasks.start_soon(take, tenant)
-                await anyio.wait_all_tasks_blocked()
+    async with anyio.create_task_group() as tasks, turns.of("first"):
+        for tenant in ["large"] * 10 + ["small"]:
+            tasks.start_soon(take, tenant)
+            await anyio.wait_all_tasks_blocked()
     assert order[:3] == ["large", "small", "large"]
     assert len(order) == 11
 

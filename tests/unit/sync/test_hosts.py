@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, cast
 
 import anyio
 import pytest
+from tests.unit.sync.accounts import Cluster, Crm, MemoryLeases, OnePolicy, account_parts
 from tests.unit.sync.tenant import TENANT, event, policy
 
-from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
-from headwater.kernel.telemetry import Spans
-from headwater.policy.document import PolicyDocument
-from headwater.sync.delivery.host import BACKOFF_S_MAX, BACKOFF_S_MIN, DeliveryHost, next_pause_s
+from headwater.sync.delivery.account import BACKOFF_S_MAX, BACKOFF_S_MIN, next_pause_s
+from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
+from headwater.sync.membership import Membership
 from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
@@ -56,16 +54,6 @@ class OneShardLog:
         return [item for item in self.events if item.position > after[0]][:shard_limit]
 
 
-class EveryLease:
-    """Leases that nobody else wants."""
-
-    ttl_s = 1.0
-
-    async def acquire(self, names: Sequence[str]) -> dict[str, int]:
-        """All of them."""
-        return dict.fromkeys(names, 1)
-
-
 class CommitsUnheard(BatchProjector):
     """A projector whose first commit stands although its caller is told of a failure."""
 
@@ -94,9 +82,13 @@ async def test_a_commit_in_doubt_is_not_projected_again(fault: HeadwaterError) -
     """After a failed transaction the cursor in the database tells how far it got."""
     log = OneShardLog([event(1), event(2)])
     projector = CommitsUnheard(log, fault)
-    host = ProjectorHost(log, EveryLease(), LogPolicies(log), projector, Wakeup(), ProjectorSettings())
+    leases = MemoryLeases(Cluster(), "one")
+    membership = Membership(leases)
+    policies = LogPolicies(log)
+    host = ProjectorHost(log, leases, membership, policies, projector, Wakeup(), ProjectorSettings())
     with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
             tasks.start_soon(host.run)
             await projector.done.wait()
             tasks.cancel_scope.cancel()
@@ -119,14 +111,6 @@ class NoSecrets:
     def read(self, reference: str) -> Mapping[str, str]:
         """Refuse."""
         raise InvalidInput(f"{reference} is not set")
-
-
-class OnePolicy:
-    """One tenant's policy."""
-
-    def current(self) -> Mapping[str, PolicyDocument]:
-        """Return it."""
-        return MappingProxyType({TENANT: policy()})
 
 
 class DeafStore:
@@ -153,11 +137,13 @@ async def test_an_account_that_cannot_be_opened_is_tried_again_though_nobody_can
     def open_store(*_: Any) -> Deliveries:
         return cast("Deliveries", store)
 
-    host = DeliveryHost(
-        open_store, EveryLease(), OnePolicy(), NoSecrets(), cast("Spans", None), SteppedClock(), random.Random
-    )
+    leases = MemoryLeases(Cluster(), "one")
+    membership = Membership(leases)
+    parts = account_parts(Crm(), secrets=NoSecrets())
+    host = DeliveryHost(open_store, leases, membership, OnePolicy((TENANT, policy())), parts)
     with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(host.run, Wakeup())
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
             await store.again.wait()
             tasks.cancel_scope.cancel()

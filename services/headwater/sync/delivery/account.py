@@ -118,6 +118,11 @@ class DeliveryAccount:
         """Whether its actor runs, so that it knows by itself what is due and when."""
         return self._actor is not None
 
+    @property
+    def ending(self) -> bool:
+        """Whether it was told to end."""
+        return self._ending
+
     def end(self) -> None:
         """Claim nothing more; `run` returns when what is in flight is finished and settled."""
         self._ending = True
@@ -158,9 +163,10 @@ class DeliveryAccount:
     async def _run_actor(self) -> bool:
         """Run an actor until it falls asleep or ends; return False when it failed."""
         try:
-            async with self._parts.starts:
-                connector = self._open_connector()
+            connector = self._open_connector()
             async with _closing(connector):
+                async with self._parts.starts:  # no CRM is waited for here
+                    await self._take_over()
                 await self._work(connector)
         except FenceLost:
             _log.warning("account %s was taken over", self._label)
@@ -192,16 +198,19 @@ class DeliveryAccount:
         try:
             if self._ending:
                 return
-            if not self._taken_over:
-                await self._store.take_over()
-                self._taken_over = True
             if not self._prepared:
-                await self._guard.start_day()
                 await actor.prepare()
                 self._prepared = not self._ending
             await actor.run()
         finally:
             self._actor = None
+
+    async def _take_over(self) -> None:
+        """Put in doubt what an earlier actor left in flight, and go on with its count of calls."""
+        if not self._taken_over:
+            await self._store.take_over()
+            await self._guard.start_day()
+            self._taken_over = True
 
     def _open_connector(self) -> Connector:
         policy = self._policy

@@ -186,7 +186,8 @@ class DeliveryActor:
         bell, desk = self._parts.bell, self._parts.desk
         now_s = anyio.current_time()
         due_s = None if self._due else desk.outlook.due_s
-        woken = await bell.wait(self._parts.idle_s if due_s is None else max(0.0, due_s - now_s))
+        idle_s = None if self._running else self._parts.idle_s  # a slot that ends rings
+        woken = await bell.wait(idle_s if due_s is None else max(0.0, due_s - now_s))
         if bell.take_due():
             self._due = True
         elif not woken and due_s is not None:

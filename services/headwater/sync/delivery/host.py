@@ -7,6 +7,7 @@ is released. One whose lease may have lapsed is cancelled at once. The host neve
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -60,6 +61,9 @@ class DeliveryHost:
         self._parts = parts
         self._held: dict[AccountKey, _Held] = {}
         self._to_release: set[str] = set()
+        self._documents: tuple[PolicyDocument, ...] = ()
+        self._processes = 0
+        self._shared_out = False
         self._ending = False
         self._changed = anyio.Event()
         membership.on_lapse(self._lose_everything)
@@ -96,10 +100,12 @@ class DeliveryHost:
     async def _share_out(self, tasks: anyio.abc.TaskGroup) -> None:
         """Let go of what is too much, take what is free and due to us, follow changes of policy."""
         await self._release(())
+        if not self._stands_otherwise():
+            return
         wanted = self._wanted()
         staying = [(key, held) for key, held in self._held.items() if not held.leaving]
         for key, held in staying:
-            if key in wanted and wanted[key] != held.document:
+            if key in wanted and _differs(wanted[key], held.document):
                 held.end()  # begins anew under the same lease
         staying.sort(key=lambda pair: -pair[1].account.in_flight)
         leaving = {lease_name(key) for key, held in self._held.items() if held.leaving} | self._to_release
@@ -113,18 +119,29 @@ class DeliveryHost:
                 held.leaving = True
                 held.end()
         candidates = [name for name in plan.candidates if name not in leaving]
-        if not plan.take or not candidates:
-            return
+        self._shared_out = False  # until the database has answered
+        taken = await self._acquire(candidates, plan.take) if plan.take and candidates else {}
+        self._shared_out = len(taken) == plan.take
+        for key in wanted if taken else ():
+            if (fence := taken.get(lease_name(key))) is not None:
+                self._begin(tasks, key, Lease(lease_name(key), fence))
+
+    async def _acquire(self, candidates: list[str], take: int) -> dict[str, int]:
         try:
-            taken = await self._leases.acquire(candidates, plan.take)
+            return await self._leases.acquire(candidates, take)
         except (Unavailable, StoreRaced):
             self._to_release.update(
                 candidates
             )  # some may be ours without our knowing: nobody else could have them
             raise
-        for key in wanted:
-            if (fence := taken.get(lease_name(key))) is not None:
-                self._begin(tasks, key, Lease(lease_name(key), fence))
+
+    def _stands_otherwise(self) -> bool:
+        """Say whether there may be anything to take or let go: policies, processes, or what is held have changed."""
+        documents = tuple(self._policies.current().values())
+        same = len(documents) == len(self._documents) and all(map(operator.is_, documents, self._documents))
+        otherwise = not (same and self._shared_out and self._membership.processes == self._processes)
+        self._documents, self._processes = documents, self._membership.processes
+        return otherwise
 
     def _wanted(self) -> Mapping[AccountKey, PolicyDocument]:
         return {
@@ -134,8 +151,13 @@ class DeliveryHost:
             if connector.enabled
         }
 
+    def _document(self, key: AccountKey) -> PolicyDocument | None:
+        document = self._policies.current().get(key[0])
+        connector = document.connectors.get(key[1]) if document else None
+        return document if connector and connector.enabled else None
+
     def _begin(self, tasks: anyio.abc.TaskGroup, key: AccountKey, lease: Lease) -> None:
-        document = self._wanted().get(key)
+        document = self._document(key)
         if document is None or self._ending or not self._membership.may_work():
             self._to_release.add(lease.name)
             return
@@ -155,6 +177,7 @@ class DeliveryHost:
         finally:
             if self._held.get(key) is held:
                 del self._held[key]
+            self._shared_out = False
         if ours and self._membership.may_work():
             if held.leaving:
                 await self._release([held.lease.name])
@@ -178,9 +201,15 @@ class DeliveryHost:
     def _lose_everything(self) -> None:
         """Cancel every account: the leases may be other processes' by now."""
         self._to_release.clear()
+        self._shared_out = False
         for held in self._held.values():
             held.scope.cancel()
         self._held.clear()
+
+
+def _differs(wanted: PolicyDocument, held: PolicyDocument) -> bool:
+    """Say whether two policies differ; the same one need not be compared, field by field, for every account."""
+    return wanted is not held and wanted != held
 
 
 def lease_name(key: AccountKey) -> str:

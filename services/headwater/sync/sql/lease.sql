@@ -61,7 +61,7 @@ where
     held.holder = excluded.holder or held.expire_time <= clock_timestamp()
     or exists (
         select from sync.process as process
-        where process.holder = held.holder and process.expire_time <= clock_timestamp()
+        where process.holder = held.holder and process.expire_time <= clock_timestamp() -- noqa: RF01
     )
 returning held.name, held.fence;
 

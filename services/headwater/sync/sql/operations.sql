@@ -198,7 +198,12 @@ left join sync.connector_state as held on held.tenant_id = $1 and wanted.connect
 left join sync.quota as quota
     on quota.tenant_id = $1 and wanted.connector = quota.connector and quota.day = $3
 left join sync.lease as lease
-    on lease.name = 'connector/' || $1 || '/' || wanted.connector and lease.expire_time > clock_timestamp()
+    on
+        lease.name = 'connector/' || $1 || '/' || wanted.connector and lease.expire_time > clock_timestamp()
+        and not exists (
+            select from sync.process as process
+            where process.holder = lease.holder and process.expire_time <= clock_timestamp()
+        )
 cross join lateral (
     select
         count(*) as deliveries,
