@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn
@@ -122,8 +123,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.steps += 1
         self._steps_here += 1
         if self._steps_here > STEPS_AT_ONE_INSTANT_MAX:
-            raise Spinning(f"{self._steps_here} callbacks at {self._now} s")
+            self._steps_here = 0  # the tasks' cleaning up has its own allowance
+            raise Spinning(f"{STEPS_AT_ONE_INSTANT_MAX} callbacks at {self._now} s")
         if self.steps % 1024 == 0 and time.monotonic() > self._wall_end:
+            self._wall_end = math.inf
             raise Spinning(f"the run took too long; virtual time {self._now:.3f} s")
         handle._run()  # noqa: SLF001 - as BaseEventLoop does
 
@@ -139,7 +142,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         scheduled = self._scheduled  # type: ignore[attr-defined]
         while scheduled and scheduled[0].cancelled():
             heapq.heappop(scheduled)
-        if not scheduled:
+        if not scheduled or scheduled[0].when() == math.inf:
             raise Deadlocked(f"at {self._now:.3f} s nothing is left to run")
         self._now = max(self._now, scheduled[0].when())
         self._steps_here = 0
