@@ -117,9 +117,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._fire_timers()
         if not self._ready:
             return
+        self._check_pace()
         handle = heapq.heappop(self._ready)[2]
-        if handle.cancelled():
-            return
+        if not handle.cancelled():
+            handle._run()  # noqa: SLF001 - as BaseEventLoop does
+
+    def _check_pace(self) -> None:
+        """Raises: Spinning, before the next callback is taken: what is left can still be cleaned up."""
         self.steps += 1
         self._steps_here += 1
         if self._steps_here > STEPS_AT_ONE_INSTANT_MAX:
@@ -128,7 +132,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if self.steps % 1024 == 0 and time.monotonic() > self._wall_end:
             self._wall_end = math.inf
             raise Spinning(f"the run took too long; virtual time {self._now:.3f} s")
-        handle._run()  # noqa: SLF001 - as BaseEventLoop does
 
     def _fire_timers(self) -> None:
         scheduled = self._scheduled  # type: ignore[attr-defined]
