@@ -11,8 +11,8 @@ GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-peers lock-peers load-kill load-soak \
-	load-overload load-abuse load-limits fuzz fuzz-guided lint format type proto proto-check proto-baseline lock lock-check \
-	verify clean
+	load-overload load-abuse load-limits fuzz fuzz-guided simulate lint format type proto proto-check proto-baseline \
+	lock lock-check verify clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ lock-check: $(STAMP) ## Check, offline, that requirements.lock answers pyproject
 	$(BIN)/python tests/checks/lock.py
 
 verify: lint type proto-check lock-check ## Check everything that needs no running: style, walls, types, protos, lock
+
+simulate: $(STAMP) ## Run the sync engine under virtual time with seeded faults; a failing seed leaves a bundle (ARGS="--seeds 10000 --start N --jobs 2 --ablations")
+	PYTHONPATH=services:. $(BIN)/python -m tests.simulation $(ARGS)
 
 fuzz: $(STAMP) ## A million generated requests against a real ingest process (ARGS="--requests N --seed S --minutes M")
 	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz $(ARGS)

@@ -29,6 +29,7 @@ class Membership:
         self._leases = leases
         self._until_s = float("-inf")
         self._standing = False
+        self._gave_up = False
         self._told: list[Callable[[], None]] = []
         self._beaten = anyio.Event()
         self.processes = 1
@@ -63,6 +64,11 @@ class Membership:
         began_s = anyio.current_time()
         try:
             with anyio.fail_after(self._leases.ttl_s):
+                if (
+                    self._gave_up
+                ):  # the store may count what was given up here as held, for as long as we beat
+                    await self._leases.leave()
+                    self._gave_up = False
                 beat = await self._leases.beat()
         except (Unavailable, StoreRaced, TimeoutError) as error:
             _log.warning("no heartbeat: %s", error)
@@ -87,5 +93,6 @@ class Membership:
     def _lose(self) -> None:
         if self._standing:
             self._standing = False
+            self._gave_up = True
             for tell in self._told:
                 tell()

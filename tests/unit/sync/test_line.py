@@ -89,3 +89,13 @@ def test_nobody_falls_asleep_over_a_row_behind_the_mark() -> None:
     assert line.end(turn(waiting=False), NOON, 0.0).next_due_s is None
     line.begin(0.4)
     assert line.end(turn(waiting=False), NOON, 0.4).next_due_s == 0.6
+
+
+def test_a_lane_that_only_a_sweep_saw_waiting_is_looked_at_from_the_beginning() -> None:
+    """Nobody asked for its rows then; the next look would begin behind them, and never find them."""
+    line = Line()
+    line.begin(0.0)
+    line.end(turn(waiting=False), NOON, 0.001)
+    line.begin(SWEEP_S + 0.1)
+    line.end(turn(waiting=True, lane=Lane.RETRY), NOON, SWEEP_S + 0.1)
+    assert line.begin(SWEEP_S + 0.2)[Lane.RETRY - 1][0] < OLD

@@ -126,11 +126,21 @@ class DeliveryHost:
                 held.leaving = True
                 held.end()
         candidates = [name for name in plan.candidates if name not in leaving]
-        taken = await self._leases.acquire(candidates, plan.take) if plan.take and candidates else {}
+        self._shared_out = False  # until the database has answered
+        taken = await self._acquire(candidates, plan.take) if plan.take and candidates else {}
         self._shared_out = len(taken) == plan.take
         for key in wanted if taken else ():
             if (fence := taken.get(lease_name(key))) is not None:
                 self._begin(tasks, key, Lease(lease_name(key), fence))
+
+    async def _acquire(self, candidates: list[str], take: int) -> dict[str, int]:
+        try:
+            return await self._leases.acquire(candidates, take)
+        except (Unavailable, StoreRaced):
+            self._to_release.update(
+                candidates
+            )  # some may be ours without our knowing: nobody else could have them
+            raise
 
     def _stands_otherwise(self) -> bool:
         """Say whether there may be anything to take or let go: policies, processes, or what is held have changed."""

@@ -189,11 +189,10 @@ def field_changes(known: Mapping[str, Any], write: Write) -> Iterable[dict[str, 
 def adopt_found(claimed: Claimed, found: Found) -> Claimed:
     """Return *claimed* after a look-up: what the CRM shows replaces what was assumed.
 
-    A write whose answer was lost shows here for the first time; noting it keeps the audit whole.
+    A write whose answer was lost shows here for the first time; noting it keeps the audit whole. What the record
+    refers to is not shown: it is not known any more, and brought about again.
     """
-    references = _known_references(claimed)
-    shown = {name: value for name, value in found.fields.items() if value not in (None, "")}
-    known = {**shown, REFERENCES_KEY: references} if references else shown
+    known = {name: value for name, value in found.fields.items() if value not in (None, "")}
     learned = tuple(
         {"field": name, "before": claimed.known.get(name), "after": value, "rule": "looked_up"}
         for name, value in found.fields.items()

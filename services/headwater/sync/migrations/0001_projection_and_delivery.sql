@@ -107,6 +107,7 @@ create table sync.delivery (
     try_count integer not null default 0,
     wait_since timestamptz,
     lacks_reference boolean not null default false,
+    reference_came boolean not null default false,
     last_error_class text not null default '',
     last_error text not null default '',
     discard_reason text not null default '',
@@ -143,6 +144,8 @@ comment on column sync.delivery.stopped is
 'The state as the index may see it: it stays as it is while a delivery comes and goes.';
 comment on column sync.delivery.try_count is
 'Tries since the last success, all of them; failure_count holds those that count towards the end.';
+comment on column sync.delivery.reference_came is
+'What it refers to was delivered since it was settled last: one under way that lacked it is due again.';
 comment on column sync.delivery.known is
 'What the CRM is known to hold. Never looked into by a statement, so kept as text: writing it is half the work.';
 comment on column sync.delivery.dirty_time is

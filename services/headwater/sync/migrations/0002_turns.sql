@@ -79,7 +79,14 @@ begin
     with settled as (
         update sync.delivery as held
         set
-            state = case when item.state = 2 and held.desired_version > item.version then 1 else item.state end,
+            state = case
+                when
+                    item.state = 2
+                    and (held.desired_version > item.version or (held.reference_came and item.lacks_reference))
+                    then 1
+                else item.state
+            end,
+            reference_came = false,
             delivered_version = case when item.state = 2 then item.version else held.delivered_version end,
             dirty_time = case when item.state = 2 then held.mark_time else held.dirty_time end,
             settle_time = case when item.state = 2 then v_now else held.settle_time end,
@@ -169,6 +176,18 @@ create function sync.wake_referrers(p_tenant text, p_connector text, p_entities 
 language plpgsql
 as $$
 begin
+    update sync.delivery as held
+    set reference_came = true
+    from (
+        select distinct reference.from_entity_id as entity_id
+        from unnest(p_entities) as fresh (entity_id)
+        inner join sync.entity_reference as reference
+            on reference.tenant_id = p_tenant and fresh.entity_id = reference.to_entity_id
+        order by reference.from_entity_id
+    ) as referrer
+    where
+        held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = referrer.entity_id
+        and held.state in (1, 3, 4) and not held.reference_came;
     with referrer as (
         select distinct reference.from_entity_id as entity_id
         from unnest(p_entities) as fresh (entity_id)
@@ -203,7 +222,8 @@ begin
 end
 $$;
 comment on function sync.wake_referrers(text, text, uuid []) is
-'Makes deliveries due that waited for these entities, or went without them.';
+'Makes deliveries due that waited for these entities, or went without them; those under way are told when they '
+'settle.';
 
 create function sync.turn(
     p_tenant text, p_connector text, p_lease text, p_fence bigint, p_slot smallint, p_number bigint,

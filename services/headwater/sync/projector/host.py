@@ -73,6 +73,7 @@ class ProjectorHost:
         self._held: dict[int, Lease] = {}
         self._cursors: dict[int, Position] = {}
         self._in_doubt = False
+        self._doubtful: set[str] = set()
         membership.on_lapse(self._lose_everything)
         self._ahead: _Batch | None = None
         self._policies_at = -math.inf
@@ -100,8 +101,10 @@ class ProjectorHost:
         if plan.release:
             self._drop(plan.release)
             await self._leases.release(plan.release)  # waits for the transaction under way
+        await self._settle_doubts()
         if not plan.take or not plan.candidates:
             return
+        self._doubtful.update(plan.candidates)  # without an answer nobody knows which of them are ours
         fences = await self._leases.acquire(plan.candidates, plan.take)
         fresh = {names[name]: Lease(name, fence) for name, fence in fences.items()}
         if fresh and self._membership.may_work():
@@ -109,6 +112,14 @@ class ProjectorHost:
             self._held = {**self._held, **fresh}
             self._cursors.update(cursors)
             self._wakeup.set()
+        self._doubtful.clear()
+
+    async def _settle_doubts(self) -> None:
+        """Let go of what may have been taken without our hearing of it: nobody else could have it."""
+        doubtful = self._doubtful.difference(lease.name for lease in self._held.values())
+        if doubtful:
+            await self._leases.release(sorted(doubtful))
+            self._doubtful.clear()
 
     def _drop(self, lost: Collection[str]) -> None:
         self._held = {shard: lease for shard, lease in self._held.items() if lease.name not in lost}

@@ -61,6 +61,8 @@ class Line:
                 self._marks[lane] = newest
             elif lane in reached:
                 self._marks[lane] = min(reached[lane], newest)
+            elif self._is_sweep:  # something waits that nobody asked for now: it may stand before the mark
+                self._marks[lane] = _BEGINNING
         if self._is_sweep:
             return turn
         sweep_s = max(0.0, self._sweep_time_s - now_s)

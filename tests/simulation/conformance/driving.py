@@ -1,0 +1,257 @@
+"""One random sequence of store operations, and what a store answered to each: times left out, the rest exact.
+
+Both stores are driven through the ports alone, by the engine's own projector and settlements, so that what the
+simulation relies on is what Postgres does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from tests.simulation.chance import named_uuid, stream
+from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
+from tests.simulation.policies import event_of, policy_of
+
+from headwater.kernel.clock import SystemClock
+from headwater.kernel.telemetry import Spans
+from headwater.policy.document import PolicyDocument
+from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.ports import Deliveries, Leases, Projections, StoreRefused
+from headwater.sync.projector.batch import BatchProjector
+
+TENANT: Final = "t0"
+ACCOUNT: Final = "c0"
+LEASE: Final = "connector/t0/c0"
+SHARD: Final = "shard/0"
+SLOTS: Final = 3
+LATER_S: Final = 5000.0
+"""Due so late that no run of the suite sees it."""
+_ACCOUNTS = (PlannedAccount(TENANT, ACCOUNT, 10, 1.0, 2, 10, True, False),)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One store, as a holder of leases reaches it."""
+
+    leases: Callable[[str], Leases]
+    projections: Projections
+    deliveries: Callable[[Lease], Deliveries]
+
+
+class _Placed:
+    """Identity that names an entity after the record."""
+
+    async def resolve(
+        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
+    ) -> Mapping[RecordKey, uuid.UUID]:
+        """Place all."""
+        return {
+            item.key: named_uuid(tenant_id, item.key.object, item.key.external_id) for item, _ in subjects
+        }
+
+
+class _OnePolicy:
+    def __init__(self, plan: Plan) -> None:
+        self._documents = MappingProxyType(
+            {TENANT: PolicyDocument.model_validate(policy_of(plan, TENANT, 1))}
+        )
+
+    def current(self) -> Mapping[str, PolicyDocument]:
+        """Return it."""
+        return self._documents
+
+
+@dataclass(slots=True)
+class Driver:
+    """Drives one store by one seed; two drivers of one seed do the same as long as the answers agree."""
+
+    ground: Ground
+    seed: int
+    answers: list[Any] = field(default_factory=list)
+    _dice: random.Random = field(default_factory=random.Random)
+    _leases: dict[str, Leases] = field(default_factory=dict)
+    _stores: dict[str, Deliveries] = field(default_factory=dict)
+    _owner: str = "a"
+    _inflight: dict[int, tuple[Claimed, ...]] = field(default_factory=dict)
+    _events: int = 0
+    _shard: Lease | None = None
+    _numbers: int = 0
+
+    async def run(self, steps: int) -> list[Any]:
+        """Run *steps* operations; return every answer."""
+        self._dice = stream(self.seed, "conformance")
+        for holder in ("a", "b"):
+            self._leases[holder] = self.ground.leases(holder)
+            self.answers.append(("beat", await self._leases[holder].beat()))
+        shard = await self._leases["a"].acquire([SHARD], 1)
+        self._shard = Lease(SHARD, shard[SHARD])
+        await self._take("a")
+        for _ in range(steps):
+            name = self._dice.choices(
+                ("project", "turn", "stale", "hand_over", "breaker", "holders", "refused", "beat"),
+                (4, 10, 1, 1, 1, 1, 1, 1),
+            )[0]
+            self.answers.append((name, await getattr(self, f"_{name}")()))
+        return self.answers
+
+    async def _take(self, holder: str) -> None:
+        fences = await self._leases[holder].acquire([LEASE], 1)
+        self.answers.append(("acquired", holder, fences))
+        self._stores[holder] = self.ground.deliveries(Lease(LEASE, fences[LEASE]))
+        self._owner, self._inflight = holder, {}
+        await self._stores[holder].take_over()
+
+    async def _project(self) -> Any:
+        plan = Plan(self.seed, 1, _ACCOUNTS, (), ())
+        events = [self._event(plan) for _ in range(self._dice.randint(1, 4))]
+        projector = BatchProjector(
+            self.ground.projections, _Placed(), _OnePolicy(plan), Spans.off(), SystemClock()
+        )
+        assert self._shard is not None
+        effects = await projector.project([self._shard], events)
+        return [(effect.rule, effect.poisoned, effect.versions) for effect in effects]
+
+    def _event(self, plan: Plan) -> Any:
+        self._events += 1
+        dice = self._dice
+        kind = dice.choices(("contact", "account", "delete", "unstorable"), (8, 3, 1, 1))[0]
+        subject = f"{'a' if kind == 'account' else 'p'}{dice.randrange(5)}"
+        other = f"a{dice.randrange(5)}" if dice.random() < 0.5 else ""
+        source = dice.choice(("site", "bulk")) if kind == "contact" else "site"
+        planned = PlannedEvent(
+            self._events, float(self._events), TENANT, source, kind, subject, other, "e@x.io"
+        )
+        return event_of(plan, planned, self._events, None)
+
+    async def _turn(self) -> Any:
+        slot = self._dice.randrange(SLOTS)
+        settlements = [self._settlement(item) for item in self._inflight.get(slot, ())]
+        return await self._one_turn(slot, settlements)
+
+    async def _one_turn(self, slot: int, settlements: Sequence[Settlement]) -> Any:
+        elsewhere = [
+            item.entity_id
+            for other, items in sorted(self._inflight.items())
+            if other != slot
+            for item in items
+        ]
+        rows = {lane: self._dice.choice((0, 1, 2, 9)) for lane in Lane}
+        turn = await self._stores[self._owner].turn(settlements, Wanted(slot, rows, elsewhere))
+        self._inflight[slot] = turn.claimed
+        return shown(turn)
+
+    def _settlement(self, item: Claimed) -> Settlement:
+        dice = self._dice
+        state = dice.choices(
+            (State.DELIVERED, State.RETRYING, State.IN_DOUBT, State.DEAD, State.PENDING), (6, 2, 1, 1, 1)
+        )[0]
+        delivered = state is State.DELIVERED
+        waits = state is State.PENDING
+        outcome = {State.DELIVERED: "updated", State.IN_DOUBT: "in_doubt", State.PENDING: ""}.get(
+            state, "failed"
+        )
+        return Settlement(
+            claimed=item,
+            state=state,
+            lane=Lane.RETRY if state in {State.RETRYING, State.IN_DOUBT} else item.lane,
+            version=item.version,
+            crm_object=item.object,
+            crm_id=(item.crm_id or f"crm-{item.entity_id}") if delivered else item.crm_id,
+            known=dict(item.values) if delivered else item.known,
+            failure_count=item.failure_count + (0 if delivered or waits else 1),
+            try_count=0 if delivered else item.tries_before + (0 if waits else 1),
+            start_time=dt.datetime.now(dt.UTC),
+            outcome=outcome,
+            after_s=dice.choice((0.0, LATER_S))
+            if state in {State.RETRYING, State.IN_DOUBT, State.PENDING}
+            else 0.0,
+            waits=waits,
+            lacks_reference=delivered and any(not reference.crm_id for reference in item.references),
+            error_class="" if delivered or waits else "server",
+            created=delivered and not item.crm_id,
+            changes=({"field": "title", "before": None, "after": 1, "rule": "minimal_patch"},)
+            if delivered
+            else (),
+        )
+
+    async def _stale(self) -> Any:
+        """A holder that has lost the account is told so, whatever it tries."""
+        other = "b" if self._owner == "a" else "a"
+        if other not in self._stores:
+            return "nobody"
+        try:
+            await self._stores[other].turn((), Wanted(0, {Lane.LIVE: 1}))
+        except FenceLost as lost:
+            return lost.names
+        return "held"
+
+    async def _hand_over(self) -> Any:
+        """The account goes to the other holder; what was in flight is in doubt there."""
+        await self._leases[self._owner].release([LEASE])
+        other = "b" if self._owner == "a" else "a"
+        await self._take(other)
+        return other
+
+    async def _breaker(self) -> Any:
+        self._numbers += 1
+        await self._stores[self._owner].write_breaker(BreakerState(self._numbers, 2.0), 0)
+        return None
+
+    async def _holders(self) -> Any:
+        ids = [f"crm-{named_uuid(TENANT, 'contact', f'p{number}')}" for number in range(5)]
+        return await self._stores[self._owner].holders("contact", ids)
+
+    async def _refused(self) -> Any:
+        """Two entities cannot be one CRM record: nothing of the turn stands, and it may be sent anew."""
+        slot = next((number for number, items in sorted(self._inflight.items()) if len(items) > 1), None)
+        if slot is None:
+            return "too few"
+        settlements = [self._settlement(item) for item in self._inflight[slot]]
+        same = [_as_one(item) for item in settlements]
+        try:
+            await self._stores[self._owner].turn(same, Wanted(slot, {}, ()))
+        except StoreRefused:
+            return await self._one_turn(slot, settlements)
+        return "taken"
+
+    async def _beat(self) -> Any:
+        return [await self._leases[holder].beat() for holder in ("a", "b")]
+
+
+def _as_one(item: Settlement) -> Settlement:
+    fields = {name: getattr(item, name) for name in Settlement.__dataclass_fields__}
+    return Settlement(**{**fields, "crm_object": "contact", "crm_id": "the-same"})
+
+
+def shown(turn: Turn) -> Any:
+    """Return *turn* without the times that differ between two clocks."""
+    due = turn.next_due_s
+    state = turn.state
+    return (
+        [_claimed(item) for item in turn.claimed],
+        None if due is None else "now" if due <= 0 else "later",
+        dict(turn.waiting),
+        (state.paused, state.breaker, state.breaker_generation),
+    )
+
+
+def _claimed(item: Claimed) -> Any:
+    return (
+        item.entity_id, item.object, item.state, item.version, dict(item.values), item.crm_object, item.crm_id,
+        dict(item.known), item.failure_count, item.in_doubt, item.event_key, item.tries_before, item.lane,
+        item.delivered_version,
+        sorted((r.field, str(r.entity_id), r.crm_id, r.coming) for r in item.references),
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""The simulated identity service: places records, once and for ever, save for the merges it is told to make."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from tests.simulation.chance import named_uuid
+
+from headwater.kernel.errors import Unavailable
+from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.reading import Subject
+
+
+@dataclass(slots=True)
+class Identity:
+    """Who is who."""
+
+    seed: int
+    placed: dict[RecordKey, uuid.UUID] = field(default_factory=dict)
+
+    def place(self, key: RecordKey) -> uuid.UUID:
+        """Return the entity of *key*; a record not seen before is a new one. Records of one id are one person."""
+        if key not in self.placed:
+            self.placed[key] = named_uuid(self.seed, key.tenant_id, key.object, key.external_id)
+        return self.placed[key]
+
+    def merge(self, tenant_id: str, winner_id: str, loser_id: str, sources: Sequence[str]) -> dict[str, Any]:
+        """Merge two contacts; return what the event about it says."""
+        winners = [RecordKey(tenant_id, "contact", source, winner_id) for source in sources]
+        losers = [RecordKey(tenant_id, "contact", source, loser_id) for source in sources]
+        winner, loser = self.place(winners[0]), self.place(losers[0])
+        for key in losers:
+            self.placed[key] = winner
+        moved = [
+            {"object": key.object, "source": key.source, "external_id": key.external_id} for key in losers
+        ]
+        return {
+            "change": "merged",
+            "winner": str(winner),
+            "loser": str(loser),
+            "object": "contact",
+            "moved": moved,
+        }
+
+
+class SimulatedResolver:
+    """The port `Resolver`, as one process reaches the service."""
+
+    def __init__(self, identity: Identity, chance: random.Random, absent: Callable[[], float]) -> None:
+        self._identity = identity
+        self._chance = chance
+        self._absent = absent
+
+    async def resolve(
+        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
+    ) -> Mapping[RecordKey, uuid.UUID]:
+        """Return the entity of every subject."""
+        del tenant_id
+        await anyio.sleep(self._chance.uniform(0.001, 0.01))
+        if self._chance.random() < self._absent():
+            raise Unavailable("identity did not answer")
+        placed = {
+            subject.key: self._identity.place(subject.key)
+            for subject, _ in subjects
+            if not subject.match_only or subject.key in self._identity.placed
+        }
+        await anyio.sleep(self._chance.uniform(0.001, 0.01))
+        return placed

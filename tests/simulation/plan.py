@@ -1,0 +1,231 @@
+"""What one seed does: who runs, what is recorded when, and what breaks when. Pure values, made from a seed.
+
+A plan is data, so that a failing one can be written down, replayed, and made smaller piece by piece.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal, get_args
+
+from tests.simulation.chance import stream
+from tests.simulation.crm import Ailment
+
+FaultKind = Literal[
+    "crash", "crash_at_step", "pause", "clock", "hand_over", "policy", "database", "races", "identity",
+    "delete", "ail",
+]  # fmt: skip
+CHAOS_S: Final = 30.0
+"""How long events come and things break."""
+QUIET_S_MAX: Final = 240.0
+"""How long after the last fault everything must stand still (I9)."""
+AILMENTS: Final[tuple[Ailment, ...]] = get_args(Ailment)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAccount:
+    """One connector account with its CRM."""
+
+    tenant: str
+    name: str
+    calls: int
+    window_s: float
+    concurrency: int
+    batch_records: int
+    unique_external_id: bool
+    unique_email: bool
+    daily_calls: int = 0
+
+    @property
+    def crm(self) -> str:
+        """Name of its CRM."""
+        return f"{self.tenant}-{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvent:
+    """One event: what a source says at a moment.
+
+    Args:
+        number: rank by event time; the value that the order check follows.
+        kind: `contact`, `account`, `merge`, `delete`, `unreadable`, `unstorable` or `mangled`.
+        subject: external id of the record; of a merge, the winner's.
+        other: the account a contact refers to; of a merge, the loser's record.
+    """
+
+    number: int
+    time_s: float
+    tenant: str
+    source: str
+    kind: str
+    subject: str
+    other: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that breaks from *start_s* to *end_s*.
+
+    Args:
+        target: a process, a CRM, or empty for all.
+        what: of `ail`, the ailment.
+        size: probability, seconds, or number of a step, by kind.
+    """
+
+    kind: FaultKind
+    start_s: float
+    end_s: float
+    target: str = ""
+    what: str = ""
+    size: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run is made of, besides the engine."""
+
+    seed: int
+    processes: int
+    accounts: tuple[PlannedAccount, ...]
+    events: tuple[PlannedEvent, ...]
+    faults: tuple[Fault, ...]
+    lease_ttl_s: float = 5.0
+    profile: str = "chaos"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan in JSON's values."""
+        return asdict(self)
+
+
+def plan_from_json(stored: dict[str, Any]) -> Plan:
+    """Return the plan that was written down."""
+    return Plan(
+        **{
+            **stored,
+            "accounts": tuple(PlannedAccount(**item) for item in stored["accounts"]),
+            "events": tuple(PlannedEvent(**item) for item in stored["events"]),
+            "faults": tuple(Fault(**item) for item in stored["faults"]),
+        }
+    )
+
+
+def make_plan(seed: int) -> Plan:
+    """Return the plan of *seed*."""
+    dice = stream(seed, "plan")
+    tenants = [f"t{number}" for number in range(dice.choice((1, 1, 2)))]
+    accounts = tuple(
+        _account(dice, tenant, f"c{number}")
+        for tenant in tenants
+        for number in range(dice.choice((1, 2, 2, 3)))
+    )
+    processes = dice.choice((1, 2, 2, 3))
+    profile = "isolation" if dice.random() < 0.1 else "chaos"
+    if profile == "isolation":
+        faults = tuple(_ail(dice, accounts[0].crm) for _ in range(2))
+    else:
+        faults = tuple(_fault(dice, processes, accounts) for _ in range(dice.randint(0, 7)))
+    plan = Plan(seed, processes, accounts, _events(dice, tenants), faults, profile=profile)
+    return plan if processes > 1 or profile != "isolation" else replace(plan, processes=1)
+
+
+def _account(dice: random.Random, tenant: str, name: str) -> PlannedAccount:
+    calls, window_s = dice.choice(((5, 1.0), (10, 2.0), (20, 4.0), (100, 10.0), (3, 1.0)))
+    return PlannedAccount(
+        tenant, name, calls, window_s,
+        concurrency=dice.choice((1, 2, 4)),
+        batch_records=dice.choice((1, 3, 10)),
+        unique_external_id=dice.random() < 0.5,
+        unique_email=dice.random() < 0.25,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Drawing:
+    dice: random.Random
+    tenants: list[str]
+    merged: set[tuple[str, str]] = field(default_factory=set)
+    ended: set[tuple[str, str]] = field(default_factory=set)
+    has_mangled: bool = False
+
+
+def _events(dice: random.Random, tenants: list[str]) -> tuple[PlannedEvent, ...]:
+    drawing = _Drawing(dice, tenants)
+    count = dice.randint(10, 50)
+    contacts, accounts = dice.randint(1, 12), dice.randint(1, 4)
+    hot = dice.random() < 0.3
+    times = sorted(dice.uniform(0.0, CHAOS_S * dice.choice((0.3, 0.9))) for _ in range(count))
+    return tuple(
+        _event(drawing, number + 1, time_s, contacts, accounts, hot=hot)
+        for number, time_s in enumerate(times)
+    )
+
+
+def _event(
+    drawing: _Drawing, number: int, time_s: float, contacts: int, accounts: int, *, hot: bool
+) -> PlannedEvent:
+    dice = drawing.dice
+    tenant, die = dice.choice(drawing.tenants), dice.random()
+    contact = 0 if hot and dice.random() < 0.7 else dice.randrange(contacts)
+    subject, account = f"p{contact}", f"a{dice.randrange(accounts)}"
+    source = "bulk" if dice.random() < 0.2 else "site"
+    if die < 0.12:
+        return PlannedEvent(number, time_s, tenant, "site", "account", account)
+    if die < 0.17 and contacts > 1:
+        other = f"p{dice.randrange(contacts)}"
+        pair = {(tenant, subject), (tenant, other)}
+        if other != subject and not pair & (drawing.merged | drawing.ended):
+            drawing.merged |= pair
+            return PlannedEvent(number, time_s, tenant, "site", "merge", subject, other)
+    if die < 0.20 and (tenant, subject) not in drawing.merged:
+        drawing.ended.add((tenant, subject))
+        return PlannedEvent(number, time_s, tenant, source, "delete", subject)
+    if die < 0.23:
+        kind = dice.choice(("unreadable", "unstorable", "mangled", "rejected"))
+        if kind == "mangled" and drawing.has_mangled:
+            kind = "rejected"
+        drawing.has_mangled |= kind == "mangled"
+        return PlannedEvent(number, time_s, tenant, "site", kind, f"bad{number}")
+    email = f"p{dice.randrange(contacts)}@x.io" if dice.random() < 0.15 else f"{subject}@x.io"
+    other = account if dice.random() < 0.4 else ""
+    return PlannedEvent(number, time_s, tenant, source, "contact", subject, other, email)
+
+
+def _ail(dice: random.Random, crm: str) -> Fault:
+    start_s = dice.uniform(0.0, CHAOS_S * 0.8)
+    return Fault("ail", start_s, start_s + dice.uniform(1.0, 12.0), crm, dice.choice(AILMENTS))
+
+
+def _fault(dice: random.Random, processes: int, accounts: tuple[PlannedAccount, ...]) -> Fault:
+    start_s = dice.uniform(0.0, CHAOS_S * 0.9)
+    process = f"p{dice.randrange(processes)}"
+    crm = dice.choice(accounts).crm
+    kind = dice.choices(
+        ("crash", "crash_at_step", "pause", "clock", "hand_over", "policy", "database", "races", "identity",
+         "delete", "ail"),
+        (2, 4, 2, 1, 2, 1, 3, 1, 1, 1, 10),
+    )[0]  # fmt: skip
+    match kind:
+        case "ail":
+            return _ail(dice, crm)
+        case "crash" | "hand_over":
+            return Fault(kind, start_s, start_s + dice.uniform(0.05, 8.0), process)
+        case "crash_at_step":
+            return Fault(kind, 0.0, dice.uniform(0.05, 8.0), process, size=dice.randint(5, 600))
+        case "pause":
+            return Fault(kind, start_s, start_s + dice.uniform(0.5, 15.0), process)
+        case "clock":
+            return Fault(kind, start_s, CHAOS_S, process, size=dice.choice((-3600.0, -5.0, 5.0, 3600.0)))
+        case "database":
+            target = dice.choice(("", process))
+            return Fault(
+                kind, start_s, start_s + dice.uniform(0.2, 6.0), target, size=dice.choice((0.05, 0.3, 1.0))
+            )
+        case "races":
+            return Fault(kind, start_s, start_s + dice.uniform(0.2, 6.0), "", size=0.3)
+        case "identity":
+            return Fault(kind, start_s, start_s + dice.uniform(0.5, 8.0), size=dice.choice((0.3, 1.0)))
+        case "delete":
+            return Fault(kind, start_s, start_s, crm)
+    return Fault("policy", start_s, start_s)

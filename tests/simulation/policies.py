@@ -1,0 +1,148 @@
+"""The policies of simulated tenants, and what their events say."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Final
+
+import msgspec
+from tests.simulation.chance import mixed, named_uuid
+from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
+from tests.simulation.vendor import VENDOR
+
+from headwater.kernel.ids import IDENTITY_OBJECT, OWN_SOURCE
+from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, Position
+
+BEGIN: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+"""True time at virtual second 0."""
+TIMEOUT_S: Final = 4.0
+"""Bound of one simulated call."""
+SHARDS: Final = 3
+RETRY: Final = {
+    "fast_s": [1.0, 2.0, 4.0],
+    "slow_s": [5.0, 10.0, 15.0, 20.0, 20.0, 20.0, 20.0],
+    "reference_wait_s": 10.0,
+    "in_doubt_s": 1.0,
+}
+"""Tiers short enough that what is retried settles within the time of I9."""
+BREAKER: Final = {"failures": 5, "hold_s": 10.0, "hold_s_max": 30.0}
+
+_OWNED: Final = {"owner": "ops", "backup": "platform", "runbook": "https://runbooks/x"}
+_CONTACT: Final = {
+    "Title": {"field": "title"},
+    "Email": {"field": "email"},
+    "Note": {"field": "note"},
+}
+
+
+def policy_of(plan: Plan, tenant: str, version: int) -> dict[str, Any]:
+    """Return the policy of *tenant* in *version*, as JSON; versions differ in their name alone."""
+    inbound = {
+        "contact": {"fields": {"title": "title", "email": "email", "note": "note", "company": "account"}},
+        "account": {"fields": {"title": "title"}},
+    }
+    text = {"type": "text", "owners": ["site", "bulk"], "rule": "most_recent"}
+    return {
+        "format": "headwater/v1",
+        "version": str(version),
+        "systems": {
+            "crm": {"layer": "record", **_OWNED},
+            "site": {"layer": "engagement", "inbound": inbound, **_OWNED},
+            "bulk": {"layer": "engagement", "inbound": inbound, "lane": "backfill", **_OWNED},
+        },
+        "objects": {
+            "contact": {
+                "fields": {
+                    "title": text,
+                    "email": text,
+                    "note": text,
+                    "account": {**text, "type": "reference", "reference": "account"},
+                }
+            },
+            "account": {"fields": {"title": text}},
+        },
+        "connectors": {item.name: _connector(item) for item in plan.accounts if item.tenant == tenant},
+        "retry": RETRY,
+        "breaker": BREAKER,
+    }
+
+
+def _connector(item: PlannedAccount) -> dict[str, Any]:
+    return {
+        "vendor": VENDOR,
+        "system": "crm",
+        "base_url": f"http://{item.crm}",
+        "credentials": "env:SIMULATED",
+        **_OWNED,
+        "timeout_s": TIMEOUT_S,
+        "limits": {
+            "window": {"calls": item.calls, "window_s": item.window_s},
+            "daily_calls": item.daily_calls,
+            "concurrency": item.concurrency,
+            "batch_records": item.batch_records,
+        },
+        "objects": {
+            "contact": [
+                {
+                    "target": "Contact",
+                    "external_id": "Headwater",
+                    "fields": _CONTACT,
+                    "references": {"Account": "account"},
+                    "end_marks": {"State": "state", "Winner": "winner_entity_id"},
+                }
+            ],
+            "account": [
+                {"target": "Account", "external_id": "Headwater", "fields": {"Title": {"field": "title"}}}
+            ],
+        },
+    }
+
+
+def title_of(number: int) -> str:
+    """Return the title that event *number* gives: later events have the greater one."""
+    return f"{number:06d}"
+
+
+def event_of(plan: Plan, planned: PlannedEvent, position: int, identity: dict[str, Any] | None) -> LogEvent:
+    """Return *planned* as the log holds it.
+
+    Args:
+        identity: of a merge, what identity says about it.
+    """
+    own = planned.kind == "merge"
+    object_name = IDENTITY_OBJECT if own else "account" if planned.kind == "account" else "contact"
+    source = OWN_SOURCE if own else planned.source
+    happened = BEGIN + dt.timedelta(seconds=planned.time_s)
+    return LogEvent(
+        tenant_id=planned.tenant,
+        event_key=named_uuid(plan.seed, "event", planned.number),
+        source=source,
+        object=object_name,
+        external_id=planned.subject,
+        event_time=happened,
+        record_time=happened,
+        operation=OPERATION_DELETE if planned.kind == "delete" else 1,
+        actor_id="",
+        payload=b"{" if planned.kind == "unreadable" else msgspec.json.encode(identity or _payload(planned)),
+        trace=None,
+        shard=shard_of(planned),
+        position=Position(position, position),
+    )
+
+
+def _payload(planned: PlannedEvent) -> dict[str, Any]:
+    said: dict[str, Any] = {"title": title_of(planned.number)}
+    if planned.kind == "contact":
+        said["email"] = planned.email
+    if planned.other:
+        said["company"] = planned.other
+    if planned.kind == "unstorable":
+        said["note"] = "a\0b"
+    if planned.kind in {"mangled", "rejected"}:
+        said["note"] = planned.kind
+    return said
+
+
+def shard_of(planned: PlannedEvent) -> int:
+    """Return the shard of the log that holds *planned*."""
+    return mixed(0, *f"{planned.tenant}/{planned.subject}".encode()) % SHARDS

@@ -1,0 +1,137 @@
+"""The port `Deliveries` over the tables of a simulation, seen from one process under one lease."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+
+import anyio
+from tests.simulation.store.claiming import claimed_of, due_rows, later_due_s, put_in_doubt
+from tests.simulation.store.link import Link
+from tests.simulation.store.settling import settle
+from tests.simulation.store.tables import InflightRow, Tables
+
+from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.domain.settling import ConnectorState, Settlement
+from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.store.line import Line, Place
+
+
+class MemoryDeliveries:
+    """The tables of one connector account, as the actor of one lease may use them."""
+
+    def __init__(self, tables: Tables, link: Link, tenant_id: str, connector: str, lease: Lease) -> None:
+        self.tables = tables
+        self._link = link
+        self.key = (tenant_id, connector)
+        self.lease = lease
+        self._numbers: dict[int, int] = {}
+        self._turning = anyio.Lock()
+        self.line = Line()
+
+    def check_fence(self) -> None:
+        """Raises: FenceLost."""
+        if not self.tables.holds(self.lease.name, self.lease.fence):
+            raise FenceLost([self.lease.name])
+
+    async def take_over(self) -> None:
+        """Put in doubt what earlier actors of the account left in flight."""
+        await self._link.call("take_over", self._take_over)
+
+    def _take_over(self) -> None:
+        self.check_fence()
+        put_in_doubt(self.tables, self.key, self.lease.fence)
+
+    async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
+        """Settle, then claim the slot's next deliveries, in one transaction; sent again, it settles once."""
+        async with self._turning:
+            number = self._numbers.get(wanted.slot, 0) + 1
+            places = self.line.begin(anyio.current_time())
+            turn, look_time = await self._link.call(
+                "turn", lambda: (self._turn(number, settlements, wanted, places), self.tables.now())
+            )
+            self._numbers[wanted.slot] = number
+            self.line.end(turn, look_time, anyio.current_time())
+        return turn
+
+    def _turn(
+        self, number: int, settlements: Sequence[Settlement], wanted: Wanted, places: Sequence[Place]
+    ) -> Turn:
+        self.check_fence()
+        tables, key = self.tables, self.key
+        slots = tables.inflight.setdefault(key, {})
+        held = slots.get(wanted.slot)
+        if settlements and (held is None or held.turn_number < number):
+            self.settle_rows(settlements)
+        claimed: list[Claimed] = []
+        waiting: dict[Lane, bool] = {}
+        for lane, behind in zip(Lane, places, strict=True):
+            rows = due_rows(tables, key, lane, behind, wanted.excluding)
+            limit = wanted.lanes.get(lane, 0)
+            waiting[lane] = len(rows) > limit
+            claimed += [
+                item for item in (claimed_of(tables, row) for row in rows[:limit]) if item is not None
+            ]
+        entities = tuple(item.entity_id for item in claimed)
+        slots[wanted.slot] = InflightRow(self.lease.fence, number, entities)
+        due_s = 0.0 if any(waiting.values()) else later_due_s(tables, key)
+        return Turn(tuple(claimed), tables.states.get(key, ConnectorState()), due_s, waiting)
+
+    def settle_rows(self, settlements: Sequence[Settlement]) -> None:
+        """Write how tries ended; inside a transaction."""
+        settle(self.tables, self.key, self.lease.fence, settlements)
+
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+        """Return which entities are delivered as these CRM records."""
+        return await self._link.call(
+            "holders",
+            lambda: {
+                row.crm_id: row.entity_id
+                for row in self.tables.account(self.key).values()
+                if row.crm_object == crm_object and row.crm_id in crm_ids
+            },
+        )
+
+    async def write_breaker(self, state: BreakerState, generation: int) -> None:
+        """Store the breaker, unless an operator has reset it since *generation*."""
+        await self._link.call("write_breaker", lambda: self._write_breaker(state, generation))
+
+    def _write_breaker(self, state: BreakerState, generation: int) -> None:
+        held = self.tables.states.get(self.key, ConnectorState(breaker_generation=generation))
+        if held.breaker_generation == generation:
+            stored = BreakerState(state.failures, state.hold_s, state.probe_time)
+            self.tables.states[self.key] = ConnectorState(held.paused, stored, generation)
+
+    async def write_finding(self, finding: str) -> None:
+        """Store what keeps the account from being used; empty when nothing does."""
+        await self._link.call("write_finding", lambda: self.tables.findings.update({self.key: finding}))
+
+    async def add_quota(
+        self, day: dt.date, calls: int, vendor_used: int | None, vendor_limit: int | None
+    ) -> None:
+        """Count *calls* of *day*."""
+        place = (*self.key, day)
+
+        def add() -> None:
+            held, used, limit = self.tables.quota.get(place, (0, None, None))
+            self.tables.quota[place] = (
+                held + calls,
+                used if vendor_used is None else vendor_used,
+                limit if vendor_limit is None else vendor_limit,
+            )
+
+        await self._link.call("add_quota", add)
+
+    async def read_quota(self, day: dt.date) -> int:
+        """Return the calls of *day*: ours, or the vendor's count where that is higher."""
+        place = (*self.key, day)
+
+        def read() -> int:
+            calls, used, _ = self.tables.quota.get(place, (0, None, None))
+            return max(calls, used or 0)
+
+        return await self._link.call("read_quota", read)

@@ -1,0 +1,81 @@
+"""The engine under simulation: every invariant holds for every seed, and each seed is one run, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.simulation.ablations import ABLATIONS
+from tests.simulation.bundles import read_bundle, write_bundle
+from tests.simulation.catching import hunt
+from tests.simulation.plan import make_plan, plan_from_json
+from tests.simulation.running import judge, judge_seed
+from tests.simulation.shrinking import shrink
+
+SEEDS = 300
+CHUNK = 50
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("start", range(0, SEEDS, CHUNK))
+def test_every_invariant_holds(start: int, tmp_path: Path) -> None:
+    """No seed breaks anything; one that does names itself and leaves its bundle."""
+    failing = [verdict for verdict in map(judge_seed, range(start, start + CHUNK)) if not verdict.clean]
+    for verdict in failing:
+        write_bundle(tmp_path, make_plan(verdict.seed), judge_seed(verdict.seed, keep=True))
+    assert {verdict.seed: verdict.violations for verdict in failing} == {}
+
+
+@pytest.mark.parametrize("seed", [3, 16, 19])
+def test_a_seed_is_one_run(seed: int) -> None:
+    """Two runs of a seed have the same trace."""
+    assert judge_seed(seed).digest == judge_seed(seed).digest
+
+
+def test_a_seed_is_one_run_in_every_process() -> None:
+    """The order of sets and dicts of texts, which differs between interpreters, decides nothing."""
+    code = "from tests.simulation.running import judge_seed; print(judge_seed(16).digest)"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": f"{ROOT / 'services'}:{ROOT}"},
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+def test_a_plan_survives_being_written_down() -> None:
+    """A plan read from JSON is the plan."""
+    plan = make_plan(16)
+    assert plan_from_json(json.loads(json.dumps(plan.as_json()))) == plan
+
+
+def test_a_failing_plan_shrinks_and_its_bundle_replays(tmp_path: Path) -> None:
+    """What is left of a failing plan still fails, is smaller, and replays bit for bit from its file."""
+    ablation = next(item for item in ABLATIONS if item.name == "no-audit")
+    plan = make_plan(0)
+    small = shrink(plan, lambda smaller: not judge(smaller, ablation.parts).clean, runs_max=30)
+    assert len(small.events) + len(small.faults) < len(plan.events) + len(plan.faults)
+    verdict = judge(small, ablation.parts, keep=True)
+    read, digest, name = read_bundle(write_bundle(tmp_path, small, verdict, ablation.name))
+    assert (read, name) == (small, "no-audit")
+    assert judge(read, ablation.parts).digest == digest
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", [item.name for item in ABLATIONS])
+def test_every_ablation_is_caught(name: str) -> None:
+    """An engine without one of its safeguards breaks an invariant within 100 seeds."""
+    catch = hunt(next(item for item in ABLATIONS if item.name == name), 100)
+    assert catch.invariants
