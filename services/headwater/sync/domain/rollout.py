@@ -1,7 +1,7 @@
-"""Rollouts: a change that reaches a few records, then more, then all, and stops by itself on errors. Pure.
+r"""Rollouts: a change that reaches a few records, then more, then all, and stops by itself on errors. Pure.
 
     PLANNING -> RUNNING <-> SOAKING -> DONE
-         \\         \\___ HELD ___/
+         \         \___ HELD ___/
           ABORTED <- ROLLING_BACK
 
 A stage admits its records at a rate, waits until each is settled, soaks, and is followed by the next one. The
@@ -30,6 +30,10 @@ LOOK_S: Final = 0.5
 """Pause between two looks at records under way."""
 UNCOUNTED: Final = frozenset({"rate_limit", "quota", "held", "reference"})
 """Classes of errors that say nothing about the change: the record is only kept waiting."""
+
+
+NOWHERE: Final = uuid.UUID(int=0)
+"""Before every entity."""
 
 
 class RolloutKind(IntEnum):
@@ -180,7 +184,7 @@ class Rollout:
     rate_time: dt.datetime
     state: RolloutState = RolloutState.PLANNING
     planned: bool = False
-    place: uuid.UUID = uuid.UUID(int=0)
+    place: uuid.UUID = NOWHERE
     scanned_count: int = 0
     total_count: int = 0
     stage: Stage = Stage(0, 0)

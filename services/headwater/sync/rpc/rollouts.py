@@ -56,10 +56,7 @@ class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
         before = _place(checks, request.page_token, place)
         checks.finish()
         found, more = await self._rollouts.listed(tenant_id, before, size)
-        token = ""
-        if more and found[-1].create_time is not None:
-            last = found[-1]
-            token = write_page_token(_LIST, [last.create_time.isoformat(), str(last.rollout_id)])
+        token = _token(found[-1]) if more else ""
         return pb.ListRolloutsResponse(rollouts=[_rollout(item) for item in found], next_page_token=token)
 
     async def GetRollout(self, request: pb.GetRolloutRequest, context: Any) -> pb.GetRolloutResponse:
@@ -127,6 +124,11 @@ def _place(checks: Checks, token: str, place: tuple[str, ...] | None) -> tuple[d
     except ValueError:
         checks.broken_token(token)
         return _NEWEST
+
+
+def _token(last: Rollout) -> str:
+    begun = last.create_time.isoformat() if last.create_time else ""
+    return write_page_token(_LIST, [begun, str(last.rollout_id)])
 
 
 def _moment(value: dt.datetime | None) -> Timestamp | None:
