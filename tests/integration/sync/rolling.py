@@ -50,6 +50,8 @@ class ScriptedLog:
         self, tenant_id: str, text: str, *, request_id: str, actor: str, event_time: dt.datetime
     ) -> None:
         """Record a policy once."""
+        assert actor
+        assert event_time.tzinfo
         if request_id not in self.puts:
             self.puts[request_id] = text
             await self.enforce(text, tenant_id)
@@ -153,7 +155,12 @@ class Stage:
             told = {"error_class": "validation", "error_code": "BAD", "error_message": "no such title"}
             fields |= {"failure_count": 1, "try_count": 1}
             return Settlement(
-                **fields, **told, state=State.DEAD, outcome="failed", known=item.known, endpoint="upsert Contact"
+                **fields,
+                **told,
+                state=State.DEAD,
+                outcome="failed",
+                known=item.known,
+                endpoint="upsert Contact",
             )
         self.crm.setdefault(number, {}).update(plan.write.fields)
         return Settlement(

@@ -114,7 +114,9 @@ async def test_a_stage_that_fails_too_often_aborts_and_takes_everything_back(sta
     states = await stage.pool.fetch("select distinct state from sync.delivery")
     assert [row["state"] for row in states] == [2], "records that died of the new policy live again"
     assert len(set(stage.calls)) <= 8, "no record beyond the stages begun"
-    actions = await stage.pool.fetch("select action from sync.audit where action like 'rollout%' order by audit_id")
+    actions = await stage.pool.fetch(
+        "select action from sync.audit where action like 'rollout%' order by audit_id"
+    )
     assert [row["action"] for row in actions][-2:] == ["rollout_rolling_back", "rollout_aborted"]
 
 
