@@ -35,6 +35,7 @@ from headwater.sync.domain.rollout import (
     fate_of,
     going_back,
     held,
+    hindered,
     look_again,
     planned,
     stage_ends,
@@ -159,6 +160,20 @@ def test_a_stage_that_exceeds_aborts_in_its_soak_too() -> None:
     """What fails after it was delivered counts as well."""
     soaking = rollout(state=RolloutState.SOAKING, soak_time=moment(60), stage=Stage(0, 10, {Fate.FAILED: 2}))
     assert advance(soaking, NOON).state is RolloutState.ROLLING_BACK
+
+
+def test_an_account_that_cannot_be_used_ends_the_rollout() -> None:
+    """Not at once, for the finding may be an old one; and never while nothing waits for the account."""
+    waiting = rollout(stage=Stage(0, 10, {Fate.OPEN: 3}, begin_time=NOON))
+    assert hindered(waiting, "no such property", moment(1)) == waiting
+    assert hindered(waiting, "", moment(10)) == waiting
+    after = hindered(waiting, "no such property", moment(10))
+    assert (after.state, after.reason) == (
+        RolloutState.ROLLING_BACK,
+        "the account cannot be used: no such property",
+    )
+    settled = replace(waiting, stage=Stage(0, 10, {Fate.DELIVERED: 3}, begin_time=NOON))
+    assert hindered(settled, "no such property", moment(10)) == settled
 
 
 def test_no_more_than_the_bound_is_under_way() -> None:

@@ -28,6 +28,8 @@ ROLLBACK_STAGE: Final = 99
 """Number of the stage that takes back what an aborted policy has written."""
 LOOK_S: Final = 0.5
 """Pause between two looks at records under way."""
+FINDING_S: Final = 3.0
+"""How long a stage may stand while its account cannot be used: an older finding is cleared meanwhile."""
 UNCOUNTED: Final = frozenset({"rate_limit", "quota", "held", "reference"})
 """Classes of errors that say nothing about the change: the record is only kept waiting."""
 
@@ -271,6 +273,20 @@ def advance(rollout: Rollout, now: dt.datetime) -> Rollout:
             return replace(rollout, state=RolloutState.ABORTED, stage=stage)
         case _:
             return rollout
+
+
+def hindered(rollout: Rollout, finding: str, now: dt.datetime) -> Rollout:
+    """Return *rollout* aborted where its account cannot be used: nothing fails then, and nothing moves.
+
+    Args:
+        finding: what keeps the account from being used; empty when nothing does.
+    """
+    begun = rollout.stage.begin_time
+    if not finding or begun is None or now < begun + dt.timedelta(seconds=FINDING_S):
+        return rollout
+    if rollout.state is not RolloutState.RUNNING or not rollout.stage.under_way:
+        return rollout
+    return aborted(rollout, f"the account cannot be used: {finding}", now)
 
 
 def approved(rollout: Rollout, now: dt.datetime) -> Rollout | None:

@@ -28,6 +28,7 @@ from headwater.sync.domain.rollout import (
     draw,
     fate_of,
     going_back,
+    hindered,
     look_again,
     planned,
 )
@@ -66,7 +67,7 @@ async def _step(
     if rollout.state is RolloutState.PLANNING:
         return await _plan(unit, account, rollout, now)
     rollout = await _watch(unit, account, rollout, now)
-    rollout = advance(rollout, now)
+    rollout = hindered(advance(rollout, now), await unit.finding(), now)
     return await _admit(unit, rollout, now)
 
 

@@ -49,6 +49,10 @@ class RolloutUnit(Protocol):
         """Return the text of the tenant's policy; empty when there is none."""
         ...
 
+    async def finding(self) -> str:
+        """Return what keeps the account from being used; empty when nothing does."""
+        ...
+
     async def scan(self, objects: Sequence[str], limit: int) -> tuple[Standing, ...]:
         """Return the next entities of *objects* behind the rollout's place, as the account has them."""
         ...

@@ -28,6 +28,10 @@ limit $5;
 -- The newest policy event of a tenant. $1 tenant.
 select payload from ingest.current_policies() where tenant_id = $1;
 
+-- name: read_finding
+-- What keeps an account from being used. $1 tenant; $2 connector.
+select finding from sync.connector_state where tenant_id = $1 and connector = $2;
+
 -- name: start_change
 -- Notes a policy change that a rollout is for. $1 tenant; $2 change; $3 text and $4 digest before; $5 text and
 -- $6 digest after; $7 actor; $8 now.

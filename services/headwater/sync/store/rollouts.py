@@ -182,6 +182,12 @@ class _Unit:
         """Return the text of the tenant's policy; empty when there is none."""
         return _text(await self._connection.fetchval(_SQL["policy_in_force"].text, self.rollout.tenant_id))
 
+    async def finding(self) -> str:
+        """Return what keeps the account from being used; empty when nothing does."""
+        held = self.rollout
+        text = await self._connection.fetchval(_SQL["read_finding"].text, held.tenant_id, held.connector)
+        return text or ""
+
     async def scan(self, objects: Sequence[str], limit: int) -> tuple[Standing, ...]:
         """Return the next entities of *objects* behind the rollout's place, as the account has them."""
         held = self.rollout
