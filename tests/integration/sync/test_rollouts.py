@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 from tests.integration.sync.rolling import ACCOUNT, NEW, OLD, THIRD, Stage, rolling
 from tests.unit.sync.tenant import TENANT, key
@@ -13,6 +14,7 @@ from tests.unit.sync.tenant import TENANT, key
 from headwater.kernel.errors import NotFound, PreconditionFailed, Unavailable
 from headwater.sync.domain.rollout import Fate, RolloutState
 from headwater.sync.rollouts.worker import RolloutWorker
+from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.usecases.rollouts import Wish
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +92,21 @@ async def test_a_restart_in_the_middle_of_a_stage_goes_on_with_the_same_records(
     assert len(after) == 3
     assert {key(number) for number in stage.calls} == after
     assert len(stage.calls) == 3
+
+
+async def test_two_processes_admit_no_record_beyond_a_stage(stage: Stage) -> None:
+    """Both look at the same moment: one works the rollout off, the other finds nothing to do."""
+    await stage.add(*range(1, 31))
+    rollout_id = await stage.begin()
+    others = [RolloutWorker(PostgresRollouts(stage.pool), stage.log, stage.clock) for _ in range(3)]
+    await stage.step(0.0)
+    for _ in range(3):
+        stage.clock.advance(1.0)
+        async with anyio.create_task_group() as tasks:
+            for worker in others:
+                tasks.start_soon(worker.step)
+    found = (await stage.read(rollout_id)).stage
+    assert len(await admitted_records(stage, rollout_id)) == found.admitted == found.size == 3
 
 
 async def admitted_records(stage: Stage, rollout_id: uuid.UUID) -> set[uuid.UUID]:
@@ -238,6 +255,7 @@ async def test_new_entities_of_a_wider_mapping_are_created(stage: Stage) -> None
     rollout_id = await stage.begin()
     assert (await stage.run(rollout_id)).state is RolloutState.DONE
     held = await stage.pool.fetchrow("select state, crm_id, desired_version from sync.delivery")
+    assert held is not None
     assert tuple(held) == (2, "0031", 1)
 
 

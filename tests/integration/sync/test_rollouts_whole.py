@@ -121,7 +121,7 @@ async def bench(sandbox: SandboxProcess, migrated_database_url: str, tmp_path: P
             "HEADWATER_ACTOR": "operator-1",
         }
         bench = Bench(sandbox, ways, tables, environment, tmp_path)
-        told = {"document": bench.policy, "digest": policy_digest(bench.policy)}
+        told: dict[str, Any] = {"document": bench.policy, "digest": policy_digest(bench.policy)}
         outcomes = await ways.record([event("headwater", "policy", TENANT, **told)])
         outcomes += await ways.record(
             [
@@ -162,7 +162,9 @@ async def test_a_mapping_is_rolled_out_in_stages(bench: Bench) -> None:
 
 async def test_values_that_the_crm_refuses_abort_and_are_taken_back(bench: Bench) -> None:
     """The first records fail, the rollout aborts itself, the policy before is in force, no other was touched."""
-    text = bench.policy.replace("email: {field: email}, firstname", "email: {field: title}, firstname")
+    text = bench.policy.replace(
+        "headwater_id, fields: {email: {field: email}", "headwater_id, fields: {email: {field: title}"
+    )
     (begun,) = (await bench.type("policy", "apply", bench.write(text), "--canary", "--yes"))["rollouts"]
     found = await bench.ended(begun["rollout_id"])
     assert found["rollout"]["state"] == "ROLLOUT_STATE_ABORTED"

@@ -49,9 +49,9 @@ RAMPS = st.lists(st.integers(2, 400), min_size=0, max_size=4, unique=True).map(s
 @st.composite
 def terms(drawn: Any) -> Terms:
     """Draw terms whose stages rise."""
-    first, *ramp = [1, *drawn(RAMPS)]
+    ramp: list[int] = drawn(RAMPS)
     share = drawn(st.sampled_from([0.0, 0.05, 0.3, 1.0]))
-    return Terms(first, tuple(ramp), share, drawn(st.integers(1, 5)), drawn(st.sampled_from([0.0, 30.0])))
+    return Terms(1, tuple(ramp), share, drawn(st.integers(1, 5)), drawn(st.sampled_from([0.0, 30.0])))
 
 
 def rollout(**changed: Any) -> Rollout:

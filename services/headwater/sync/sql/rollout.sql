@@ -163,36 +163,50 @@ with turned as (
 )
 select count(*) filter (where fate = 0) as records from turned;
 
+-- name: next_members
+-- The next records of a rollout, in the order of their draw. $1 tenant; $2 rollout; $3 rows.
+select entity_id
+from sync.rollout_member
+where tenant_id = $1 and rollout_id = $2 and fate = 0
+order by draw, entity_id
+limit $3;
+
 -- name: admit_members
--- Makes the next records of a rollout due, in the order of their draw, behind everything else of the account.
+-- Makes records of a rollout due, behind everything else of the account.
 -- What is under way is watched; what is failing or stopped by itself is left out. Going back, a record that died is
 -- tried again. Returns how many are under way now, and how many are left out.
--- $1 tenant; $2 rollout; $3 connector; $4 records; $5 stage; $6 look up; $7 going back; $8 event key of new rows; $9 now.
-with chosen as (
-    select member.entity_id
-    from sync.rollout_member as member
-    where member.tenant_id = $1 and member.rollout_id = $2 and member.fate = 0
-    order by member.draw, member.entity_id
-    limit $4
-), standing as (
+-- $1 tenant; $2 rollout; $3 connector; $4 entities uuid[]; $5 stage; $6 look up; $7 going back;
+-- $8 event key of new rows; $9 now.
+with standing as (
     select
         chosen.entity_id, entity.object, entity.version, held.event_key,
         case
+            when entity.object is null then 'left'
             when held.state is null or held.state = 2 or (held.state = 5 and $7) then 'due'
             when held.state in (1, 4) or (held.state = 3 and $7) then 'watched'
             else 'left'
         end as way,
         case
-            when held.state = 5 and coalesce(member.in_doubt, false) then 4
+            when held.state = 5 and coalesce(failed.in_doubt, false) then 4
             when held.state = 2 and $6 then 4
             else 1
         end as state
-    from chosen
-    inner join sync.entity as entity on entity.tenant_id = $1 and entity.entity_id = chosen.entity_id
-    left join sync.delivery as held
-        on held.tenant_id = $1 and held.connector = $3 and held.entity_id = chosen.entity_id
-    left join sync.error_member as member
-        on member.tenant_id = $1 and member.connector = $3 and member.entity_id = chosen.entity_id
+    from unnest($4::uuid []) as chosen (entity_id)
+    left join lateral (
+        select one.object, one.version from sync.entity as one
+        where one.tenant_id = $1 and one.entity_id = chosen.entity_id
+        offset 0
+    ) as entity on true
+    left join lateral (
+        select one.state, one.event_key from sync.delivery as one
+        where one.tenant_id = $1 and one.connector = $3 and one.entity_id = chosen.entity_id
+        offset 0
+    ) as held on true
+    left join lateral (
+        select one.in_doubt from sync.error_member as one
+        where one.tenant_id = $1 and one.connector = $3 and one.entity_id = chosen.entity_id
+        offset 0
+    ) as failed on true
 ), marked as (
     insert into sync.delivery as held (
         tenant_id, connector, entity_id, object, state, desired_version, event_key, dirty_time
@@ -215,7 +229,12 @@ with chosen as (
     update sync.rollout_member as member
     set fate = case standing.way when 'left' then 5 else 1 end, stage = $5, admit_time = $9
     from standing
-    where member.tenant_id = $1 and member.rollout_id = $2 and member.entity_id = standing.entity_id
+    cross join lateral (
+        select one.ctid as place from sync.rollout_member as one
+        where one.tenant_id = $1 and one.rollout_id = $2 and one.entity_id = standing.entity_id
+        offset 0
+    ) as found
+    where member.ctid = found.place
     returning member.fate
 )
 select

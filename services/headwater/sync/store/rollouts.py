@@ -209,7 +209,9 @@ class _Unit:
         held = self.rollout
         event_key = held.selection.change_id or held.rollout_id
         look_up = held.selection.look_up
-        arguments = held.connector, count, stage, look_up, back, event_key, now
+        rows = await self._connection.fetch(_SQL["next_members"].text, *self._key, count)
+        entities = sorted(row["entity_id"] for row in rows)
+        arguments = held.connector, entities, stage, look_up, back, event_key, now
         row = await self._connection.fetchrow(_SQL["admit_members"].text, *self._key, *arguments)
         await self._wake()
         assert row is not None  # noqa: S101 - an aggregate has one row
