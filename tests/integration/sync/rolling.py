@@ -130,11 +130,11 @@ class Stage:
         self.clock.advance(seconds)
         await self.worker.step()
 
-    async def deliver(self, text: str | None = None) -> None:
-        """Let the actor write all that is due, under the policy in force or another one."""
+    async def deliver(self, text: str | None = None, account: str = ACCOUNT) -> None:
+        """Let an actor write all that is due, under the policy in force or another one."""
         document = load_policy(text or await self.store.text_in_force(TENANT))
-        policy = document.connectors[ACCOUNT]
-        store = PostgresDeliveries(self.pool, TENANT, ACCOUNT, Lease(f"connector/{TENANT}/{ACCOUNT}", 1))
+        policy = document.connectors[account]
+        store = PostgresDeliveries(self.pool, TENANT, account, Lease(f"connector/{TENANT}/{account}", 1))
         while claimed := await store.claim(100):
             await store.settle([self._write(policy, item) for item in claimed])
 
@@ -145,14 +145,18 @@ class Stage:
             item = replace(item, known=shown)
         plan = plan_delivery(policy, item, 0.0)
         fields: dict[str, Any] = {
-            "claimed": item, "version": item.version, "crm_object": "Contact", "crm_id": item.crm_id or f"003{number}",
+            "claimed": item, "version": item.version, "crm_object": policy.written[item.object][0].target, "crm_id": item.crm_id or f"003{number}",
             "start_time": NOON, "lane": Lane.RETRY, "failure_count": 0, "try_count": 0,
         }  # fmt: skip
         if not isinstance(plan, Send):
             return Settlement(**fields, state=State.DELIVERED, outcome="unchanged", known=item.known)
         self.calls.append(number)
         if self.refuses(number, plan.write.fields):
-            told: dict[str, Any] = {"error_class": "validation", "error_code": "BAD", "error_message": "no such title"}
+            told: dict[str, Any] = {
+                "error_class": "validation",
+                "error_code": "BAD",
+                "error_message": "no such title",
+            }
             fields |= {"failure_count": 1, "try_count": 1}
             return Settlement(
                 **fields,
@@ -198,8 +202,9 @@ async def rolling(url: str) -> AsyncIterator[Stage]:
     """Open a stage with the old policy in force."""
     async with await open_pool(url, application_name="test", size_max=3) as pool:
         await pool.execute(
-            "insert into sync.lease (name, holder, fence, expire_time) values ($1, 'test', 1, 'infinity')",
-            f"connector/{TENANT}/{ACCOUNT}",
+            "insert into sync.lease (name, holder, fence, expire_time)"
+            " select name, 'test', 1, 'infinity' from unnest($1::text []) as item (name)",
+            [f"connector/{TENANT}/{account}" for account in (ACCOUNT, "hubspot")],
         )
         clock, log, store = SteppedClock(NOON), ScriptedLog(pool), PostgresRollouts(pool)
         await log.enforce(OLD)

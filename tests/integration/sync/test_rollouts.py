@@ -205,6 +205,36 @@ async def test_a_third_policy_ends_a_rollout_and_is_left_alone(stage: Stage) -> 
     assert await stage.store.text_in_force(TENANT) == THIRD
 
 
+async def test_an_abort_at_one_account_takes_back_what_the_others_are_through_with(stage: Stage) -> None:
+    """One policy, two accounts: it is in force for both or for none, and so is what it wrote."""
+    await stage.add(1)
+    fields = {"email": "a1@x.io", "title": "Cto", "plan": "pro"}
+    packed = {name: [value, "rule", "site", str(key(9)), 1] for name, value in fields.items()}
+    await stage.pool.execute("update sync.entity set fields = $1", packed)
+    both = NEW.replace(
+        "plan: [pro]}, fields: {email: {field: email}}", "plan: [pro]}, fields: {email: {field: title}}"
+    )
+    await stage.pool.execute(
+        "insert into sync.delivery (tenant_id, connector, entity_id, object, state, desired_version, delivered_version,"
+        " crm_object, crm_id, known, event_key, dirty_time) select tenant_id, 'hubspot', entity_id, object, 2, 1, 1,"
+        " 'contacts', '7', $1, event_key, dirty_time from sync.delivery",
+        {"email": "a1@x.io"},
+    )
+    begun = await stage.desk.start(TENANT, uuid.uuid4(), Wish(document=both), "ann")
+    ids = {item.connector: item.rollout_id for item in begun}
+    assert set(ids) == {ACCOUNT, "hubspot"}
+    assert (await stage.run(ids[ACCOUNT])).state is RolloutState.DONE
+    assert stage.crm[1]["Title"] == "cto"
+    stage.refuses = lambda _number, written: written.get("email") == "Cto"
+    for _ in range(12):
+        await stage.deliver(account="hubspot")
+        await stage.step(1.0)
+        await stage.deliver()
+    assert [(await stage.read(item)).state for item in ids.values()] == [RolloutState.ABORTED] * 2
+    assert await stage.store.text_in_force(TENANT) == OLD
+    assert stage.crm[1]["Title"] == "CTO"
+
+
 async def test_a_held_rollout_waits_for_approval(stage: Stage) -> None:
     """An operator's hold admits nothing more, however long; an approval goes on with the next stage."""
     await stage.add(*range(1, 21))

@@ -195,17 +195,17 @@ with standing as (
     left join lateral (
         select one.object, one.version from sync.entity as one
         where one.tenant_id = $1 and one.entity_id = chosen.entity_id
-        offset 0
+        offset 0 -- noqa: AM09
     ) as entity on true
     left join lateral (
         select one.state, one.event_key from sync.delivery as one
         where one.tenant_id = $1 and one.connector = $3 and one.entity_id = chosen.entity_id
-        offset 0
+        offset 0 -- noqa: AM09
     ) as held on true
     left join lateral (
         select one.in_doubt from sync.error_member as one
         where one.tenant_id = $1 and one.connector = $3 and one.entity_id = chosen.entity_id
-        offset 0
+        offset 0 -- noqa: AM09
     ) as failed on true
 ), marked as (
     insert into sync.delivery as held (
@@ -231,8 +231,8 @@ with standing as (
     from standing
     cross join lateral (
         select one.ctid as place from sync.rollout_member as one
-        where one.tenant_id = $1 and one.rollout_id = $2 and one.entity_id = standing.entity_id
-        offset 0
+        where one.tenant_id = $1 and one.rollout_id = $2 and one.entity_id = standing.entity_id -- noqa: RF01
+        offset 0 -- noqa: AM09
     ) as found
     where member.ctid = found.place
     returning member.fate
