@@ -37,11 +37,6 @@ where held.ctid = found.place;
 select crm_id, entity_id from sync.delivery
 where tenant_id = $1 and connector = $2 and crm_object = $3 and crm_id = any($4::text []);
 
--- name: read_connector_state
--- What operators and earlier actors decided. $1 tenant; $2 connector.
-select paused, breaker, breaker_generation from sync.connector_state
-where tenant_id = $1 and connector = $2;
-
 -- name: write_breaker
 -- Stores the breakers, unless an operator gave an order since. $1 tenant; $2 connector; $3 state; $4 generation.
 insert into sync.connector_state as held (tenant_id, connector, breaker, breaker_generation)

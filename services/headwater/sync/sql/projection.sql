@@ -130,6 +130,7 @@ on conflict do nothing;
 
 -- name: write_marks
 -- Makes deliveries due. A mark of a more urgent lane lifts what waits in a slower one, to where it is looked for.
+-- One that was given up begins with all its retries again, which the audit tells; its tries are counted on.
 -- Arrays in key order: $1 tenant, $2 connector, $3 entity, $4 object, $5 version, $6 event key, $7 traceparent,
 -- $8 tracestate, $9 record time, $10 lane.
 with item as (
@@ -156,7 +157,7 @@ with item as (
         tracestate = excluded.tracestate, mark_time = clock_timestamp(),
         dirty_time = case when held.state = 2 then excluded.dirty_time else held.dirty_time end,
         failure_count = case when held.state in (2, 5, 6) then 0 else held.failure_count end,
-        try_count = case when held.state in (2, 5, 6) then 0 else held.try_count end,
+        revived_key = case when held.state in (5, 6) then excluded.event_key else held.revived_key end,
         state = case
             when held.state in (5, 6) and exists (
                 select from sync.error_member as member
@@ -167,7 +168,17 @@ with item as (
             when held.state in (2, 5, 6) then 1
             else held.state
         end
-    returning held.tenant_id
+    returning
+        held.tenant_id, held.connector, held.entity_id, held.event_key, held.traceparent,
+        held.revived_key = held.event_key as is_revived
+), revived as (
+    insert into sync.audit (tenant_id, action, actor, entity_id, event_key, connector, changes, trace_id)
+    select
+        marked.tenant_id, 'revived', 'sync', marked.entity_id, marked.event_key, marked.connector,
+        jsonb_build_array(jsonb_build_object('field', 'failure_count', 'before', null, 'after', 0, 'rule', 'new_mark')),
+        substr(marked.traceparent, 4, 32)
+    from marked
+    where marked.is_revived
 ), held_first as (
     select count(*) as deliveries from marked
 )
