@@ -22,15 +22,9 @@ with left_behind as (
 update sync.delivery as held
 set state = 4
 from entity
-cross join lateral (
-    select delivery.ctid as place from sync.delivery as delivery
-    where
-        delivery.tenant_id = $1 and delivery.connector = $2 and delivery.entity_id = entity.entity_id -- noqa: RF01
-        and delivery.state in (1, 3)
-    offset 0 -- noqa: AM09
-    for update
-) as found
-where held.ctid = found.place;
+where
+    held.tenant_id = $1 and held.connector = $2 and held.entity_id = entity.entity_id
+    and held.state in (1, 3);
 
 -- name: crm_record_holders
 -- Entities that are delivered as these CRM records. $1 tenant; $2 connector; $3 CRM object; $4 CRM ids text[].
