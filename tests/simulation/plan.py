@@ -38,6 +38,16 @@ class PlannedAccount:
     daily_calls: int = 0
 
     @property
+    def is_unmetered(self) -> bool:
+        """Whether no quota of a day may leave deliveries waiting when the run ends."""
+        return not self.daily_calls
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Tenant and connector."""
+        return self.tenant, self.name
+
+    @property
     def crm(self) -> str:
         """Name of its CRM."""
         return f"{self.tenant}-{self.name}"
@@ -112,7 +122,84 @@ def plan_from_json(stored: dict[str, Any]) -> Plan:
 
 
 def make_plan(seed: int) -> Plan:
-    """Return the plan of *seed*."""
+    """Return the plan of *seed*: chaos, or one of the profiles that look at one thing closely."""
+    dice = stream(seed, "profile")
+    die = dice.random()
+    if die < 0.05:
+        return _lanes_plan(seed, dice)
+    if die < 0.15:
+        return _pauses_plan(seed, dice)
+    if die < 0.25:
+        return _quota_plan(seed, dice)
+    plan = _chaos_plan(seed)
+    return _poisoned(plan, dice) if die < 0.35 else plan
+
+
+def _lanes_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan in which live work comes faster than it can go, and some backfill before it."""
+    account = PlannedAccount("t0", "c0", 3, 1.0, 1, 1, unique_external_id=True, unique_email=False)
+    slow = [(dice.uniform(0.0, 1.0), "bulk", f"b{number}") for number in range(4)]
+    live = [(dice.uniform(0.0, 15.0), "site", f"p{number}") for number in range(110)]
+    events = _numbered_events("t0", [*slow, *live])
+    return Plan(seed, 1, (account,), events, (), profile="lanes")
+
+
+def _numbered_events(tenant: str, said: list[tuple[float, str, str]]) -> tuple[PlannedEvent, ...]:
+    return tuple(
+        PlannedEvent(number + 1, time_s, tenant, source, "contact", subject, "", f"{subject}@x.io")
+        for number, (time_s, source, subject) in enumerate(sorted(said))
+    )
+
+
+def _pauses_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan of processes that stand still for longer than their leases, under constant traffic."""
+    calls, window_s = dice.choice(((5, 1.0), (20, 4.0), (100, 10.0)))
+    accounts = tuple(
+        PlannedAccount(
+            "t0", f"c{number}", calls, window_s, dice.choice((1, 2)), dice.choice((1, 3)), False,
+            dice.random() < 0.3,
+        )
+        for number in range(dice.choice((1, 2)))
+    )  # fmt: skip
+    processes = dice.choice((2, 3))
+    said = [
+        (dice.uniform(0.0, CHAOS_S), "site", f"p{dice.randrange(dice.choice((3, 40)))}") for _ in range(120)
+    ]
+    faults = tuple(_pause(dice, f"p{dice.randrange(processes)}") for _ in range(dice.randint(3, 6)))
+    ill = tuple(
+        Fault("ail", start_s, start_s + 2.0, dice.choice(accounts).crm, dice.choice(("slow", "lost")))
+        for start_s in (dice.uniform(0.0, CHAOS_S) for _ in range(2))
+    )
+    return Plan(seed, processes, accounts, _numbered_events("t0", said), (*faults, *ill), profile="pauses")
+
+
+def _pause(dice: random.Random, process: str) -> Fault:
+    start_s = dice.uniform(0.5, CHAOS_S * 0.9)
+    return Fault("pause", start_s, start_s + dice.uniform(5.2, 9.0), process)
+
+
+def _quota_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan whose first account may make few calls a day."""
+    plan = _chaos_plan(seed)
+    first, *others = plan.accounts
+    metered = replace(first, daily_calls=dice.choice((8, 15, 30, 60)), batch_records=dice.choice((1, 3)))
+    return replace(plan, accounts=(metered, *others), profile="quota")
+
+
+def _poisoned(plan: Plan, dice: random.Random) -> Plan:
+    """Return *plan* with several rows of one tenant that our own code trips over, at about one time."""
+    first, begins_s = len(plan.events), dice.uniform(0.0, CHAOS_S * 0.8)
+    bad = tuple(
+        PlannedEvent(
+            first + number + 1, begins_s + dice.uniform(0.0, 0.5), plan.accounts[0].tenant, "site", "mangled",
+            f"bad{first + number + 1}",
+        )
+        for number in range(dice.randint(2, 4))
+    )  # fmt: skip
+    return replace(plan, events=(*plan.events, *bad))
+
+
+def _chaos_plan(seed: int) -> Plan:
     dice = stream(seed, "plan")
     tenants = [f"t{number}" for number in range(dice.choice((1, 1, 2)))]
     accounts = tuple(
@@ -147,7 +234,6 @@ class _Drawing:
     tenants: list[str]
     merged: set[tuple[str, str]] = field(default_factory=set)
     ended: set[tuple[str, str]] = field(default_factory=set)
-    has_mangled: bool = False
 
 
 def _events(dice: random.Random, tenants: list[str]) -> tuple[PlannedEvent, ...]:
@@ -183,9 +269,6 @@ def _event(
         return PlannedEvent(number, time_s, tenant, source, "delete", subject)
     if die < 0.23:
         kind = dice.choice(("unreadable", "unstorable", "mangled", "rejected"))
-        if kind == "mangled" and drawing.has_mangled:
-            kind = "rejected"
-        drawing.has_mangled |= kind == "mangled"
         return PlannedEvent(number, time_s, tenant, "site", kind, f"bad{number}")
     email = f"p{dice.randrange(contacts)}@x.io" if dice.random() < 0.15 else f"{subject}@x.io"
     other = account if dice.random() < 0.4 else ""

@@ -21,7 +21,7 @@ from tests.simulation.policies import event_of, policy_of
 from headwater.kernel.clock import SystemClock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.breaker import Breakers, BreakerState
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
@@ -207,7 +207,9 @@ class Driver:
 
     async def _breaker(self) -> Any:
         self._numbers += 1
-        await self._stores[self._owner].write_breaker(BreakerState(self._numbers, 2.0), 0)
+        await self._stores[self._owner].write_breaker(
+            Breakers(by_key={"account": BreakerState(self._numbers, 2.0)}), 0
+        )
         return None
 
     async def _holders(self) -> Any:

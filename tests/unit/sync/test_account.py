@@ -20,11 +20,13 @@ from tests.unit.sync.accounts import (
     memory_books,
 )
 from tests.unit.sync.tenant import TENANT, key
+from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 
 from headwater.connectors.base import ErrorClass
 from headwater.kernel.errors import Unavailable
 from headwater.policy.document import Breaker
 from headwater.sync.delivery.account import DeliveryAccount
+from headwater.sync.delivery.pacing import Unpaced
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import ConnectorState, State
 from headwater.sync.ports import StoreRaced
@@ -114,6 +116,28 @@ async def test_a_poisonous_row_alone_is_tried_three_times_then_parked() -> None:
     assert len(crm.writes) == 3
     assert queue.outcomes()[key(5)].error_class == "poison"
     assert sum("ZeroDivisionError" in finding for finding in queue.findings) == 2
+
+
+def test_two_poisonous_rows_that_are_all_there_is_are_parked_one_after_the_other() -> None:
+    """Neither hides behind the other: each is tried several times, and looked up before it is tried again."""
+    queue, crm = Queue(), Crm(poisons={str(key(5)), str(key(6))})
+    queue.add(5, 6)
+
+    async def until_empty() -> None:
+        subject = account(queue, crm, ticks=virtual_ns, open_pacer=lambda _: Unpaced())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subject.run)
+            with anyio.fail_after(6 * PATIENCE_S):
+                while queue.due:
+                    await queue.changed.wait()
+            tasks.cancel_scope.cancel()
+
+    run_virtually(until_empty)
+    outcomes = queue.outcomes()
+    assert {outcomes[key(number)].error_class for number in (5, 6)} == {"poison"}
+    assert {outcomes[key(number)].state for number in (5, 6)} == {State.DEAD}
+    assert {outcomes[key(number)].outcome for number in (5, 6)} == {"in_doubt"}
+    assert {str(key(5)), str(key(6))} == set(crm.looked_up)
 
 
 async def test_no_row_is_parked_when_none_can_be_handled() -> None:
