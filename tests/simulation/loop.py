@@ -215,7 +215,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
 
 class _NumberedTask(asyncio.Task):  # type: ignore[type-arg]
-    """A task whose number is known before its first step is scheduled."""
+    """A task whose number is known before its first step is scheduled.
+
+    Its number is its hash as well: sets of tasks, which cancellation walks, have one order in every run.
+    """
 
     def __init__(
         self,
@@ -225,8 +228,15 @@ class _NumberedTask(asyncio.Task):  # type: ignore[type-arg]
         numbers: dict[asyncio.Task[Any], _Numbered],
         **options: Any,
     ) -> None:
+        self._hash = number.number
         numbers[self] = number
         super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        """Return the number."""
+        return self._hash
+
+    __eq__ = object.__eq__
 
 
 def _context_of(handle: asyncio.Handle) -> contextvars.Context:

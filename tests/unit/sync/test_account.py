@@ -140,6 +140,18 @@ def test_two_poisonous_rows_that_are_all_there_is_are_parked_one_after_the_other
     assert {str(key(5)), str(key(6))} == set(crm.looked_up)
 
 
+async def test_rows_of_a_call_that_broke_off_are_in_doubt_when_nothing_may_be_called_any_more() -> None:
+    """The call may have written them, and the breaker that has opened meanwhile keeps them from being looked up."""
+    queue, crm = Queue(), Crm(poisons={str(key(5))}, lookups_fail=[down()] * 9)
+    queue.add(*range(1, 11))
+    async with running(account(queue, crm, policy=document(breaker=Breaker(failures=1, hold_s=600)))):
+        await queue.until(lambda: bool(queue.settled))
+        await queue.until(lambda: not queue.journal.get(0, (0, ()))[1])
+    assert {item.state for item in queue.settled} == {State.IN_DOUBT}
+    assert {entity for entity, row in queue.due.items() if row.in_doubt} == set(queue.due)
+    assert len(queue.due) == 10
+
+
 async def test_no_row_is_parked_when_none_can_be_handled() -> None:
     """The fault is most likely ours: the queue is kept and an operator is told."""
     queue, crm = Queue(), Crm(poisons={str(key(number)) for number in range(1, 11)})

@@ -79,6 +79,7 @@ class Handler:
         """
         settlements: list[Settlement] = []
         alone: list[tuple[Claimed, Exception]] = []
+        halved: dict[uuid.UUID, Claimed] = {}
         pending = deque([tuple(claimed)])
         while pending:
             done = await self._handle_once(judge, pending.popleft(), traces)
@@ -87,10 +88,15 @@ class Handler:
                 if len(failure.items) == 1:
                     alone.append((failure.items[0], failure.error))
                 else:
-                    pending.extend(_halves(failure.items))
+                    halves = _halves(failure.items)
+                    halved.update((item.entity_id, item) for half in halves for item in half)
+                    pending.extend(halves)
         self._suspects.clear(item.claimed.entity_id for item in settlements)
         if alone:
             settlements += self._judge_alone(judge, alone, len(settlements), traces)
+        settled = {item.claimed.entity_id for item in settlements}
+        # what was not tried again, as calls were held back meanwhile, was tried once
+        settlements += [judge.of_interrupted(item) for key, item in halved.items() if key not in settled]
         return settlements
 
     async def _handle_once(self, judge: Judge, items: Sequence[Claimed], traces: Traces) -> _Round:
