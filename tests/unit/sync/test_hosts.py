@@ -15,7 +15,7 @@ from tests.unit.sync.tenant import TENANT, event, policy
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
 from headwater.sync.delivery.account import BACKOFF_S_MAX, BACKOFF_S_MIN, next_pause_s
 from headwater.sync.delivery.host import DeliveryHost
-from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.membership import Membership
@@ -138,6 +138,45 @@ async def test_a_commit_in_doubt_is_not_projected_again(fault: HeadwaterError) -
             await projector.done.wait()
             tasks.cancel_scope.cancel()
     assert [[item.event_key.int for item in batch] for batch in projector.batches] == [[1, 2], [3]]
+
+
+class LosesTheOldFence(CommitsUnheard):
+    """A projector whose first commit is told that its fence is lost, once its shard was taken anew."""
+
+    def __init__(self, log: OneShardLog, cluster: Cluster) -> None:
+        super().__init__(log, Unavailable("unused"))
+        self._cluster = cluster
+        self.fences: list[int] = []
+
+    async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
+        """Lose the first fence, as after a pause of the process; commit under the next."""
+        self.fences.append(leases[0].fence)
+        if len(self.fences) > 1:
+            self._fault = None
+            return await super().commit(leases, prepared)
+        taken = anyio.Event()
+        self._cluster.on_take = lambda _name, _fence: taken.set()
+        self._cluster.beats["one"] = float("-inf")
+        await taken.wait()
+        await anyio.wait_all_tasks_blocked()
+        raise FenceLost([leases[0].name])
+
+
+@pytest.mark.anyio
+async def test_a_shard_that_was_taken_anew_is_kept_when_its_former_fence_is_lost() -> None:
+    """The end of a transaction of before says nothing about the lease of now."""
+    log, cluster = OneShardLog([event(1)]), Cluster(ttl_s=0.4)
+    projector = LosesTheOldFence(log, cluster)
+    leases = MemoryLeases(cluster, "one")
+    membership = Membership(leases)
+    host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), ProjectorSettings())
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await projector.done.wait()
+            tasks.cancel_scope.cancel()
+    assert projector.fences == [1, 2]
 
 
 def test_pauses_grow_while_an_actor_fails_at_once_and_begin_anew_when_it_ran() -> None:
