@@ -131,8 +131,10 @@ def make_plan(seed: int) -> Plan:
         return _pauses_plan(seed, dice)
     if die < 0.25:
         return _quota_plan(seed, dice)
+    if die < 0.32:
+        return _unheard_plan(seed, dice)
     plan = _chaos_plan(seed)
-    return _poisoned(plan, dice) if die < 0.35 else plan
+    return _poisoned(plan, dice) if die < 0.40 else plan
 
 
 def _lanes_plan(seed: int, dice: random.Random) -> Plan:
@@ -176,6 +178,18 @@ def _pauses_plan(seed: int, dice: random.Random) -> Plan:
 def _pause(dice: random.Random, process: str) -> Fault:
     start_s = dice.uniform(0.5, CHAOS_S * 0.9)
     return Fault("pause", start_s, start_s + dice.uniform(5.2, 9.0), process)
+
+
+def _unheard_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan of a database whose answers are lost again and again under constant traffic."""
+    account = PlannedAccount("t0", "c0", 20, 1.0, 2, dice.choice((1, 3)), False, False)
+    said = [(dice.uniform(0.0, CHAOS_S), "site", f"p{dice.randrange(30)}") for _ in range(100)]
+    starts = [dice.uniform(1.0, CHAOS_S * 0.8) for _ in range(3)]
+    faults = tuple(Fault("database", start_s, start_s + 6.0, "", size=0.3) for start_s in starts)
+    ill = Fault("ail", starts[0], starts[0] + 8.0, account.crm, dice.choice(("errors", "partial", "gateway")))
+    return Plan(
+        seed, dice.choice((1, 2)), (account,), _numbered_events("t0", said), (*faults, ill), profile="unheard"
+    )
 
 
 def _quota_plan(seed: int, dice: random.Random) -> Plan:
