@@ -190,6 +190,8 @@ def _audited(world: World) -> Iterator[str]:
             if "Title" in effect.changes:
                 seen[effect.external_id].append(effect.changes["Title"][1])
         gone = {external for where, external in world.deleted if where == crm.name}
+        if not account.is_unmetered:  # what the quota leaves waiting tells when it goes on
+            gone |= {str(row.entity_id) for row in rows.values() if row.is_due}
         for external_id, values in seen.items():
             if external_id not in gone and not _tells(told[external_id], values, strict=_strict(world)):
                 yield f"{crm.name}: {external_id} was given {values}, the audit tells {told[external_id]}"

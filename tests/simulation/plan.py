@@ -208,7 +208,7 @@ def _poisoned(plan: Plan, dice: random.Random) -> Plan:
             first + number + 1, begins_s + dice.uniform(0.0, 0.5), plan.accounts[0].tenant, "site", "mangled",
             f"bad{first + number + 1}",
         )
-        for number in range(dice.randint(2, 4))
+        for number in range(dice.randint(2, 3))
     )  # fmt: skip
     return replace(plan, events=(*plan.events, *bad))
 
