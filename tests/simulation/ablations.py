@@ -24,10 +24,12 @@ class Ablation:
 
     Args:
         lacks: what is missing, in a few words.
+        seed: the first one that shows it.
     """
 
     name: str
     lacks: str
+    seed: int
     parts: Parts
 
 
@@ -136,4 +138,7 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("marks-lost", "a mark of a delivery under way is dropped", {"projections": weak.MarksLostProjections}),
 )
 
-ABLATIONS: Final = tuple(Ablation(name, lacks, replace(PRODUCT, **parts)) for name, lacks, parts in _ROWS)
+_SEEDS: Final = {}
+ABLATIONS: Final = tuple(
+    Ablation(name, lacks, _SEEDS.get(name, 0), replace(PRODUCT, **parts)) for name, lacks, parts in _ROWS
+)

@@ -100,7 +100,7 @@ class ProjectorHost:
         plan = plan_leases(names, [lease.name for lease in self._held.values()], self._membership.processes)
         if plan.release:
             self._drop(plan.release)
-            await self._leases.release(plan.release)  # waits for the transaction under way
+            self._doubtful.update(plan.release)
         await self._settle_doubts()
         if not plan.take or not plan.candidates:
             return
@@ -115,7 +115,10 @@ class ProjectorHost:
         self._doubtful.clear()
 
     async def _settle_doubts(self) -> None:
-        """Let go of what may have been taken without our hearing of it: nobody else could have it."""
+        """Let go of what the store may count as ours and we do not: nobody else could have it.
+
+        What was too much, what was taken without our hearing of it. Waits for transactions under way.
+        """
         doubtful = self._doubtful.difference(lease.name for lease in self._held.values())
         if doubtful:
             await self._leases.release(sorted(doubtful))
