@@ -178,23 +178,27 @@ def _audited(world: World) -> Iterator[str]:
         if versions[key[1]] != entity.version:
             yield f"entity {key[1]} has {versions[key[1]]} audit entries for {entity.version} versions"
     for account, crm, rows in _accounts(world):
-        told: dict[str, list[object]] = defaultdict(list)
-        for entry in world.tables.audit:
-            if (entry.entity_id in rows) and (entry.connector, _tenant(world, entry.entity_id)) == (
-                account.name,
-                account.tenant,
-            ):
-                told[str(entry.entity_id)] += [c["after"] for c in entry.changes if c["field"] == "Title"]
-        seen: dict[str, list[object]] = defaultdict(list)
-        for effect in crm.effects:
-            if "Title" in effect.changes:
-                seen[effect.external_id].append(effect.changes["Title"][1])
-        gone = {external for where, external in world.deleted if where == crm.name}
-        if not account.is_unmetered:  # what the quota leaves waiting tells when it goes on
-            gone |= {str(row.entity_id) for row in rows.values() if row.is_due}
-        for external_id, values in seen.items():
-            if external_id not in gone and not _tells(told[external_id], values, strict=_strict(world)):
-                yield f"{crm.name}: {external_id} was given {values}, the audit tells {told[external_id]}"
+        yield from _told_of_writes(world, account, crm, rows)
+
+
+def _told_of_writes(
+    world: World, account: PlannedAccount, crm: Crm, rows: dict[uuid.UUID, DeliveryRow]
+) -> Iterator[str]:
+    told: dict[str, list[object]] = defaultdict(list)
+    for entry in world.tables.audit:
+        place = (_tenant(world, entry.entity_id), entry.connector)
+        if entry.entity_id in rows and place == account.place:
+            told[str(entry.entity_id)] += [c["after"] for c in entry.changes if c["field"] == "Title"]
+    seen: dict[str, list[object]] = defaultdict(list)
+    for effect in crm.effects:
+        if "Title" in effect.changes:
+            seen[effect.external_id].append(effect.changes["Title"][1])
+    gone = {external for where, external in world.deleted if where == crm.name}
+    if not account.is_unmetered:  # what the quota leaves waiting tells when it goes on
+        gone |= {str(row.entity_id) for row in rows.values() if row.is_due}
+    for external_id, values in seen.items():
+        if external_id not in gone and not _tells(told[external_id], values, strict=_strict(world)):
+            yield f"{crm.name}: {external_id} was given {values}, the audit tells {told[external_id]}"
 
 
 def _strict(world: World) -> bool:
