@@ -201,16 +201,20 @@ def _quota_plan(seed: int, dice: random.Random) -> Plan:
 
 
 def _poisoned(plan: Plan, dice: random.Random) -> Plan:
-    """Return *plan* with several rows of one tenant that our own code trips over, at about one time."""
-    first, begins_s = len(plan.events), dice.uniform(0.0, CHAOS_S * 0.8)
-    bad = tuple(
+    """Return *plan* with several rows of one tenant that our own code trips over, among good ones, at about one time."""
+    count, begins_s = len(plan.events), dice.uniform(0.0, CHAOS_S * 0.8)
+    kinds = ["mangled"] * dice.randint(2, 3) + ["contact"] * dice.randint(0, 4)
+    dice.shuffle(kinds)
+    burst = tuple(
         PlannedEvent(
-            first + number + 1, begins_s + dice.uniform(0.0, 0.5), plan.accounts[0].tenant, "site", "mangled",
-            f"bad{first + number + 1}",
+            number, begins_s + dice.uniform(0.0, 0.2), plan.accounts[0].tenant, "site", kind, f"bad{number}", "",
+            f"bad{number}@x.io",
         )
-        for number in range(dice.randint(2, 3))
+        for number, kind in enumerate(kinds, start=count + 1)
     )  # fmt: skip
-    return replace(plan, events=(*plan.events, *bad))
+    first, *others = plan.accounts
+    wide = replace(first, batch_records=10, unique_external_id=False)
+    return replace(plan, accounts=(wide, *others), events=(*plan.events, *burst))
 
 
 def _chaos_plan(seed: int) -> Plan:
