@@ -138,7 +138,7 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("marks-lost", "a mark of a delivery under way is dropped", {"projections": weak.MarksLostProjections}),
 )
 
-_SEEDS: Final = {}
+_SEEDS: Final[dict[str, int]] = {}
 ABLATIONS: Final = tuple(
     Ablation(name, lacks, _SEEDS.get(name, 0), replace(PRODUCT, **parts)) for name, lacks, parts in _ROWS
 )

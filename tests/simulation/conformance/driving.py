@@ -244,7 +244,7 @@ def shown(turn: Turn) -> Any:
     state = turn.state
     return (
         [_claimed(item) for item in turn.claimed],
-        None if due is None else "now" if due <= 0 else "later",
+        due is not None and due <= 0,  # when else depends on the last sweep, by the clock
         dict(turn.waiting),
         (state.paused, state.breaker, state.breaker_generation),
     )
