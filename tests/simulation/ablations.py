@@ -58,11 +58,6 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         {"swaps": (Swap(handling, "choose_parked", weak.never_parked),)},
     ),
     (
-        "poison-by-batch",
-        "rows that fail together are never parked",
-        {"swaps": (Swap(handling, "choose_parked", weak.only_alone),)},
-    ),
-    (
         "halves-not-in-doubt",
         "halves of a batch that failed are sent again unasked",
         {"swaps": (Swap(handling, "_halves", weak.certain_halves),)},

@@ -27,7 +27,6 @@ from headwater.connectors.base import (
     Write,
 )
 from headwater.sync.domain.delivering import Claimed
-from headwater.sync.domain.isolating import ALONE_TRIES
 from headwater.sync.domain.limiting import Granted, Limiter, WaitUntil
 from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.quota import Ledger, Reserve
@@ -306,10 +305,6 @@ class DeafTicket:
 def never_parked(tries: Sequence[int], passed: int) -> Sequence[int]:
     """Park nothing."""
     return ()
-
-
-def only_alone(tries: Sequence[int], passed: int) -> Sequence[int]:
-    return (0,) if len(tries) == 1 and (passed or tries[0] >= ALONE_TRIES) else ()
 
 
 def certain_halves(items: tuple[Claimed, ...]) -> list[tuple[Claimed, ...]]:
