@@ -18,6 +18,7 @@ from tests.simulation.store.link import Link
 from tests.simulation.store.tables import AuditRow, DeliveryRow, Tables
 
 from headwater.kernel.telemetry import TraceContext
+from headwater.sync.domain.echoing import Observation
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import START, Position, RecordKey
@@ -71,6 +72,7 @@ class MemoryUnit:
     _mark_time: dt.datetime | None = None
     _effects: list[Effect] = field(default_factory=list)
     _positions: dict[int, Position] = field(default_factory=dict)
+    _observations: list[Observation] = field(default_factory=list)
 
     async def find_records(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
         """Return the entities that hold those of *keys* that are known."""
@@ -130,6 +132,10 @@ class MemoryUnit:
 
         await self.link.call("write_effects", keep)
 
+    async def observe(self, observations: Sequence[Observation]) -> None:
+        """Keep what CRM records were seen to hold until the commit."""
+        await self.link.call("observe", lambda: self._observations.extend(observations))
+
     async def move_cursors(self, positions: Mapping[int, Position]) -> None:
         """Keep the new positions until the commit."""
         await self.link.call("move_cursors", lambda: self._positions.update(positions))
@@ -149,8 +155,22 @@ class MemoryUnit:
             tables.projections[(effect.event.tenant_id, effect.event.event_key)] = effect
         if self._workspace is not None:
             self._write(self._workspace)
+        for observation in self._observations:
+            self._observe(observation)
         for shard, position in self._positions.items():
             tables.cursors[shard] = max(tables.cursors.get(shard, START), position)
+
+    def _observe(self, seen: Observation) -> None:
+        tenant_id, connector, crm_object, crm_id = seen.key
+        account = self.tables.account((tenant_id, connector))
+        place = (crm_object, crm_id)
+        holder = next((row for row in account.values() if (row.crm_object, row.crm_id) == place), None)
+        row = account.get(seen.entity_id)
+        if row is None or not (holder is row or (holder is None and not row.crm_id)):
+            return
+        known = {**row.known, **seen.fields}
+        row.known = {name: value for name, value in known.items() if value is not None}
+        row.crm_object, row.crm_id = place
 
     def _write(self, workspace: Workspace) -> None:
         tables = self.tables
@@ -217,7 +237,8 @@ class MemoryUnit:
                 )
             )
         if stopped:
-            row.state, row.due_time, row.lane = State.PENDING, now, lane
+            doubtful = row.doubt and row.state is not State.DELIVERED
+            row.state, row.due_time, row.lane = State.IN_DOUBT if doubtful else State.PENDING, now, lane
             row.failure_count = 0
         elif lane < row.lane:
             row.lane, row.due_time = lane, max(row.due_time, now)

@@ -199,11 +199,13 @@ class Crm:
         hangs: entities whose calls never end by themselves.
         poisons: entities on which the connector itself breaks.
         fails: failures of the next calls, one each; None: the call is answered.
+        lookups_fail: failures of the next look-ups, one each.
     """
 
     hangs: set[str] = field(default_factory=set)
     poisons: set[str] = field(default_factory=set)
     fails: list[VendorError | None] = field(default_factory=list)
+    lookups_fail: list[VendorError] = field(default_factory=list)
     records: dict[str, Write] = field(default_factory=dict)
     writes: list[tuple[str, ...]] = field(default_factory=list)
     looked_up: list[str] = field(default_factory=list)
@@ -264,6 +266,8 @@ class CrmConnector:
         del target
         self._crm.looked_up += external_ids
         async with self._gate.call("GET", "/", endpoint_class="read"):
+            if self._crm.lookups_fail:
+                raise CallFailed(self._crm.lookups_fail.pop(0))
             kept = {name: self._crm.records[name] for name in external_ids if name in self._crm.records}
         return {name: Found(name, f"crm-{name}", write.fields) for name, write in kept.items()}
 

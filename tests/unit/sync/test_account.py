@@ -22,6 +22,7 @@ from tests.unit.sync.accounts import (
     memory_books,
 )
 from tests.unit.sync.tenant import TENANT, key
+from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 
 from headwater.connectors.base import CallFailed, ErrorClass
 from headwater.kernel.clock import SteppedClock
@@ -29,6 +30,7 @@ from headwater.kernel.errors import Unavailable
 from headwater.policy.document import Breaker
 from headwater.sync.delivery.account import DeliveryAccount
 from headwater.sync.delivery.desk import SLOWED_S
+from headwater.sync.delivery.pacing import Unpaced
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import ConnectorState, State
 from headwater.sync.ports import StoreRaced
@@ -118,6 +120,40 @@ async def test_a_poisonous_row_alone_is_tried_three_times_then_parked() -> None:
     assert len(crm.writes) == 3
     assert queue.outcomes()[key(5)].error_class == "poison"
     assert sum("ZeroDivisionError" in finding for finding in queue.findings) == 2
+
+
+def test_two_poisonous_rows_that_are_all_there_is_are_parked_one_after_the_other() -> None:
+    """Neither hides behind the other: each is tried several times, and looked up before it is tried again."""
+    queue, crm = Queue(), Crm(poisons={str(key(5)), str(key(6))})
+    queue.add(5, 6)
+
+    async def until_empty() -> None:
+        subject = account(queue, crm, ticks=virtual_ns, open_pacer=lambda _: Unpaced())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subject.run)
+            with anyio.fail_after(6 * PATIENCE_S):
+                while queue.due:
+                    await queue.changed.wait()
+            tasks.cancel_scope.cancel()
+
+    run_virtually(until_empty)
+    outcomes = queue.outcomes()
+    assert {outcomes[key(number)].error_class for number in (5, 6)} == {"poison"}
+    assert {outcomes[key(number)].state for number in (5, 6)} == {State.DEAD}
+    assert {outcomes[key(number)].outcome for number in (5, 6)} == {"in_doubt"}
+    assert {str(key(5)), str(key(6))} == set(crm.looked_up)
+
+
+async def test_rows_of_a_call_that_broke_off_are_in_doubt_when_nothing_may_be_called_any_more() -> None:
+    """The call may have written them, and the breaker that has opened meanwhile keeps them from being looked up."""
+    queue, crm = Queue(), Crm(poisons={str(key(5))}, lookups_fail=[down()] * 9)
+    queue.add(*range(1, 11))
+    async with running(account(queue, crm, policy=document(breaker=Breaker(failures=1, hold_s=600)))):
+        await queue.until(lambda: bool(queue.settled))
+        await queue.until(lambda: not queue.journal.get(0, (0, ()))[1])
+    assert {item.state for item in queue.settled} == {State.IN_DOUBT}
+    assert {entity for entity, row in queue.due.items() if row.in_doubt} == set(queue.due)
+    assert len(queue.due) == 10
 
 
 async def test_no_row_is_parked_when_none_can_be_handled() -> None:

@@ -25,7 +25,8 @@ from headwater.sync.delivery.pacing import Unpaced, bucket
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.limiting import Limiter, rules_of
-from headwater.sync.domain.quota import allowance_of
+from headwater.sync.domain.quota import Ledger, Reserve, allowance_of
+from headwater.sync.domain.usage import Usage
 
 TEN_A_SECOND = {"window": {"calls": 10, "window_s": 1}, "concurrency": 4, "lost_call_s": 1}
 
@@ -41,6 +42,7 @@ class Bench:
     fence: int = 0
     starts: list[tuple[str, float]] = field(default_factory=list)
     limiters: list[Limiter] = field(default_factory=list)
+    books: type[MemoryBooks] = MemoryBooks
 
     @asynccontextmanager
     async def gate(self) -> AsyncIterator[AccountGate]:
@@ -48,7 +50,7 @@ class Bench:
         self.fence += 1
         limits = Limits.model_validate(self.limits)
         parts = GateParts(
-            Limiter(rules_of(limits)), allowance_of(limits), MemoryBooks(self.shelf, self.fence), Unpaced(),
+            Limiter(rules_of(limits)), allowance_of(limits), self.books(self.shelf, self.fence), Unpaced(),
             Spans.off(), self.clock, lambda: self.ours, virtual_ns,
         )  # fmt: skip
         self.limiters.append(parts.limiter)
@@ -114,6 +116,31 @@ async def test_a_cancelled_wait_leaves_its_place_to_the_next() -> None:
             for _ in range(10):
                 tasks.start_soon(bench.call, gate, "all")
         assert (limiter.logs[0].open, bench.starts[-1][1] < 3.2) == (0, True)
+
+
+class SlowBooks(MemoryBooks):
+    """Books that take a while to write."""
+
+    async def write(self, usage: Usage, ledger: Ledger, reserve: Reserve) -> None:
+        """Write at last."""
+        await anyio.sleep(0.05)
+        await super().write(usage, ledger, reserve)
+
+
+@virtually
+async def test_a_pause_ordered_while_the_books_are_written_holds_for_the_call_they_are_written_for() -> None:
+    """Granted before the vendor said stop, and not sent yet: it waits, and nothing stays counted for it."""
+    bench = Bench(books=SlowBooks)
+    async with bench.gate() as gate, anyio.create_task_group() as tasks:
+        began_s = anyio.current_time()
+        tasks.start_soon(lambda: bench.call(gate, "refused", 429, retry_after_s=3.0))
+        await anyio.sleep(0.055)
+        tasks.start_soon(bench.call, gate, "covered")
+        tasks.start_soon(bench.call, gate, "booked")
+    assert [name for name, _ in bench.starts] == ["refused", "covered", "booked"]
+    assert bench.starts[1][1] - began_s < 0.06
+    assert bench.starts[2][1] - began_s > 3.06
+    assert [ledger.calls for ledger, _ in bench.shelf.ledgers.values()] == [3]
 
 
 @virtually

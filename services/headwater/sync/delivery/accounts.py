@@ -105,6 +105,7 @@ class RunningAccounts:
         try:
             yield
         finally:
-            del self._accounts[key]
+            if self._accounts.get(key) is account:  # it may have begun anew while this one was ending
+                del self._accounts[key]
             account.end()
             self.changed.set()

@@ -20,11 +20,12 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import Guard
-from headwater.sync.delivery.handling import Handler, Suspect
+from headwater.sync.delivery.handling import Handler
 from headwater.sync.delivery.sending import STORE_FAULTS, Sender
 from headwater.sync.delivery.slot import Slot
 from headwater.sync.domain.delivering import connector_targets
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
+from headwater.sync.domain.isolating import Suspects
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import Deliveries
 
@@ -52,7 +53,7 @@ class ActorParts:
     clock: Clock
     chance: random.Random
     bell: Bell
-    suspect: Suspect
+    suspects: Suspects
     doubts: Doubts = LOOK_UP_ALWAYS
     idle_s: float = 30.0
 
@@ -73,7 +74,7 @@ class DeliveryActor:
             parts.doubts,
         )  # fmt: skip
         retry = document.retry_of(name)
-        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspect)
+        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspects)
         self._slot = Slot(
             document, parts.desk, parts.guard, handler, parts.spans, parts.clock, parts.chance,
             retry, parts.doubts, self._goes_on, self._spread,

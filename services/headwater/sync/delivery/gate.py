@@ -163,10 +163,7 @@ class AccountGate:
             Unavailable: the books cannot be written.
         """
         cost = self._parts.limiter.rules.cost(endpoint_class)
-        async with self._doors[endpoint_class]:
-            await self._parts.pacer.wait_turn(endpoint_class, cost)
-            grant = await self._reserved(cost, endpoint_class)
-        mark = await self._booked(grant, cost, admit)
+        grant, mark = await self._granted(cost, endpoint_class, admit)
         url = self._place.base_url + url_template
         with self._parts.spans.http(method, url, template=url_template, resend_count=resend_count) as span:
             ticket = Ticket(_headers(span), grant, mark, self, span)
@@ -176,6 +173,18 @@ class AccountGate:
                 self._end(ticket)
         if self._must_write:
             await self._keep_pause()
+
+    async def _granted(
+        self, cost: int, endpoint_class: str, admit: Callable[[], None]
+    ) -> tuple[Granted, int]:
+        """Return a grant with its mark once the call may go; one that a pause has overtaken waits again."""
+        while True:
+            async with self._doors[endpoint_class]:
+                await self._parts.pacer.wait_turn(endpoint_class, cost)
+                grant = await self._reserved(cost, endpoint_class)
+            mark = await self._booked(grant, cost, admit)
+            if mark is not None:
+                return grant, mark
 
     async def _reserved(self, cost: int, endpoint_class: str) -> Granted:
         try:
@@ -188,8 +197,11 @@ class AccountGate:
                 VendorError(ErrorClass.QUOTA, "WINDOW_FULL", message, retry_after_s=wait_s)
             ) from error
 
-    async def _booked(self, grant: Granted, cost: int, admit: Callable[[], None]) -> int:
-        """Count *grant* and make the books allow for it; return the ledger's mark. Undone when refused."""
+    async def _booked(self, grant: Granted, cost: int, admit: Callable[[], None]) -> int | None:
+        """Count *grant* and make the books allow for it; return the ledger's mark.
+
+        Undone when refused, and when the vendor has ordered a pause meanwhile: then None.
+        """
         counted = False
         try:
             admit()
@@ -203,11 +215,17 @@ class AccountGate:
             self._check_lease()
             admit()  # writing the books may have been long
         except BaseException:
-            if counted:
-                self._ledger = quota.uncount(self._ledger, cost, self._parts.allowance)
-            self._queue.give_back(grant)
+            self._undo(grant, cost, counted=counted)
             raise
+        if self._parts.limiter.pauses.get(grant.endpoint_class, 0) > self._parts.ticks():
+            self._undo(grant, cost, counted=True)
+            return None
         return mark
+
+    def _undo(self, grant: Granted, cost: int, *, counted: bool) -> None:
+        if counted:
+            self._ledger = quota.uncount(self._ledger, cost, self._parts.allowance)
+        self._queue.give_back(grant)
 
     def _check_day(self, cost: int) -> None:
         ledger, allowance, now = self._today(), self._parts.allowance, self._parts.clock.now()

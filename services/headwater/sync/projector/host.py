@@ -100,7 +100,7 @@ class ProjectorHost:
         plan = plan_leases(names, [lease.name for lease in self._held.values()], self._membership.processes)
         if plan.release:
             self._drop(plan.release)
-            await self._leases.release(plan.release)  # waits for the transaction under way
+            self._doubtful.update(plan.release)
         await self._settle_doubts()
         if not plan.take or not plan.candidates:
             return
@@ -115,7 +115,10 @@ class ProjectorHost:
         self._doubtful.clear()
 
     async def _settle_doubts(self) -> None:
-        """Let go of what may have been taken without our hearing of it: nobody else could have it."""
+        """Let go of what the store may count as ours and we do not: nobody else could have it.
+
+        What was too much, what was taken without our hearing of it. Waits for transactions under way.
+        """
         doubtful = self._doubtful.difference(lease.name for lease in self._held.values())
         if doubtful:
             await self._leases.release(sorted(doubtful))
@@ -123,6 +126,12 @@ class ProjectorHost:
 
     def _drop(self, lost: Collection[str]) -> None:
         self._held = {shard: lease for shard, lease in self._held.items() if lease.name not in lost}
+
+    def _drop_lost(self, used: Collection[Lease], names: Collection[str]) -> None:
+        """Drop what of *used* is lost; a shard that was taken anew meanwhile, under a new fence, is kept."""
+        lost = {lease for lease in used if lease.name in names}
+        self._held = {shard: lease for shard, lease in self._held.items() if lease not in lost}
+        self._doubtful.update(names)  # what the store counts as ours all the same, nobody else could have
 
     def _lose_everything(self) -> None:
         self._held = {}
@@ -144,7 +153,6 @@ class ProjectorHost:
                 pause_s = 0.0
             except FenceLost as lost:
                 _log.warning("projector: %s", lost)
-                self._drop(lost.names)
                 continue
             except (Unavailable, StoreRaced, StoreRefused) as error:
                 _log.warning("projector waits: %s", error)
@@ -173,6 +181,8 @@ class ProjectorHost:
             except (FenceLost, HeadwaterError) as error:
                 failure = error
                 tasks.cancel_scope.cancel()
+        if isinstance(failure, FenceLost):
+            self._drop_lost(batch.leases, failure.names)
         if failure is not None:
             self._ahead = None
             raise failure
