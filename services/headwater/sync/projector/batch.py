@@ -234,13 +234,14 @@ async def _load(
 ) -> None:
     """Lock and load every entity that the batch may touch, merges followed, with all its records."""
     keys = list(dict.fromkeys(key for reading in readings for key in _record_keys(reading)))
-    objects: dict[EntityKey, str] = {}
+    loaded = await unit.load({key: resolved.get(key) for key in keys}, dict(_sides(readings)))
+    workspace.load(loaded.entities, loaded.members)
+    objects = {entity.key: entity.object for entity in loaded.entities}
+    found = loaded.moved
     for _ in range(_CLOSURE_MAX):
         # a record that was loaded stays where it is: its entity is locked; only the others may have moved
         known = {key: held.entity_id for key in keys if (held := workspace.records.get(key)) is not None}
-        unseen = [key for key in keys if key not in known]
-        known |= await unit.find_records(unseen) if unseen else {}
-        wanted = dict(_entities(readings, resolved, known))
+        wanted = dict(_entities(readings, resolved, {**found, **known}))
         for key, entity in workspace.entities.items():
             if entity.merged_into is not None:
                 wanted[(key[0], entity.merged_into)] = entity.object
@@ -252,7 +253,16 @@ async def _load(
         objects.update(fresh)
         entities = await unit.lock_entities(fresh)
         workspace.load(entities, await unit.read_members([item.key for item in entities]))
+        unseen = [key for key in keys if key not in workspace.records]
+        found = await unit.find_records(unseen) if unseen else {}
     raise StoreRaced("entities kept moving while they were locked")
+
+
+def _sides(readings: Sequence[Reading]) -> Iterable[tuple[EntityKey, str]]:
+    for reading in readings:
+        if isinstance(reading, IdentityReading):
+            yield (reading.event.tenant_id, reading.winner), reading.object
+            yield (reading.event.tenant_id, reading.loser), reading.object
 
 
 def _record_keys(reading: Reading) -> Iterable[RecordKey]:
@@ -266,12 +276,9 @@ def _record_keys(reading: Reading) -> Iterable[RecordKey]:
 def _entities(
     readings: Sequence[Reading], resolved: Resolutions, known: Mapping[RecordKey, uuid.UUID]
 ) -> Iterable[tuple[EntityKey, str]]:
+    yield from _sides(readings)
     for reading in readings:
-        tenant_id = reading.event.tenant_id
-        if isinstance(reading, IdentityReading):
-            yield (tenant_id, reading.winner), reading.object
-            yield (tenant_id, reading.loser), reading.object
         for key in _record_keys(reading):
             entity_id = known.get(key) or resolved.get(key)
             if entity_id is not None:
-                yield (tenant_id, entity_id), key.object
+                yield (reading.event.tenant_id, entity_id), key.object

@@ -34,6 +34,8 @@ class ProjectorSettings:
 
     Args:
         batch_events: events of one transaction, at most.
+        gather_s: shortest time from the beginning of one batch to that of the next, so that events gather: an event
+            that comes alone waits for nothing, full batches follow each other at once.
         poll_s: longest wait for a wake-up that may have been missed.
         recheck_s: first pause after a wake-up that found nothing: what it told of may stand behind a transaction
             that still runs, and nobody rings when that one ends. Doubled up to *poll_s*.
@@ -43,6 +45,7 @@ class ProjectorSettings:
     """
 
     batch_events: int = 500
+    gather_s: float = 0.01
     poll_s: float = 1.0
     recheck_s: float = 0.004
     policies_s: float = 0.25
@@ -139,6 +142,7 @@ class ProjectorHost:
     async def _work(self) -> None:
         pause_s, recheck_s = 0.0, self._settings.recheck_s
         while True:
+            began_s = anyio.current_time()
             try:
                 found = await self._project_once()
                 pause_s = 0.0
@@ -155,6 +159,8 @@ class ProjectorHost:
             if found is not None and found.is_full:
                 continue
             rang = await self._wakeup.wait(recheck_s if found is None else self._settings.recheck_s)
+            if found is not None:
+                await anyio.sleep(began_s + self._settings.gather_s - anyio.current_time())
             recheck_s = self._settings.recheck_s if rang else min(recheck_s * 2, self._settings.poll_s)
 
     async def _project_once(self) -> _Batch | None:
