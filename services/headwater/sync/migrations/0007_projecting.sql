@@ -78,7 +78,8 @@ begin
         coalesce(array_agg(one.object), '{}')
     into v_tenants, v_entities, v_objects
     from (
-        select distinct on (every.tenant_id, every.entity_id) every.tenant_id, every.entity_id, every.object
+        select distinct on (every.tenant_id collate "C", every.entity_id)
+            every.tenant_id, every.entity_id, every.object
         from (
             select * from unnest(p_tenants, v_homes, p_objects)
             union all
