@@ -208,7 +208,7 @@ create function sync.write_batch(
     p_errors text [], p_end_entities text [], p_end_versions text [], p_xids bigint [], p_seqs bigint [],
     p_end_traces text [],
     p_note_tenants text [], p_actions text [], p_actors text [], p_note_entities uuid [], p_note_keys uuid [],
-    p_changes jsonb [], p_note_policies text [], p_note_traces text [],
+    p_changes text [], p_note_policies text [], p_note_traces text [],
     p_mark_tenants text [], p_connectors text [], p_mark_entities uuid [], p_mark_objects text [],
     p_mark_versions bigint [], p_mark_keys uuid [], p_traceparents text [], p_tracestates text [],
     p_record_times timestamptz [], p_lanes smallint [], p_accounts text,
@@ -227,10 +227,13 @@ begin
         insert into sync.audit (
             tenant_id, action, actor, entity_id, event_key, changes, policy_version, trace_id
         )
-        select * from unnest(
+        select
+            note.tenant_id, note.action, note.actor, note.entity_id, note.event_key, note.changes::jsonb,
+            note.policy_version, note.trace_id
+        from unnest(
             p_note_tenants, p_actions, p_actors, p_note_entities, p_note_keys, p_changes, p_note_policies,
             p_note_traces
-        );
+        ) as note (tenant_id, action, actor, entity_id, event_key, changes, policy_version, trace_id);
     end if;
     if cardinality(p_mark_keys) > 0 then
         perform sync.mark_deliveries(

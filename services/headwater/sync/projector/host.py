@@ -160,7 +160,7 @@ class ProjectorHost:
                 continue
             rang = await self._wakeup.wait(recheck_s if found is None else self._settings.recheck_s)
             if found is not None:
-                await anyio.sleep(began_s + self._settings.gather_s - anyio.current_time())
+                await anyio.sleep(max(0.0, began_s + self._settings.gather_s - anyio.current_time()))
             recheck_s = self._settings.recheck_s if rang else min(recheck_s * 2, self._settings.poll_s)
 
     async def _project_once(self) -> _Batch | None:

@@ -75,7 +75,7 @@ from sync.load_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 -- $4 external id, $5 entity, $6 fields, $7 deleted, $8 delete time. Entities: $9 tenant, $10 entity, $11 state,
 -- $12 merged into, $13 version, $14 fields, $15 policy version. Events: $16 tenant, $17 event key, $18 rule,
 -- $19 superseded, $20 poisoned, $21 error, $22 entities and $23 versions as array texts, $24 xid, $25 seq,
--- $26 trace id. Audit: $27 tenant, $28 action, $29 actor, $30 entity, $31 event key, $32 changes, $33 policy version,
+-- $26 trace id. Audit: $27 tenant, $28 action, $29 actor, $30 entity, $31 event key, $32 changes as text, $33 policy version,
 -- $34 trace id. Marks in key order: $35 tenant, $36 connector, $37 entity, $38 object, $39 version, $40 event key,
 -- $41 traceparent, $42 tracestate, $43 record time, $44 lane; $45 their accounts. Shards: $46 shard, $47 xid, $48 seq.
 select sync.write_batch(

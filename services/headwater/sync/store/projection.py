@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import Observation
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _SQL = queries.load("headwater.sync", "projection.sql")
 _ECHO = queries.load("headwater.sync", "echo.sql")
+_encode: Final = msgspec.json.Encoder().encode
 _LOST: Final = 0
 _ENTITY: Final = 1
 _RECORD: Final = 2
@@ -327,7 +330,9 @@ def _note_row(note: AuditNote, contexts: Mapping[uuid.UUID, TraceContext]) -> tu
         note.actor,
         note.entity_id,
         note.event_key,
-        list(note.changes),
+        _encode(
+            note.changes
+        ).decode(),  # text: of a list of lists the driver makes an array of two dimensions
         note.policy_version,
         _trace_id(contexts.get(note.event_key)),
     )
