@@ -14,6 +14,7 @@ from typing import Final
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
+from headwater.kernel.telemetry.span import Attributes
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import corrected_entity, is_correction
 from headwater.sync.domain.echoing import ECHO, Observation
@@ -199,10 +200,11 @@ class BatchProjector:
     ) -> tuple[list[Effect], dict[uuid.UUID, TraceContext]]:
         effects: list[Effect] = []
         contexts: dict[uuid.UUID, TraceContext] = {}
+        now = self._clock.now()
         for reading in readings:
             event = reading.event
-            relation = attempt_relation(event.record_time, self._clock.now(), 1)
-            attributes = {names.TENANT: event.tenant_id, names.EVENT_KEY: str(event.event_key)}
+            relation = attempt_relation(event.record_time, now, 1)
+            attributes = _attributes(event) if self._spans.enabled else {}
             with self._spans.process(QUEUE, relation, created=event.trace, attributes=attributes) as span:
                 effect = apply_reading(workspace, reading, resolved)
                 span.set(names.OUTCOME, effect.rule)
@@ -212,6 +214,10 @@ class BatchProjector:
                     contexts[event.event_key] = span.context
             effects.append(effect)
         return effects, contexts
+
+
+def _attributes(event: LogEvent) -> Attributes:
+    return {names.TENANT: event.tenant_id, names.EVENT_KEY: str(event.event_key)}
 
 
 def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions) -> Effect:
