@@ -38,3 +38,5 @@ class SyncSettings(ServiceSettings):
     """Accounts that are opened at the same time."""
     batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""
+    gather_s: float = Field(0.01, ge=0, le=1)
+    """Shortest time between the beginnings of two batches that are not full, so that events gather."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.unit.sync.tenant import NOON, TENANT, key
 
-from headwater.kernel.pg import queries
 from headwater.kernel.pg.pool import open_pool
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 CONNECTOR: Final = "salesforce"
 LEASE: Final = Lease(f"connector/{TENANT}/{CONNECTOR}", 1)
 ALL: Final = dict.fromkeys(Lane, 100)
-_MARKS: Final = queries.load("headwater.sync", "projection.sql")["write_marks"].text
+_MARKS: Final = "select sync.mark_deliveries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 
 @dataclass(slots=True)

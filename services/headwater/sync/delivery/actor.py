@@ -6,6 +6,7 @@ not forget is in Postgres; what it may forget but should not (pace, breaker, lim
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class DeliveryActor:
         self._ending = False
         self._running: set[int] = set()
         self._due = True
+        self._begins_s = -math.inf
         self._fault: Exception | None = None
         self._abandon: Callable[[], None] = self.end
         sender = Sender(
@@ -118,12 +120,20 @@ class DeliveryActor:
                     await self._sit_out(permit.wait_s)
                     continue
                 if self._due and (number := self._free_slot()) is not None:
+                    await self._gather()
                     self._due = False
                     self._running.add(number)
                     tasks.start_soon(self._run_slot, number)
                 await self._wait()
         if self._fault:
             raise self._fault
+
+    async def _gather(self) -> None:
+        """Let records gather for a moment after the last batch has begun; what comes alone waits for nothing."""
+        now_s = anyio.current_time()
+        if not self._parts.desk.outlook.more and (early_s := self._begins_s - now_s) > 0:
+            await anyio.sleep(early_s)
+        self._begins_s = max(now_s, self._begins_s) + self._policy.adaptive.gather_s
 
     async def _check_connector(self) -> None:
         connector, store = self._parts.connector, self._parts.store
