@@ -411,6 +411,8 @@ class Adaptive(Part):
     """An answer that took this many times its usual time counts as a sign of overload."""
     latency_s_min: Annotated[float, Field(ge=0, le=300)] = 1.0
     """Answers faster than this are never such a sign."""
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Shortest time from the start of one batch to that of another while nothing is left over, so that records gather."""
 
 
 class Poll(Part):

@@ -112,7 +112,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         projections = PostgresProjections(pool)
         projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
         log_bell, replay_bell, schedule_bell, rollout_bell = Wakeup(), Wakeup(), Wakeup(), Wakeup()
-        projecting = ProjectorSettings(batch_events=settings.batch_events)
+        projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
         host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting)
         deliveries = DeliveryHost(
