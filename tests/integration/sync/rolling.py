@@ -21,6 +21,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.rollout import Rollout, RolloutState
 from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.turns import Wanted
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.operations import PostgresOperations
@@ -135,8 +136,9 @@ class Stage:
         document = load_policy(text or await self.store.text_in_force(TENANT))
         policy = document.connectors[account]
         store = PostgresDeliveries(self.pool, TENANT, account, Lease(f"connector/{TENANT}/{account}", 1))
-        while claimed := await store.claim(100):
-            await store.settle([self._write(policy, item) for item in claimed])
+        turn = await store.turn((), wanted := Wanted(0, dict.fromkeys(Lane, 100)))
+        while turn.claimed:
+            turn = await store.turn([self._write(policy, item) for item in turn.claimed], wanted)
 
     def _write(self, policy: Any, item: Claimed) -> Settlement:
         number = item.entity_id.int
