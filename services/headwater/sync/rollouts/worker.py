@@ -63,7 +63,10 @@ class RolloutWorker:
         if due is None:
             return POLL_S
         for change in await self._store.waiting_changes():
-            await self._send(change)
+            try:
+                await self._send(change)
+            except (Unavailable, InvalidInput) as error:  # the others' rollouts do not wait for it
+                _log.warning("policy of rollout %s is not in the log: %s", change.change_id, error)
         for _ in range(STEPS_MAX):
             if not await self._move_one():
                 break
