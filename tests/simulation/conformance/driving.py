@@ -240,7 +240,7 @@ class Driver:
 
     async def _books(self) -> Any:
         """What an account used is written under its lease alone, and what may be used beyond it."""
-        dice, told = self._dice, list[Any]()
+        dice, told = self._dice, list[tuple[str, ...]]()
         used = WindowUsage(((dice.randrange(10**9), 3), (10**10, 1)), dice.randrange(9), 10)
         usage = Usage({"calls/1s/all": used}, {"write": dice.randrange(10**10)}, dice.randrange(3))
         calls, limit = dice.randrange(50), dice.choice((None, 100))

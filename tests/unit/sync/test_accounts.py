@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from tests.unit.sync.accounts import document
+from tests.unit.sync.accounts import document, unguarded
 from tests.unit.sync.tenant import TENANT
 
 from headwater.connectors.base import Connector
@@ -20,7 +20,8 @@ def test_an_account_that_begins_anew_outlasts_the_end_of_its_last_run() -> None:
     """After a lapse the next run may begin before the one that was cancelled has cleaned up."""
     accounts, last_run = RunningAccounts(), ExitStack()
     last, next_one = (
-        RunningAccount(TENANT, "salesforce", document(), Lease("account", fence), _never) for fence in (1, 2)
+        RunningAccount(TENANT, "salesforce", document(), Lease("account", fence), _never, unguarded)
+        for fence in (1, 2)
     )
     last_run.enter_context(accounts.running(last))
     with accounts.running(next_one):

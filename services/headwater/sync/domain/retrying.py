@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Final
 
 from headwater.connectors.base import ErrorClass, VendorError
-from headwater.policy.document import Retry as RetryPolicy
+from headwater.policy.account import Retry as RetryPolicy
 
 RATE_LIMIT_PAUSE_S: Final = 10.0
 """Pause after a 429 that states none: the window of the vendors connected today."""
@@ -180,11 +180,6 @@ def steps_of(error_class: ErrorClass, policy: RetryPolicy) -> tuple[float, ...]:
     if own is not None:
         return own.after_s
     return (*policy.fast_s, *policy.slow_s) if TABLE[error_class].act in _PAUSES else ()
-
-
-def tries_max(policy: RetryPolicy) -> int:
-    """Return how many failures a delivery survives in the two tiers."""
-    return len(policy.fast_s) + len(policy.slow_s)
 
 
 def is_spent(failure_count: int, policy: RetryPolicy) -> bool:
