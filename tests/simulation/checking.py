@@ -16,7 +16,7 @@ from tests.simulation.breaking import NEAR_S, breaker_violations
 from tests.simulation.crm import Crm, CrmRecord
 from tests.simulation.expecting import expected_titles
 from tests.simulation.plan import PlannedAccount
-from tests.simulation.policies import title_of
+from tests.simulation.policies import RETRY, title_of
 from tests.simulation.store.tables import DUE_STATES, AttemptRow, DeliveryRow
 from tests.simulation.world import World
 
@@ -268,6 +268,15 @@ def _numbered(world: World) -> Iterator[str]:
         before[place] = attempt
 
 
+def _patient(world: World) -> Iterator[str]:
+    """What the vendor's absence has hit is tried through both tiers before it is buried."""
+    tries = len(RETRY["fast_s"]) + len(RETRY["slow_s"])
+    for attempt in world.tables.attempts:
+        gave_up = attempt.state is State.DEAD and attempt.error_class in {"network", "server", "auth"}
+        if gave_up and attempt.number <= tries:
+            yield f"{attempt.connector}: {attempt.entity_id} is buried at try {attempt.number} of {tries + 1}"
+
+
 def _converged(world: World) -> Iterator[str]:
     for process in [*world.graveyard, *world.processes.values()]:
         if process.error is not None:
@@ -303,6 +312,7 @@ def _bounded(world: World) -> Iterator[str]:
 
 _RULES: Final[tuple[tuple[str, Callable[[World], Iterator[str]]], ...]] = (
     ("I1", _nothing_lost),
+    ("I1", _patient),
     ("I2", _one_effect),
     ("I3", _in_order),
     ("I4", breaker_violations),

@@ -20,7 +20,7 @@ TIMEOUT_S: Final = 4.0
 LOST_CALL_S: Final = 0.5
 """How long after it was given up a simulated call may still arrive; `crm.WAY_S` is shorter."""
 SHARDS: Final = 3
-RETRY: Final = {
+RETRY: Final[dict[str, Any]] = {
     "fast_s": [1.0, 2.0, 4.0],
     "slow_s": [5.0, 10.0, 15.0, 20.0, 20.0, 20.0, 20.0],
     "reference_wait_s": 10.0,

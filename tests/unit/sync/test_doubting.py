@@ -92,3 +92,11 @@ def test_the_audit_says_how_the_doubt_was_settled() -> None:
     (again,) = told(repeated(claimed(in_doubt=True)))
     assert (again["after"], again["rule"]) == ("repeated", "repeat_safe")
     assert told(claimed()) == ()
+
+
+def test_what_a_look_up_showed_stays_told_when_the_same_round_looks_again() -> None:
+    """A batch that broke is halved and looked up once more: nothing of the first look was settled yet."""
+    first = looked_up(claimed(in_doubt=True), FOUND)
+    second = looked_up(first, FOUND)
+    assert second.verdict == "applied"
+    assert second.learned == first.learned != ()

@@ -267,7 +267,7 @@ async def test_an_account_that_cannot_be_opened_is_tried_again_though_nobody_can
         return cast("Deliveries", store)
 
     leases = MemoryLeases(Cluster(), "one")
-    membership = Membership(leases)
+    membership = Membership(leases, anyio.current_time)
     parts = account_parts(Crm(), secrets=NoSecrets())
     host = DeliveryHost(
         open_store, lambda *_: memory_books(), leases, membership, OnePolicy((TENANT, policy())), parts

@@ -77,13 +77,15 @@ LOOK_UP_ALWAYS: Final = Doubts(
 def looked_up(claimed: Claimed, found: Found | None) -> Claimed:
     """Return *claimed* as the CRM shows it, with the verdict on the write in doubt.
 
-    Applied: the CRM holds the record for the first time, or other values than were known before the write.
+    Applied: the CRM holds the record for the first time, or other values than were known before the write. What an
+    earlier look-up of the same round has shown stays told: it was not settled yet.
     """
     if found is None:
         return claimed if claimed.state != "active" else replace(claimed, verdict="not_applied")
     shown = adopt_found(claimed, found)
-    applied = not claimed.crm_id or shown.learned
-    return replace(shown, verdict="applied" if applied else "not_applied")
+    applied = claimed.verdict == "applied" or not claimed.crm_id or shown.learned
+    learned = (*claimed.learned, *shown.learned)
+    return replace(shown, learned=learned, verdict="applied" if applied else "not_applied")
 
 
 def repeated(claimed: Claimed) -> Claimed:
