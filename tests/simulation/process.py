@@ -145,7 +145,7 @@ class Process:
             parts.projections(tables, link), resolver, policies, Spans.off(), self.clock
         )
         log_bell = Wakeup()
-        membership = parts.membership(leases)
+        membership = parts.membership(leases, anyio.current_time)
         host = ProjectorHost(
             log, leases, membership, policies, projector, log_bell, ProjectorSettings(batch_events=20)
         )

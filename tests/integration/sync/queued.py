@@ -53,12 +53,12 @@ class Queue:
                 value,
             )
 
-    async def mark(self, number: int, lane: Lane = Lane.LIVE, version: int = 1) -> None:
+    async def mark(self, number: int, lane: Lane = Lane.LIVE, version: int = 1, event: int = 9) -> None:
         """Mark an entity as the projector does."""
-        await self._mark([key(number)], lane, version)
+        await self._mark([key(number)], lane, version, event)
 
-    async def _mark(self, entities: Sequence[uuid.UUID], lane: Lane, version: int) -> None:
-        same = ([CONNECTOR], ["contact"], [version], [key(9)], [""], [""], [NOON], [lane])
+    async def _mark(self, entities: Sequence[uuid.UUID], lane: Lane, version: int, event: int = 9) -> None:
+        same = ([CONNECTOR], ["contact"], [version], [key(event)], [""], [""], [NOON], [lane])
         connector, *rest = (column * len(entities) for column in same)
         await self.pool.execute(_MARKS, [TENANT] * len(entities), connector, entities, *rest)
 

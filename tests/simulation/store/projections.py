@@ -231,9 +231,22 @@ class MemoryUnit:
         row.event_key, row.trace, row.mark_time = event.event_key, trace, now
         if row.state is State.DELIVERED:
             row.dirty_time = event.record_time
+        if row.state in {State.DEAD, State.DISCARDED}:
+            changes = ({"field": "failure_count", "before": None, "after": 0, "rule": "new_mark"},)
+            self.tables.audit.append(
+                AuditRow(
+                    mark.tenant_id,
+                    "revived",
+                    "sync",
+                    mark.entity_id,
+                    event.event_key,
+                    mark.connector,
+                    changes,
+                )
+            )
         if stopped:
             row.state, row.due_time, row.lane = State.PENDING, now, lane
-            row.failure_count = row.try_count = 0
+            row.failure_count = 0
         elif lane < row.lane:
             row.lane, row.due_time = lane, max(row.due_time, now)
 

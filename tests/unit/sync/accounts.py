@@ -6,10 +6,10 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -43,6 +43,8 @@ from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.ports import StoreRefused
+
+Answer = TypeVar("Answer")
 
 PATIENCE_S: Final = 10.0
 ACCOUNT: Final = "salesforce"
@@ -318,6 +320,12 @@ class OnePolicy:
     def current(self) -> Mapping[str, PolicyDocument]:
         """Return them."""
         return MappingProxyType(self.documents)
+
+
+async def unguarded(endpoint_class: str, call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask without a breaker."""
+    del endpoint_class
+    return await call()
 
 
 def one_policy(whole: PolicyDocument) -> OnePolicy:

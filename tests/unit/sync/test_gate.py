@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +12,15 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.doubles.gates import open_gate
 from tests.unit.sync.limit_books import MemoryBooks, Shelf
 from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 
-from headwater.connectors.base import CallFailed, ErrorClass, LimitFacts
+from headwater.connectors.base import CallFailed, ErrorClass, LimitFacts, VendorError
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Limits
-from headwater.sync.delivery.gate import AccountGate, GateParts, Place, open_gate
+from headwater.sync.delivery.gate import AccountGate, GateParts, Place
 from headwater.sync.delivery.pacing import Unpaced, bucket
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost
@@ -291,3 +292,25 @@ def test_the_pacer_is_never_slower_than_the_limit(limit: int, window_s: float) -
     size, drain_s = bucket(limit, window_s)
     assert size >= 1
     assert size / drain_s >= limit / window_s
+
+
+@virtually
+async def test_a_call_that_is_not_admitted_is_neither_counted_nor_holds_its_place() -> None:
+    """Refused when there is room, or after the books were written: the next call takes the place at once."""
+    bench = Bench({**TEN_A_SECOND, "window": {"calls": 1, "window_s": 60}, "daily_calls": 1})
+    for passes in (0, 1):
+        answers = iter([None] * passes)
+
+        def admit(answers: Iterator[None] = answers) -> None:
+            if next(answers, "refused"):
+                raise CallFailed(VendorError(ErrorClass.HELD, "WITHHELD", "the breaker has opened"))
+
+        async with bench.gate() as gate:
+            with pytest.raises(CallFailed, match="held"):
+                async with gate.call("POST", "/x", endpoint_class="write", admit=admit):
+                    pass
+    async with bench.gate() as gate:
+        await bench.call(gate, "goes")
+        assert bench.limiters[-1].logs[0].own == 1
+    assert [name for name, _ in bench.starts] == ["goes"]
+    assert bench.starts[0][1] < 0.1

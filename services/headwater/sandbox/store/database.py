@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 Row = tuple[Any, ...]
@@ -71,10 +71,6 @@ class Database:
     def run(self, statement: str, *parameters: object) -> int:
         """Run a named statement and say how many rows it touched."""
         return self._connection.execute(self._statements[statement], parameters).rowcount
-
-    def run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """Run a named statement once per row of parameters."""
-        self._connection.executemany(self._statements[statement], rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
+from headwater.sync.delivery.accounts import Asks
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.breaking import AccountBreaker, scope_of
@@ -173,7 +174,13 @@ class DeliveryAccount:
         Raises: InvalidInput, FenceLost, Unavailable, StoreRaced.
         """
         await self._gate.open()
+        await self._desk.look()  # what operators have ordered, and the breaker as it was left
         return self._open_connector()
+
+    @property
+    def ask(self) -> Asks:
+        """What questions beside the deliveries pass: the account's breaker counts them, and one may be its probe."""
+        return self._guard.ask
 
     async def run(self) -> None:
         """Keep the account's deliveries going until `end`.

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
-from headwater.connectors.base import CallFailed, Connector, Report
+from headwater.connectors.base import CallFailed, Connector
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
@@ -99,7 +98,7 @@ class DeliveryActor:
             await parts.desk.look()
             permit = parts.guard.permit("read")
             if permit.calls != "none":
-                await self._check_connector(probes=permit.calls == "probe")
+                await self._check_connector()
                 return
             await parts.bell.wait_steered(min(ORDERS_S, permit.wait_s))
 
@@ -135,35 +134,17 @@ class DeliveryActor:
             await anyio.sleep(early_s)
         self._begins_s = max(now_s, self._begins_s) + self._policy.adaptive.gather_s
 
-    async def _check_connector(self, *, probes: bool) -> None:
-        guard, store = self._parts.guard, self._parts.store
-        probes = probes and guard.start_probe("read")
-        with guard.as_probe("read") if probes else nullcontext():
-            try:
-                report = await self._prepare_connector()
-            except CallFailed as failed:
-                await store.write_finding(str(failed))
-                raise AccountNotReady(str(failed)) from failed
-            finally:
-                if probes:
-                    guard.end_probe("read")
+    async def _check_connector(self) -> None:
+        connector, store = self._parts.connector, self._parts.store
+        targets = connector_targets(self._policy)
+        try:
+            report = await self._parts.guard.ask("read", lambda: connector.prepare(targets))
+        except CallFailed as failed:
+            await store.write_finding(str(failed))
+            raise AccountNotReady(str(failed)) from failed
         await store.write_finding("" if report.ok else "; ".join(report.findings))
         if not report.ok:
             raise AccountNotReady("; ".join(report.findings))
-
-    async def _prepare_connector(self) -> Report:
-        guard = self._parts.guard
-        begun = guard.begin("read")
-        if begun is None:
-            guard.check("read")
-            raise AssertionError("unreachable: what must not begin is refused")
-        try:
-            report = await self._parts.connector.prepare(connector_targets(self._policy))
-        except CallFailed as failed:
-            await guard.failed(begun, failed)
-            raise
-        await guard.succeeded(begun)
-        return report
 
     async def _run_slot(self, number: int) -> None:
         try:

@@ -3,7 +3,10 @@
 The thin effect around `limiting`, `usage` and `quota`: it waits, writes the books ahead of the
 calls, and spans each call. It decides nothing about limits. The order of a call:
 
-    FIFO per endpoint class -> pacer -> room in every window -> day's quota -> books -> lease -> call
+    FIFO per endpoint class -> pacer -> room in every window -> admitted -> day's quota -> books -> lease,
+    admitted still -> call
+
+What is not admitted was never sent: it is not counted, and its place in the windows is free again at once.
 
 Refusals: CallFailed QUOTA when the wait would be long, FenceLost when the lease is not ours any more.
 """
@@ -40,6 +43,10 @@ WAIT_S_MAX: Final = 30.0
 """Longest wait for room in the windows; what would wait longer is put off by the caller."""
 CLOSE_S: Final = 5.0
 """Bound of writing the books for the last time."""
+
+
+def _admit_all() -> None:
+    """Let every call start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +144,21 @@ class AccountGate:
 
     @asynccontextmanager
     async def call(
-        self, method: str, url_template: str, *, endpoint_class: str, resend_count: int = 0
+        self,
+        method: str,
+        url_template: str,
+        *,
+        endpoint_class: str,
+        resend_count: int = 0,
+        admit: Callable[[], None] = _admit_all,
     ) -> AsyncIterator[Ticket]:
         """Wait for permission, count the call and span it; see the port.
 
+        Args:
+            admit: asked when there is room and again right before the call; what it raises undoes the grant.
+
         Raises:
-            CallFailed: QUOTA when the day's allowance is used up, or a window has no room for long.
+            CallFailed: QUOTA when the day's allowance is used up, or a window has no room for long; what *admit* raises.
             FenceLost: the account is not ours any more.
             Unavailable: the books cannot be written.
         """
@@ -150,7 +166,7 @@ class AccountGate:
         async with self._doors[endpoint_class]:
             await self._parts.pacer.wait_turn(endpoint_class, cost)
             grant = await self._reserved(cost, endpoint_class)
-        mark = await self._booked(grant, cost)
+        mark = await self._booked(grant, cost, admit)
         url = self._place.base_url + url_template
         with self._parts.spans.http(method, url, template=url_template, resend_count=resend_count) as span:
             ticket = Ticket(_headers(span), grant, mark, self, span)
@@ -172,10 +188,11 @@ class AccountGate:
                 VendorError(ErrorClass.QUOTA, "WINDOW_FULL", message, retry_after_s=wait_s)
             ) from error
 
-    async def _booked(self, grant: Granted, cost: int) -> int:
+    async def _booked(self, grant: Granted, cost: int, admit: Callable[[], None]) -> int:
         """Count *grant* and make the books allow for it; return the ledger's mark. Undone when refused."""
         counted = False
         try:
+            admit()
             self._check_day(cost)
             self._note(quota.count(self._today(), cost, self._parts.clock.now(), self._parts.allowance))
             counted = True
@@ -184,6 +201,7 @@ class AccountGate:
                 if not self._block.cover(grant):
                     await self._write()
             self._check_lease()
+            admit()  # writing the books may have been long
         except BaseException:
             if counted:
                 self._ledger = quota.uncount(self._ledger, cost, self._parts.allowance)
@@ -289,22 +307,6 @@ class AccountGate:
                     await self._put((0,) * len(self._block.amounts), 0, 0)
             except (Unavailable, StoreRaced, FenceLost) as error:
                 _log.warning("the books of %s are left open: %s", self._place.account, error)
-
-
-@asynccontextmanager
-async def open_gate(place: Place, parts: GateParts) -> AsyncIterator[AccountGate]:
-    """Take the account's books over and yield its gate; at the end write them exactly.
-
-    The calls of the block must be over when it is left: one that still runs is taken for lost.
-
-    Raises: FenceLost, Unavailable.
-    """
-    gate = AccountGate(place, parts)
-    await gate.open()
-    try:
-        yield gate
-    finally:
-        await gate.close()
 
 
 def _headers(span: SpanHandle) -> dict[str, str]:

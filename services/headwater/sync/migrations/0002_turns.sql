@@ -1,7 +1,8 @@
 -- One turn of an actor's slot, in one round trip: what was tried is settled, what comes next is claimed.
 -- The plans are fixed, and kept: look-ups by key, one by one, and the queue in its order. Statistics of a queue are
 -- always stale, so every statement is written for one plan alone: `offset 0` keeps the planner from turning a
--- look-up around, and rows are changed at the place (ctid) where they were found and locked.
+-- look-up around. Rows are changed by their key, never at the place (ctid) where they were found: a row that another
+-- transaction changes meanwhile stands elsewhere afterwards, unseen by the statement that waited for it.
 
 create type sync.settlement as (
     entity_id uuid,
@@ -97,15 +98,8 @@ begin
             last_error_class = item.error_class, last_error = item.error_message,
             last_traceparent = case when item.state = 2 then '' else item.traceparent end
         from unnest(p_items) as item
-        cross join lateral (
-            select delivery.ctid as place from sync.delivery as delivery
-            where
-                delivery.tenant_id = p_tenant and delivery.connector = p_connector
-                and delivery.entity_id = item.entity_id
-            offset 0
-            for no key update
-        ) as found
-        where held.ctid = found.place
+        where
+            held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = item.entity_id
         returning
             item.entity_id, held.object, held.state as state_now, item.state, item.lane, item.version,
             item.after_s, item.fresh, item.outcome, item.attempt_number, item.event_key, item.start_time,
@@ -201,19 +195,12 @@ begin
         update sync.delivery as held
         set state = 1
         from referrer
-        cross join lateral (
-            select delivery.ctid as place from sync.delivery as delivery
-            where
-                delivery.tenant_id = p_tenant and delivery.connector = p_connector
-                and delivery.entity_id = referrer.entity_id
-                and (
-                    (delivery.lacks_reference and delivery.state = 2)
-                    or (delivery.wait_since is not null and delivery.state = 1)
-                )
-            offset 0
-            for no key update
-        ) as waiting
-        where held.ctid = waiting.place
+        where
+            held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = referrer.entity_id
+            and (
+                (held.lacks_reference and held.state = 2)
+                or (held.wait_since is not null and held.state = 1)
+            )
         returning held.entity_id
     )
     insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)

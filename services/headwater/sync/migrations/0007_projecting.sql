@@ -155,37 +155,49 @@ create function sync.mark_deliveries(
 language plpgsql
 as $$
 begin
-    insert into sync.delivery as held (
-        tenant_id, connector, entity_id, object, state, desired_version, event_key, traceparent,
-        tracestate, dirty_time
+    with marked as (
+        insert into sync.delivery as held (
+            tenant_id, connector, entity_id, object, state, desired_version, event_key, traceparent,
+            tracestate, dirty_time
+        )
+        select
+            item.tenant_id, item.connector, item.entity_id, item.object, 1, item.version, item.event_key,
+            item.traceparent, item.tracestate, item.record_time
+        from unnest(
+            p_tenants, p_connectors, p_entities, p_objects, p_versions, p_keys, p_traceparents, p_tracestates,
+            p_record_times
+        ) as item (
+            tenant_id, connector, entity_id, object, version, event_key, traceparent, tracestate, record_time
+        )
+        on conflict (tenant_id, connector, entity_id) do update
+        set
+            desired_version = greatest(held.desired_version, excluded.desired_version),
+            event_key = excluded.event_key, traceparent = excluded.traceparent,
+            tracestate = excluded.tracestate, mark_time = clock_timestamp(),
+            dirty_time = case when held.state = 2 then excluded.dirty_time else held.dirty_time end,
+            failure_count = case when held.state in (2, 5, 6) then 0 else held.failure_count end,
+            revived_key = case when held.state in (5, 6) then excluded.event_key else held.revived_key end,
+            state = case
+                when held.state in (5, 6) and exists (
+                    select from sync.error_member as member
+                    where
+                        member.tenant_id = held.tenant_id and member.connector = held.connector
+                        and member.entity_id = held.entity_id and member.in_doubt
+                ) then 4
+                when held.state in (2, 5, 6) then 1
+                else held.state
+            end
+        returning
+            held.tenant_id, held.connector, held.entity_id, held.event_key, held.traceparent,
+            held.revived_key = held.event_key as is_revived
     )
+    insert into sync.audit (tenant_id, action, actor, entity_id, event_key, connector, changes, trace_id)
     select
-        item.tenant_id, item.connector, item.entity_id, item.object, 1, item.version, item.event_key,
-        item.traceparent, item.tracestate, item.record_time
-    from unnest(
-        p_tenants, p_connectors, p_entities, p_objects, p_versions, p_keys,
-        p_traceparents, p_tracestates, p_record_times
-    ) as item (
-        tenant_id, connector, entity_id, object, version, event_key, traceparent, tracestate, record_time
-    )
-    on conflict (tenant_id, connector, entity_id) do update
-    set
-        desired_version = greatest(held.desired_version, excluded.desired_version),
-        event_key = excluded.event_key, traceparent = excluded.traceparent,
-        tracestate = excluded.tracestate, mark_time = clock_timestamp(),
-        dirty_time = case when held.state = 2 then excluded.dirty_time else held.dirty_time end,
-        failure_count = case when held.state in (2, 5, 6) then 0 else held.failure_count end,
-        try_count = case when held.state in (2, 5, 6) then 0 else held.try_count end,
-        state = case
-            when held.state in (5, 6) and exists (
-                select from sync.error_member as member
-                where
-                    member.tenant_id = held.tenant_id and member.connector = held.connector
-                    and member.entity_id = held.entity_id and member.in_doubt
-            ) then 4
-            when held.state in (2, 5, 6) then 1
-            else held.state
-        end;
+        marked.tenant_id, 'revived', 'sync', marked.entity_id, marked.event_key, marked.connector,
+        jsonb_build_array(jsonb_build_object('field', 'failure_count', 'before', null, 'after', 0, 'rule', 'new_mark')),
+        substr(marked.traceparent, 4, 32)
+    from marked
+    where marked.is_revived;
     insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
     select item.tenant_id, item.connector, item.lane, clock_timestamp(), item.entity_id
     from unnest(p_tenants, p_connectors, p_entities, p_lanes)
@@ -197,7 +209,8 @@ end
 $$;
 comment on function sync.mark_deliveries is
 'Makes deliveries due, in key order. A mark of a more urgent lane lifts what waits in a slower one, to where it is '
-'looked for. A part of `write_batch`: planned under its settings.';
+'looked for. One that was given up begins with all its retries again, which the audit tells; its tries are counted '
+'on. A part of `write_batch`: planned under its settings.';
 
 create function sync.write_batch(
     p_record_tenants text [], p_record_objects text [], p_sources text [], p_ids text [], p_homes uuid [],
