@@ -10,14 +10,8 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from headwater.kernel.ids import OPERATOR_SOURCE
-from headwater.policy.document import (
-    ConnectorPolicy,
-    EndpointClass,
-    Limits,
-    ObjectPolicy,
-    OutboundObject,
-    PolicyDocument,
-)
+from headwater.policy.document import ConnectorPolicy, ObjectPolicy, OutboundObject, PolicyDocument
+from headwater.policy.traffic import EndpointClass, Limits
 
 CLASSES: Final[tuple[EndpointClass, ...]] = get_args(EndpointClass)
 

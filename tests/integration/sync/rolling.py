@@ -152,7 +152,11 @@ class Stage:
             return Settlement(**fields, state=State.DELIVERED, outcome="unchanged", known=item.known)
         self.calls.append(number)
         if self.refuses(number, plan.write.fields):
-            told: dict[str, Any] = {"error_class": "validation", "error_code": "BAD", "error_message": "no such title"}
+            told: dict[str, Any] = {
+                "error_class": "validation",
+                "error_code": "BAD",
+                "error_message": "no such title",
+            }
             fields |= {"failure_count": 1, "try_count": 1}
             return Settlement(
                 **fields,

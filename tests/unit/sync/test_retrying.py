@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.connectors.base import ErrorClass, VendorError
-from headwater.policy.document import ClassRetry, Retry, RetryClass
+from headwater.policy.traffic import ClassRetry, Retry, RetryClass
 from headwater.sync.domain.retrying import (
     QUOTA_PAUSE_S,
     RATE_LIMIT_PAUSE_S,
