@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from msgspec import structs
 from tests.simulation.engine import PRODUCT
 from tests.simulation.process import Parts
 from tests.simulation.store.deliveries import MemoryDeliveries
@@ -74,12 +75,12 @@ class _NewerIgnored(MemoryDeliveries):
 
 class _AttemptsReset(MemoryDeliveries):
     def settle_rows(self, settlements: Sequence[Settlement]) -> None:
-        super().settle_rows([replace(item, failure_count=0, try_count=0) for item in settlements])
+        super().settle_rows([structs.replace(item, failure_count=0, try_count=0) for item in settlements])
 
 
 class _NoAudit(MemoryDeliveries):
     def settle_rows(self, settlements: Sequence[Settlement]) -> None:
-        super().settle_rows([replace(item, changes=()) for item in settlements])
+        super().settle_rows([structs.replace(item, changes=()) for item in settlements])
 
 
 class _TurnsNotNumbered(MemoryDeliveries):
@@ -117,7 +118,7 @@ class _DoubtForgotten(MemoryDeliveries):
     """What the look-up must decide is settled as a plain failure."""
 
     def settle_rows(self, settlements: Sequence[Settlement]) -> None:
-        plain = [replace(i, state=State.RETRYING) if i.state is State.IN_DOUBT else i for i in settlements]
+        plain = [structs.replace(i, state=State.RETRYING) if i.state is State.IN_DOUBT else i for i in settlements]
         super().settle_rows(plain)
 
 

@@ -6,6 +6,8 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 from tests.integration.sync.queued import ALL, Queue, ended, queued
 from tests.unit.sync.tenant import NOON, TENANT, key
@@ -176,6 +178,28 @@ async def test_what_is_settled_one_by_one_stays_journaled_until_it_is(queue: Que
     for settled, left in ((0, [key(2)]), (1, [])):
         await queue.settle(ended(turn.claimed[settled]))
         assert await queue.pool.fetchval("select entity_ids from sync.inflight") == left
+
+
+async def test_a_turn_under_way_holds_up_its_successor_and_nobody_else(queue: Queue) -> None:
+    """The lease changes hands at once; who takes over waits for the turn, and finds what it claimed in doubt."""
+    await queue.add(1, 2)
+    await queue.store.take_over()
+    successor = queue.successor()
+    async with queue.pool.acquire() as connection, anyio.create_task_group() as tasks:
+        transaction = connection.transaction()
+        await transaction.start()
+        queue.store._pool = connection  # type: ignore[assignment]  # noqa: SLF001 - its turn does not commit yet
+        assert len((await queue.claim(live=1)).claimed) == 1
+        with anyio.fail_after(5):
+            await queue.pool.execute("update sync.lease set fence = 2, holder = 'other'")
+            tasks.start_soon(successor.take_over)
+            while not await queue.pool.fetchval("select exists (select from pg_locks where not granted)"):
+                await anyio.lowlevel.checkpoint()
+        with pytest.raises(FenceLost):
+            await queue.store.turn((), Wanted(1, {}))
+        await transaction.commit()
+    claimed = (await successor.turn((), Wanted(0, ALL))).claimed
+    assert {item.entity_id.int: item.in_doubt for item in claimed} == {1: True, 2: False}
 
 
 async def test_a_lost_fence_settles_and_claims_nothing(queue: Queue) -> None:

@@ -134,6 +134,7 @@ as $$
 declare
     v_last bigint;
 begin
+    perform pg_advisory_xact_lock_shared(sync.fence_key(p_lease));
     select held.turn_number into v_last from sync.inflight as held
     where held.tenant_id = p_tenant and held.connector = p_connector and held.slot = p_slot
     for update;

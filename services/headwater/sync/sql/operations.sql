@@ -175,11 +175,32 @@ order by audit_id desc
 limit $3;
 
 -- name: list_event_audit
--- The same of one event. $1 tenant; $2 below this audit id; $3 rows; $4 event key; $5 entity or null.
+-- The same of one event: what it changed, and what was done to the entities that it touched.
+-- $1 tenant; $2 below this audit id; $3 rows; $4 event key; $5 entity or null.
+with changed as materialized (
+    select * from sync.audit
+    where tenant_id = $1 and event_key = $4 and connector = ''
+), touched as materialized (
+    select unnest(entity_ids) as entity_id from sync.projection
+    where tenant_id = $1 and event_key = $4
+    union
+    select entity_id from changed
+), found as (
+    select * from changed
+    union all
+    select done.*
+    from touched
+    cross join lateral (
+        select * from sync.audit
+        where
+            tenant_id = $1 and entity_id = touched.entity_id and event_key = $4 and connector <> ''
+        offset 0 -- noqa: AM09
+    ) as done
+)
 select
     audit_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version
-from sync.audit
-where tenant_id = $1 and audit_id < $2 and event_key = $4 and ($5::uuid is null or entity_id = $5)
+from found
+where audit_id < $2 and ($5::uuid is null or entity_id = $5)
 order by audit_id desc
 limit $3;
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from itertools import islice
+from operator import itemgetter
+from typing import Any, Final
 
 import msgspec
 
-from headwater.kernel.ids import ObjectName
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.breaker import from_json
 from headwater.sync.domain.delivering import Claimed, ReferenceState
@@ -16,6 +17,7 @@ from headwater.sync.domain.doubting import told
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn
+from headwater.sync.store.line import Place
 
 ERROR_CHARS_MAX: Final = 512
 CODE_CHARS_MAX: Final = 128
@@ -29,45 +31,50 @@ class _Value(msgspec.Struct, array_like=True, gc=False):
 
 
 _read_fields: Final = msgspec.json.Decoder(dict[str, _Value]).decode
+_read_known: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _LANES: Final = {int(lane): lane for lane in Lane}
+_ENTITY, _LANE, _DUE_TIME = 1, 2, 3
+"""Columns of `sync.claimed`."""
+_QUEUE_ORDER: Final = itemgetter(_LANE, _DUE_TIME, _ENTITY)
 
 
 def settlement_row(item: Settlement) -> tuple[Any, ...]:
-    """Return *item* as the columns of `sync.settlement`."""
-    claimed = item.claimed
+    """Return *item* as the columns of `sync.settlement`; what is as usual is None."""
+    claimed, trace = item.claimed, item.trace
     delivered = item.state is State.DELIVERED
-    first = delivered and claimed.tries_before == 0 and item.outcome in _NEW
-    changes = list(item.changes) or None
     verdict = told(claimed)
     return (
         claimed.entity_id,
+        claimed.object,
         item.state,
         item.lane,
         item.version,
-        item.crm_object,
-        item.crm_id,
+        None if item.crm_object == claimed.crm_object else item.crm_object,
+        None if item.crm_id == claimed.crm_id else item.crm_id,
         None if item.known is claimed.known and not claimed.learned else item.known,
-        item.failure_count,
-        item.try_count,
-        item.after_s,
-        item.waits,
-        item.lacks_reference,
-        delivered and _is_fresh(item),
-        item.outcome,
+        item.failure_count or None,
+        item.try_count or None,
+        item.after_s or None,
+        item.waits or None,
+        item.lacks_reference or None,
+        (delivered and _is_fresh(item)) or None,
+        item.outcome or None,
         item.try_count or claimed.tries_before + 1,
         claimed.event_key,
         item.start_time,
-        claimed.dirty_time if first else None,
-        item.trace.traceparent if item.trace else "",
-        item.error_class,
-        item.error_code[:CODE_CHARS_MAX],
-        item.error_message[:ERROR_CHARS_MAX],
-        item.http_status,
-        list(verdict) or None,
-        "dead_lettered" if item.state is State.DEAD else "delivered",
-        changes,
-        item.policy_version,
-        claimed.verdict,
+        claimed.dirty_time if delivered and not claimed.tries_before and item.outcome in _NEW else None,
+        trace.trace_id if trace else None,
+        trace.span_id if trace else None,
+        trace.traceparent if trace and not delivered else None,
+        item.error_class or None,
+        item.error_code[:CODE_CHARS_MAX] or None,
+        item.error_message[:ERROR_CHARS_MAX] or None,
+        item.http_status or None,
+        verdict or None,
+        "dead_lettered" if item.state is State.DEAD else None,
+        item.changes or None,
+        item.policy_version or None,
+        claimed.verdict or None,
     )
 
 
@@ -78,12 +85,27 @@ def _is_fresh(item: Settlement) -> bool:
     return bool(item.crm_id) and unseen
 
 
+def queue_places(rows: Sequence[Any]) -> dict[Lane, Place]:
+    """Return the last place in the queue, lane by lane, among the claimed rows of a turn."""
+    places: dict[Lane, Place] = {}
+    for row in islice(rows, 1, None):
+        lane, place = _LANES[row[_LANE]], (row[_DUE_TIME], row[_ENTITY])
+        if lane not in places or places[lane] < place:
+            places[lane] = place
+    return places
+
+
+def claimed_entities(rows: Sequence[Any]) -> frozenset[uuid.UUID]:
+    """Return what a turn has claimed."""
+    return frozenset([row[_ENTITY] for row in islice(rows, 1, None)])
+
+
 def read_turn(tenant_id: str, connector: str, rows: Sequence[Any]) -> Turn:
-    """Return the rows of a turn as it; the head comes first."""
+    """Return the rows of a turn as it, by lane and place in the queue; the head comes first."""
     head = rows[0]["head"]
     waiting = frozenset(head["waiting"])
     return Turn(
-        claimed=tuple([_claimed(tenant_id, connector, row) for row in rows[1:]]),
+        claimed=tuple([_claimed(tenant_id, connector, row) for row in sorted(rows[1:], key=_QUEUE_ORDER)]),
         state=connector_state(head["account"]),
         next_due_s=head["next_due_s"],
         waiting={lane: int(lane) in waiting for lane in Lane},
@@ -99,36 +121,36 @@ def connector_state(account: Mapping[str, Any] | None) -> ConnectorState:
 
 def _claimed(tenant_id: str, connector: str, row: Any) -> Claimed:
     (
-        _, entity_id, lane, due_time, object_name, delivery_state, delivered_version, crm_object, crm_id, known,
+        _, entity_id, lane, due_time, object_name, in_doubt, delivered_version, crm_object, crm_id, known,
         failure_count, try_count, waited_s, event_key, mark_time, dirty_time, traceparent, tracestate,
         last_traceparent, state, merged_into, version, fields, refs, erred,
     ) = row  # fmt: skip
     return Claimed(
-        tenant_id=tenant_id,
-        connector=connector,
-        entity_id=entity_id,
-        object=cast("ObjectName", object_name),
-        state=state,
-        merged_into=merged_into,
-        version=version,
-        values={name: item.value for name, item in _read_fields(fields).items()},
-        crm_object=crm_object,
-        crm_id=crm_id,
-        known=known,
-        failure_count=failure_count,
-        in_doubt=delivery_state == State.IN_DOUBT or (state != "active" and not crm_id),
-        waited_s=waited_s,
-        event_key=event_key,
-        mark_time=mark_time,
-        dirty_time=dirty_time,
-        trace=TraceContext.parse(traceparent, tracestate) if traceparent else None,
-        last_trace=TraceContext.parse(last_traceparent, "") if last_traceparent else None,
-        tries_before=try_count,
-        lane=_LANES[lane],
-        due_time=due_time,
-        delivered_version=delivered_version,
-        references=tuple([_reference(*item) for item in refs]) if refs else (),
-        erred=erred,
+        tenant_id,
+        connector,
+        entity_id,
+        object_name,
+        state or "active",
+        merged_into,
+        version,
+        {name: item.value for name, item in _read_fields(fields).items()},
+        crm_object,
+        crm_id,
+        _read_known(known),
+        failure_count or 0,
+        bool(in_doubt or (state and not crm_id)),
+        waited_s or 0.0,
+        event_key,
+        mark_time,
+        dirty_time,
+        TraceContext(traceparent, tracestate or "") if traceparent else None,  # checked when it was stored
+        TraceContext(last_traceparent) if last_traceparent else None,
+        try_count or 0,
+        _LANES[lane],
+        due_time,
+        delivered_version,
+        tuple([_reference(*item) for item in refs]) if refs else (),
+        erred=bool(erred),
     )
 
 
