@@ -4,44 +4,44 @@
 -- and joined to its items by hash: rows are locked in that order, whatever the batch. What is not set is null: it
 -- costs next to nothing on its way.
 
-create type sync.settlement as (
-    entity_id uuid,
-    object text,
-    state smallint,
-    lane smallint,
-    version bigint,
-    crm_object text,
-    crm_id text,
-    known json,
-    failure_count integer,
-    try_count integer,
-    after_s double precision,
-    waits boolean,
-    lacks_reference boolean,
-    fresh boolean,
-    outcome text,
-    attempt_number integer,
-    event_key uuid,
-    start_time timestamptz,
-    dirty_time timestamptz,
-    trace_id text,
-    span_id text,
-    traceparent text,
-    error_class text,
-    error_code text,
-    error_message text,
-    http_status integer,
-    learned json,
-    action text,
-    changes json,
-    policy_version text,
-    verdict text
+create type sync.settlements as (
+    entity_id uuid [],
+    object text [],
+    state smallint [],
+    lane smallint [],
+    version bigint [],
+    crm_object text [],
+    crm_id text [],
+    known text [],
+    failure_count integer [],
+    try_count integer [],
+    after_s double precision [],
+    waits boolean [],
+    lacks_reference boolean [],
+    fresh boolean [],
+    outcome text [],
+    attempt_number integer [],
+    event_key uuid [],
+    start_time timestamptz [],
+    dirty_time timestamptz [],
+    trace_id text [],
+    span_id text [],
+    traceparent text [],
+    error_class text [],
+    error_code text [],
+    error_message text [],
+    http_status integer [],
+    learned text [],
+    action text [],
+    changes text [],
+    policy_version text [],
+    verdict text []
 );
-comment on type sync.settlement is
-'How one try ended. Null: crm_object, crm_id and known stay as they are; counts, pauses and texts are 0 or empty; '
+comment on type sync.settlements is
+'How tries ended: an array a column, in order of the entities; one that is shorter is filled up with nulls. Null: crm_object, crm_id and known stay as they are; counts, pauses and texts are 0 or empty; '
 'flags are false; attempt_number is 1; action is `delivered`; no outcome is no attempt; dirty_time does not count for '
 'the latency; learned and changes are not told to the audit. `learned`: the verdict on a write in doubt, then what '
-'a look-up showed. `fresh`: the CRM may hold the record since this try. `traceparent`: of a try that did not deliver.';
+'a look-up showed. `fresh`: the CRM may hold the record since this try. `traceparent`: of a try that did not deliver. Known, learned and changes are JSON.';
 
 create type sync.claimed as (
     head jsonb,
@@ -81,12 +81,12 @@ comment on function sync.fence_key(text) is
 'The advisory lock that a lease''s turns share and a take-over has alone: the take-over waits for turns under way, '
 'and a turn that comes later sees the new fence. Nobody waits at the lease itself.';
 
-create function sync.settle(p_tenant text, p_connector text, p_items sync.settlement []) returns void
+create function sync.settle(p_tenant text, p_connector text, p_items sync.settlements) returns void
 language plpgsql
 as $$
 declare
     v_now timestamptz := clock_timestamp();
-    v_entities uuid [] := array(select item.entity_id from unnest(p_items) as item);
+    v_entities uuid [] := p_items.entity_id;
     v_ended uuid [];
     v_again uuid [];
     v_pending boolean [];
@@ -108,13 +108,21 @@ begin
             settle_time = case when item.state = 2 then v_now else held.settle_time end,
             crm_object = coalesce(item.crm_object, held.crm_object),
             crm_id = coalesce(item.crm_id, held.crm_id),
-            known = coalesce(item.known, held.known),
+            known = coalesce(item.known::json, held.known),
             failure_count = coalesce(item.failure_count, 0), try_count = coalesce(item.try_count, 0),
             wait_since = case when item.waits then coalesce(held.wait_since, v_now) end,
             lacks_reference = coalesce(item.lacks_reference, false),
             last_error_class = coalesce(item.error_class, ''), last_error = coalesce(item.error_message, ''),
             last_traceparent = coalesce(item.traceparent, '')
-        from unnest(p_items) as item
+        from unnest(
+            p_items.entity_id, p_items.state, p_items.version, p_items.crm_object, p_items.crm_id,
+            p_items.known, p_items.failure_count, p_items.try_count, p_items.waits,
+            p_items.lacks_reference, p_items.traceparent, p_items.error_class,
+            p_items.error_message
+        ) as item (
+            entity_id, state, version, crm_object, crm_id, known, failure_count, try_count, waits,
+            lacks_reference, traceparent, error_class, error_message
+        )
         where
             held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = any(v_entities)
             and held.entity_id = item.entity_id
@@ -136,28 +144,49 @@ begin
         coalesce(item.error_code, ''), coalesce(item.error_message, ''), coalesce(item.http_status, 0),
         extract(epoch from v_now - item.dirty_time)::float8 * 1000,
         coalesce(item.trace_id, ''), coalesce(item.span_id, ''), coalesce(item.verdict, '')
-    from unnest(p_items) as item
+    from unnest(
+        p_items.entity_id, p_items.object, p_items.version, p_items.outcome, p_items.attempt_number,
+        p_items.event_key, p_items.start_time, p_items.dirty_time, p_items.trace_id, p_items.span_id,
+        p_items.error_class, p_items.error_code, p_items.error_message, p_items.http_status,
+        p_items.verdict
+    ) as item (
+        entity_id, object, version, outcome, attempt_number, event_key, start_time, dirty_time,
+        trace_id, span_id, error_class, error_code, error_message, http_status, verdict
+    )
     where item.outcome is not null;
+    if cardinality(p_items.learned) > 0 then
+        insert into sync.audit (
+            tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id
+        )
+        select
+            p_tenant, v_now, case item.verdict when 'repeated' then 'sent_again' else 'looked_up' end, 'sync',
+            item.entity_id, item.event_key, p_connector, item.learned::json, coalesce(item.policy_version, ''),
+            coalesce(item.trace_id, '')
+        from unnest(
+            p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.learned, p_items.policy_version,
+            p_items.verdict
+        ) as item (entity_id, event_key, trace_id, learned, policy_version, verdict)
+        where item.learned is not null;
+    end if;
     insert into sync.audit (
         tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id
     )
     select
-        p_tenant, v_now, note.action, 'sync', item.entity_id, item.event_key, p_connector, note.changes,
-        coalesce(item.policy_version, ''), coalesce(item.trace_id, '')
-    from unnest(p_items) as item
-    cross join lateral (
-        values
-        (case item.verdict when 'repeated' then 'sent_again' else 'looked_up' end, item.learned),
-        (coalesce(item.action, 'delivered'), item.changes)
-    ) as note (action, changes)
-    where note.changes is not null;
+        p_tenant, v_now, coalesce(item.action, 'delivered'), 'sync', item.entity_id, item.event_key, p_connector,
+        item.changes::json, coalesce(item.policy_version, ''), coalesce(item.trace_id, '')
+    from unnest(
+        p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.action, p_items.changes,
+        p_items.policy_version
+    ) as item (entity_id, event_key, trace_id, action, changes, policy_version)
+    where item.changes is not null;
     if v_again is not null then
         insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
         select
             p_tenant, p_connector, item.lane, v_now + make_interval(secs => coalesce(item.after_s, 0)),
             again.entity_id
         from unnest(v_again, v_pending) as again (entity_id, pending)
-        inner join unnest(p_items) as item on again.entity_id = item.entity_id
+        inner join unnest(p_items.entity_id, p_items.lane, p_items.after_s) as item (entity_id, lane, after_s)
+            on again.entity_id = item.entity_id
         where again.pending
         on conflict (tenant_id, connector, entity_id) do update
         set due_time = excluded.due_time, lane = least(held.lane, excluded.lane);
@@ -166,20 +195,24 @@ begin
             p_tenant, p_connector, item.lane, v_now + make_interval(secs => coalesce(item.after_s, 0)),
             again.entity_id
         from unnest(v_again, v_pending) as again (entity_id, pending)
-        inner join unnest(p_items) as item on again.entity_id = item.entity_id
+        inner join unnest(p_items.entity_id, p_items.lane, p_items.after_s) as item (entity_id, lane, after_s)
+            on again.entity_id = item.entity_id
         where not again.pending
         on conflict (tenant_id, connector, entity_id) do update
         set due_time = excluded.due_time, lane = excluded.lane;
     end if;
     delete from sync.due as held
     where held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = any(v_ended);
-    v_fresh := array(select item.entity_id from unnest(p_items) as item where item.fresh);
-    if cardinality(v_fresh) > 0 then
+    if cardinality(p_items.fresh) > 0 then
+        v_fresh := array(
+            select item.entity_id from unnest(p_items.entity_id, p_items.fresh) as item (entity_id, fresh)
+            where item.fresh
+        );
         perform sync.wake_referrers(p_tenant, p_connector, v_fresh);
     end if;
 end
 $$;
-comment on function sync.settle(text, text, sync.settlement []) is
+comment on function sync.settle(text, text, sync.settlements) is
 'Records how tries ended, with attempts and audit. A delivery that was changed meanwhile is due again at once, in '
 'its lane; one that failed stands in the lane of its settlement. A part of `turn`: planned under its settings.';
 
@@ -280,7 +313,7 @@ comment on function sync.references_of(text, text, uuid []) is
 
 create function sync.turn(
     p_tenant text, p_connector text, p_lease text, p_fence bigint, p_slot smallint, p_number bigint,
-    p_items sync.settlement [], p_rows integer [], p_after_times timestamptz [], p_after_ids uuid [],
+    p_items sync.settlements, p_rows integer [], p_after_times timestamptz [], p_after_ids uuid [],
     p_excluding uuid []
 ) returns setof sync.claimed
 language plpgsql
@@ -316,7 +349,7 @@ begin
     select held.turn_number, held.entity_ids into v_last, v_flying from sync.inflight as held
     where held.tenant_id = p_tenant and held.connector = p_connector and held.slot = p_slot
     for update;
-    if v_last < p_number and cardinality(p_items) > 0 then
+    if v_last < p_number and cardinality(p_items.entity_id) > 0 then
         perform sync.settle(p_tenant, p_connector, p_items);
     end if;
     v_now := clock_timestamp();
@@ -346,7 +379,7 @@ begin
     else
         v_flying := array(
             select flying.id from unnest(v_flying) as flying (id)
-            where flying.id not in (select item.entity_id from unnest(p_items) as item)
+            where flying.id not in (select item.id from unnest(p_items.entity_id) as item (id))
         );
     end if;
     update sync.inflight as held set fence = p_fence, turn_number = p_number, entity_ids = v_flying
@@ -401,7 +434,7 @@ begin
 end
 $$;
 comment on function sync.turn(
-    text, text, text, bigint, smallint, bigint, sync.settlement [], integer [], timestamptz [], uuid [], uuid []
+    text, text, text, bigint, smallint, bigint, sync.settlements, integer [], timestamptz [], uuid [], uuid []
 ) is
 'Settles, claims and journals the claim under the fence; no row when the fence is lost. Arrays of four are by '
 'lane: rows wanted, and the place in the queue behind which to look. Claiming writes the journal alone; a turn that '

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio import lowlevel
@@ -21,7 +21,7 @@ from headwater.sync.store.errors import error_arguments
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.line import Line
-from headwater.sync.store.turns import claimed_entities, connector_state, queue_places, read_turn, settlement_row
+from headwater.sync.store.turns import claimed_entities, connector_state, queue_places, read_turn, settlement_columns
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
@@ -66,7 +66,7 @@ class PostgresDeliveries:
         Raises: FenceLost, StoreRefused, StoreRaced, Unavailable: then the same turn may be sent again,
             whether it had committed or not.
         """
-        items = sorted(map(settlement_row, settlements), key=_entity)
+        items = settlement_columns(settlements)
         errors = error_arguments(self._tenant_id, settlements)
         async with self._turning:
             if not self._is_ours:
@@ -80,7 +80,7 @@ class PostgresDeliveries:
         return replace(turn, next_due_s=due_s)
 
     async def _turn(
-        self, items: Sequence[tuple[Any, ...]], wanted: Wanted, errors: Sequence[Any]
+        self, items: tuple[Sequence[Any], ...], wanted: Wanted, errors: Sequence[Any]
     ) -> tuple[Sequence[Any], float | None]:
         """Take a turn; return its rows, and the seconds to the next sweep unless this was one."""
         number = self._numbers.get(wanted.slot, 0) + 1
@@ -107,7 +107,7 @@ class PostgresDeliveries:
         if any(wanted.lanes.values()):
             self._flying[wanted.slot] = claimed_entities(rows)
         else:
-            self._flying[wanted.slot] = self._flying.get(wanted.slot, frozenset()).difference(map(_entity, items))
+            self._flying[wanted.slot] = self._flying.get(wanted.slot, frozenset()).difference(items[0])
         waiting = rows[0]["head"]["waiting"]
         sweep_s = self._line.end(queue_places(rows), waiting, rows[0]["due_time"], anyio.current_time())
         return rows, sweep_s
@@ -173,7 +173,3 @@ class PostgresDeliveries:
                 _SQL["write_finding"].text, self._tenant_id, self._connector, finding[:1024]
             )
 
-
-def _entity(row: Sequence[object]) -> uuid.UUID:
-    """Return the key that settlements are locked by: the projector locks in the same order."""
-    return cast("uuid.UUID", row[0])

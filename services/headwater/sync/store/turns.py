@@ -1,4 +1,4 @@
-"""How a turn looks on the wire to Postgres: settlements as rows of `sync.settlement`, claims from `sync.claimed`. Pure."""
+"""How a turn looks on the wire to Postgres: tries as columns of `sync.settlements`, claims from `sync.claimed`. Pure."""
 
 from __future__ import annotations
 
@@ -30,16 +30,31 @@ class _Value(msgspec.Struct, array_like=True, gc=False):
     value: Any
 
 
+_encode: Final = msgspec.json.Encoder().encode
 _read_fields: Final = msgspec.json.Decoder(dict[str, _Value]).decode
 _read_known: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _LANES: Final = {int(lane): lane for lane in Lane}
 _ENTITY, _LANE, _DUE_TIME = 1, 2, 3
 """Columns of `sync.claimed`."""
+_NONE_SETTLED: Final[tuple[Sequence[Any], ...]] = ((),) * 31
 _QUEUE_ORDER: Final = itemgetter(_LANE, _DUE_TIME, _ENTITY)
 
 
-def settlement_row(item: Settlement) -> tuple[Any, ...]:
-    """Return *item* as the columns of `sync.settlement`; what is as usual is None."""
+def settlement_columns(settlements: Sequence[Settlement]) -> tuple[Sequence[Any], ...]:
+    """Return *settlements*, in order of entities, as `sync.settlements`; a column that has nothing is left empty.
+
+    The projector locks in the same order.
+    """
+    rows = sorted(map(_settlement_row, settlements), key=itemgetter(0))
+    if not rows:
+        return _NONE_SETTLED
+    count = len(rows)
+    columns = zip(*rows, strict=True)
+    return tuple([() if item[0] is None and item.count(None) == count else item for item in columns])
+
+
+def _settlement_row(item: Settlement) -> tuple[Any, ...]:
+    """Return *item* as a row of `sync.settlements`; what is as usual is None."""
     claimed, trace = item.claimed, item.trace
     delivered = item.state is State.DELIVERED
     verdict = told(claimed)
@@ -51,7 +66,7 @@ def settlement_row(item: Settlement) -> tuple[Any, ...]:
         item.version,
         None if item.crm_object == claimed.crm_object else item.crm_object,
         None if item.crm_id == claimed.crm_id else item.crm_id,
-        None if item.known is claimed.known and not claimed.learned else item.known,
+        None if item.known is claimed.known and not claimed.learned else _json(item.known),
         item.failure_count or None,
         item.try_count or None,
         item.after_s or None,
@@ -70,12 +85,16 @@ def settlement_row(item: Settlement) -> tuple[Any, ...]:
         item.error_code[:CODE_CHARS_MAX] or None,
         item.error_message[:ERROR_CHARS_MAX] or None,
         item.http_status or None,
-        verdict or None,
+        _json(verdict) if verdict else None,
         "dead_lettered" if item.state is State.DEAD else None,
-        item.changes or None,
+        _json(item.changes) if item.changes else None,
         item.policy_version or None,
         claimed.verdict or None,
     )
+
+
+def _json(value: Any) -> str:
+    return _encode(value).decode()
 
 
 def _is_fresh(item: Settlement) -> bool:
