@@ -128,7 +128,8 @@ class Drain:
             if not turn.claimed:
                 return
             counts.append(len(turn.claimed))
-            settlements = [_settled(item, dt.datetime.now(dt.UTC)) for item in turn.claimed]
+            now = dt.datetime.now(dt.UTC)
+            settlements = [_settled(item, now) for item in turn.claimed]
 
 
 def _entity(number: int, version: int) -> EntityState:

@@ -38,10 +38,12 @@ create type sync.settlements as (
     verdict text []
 );
 comment on type sync.settlements is
-'How tries ended: an array a column, in order of the entities; one that is shorter is filled up with nulls. Null: crm_object, crm_id and known stay as they are; counts, pauses and texts are 0 or empty; '
-'flags are false; attempt_number is 1; action is `delivered`; no outcome is no attempt; dirty_time does not count for '
+'How tries ended: an array a column, in order of the entities; one that is shorter is filled up with nulls; '
+'of object, state, lane, outcome, attempt_number, start_time and policy_version, which are never null, one value alone '
+'stands for all. Null elsewhere: crm_object, crm_id and known stay as they are; counts, pauses and texts are 0 or empty; '
+'flags are false; action is `delivered`; dirty_time does not count for '
 'the latency; learned and changes are not told to the audit. `learned`: the verdict on a write in doubt, then what '
-'a look-up showed. `fresh`: the CRM may hold the record since this try. `traceparent`: of a try that did not deliver. Known, learned and changes are JSON.';
+'a look-up showed. `fresh`: the CRM may hold the record since this try. `traceparent`: of a try that did not deliver. Known, learned and changes are JSON. An empty outcome: nothing was tried.';
 
 create type sync.claimed as (
     head jsonb,
@@ -87,6 +89,13 @@ as $$
 declare
     v_now timestamptz := clock_timestamp();
     v_entities uuid [] := p_items.entity_id;
+    v_object text := p_items.object[1];
+    v_state smallint := p_items.state[1];
+    v_lane smallint := p_items.lane[1];
+    v_outcome text := p_items.outcome[1];
+    v_number integer := p_items.attempt_number[1];
+    v_start_time timestamptz := p_items.start_time[1];
+    v_policy_version text := p_items.policy_version[1];
     v_ended uuid [];
     v_again uuid [];
     v_pending boolean [];
@@ -97,15 +106,15 @@ begin
         set
             state = case
                 when
-                    item.state = 2
+                    coalesce(item.state, v_state) = 2
                     and (held.desired_version > item.version or (held.reference_came and item.lacks_reference))
                     then 1
-                else item.state
+                else coalesce(item.state, v_state)
             end,
             reference_came = false,
-            delivered_version = case when item.state = 2 then item.version else held.delivered_version end,
-            dirty_time = case when item.state = 2 then held.mark_time else held.dirty_time end,
-            settle_time = case when item.state = 2 then v_now else held.settle_time end,
+            delivered_version = case when coalesce(item.state, v_state) = 2 then item.version else held.delivered_version end,
+            dirty_time = case when coalesce(item.state, v_state) = 2 then held.mark_time else held.dirty_time end,
+            settle_time = case when coalesce(item.state, v_state) = 2 then v_now else held.settle_time end,
             crm_object = coalesce(item.crm_object, held.crm_object),
             crm_id = coalesce(item.crm_id, held.crm_id),
             known = coalesce(item.known::json, held.known),
@@ -139,8 +148,10 @@ begin
         outcome, error_class, error_code, error_message, http_status, latency_ms, trace_id, span_id, verdict
     )
     select
-        p_tenant, p_connector, item.entity_id, item.object, coalesce(item.attempt_number, 1), item.version,
-        item.event_key, least(item.start_time, v_now), v_now, item.outcome, coalesce(item.error_class, ''),
+        p_tenant, p_connector, item.entity_id, coalesce(item.object, v_object),
+        coalesce(item.attempt_number, v_number), item.version, item.event_key,
+        least(coalesce(item.start_time, v_start_time), v_now), v_now, coalesce(item.outcome, v_outcome),
+        coalesce(item.error_class, ''),
         coalesce(item.error_code, ''), coalesce(item.error_message, ''), coalesce(item.http_status, 0),
         extract(epoch from v_now - item.dirty_time)::float8 * 1000,
         coalesce(item.trace_id, ''), coalesce(item.span_id, ''), coalesce(item.verdict, '')
@@ -153,14 +164,14 @@ begin
         entity_id, object, version, outcome, attempt_number, event_key, start_time, dirty_time,
         trace_id, span_id, error_class, error_code, error_message, http_status, verdict
     )
-    where item.outcome is not null;
+    where coalesce(item.outcome, v_outcome) <> '';
     if cardinality(p_items.learned) > 0 then
         insert into sync.audit (
             tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id
         )
         select
             p_tenant, v_now, case item.verdict when 'repeated' then 'sent_again' else 'looked_up' end, 'sync',
-            item.entity_id, item.event_key, p_connector, item.learned::json, coalesce(item.policy_version, ''),
+            item.entity_id, item.event_key, p_connector, item.learned::json, coalesce(item.policy_version, v_policy_version),
             coalesce(item.trace_id, '')
         from unnest(
             p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.learned, p_items.policy_version,
@@ -173,7 +184,7 @@ begin
     )
     select
         p_tenant, v_now, coalesce(item.action, 'delivered'), 'sync', item.entity_id, item.event_key, p_connector,
-        item.changes::json, coalesce(item.policy_version, ''), coalesce(item.trace_id, '')
+        item.changes::json, coalesce(item.policy_version, v_policy_version), coalesce(item.trace_id, '')
     from unnest(
         p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.action, p_items.changes,
         p_items.policy_version
@@ -182,7 +193,7 @@ begin
     if v_again is not null then
         insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
         select
-            p_tenant, p_connector, item.lane, v_now + make_interval(secs => coalesce(item.after_s, 0)),
+            p_tenant, p_connector, coalesce(item.lane, v_lane), v_now + make_interval(secs => coalesce(item.after_s, 0)),
             again.entity_id
         from unnest(v_again, v_pending) as again (entity_id, pending)
         inner join unnest(p_items.entity_id, p_items.lane, p_items.after_s) as item (entity_id, lane, after_s)
@@ -192,7 +203,7 @@ begin
         set due_time = excluded.due_time, lane = least(held.lane, excluded.lane);
         insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
         select
-            p_tenant, p_connector, item.lane, v_now + make_interval(secs => coalesce(item.after_s, 0)),
+            p_tenant, p_connector, coalesce(item.lane, v_lane), v_now + make_interval(secs => coalesce(item.after_s, 0)),
             again.entity_id
         from unnest(v_again, v_pending) as again (entity_id, pending)
         inner join unnest(p_items.entity_id, p_items.lane, p_items.after_s) as item (entity_id, lane, after_s)

@@ -36,8 +36,12 @@ _read_known: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _LANES: Final = {int(lane): lane for lane in Lane}
 _ENTITY, _LANE, _DUE_TIME = 1, 2, 3
 """Columns of `sync.claimed`."""
-_NONE_SETTLED: Final[tuple[Sequence[Any], ...]] = ((),) * 31
-_QUEUE_ORDER: Final = itemgetter(_LANE, _DUE_TIME, _ENTITY)
+_COLUMNS: Final = 31
+"""Columns of `sync.settlements`."""
+_ALIKE: Final = frozenset({1, 2, 3, 14, 15, 17, 29})
+"""Those of which one value may stand for all."""
+_LENGTHS: Final = [1 if number in _ALIKE else None for number in range(_COLUMNS)]
+_NONE_SETTLED: Final[tuple[Sequence[Any], ...]] = ((),) * _COLUMNS
 
 
 def settlement_columns(settlements: Sequence[Settlement]) -> tuple[Sequence[Any], ...]:
@@ -49,8 +53,10 @@ def settlement_columns(settlements: Sequence[Settlement]) -> tuple[Sequence[Any]
     if not rows:
         return _NONE_SETTLED
     count = len(rows)
-    columns = zip(*rows, strict=True)
-    return tuple([() if item[0] is None and item.count(None) == count else item for item in columns])
+    return tuple([
+        column if column.count(column[0]) < count else () if column[0] is None else column[:length]
+        for column, length in zip(zip(*rows, strict=True), _LENGTHS, strict=False)
+    ])
 
 
 def _settlement_row(item: Settlement) -> tuple[Any, ...]:
@@ -73,7 +79,7 @@ def _settlement_row(item: Settlement) -> tuple[Any, ...]:
         item.waits or None,
         item.lacks_reference or None,
         (delivered and _is_fresh(item)) or None,
-        item.outcome or None,
+        item.outcome,
         item.try_count or claimed.tries_before + 1,
         claimed.event_key,
         item.start_time,
@@ -88,7 +94,7 @@ def _settlement_row(item: Settlement) -> tuple[Any, ...]:
         _json(verdict) if verdict else None,
         "dead_lettered" if item.state is State.DEAD else None,
         _json(item.changes) if item.changes else None,
-        item.policy_version or None,
+        item.policy_version,
         claimed.verdict or None,
     )
 
@@ -124,11 +130,16 @@ def read_turn(tenant_id: str, connector: str, rows: Sequence[Any]) -> Turn:
     head = rows[0]["head"]
     waiting = frozenset(head["waiting"])
     return Turn(
-        claimed=tuple([_claimed(tenant_id, connector, row) for row in sorted(rows[1:], key=_QUEUE_ORDER)]),
+        claimed=tuple([_claimed(tenant_id, connector, row) for row in _in_line(rows[1:])]),
         state=connector_state(head["account"]),
         next_due_s=head["next_due_s"],
         waiting={lane: int(lane) in waiting for lane in Lane},
     )
+
+
+def _in_line(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return claimed rows by lane and due time."""
+    return sorted(sorted(rows, key=itemgetter(_DUE_TIME)), key=itemgetter(_LANE))
 
 
 def connector_state(account: Mapping[str, Any] | None) -> ConnectorState:
