@@ -71,7 +71,7 @@ async def test_what_is_delivered_leaves_the_queue(queue: Queue) -> None:
     state = await queue.state(1)
     assert (state["state"], state["delivered_version"], state["crm_id"]) == (2, 1, "0031")
     assert state["known"] == {"Title": "CTO"}
-    assert await queue.pool.fetchval("select outcome from sync.attempt where latency_ms > 0") == "updated"
+    assert await queue.pool.fetchval("select outcome from sync.try where latency_ms > 0") == "updated"
     assert await queue.pool.fetchval("select action from sync.audit") == "delivered"
 
 
@@ -125,7 +125,7 @@ async def test_what_waits_for_another_keeps_its_lane(queue: Queue) -> None:
     )
     await queue.settle(waiting)
     assert await queue.lines() == {1: (Lane.RECONCILE, False)}
-    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 0
+    assert await queue.pool.fetchval("select count(*) from sync.try") == 0
 
 
 async def test_the_dead_leave_the_queue(queue: Queue) -> None:
@@ -210,7 +210,7 @@ async def test_a_lost_fence_settles_and_claims_nothing(queue: Queue) -> None:
     with pytest.raises(FenceLost):
         await queue.settle(ended(turn.claimed[0]))
     assert await queue.lines() == {1: (Lane.LIVE, True)}
-    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 0
+    assert await queue.pool.fetchval("select count(*) from sync.try") == 0
 
 
 class LosesAnswers:
@@ -245,10 +245,10 @@ async def test_a_turn_sent_again_settles_nothing_twice(queue: Queue) -> None:
         await queue.store.turn(settlements, Wanted(0, ALL))
     again = await queue.store.turn(settlements, Wanted(0, ALL))
     assert [item.entity_id.int for item in again.claimed] == [2]
-    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 1
+    assert await queue.pool.fetchval("select count(*) from sync.try") == 1
     assert await queue.pool.fetchval("select count(*) from sync.audit") == 1
     await queue.settle(ended(again.claimed[0]))
-    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 2
+    assert await queue.pool.fetchval("select count(*) from sync.try") == 2
 
 
 async def test_a_refused_value_leaves_all_as_it_was(queue: Queue) -> None:

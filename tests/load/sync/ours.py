@@ -43,7 +43,7 @@ CHUNK: Final = 2_000
 """Entities that are marked in one transaction while filling."""
 PAYLOAD_CHARS: Final = 350
 LEFT: Final = "select count(*) from sync.delivery where state <> 2"
-DONE: Final = "select count(*) from sync.attempt where outcome in ('created', 'updated')"
+DONE: Final = "select count(*) from sync.try where outcome in ('created', 'updated')"
 SIZES: Final = (
     "select sum(pg_table_size(c.oid))::bigint as tables, sum(pg_indexes_size(c.oid))::bigint as indexes"
     " from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"

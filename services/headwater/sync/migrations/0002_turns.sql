@@ -35,7 +35,8 @@ create type sync.settlements as (
     action text [],
     changes text [],
     policy_version text [],
-    verdict text []
+    verdict text [],
+    audited boolean []
 );
 comment on type sync.settlements is
 'How tries ended: an array a column, in order of the entities; one that is shorter is filled up with nulls; '
@@ -43,7 +44,8 @@ comment on type sync.settlements is
 'stands for all. Null elsewhere: crm_object, crm_id and known stay as they are; counts, pauses and texts are 0 or empty; '
 'flags are false; action is `delivered`; dirty_time does not count for '
 'the latency; learned and changes are not told to the audit. `learned`: the verdict on a write in doubt, then what '
-'a look-up showed. `fresh`: the CRM may hold the record since this try. `traceparent`: of a try that did not deliver. Known, learned and changes are JSON. An empty outcome: nothing was tried.';
+'a look-up showed. `fresh`: the CRM may hold the record since this try. `traceparent`: of a try that did not deliver. Known, learned and changes are JSON. An empty outcome: nothing was tried. '
+'`audited`: the entry of the audit is the record of the try too.';
 
 create type sync.claimed as (
     head jsonb,
@@ -159,12 +161,12 @@ begin
         p_items.entity_id, p_items.object, p_items.version, p_items.outcome, p_items.attempt_number,
         p_items.event_key, p_items.start_time, p_items.dirty_time, p_items.trace_id, p_items.span_id,
         p_items.error_class, p_items.error_code, p_items.error_message, p_items.http_status,
-        p_items.verdict
+        p_items.verdict, p_items.audited
     ) as item (
         entity_id, object, version, outcome, attempt_number, event_key, start_time, dirty_time,
-        trace_id, span_id, error_class, error_code, error_message, http_status, verdict
+        trace_id, span_id, error_class, error_code, error_message, http_status, verdict, audited
     )
-    where coalesce(item.outcome, v_outcome) <> '';
+    where coalesce(item.outcome, v_outcome) <> '' and not coalesce(item.audited, false);
     if cardinality(p_items.learned) > 0 then
         insert into sync.audit (
             tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id
@@ -187,9 +189,28 @@ begin
         item.changes::json, coalesce(item.policy_version, v_policy_version), coalesce(item.trace_id, '')
     from unnest(
         p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.action, p_items.changes,
-        p_items.policy_version
-    ) as item (entity_id, event_key, trace_id, action, changes, policy_version)
-    where item.changes is not null;
+        p_items.policy_version, p_items.audited
+    ) as item (entity_id, event_key, trace_id, action, changes, policy_version, audited)
+    where item.changes is not null and not coalesce(item.audited, false);
+    insert into sync.audit (
+        tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id,
+        object, attempt_number, version, start_time, outcome, latency_ms, span_id
+    )
+    select
+        p_tenant, v_now, 'delivered', 'sync', item.entity_id, item.event_key, p_connector, item.changes::json,
+        coalesce(item.policy_version, v_policy_version), coalesce(item.trace_id, ''),
+        coalesce(item.object, v_object), coalesce(item.attempt_number, v_number), item.version,
+        least(coalesce(item.start_time, v_start_time), v_now), coalesce(item.outcome, v_outcome),
+        extract(epoch from v_now - item.dirty_time)::float8 * 1000, coalesce(item.span_id, '')
+    from unnest(
+        p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.changes, p_items.policy_version,
+        p_items.object, p_items.attempt_number, p_items.version, p_items.start_time, p_items.outcome,
+        p_items.dirty_time, p_items.span_id, p_items.audited
+    ) as item (
+        entity_id, event_key, trace_id, changes, policy_version, object, attempt_number, version, start_time,
+        outcome, dirty_time, span_id, audited
+    )
+    where item.audited;
     if v_again is not null then
         insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
         select

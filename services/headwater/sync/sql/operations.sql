@@ -38,7 +38,7 @@ select
     connector, count(*) as samples,
     percentile_cont(0.5) within group (order by latency_ms) as p50_ms,
     percentile_cont(0.95) within group (order by latency_ms) as p95_ms
-from sync.attempt
+from sync.try
 where tenant_id = $1 and latency_ms is not null
 group by connector
 order by connector;
@@ -86,8 +86,11 @@ with made as (
         min(attempt.attempt_id) filter (where attempt.outcome not in ('failed', 'in_doubt'))
             over (partition by attempt.connector, attempt.entity_id) as success_id
     from made
-    inner join sync.attempt as attempt
-        on attempt.tenant_id = $1 and made.entity_id = attempt.entity_id and made.version <= attempt.version
+    cross join lateral (
+        select * from sync.try as one
+        where one.tenant_id = $1 and one.entity_id = made.entity_id and one.version >= made.version
+        offset 0 -- noqa: AM09
+    ) as attempt
 )
 select
     connector, object, entity_id, attempt_number, version, start_time, end_time, outcome, error_class,

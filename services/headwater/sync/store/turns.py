@@ -21,6 +21,8 @@ from headwater.sync.store.line import Place
 
 ERROR_CHARS_MAX: Final = 512
 CODE_CHARS_MAX: Final = 128
+_AUDITED: Final = frozenset({"created", "updated", "unchanged", "looked_up"})
+"""Outcomes that an entry of the audit may tell."""
 _NEW: Final = frozenset({"created", "updated"})
 
 
@@ -36,7 +38,7 @@ _read_known: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _LANES: Final = {int(lane): lane for lane in Lane}
 _ENTITY, _LANE, _DUE_TIME = 1, 2, 3
 """Columns of `sync.claimed`."""
-_COLUMNS: Final = 31
+_COLUMNS: Final = 32
 """Columns of `sync.settlements`."""
 _ALIKE: Final = frozenset({1, 2, 3, 14, 15, 17, 29})
 """Those of which one value may stand for all."""
@@ -96,6 +98,7 @@ def _settlement_row(item: Settlement) -> tuple[Any, ...]:
         _json(item.changes) if item.changes else None,
         item.policy_version,
         claimed.verdict or None,
+        (delivered and bool(item.changes) and not verdict and item.outcome in _AUDITED) or None,
     )
 
 
