@@ -118,7 +118,9 @@ class _DoubtForgotten(MemoryDeliveries):
     """What the look-up must decide is settled as a plain failure."""
 
     def settle_rows(self, settlements: Sequence[Settlement]) -> None:
-        plain = [structs.replace(i, state=State.RETRYING) if i.state is State.IN_DOUBT else i for i in settlements]
+        plain = [
+            structs.replace(i, state=State.RETRYING) if i.state is State.IN_DOUBT else i for i in settlements
+        ]
         super().settle_rows(plain)
 
 

@@ -16,7 +16,7 @@ def end(
     line: Line, look_s: float, *due_times: dt.datetime, waiting: bool = True, lane: Lane = Lane.LIVE
 ) -> float | None:
     """End a look that claimed rows of *lane* with these due times, the last one last."""
-    reached = {lane: (moment, key(number)) for number, moment in enumerate(due_times)}
+    reached = {lane: (due_times[-1], key(len(due_times) - 1))} if due_times else {}
     return line.end(reached, [lane] if waiting else [], NOON, look_s)
 
 

@@ -21,7 +21,13 @@ from headwater.sync.store.errors import error_arguments
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.line import Line
-from headwater.sync.store.turns import claimed_entities, connector_state, queue_places, read_turn, settlement_columns
+from headwater.sync.store.turns import (
+    claimed_entities,
+    connector_state,
+    queue_places,
+    read_turn,
+    settlement_columns,
+)
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
@@ -172,4 +178,3 @@ class PostgresDeliveries:
             await self._pool.execute(
                 _SQL["write_finding"].text, self._tenant_id, self._connector, finding[:1024]
             )
-

@@ -55,10 +55,12 @@ def settlement_columns(settlements: Sequence[Settlement]) -> tuple[Sequence[Any]
     if not rows:
         return _NONE_SETTLED
     count = len(rows)
-    return tuple([
-        column if column.count(column[0]) < count else () if column[0] is None else column[:length]
-        for column, length in zip(zip(*rows, strict=True), _LENGTHS, strict=False)
-    ])
+    return tuple(
+        [
+            column if column.count(column[0]) < count else () if column[0] is None else column[:length]
+            for column, length in zip(zip(*rows, strict=True), _LENGTHS, strict=False)
+        ]
+    )
 
 
 def _settlement_row(item: Settlement) -> tuple[Any, ...]:
