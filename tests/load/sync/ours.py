@@ -69,7 +69,7 @@ class Errand:
     deliveries: int
     rounds: int = 1
     slots: int = 2
-    batch: int = 500
+    batch: int = 1_000
     held: bool = False
     known: bool = True
 

@@ -68,15 +68,16 @@ def _settlement_row(item: Settlement) -> tuple[Any, ...]:
     claimed, trace = item.claimed, item.trace
     delivered = item.state is State.DELIVERED
     verdict = told(claimed)
+    as_stored = not verdict  # a look-up puts what it found in the place of what is stored
     return (
         claimed.entity_id,
         claimed.object,
         item.state,
         item.lane,
         item.version,
-        None if item.crm_object == claimed.crm_object else item.crm_object,
-        None if item.crm_id == claimed.crm_id else item.crm_id,
-        None if item.known is claimed.known and not claimed.learned else _json(item.known),
+        None if as_stored and item.crm_object == claimed.crm_object else item.crm_object,
+        None if as_stored and item.crm_id == claimed.crm_id else item.crm_id,
+        None if as_stored and item.known is claimed.known else _json(item.known),
         item.failure_count or None,
         item.try_count or None,
         item.after_s or None,
