@@ -84,11 +84,10 @@ def _seeds(asked: argparse.Namespace, console: Console, found: dict[str, Any]) -
             if not verdict.clean:
                 failed.append(verdict)
                 _tell(console, verdict)
+                console.print(f"bundle: {_bundle(asked, verdict)}")
             if len(failed) >= asked.failures_max:
                 break
     wall_s = time.perf_counter() - began
-    for verdict in failed:
-        console.print(f"bundle: {_bundle(asked, verdict)}")
     console.print(
         f"{done} seeds, {len(failed)} failing, {calls} calls, {steps} steps, {done / wall_s:.1f} seeds/s"
     )

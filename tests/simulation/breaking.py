@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from tests.simulation.pacing import NEAR_S
 from tests.simulation.policies import BREAKER
 
 if TYPE_CHECKING:
     from tests.simulation.vendor import CallSeen
     from tests.simulation.world import World
 
+NEAR_S: Final = 0.001
+"""Difference below which two moments are one to the checker."""
 COUNTABLE: Final = frozenset({"network", "server", "in_doubt", "auth", "timeout"})
 _BLIND: Final = frozenset({"crash", "crash_at_step", "pause", "clock", "database", "races"})
 """Faults after which an engine may honestly have lost count of a failure that it never wrote down."""
@@ -22,7 +23,7 @@ def breaker_violations(world: World) -> Iterator[str]:
     if any(fault.kind in _BLIND for fault in world.plan.faults):
         return
     for account in world.plan.accounts:
-        calls = [call for call in world.calls if call.account == account.crm and call.kind != "prepare"]
+        calls = [call for call in world.calls if call.account == account.crm]
         yield from _of_account(account.crm, calls)
 
 
@@ -49,5 +50,7 @@ def _of_account(name: str, calls: list[CallSeen]) -> Iterator[str]:
             failures += 1
             if number == probe or (open_until is None and failures >= BREAKER["failures"]):
                 open_until, probe = time + BREAKER["hold_s"], -1
+        elif number == probe and call.failure == "cancelled":
+            probe = -1
         elif number == probe or (call.failure == "" and open_until is None):
             failures, open_until, probe = 0, None, -1

@@ -37,3 +37,9 @@ def hunt(ablation: Ablation, seeds: int) -> Catch:
 def hunt_by_name(name: str, seeds: int) -> Catch:
     """Hunt the ablation called *name*."""
     return hunt(next(item for item in ABLATIONS if item.name == name), seeds)
+
+
+def catches(name: str, seed: int) -> bool:
+    """Return whether *seed* is broken by the ablation called *name*."""
+    ablation = next(item for item in ABLATIONS if item.name == name)
+    return not judge_seed(seed, ablation.parts).clean

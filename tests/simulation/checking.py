@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tests.simulation.breaking import breaker_violations
+from tests.simulation.breaking import NEAR_S, breaker_violations
 from tests.simulation.crm import Crm, CrmRecord
 from tests.simulation.expecting import expected_titles
-from tests.simulation.pacing import NEAR_S
 from tests.simulation.plan import PlannedAccount
 from tests.simulation.policies import title_of
-from tests.simulation.store.tables import DUE_STATES, DeliveryRow
+from tests.simulation.store.tables import DUE_STATES, AttemptRow, DeliveryRow
 from tests.simulation.world import World
 
 from headwater.sync.domain.projecting import EntityKey
@@ -26,8 +25,10 @@ from headwater.sync.domain.settling import State
 
 ISOLATION_S_MAX: Final = 15.0
 """Longest way of an event to a healthy CRM while another one is ill."""
-_PAUSE_LOST: Final = frozenset({"clock", "policy"})
-"""Faults over which the gate without books, which stands here now, forgets a pause that the vendor asked for."""
+LANES_S_MAX: Final = 15.0
+"""Longest wait of the slower lanes for their first records while the lane before them never drains."""
+LANES_FIRST: Final = 2
+"""Records of a slower lane that may not wait for longer."""
 _OBJECTS: Final = {"contact": "Contact", "account": "Account"}
 
 
@@ -158,8 +159,8 @@ def _within_limits(world: World) -> Iterator[str]:
     for name, crm in world.crms.items():
         if crm.over_limit:
             yield f"{name}: {len(crm.over_limit)} calls over the limit, the first at {crm.over_limit[0]:.3f}"
-    if any(fault.kind in _PAUSE_LOST for fault in world.plan.faults):
-        return
+        if crm.over_quota:
+            yield f"{name}: {len(crm.over_quota)} calls over the day's quota, the first at {crm.over_quota[0]:.3f}"
     for call in world.calls:
         for earlier in world.calls:
             if (
@@ -177,21 +178,27 @@ def _audited(world: World) -> Iterator[str]:
         if versions[key[1]] != entity.version:
             yield f"entity {key[1]} has {versions[key[1]]} audit entries for {entity.version} versions"
     for account, crm, rows in _accounts(world):
-        told: dict[str, list[object]] = defaultdict(list)
-        for entry in world.tables.audit:
-            if (entry.entity_id in rows) and (entry.connector, _tenant(world, entry.entity_id)) == (
-                account.name,
-                account.tenant,
-            ):
-                told[str(entry.entity_id)] += [c["after"] for c in entry.changes if c["field"] == "Title"]
-        seen: dict[str, list[object]] = defaultdict(list)
-        for effect in crm.effects:
-            if "Title" in effect.changes:
-                seen[effect.external_id].append(effect.changes["Title"][1])
-        gone = {external for where, external in world.deleted if where == crm.name}
-        for external_id, values in seen.items():
-            if external_id not in gone and not _tells(told[external_id], values, strict=_strict(world)):
-                yield f"{crm.name}: {external_id} was given {values}, the audit tells {told[external_id]}"
+        yield from _told_of_writes(world, account, crm, rows)
+
+
+def _told_of_writes(
+    world: World, account: PlannedAccount, crm: Crm, rows: dict[uuid.UUID, DeliveryRow]
+) -> Iterator[str]:
+    told: dict[str, list[object]] = defaultdict(list)
+    for entry in world.tables.audit:
+        place = (_tenant(world, entry.entity_id), entry.connector)
+        if entry.entity_id in rows and place == account.place:
+            told[str(entry.entity_id)] += [c["after"] for c in entry.changes if c["field"] == "Title"]
+    seen: dict[str, list[object]] = defaultdict(list)
+    for effect in crm.effects:
+        if "Title" in effect.changes:
+            seen[effect.external_id].append(effect.changes["Title"][1])
+    gone = {external for where, external in world.deleted if where == crm.name}
+    if not account.is_unmetered:  # what the quota leaves waiting tells when it goes on
+        gone |= {str(row.entity_id) for row in rows.values() if row.is_due}
+    for external_id, values in seen.items():
+        if external_id not in gone and not _tells(told[external_id], values, strict=_strict(world)):
+            yield f"{crm.name}: {external_id} was given {values}, the audit tells {told[external_id]}"
 
 
 def _strict(world: World) -> bool:
@@ -232,6 +239,35 @@ def _isolated(world: World) -> Iterator[str]:
                 yield f"{name} is healthy and got {title} {late_s:.1f} s late"
 
 
+def _lanes_served(world: World) -> Iterator[str]:
+    """What is less urgent waits longer, and never for all that is urgent."""
+    if world.plan.profile != "lanes":
+        return
+    slow = [event for event in world.plan.events if event.source == "bulk"][:LANES_FIRST]
+    for account, crm, _ in _accounts(world):
+        for event in slow:
+            times = [
+                e.time
+                for e in crm.effects
+                if e.changes.get("Title", (None, None))[1] == title_of(event.number)
+            ]
+            late_s = min(times, default=float("inf")) - event.time_s
+            if late_s > LANES_S_MAX:
+                yield f"{account.crm}: {event.subject} of a slower lane waited for {late_s:.1f} s"
+
+
+def _numbered(world: World) -> Iterator[str]:
+    """Tries of one delivery count on until one of them ends it."""
+    before: dict[tuple[str, str, uuid.UUID], AttemptRow] = {}
+    for attempt in world.tables.attempts:
+        place = (attempt.tenant_id, attempt.connector, attempt.entity_id)
+        last = before.get(place)
+        wanted = last.number + 1 if last is not None and last.outcome in {"failed", "in_doubt"} else 1
+        if attempt.number != wanted and not (last is not None and last.state is State.DEAD):
+            yield f"{attempt.connector}: try {attempt.number} of {attempt.entity_id} should be number {wanted}"
+        before[place] = attempt
+
+
 def _converged(world: World) -> Iterator[str]:
     for process in [*world.graveyard, *world.processes.values()]:
         if process.error is not None:
@@ -240,11 +276,8 @@ def _converged(world: World) -> Iterator[str]:
         return
     for account, _, rows in _accounts(world):
         for row in rows.values():
-            if row.state in DUE_STATES:
+            if row.state in DUE_STATES and account.is_unmetered:
                 yield f"{account.crm}: {row.entity_id} still stands at {row.state.name}, {row.last_error_class} {row.last_error}"
-    for key, slots in world.tables.inflight.items():
-        if any(row.entities for row in slots.values()):
-            yield f"{'-'.join(key)}: slots {sorted(slots)} still hold deliveries"
 
 
 def _bounded(world: World) -> Iterator[str]:
@@ -275,7 +308,9 @@ _RULES: Final[tuple[tuple[str, Callable[[World], Iterator[str]]], ...]] = (
     ("I4", breaker_violations),
     ("I5", _within_limits),
     ("I6", _audited),
+    ("I6", _numbered),
     ("I8", _isolated),
+    ("I8", _lanes_served),
     ("I9", _converged),
     ("I10", _bounded),
 )

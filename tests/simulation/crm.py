@@ -19,6 +19,8 @@ from tests.simulation.store.link import Note
 Kind = Literal["prepare", "write", "read", "owners"]
 RETRY_AFTER_S: Final = (1.0, 6.0)
 """What a storm asks for."""
+DAY_S: Final = 3600.0
+"""What is asked for when the day's quota is used up."""
 WAY_S: Final = (0.001, 0.03)
 """How long a request or an answer travels."""
 SLOW_S: Final = (0.5, 2.5)
@@ -148,6 +150,7 @@ class Crm:
         self.arrivals: list[Arrival] = []
         self.effects: list[Effect] = []
         self.over_limit: list[float] = []
+        self.over_quota: list[float] = []
         self.under_way = 0
         self.under_way_max = 0
         self.refuses: Callable[[CrmWrite], bool] = lambda _: False
@@ -203,6 +206,9 @@ class Crm:
     def _judge(self, arrival: Arrival, ailments: frozenset[Ailment]) -> CrmAnswer | None:
         if not self._admit(arrival.arrive_time):
             return CrmAnswer(429, retry_after_s=self.nature.window_s)
+        if self.nature.daily_calls and len(self.arrivals) > self.nature.daily_calls:
+            self.over_quota.append(arrival.arrive_time)
+            return CrmAnswer(429, retry_after_s=DAY_S)
         if "storm" in ailments and (arrival.arrive_time < self._storm_until or self._chance.random() < 0.4):
             wait_s = self._chance.uniform(*RETRY_AFTER_S)
             self._storm_until = max(self._storm_until, arrival.arrive_time + wait_s)

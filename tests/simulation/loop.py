@@ -23,6 +23,10 @@ from typing import Any, Final, NoReturn
 STEPS_AT_ONE_INSTANT_MAX: Final = 200_000
 """Callbacks without virtual time moving: beyond it something spins."""
 
+PATIENCE_BITS: Final = 6
+"""Nobody waits at one instant while more than about two to the power of this many callbacks overtake it: asyncio
+serves first what came first, and a place drawn once for all could be the last for ever."""
+
 PROCESS: contextvars.ContextVar[str] = contextvars.ContextVar("process", default="")
 """The simulated process that a callback belongs to; empty for the world outside of them."""
 
@@ -61,12 +65,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._seed = seed
         self._now = 0.0
-        self._ready: list[Any] = []  # a heap of (instant's place, serial, handle)
+        self._ready: list[Any] = []  # a heap of (age, place, serial, handle)
         self._serial = 0
         self._tasks_seen = 0
         self._others = _Numbered(0)
         self._numbers: dict[asyncio.Task[Any], _Numbered] = {}
-        self._stopped: dict[str, list[tuple[int, int, asyncio.Handle]]] = {}
+        self._stopped: dict[str, list[tuple[int, int, int, asyncio.Handle]]] = {}
         self._steps_here = 0
         self._wall_end = time.monotonic() + wall_time_s_max
         self.steps = 0
@@ -101,7 +105,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         number = (self._numbers.get(owner) if isinstance(owner, asyncio.Task) else None) or self._others
         number.count += 1
         self._serial += 1
-        entry = (hash((self._seed, number.number, number.count)), self._serial, handle)
+        place = hash((self._seed, number.number, number.count))
+        entry = (self.steps >> PATIENCE_BITS, place, self._serial, handle)
         process = _context_of(handle).get(PROCESS, "")
         if process in self._stopped:
             self._stopped[process].append(entry)
@@ -118,7 +123,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if not self._ready:
             return
         self._check_pace()
-        handle = heapq.heappop(self._ready)[2]
+        handle = heapq.heappop(self._ready)[-1]
         if not handle.cancelled():
             handle._run()  # noqa: SLF001 - as BaseEventLoop does
 
@@ -160,7 +165,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         held = self._stopped.setdefault(process, [])
         kept: list[Any] = []
         for entry in self._ready:
-            (held if _context_of(entry[2]).get(PROCESS, "") == process else kept).append(entry)
+            (held if _context_of(entry[-1]).get(PROCESS, "") == process else kept).append(entry)
         heapq.heapify(kept)
         self._ready = kept
 
@@ -215,7 +220,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
 
 class _NumberedTask(asyncio.Task):  # type: ignore[type-arg]
-    """A task whose number is known before its first step is scheduled."""
+    """A task whose number is known before its first step is scheduled.
+
+    Its number is its hash as well: sets of tasks, which cancellation walks, have one order in every run.
+    """
 
     def __init__(
         self,
@@ -225,8 +233,15 @@ class _NumberedTask(asyncio.Task):  # type: ignore[type-arg]
         numbers: dict[asyncio.Task[Any], _Numbered],
         **options: Any,
     ) -> None:
+        self._hash = number.number
         numbers[self] = number
         super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        """Return the number."""
+        return self._hash
+
+    __eq__ = object.__eq__
 
 
 def _context_of(handle: asyncio.Handle) -> contextvars.Context:

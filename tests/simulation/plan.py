@@ -38,6 +38,16 @@ class PlannedAccount:
     daily_calls: int = 0
 
     @property
+    def is_unmetered(self) -> bool:
+        """Whether no quota of a day may leave deliveries waiting when the run ends."""
+        return not self.daily_calls
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Tenant and connector."""
+        return self.tenant, self.name
+
+    @property
     def crm(self) -> str:
         """Name of its CRM."""
         return f"{self.tenant}-{self.name}"
@@ -112,7 +122,102 @@ def plan_from_json(stored: dict[str, Any]) -> Plan:
 
 
 def make_plan(seed: int) -> Plan:
-    """Return the plan of *seed*."""
+    """Return the plan of *seed*: chaos, or one of the profiles that look at one thing closely."""
+    dice = stream(seed, "profile")
+    die = dice.random()
+    if die < 0.05:
+        return _lanes_plan(seed, dice)
+    if die < 0.15:
+        return _pauses_plan(seed, dice)
+    if die < 0.25:
+        return _quota_plan(seed, dice)
+    if die < 0.32:
+        return _unheard_plan(seed, dice)
+    plan = _chaos_plan(seed)
+    return _poisoned(plan, dice) if die < 0.40 else plan
+
+
+def _lanes_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan in which live work comes faster than it can go, and some backfill before it."""
+    account = PlannedAccount("t0", "c0", 3, 1.0, 1, 1, unique_external_id=True, unique_email=False)
+    slow = [(dice.uniform(0.0, 1.0), "bulk", f"b{number}") for number in range(4)]
+    live = [(dice.uniform(0.0, 15.0), "site", f"p{number}") for number in range(110)]
+    events = _numbered_events("t0", [*slow, *live])
+    return Plan(seed, 1, (account,), events, (), profile="lanes")
+
+
+def _numbered_events(tenant: str, said: list[tuple[float, str, str]]) -> tuple[PlannedEvent, ...]:
+    return tuple(
+        PlannedEvent(number + 1, time_s, tenant, source, "contact", subject, "", f"{subject}@x.io")
+        for number, (time_s, source, subject) in enumerate(sorted(said))
+    )
+
+
+def _pauses_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan of processes that stand still for longer than their leases, under constant traffic."""
+    calls, window_s = dice.choice(((5, 1.0), (20, 4.0), (100, 10.0)))
+    accounts = tuple(
+        PlannedAccount(
+            "t0", f"c{number}", calls, window_s, dice.choice((1, 2)), dice.choice((1, 3)), False,
+            dice.random() < 0.3,
+        )
+        for number in range(dice.choice((1, 2)))
+    )  # fmt: skip
+    processes = dice.choice((2, 3))
+    said = [
+        (dice.uniform(0.0, CHAOS_S), "site", f"p{dice.randrange(dice.choice((3, 40)))}") for _ in range(120)
+    ]
+    faults = tuple(_pause(dice, f"p{dice.randrange(processes)}") for _ in range(dice.randint(3, 6)))
+    ill = tuple(
+        Fault("ail", start_s, start_s + 2.0, dice.choice(accounts).crm, dice.choice(("slow", "lost")))
+        for start_s in (dice.uniform(0.0, CHAOS_S) for _ in range(2))
+    )
+    return Plan(seed, processes, accounts, _numbered_events("t0", said), (*faults, *ill), profile="pauses")
+
+
+def _pause(dice: random.Random, process: str) -> Fault:
+    start_s = dice.uniform(0.5, CHAOS_S * 0.9)
+    return Fault("pause", start_s, start_s + dice.uniform(5.2, 9.0), process)
+
+
+def _unheard_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan of a database whose answers are lost again and again under constant traffic."""
+    account = PlannedAccount("t0", "c0", 20, 1.0, 2, dice.choice((1, 3)), False, False)
+    said = [(dice.uniform(0.0, CHAOS_S), "site", f"p{dice.randrange(30)}") for _ in range(100)]
+    starts = [dice.uniform(1.0, CHAOS_S * 0.8) for _ in range(3)]
+    faults = tuple(Fault("database", start_s, start_s + 6.0, "", size=0.3) for start_s in starts)
+    ill = Fault("ail", starts[0], starts[0] + 8.0, account.crm, dice.choice(("errors", "partial", "gateway")))
+    return Plan(
+        seed, dice.choice((1, 2)), (account,), _numbered_events("t0", said), (*faults, ill), profile="unheard"
+    )
+
+
+def _quota_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan whose first account may make few calls a day."""
+    plan = _chaos_plan(seed)
+    first, *others = plan.accounts
+    metered = replace(first, daily_calls=dice.choice((8, 15, 30, 60)), batch_records=dice.choice((1, 3)))
+    return replace(plan, accounts=(metered, *others), profile="quota")
+
+
+def _poisoned(plan: Plan, dice: random.Random) -> Plan:
+    """Return *plan* with several rows of one tenant that our own code trips over, among good ones, at about one time."""
+    count, begins_s = len(plan.events), dice.uniform(0.0, CHAOS_S * 0.8)
+    kinds = ["mangled"] * dice.randint(2, 3) + ["contact"] * dice.randint(0, 4)
+    dice.shuffle(kinds)
+    burst = tuple(
+        PlannedEvent(
+            number, begins_s + dice.uniform(0.0, 0.2), plan.accounts[0].tenant, "site", kind, f"bad{number}", "",
+            f"bad{number}@x.io",
+        )
+        for number, kind in enumerate(kinds, start=count + 1)
+    )  # fmt: skip
+    first, *others = plan.accounts
+    wide = replace(first, batch_records=10, unique_external_id=False)
+    return replace(plan, accounts=(wide, *others), events=(*plan.events, *burst))
+
+
+def _chaos_plan(seed: int) -> Plan:
     dice = stream(seed, "plan")
     tenants = [f"t{number}" for number in range(dice.choice((1, 1, 2)))]
     accounts = tuple(
@@ -147,7 +252,6 @@ class _Drawing:
     tenants: list[str]
     merged: set[tuple[str, str]] = field(default_factory=set)
     ended: set[tuple[str, str]] = field(default_factory=set)
-    has_mangled: bool = False
 
 
 def _events(dice: random.Random, tenants: list[str]) -> tuple[PlannedEvent, ...]:
@@ -183,9 +287,6 @@ def _event(
         return PlannedEvent(number, time_s, tenant, source, "delete", subject)
     if die < 0.23:
         kind = dice.choice(("unreadable", "unstorable", "mangled", "rejected"))
-        if kind == "mangled" and drawing.has_mangled:
-            kind = "rejected"
-        drawing.has_mangled |= kind == "mangled"
         return PlannedEvent(number, time_s, tenant, "site", kind, f"bad{number}")
     email = f"p{dice.randrange(contacts)}@x.io" if dice.random() < 0.15 else f"{subject}@x.io"
     other = account if dice.random() < 0.4 else ""

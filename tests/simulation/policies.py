@@ -17,6 +17,8 @@ BEGIN: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 """True time at virtual second 0."""
 TIMEOUT_S: Final = 4.0
 """Bound of one simulated call."""
+LOST_CALL_S: Final = 0.5
+"""How long after it was given up a simulated call may still arrive; `crm.WAY_S` is shorter."""
 SHARDS: Final = 3
 RETRY: Final = {
     "fast_s": [1.0, 2.0, 4.0],
@@ -80,6 +82,7 @@ def _connector(item: PlannedAccount) -> dict[str, Any]:
             "daily_calls": item.daily_calls,
             "concurrency": item.concurrency,
             "batch_records": item.batch_records,
+            "lost_call_s": LOST_CALL_S,
         },
         "objects": {
             "contact": [

@@ -18,10 +18,12 @@ import anyio
 from tests.simulation.chance import stream
 from tests.simulation.identity import SimulatedResolver
 from tests.simulation.loop import PROCESS
+from tests.simulation.store.books import MemoryBooks
 from tests.simulation.store.deliveries import MemoryDeliveries
 from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLog
 from tests.simulation.store.link import Link
 from tests.simulation.store.projections import MemoryProjections
+from tests.simulation.swapping import Swap
 from tests.simulation.vendor import SimulatedConnector, SimulatedVendor
 
 from headwater.connectors.base import Connector
@@ -29,9 +31,12 @@ from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
+from headwater.sync.delivery.pacing import Unpaced
 from headwater.sync.delivery.watching import DueWatch
+from headwater.sync.domain.windows import NS_PER_S
 from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
@@ -145,16 +150,18 @@ class Process:
             parts.projections(tables, link), resolver, policies, Spans.off(), self.clock
         )
         log_bell = Wakeup()
-        membership = parts.membership(leases)
+        membership = parts.membership(leases, anyio.current_time)
         host = ProjectorHost(
             log, leases, membership, policies, projector, log_bell, ProjectorSettings(batch_events=20)
         )
         deliveries = DeliveryHost(
             partial(parts.deliveries, tables, link),
+            partial(parts.books, tables, link),
             leases,
             membership,
             policies,
             self._account_parts(membership),
+            RunningAccounts(),
         )
         watch = DueWatch(parts.due_times(tables, link), deliveries.accounts)
         hearers = {LOG_CHANNEL: lambda _: log_bell.set(), DELIVERY_CHANNEL: watch.notify}
@@ -190,6 +197,8 @@ class Process:
             parts.may_work(membership),
             open_connector=lambda _, account, gate: parts.connector(vendor.open(account, parts.gate(gate))),
             idle_s=IDLE_S,
+            open_pacer=lambda _: Unpaced(),
+            ticks=lambda: round(world.loop.time() * NS_PER_S),
         )
 
 
@@ -198,6 +207,7 @@ class Parts:
     """What a process is built of, so that an ablation can put something weaker in."""
 
     deliveries: Callable[..., MemoryDeliveries] = MemoryDeliveries
+    books: Callable[..., MemoryBooks] = MemoryBooks
     projections: Callable[..., MemoryProjections] = MemoryProjections
     leases: Callable[..., MemoryLeases] = MemoryLeases
     membership: Callable[..., Membership] = Membership
@@ -206,3 +216,4 @@ class Parts:
     connector: Callable[[SimulatedConnector], Connector] = lambda connector: connector
     due_times: Callable[..., MemoryDueTimes] = MemoryDueTimes
     document: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document
+    swaps: tuple[Swap, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -11,24 +12,34 @@ from pathlib import Path
 import pytest
 from tests.simulation.ablations import ABLATIONS
 from tests.simulation.bundles import read_bundle, write_bundle
-from tests.simulation.catching import hunt
+from tests.simulation.catching import catches, hunt
 from tests.simulation.plan import make_plan, plan_from_json
 from tests.simulation.running import judge, judge_seed
 from tests.simulation.shrinking import shrink
 
 SEEDS = 300
-CHUNK = 50
+PROCESSES = 2
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(90)
-@pytest.mark.parametrize("start", range(0, SEEDS, CHUNK))
-def test_every_invariant_holds(start: int, tmp_path: Path) -> None:
+@pytest.mark.timeout(85)
+def test_every_invariant_holds(tmp_path: Path) -> None:
     """No seed breaks anything; one that does names itself and leaves its bundle."""
-    failing = [verdict for verdict in map(judge_seed, range(start, start + CHUNK)) if not verdict.clean]
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        verdicts = pool.imap_unordered(judge_seed, range(SEEDS), chunksize=5)
+        failing = [verdict for verdict in verdicts if not verdict.clean]
     for verdict in failing:
         write_bundle(tmp_path, make_plan(verdict.seed), judge_seed(verdict.seed, keep=True))
     assert {verdict.seed: verdict.violations for verdict in failing} == {}
+
+
+@pytest.mark.timeout(60)
+def test_every_ablation_is_caught_by_its_seed() -> None:
+    """An engine without one of its safeguards breaks an invariant in the seed that is known to show it."""
+    known = [(item.name, item.seed) for item in ABLATIONS]
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        caught = pool.starmap(catches, known)
+    assert [name for (name, _), is_caught in zip(known, caught, strict=True) if not is_caught] == []
 
 
 @pytest.mark.parametrize("seed", [3, 16, 19])

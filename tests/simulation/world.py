@@ -22,7 +22,8 @@ from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan
 from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, shard_of
 from tests.simulation.process import Parts, Process, SkewedClock
 from tests.simulation.store.link import LinkOdds
-from tests.simulation.store.tables import DUE_STATES, Tables
+from tests.simulation.store.tables import Tables
+from tests.simulation.swapping import swapped
 from tests.simulation.vendor import CallSeen
 
 from headwater.kernel.errors import Unavailable
@@ -141,14 +142,8 @@ class World:
         """Return whether nothing is left to do."""
         tables = self.tables
         projected = len(tables.projections) == len(self.recorded)
-        waiting = any(
-            row.state in DUE_STATES for account in tables.deliveries.values() for row in account.values()
-        )
-        return (
-            projected
-            and not waiting
-            and not any(row.entities for slots in tables.inflight.values() for row in slots.values())
-        )
+        unmetered = [tables.account(account.place) for account in self.plan.accounts if account.is_unmetered]
+        return projected and not any(row.is_due for rows in unmetered for row in rows.values())
 
     def _record(self, planned: Any) -> None:
         said = None
@@ -242,7 +237,8 @@ class World:
         for account in self.tables.deliveries.values():
             for row in account.values():
                 if row.state is State.DEAD:
-                    row.state, row.lane, row.due_time = State.RETRYING, Lane.RETRY, self.now()
+                    row.state = State.IN_DOUBT if row.doubt else State.PENDING
+                    row.lane, row.due_time, row.wait_since = Lane.RETRY, self.now(), None
                     row.failure_count = 0
         self.tables.notify(DELIVERY_CHANNEL)
 
@@ -330,7 +326,7 @@ def simulate(plan: Plan, parts: Parts, *, keep: bool = False) -> tuple[World, Ba
         await world.bury()
         return failure
 
-    with _logged_to(world.journal):
+    with _logged_to(world.journal), swapped(parts.swaps):
         try:
             return world, anyio.run(main, backend_options={"loop_factory": lambda: loop})
         except (Spinning, Deadlocked) as error:

@@ -16,7 +16,7 @@ from headwater.ingest.v1 import ingest_pb2_grpc
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.rpc.received import from_rpc_error
-from headwater.sync.v1 import schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.v1 import rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
 
 CALL_TIMEOUT_S: Final = 15.0
 PAUSE_S: Final = 0.2
@@ -33,6 +33,7 @@ class Services:
     identity: identity_pb2_grpc.IdentityServiceAsyncStub
     sync: sync_pb2_grpc.SyncServiceAsyncStub
     schedules: schedules_pb2_grpc.ScheduleServiceAsyncStub
+    rollouts: rollouts_pb2_grpc.RolloutServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
@@ -66,6 +67,7 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             identity_pb2_grpc.IdentityServiceStub(identity),
             sync_pb2_grpc.SyncServiceStub(sync),
             schedules_pb2_grpc.ScheduleServiceStub(sync),
+            rollouts_pb2_grpc.RolloutServiceStub(sync),
             patience_s,
         )
 

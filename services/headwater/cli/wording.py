@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from headwater.identity.v1 import identity_pb2
 from headwater.ingest.v1 import ingest_pb2
 from headwater.sync.v1 import sync_pb2
 
@@ -20,11 +19,6 @@ def quarantine_state(value: ingest_pb2.QuarantineState.ValueType) -> str:
 def delivery_state(value: sync_pb2.DeliveryState.ValueType) -> str:
     """Return `pending`, `delivered`, and so on."""
     return sync_pb2.DeliveryState.Name(value).removeprefix("DELIVERY_STATE_").lower()
-
-
-def resolution_kind(value: identity_pb2.ResolutionKind.ValueType) -> str:
-    """Return `known`, `matched` or `created`."""
-    return identity_pb2.ResolutionKind.Name(value).removeprefix("RESOLUTION_KIND_").lower()
 
 
 def replay_state(value: sync_pb2.ReplayState.ValueType) -> str:

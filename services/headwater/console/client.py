@@ -73,9 +73,5 @@ class ConsoleClient:
         """Return what the store holds and has let go."""
         return self._get("/healthz", _Health, {}).store
 
-    def page_url(self, trace_id: str) -> str:
-        """Return the address of a trace's page, to be shown to people."""
-        return f"{self._base_url}/trace/{trace_id}"
-
     def _get(self, path: str, kind: type[_Answer], query: dict[str, str]) -> _Answer:
         return msgspec.json.decode(self._http.get(path, params=query).raise_for_status().content, type=kind)

@@ -121,6 +121,12 @@ class IdentityStore(Protocol):
         """Open a transaction that has the tenant alone; commits at the end of the block."""
         ...
 
+    async def list_known(
+        self, tenant_id: TenantId, records: Sequence[RecordId]
+    ) -> Mapping[RecordId, KnownRecord]:
+        """Return those of *records* that are resolved, all as of one moment; nothing is locked."""
+        ...
+
     async def list_holders(self, tenant_id: TenantId, keys: Iterable[Key]) -> Mapping[Key, Sequence[Holder]]:
         """Return who has each of *keys* now."""
         ...

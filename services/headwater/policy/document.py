@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -348,6 +349,33 @@ class Breaker(Part):
     """One breaker for all calls, or one per class of endpoints; None: as the vendor declares."""
 
 
+class Rollout(Part):
+    """How a bulk change reaches an account's records: a few, more, all."""
+
+    records: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    """Records of the first stage."""
+    ramp: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=20)] = (100, 1000)
+    """Records reached after each following stage, rising; the last stage is everything."""
+    error_share_max: Share = 0.05
+    """Share of failed records of a stage above which the rollout aborts itself."""
+    errors_min: Annotated[int, Field(ge=1, le=1_000_000)] = 2
+    """Failed records of a stage that this takes at least."""
+    soak_s: Seconds = 60.0
+    """Pause after the records of a stage are settled."""
+    rate_per_s: Annotated[float, Field(ge=0.01, le=1000)] = 20.0
+    """Records that are made due in a second."""
+    approval: bool = False
+    """Whether every stage ends held, until an operator approves."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        """Refuse a ramp that does not rise: a stage without records would follow."""
+        steps = (self.records, *self.ramp)
+        if any(later <= earlier for earlier, later in pairwise(steps)):
+            raise ValueError("records and ramp must rise from stage to stage")
+        return self
+
+
 class LaneShare(Part):
     """What one lane gets of an account's turns while other lanes wait as well."""
 
@@ -383,6 +411,8 @@ class Adaptive(Part):
     """An answer that took this many times its usual time counts as a sign of overload."""
     latency_s_min: Annotated[float, Field(ge=0, le=300)] = 1.0
     """Answers faster than this are never such a sign."""
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Shortest time from the start of one batch to that of another while nothing is left over, so that records gather."""
 
 
 class Poll(Part):
@@ -454,6 +484,7 @@ class PolicyDocument(Part):
     connectors: dict[Name, ConnectorPolicy] = {}
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
+    rollout: Rollout = Rollout()
 
     def retry_of(self, connector: str) -> Retry:
         """Return the retries in force for a connector account."""

@@ -81,26 +81,23 @@ class Gate:
         if found is None:
             return Outcome(Answer(_NOT_FOUND, "no such vendor or account\n", content_type="text/plain"))
         account, path = found
-        visit = Visit(
-            self._fleet,
-            account,
-            self._fleet.vendors[account.vendor],
-            _call(self._fleet, account, request, path, body),
-        )
-        outcome = visit.admit()
-        if outcome is not None:
-            return outcome
-        number = visit.call.number
-        account.limits.in_flight[number] = visit.call.now_ms
-        try:
+        with self._fleet.database.transaction():  # one commit a call, unless a fault makes it wait
+            call = _call(self._fleet, account, request, path, body)
+            visit = Visit(self._fleet, account, self._fleet.vendors[account.vendor], call)
+            refused = visit.admit()
+            if refused is not None:
+                return refused
             before = visit.disturb()
+            worked = visit.work() if before.end == "work" and not before.wait_ms else None
+        account.limits.in_flight[call.number] = call.now_ms
+        try:
             if before.wait_ms:
                 await anyio.sleep(before.wait_ms / 1000)
-            outcome = before if before.end != "work" else visit.work()
+            outcome = worked or (before if before.end != "work" else visit.work())
             if outcome.end == "hang":
                 await self._hang(request.scope, request.receive)
         finally:
-            account.limits.in_flight.pop(number, None)
+            account.limits.in_flight.pop(call.number, None)
         return outcome
 
     def _account(self, request: Request) -> tuple[Account, str] | None:

@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import anyio
@@ -33,8 +34,11 @@ from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
+from headwater.sync.remote.policies import PolicyDoor
 from headwater.sync.replaying.worker import ReplayWorker
+from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
@@ -48,17 +52,20 @@ from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.replays import PostgresReplays
+from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.store.schedules import PostgresSchedules
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.workbench import Workbench
-from headwater.sync.v1 import schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.v1 import rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
     LOG_CHANNEL,
     REPLAY_CHANNEL,
+    ROLLOUT_CHANNEL,
     SCHEDULE_CHANNEL,
     Wakeup,
     listen,
@@ -104,8 +111,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         echoes = Echoes(PostgresHeldRecords(pool))
         projections = PostgresProjections(pool)
         projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
-        log_bell, replay_bell, schedule_bell = Wakeup(), Wakeup(), Wakeup()
-        projecting = ProjectorSettings(batch_events=settings.batch_events)
+        log_bell, replay_bell, schedule_bell, rollout_bell = Wakeup(), Wakeup(), Wakeup(), Wakeup()
+        projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
         host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting)
         deliveries = DeliveryHost(
@@ -126,10 +133,15 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         replays, book = PostgresReplays(pool), PostgresOperations(pool)
         operations = Operations(book, policies, clock)
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
+        rollouts = PostgresRollouts(pool)
+        rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address), clock)
+        servicers = Servicers(
+            SyncServicer(operations, workbench),
+            ScheduleServicer(SteeredSchedules(desk)),
+            RolloutServicer(Rollouts(rollouts, book, clock)),
+        )
         async with (
-            _server(
-                SyncServicer(operations, workbench), SteeredSchedules(desk), telemetry, settings
-            ).serving() as port,
+            _server(servicers, telemetry, settings).serving() as port,
             anyio.create_task_group() as tasks,
         ):
             hearers = {
@@ -137,10 +149,12 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 DELIVERY_CHANNEL: watch.notify,
                 REPLAY_CHANNEL: lambda _: replay_bell.set(),
                 SCHEDULE_CHANNEL: lambda _: schedule_bell.set(),
+                ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
             }
             tasks.start_soon(membership.keep)
             tasks.start_soon(listen, pool, hearers)
             tasks.start_soon(ReplayWorker(replays, clock).run, replay_bell)
+            tasks.start_soon(rolling.run, rollout_bell)
             tasks.start_soon(host.run)
             tasks.start_soon(deliveries.run)
             tasks.start_soon(watch.watch)
@@ -177,15 +191,21 @@ def _account_parts(
     )
 
 
-def _server(
-    servicer: SyncServicer, schedules: SteeredSchedules, telemetry: Telemetry, settings: SyncSettings
-) -> RpcServer:
-    scheduling = ScheduleServicer(schedules)
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    """The gRPC services of sync."""
 
+    sync: SyncServicer
+    schedules: ScheduleServicer
+    rollouts: RolloutServicer
+
+
+def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
     def add_services(server: grpc.aio.Server) -> Sequence[str]:
-        sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)
-        schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(scheduling, server)
-        return (SERVICE_NAME, SCHEDULES_NAME)
+        sync_pb2_grpc.add_SyncServiceServicer_to_server(servicers.sync, server)
+        schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(servicers.schedules, server)
+        rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
+        return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME)
 
     listening = ServerSettings(settings.address, reflection=settings.reflection)
     return RpcServer(listening, add_services, telemetry.tracer)

@@ -8,6 +8,7 @@ held is given up at once, whatever the database will say.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -23,10 +24,15 @@ BEATS: Final = 4
 
 
 class Membership:
-    """This process's standing."""
+    """This process's standing.
 
-    def __init__(self, leases: Leases) -> None:
+    Args:
+        ticks: seconds of a clock that never goes back; not the loop's, which stands still in a busy turn.
+    """
+
+    def __init__(self, leases: Leases, ticks: Callable[[], float] = time.monotonic) -> None:
         self._leases = leases
+        self._ticks = ticks
         self._until_s = float("-inf")
         self._standing = False
         self._gave_up = False
@@ -41,7 +47,7 @@ class Membership:
 
     def may_work(self) -> bool:
         """Say whether what this process holds certainly is its own still."""
-        return self._standing and anyio.current_time() < self._until_s
+        return self._standing and self._ticks() < self._until_s
 
     def on_lapse(self, tell: Callable[[], None]) -> None:
         """Have *tell* called whenever everything held is lost."""
@@ -61,7 +67,7 @@ class Membership:
                 await anyio.sleep(self.beat_s)
 
     async def _beat(self) -> None:
-        began_s = anyio.current_time()
+        began_s = self._ticks()
         try:
             with anyio.fail_after(self._leases.ttl_s):
                 if (
@@ -76,6 +82,7 @@ class Membership:
         if not beat.unbroken and self._standing:
             _log.error("the heartbeat came too late: every lease is given up")
             self._lose()
+            self._gave_up = False  # a new heartbeat has let go of everything before it
         self.processes = beat.processes
         self._until_s = began_s + self._leases.ttl_s
         self._standing = True
@@ -85,8 +92,8 @@ class Membership:
     async def _watch(self) -> None:
         """Give everything up when the last confirmed beat is too long ago."""
         while True:
-            await anyio.sleep(min(self.beat_s, max(0.0, self._until_s - anyio.current_time())) or self.beat_s)
-            if self._standing and anyio.current_time() >= self._until_s:
+            await anyio.sleep(min(self.beat_s, max(0.0, self._until_s - self._ticks())) or self.beat_s)
+            if self._standing and self._ticks() >= self._until_s:
                 _log.error("no heartbeat for %g s: every lease is given up", self._leases.ttl_s)
                 self._lose()
 

@@ -27,7 +27,7 @@ from headwater.sync.domain.operating import (
     Status,
     Steering,
 )
-from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState, Workspace
+from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Loaded, RecordState, Workspace
 from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.reading import Subject
 from headwater.sync.domain.replaying import Replay, ReplayState, Scope
@@ -123,6 +123,12 @@ class EventLog(Protocol):
 
 class ProjectionUnit(Protocol):
     """One transaction of the projector."""
+
+    async def load(
+        self, homes: Mapping[RecordKey, uuid.UUID | None], further: Mapping[EntityKey, str]
+    ) -> Loaded:
+        """Lock and return entities with all their records: of records (where each is, else its home) and further ones."""
+        ...
 
     async def find_records(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
         """Return the entities that hold those of *keys* that are known."""

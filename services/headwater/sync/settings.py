@@ -24,6 +24,8 @@ class SyncSettings(ServiceSettings):
     """UTC days for which attempts are kept; 0 for ever."""
     projection_days: int = Field(0, ge=0, le=3_650)
     """Days for which it is kept how each event ended; 0 for ever."""
+    error_group_days: int = Field(90, ge=0, le=3_650)
+    """Days for which a cause of failures is kept after its last one, once no delivery stands in it; 0 for ever."""
     schedule_runs_max: int = Field(16, ge=1, le=256)
     """Periodic jobs that run at once."""
     pool_size_max: int = Field(16, ge=4, le=100)
@@ -36,3 +38,5 @@ class SyncSettings(ServiceSettings):
     """Accounts that are opened at the same time."""
     batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""
+    gather_s: float = Field(0.01, ge=0, le=1)
+    """Shortest time between the beginnings of two batches that are not full, so that events gather."""

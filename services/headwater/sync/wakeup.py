@@ -25,6 +25,8 @@ REPLAY_CHANNEL: Final = "headwater_replay"
 """Notified when a replay was begun or steered."""
 SCHEDULE_CHANNEL: Final = "headwater_schedule"
 """Notified by operators when a periodic job is to run now, or was paused or resumed."""
+ROLLOUT_CHANNEL: Final = "headwater_rollout"
+"""Notified when a rollout was begun or steered."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 

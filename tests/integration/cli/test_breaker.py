@@ -20,7 +20,10 @@ from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.rpc import RpcServer, ServerSettings
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.replays import PostgresReplays
+from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import sync_pb2_grpc
 
 
@@ -28,7 +31,11 @@ from headwater.sync.v1 import sync_pb2_grpc
 async def serving(database_url: str) -> AsyncIterator[str]:
     """Serve the operations API; yield its address."""
     async with await open_pool(database_url, application_name="test", size_max=2) as pool:
-        servicer = SyncServicer(Operations(PostgresOperations(pool), FixedPolicies(), SystemClock()))
+        book, policies, clock = PostgresOperations(pool), FixedPolicies(), SystemClock()
+        servicer = SyncServicer(
+            Operations(book, policies, clock),
+            Workbench(PostgresWorkbench(pool), PostgresReplays(pool), book, policies, clock),
+        )
 
         def add(server: grpc.aio.Server) -> Sequence[str]:
             sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)

@@ -201,3 +201,17 @@ async def test_a_call_ends_at_its_deadline_and_leaves_nothing_behind(
     await connection.close()
     (found,) = await identity.resolve(new_record("1"))
     assert found.kind == CREATED
+
+
+async def test_a_record_that_says_nothing_new_is_answered_while_the_tenant_is_locked(
+    identity: Client, new_record: Record, migrated_database_url: str
+) -> None:
+    """What is known needs no lock: a long merge keeps only those waiting that bring something."""
+    (first,) = await identity.resolve(new_record("1", email="ann@firm.example.co"))
+    connection = await asyncpg.connect(migrated_database_url)
+    await connection.execute("SELECT pg_advisory_lock($1)", tenant_lock(TenantId(identity.tenant)))
+    (again,) = await identity.resolve(new_record("1", email="ann@firm.example.co"), timeout_s=5)
+    assert (again.entity_id, again.kind) == (first.entity_id, KNOWN)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await identity.resolve(new_record("1", email="ann@other.example.co"), timeout_s=0.3)
+    await connection.close()

@@ -10,6 +10,7 @@ from tests.unit.sync.tenant import NOON, TENANT, key
 
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.turns import Wanted
 from headwater.sync.store.delivery import PostgresDeliveries
 
 TAKEN: Final = "Email a{number}@x.io is taken by record 00{number}"
@@ -62,7 +63,7 @@ async def settle(world: World, *settlements: Settlement) -> None:
         "insert into sync.lease values ($1, 'test', $2, 'infinity') on conflict do nothing",
         lease.name, lease.fence,
     )  # fmt: skip
-    await PostgresDeliveries(world.pool, TENANT, "salesforce", lease).settle(settlements)
+    await PostgresDeliveries(world.pool, TENANT, "salesforce", lease).turn(settlements, Wanted(0, {}))
 
 
 async def bury(world: World, *numbers: int, **changed: Any) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.unit.sync.tenant import NOON, TENANT, key
 
-from headwater.kernel.pg import queries
 from headwater.kernel.pg.pool import open_pool
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 CONNECTOR: Final = "salesforce"
 LEASE: Final = Lease(f"connector/{TENANT}/{CONNECTOR}", 1)
 ALL: Final = dict.fromkeys(Lane, 100)
-_MARKS: Final = queries.load("headwater.sync", "projection.sql")["write_marks"].text
+_MARKS: Final = "select sync.mark_deliveries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 
 @dataclass(slots=True)
@@ -54,12 +53,12 @@ class Queue:
                 value,
             )
 
-    async def mark(self, number: int, lane: Lane = Lane.LIVE, version: int = 1) -> None:
+    async def mark(self, number: int, lane: Lane = Lane.LIVE, version: int = 1, event: int = 9) -> None:
         """Mark an entity as the projector does."""
-        await self._mark([key(number)], lane, version)
+        await self._mark([key(number)], lane, version, event)
 
-    async def _mark(self, entities: Sequence[uuid.UUID], lane: Lane, version: int) -> None:
-        same = ([CONNECTOR], ["contact"], [version], [key(9)], [""], [""], [NOON], [lane])
+    async def _mark(self, entities: Sequence[uuid.UUID], lane: Lane, version: int, event: int = 9) -> None:
+        same = ([CONNECTOR], ["contact"], [version], [key(event)], [""], [""], [NOON], [lane])
         connector, *rest = (column * len(entities) for column in same)
         await self.pool.execute(_MARKS, [TENANT] * len(entities), connector, entities, *rest)
 

@@ -16,6 +16,7 @@ from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Breaker
 from headwater.sync.delivery.breaking import AccountBreaker
 from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.domain.turns import Wanted
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.v1 import sync_pb2 as pb
 
@@ -25,6 +26,7 @@ ACCOUNT: dict[str, Any] = {"tenant_id": TENANT, "connector": "salesforce", "acto
 OPEN, CLOSED, RESET = pb.BREAKER_ORDER_OPEN, pb.BREAKER_ORDER_CLOSED, pb.BREAKER_ORDER_RESET
 DOWN = VendorError(ErrorClass.SERVER, "HTTP_503", "down")
 POLICY = Breaker(failures=2, hold_s=60)
+NOTHING = Wanted(0, {})
 
 
 class Actor:
@@ -38,7 +40,7 @@ class Actor:
 
     async def turn(self) -> str:
         """Take over what is stored and say what may start."""
-        self.guard.take(await self.store.read_state())
+        self.guard.take((await self.store.turn((), NOTHING)).state)
         return self.guard.permit("write").calls
 
     async def fail(self, times: int) -> None:
@@ -178,7 +180,7 @@ async def test_endpoint_breakers_are_shown_one_by_one(leased: World) -> None:
     """Where a vendor fails by endpoint operators see which one; the account's state is the worst."""
     guard = AccountBreaker("salesforce", POLICY, "endpoint", leased.clock, Spans.off(), loop_time=lambda: 0.0)
     store = Actor(leased).store
-    guard.take(await store.read_state())
+    guard.take((await store.turn((), NOTHING)).state)
     guard.failed("search", guard.now(), DOWN)
     for _ in range(POLICY.failures):
         guard.failed("write", guard.now(), DOWN)

@@ -26,7 +26,8 @@ async def shares(connection: Any) -> list[int]:
     """Return how many shards each process holds that lives, the fewest first."""
     rows = await connection.fetch(
         "select count(lease.name) filter (where lease.expire_time > clock_timestamp()) as held"
-        " from sync.process as process left join sync.lease as lease on process.holder = lease.holder"
+        " from sync.process as process"
+        " left join sync.lease as lease on process.holder = lease.holder and lease.name like 'shard/%'"
         " where process.expire_time > clock_timestamp() group by process.holder order by held"
     )
     return [row["held"] for row in rows]

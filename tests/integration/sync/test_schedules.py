@@ -166,6 +166,43 @@ async def test_upkeep_makes_drops_prunes_and_vacuums(pool: Pool) -> None:
     assert len(await upkeep.dead_rows()) == 6
 
 
+async def test_groups_of_errors_without_deliveries_go_when_they_are_old(pool: Pool) -> None:
+    """By at most the limit; one in which a delivery still stands is kept, however old."""
+    for number in range(4):
+        await pool.execute(
+            "insert into sync.error_group (tenant_id, group_id, connector, endpoint, error_class, error_code, message,"
+            " last_message, failure_count, last_seen_time, sample_entity_ids)"
+            " values ('t', $1, 'crm', '', '', '', '', '', 1, $2, '{}')",
+            uuid.UUID(int=number),
+            NOON + dt.timedelta(days=number),
+        )
+    await pool.execute(
+        "insert into sync.error_member (tenant_id, connector, entity_id, group_id, in_doubt)"
+        " values ('t', 'crm', $1, $1, false)",
+        uuid.UUID(int=0),
+    )
+    upkeep, before = PostgresUpkeep(pool), NOON + dt.timedelta(days=3)
+    assert [await upkeep.prune_error_groups(before, 1) for _ in range(3)] == [1, 1, 0]
+    left = await pool.fetch("select group_id from sync.error_group order by last_seen_time")
+    assert [row["group_id"].int for row in left] == [0, 3]
+
+
+async def test_the_queue_gives_back_its_pages(pool: Pool) -> None:
+    """After a drained backlog a rebuild leaves indexes as small as new; one that was cut off is begun anew."""
+    upkeep = PostgresUpkeep(pool)
+    _, empty_bytes = await upkeep.queue_size()
+    await pool.execute(
+        "insert into sync.due select 't', 'crm', 1, now(), gen_random_uuid() from generate_series(1, 5000)"
+    )
+    await pool.execute("delete from sync.due")
+    await pool.execute("create index due_pkey_ccnew on sync.due (tenant_id)")
+    _, grown_bytes = await upkeep.queue_size()
+    await upkeep.rebuild_queue()
+    _, left_bytes = await upkeep.queue_size()
+    assert grown_bytes > 10 * empty_bytes
+    assert left_bytes <= empty_bytes
+
+
 async def test_nothing_is_held_where_nothing_was_delivered(pool: Pool) -> None:
     """Look-ups of unknown records answer with nothing."""
     held = PostgresHeldRecords(pool)

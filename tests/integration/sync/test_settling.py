@@ -14,8 +14,10 @@ from tests.unit.sync.tenant import NOON, TENANT, key
 from headwater.connectors.base import Found
 from headwater.kernel.pg.pool import open_pool
 from headwater.sync.domain import doubting
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.turns import Wanted
 from headwater.sync.store.delivery import PostgresDeliveries
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 LEASE = Lease("connector/acme/salesforce", 1)
+NOTHING = Wanted(0, {})
 CHANGE = {"field": "Title", "before": "", "after": "CTO", "rule": "minimal_patch"}
 
 
@@ -82,7 +85,7 @@ async def test_a_write_whose_answer_was_lost_is_audited_when_it_is_found(
     pool: Pool, settlement: Settlement, told: Sequence[tuple[str, list[str]]]
 ) -> None:
     """What the look-up showed is told first, whatever became of the rest."""
-    await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).settle([settlement])
+    await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).turn([settlement], NOTHING)
     assert await audit_of(pool, key(1)) == told
 
 
@@ -96,7 +99,7 @@ async def test_the_verdict_on_a_doubt_is_kept_with_attempt_and_audit(
     """Each of the three is told once, beside what the try itself did."""
     item = replace(claimed(in_doubt=True), verdict=verdict)
     settled = looked_up(State.DELIVERED, "updated", claimed=item, changes=(CHANGE,))
-    await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).settle([settled])
+    await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).turn([settled], NOTHING)
     assert [row["verdict"] for row in await pool.fetch("select verdict from sync.try")] == [verdict]
     assert await audit_of(pool, key(1)) == [(action, ["#write"]), ("delivered", ["Title"])]
     told = await pool.fetchval("select changes -> 0 ->> 'after' from sync.audit order by audit_id limit 1")
@@ -106,7 +109,7 @@ async def test_the_verdict_on_a_doubt_is_kept_with_attempt_and_audit(
 async def test_what_was_never_in_doubt_has_no_verdict(pool: Pool) -> None:
     """A plain delivery tells of no doubt."""
     settled = looked_up(State.DELIVERED, "updated", claimed=claimed(), changes=(CHANGE,))
-    await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).settle([settled])
+    await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).turn([settled], NOTHING)
     assert await pool.fetchval("select verdict from sync.try") == ""
     assert await audit_of(pool, key(1)) == [("delivered", ["Title"])]
 
@@ -121,5 +124,6 @@ async def test_a_dead_letter_in_doubt_is_looked_up_when_it_is_due_again(
         "insert into sync.entity (tenant_id, entity_id, object, state, version, fields)"
         " values ($1, $2, 'contact', 'active', 3, '{}')", TENANT, key(1),
     )  # fmt: skip
-    (item,) = await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).claim(1)
+    turn = await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).turn((), Wanted(0, {Lane.LIVE: 1}))
+    (item,) = turn.claimed
     assert item.in_doubt is (last_error_class != "server")

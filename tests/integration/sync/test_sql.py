@@ -45,6 +45,14 @@ HOT = {
     "replay.next_of_group": (f"'t', {ENTITY}, {ENTITY}, now(), 50", "error_member_by_group"),
     "replay.next_of_accounts": (f"'t', 'a', {ENTITY}, '~', now(), 50", "delivery_stopped"),
     "replay.list_replays": (f"'t', now(), {ENTITY}, 50", "replay_by_time"),
+    "rollout.list_rollouts": (f"'t', now(), {ENTITY}, 50", "rollout_by_time"),
+    "rollout.scan_standing": (f"'t', 'a', {ENTITY}, '{{contact}}', 500", "entity_pkey"),
+    "rollout.open_members": (f"'t', {ENTITY}, 500", "rollout_member_open"),
+    "rollout.admit_members": (
+        f"'t', {ENTITY}, 'a', array[{ENTITY}], 0::smallint, false, false, {ENTITY}, now()",
+        "rollout_member_pkey",
+    ),
+    "rollout.next_members": (f"'t', {ENTITY}, 50", "rollout_member_next"),
     "operations.list_entity_deliveries": (
         f"'t', 'a', {ENTITY}, '~', '{{1}}', 51, {ENTITY}",
         "delivery_by_entity",
@@ -79,6 +87,19 @@ with entity as (
         policy_version, create_time
     )
     select 't', entity_id, 'a', '{}', 1, 3, 0, now(), '', '', now() - random() * interval '1 day' from entity
+), rollout as (
+    insert into sync.rollout (
+        tenant_id, rollout_id, connector, kind, object, conditions, look_up, terms, state, planned, place_entity_id,
+        scanned_count, total_count, stage, next_time, rate_time, reason, actor, policy_version, create_time
+    )
+    select 't', entity_id, 'a', 2, '', '{}', false, '{}', 5, true, entity_id, 0, 0, 0, now(), now(), '', '', '',
+        now() - random() * interval '1 day'
+    from entity
+), rollout_member as (
+    insert into sync.rollout_member (tenant_id, rollout_id, entity_id, draw, fate)
+    select 't', '00000000-0000-0000-0000-000000000005', entity_id, (random() * 1000000)::bigint,
+        case when random() < 0.05 then 1 else 0 end
+    from entity
 ), audit as (
     insert into sync.audit (tenant_id, action, actor, entity_id, event_key)
     select 't', 'field_changed', 'site', entity_id, entity_id from entity
@@ -132,7 +153,9 @@ async def test_hot_look_ups_use_their_index(connection: asyncpg.Connection[async
     """On full tables, with one plan for all parameters, no scan and no sort of a whole tenant."""
     await connection.execute(FILL)
     await connection.execute("analyze sync.entity, sync.delivery, sync.attempt, sync.audit, sync.projection")
-    await connection.execute("analyze sync.error_group, sync.error_member, sync.replay")
+    await connection.execute(
+        "analyze sync.error_group, sync.error_member, sync.replay, sync.rollout, sync.rollout_member"
+    )
     await connection.execute("set plan_cache_mode = force_generic_plan")
     for number, (name, (arguments, index)) in enumerate(HOT.items()):
         await connection.execute(f"prepare hot{number} as {STATEMENTS[name]}")

@@ -139,6 +139,31 @@ async def test_the_dead_leave_the_queue(queue: Queue) -> None:
     assert await queue.lines() == {1: (Lane.LIVE, True)}
 
 
+@pytest.mark.parametrize("state", [State.DEAD, State.DISCARDED])
+async def test_a_mark_on_a_delivery_that_was_given_up_begins_its_retries_anew_and_says_so(
+    queue: Queue, state: State
+) -> None:
+    """All its retries again, told once in the audit; attempts go on counting."""
+    await queue.add(1, failure_count=7, try_count=9)
+    turn = await queue.claim()
+    dead = ended(
+        turn.claimed[0], State.DEAD, failure_count=8, try_count=10, error_class="validation", changes=()
+    )
+    await queue.settle(dead)
+    await queue.pool.execute("update sync.delivery set state = $1", state)
+    await queue.mark(1, version=2)
+    await queue.mark(1, version=3, event=11)
+    (item,) = (await queue.claim()).claimed
+    assert (item.tries_before, item.failure_count) == (10, 0)
+    await queue.settle(
+        ended(item, State.RETRYING, try_count=11, failure_count=1, error_class="server", changes=())
+    )
+    rows = await queue.pool.fetch("select attempt_number from sync.try order by attempt_id")
+    assert [row["attempt_number"] for row in rows] == [10, 11]
+    rows = await queue.pool.fetch("select action, connector, event_key from sync.audit")
+    assert [tuple(row) for row in rows] == [("revived", "salesforce", key(9))]
+
+
 async def test_a_live_mark_lifts_what_waits_in_a_slower_lane(queue: Queue) -> None:
     """It keeps a pause that it has, and a slower mark never lowers it."""
     await queue.add(1, 2, lane=Lane.BACKFILL)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
+from tests.doubles.gates import open_gate
 
 from headwater.connectors.base import Account, CallFailed, Connector, Target, load_vendor
 from headwater.kernel.clock import SystemClock
@@ -22,7 +23,7 @@ from headwater.kernel.lifecycle import announce_ready
 from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Limits
-from headwater.sync.delivery.gate import GateParts, Place, open_gate
+from headwater.sync.delivery.gate import GateParts, Place
 from headwater.sync.delivery.pacing import BucketPacer
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.limiting import Limiter, rules_of

@@ -21,15 +21,17 @@ from tests.simulation.policies import event_of, policy_of
 from headwater.kernel.clock import SystemClock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.breaker import Breakers, BreakerState
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.reading import Subject
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
-from headwater.sync.ports import Deliveries, Leases, Projections, StoreRefused
+from headwater.sync.domain.usage import Usage, WindowUsage
+from headwater.sync.ports import Deliveries, Leases, LimitBooks, Projections, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
 
 TENANT: Final = "t0"
@@ -37,6 +39,7 @@ ACCOUNT: Final = "c0"
 LEASE: Final = "connector/t0/c0"
 SHARD: Final = "shard/0"
 SLOTS: Final = 3
+DAY: Final = dt.date(2026, 3, 1)
 LATER_S: Final = 5000.0
 """Due so late that no run of the suite sees it."""
 _ACCOUNTS = (PlannedAccount(TENANT, ACCOUNT, 10, 1.0, 2, 10, True, False),)
@@ -49,6 +52,7 @@ class Ground:
     leases: Callable[[str], Leases]
     projections: Projections
     deliveries: Callable[[Lease], Deliveries]
+    books: Callable[[Lease], LimitBooks]
 
 
 class _Placed:
@@ -84,6 +88,7 @@ class Driver:
     _dice: random.Random = field(default_factory=random.Random)
     _leases: dict[str, Leases] = field(default_factory=dict)
     _stores: dict[str, Deliveries] = field(default_factory=dict)
+    _books_of: dict[str, LimitBooks] = field(default_factory=dict)
     _owner: str = "a"
     _inflight: dict[int, tuple[Claimed, ...]] = field(default_factory=dict)
     _events: int = 0
@@ -101,8 +106,8 @@ class Driver:
         await self._take("a")
         for _ in range(steps):
             name = self._dice.choices(
-                ("project", "turn", "stale", "hand_over", "breaker", "holders", "refused", "beat"),
-                (4, 10, 1, 1, 1, 1, 1, 1),
+                ("project", "turn", "stale", "hand_over", "breaker", "holders", "refused", "beat", "books"),
+                (4, 10, 1, 1, 1, 1, 1, 1, 2),
             )[0]
             self.answers.append((name, await getattr(self, f"_{name}")()))
         return self.answers
@@ -110,9 +115,13 @@ class Driver:
     async def _take(self, holder: str) -> None:
         fences = await self._leases[holder].acquire([LEASE], 1)
         self.answers.append(("acquired", holder, fences))
-        self._stores[holder] = self.ground.deliveries(Lease(LEASE, fences[LEASE]))
+        lease = Lease(LEASE, fences[LEASE])
+        self._stores[holder] = self.ground.deliveries(lease)
+        self._books_of[holder] = self.ground.books(lease)
         self._owner, self._inflight = holder, {}
         await self._stores[holder].take_over()
+        usage, ledger = await self._books_of[holder].take_over(DAY)
+        self.answers.append((usage.fresh, usage.strikes, dict(usage.windows), dict(usage.pauses), ledger))
 
     async def _project(self) -> Any:
         plan = Plan(self.seed, 1, _ACCOUNTS, (), ())
@@ -195,7 +204,7 @@ class Driver:
         try:
             await self._stores[other].turn((), Wanted(0, {Lane.LIVE: 1}))
         except FenceLost as lost:
-            return lost.names
+            return lost.names, await self._books()
         return "held"
 
     async def _hand_over(self) -> Any:
@@ -207,7 +216,9 @@ class Driver:
 
     async def _breaker(self) -> Any:
         self._numbers += 1
-        await self._stores[self._owner].write_breaker(BreakerState(self._numbers, 2.0), 0)
+        await self._stores[self._owner].write_breaker(
+            Breakers(by_key={"account": BreakerState(self._numbers, 2.0)}), 0
+        )
         return None
 
     async def _holders(self) -> Any:
@@ -227,22 +238,37 @@ class Driver:
             return await self._one_turn(slot, settlements)
         return "taken"
 
+    async def _books(self) -> Any:
+        """What an account used is written under its lease alone, and what may be used beyond it."""
+        dice, told = self._dice, list[tuple[str, ...]]()
+        used = WindowUsage(((dice.randrange(10**9), 3), (10**10, 1)), dice.randrange(9), 10)
+        usage = Usage({"calls/1s/all": used}, {"write": dice.randrange(10**10)}, dice.randrange(3))
+        calls, limit = dice.randrange(50), dice.choice((None, 100))
+        ledger = Ledger(
+            DAY, calls, calls * 2, dice.choice((None, calls)), limit, 0, 0.5, None, dice.randrange(3)
+        )
+        for holder, books in sorted(self._books_of.items()):
+            try:
+                await books.write(usage, ledger, Reserve(dice.randrange(9), dice.randrange(9)))
+                told.append((holder, "written"))
+            except FenceLost as lost:
+                told.append((holder, *lost.names))
+        return told
+
     async def _beat(self) -> Any:
         return [await self._leases[holder].beat() for holder in ("a", "b")]
 
 
 def _as_one(item: Settlement) -> Settlement:
-    fields = {name: getattr(item, name) for name in Settlement.__dataclass_fields__}
+    fields = {name: getattr(item, name) for name in Settlement.__struct_fields__}
     return Settlement(**{**fields, "crm_object": "contact", "crm_id": "the-same"})
 
 
 def shown(turn: Turn) -> Any:
-    """Return *turn* without the times that differ between two clocks."""
-    due = turn.next_due_s
+    """Return *turn* without times: those of the queue and of its sweeps are the clock's."""
     state = turn.state
     return (
         [_claimed(item) for item in turn.claimed],
-        None if due is None else "now" if due <= 0 else "later",
         dict(turn.waiting),
         (state.paused, state.breaker, state.breaker_generation),
     )

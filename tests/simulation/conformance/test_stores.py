@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.simulation.chance import stream
 from tests.simulation.conformance.driving import ACCOUNT, TENANT, Driver, Ground
+from tests.simulation.store.books import MemoryBooks
 from tests.simulation.store.deliveries import MemoryDeliveries
 from tests.simulation.store.leases import MemoryLeases
 from tests.simulation.store.link import GOOD, Link
@@ -19,6 +20,7 @@ from headwater.kernel.clock import SteppedClock
 from headwater.kernel.pg.pool import open_pool
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.leases import PostgresLeases
+from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.projection import PostgresProjections
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def memory(seed: int) -> tuple[Ground, Tables]:
             lambda holder: MemoryLeases(tables, link, holder, _TTL_S),
             MemoryProjections(tables, link),
             partial(MemoryDeliveries, tables, link, TENANT, ACCOUNT),
+            partial(MemoryBooks, tables, link, TENANT, ACCOUNT),
         ),
         tables,
     )
@@ -55,6 +58,7 @@ def postgres(pool: Pool) -> Ground:
         lambda holder: PostgresLeases(pool, holder, _TTL_S),
         PostgresProjections(pool),
         partial(PostgresDeliveries, pool, TENANT, ACCOUNT),
+        partial(PostgresLimits, pool, TENANT, ACCOUNT),
     )
 
 
@@ -84,7 +88,7 @@ def difference(mine: Any, theirs: Any) -> str:
 
 async def _clear(pool: Pool) -> None:
     tables = ("delivery", "due", "inflight", "attempt", "entity", "record", "entity_reference", "projection",
-              "lease", "process", "shard_cursor", "connector_state")  # fmt: skip
+              "lease", "process", "shard_cursor", "connector_state", "usage", "quota")  # fmt: skip
     await pool.execute("alter table sync.audit disable trigger audit_is_immutable")
     for table in (*tables, "audit"):
         await pool.execute(f"delete from sync.{table}")  # noqa: S608 - names are the tests'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping
-from typing import cast
+from typing import Final, cast
 
 from tests.simulation.store.tables import AccountKey, DeliveryRow, Tables
 
@@ -14,6 +14,9 @@ from headwater.sync.domain.delivering import Claimed, ReferenceState
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import State
 from headwater.sync.store.line import Place
+
+_DOUBTS: Final = frozenset({"in_doubt", "partial"})
+"""Error classes of a last try that is in doubt still."""
 
 
 def due_rows(
@@ -80,7 +83,9 @@ def claimed_of(tables: Tables, row: DeliveryRow) -> Claimed | None:
         crm_id=row.crm_id,
         known=dict(row.known),
         failure_count=row.failure_count,
-        in_doubt=row.state is State.IN_DOUBT or (entity.state != "active" and not row.crm_id),
+        in_doubt=row.state is State.IN_DOUBT
+        or row.last_error_class in _DOUBTS
+        or (entity.state != "active" and not row.crm_id),
         waited_s=waited.total_seconds(),
         event_key=row.event_key,
         mark_time=row.mark_time,
@@ -91,6 +96,7 @@ def claimed_of(tables: Tables, row: DeliveryRow) -> Claimed | None:
         lane=row.lane,
         due_time=row.due_time,
         delivered_version=row.delivered_version,
+        erred=bool(row.last_error_class),
         references=_references(tables, row),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from tests.simulation.store.link import Link
 from tests.simulation.store.settling import settle
 from tests.simulation.store.tables import InflightRow, Tables
 
-from headwater.sync.domain.breaker import BreakerState
+from headwater.sync.domain.breaker import Breakers, from_json
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
@@ -79,6 +78,9 @@ class MemoryDeliveries:
                 item for item in (claimed_of(tables, row) for row in rows[:limit]) if item is not None
             ]
         entities = tuple(item.entity_id for item in claimed)
+        if held is not None and not any(wanted.lanes.values()):
+            settled = {item.claimed.entity_id for item in settlements}
+            entities = tuple(entity_id for entity_id in held.entities if entity_id not in settled)
         slots[wanted.slot] = InflightRow(self.lease.fence, number, entities)
         due_s = 0.0 if any(waiting.values()) else later_due_s(tables, key)
         return Turn(tuple(claimed), tables.states.get(key, ConnectorState()), due_s, waiting)
@@ -98,42 +100,16 @@ class MemoryDeliveries:
             },
         )
 
-    async def write_breaker(self, state: BreakerState, generation: int) -> None:
-        """Store the breaker, unless an operator has reset it since *generation*."""
+    async def write_breaker(self, state: Breakers, generation: int) -> None:
+        """Store the breakers, unless an operator has given an order since *generation*."""
         await self._link.call("write_breaker", lambda: self._write_breaker(state, generation))
 
-    def _write_breaker(self, state: BreakerState, generation: int) -> None:
+    def _write_breaker(self, state: Breakers, generation: int) -> None:
+        self.check_fence()
         held = self.tables.states.get(self.key, ConnectorState(breaker_generation=generation))
         if held.breaker_generation == generation:
-            stored = BreakerState(state.failures, state.hold_s, state.probe_time)
-            self.tables.states[self.key] = ConnectorState(held.paused, stored, generation)
+            self.tables.states[self.key] = ConnectorState(held.paused, from_json(state.as_json()), generation)
 
     async def write_finding(self, finding: str) -> None:
         """Store what keeps the account from being used; empty when nothing does."""
         await self._link.call("write_finding", lambda: self.tables.findings.update({self.key: finding}))
-
-    async def add_quota(
-        self, day: dt.date, calls: int, vendor_used: int | None, vendor_limit: int | None
-    ) -> None:
-        """Count *calls* of *day*."""
-        place = (*self.key, day)
-
-        def add() -> None:
-            held, used, limit = self.tables.quota.get(place, (0, None, None))
-            self.tables.quota[place] = (
-                held + calls,
-                used if vendor_used is None else vendor_used,
-                limit if vendor_limit is None else vendor_limit,
-            )
-
-        await self._link.call("add_quota", add)
-
-    async def read_quota(self, day: dt.date) -> int:
-        """Return the calls of *day*: ours, or the vendor's count where that is higher."""
-        place = (*self.key, day)
-
-        def read() -> int:
-            calls, used, _ = self.tables.quota.get(place, (0, None, None))
-            return max(calls, used or 0)
-
-        return await self._link.call("read_quota", read)

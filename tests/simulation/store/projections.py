@@ -18,10 +18,19 @@ from tests.simulation.store.link import Link
 from tests.simulation.store.tables import AuditRow, DeliveryRow, Tables
 
 from headwater.kernel.telemetry import TraceContext
+from headwater.sync.domain.echoing import Observation
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import START, Position, RecordKey
-from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Mark, RecordState, Workspace
+from headwater.sync.domain.projecting import (
+    Effect,
+    EntityKey,
+    EntityState,
+    Loaded,
+    Mark,
+    RecordState,
+    Workspace,
+)
 from headwater.sync.domain.settling import State
 from headwater.sync.ports import StoreRaced, StoreRefused
 from headwater.sync.wakeup import DELIVERY_CHANNEL
@@ -71,6 +80,27 @@ class MemoryUnit:
     _mark_time: dt.datetime | None = None
     _effects: list[Effect] = field(default_factory=list)
     _positions: dict[int, Position] = field(default_factory=dict)
+    _observations: list[Observation] = field(default_factory=list)
+
+    async def load(
+        self, homes: Mapping[RecordKey, uuid.UUID | None], further: Mapping[EntityKey, str]
+    ) -> Loaded:
+        """Lock and return the entities of records and further ones, with all their records."""
+        found = await self.find_records(list(homes))
+        wanted = dict(further)
+        for key, home in homes.items():
+            if (entity_id := found.get(key) or home) is not None:
+                wanted[(key.tenant_id, entity_id)] = key.object
+        entities = await self.lock_entities(wanted)
+        members = await self.read_members([item.key for item in entities])
+        return Loaded(entities, members, await self._find_moved(homes, members))
+
+    async def _find_moved(
+        self, homes: Mapping[RecordKey, uuid.UUID | None], members: Sequence[RecordState]
+    ) -> dict[RecordKey, uuid.UUID]:
+        loaded = {record.key for record in members}
+        unseen = [key for key in homes if key not in loaded]
+        return await self.find_records(unseen) if unseen else {}
 
     async def find_records(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
         """Return the entities that hold those of *keys* that are known."""
@@ -130,6 +160,10 @@ class MemoryUnit:
 
         await self.link.call("write_effects", keep)
 
+    async def observe(self, observations: Sequence[Observation]) -> None:
+        """Keep what CRM records were seen to hold until the commit."""
+        await self.link.call("observe", lambda: self._observations.extend(observations))
+
     async def move_cursors(self, positions: Mapping[int, Position]) -> None:
         """Keep the new positions until the commit."""
         await self.link.call("move_cursors", lambda: self._positions.update(positions))
@@ -149,8 +183,22 @@ class MemoryUnit:
             tables.projections[(effect.event.tenant_id, effect.event.event_key)] = effect
         if self._workspace is not None:
             self._write(self._workspace)
+        for observation in self._observations:
+            self._observe(observation)
         for shard, position in self._positions.items():
             tables.cursors[shard] = max(tables.cursors.get(shard, START), position)
+
+    def _observe(self, seen: Observation) -> None:
+        tenant_id, connector, crm_object, crm_id = seen.key
+        account = self.tables.account((tenant_id, connector))
+        place = (crm_object, crm_id)
+        holder = next((row for row in account.values() if (row.crm_object, row.crm_id) == place), None)
+        row = account.get(seen.entity_id)
+        if row is None or not (holder is row or (holder is None and not row.crm_id)):
+            return
+        known = {**row.known, **seen.fields}
+        row.known = {name: value for name, value in known.items() if value is not None}
+        row.crm_object, row.crm_id = place
 
     def _write(self, workspace: Workspace) -> None:
         tables = self.tables
@@ -203,9 +251,23 @@ class MemoryUnit:
         row.event_key, row.trace, row.mark_time = event.event_key, trace, now
         if row.state is State.DELIVERED:
             row.dirty_time = event.record_time
+        if row.state in {State.DEAD, State.DISCARDED}:
+            changes = ({"field": "failure_count", "before": None, "after": 0, "rule": "new_mark"},)
+            self.tables.audit.append(
+                AuditRow(
+                    mark.tenant_id,
+                    "revived",
+                    "sync",
+                    mark.entity_id,
+                    event.event_key,
+                    mark.connector,
+                    changes,
+                )
+            )
         if stopped:
-            row.state, row.due_time, row.lane = State.PENDING, now, lane
-            row.failure_count = row.try_count = 0
+            doubtful = row.doubt and row.state is not State.DELIVERED
+            row.state, row.due_time, row.lane = State.IN_DOUBT if doubtful else State.PENDING, now, lane
+            row.failure_count = 0
         elif lane < row.lane:
             row.lane, row.due_time = lane, max(row.due_time, now)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.simulation.store.tables import AccountKey, AttemptRow, AuditRow, DeliveryRow, Tables
 
+from headwater.sync.domain.doubting import told
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.ports import StoreRefused
@@ -46,7 +47,9 @@ def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
         row.delivered_version = item.version
         row.dirty_time = row.mark_time
     row.state = State.PENDING if item.state is State.DELIVERED and newer else item.state
-    row.crm_object, row.crm_id, row.known = item.crm_object, item.crm_id, dict(item.known)
+    row.crm_object, row.crm_id = item.crm_object, item.crm_id
+    if item.known is not item.claimed.known or item.claimed.learned:
+        row.known = dict(item.known)
     row.failure_count, row.try_count = item.failure_count, item.try_count
     row.lane = min(row.lane, item.lane) if row.state is State.PENDING else item.lane
     row.due_time = now + dt.timedelta(seconds=item.after_s)
@@ -54,6 +57,10 @@ def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
     row.lacks_reference = item.lacks_reference
     row.last_error_class, row.last_error = item.error_class, item.error_message[:512]
     row.last_trace = item.trace if item.state is not State.DELIVERED else None
+    if item.error_class:
+        row.doubt = item.outcome == "in_doubt"
+    elif item.claimed.erred:
+        row.doubt = False
 
 
 def _tell(tables: Tables, key: AccountKey, fence: int, item: Settlement) -> None:
@@ -61,7 +68,16 @@ def _tell(tables: Tables, key: AccountKey, fence: int, item: Settlement) -> None
     if item.outcome:
         number = item.try_count or claimed.tries_before + 1
         tables.attempts.append(
-            AttemptRow(*key, claimed.entity_id, number, item.version, item.outcome, item.error_class, fence)
+            AttemptRow(
+                *key,
+                claimed.entity_id,
+                number,
+                item.version,
+                item.outcome,
+                item.error_class,
+                fence,
+                item.state,
+            )
         )
     for action, changes in _audited(item):
         tables.audit.append(
@@ -70,8 +86,8 @@ def _tell(tables: Tables, key: AccountKey, fence: int, item: Settlement) -> None
 
 
 def _audited(item: Settlement) -> Iterable[tuple[str, Sequence[Mapping[str, Any]]]]:
-    if item.claimed.learned:
-        yield "looked_up", item.claimed.learned
+    if verdict := told(item.claimed):
+        yield "sent_again" if item.claimed.verdict == "repeated" else "looked_up", verdict
     if item.changes:
         yield "dead_lettered" if item.state is State.DEAD else "delivered", item.changes
 

@@ -63,6 +63,8 @@ class DeliveryRow:
     reference_came: bool = False
     last_error_class: str = ""
     last_error: str = ""
+    doubt: bool = False
+    """`sync.error_member`: nobody knows whether its last try was applied."""
 
     @property
     def is_due(self) -> bool:
@@ -82,6 +84,8 @@ class AttemptRow:
     outcome: str
     error_class: str
     fence: int
+    state: State
+    """How the delivery stood after it; for the checker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,8 @@ class Tables:
     audit: list[AuditRow] = field(default_factory=list)
     states: dict[AccountKey, ConnectorState] = field(default_factory=dict)
     findings: dict[AccountKey, str] = field(default_factory=dict)
-    quota: dict[tuple[str, str, dt.date], tuple[int, int | None, int | None]] = field(default_factory=dict)
+    usage: dict[AccountKey, Any] = field(default_factory=dict)
+    quota: dict[tuple[str, str, dt.date], Any] = field(default_factory=dict)
     listeners: dict[str, Callable[[str, str], None]] = field(default_factory=dict)
 
     def account(self, key: AccountKey) -> dict[uuid.UUID, DeliveryRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import phonenumbers
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -92,6 +93,19 @@ def test_normalising_a_number_twice_changes_nothing(raw: str) -> None:
     """E.164 reads the same in any country."""
     once = normalise_phone(raw, "DE")
     assert once is None or normalise_phone(once, "US") == once
+
+
+@given(st.from_regex(r"\+(1|7|39|44|49|52|54|55|86|351|800|999)([ -]?[0-9]){5,13}", fullmatch=True))
+@example("+49 30 9000000")
+@example("+39 06 1234567")
+@example("+54 9 11 2345 6789")
+def test_a_number_with_its_country_code_reads_as_the_library_reads_it(raw: str) -> None:
+    """The short way for plain numbers comes to what the long way would: the library's own form, or nothing."""
+    number = normalise_phone(raw)
+    if number is not None:
+        read = phonenumbers.parse(raw, "US")
+        assert number == phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164)
+        assert phonenumbers.is_possible_number(read)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.unit.sync.accounts import (
     PATIENCE_S,
@@ -20,11 +22,15 @@ from tests.unit.sync.accounts import (
     memory_books,
 )
 from tests.unit.sync.tenant import TENANT, key
+from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 
-from headwater.connectors.base import ErrorClass
+from headwater.connectors.base import CallFailed, ErrorClass
+from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import Unavailable
 from headwater.policy.document import Breaker
 from headwater.sync.delivery.account import DeliveryAccount
+from headwater.sync.delivery.desk import SLOWED_S
+from headwater.sync.delivery.pacing import Unpaced
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import ConnectorState, State
 from headwater.sync.ports import StoreRaced
@@ -114,6 +120,40 @@ async def test_a_poisonous_row_alone_is_tried_three_times_then_parked() -> None:
     assert len(crm.writes) == 3
     assert queue.outcomes()[key(5)].error_class == "poison"
     assert sum("ZeroDivisionError" in finding for finding in queue.findings) == 2
+
+
+def test_two_poisonous_rows_that_are_all_there_is_are_parked_one_after_the_other() -> None:
+    """Neither hides behind the other: each is tried several times, and looked up before it is tried again."""
+    queue, crm = Queue(), Crm(poisons={str(key(5)), str(key(6))})
+    queue.add(5, 6)
+
+    async def until_empty() -> None:
+        subject = account(queue, crm, ticks=virtual_ns, open_pacer=lambda _: Unpaced())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subject.run)
+            with anyio.fail_after(6 * PATIENCE_S):
+                while queue.due:
+                    await queue.changed.wait()
+            tasks.cancel_scope.cancel()
+
+    run_virtually(until_empty)
+    outcomes = queue.outcomes()
+    assert {outcomes[key(number)].error_class for number in (5, 6)} == {"poison"}
+    assert {outcomes[key(number)].state for number in (5, 6)} == {State.DEAD}
+    assert {outcomes[key(number)].outcome for number in (5, 6)} == {"in_doubt"}
+    assert {str(key(5)), str(key(6))} == set(crm.looked_up)
+
+
+async def test_rows_of_a_call_that_broke_off_are_in_doubt_when_nothing_may_be_called_any_more() -> None:
+    """The call may have written them, and the breaker that has opened meanwhile keeps them from being looked up."""
+    queue, crm = Queue(), Crm(poisons={str(key(5))}, lookups_fail=[down()] * 9)
+    queue.add(*range(1, 11))
+    async with running(account(queue, crm, policy=document(breaker=Breaker(failures=1, hold_s=600)))):
+        await queue.until(lambda: bool(queue.settled))
+        await queue.until(lambda: not queue.journal.get(0, (0, ()))[1])
+    assert {item.state for item in queue.settled} == {State.IN_DOUBT}
+    assert {entity for entity, row in queue.due.items() if row.in_doubt} == set(queue.due)
+    assert len(queue.due) == 10
 
 
 async def test_no_row_is_parked_when_none_can_be_handled() -> None:
@@ -264,3 +304,80 @@ async def test_slow_lanes_get_their_share_while_live_work_never_ends() -> None:
     async with running(account(queue, crm)):
         await queue.until(lambda: all(row.lane is not Lane.BACKFILL for row in queue.due.values()))
         assert sum(row.lane is Lane.LIVE for row in queue.due.values()) > 100
+
+
+async def test_a_lane_that_the_quota_slows_is_left_waiting_until_it_may_go_on() -> None:
+    """Live work goes on; backfill is neither claimed nor tried until enough of the day has passed."""
+    midnight = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    queue, crm, clock = Queue(), Crm(), SteppedClock(midnight)
+    shares = WIDE.quota_shares.model_copy(update={"backfill": 0.05})
+    limits = WIDE.model_copy(update={"daily_calls": 10, "quota_shares": shares})
+    queue.add(1)
+    queue.add(2, lane=Lane.BACKFILL)
+    subject = account(queue, crm, policy=document(limits), clock=clock)
+    async with running(subject):
+        await queue.until(lambda: key(1) not in queue.due)
+        await anyio.wait_all_tasks_blocked()
+        assert list(queue.due) == [key(2)]
+        queue.add(3)
+        subject.bell.ring()
+        await queue.until(lambda: key(3) not in queue.due)
+        assert {item.claimed.entity_id for item in queue.settled} == {key(1), key(3)}
+        clock.advance(12 * 3600)
+        await queue.until_empty()
+
+
+async def test_what_is_left_to_slowed_lanes_costs_few_turns() -> None:
+    """Due work that may not use the quota now does not keep the store busy."""
+    queue, crm, clock = Queue(), Crm(), SteppedClock(dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    shares = WIDE.quota_shares.model_copy(update={"backfill": 0.0})
+    limits = WIDE.model_copy(update={"daily_calls": 10, "quota_shares": shares})
+    queue.add(1, lane=Lane.BACKFILL)
+    async with running(account(queue, crm, policy=document(limits), clock=clock)):
+        await queue.until(lambda: queue.turns > 0)
+        await anyio.sleep(SLOWED_S / 2)
+        assert (queue.turns < 6, crm.writes) == (True, [])
+
+
+async def test_a_question_beside_the_deliveries_counts_in_their_breaker() -> None:
+    """Polls that fail open the account's breaker; while it is open none is asked, and then one is the probe."""
+    queue, crm = Queue(), Crm()
+    subject = account(queue, crm, policy=document(breaker=Breaker(failures=2, hold_s=0.05)))
+    asked: list[str] = []
+
+    async def fails() -> None:
+        asked.append("failed")
+        await anyio.lowlevel.checkpoint()
+        raise CallFailed(down())
+
+    answered, under_way = anyio.Event(), anyio.Event()
+
+    async def answers() -> None:
+        asked.append("answered")
+        under_way.set()
+        await answered.wait()
+
+    for _ in range(2):
+        with pytest.raises(CallFailed, match="server"):
+            await subject.ask("search", fails)
+    with pytest.raises(CallFailed, match="held"):
+        await subject.ask("read", fails)
+    assert queue.state.breaker.of("write").probe_time is not None
+    await anyio.sleep(0.06)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(subject.ask, "read", answers)
+        await under_way.wait()
+        with pytest.raises(CallFailed, match="held"):
+            await subject.ask("read", fails)  # the probe is one, whoever asks
+        answered.set()
+    assert asked == ["failed", "failed", "answered"]
+    await subject.ask("read", anyio.lowlevel.checkpoint)
+
+
+async def test_a_poll_heeds_what_operators_have_ordered_before_the_account_ever_woke() -> None:
+    """Opening a connection beside the deliveries reads how the account stands."""
+    queue, crm = Queue(state=ConnectorState(paused=True)), Crm()
+    subject = account(queue, crm)
+    await subject.connect()
+    with pytest.raises(CallFailed, match="paused"):
+        await subject.ask("read", anyio.lowlevel.checkpoint)

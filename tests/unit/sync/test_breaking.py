@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from tests.unit.sync.tenant import NOON, moment
 
 from headwater.connectors.base import CallFailed, ErrorClass, VendorError
-from headwater.connectors.base.testing import RecordingGate
+from headwater.connectors.base.testing import RecordedCall, RecordingGate
 from headwater.connectors.hubspot import VENDOR as HUBSPOT
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.telemetry import Spans
@@ -74,6 +74,23 @@ def whole(held: Account) -> Guard:
     return Guard("crm", store, gate, held.guard, held.clock, random.Random(1), lambda: True)
 
 
+class Admitting(RecordingGate):
+    """Lets every call pass that is admitted."""
+
+    def call(
+        self,
+        method: str,
+        url_template: str,
+        *,
+        endpoint_class: str,
+        resend_count: int = 0,
+        admit: Callable[[], None] = lambda: None,
+    ) -> AbstractAsyncContextManager[RecordedCall]:
+        """Permit the call."""
+        admit()
+        return super().call(method, url_template, endpoint_class=endpoint_class, resend_count=resend_count)
+
+
 class Unpaused:
     """A gate whose vendor has asked for no pause."""
 
@@ -97,7 +114,7 @@ class Store:
 async def test_no_call_passes_the_gate_while_open_save_the_probe() -> None:
     """Calls of the probing round pass, those of other slots do not, whatever they were promised before."""
     held = account()
-    inner = RecordingGate()
+    inner = Admitting()
     gate = GuardedGate(inner, whole(held))
 
     async def call(endpoint_class: str = "write") -> str:
@@ -139,12 +156,19 @@ async def test_a_call_that_waited_for_the_limiter_is_held_when_it_opened_meanwhi
 
         @asynccontextmanager
         async def call(
-            self, method: str, url_template: str, *, endpoint_class: str, resend_count: int = 0
+            self,
+            method: str,
+            url_template: str,
+            *,
+            endpoint_class: str,
+            resend_count: int = 0,
+            admit: Callable[[], None],
         ) -> AsyncIterator[Any]:
             """Let the breaker open before permission is given."""
             del method, url_template, endpoint_class, resend_count
             await anyio.lowlevel.checkpoint()
             held.open()
+            admit()
             yield None
 
     with pytest.raises(CallFailed) as failed:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
+from tests.unit.sync.accounts import unguarded
 from tests.unit.sync.tenant import NOON, TENANT, policy
 
 from headwater.connectors.base import CallFailed, Connector, ErrorClass, Expiry, VendorError
@@ -101,7 +102,7 @@ def account_of(connector: Any) -> RunningAccount:
     async def connect() -> Connector:
         return cast("Connector", connector)
 
-    return RunningAccount(TENANT, "hubspot", policy(), Lease("connector/acme/hubspot", 1), connect)
+    return RunningAccount(TENANT, "hubspot", policy(), Lease("connector/acme/hubspot", 1), connect, unguarded)
 
 
 @pytest.mark.anyio

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,19 +12,21 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.doubles.gates import open_gate
 from tests.unit.sync.limit_books import MemoryBooks, Shelf
 from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 
-from headwater.connectors.base import CallFailed, ErrorClass, LimitFacts
+from headwater.connectors.base import CallFailed, ErrorClass, LimitFacts, VendorError
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import Limits
-from headwater.sync.delivery.gate import AccountGate, GateParts, Place, open_gate
+from headwater.sync.delivery.gate import AccountGate, GateParts, Place
 from headwater.sync.delivery.pacing import Unpaced, bucket
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.limiting import Limiter, rules_of
-from headwater.sync.domain.quota import allowance_of
+from headwater.sync.domain.quota import Ledger, Reserve, allowance_of
+from headwater.sync.domain.usage import Usage
 
 TEN_A_SECOND = {"window": {"calls": 10, "window_s": 1}, "concurrency": 4, "lost_call_s": 1}
 
@@ -40,6 +42,7 @@ class Bench:
     fence: int = 0
     starts: list[tuple[str, float]] = field(default_factory=list)
     limiters: list[Limiter] = field(default_factory=list)
+    books: type[MemoryBooks] = MemoryBooks
 
     @asynccontextmanager
     async def gate(self) -> AsyncIterator[AccountGate]:
@@ -47,7 +50,7 @@ class Bench:
         self.fence += 1
         limits = Limits.model_validate(self.limits)
         parts = GateParts(
-            Limiter(rules_of(limits)), allowance_of(limits), MemoryBooks(self.shelf, self.fence), Unpaced(),
+            Limiter(rules_of(limits)), allowance_of(limits), self.books(self.shelf, self.fence), Unpaced(),
             Spans.off(), self.clock, lambda: self.ours, virtual_ns,
         )  # fmt: skip
         self.limiters.append(parts.limiter)
@@ -113,6 +116,31 @@ async def test_a_cancelled_wait_leaves_its_place_to_the_next() -> None:
             for _ in range(10):
                 tasks.start_soon(bench.call, gate, "all")
         assert (limiter.logs[0].open, bench.starts[-1][1] < 3.2) == (0, True)
+
+
+class SlowBooks(MemoryBooks):
+    """Books that take a while to write."""
+
+    async def write(self, usage: Usage, ledger: Ledger, reserve: Reserve) -> None:
+        """Write at last."""
+        await anyio.sleep(0.05)
+        await super().write(usage, ledger, reserve)
+
+
+@virtually
+async def test_a_pause_ordered_while_the_books_are_written_holds_for_the_call_they_are_written_for() -> None:
+    """Granted before the vendor said stop, and not sent yet: it waits, and nothing stays counted for it."""
+    bench = Bench(books=SlowBooks)
+    async with bench.gate() as gate, anyio.create_task_group() as tasks:
+        began_s = anyio.current_time()
+        tasks.start_soon(lambda: bench.call(gate, "refused", 429, retry_after_s=3.0))
+        await anyio.sleep(0.055)
+        tasks.start_soon(bench.call, gate, "covered")
+        tasks.start_soon(bench.call, gate, "booked")
+    assert [name for name, _ in bench.starts] == ["refused", "covered", "booked"]
+    assert bench.starts[1][1] - began_s < 0.06
+    assert bench.starts[2][1] - began_s > 3.06
+    assert [ledger.calls for ledger, _ in bench.shelf.ledgers.values()] == [3]
 
 
 @virtually
@@ -291,3 +319,25 @@ def test_the_pacer_is_never_slower_than_the_limit(limit: int, window_s: float) -
     size, drain_s = bucket(limit, window_s)
     assert size >= 1
     assert size / drain_s >= limit / window_s
+
+
+@virtually
+async def test_a_call_that_is_not_admitted_is_neither_counted_nor_holds_its_place() -> None:
+    """Refused when there is room, or after the books were written: the next call takes the place at once."""
+    bench = Bench({**TEN_A_SECOND, "window": {"calls": 1, "window_s": 60}, "daily_calls": 1})
+    for passes in (0, 1):
+        answers = iter([None] * passes)
+
+        def admit(answers: Iterator[None] = answers) -> None:
+            if next(answers, "refused"):
+                raise CallFailed(VendorError(ErrorClass.HELD, "WITHHELD", "the breaker has opened"))
+
+        async with bench.gate() as gate:
+            with pytest.raises(CallFailed, match="held"):
+                async with gate.call("POST", "/x", endpoint_class="write", admit=admit):
+                    pass
+    async with bench.gate() as gate:
+        await bench.call(gate, "goes")
+        assert bench.limiters[-1].logs[0].own == 1
+    assert [name for name, _ in bench.starts] == ["goes"]
+    assert bench.starts[0][1] < 0.1

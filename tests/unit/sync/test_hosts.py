@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import anyio
@@ -11,11 +11,12 @@ import pytest
 from tests.unit.sync.accounts import Crm, OnePolicy, account_parts, memory_books
 from tests.unit.sync.cluster import Cluster, MemoryLeases
 from tests.unit.sync.tenant import TENANT, event, policy
+from tests.unit.sync.virtual_time import run_virtually
 
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
 from headwater.sync.delivery.account import BACKOFF_S_MAX, BACKOFF_S_MIN, next_pause_s
 from headwater.sync.delivery.host import DeliveryHost
-from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.membership import Membership
@@ -138,6 +139,89 @@ async def test_a_commit_in_doubt_is_not_projected_again(fault: HeadwaterError) -
             await projector.done.wait()
             tasks.cancel_scope.cancel()
     assert [[item.event_key.int for item in batch] for batch in projector.batches] == [[1, 2], [3]]
+
+
+class LosesTheOldFence(CommitsUnheard):
+    """A projector whose first commit is told that its fence is lost, once its shard was taken anew."""
+
+    def __init__(self, log: OneShardLog, cluster: Cluster) -> None:
+        super().__init__(log, Unavailable("unused"))
+        self._cluster = cluster
+        self.fences: list[int] = []
+
+    async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
+        """Lose the first fence, as after a pause of the process; commit under the next."""
+        self.fences.append(leases[0].fence)
+        if len(self.fences) > 1:
+            self._fault = None
+            return await super().commit(leases, prepared)
+        taken = anyio.Event()
+        self._cluster.on_take = lambda _name, _fence: taken.set()
+        self._cluster.beats["one"] = float("-inf")
+        await taken.wait()
+        await anyio.wait_all_tasks_blocked()
+        raise FenceLost([leases[0].name])
+
+
+@pytest.mark.anyio
+async def test_a_shard_that_was_taken_anew_is_kept_when_its_former_fence_is_lost() -> None:
+    """The end of a transaction of before says nothing about the lease of now."""
+    log, cluster = OneShardLog([event(1)]), Cluster(ttl_s=0.4)
+    projector = LosesTheOldFence(log, cluster)
+    leases = MemoryLeases(cluster, "one")
+    membership = Membership(leases)
+    host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), ProjectorSettings())
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await projector.done.wait()
+            tasks.cancel_scope.cancel()
+    assert projector.fences == [1, 2]
+
+
+class ForgetsARelease(MemoryLeases):
+    """Leases whose first release does not reach the store."""
+
+    tries = 0
+
+    async def release(self, names: Collection[str]) -> None:
+        """Fail once."""
+        self.tries += 1
+        if self.tries == 1:
+            raise Unavailable("gone")
+        await super().release(names)
+
+
+class ThreeShardLog(OneShardLog):
+    """A log of three shards without events."""
+
+    async def shard_count(self) -> int:
+        """Three."""
+        return 3
+
+
+def test_a_shard_that_is_too_much_is_let_go_until_the_store_has_heard_of_it() -> None:
+    """Else its lease would be held for ever by a process that does not read it."""
+    cluster = Cluster(ttl_s=1.2)
+    log, leases = ThreeShardLog([]), ForgetsARelease(cluster, "one")
+    membership = Membership(leases)
+    projector = CommitsUnheard(log, Unavailable("unused"))
+    host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), ProjectorSettings())
+
+    async def live() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await anyio.sleep(1.0)
+            assert len(cluster.of("one")) == 3
+            cluster.beats["two"] = float("inf")
+            await anyio.sleep(3.0)
+            assert leases.tries > 1
+            assert len(cluster.of("one")) == 2
+            tasks.cancel_scope.cancel()
+
+    run_virtually(live)
 
 
 def test_pauses_grow_while_an_actor_fails_at_once_and_begin_anew_when_it_ran() -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from headwater.policy.document import Lanes as LanePolicy
 from headwater.policy.document import LaneShare
-from headwater.sync.domain.lanes import Lane, Line, Shares, ask, learn, shares_of
+from headwater.sync.domain.lanes import REACH_ROWS_MAX, Lane, Line, Shares, ask, learn, shares_of
 
 DEEP = dict.fromkeys(Lane, True)
 DEFAULT = shares_of(LanePolicy())
@@ -112,3 +112,28 @@ def test_minimum_shares_beyond_the_whole_are_refused() -> None:
     """Promises that cannot be kept together are no policy."""
     with pytest.raises(ValidationError, match="more than 1"):
         LanePolicy(live=LaneShare(weight=1, share_min=0.9))
+
+
+@given(
+    policies(),
+    st.lists(st.tuples(st.integers(1, 200), st.sets(st.sampled_from(Lane))), min_size=1, max_size=20),
+)
+def test_nothing_is_wanted_of_a_lane_that_may_not_use_the_quota(
+    shares: Shares, turns: list[tuple[int, set[Lane]]]
+) -> None:
+    """All rows are wanted of the others; with none open nothing is wanted at all."""
+    queue, line = Counter(dict.fromkeys(Lane, 10**9)), Line()
+    for rows, able in turns:
+        asked, line = ask(line, rows, shares, able)
+        assert {lane for lane in Lane if asked[lane]} <= able
+        assert sum(asked.values()) == (rows if able else 0)
+        line = learn(line, asked, asked, {lane: queue[lane] > 0 for lane in Lane})
+
+
+def test_what_is_believed_of_a_lane_that_always_waits_stays_bounded() -> None:
+    """However many turns a backlog lasts."""
+    line = Line()
+    for _ in range(2_000):
+        asked, line = ask(line, 10, DEFAULT)
+        line = learn(line, asked, asked, DEEP)
+    assert all(known is None or known <= REACH_ROWS_MAX for known in line.reach.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.sync.domain.isolating import judge_failures
 from headwater.sync.domain.leasing import fair_share, plan_leases
 
 
@@ -43,12 +42,3 @@ def test_what_nobody_wants_any_more_is_released_and_the_busy_ones_are_kept() -> 
     plan = plan_leases(["a", "b", "c", "d"], ["d", "gone", "a", "b"], 2)
     assert plan.release == ("gone", "b")
     assert plan.take == 0
-
-
-def test_rows_are_parked_only_where_the_fault_is_theirs() -> None:
-    """Others of the batch passed, or it failed alone three times; a batch of which nothing passes is not parked."""
-    assert judge_failures(failed=1, passed=99, tries=1) == "park"
-    assert judge_failures(failed=50, passed=1, tries=1) == "park"
-    assert judge_failures(failed=1, passed=0, tries=2) == "start_again"
-    assert judge_failures(failed=1, passed=0, tries=3) == "park"
-    assert judge_failures(failed=2, passed=0, tries=99) == "start_again"

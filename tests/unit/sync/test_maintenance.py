@@ -15,6 +15,7 @@ from headwater.sync.scheduling.maintenance import (
     PRUNED_ROWS_MAX,
     Maintenance,
     Retention,
+    needs_rebuild,
     needs_vacuum,
 )
 
@@ -27,6 +28,7 @@ class Tables:
 
     old_rows: int = 0
     dead: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    queue: tuple[int, int] = (0, 16_384)
     did: list[tuple[str, object]] = field(default_factory=list)
 
     async def make_attempt_days(self, first: dt.date, days: int) -> int:
@@ -45,6 +47,20 @@ class Tables:
         rows = min(limit, self.old_rows)
         self.old_rows -= rows
         return rows
+
+    async def prune_error_groups(self, before: dt.datetime, limit: int) -> int:
+        """Delete some."""
+        self.did.append(("prune groups", (before, limit)))
+        return 3
+
+    async def queue_size(self) -> tuple[int, int]:
+        """Return what was set."""
+        return self.queue
+
+    async def rebuild_queue(self) -> None:
+        """Note it."""
+        self.did.append(("rebuild", None))
+        self.queue = (self.queue[0], 16_384)
 
     async def dead_rows(self) -> Mapping[str, tuple[int, int]]:
         """Return what was set."""
@@ -96,3 +112,22 @@ async def test_only_tables_with_many_dead_rows_are_vacuumed() -> None:
     assert needs_vacuum(10_000, 50_000)
     assert not needs_vacuum(9_999, 0)
     assert not needs_vacuum(10_000, 50_001)
+
+
+async def test_causes_of_failures_go_a_while_after_their_last_one() -> None:
+    """Unless they are kept for ever."""
+    tables = Tables()
+    assert await ran(tables, "error_groups", Retention(error_group_days=10)) == "3 rows deleted"
+    assert tables.did == [("prune groups", (NOON - dt.timedelta(days=10), PRUNED_ROWS_MAX))]
+    assert await ran(Tables(), "error_groups", Retention(error_group_days=0)) == "kept for ever"
+
+
+async def test_the_queue_is_rebuilt_when_its_indexes_keep_much_more_than_its_rows_want() -> None:
+    """After a backlog is drained; a full queue is large and in order."""
+    tables = Tables(queue=(1_000, 200 * 1024 * 1024))
+    assert await ran(tables, "queue") == "indexes rebuilt: 204800 kB before, 16 kB now"
+    assert tables.did == [("rebuild", None)]
+    assert await ran(tables, "queue") == "16 kB of indexes are in order"
+    assert not needs_rebuild(1_000_000, 200 * 1024 * 1024)
+    assert not needs_rebuild(0, 31 * 1024 * 1024)
+    assert needs_rebuild(0, 32 * 1024 * 1024)

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.sync.accounts import unguarded
 from tests.unit.sync.tenant import NOON, TENANT, policy
 
 from headwater.connectors.base import CallFailed, Connector, ErrorClass, Page, Polled, Seen, VendorError
@@ -130,7 +131,7 @@ def world(people: int, faults: Sequence[str] = ()) -> tuple[Crm, Log, Memory, Po
     async def connect() -> Connector:
         return cast("Connector", crm)
 
-    account = RunningAccount(TENANT, "hubspot", policy(), lease, connect)
+    account = RunningAccount(TENANT, "hubspot", policy(), lease, connect, unguarded)
     return crm, log, memory, Polling(memory, log, SteppedClock(NOON)), account
 
 

@@ -26,7 +26,6 @@ from headwater.sync.domain.retrying import (
     decide,
     is_spent,
     steps_of,
-    tries_max,
 )
 
 POLICY = Retry(fast_s=(1, 2), slow_s=(60, 300), in_doubt_s=2)
@@ -185,7 +184,6 @@ def test_the_usual_tiers_last_about_four_hours() -> None:
     usual = Retry()
     assert usual.fast_s == (1.0, 2.0, 4.0)
     assert 3.5 * 3600 < sum(usual.slow_s) <= 4 * 3600
-    assert tries_max(usual) == len(usual.fast_s) + len(usual.slow_s)
 
 
 def test_bad_data_and_exhausted_deliveries_are_told_apart() -> None:

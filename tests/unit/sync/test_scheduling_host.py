@@ -12,6 +12,7 @@ from typing import Final, cast
 
 import anyio
 import pytest
+from tests.unit.sync.accounts import unguarded
 from tests.unit.sync.cluster import Cluster, MemoryLeases
 from tests.unit.sync.tenant import NOON, TENANT, policy
 
@@ -126,7 +127,7 @@ def account() -> RunningAccount:
     async def connect() -> Connector:
         return cast("Connector", None)
 
-    return RunningAccount(TENANT, "hubspot", policy(), Lease("connector/acme/hubspot", 1), connect)
+    return RunningAccount(TENANT, "hubspot", policy(), Lease("connector/acme/hubspot", 1), connect, unguarded)
 
 
 async def _well(job: Job) -> Done:

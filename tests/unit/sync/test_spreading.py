@@ -225,8 +225,7 @@ async def test_the_watcher_wakes_sleepers_with_work_by_one_question_for_all() ->
     """Neither a turn nor a query for the others."""
     world = World(OnePolicy((TENANT, fleet(20))))
     async with world.process("one", idle_s=0.01) as process:
-        await world.until(lambda: len(process.host.accounts()) == 20)
-        await world.until(lambda: not any(item.awake for item in process.host.accounts().values()))
+        await world.until(lambda: world.crm.closed == 20)  # each has been awake once
         turns = {name: queue.turns for name, queue in world.queues.items()}
         due_times = NoDueTimes([DueAccount(TENANT, "crm7", 0.0)])
         watch = DueWatch(due_times, process.host.accounts, watch_s=0.05)
@@ -245,8 +244,7 @@ async def test_a_notification_wakes_the_account_that_it_names_without_a_query() 
     """Live work needs no question."""
     world = World(OnePolicy((TENANT, fleet(3))))
     async with world.process("one", idle_s=0.01) as process:
-        await world.until(lambda: len(process.host.accounts()) == 3)
-        await world.until(lambda: not any(item.awake for item in process.host.accounts().values()))
+        await world.until(lambda: world.crm.closed == 3)  # each has been awake once
         due_times = NoDueTimes()
         watch = DueWatch(due_times, process.host.accounts)
         queue = world.queue(lease_name((TENANT, "crm1")))

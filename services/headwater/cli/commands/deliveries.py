@@ -9,16 +9,17 @@ import typer
 from headwater.cli.options import AsJson, DataDir, PageSize, Tenant, Yes
 from headwater.cli.output import table
 from headwater.cli.plain import moment, plain
+from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
 from headwater.cli.session import Session, ask
 from headwater.cli.wording import delivery_state
 from headwater.kernel.errors import InvalidInput
-from headwater.sync.v1 import sync_pb2
+from headwater.sync.v1 import rollouts_pb2, sync_pb2
 
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="Standing orders to bring entities into CRMs: list, replay, discard.",
+    help="Standing orders to bring entities into CRMs: list, replay, discard, redeliver.",
 )
 
 Entities = Annotated[
@@ -145,6 +146,55 @@ def discard(
         session.output.result(plain(found) | {"dry_run": not yes}, done)
 
     ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+@app.command()
+def redeliver(
+    connector: Annotated[str, typer.Option("--connector", help="Connector account.")],
+    object_name: Annotated[str, typer.Option("--object", help="Only entities of this object.")] = "",
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", help="Only entities with FIELD=VALUE; may be repeated.", show_default=False),
+    ] = None,
+    differing: Annotated[
+        bool,
+        typer.Option(
+            "--differing", help="Ask the CRM nothing: only what is known to differ from the policy."
+        ),
+    ] = False,
+    canary: Annotated[
+        bool, typer.Option("--canary/--no-canary", help="A few records first, or all in one stage.")
+    ] = True,
+    yes: Yes = False,
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare delivered records with the CRM again, and write what differs; in stages, see `rollouts`.
+
+    Example:
+
+      headwater deliveries redeliver --connector hubspot --object contact --where country=DE
+    """
+
+    async def work(session: Session, services: Services) -> None:
+        wish = rollouts_pb2.RolloutWish(
+            connector=connector,
+            object=object_name,
+            where=dict(_condition(item) for item in where or ()),
+            look_up=not differing,
+            at_once=not canary,
+        )
+        await roll_out(session, services, wish, yes=yes)
+
+    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise InvalidInput(f"--where {text!r} is not of the form field=value")
+    return name, value
 
 
 def _state(name: str) -> sync_pb2.DeliveryState.ValueType:

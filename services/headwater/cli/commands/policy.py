@@ -14,11 +14,13 @@ from headwater.cli.options import AsJson, DataDir, Tenant
 from headwater.cli.output import table
 from headwater.cli.plain import moment
 from headwater.cli.policies import apply_policy, policy_history, policy_in_force
+from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
 from headwater.cli.session import Session, act, ask
 from headwater.kernel.clock import SystemClock
 from headwater.kernel.errors import NotFound
 from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
+from headwater.sync.v1 import rollouts_pb2
 
 app = typer.Typer(
     rich_markup_mode="rich", no_args_is_help=True, help="The tenant's policy: check, show, diff, apply."
@@ -103,16 +105,40 @@ def diff(file: File, tenant: Tenant = None, data_dir: DataDir = None, as_json: A
 
 
 @app.command("apply")
-def apply_file(file: File, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def apply_file(
+    file: File,
+    canary: Annotated[
+        bool,
+        typer.Option(
+            "--canary", help="Deliver what looks different again, a few records first; see `rollouts`."
+        ),
+    ] = False,
+    connector: Annotated[str, typer.Option("--connector", help="With --canary: only to this account.")] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --canary: do it, instead of saying what it would do.")
+    ] = False,
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Put FILE in force. Applying the same again changes nothing; the one before can be applied again at any time.
+
+    Without --canary a change of mappings shows in a CRM as its entities change next. With it, every record that
+    looks different is delivered again in stages, and the policy before is put back when too many fail. Changes of
+    single entities follow the new policy meanwhile.
 
     Example:
 
-      headwater policy diff policy.yaml && headwater policy apply policy.yaml
+      headwater policy diff policy.yaml && headwater policy apply policy.yaml --canary
     """
 
     async def work(session: Session, services: Services) -> None:
         text = file.read_text(encoding="utf-8")
+        if canary:
+            load_policy(text)
+            wish = rollouts_pb2.RolloutWish(policy_document=text, connector=connector)
+            await roll_out(session, services, wish, yes=yes)
+            return
         key, changed = await apply_policy(
             services, session.tenant_id, text, clock=SystemClock(), actor=session.actor
         )

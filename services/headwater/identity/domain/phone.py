@@ -5,8 +5,9 @@ Rules, by name: `e164`, `placeholder` (two digits or fewer in all, or a counting
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Final
+import re
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
 
 import phonenumbers
 
@@ -38,6 +39,7 @@ _COUNTRY_NAMES: Final = {
     "usa": "US",
 }
 _SEQUENCES: Final = ("01234567890123456789", "98765432109876543210")
+_PLAIN: Final = re.compile(r"\+[1-9](?:[ -]?[0-9]){6,14}")
 _DISTINCT_DIGITS_MIN: Final = 3
 _SEQUENCE_DIGITS: Final = 7
 
@@ -64,6 +66,47 @@ def normalise_phone(raw: str, region: str = REGION_DEFAULT) -> str | None:
 
 
 def _e164(text: str, region: str) -> str | None:
+    return _plain(text) or _parsed(text, region)
+
+
+def _plain(text: str) -> str | None:
+    """Return a number that is written with its country code and leaves nothing to read into it; None for others.
+
+    The library comes to the same, at many times the cost: it looks for extensions, prefixes and carriers.
+    """
+    if not _PLAIN.fullmatch(text):
+        return None
+    digits = text[1:].replace(" ", "").replace("-", "")
+    for length in (1, 2, 3):
+        shape = _shape(digits[:length])
+        if shape is not None:
+            national = digits[length:]
+            plain = len(national) in shape.lengths and national[0] != "0"
+            return f"+{digits}" if plain and not shape.prefix.match(national) else None
+    return None
+
+
+class _Shape(NamedTuple):
+    """How the numbers of a country code look: digits behind the code, and what may be dropped before them."""
+
+    lengths: frozenset[int]
+    prefix: re.Pattern[str]
+
+
+@cache
+def _shape(code: str) -> _Shape | None:
+    """Return the shape of a country code's numbers; None for what is no country code."""
+    region = phonenumbers.region_code_for_country_code(int(code))
+    known = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
+    if known is None or known.general_desc is None:
+        return None
+    return _Shape(
+        frozenset(known.general_desc.possible_length),
+        re.compile(known.national_prefix_for_parsing or r"(?!)"),
+    )
+
+
+def _parsed(text: str, region: str) -> str | None:
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:

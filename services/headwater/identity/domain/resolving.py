@@ -89,6 +89,11 @@ class Plan:
     """Known records whose evidence changed."""
     candidates: dict[frozenset[uuid.UUID], NewCandidate] = field(default_factory=dict)
 
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.founders or self.members or self.keys or self.evidence or self.candidates)
+
 
 def keys_to_look_up(records: Iterable[Incoming], known: Mapping[RecordId, KnownRecord]) -> set[Key]:
     """Return the keys whose holders decide the batch: all that may join and are new to their record."""

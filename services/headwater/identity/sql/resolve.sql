@@ -63,71 +63,61 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS e
 
--- name: insert_entities
--- Found entities, in the order given.
--- $1 text: tenant. $2 uuid[], $3 text[]: id and object of each. $4 timestamptz: now.
-INSERT INTO identity.entity (tenant_id, entity_id, object, create_time)
-SELECT $1, f.entity_id, f.object, $4
-FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY AS f (entity_id, object, ord)
-ORDER BY f.ord
-
--- name: insert_members
--- Add records to their entities, in the order given.
--- $1 text: tenant. $2 timestamptz: now. $3 uuid[]: records. $4 text[]: sources. $5 text[]: objects.
--- $6 text[]: external ids. $7 uuid[]: entities. $8 text[]: rules. $9 uuid[]: event keys.
--- $10..$15 text[]: given name, family name, generation, linkedin, domain, mailbox.
-INSERT INTO identity.member (
-    tenant_id, resolve_time, record_id, source, object, external_id, entity_id, rule, event_key,
-    given_name, family_name, generation, linkedin, domain, mailbox
+-- name: write_plan
+-- Write what a batch comes to, in one statement: entities, members and keys in the order given, what known records
+-- newly say of themselves, pairs to review. A key or pair that is there already stays as it is.
+-- $1 text: tenant. $2 timestamptz: now. Arrays. Entities: $3 uuid, $4 text: object. Members: $5 uuid: record,
+-- $6..$8 text: source, object, external id, $9 uuid: entity, $10 text: rule, $11 uuid: event key, $12..$17 text: given
+-- name, family name, generation, linkedin, domain, mailbox. Evidence: $18 uuid: record, $19..$24 text as $12..$17.
+-- Keys: $25 uuid: record, $26..$29 text: object, kind, value, what blocks it or ''. Pairs: $30 uuid, $31 uuid: lower
+-- and higher entity, $32..$34 text: object, rule, what blocks it or '', $35 uuid, $36 uuid: record of each.
+WITH entities AS (
+    INSERT INTO identity.entity (tenant_id, entity_id, object, create_time)
+    SELECT $1, f.entity_id, f.object, $2
+    FROM unnest($3::uuid[], $4::text[]) WITH ORDINALITY AS f (entity_id, object, ord)
+    ORDER BY f.ord
+), members AS (
+    INSERT INTO identity.member (
+        tenant_id, resolve_time, record_id, source, object, external_id, entity_id, rule, event_key,
+        given_name, family_name, generation, linkedin, domain, mailbox
+    )
+    SELECT
+        $1, $2, n.record_id, n.source, n.object, n.external_id, n.entity_id, n.rule, n.event_key,
+        n.given_name, n.family_name, n.generation, n.linkedin, n.domain, n.mailbox
+    FROM unnest(
+        $5::uuid[], $6::text[], $7::text[], $8::text[], $9::uuid[], $10::text[], $11::uuid[],
+        $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]
+    ) WITH ORDINALITY AS n (
+        record_id, source, object, external_id, entity_id, rule, event_key,
+        given_name, family_name, generation, linkedin, domain, mailbox, ord
+    )
+    ORDER BY n.ord
+), evidence AS (
+    UPDATE identity.member AS m
+    SET
+        given_name = n.given_name,
+        family_name = n.family_name,
+        generation = n.generation,
+        linkedin = n.linkedin,
+        domain = n.domain,
+        mailbox = n.mailbox
+    FROM unnest(
+        $18::uuid[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[]
+    ) AS n (record_id, given_name, family_name, generation, linkedin, domain, mailbox)
+    WHERE m.tenant_id = $1 AND m.record_id = n.record_id
+), pairs AS (
+    INSERT INTO identity.merge_candidate (
+        tenant_id, create_time, low_id, high_id, object, rule, blocked_by, record_id, other_record_id
+    )
+    SELECT $1, $2, n.low_id, n.high_id, n.object, n.rule, n.blocked_by, n.record_id, n.other_record_id
+    FROM unnest(
+        $30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::text[], $35::uuid[], $36::uuid[]
+    ) WITH ORDINALITY AS n (low_id, high_id, object, rule, blocked_by, record_id, other_record_id, ord)
+    ORDER BY n.ord
+    ON CONFLICT DO NOTHING
 )
-SELECT
-    $1, $2, n.record_id, n.source, n.object, n.external_id, n.entity_id, n.rule, n.event_key,
-    n.given_name, n.family_name, n.generation, n.linkedin, n.domain, n.mailbox
-FROM unnest(
-    $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::uuid[],
-    $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]
-) WITH ORDINALITY AS n (
-    record_id, source, object, external_id, entity_id, rule, event_key,
-    given_name, family_name, generation, linkedin, domain, mailbox, ord
-)
-ORDER BY n.ord
-
--- name: update_evidence
--- Note what known records newly say of themselves.
--- $1 text: tenant. $2 uuid[]: records.
--- $3..$8 text[]: given name, family name, generation, linkedin, domain, mailbox.
-UPDATE identity.member AS m
-SET
-    given_name = n.given_name,
-    family_name = n.family_name,
-    generation = n.generation,
-    linkedin = n.linkedin,
-    domain = n.domain,
-    mailbox = n.mailbox
-FROM unnest(
-    $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]
-) AS n (record_id, given_name, family_name, generation, linkedin, domain, mailbox)
-WHERE m.tenant_id = $1 AND m.record_id = n.record_id
-
--- name: insert_keys
--- Add keys to records; one that the record has already stays as it is.
--- $1 text: tenant. $2 uuid[]: records. $3..$6 text[]: object, kind, value, what blocks it or ''.
 INSERT INTO identity.record_key (tenant_id, record_id, object, kind, value, blocked_by)
 SELECT $1, n.record_id, n.object, n.kind, n.value, n.blocked_by
-FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
+FROM unnest($25::uuid[], $26::text[], $27::text[], $28::text[], $29::text[])
     AS n (record_id, object, kind, value, blocked_by)
-ON CONFLICT DO NOTHING
-
--- name: insert_candidates
--- Suggest pairs of entities; a pair that was suggested before stays as it is.
--- $1 text: tenant. $2 timestamptz: now. $3 uuid[], $4 uuid[]: lower and higher entity. $5 text[]: objects.
--- $6 text[]: rules. $7 text[]: what blocks the rule or ''. $8 uuid[], $9 uuid[]: record, record of the other.
-INSERT INTO identity.merge_candidate (
-    tenant_id, create_time, low_id, high_id, object, rule, blocked_by, record_id, other_record_id
-)
-SELECT $1, $2, n.low_id, n.high_id, n.object, n.rule, n.blocked_by, n.record_id, n.other_record_id
-FROM unnest(
-    $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::uuid[]
-) WITH ORDINALITY AS n (low_id, high_id, object, rule, blocked_by, record_id, other_record_id, ord)
-ORDER BY n.ord
 ON CONFLICT DO NOTHING

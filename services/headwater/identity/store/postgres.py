@@ -11,9 +11,10 @@ from headwater.identity.domain.explaining import Side
 from headwater.identity.domain.locking import tenant_lock
 from headwater.identity.domain.merging import EntityState
 from headwater.identity.domain.records import Holder, Key, RecordId
+from headwater.identity.domain.resolving import KnownRecord
 from headwater.identity.ports import CandidateRow, MemberRow, ObjectCount
 from headwater.identity.store.merging import PostgresMergeTransaction
-from headwater.identity.store.resolving import PostgresResolveTransaction, read_holders
+from headwater.identity.store.resolving import PostgresResolveTransaction, read_holders, read_known
 from headwater.identity.store.rows import entity_of, holder_of, key_of, ref_of
 from headwater.identity.store.session import Session, Sessions
 from headwater.kernel.ids import EntityId, TenantId
@@ -42,8 +43,7 @@ class PostgresIdentityStore:
         """Open a transaction that holds *locks*; commits at the end of the block."""
         async with self.sessions.transaction() as session:
             limit = self._statement_timeout(timeout_s)
-            await session.fetch("lock_tenant_shared", tenant_lock(tenant_id), limit)
-            await session.fetch("lock_stripes", locks)
+            await session.fetch("lock_resolving", tenant_lock(tenant_id), limit, locks)
             yield PostgresResolveTransaction(session, tenant_id, self.key_rows_max)
 
     @asynccontextmanager
@@ -59,6 +59,12 @@ class PostgresIdentityStore:
     def _statement_timeout(self, timeout_s: float | None) -> str:
         left_s = self.statement_timeout_s if timeout_s is None else min(timeout_s, self.statement_timeout_s)
         return str(max(1, round(left_s * 1000)))
+
+    async def list_known(
+        self, tenant_id: TenantId, records: Sequence[RecordId]
+    ) -> Mapping[RecordId, KnownRecord]:
+        async with self.sessions.open() as session:
+            return await read_known(session, tenant_id, records)
 
     async def list_holders(self, tenant_id: TenantId, keys: Iterable[Key]) -> Mapping[Key, Sequence[Holder]]:
         async with self.sessions.open() as session:

@@ -193,9 +193,6 @@ class QuarantineFilter:
     source: str = ""
 
 
-ANY_QUARANTINED: Final = QuarantineFilter()
-
-
 @dataclass(frozen=True, slots=True)
 class QuarantineGroup:
     """One cause of quarantined events.

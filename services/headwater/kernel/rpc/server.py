@@ -51,11 +51,6 @@ class RpcServer:
             reflection.enable_server_reflection(names, self._server)
         self.port = 0
 
-    @property
-    def calls_count(self) -> int:
-        """Calls under way now."""
-        return self._calls.count
-
     async def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - a watch tells it as it is
         """Answer health checks with SERVING or NOT_SERVING from now on; once the drain began, always the latter."""
         status = (

@@ -94,8 +94,6 @@ LINK_MEMBER: Final = "member"
 RPC_SYSTEM_GRPC: Final = "grpc"
 DB_SYSTEM_POSTGRESQL: Final = "postgresql"
 MESSAGING_SYSTEM_HEADWATER: Final = "headwater"
-RPC_METHOD_OTHER: Final = "_OTHER"
-"""The method name of a call that the server does not know, so that a caller cannot invent names."""
 
 ATTRIBUTES: Final[Mapping[str, Stability]] = MappingProxyType(
     {

@@ -41,6 +41,11 @@ class Spans:
         """Return spans that record nothing and pass contexts through."""
         return cls(NoOpTracer())
 
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is recorded: ask before gathering attributes for every member of a batch."""
+        return self._enabled
+
     def record(
         self,
         queue: str,
@@ -127,6 +132,8 @@ class Spans:
             attributes: ours, registered.
         """
         child = isinstance(relation, Child)
+        if not self._enabled:
+            return self._unrecorded(created.to_parent() if child and created is not None else Context())
         marked = keep or attempt > 1 or (created is not None and created.sampled)
         own = {
             **attributes,
@@ -164,6 +171,8 @@ class Spans:
             batch_size: rows, where the statement carries more than one.
             attributes: ours, registered.
         """
+        if not self._enabled:
+            return self._unrecorded(None)
         summary = names.db_span_name(operation, table)
         own: dict[AttributeName, AttributeValue] = {
             **attributes,
@@ -194,6 +203,8 @@ class Spans:
             resend_count: 0 for the first sending of this request.
             attributes: ours, registered.
         """
+        if not self._enabled:
+            return self._unrecorded(None)
         address, port = server_of(url)
         own: dict[AttributeName, AttributeValue] = {
             **attributes,
@@ -244,6 +255,8 @@ class Spans:
         message_count: int | None = None,
         keep: bool = False,
     ) -> ActiveSpan:
+        if not self._enabled:
+            return self._unrecorded(parent)
         made, left_out = links
         own: dict[AttributeName, AttributeValue] = {
             **attributes,
@@ -259,6 +272,10 @@ class Spans:
         return self._span(
             names.queue_span_name(operation, queue), kind, own, parent=parent, links=made, keep=keep
         )
+
+    def _unrecorded(self, parent: Context | None) -> ActiveSpan:
+        """Return a span that only carries its parent's context on."""
+        return ActiveSpan(self._tracer.start_span("", parent))
 
     def _span(
         self,

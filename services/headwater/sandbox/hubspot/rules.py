@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from headwater.sandbox.hubspot.kinds import Kind
     from headwater.sandbox.store.records import Fields
 
-Definition = dict[str, Any]
 _Fault = tuple[str, str, str]
 
 _EMAIL = re.compile(r"^[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)*\.[^@\s,;<>.\d]{2,}$")

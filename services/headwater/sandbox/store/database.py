@@ -1,8 +1,8 @@
 """Owns the SQLite connection, its transactions and the named statements. Must not know what any table means.
 
-Durability: WAL with `synchronous=NORMAL`. A commit is in the operating system's page cache before the call is
-answered, so it survives the death of the process at any moment (SIGKILL included); only a power cut can lose the last
-commits, which a sandbox may. `FULL` would add an fsync to every call and guard against nothing that tests can do.
+Durability: WAL with `synchronous=OFF`. A commit is in the operating system's page cache before the call is
+answered, so it survives the death of the process at any moment (SIGKILL included); only a power cut can lose the file,
+which a sandbox may. Anything stricter would add an fsync to calls and guard against nothing that tests can do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 Row = tuple[Any, ...]
@@ -26,7 +26,7 @@ BUSY_TIMEOUT_S = 5.0
 CACHE_KIB_MAX = 65_536
 """Pages kept in memory: an account of some ten thousand records."""
 WAL_PAGES_MAX = 8_000
-"""Log pages (4 KiB) between two checkpoints: each costs an fsync, which a caller sees as a slow answer."""
+"""Log pages (4 KiB) between two checkpoints: each copies pages, which a caller sees as a slow answer."""
 
 
 def _text(name: str) -> str:
@@ -48,7 +48,7 @@ class Database:
         target = ":memory:" if path is None else str(path)
         self._connection = sqlite3.connect(target, isolation_level=None, timeout=BUSY_TIMEOUT_S)
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute("PRAGMA temp_store = MEMORY")
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB_MAX}")
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
@@ -71,10 +71,6 @@ class Database:
     def run(self, statement: str, *parameters: object) -> int:
         """Run a named statement and say how many rows it touched."""
         return self._connection.execute(self._statements[statement], parameters).rowcount
-
-    def run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """Run a named statement once per row of parameters."""
-        self._connection.executemany(self._statements[statement], rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
+from headwater.sync.delivery.accounts import Asks
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.breaking import AccountBreaker, scope_of
@@ -29,10 +30,11 @@ from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.gate import AccountGate, GateParts, Place
 from headwater.sync.delivery.guard import Guard, GuardedGate
-from headwater.sync.delivery.handling import NothingHandled, Suspect
+from headwater.sync.delivery.handling import NothingHandled
 from headwater.sync.delivery.pacing import BucketPacer, Pacer
 from headwater.sync.domain.adaptive import Pace
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, doubts_of
+from headwater.sync.domain.isolating import Suspects
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
@@ -111,7 +113,7 @@ class DeliveryAccount:
         self._chance = parts.chance()
         self._ending = False
         self._actor: DeliveryActor | None = None
-        self._suspect = Suspect()
+        self._suspects = Suspects()
         self._taken_over = False
         self._prepared = False
         self.bell = Bell()
@@ -173,7 +175,13 @@ class DeliveryAccount:
         Raises: InvalidInput, FenceLost, Unavailable, StoreRaced.
         """
         await self._gate.open()
+        await self._desk.look()  # what operators have ordered, and the breaker as it was left
         return self._open_connector()
+
+    @property
+    def ask(self) -> Asks:
+        """What questions beside the deliveries pass: the account's breaker counts them, and one may be its probe."""
+        return self._guard.ask
 
     async def run(self) -> None:
         """Keep the account's deliveries going until `end`.
@@ -242,7 +250,7 @@ class DeliveryAccount:
     async def _work(self, connector: Connector) -> None:
         parts = ActorParts(
             connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
-            self._chance, self.bell, self._suspect, self._doubts, self._parts.idle_s,
+            self._chance, self.bell, self._suspects, self._doubts, self._parts.idle_s,
         )  # fmt: skip
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor

@@ -1,6 +1,7 @@
-"""The accounts that run in this process: what else works for an account uses its gate and lease.
+"""The accounts that run in this process: what else works for an account uses its gate, breaker and lease.
 
-The delivery host enters an account for as long as its actor runs; leaving cancels what was begun on it. So polling shares limiter, quota and fence with the deliveries of the same account.
+The delivery host enters an account for as long as its actor runs; leaving cancels what was begun on it. So polling
+shares limiter, quota, breaker and fence with the deliveries of the same account.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import anyio
 
@@ -21,6 +22,19 @@ from headwater.sync.wakeup import Wakeup
 CLOSE_S: Final = 5.0
 """Bound of closing a connector's connections."""
 
+READ: Final = "read"
+"""Class of endpoints that questions beside the deliveries belong to: their breaker is the look-ups'."""
+
+Answer = TypeVar("Answer")
+
+
+class Asks(Protocol):
+    """Asks a vendor something beside the deliveries."""
+
+    async def __call__(self, endpoint_class: str, call: Callable[[], Awaitable[Answer]], /) -> Answer:
+        """Return what *call* returns, counted by the account's breaker. Raises: CallFailed, HELD when none may start."""
+        ...
+
 
 @dataclass(eq=False)
 class RunningAccount:
@@ -28,6 +42,7 @@ class RunningAccount:
 
     Args:
         opened: opens a connector on the account's own gate.
+        ask: what every question to the vendor passes: the account's breaker counts its answer.
     """
 
     tenant_id: str
@@ -35,6 +50,7 @@ class RunningAccount:
     document: PolicyDocument
     lease: Lease
     opened: Callable[[], Awaitable[Connector]] = field(repr=False)
+    ask: Asks = field(repr=False)
     _scopes: set[anyio.CancelScope] = field(default_factory=set, repr=False)
 
     @property
@@ -89,6 +105,7 @@ class RunningAccounts:
         try:
             yield
         finally:
-            del self._accounts[key]
+            if self._accounts.get(key) is account:  # it may have begun anew while this one was ending
+                del self._accounts[key]
             account.end()
             self.changed.set()

@@ -6,26 +6,27 @@ not forget is in Postgres; what it may forget but should not (pace, breaker, lim
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
-from headwater.connectors.base import CallFailed, Connector, Report
+from headwater.connectors.base import CallFailed, Connector
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import Guard
-from headwater.sync.delivery.handling import Handler, Suspect
+from headwater.sync.delivery.handling import Handler
 from headwater.sync.delivery.sending import STORE_FAULTS, Sender
 from headwater.sync.delivery.slot import Slot
 from headwater.sync.domain.delivering import connector_targets
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
+from headwater.sync.domain.isolating import Suspects
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import Deliveries
 
@@ -53,7 +54,7 @@ class ActorParts:
     clock: Clock
     chance: random.Random
     bell: Bell
-    suspect: Suspect
+    suspects: Suspects
     doubts: Doubts = LOOK_UP_ALWAYS
     idle_s: float = 30.0
 
@@ -67,6 +68,7 @@ class DeliveryActor:
         self._ending = False
         self._running: set[int] = set()
         self._due = True
+        self._begins_s = -math.inf
         self._fault: Exception | None = None
         self._abandon: Callable[[], None] = self.end
         sender = Sender(
@@ -74,7 +76,7 @@ class DeliveryActor:
             parts.doubts,
         )  # fmt: skip
         retry = document.retry_of(name)
-        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspect)
+        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspects)
         self._slot = Slot(
             document, parts.desk, parts.guard, handler, parts.spans, parts.clock, parts.chance,
             retry, parts.doubts, self._goes_on, self._spread,
@@ -97,7 +99,7 @@ class DeliveryActor:
             await parts.desk.look()
             permit = parts.guard.permit("read")
             if permit.calls != "none":
-                await self._check_connector(probes=permit.calls == "probe")
+                await self._check_connector()
                 return
             await parts.bell.wait_steered(min(ORDERS_S, permit.wait_s))
 
@@ -118,6 +120,7 @@ class DeliveryActor:
                     await self._sit_out(permit.wait_s)
                     continue
                 if self._due and (number := self._free_slot()) is not None:
+                    await self._gather()
                     self._due = False
                     self._running.add(number)
                     tasks.start_soon(self._run_slot, number)
@@ -125,35 +128,24 @@ class DeliveryActor:
         if self._fault:
             raise self._fault
 
-    async def _check_connector(self, *, probes: bool) -> None:
-        guard, store = self._parts.guard, self._parts.store
-        probes = probes and guard.start_probe("read")
-        with guard.as_probe("read") if probes else nullcontext():
-            try:
-                report = await self._prepare_connector()
-            except CallFailed as failed:
-                await store.write_finding(str(failed))
-                raise AccountNotReady(str(failed)) from failed
-            finally:
-                if probes:
-                    guard.end_probe("read")
+    async def _gather(self) -> None:
+        """Let records gather for a moment after the last batch has begun; what comes alone waits for nothing."""
+        now_s = anyio.current_time()
+        if not self._parts.desk.outlook.more and (early_s := self._begins_s - now_s) > 0:
+            await anyio.sleep(early_s)
+        self._begins_s = max(now_s, self._begins_s) + self._policy.adaptive.gather_s
+
+    async def _check_connector(self) -> None:
+        connector, store = self._parts.connector, self._parts.store
+        targets = connector_targets(self._policy)
+        try:
+            report = await self._parts.guard.ask("read", lambda: connector.prepare(targets))
+        except CallFailed as failed:
+            await store.write_finding(str(failed))
+            raise AccountNotReady(str(failed)) from failed
         await store.write_finding("" if report.ok else "; ".join(report.findings))
         if not report.ok:
             raise AccountNotReady("; ".join(report.findings))
-
-    async def _prepare_connector(self) -> Report:
-        guard = self._parts.guard
-        begun = guard.begin("read")
-        if begun is None:
-            guard.check("read")
-            raise AssertionError("unreachable: what must not begin is refused")
-        try:
-            report = await self._parts.connector.prepare(connector_targets(self._policy))
-        except CallFailed as failed:
-            await guard.failed(begun, failed)
-            raise
-        await guard.succeeded(begun)
-        return report
 
     async def _run_slot(self, number: int) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,6 +28,8 @@ from headwater.sync.ports import Deliveries, StoreRefused
 
 MISSED_S: Final = 0.25
 """Pause after a turn that was told of due work and got none."""
+SLOWED_S: Final = 1.0
+"""Pause after a turn that left only lanes waiting which the day's quota slows down: so often it is looked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Outlook:
     """What the last turn said of the work to come.
 
     Args:
-        more: something is due that no slot has.
+        more: something is due that no slot has and that may use the quota now.
         due_s: loop time at which the next delivery is due; None when none waits.
     """
 
@@ -107,13 +109,14 @@ class Desk:
         """
         async with self._lock, self._turns.of(self._tenant_id):
             rows = self._rows(slot) if claims else 0
-            asked, line = lanes.ask(self._line, rows, self._shares) if rows else ({}, self._line)
+            able = self._guard.open_lanes()
+            asked, line = lanes.ask(self._line, rows, self._shares, able) if rows else ({}, self._line)
             others = [key for other, keys in self._in_flight.items() if other != slot for key in keys]
             turn = await self._settle_and_claim(settlements, Wanted(slot, asked, others))
             self._guard.take_in(turn.state)
             if turn.claimed and not self._may_go():  # paused, or opened, in this very moment
                 turn = await self._settle_and_claim((), Wanted(slot, {}, others))
-            self._note(slot, asked, line, turn)
+            self._note(slot, asked, line, turn, able)
             if turn.claimed and self._guard.permit().calls == "probe" and self._guard.start_probe():
                 self._probe_slot = slot
             return turn.claimed
@@ -180,12 +183,17 @@ class Desk:
             self._chance,
         )
 
-    def _note(self, slot: int, asked: lanes.Rows, line: lanes.Line, turn: Turn) -> None:
+    def _note(
+        self, slot: int, asked: lanes.Rows, line: lanes.Line, turn: Turn, able: Collection[lanes.Lane]
+    ) -> None:
         self._in_flight[slot] = frozenset(item.entity_id for item in turn.claimed)
         claimed = Counter(item.lane for item in turn.claimed)
         if any(asked.values()):
             self._line = lanes.learn(line, asked, claimed, turn.waiting)
+        waits = {lane for lane in lanes.Lane if turn.waiting.get(lane, False)}
+        more = not waits.isdisjoint(able)
         due_s = turn.next_due_s
         if due_s is not None:
-            due_s = anyio.current_time() + max(due_s, 0.0 if turn.claimed else MISSED_S)
-        self.outlook = Outlook(any(turn.waiting.values()), due_s)
+            least_s = SLOWED_S if waits and not more else 0.0 if turn.claimed else MISSED_S
+            due_s = anyio.current_time() + max(due_s, least_s)
+        self.outlook = Outlook(more, due_s)

@@ -3,7 +3,10 @@
 The thin effect around `limiting`, `usage` and `quota`: it waits, writes the books ahead of the
 calls, and spans each call. It decides nothing about limits. The order of a call:
 
-    FIFO per endpoint class -> pacer -> room in every window -> day's quota -> books -> lease -> call
+    FIFO per endpoint class -> pacer -> room in every window -> admitted -> day's quota -> books -> lease,
+    admitted still -> call
+
+What is not admitted was never sent: it is not counted, and its place in the windows is free again at once.
 
 Refusals: CallFailed QUOTA when the wait would be long, FenceLost when the lease is not ours any more.
 """
@@ -40,6 +43,10 @@ WAIT_S_MAX: Final = 30.0
 """Longest wait for room in the windows; what would wait longer is put off by the caller."""
 CLOSE_S: Final = 5.0
 """Bound of writing the books for the last time."""
+
+
+def _admit_all() -> None:
+    """Let every call start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +144,26 @@ class AccountGate:
 
     @asynccontextmanager
     async def call(
-        self, method: str, url_template: str, *, endpoint_class: str, resend_count: int = 0
+        self,
+        method: str,
+        url_template: str,
+        *,
+        endpoint_class: str,
+        resend_count: int = 0,
+        admit: Callable[[], None] = _admit_all,
     ) -> AsyncIterator[Ticket]:
         """Wait for permission, count the call and span it; see the port.
 
+        Args:
+            admit: asked when there is room and again right before the call; what it raises undoes the grant.
+
         Raises:
-            CallFailed: QUOTA when the day's allowance is used up, or a window has no room for long.
+            CallFailed: QUOTA when the day's allowance is used up, or a window has no room for long; what *admit* raises.
             FenceLost: the account is not ours any more.
             Unavailable: the books cannot be written.
         """
         cost = self._parts.limiter.rules.cost(endpoint_class)
-        async with self._doors[endpoint_class]:
-            await self._parts.pacer.wait_turn(endpoint_class, cost)
-            grant = await self._reserved(cost, endpoint_class)
-        mark = await self._booked(grant, cost)
+        grant, mark = await self._granted(cost, endpoint_class, admit)
         url = self._place.base_url + url_template
         with self._parts.spans.http(method, url, template=url_template, resend_count=resend_count) as span:
             ticket = Ticket(_headers(span), grant, mark, self, span)
@@ -160,6 +173,18 @@ class AccountGate:
                 self._end(ticket)
         if self._must_write:
             await self._keep_pause()
+
+    async def _granted(
+        self, cost: int, endpoint_class: str, admit: Callable[[], None]
+    ) -> tuple[Granted, int]:
+        """Return a grant with its mark once the call may go; one that a pause has overtaken waits again."""
+        while True:
+            async with self._doors[endpoint_class]:
+                await self._parts.pacer.wait_turn(endpoint_class, cost)
+                grant = await self._reserved(cost, endpoint_class)
+            mark = await self._booked(grant, cost, admit)
+            if mark is not None:
+                return grant, mark
 
     async def _reserved(self, cost: int, endpoint_class: str) -> Granted:
         try:
@@ -172,10 +197,14 @@ class AccountGate:
                 VendorError(ErrorClass.QUOTA, "WINDOW_FULL", message, retry_after_s=wait_s)
             ) from error
 
-    async def _booked(self, grant: Granted, cost: int) -> int:
-        """Count *grant* and make the books allow for it; return the ledger's mark. Undone when refused."""
+    async def _booked(self, grant: Granted, cost: int, admit: Callable[[], None]) -> int | None:
+        """Count *grant* and make the books allow for it; return the ledger's mark.
+
+        Undone when refused, and when the vendor has ordered a pause meanwhile: then None.
+        """
         counted = False
         try:
+            admit()
             self._check_day(cost)
             self._note(quota.count(self._today(), cost, self._parts.clock.now(), self._parts.allowance))
             counted = True
@@ -184,12 +213,19 @@ class AccountGate:
                 if not self._block.cover(grant):
                     await self._write()
             self._check_lease()
+            admit()  # writing the books may have been long
         except BaseException:
-            if counted:
-                self._ledger = quota.uncount(self._ledger, cost, self._parts.allowance)
-            self._queue.give_back(grant)
+            self._undo(grant, cost, counted=counted)
             raise
+        if self._parts.limiter.pauses.get(grant.endpoint_class, 0) > self._parts.ticks():
+            self._undo(grant, cost, counted=True)
+            return None
         return mark
+
+    def _undo(self, grant: Granted, cost: int, *, counted: bool) -> None:
+        if counted:
+            self._ledger = quota.uncount(self._ledger, cost, self._parts.allowance)
+        self._queue.give_back(grant)
 
     def _check_day(self, cost: int) -> None:
         ledger, allowance, now = self._today(), self._parts.allowance, self._parts.clock.now()
@@ -289,22 +325,6 @@ class AccountGate:
                     await self._put((0,) * len(self._block.amounts), 0, 0)
             except (Unavailable, StoreRaced, FenceLost) as error:
                 _log.warning("the books of %s are left open: %s", self._place.account, error)
-
-
-@asynccontextmanager
-async def open_gate(place: Place, parts: GateParts) -> AsyncIterator[AccountGate]:
-    """Take the account's books over and yield its gate; at the end write them exactly.
-
-    The calls of the block must be over when it is left: one that still runs is taken for lost.
-
-    Raises: FenceLost, Unavailable.
-    """
-    gate = AccountGate(place, parts)
-    await gate.open()
-    try:
-        yield gate
-    finally:
-        await gate.close()
 
 
 def _headers(span: SpanHandle) -> dict[str, str]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 
-from headwater.connectors.base import CallFailed, CallGate, ErrorClass, VendorError
+from headwater.connectors.base import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.port import CallTicket
 from headwater.kernel.clock import Clock
 from headwater.sync.delivery.breaking import AccountBreaker
 from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.delivery.racing import again_when_raced
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import ConnectorState
 from headwater.sync.ports import Deliveries
 
@@ -32,6 +33,8 @@ UNKNOWN_S: Final = 1.0
 """How long to wait when nobody can say: another slot has the probe, or an operator holds the account."""
 WRITE: Final = "write"
 """Endpoint class of what an account's turns are about."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,10 @@ class Guard:
         found = self._breaker.permit(endpoint_class)
         return Start(found.calls, UNKNOWN_S if found.wait_s is None else found.wait_s)
 
+    def open_lanes(self) -> frozenset[Lane]:
+        """Return the lanes that may use what is left of the day's quota."""
+        return self._gate.open_lanes()
+
     @property
     def paused(self) -> bool:
         """Whether an operator has paused the account."""
@@ -125,6 +132,24 @@ class Guard:
             )
         self._breaker.admit(endpoint_class)
 
+    async def ask(self, endpoint_class: str, call: Callable[[], Awaitable[Result]]) -> Result:
+        """Return what *call* returns: a question of its own, counted by the breaker; its probe where one is due.
+
+        Raises:
+            CallFailed: the vendor's, or HELD: nothing was sent.
+            FenceLost, StoreRaced, Unavailable: the breaker cannot be stored.
+        """
+        with self._breaker.round(endpoint_class):
+            self.check(endpoint_class)
+            begun = Begun(endpoint_class, self._breaker.now())
+            try:
+                answer = await call()
+            except CallFailed as failed:
+                await self.failed(begun, failed)
+                raise
+            await self.succeeded(begun)
+            return answer
+
     def _refusal(self) -> str:
         if not self._may_work():
             return "the lease may have lapsed"
@@ -146,25 +171,43 @@ class Guard:
         await again_when_raced(lambda: self._breaker.save(self._store), self._chance)
 
 
+class AdmittingGate(Protocol):
+    """A gate that asks once more when a call really starts."""
+
+    def call(
+        self,
+        method: str,
+        url_template: str,
+        *,
+        endpoint_class: str,
+        resend_count: int = 0,
+        admit: Callable[[], None],
+    ) -> AbstractAsyncContextManager[CallTicket]:
+        """As `CallGate.call`; what *admit* raises, when there is room, takes the call back uncounted."""
+        ...
+
+
 class GuardedGate:
     """The account's gate as its connector sees it: each call is allowed by the guard when it really starts."""
 
-    def __init__(self, gate: CallGate, guard: Guard) -> None:
+    def __init__(self, gate: AdmittingGate, guard: Guard) -> None:
         self._gate = gate
         self._guard = guard
 
-    @asynccontextmanager
-    async def call(
+    def call(
         self, method: str, url_template: str, *, endpoint_class: str, resend_count: int = 0
-    ) -> AsyncIterator[CallTicket]:
+    ) -> AbstractAsyncContextManager[CallTicket]:
         """Wait for permission; see the port.
 
         Raises:
-            CallFailed: HELD when the breaker has opened, the account was paused or the lease may have lapsed.
+            CallFailed: HELD when the breaker is open, the account was paused or the lease may have lapsed; before
+                the wait for the limiter or after it: it is not counted.
         """
         self._guard.check(endpoint_class)
-        async with self._gate.call(
-            method, url_template, endpoint_class=endpoint_class, resend_count=resend_count
-        ) as ticket:
-            self._guard.check(endpoint_class)  # the wait for the limiter may have been long
-            yield ticket
+        return self._gate.call(
+            method,
+            url_template,
+            endpoint_class=endpoint_class,
+            resend_count=resend_count,
+            admit=lambda: self._guard.check(endpoint_class),
+        )

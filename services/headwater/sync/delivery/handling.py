@@ -2,7 +2,7 @@
 
 A failure that rows share halves them until it is one row's; that row is parked as a dead letter of
 class `poison` while the others go on. Rows that are handled again were perhaps written already, so
-they are in doubt and looked up first.
+they are in doubt and looked up first: after a halving, in a later round, and after a replay.
 """
 
 from __future__ import annotations
@@ -30,33 +30,22 @@ from headwater.sync.domain.delivering import (
     choose_outbound,
     plan_delivery,
 )
-from headwater.sync.domain.isolating import judge_failures
+from headwater.sync.domain.isolating import Suspects, choose_parked
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
 
 _log = logging.getLogger(__name__)
 
 POISON: Final = "poison"
 """Error class of a row whose handling raises what nobody expected."""
+AGAIN_S: Final = 1.0
+"""Pause before a row is handled again that failed together with one that is parked."""
 Traces = Mapping[uuid.UUID, TraceContext | None]
 """Entity to the context of its attempt."""
 
 
 class NothingHandled(Exception):
     """Not one row of a batch could be handled: the fault is most likely not in the rows."""
-
-
-@dataclass(slots=True)
-class Suspect:
-    """The row that failed alone last, and how often in a row; outlives the actor that it fails."""
-
-    entity_id: uuid.UUID | None = None
-    tries: int = 0
-
-    def failed(self, entity_id: uuid.UUID) -> int:
-        """Count one more failure; return how many there were in a row."""
-        self.tries = self.tries + 1 if entity_id == self.entity_id else 1
-        self.entity_id = entity_id
-        return self.tries
 
 
 @dataclass(slots=True)
@@ -76,12 +65,12 @@ class Handler:
     """Handles the batches of one actor."""
 
     def __init__(
-        self, policy: ConnectorPolicy, reference_wait_s: float, sender: Sender, suspect: Suspect
+        self, policy: ConnectorPolicy, reference_wait_s: float, sender: Sender, suspects: Suspects
     ) -> None:
         self._policy = policy
         self._reference_wait_s = reference_wait_s
         self._sender = sender
-        self._suspect = suspect
+        self._suspects = suspects
 
     async def handle(self, judge: Judge, claimed: Sequence[Claimed], traces: Traces) -> list[Settlement]:
         """Return how the tries ended; rows that were not tried are left out.
@@ -92,6 +81,7 @@ class Handler:
         """
         settlements: list[Settlement] = []
         alone: list[tuple[Claimed, Exception]] = []
+        halved: dict[uuid.UUID, Claimed] = {}
         pending = deque([tuple(claimed)])
         while pending:
             done = await self._handle_once(judge, pending.popleft(), traces)
@@ -100,9 +90,15 @@ class Handler:
                 if len(failure.items) == 1:
                     alone.append((failure.items[0], failure.error))
                 else:
-                    pending.extend(_halves(failure.items))
+                    halves = _halves(failure.items)
+                    halved.update((item.entity_id, item) for half in halves for item in half)
+                    pending.extend(halves)
+        self._suspects.clear(item.claimed.entity_id for item in settlements)
         if alone:
             settlements += self._judge_alone(judge, alone, len(settlements), traces)
+        settled = {item.claimed.entity_id for item in settlements}
+        # what was not tried again, as calls were held back meanwhile, was tried once
+        settlements += [judge.of_interrupted(item) for key, item in halved.items() if key not in settled]
         return settlements
 
     async def _handle_once(self, judge: Judge, items: Sequence[Claimed], traces: Traces) -> _Round:
@@ -144,17 +140,25 @@ class Handler:
     def _judge_alone(
         self, judge: Judge, alone: Sequence[tuple[Claimed, Exception]], passed: int, traces: Traces
     ) -> list[Settlement]:
-        first, error = alone[0]
-        tries = self._suspect.failed(first.entity_id)
-        if judge_failures(len(alone), passed, tries) == "start_again":
+        entities = [item.entity_id for item, _ in alone]
+        parked = choose_parked(self._suspects.failed(entities), passed)
+        if not parked:
+            error = alone[0][1]
             raise NothingHandled(f"{len(alone)} of {len(alone)} deliveries: {_told(error)}") from error
-        for item, cause in alone:
-            _log.error("delivery of %s is parked as poison", item.entity_id, exc_info=cause)
-        return [poisoned(item, cause, judge, traces[item.entity_id]) for item, cause in alone]
+        self._suspects.clear(entities)
+        settlements: list[Settlement] = []
+        for number, (item, cause) in enumerate(alone):
+            settled = poisoned(item, cause, judge, traces[item.entity_id])
+            if number in parked:
+                _log.error("delivery of %s is parked as poison", item.entity_id, exc_info=cause)
+                settlements.append(settled)
+            else:
+                settlements.append(put_off(settled))
+        return settlements
 
 
 def poisoned(claimed: Claimed, error: Exception, judge: Judge, trace: TraceContext | None) -> Settlement:
-    """Return *claimed* as a dead letter whose handling raised *error*."""
+    """Return *claimed* as a dead letter whose handling raised *error*; whether it was written nobody knows."""
     reason = _told(error)
     return Settlement(
         claimed=claimed,
@@ -166,7 +170,7 @@ def poisoned(claimed: Claimed, error: Exception, judge: Judge, trace: TraceConte
         failure_count=claimed.failure_count + 1,
         try_count=claimed.tries_before + 1,
         start_time=judge.start_time,
-        outcome="failed",
+        outcome="in_doubt",
         lane=claimed.lane,
         error_class=POISON,
         error_code=type(error).__name__,
@@ -174,6 +178,19 @@ def poisoned(claimed: Claimed, error: Exception, judge: Judge, trace: TraceConte
         trace=trace,
         changes=({"field": "", "before": None, "after": reason, "rule": "dead_letter"},),
         policy_version=judge.policy_version,
+    )
+
+
+def put_off(settlement: Settlement) -> Settlement:
+    """Return a dead letter as a delivery that is looked up and tried again instead."""
+    claimed = settlement.claimed
+    return replace(
+        settlement,
+        state=State.IN_DOUBT,
+        failure_count=claimed.failure_count,
+        lane=Lane.RETRY,
+        after_s=AGAIN_S,
+        changes=(),
     )
 
 

@@ -177,7 +177,7 @@ class DeliveryHost:
         """Run an account; afterwards begin it anew, or let go of its lease."""
         ours = True
         try:
-            entry = RunningAccount(*key, held.document, held.lease, held.account.connect)
+            entry = RunningAccount(*key, held.document, held.lease, held.account.connect, held.account.ask)
             with held.scope, self._entered.running(entry):
                 await held.account.run()
         except FenceLost:

@@ -130,6 +130,17 @@ class Judge:
             try_count=claimed.tries_before,
         )
 
+    def of_interrupted(self, claimed: Claimed) -> Settlement:
+        """Return how a delivery stands whose call broke off and could not be looked into: in doubt, no try counted."""
+        return self._base(
+            claimed,
+            State.IN_DOUBT,
+            "",
+            None,
+            failure_count=claimed.failure_count,
+            try_count=claimed.tries_before,
+        )
+
     def of_doubt(self, claimed: Claimed, error: VendorError, trace: TraceContext | None) -> Settlement:
         """Return how a delivery stands whose look-up failed: still in doubt, for as long as retries last."""
         if error.error_class is ErrorClass.HELD:

@@ -13,6 +13,7 @@ from typing import Final
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import SpanHandle, Spans, TraceContext, attempt_relation, names
+from headwater.kernel.telemetry.span import Attributes
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.settling import Settlement
 
@@ -53,17 +54,21 @@ def batch_spans(spans: Spans, clock: Clock, claimed: Sequence[Claimed]) -> Itera
 def _open(stack: ExitStack, spans: Spans, clock: Clock, item: Claimed) -> SpanHandle:
     attempt = item.tries_before + 1
     relation = attempt_relation(item.mark_time, clock.now(), attempt)
-    attributes = {
+    attributes = _attributes(item) if spans.enabled else {}
+    span = spans.process(
+        QUEUE, relation, created=item.trace, previous=item.last_trace, attempt=attempt, attributes=attributes
+    )
+    return stack.enter_context(span)
+
+
+def _attributes(item: Claimed) -> Attributes:
+    return {
         names.TENANT: item.tenant_id,
         names.EVENT_KEY: str(item.event_key),
         names.CONNECTOR: item.connector,
         names.ENTITY_ID: str(item.entity_id),
         names.OBJECT: item.object,
     }
-    span = spans.process(
-        QUEUE, relation, created=item.trace, previous=item.last_trace, attempt=attempt, attributes=attributes
-    )
-    return stack.enter_context(span)
 
 
 def _tell(span: SpanHandle, settlement: Settlement) -> None:

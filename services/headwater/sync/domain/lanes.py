@@ -8,7 +8,7 @@ whole numbers and may be few, so what a lane was short of is carried over to the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
@@ -21,6 +21,8 @@ GROWTH: Final = 2
 """By how much more is asked of a lane that had more than was asked."""
 REACH_ROWS_MIN: Final = 4
 """Rows asked of a lane that begins to wait while others do."""
+REACH_ROWS_MAX: Final = 1_000_000
+"""Rows beyond which a lane is not believed to have more: more than any turn asks for."""
 
 GUESS_PARTS: Final = 8
 """What may have come into a drained lane is wanted with at most this part of a turn while other lanes wait."""
@@ -65,22 +67,26 @@ def shares_of(policy: LanePolicy) -> Shares:
     return MappingProxyType({lane: getattr(policy, lane.name.lower()) for lane in Lane})
 
 
-def ask(line: Line, rows: int, shares: Shares) -> tuple[Rows, Line]:
+def ask(line: Line, rows: int, shares: Shares, able: Collection[Lane] = frozenset(Lane)) -> tuple[Rows, Line]:
     """Return the rows to want of each lane, *rows* in all, and the line after.
 
     Lanes that are believed to need less get less; what then is left over is wanted of all the same,
     the first lane first: it costs nothing when nothing is there.
+
+    Args:
+        able: lanes that may use the quota now; of the others nothing is wanted.
     """
-    guess = rows // GUESS_PARTS if line.waiting else rows
-    most = {lane: rows if lane in line.waiting else guess for lane in Lane}
+    waiting = line.waiting.intersection(able)
+    guess = rows // GUESS_PARTS if waiting else rows
+    most = {lane: (rows if lane in waiting else guess) if lane in able else 0 for lane in Lane}
     reach = {
         lane: most[lane] if known is None else min(most[lane], known) for lane, known in line.reach.items()
     }
     fair = _fill(rows, reach, shares)
     given, credit = _whole(fair, line.credit, reach)
     spare = rows - sum(given.values())
-    if spare > 0:
-        first = min(line.waiting, default=Lane.LIVE)
+    if spare > 0 and able:
+        first = min(waiting or able)
         given = {**given, first: given[first] + spare}
     return given, replace(line, credit=credit)
 
@@ -97,7 +103,9 @@ def learn(line: Line, asked: Rows, claimed: Rows, waiting: Mapping[Lane, bool]) 
         if not waiting.get(lane, False):
             reach[lane] = got * GROWTH
         elif (known := line.reach[lane]) is not None:
-            reach[lane] = max(REACH_ROWS_MIN, GROWTH * max(got, known, asked.get(lane, 0)))
+            reach[lane] = min(
+                REACH_ROWS_MAX, max(REACH_ROWS_MIN, GROWTH * max(got, known, asked.get(lane, 0)))
+            )
         else:
             reach[lane] = None
     credit = {lane: line.credit[lane] if waiting.get(lane, False) else 0.0 for lane in Lane}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, cast
@@ -80,6 +80,20 @@ class EntityState:
     def key(self) -> EntityKey:
         """Tenant and entity."""
         return (self.tenant_id, self.entity_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a batch begins with.
+
+    Args:
+        entities: locked, with all their *members*.
+        moved: records that were moved to other entities while these were locked.
+    """
+
+    entities: Sequence[EntityState]
+    members: Sequence[RecordState]
+    moved: Mapping[RecordKey, uuid.UUID]
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,11 +182,6 @@ def steps_of(error_class: ErrorClass, policy: RetryPolicy) -> tuple[float, ...]:
     return (*policy.fast_s, *policy.slow_s) if TABLE[error_class].act in _PAUSES else ()
 
 
-def tries_max(policy: RetryPolicy) -> int:
-    """Return how many failures a delivery survives in the two tiers."""
-    return len(policy.fast_s) + len(policy.slow_s)
-
-
 def is_spent(failure_count: int, policy: RetryPolicy) -> bool:
     """Return whether a write in doubt that turns out not to be applied has no try left."""
     return failure_count > len(steps_of(ErrorClass.IN_DOUBT, policy))

@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.domain.delivering import (
@@ -25,9 +25,6 @@ PREVIEWS_MAX: Final = 100
 """Deliveries of one preview."""
 DISCARDS_MAX: Final = 1_000
 """Deliveries of a group that one order discards."""
-
-GroupState = Literal[0, 1, 2]
-"""Any, open, resolved: `ErrorGroupState` of sync.proto."""
 
 
 @dataclass(frozen=True, slots=True)

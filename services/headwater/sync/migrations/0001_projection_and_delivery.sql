@@ -112,6 +112,7 @@ create table sync.delivery (
     last_error text not null default '',
     discard_reason text not null default '',
     event_key uuid not null,
+    revived_key uuid,
     traceparent text not null default '',
     tracestate text not null default '',
     last_traceparent text not null default '',
@@ -144,6 +145,8 @@ comment on column sync.delivery.stopped is
 'The state as the index may see it: it stays as it is while a delivery comes and goes.';
 comment on column sync.delivery.try_count is
 'Tries since the last success, all of them; failure_count holds those that count towards the end.';
+comment on column sync.delivery.revived_key is
+'The event that made it due again after it was dead or discarded, last.';
 comment on column sync.delivery.reference_came is
 'What it refers to was delivered since it was settled last: one under way that lacked it is due again.';
 comment on column sync.delivery.known is

@@ -1,8 +1,9 @@
 -- One turn of an actor's slot, in one round trip: what was tried is settled, what comes next is claimed.
 -- The plans are fixed, and kept: statistics of a queue are always stale, so every statement is written for one plan
 -- alone. A batch is looked up by its array of entities in one pass through the index, in the order of the entities,
--- and joined to its items by hash: rows are locked in that order, whatever the batch. What is not set is null: it
--- costs next to nothing on its way.
+-- and joined to its items by hash: rows are locked in that order, whatever the batch. Rows are changed by their key,
+-- never at the place (ctid) where they were found: a row that another transaction changes meanwhile stands elsewhere
+-- afterwards, unseen by the statement that waited for it. What is not set is null: it costs next to nothing.
 
 create type sync.settlements as (
     entity_id uuid [],
@@ -286,19 +287,12 @@ begin
         update sync.delivery as held
         set state = 1
         from referrer
-        cross join lateral (
-            select delivery.ctid as place from sync.delivery as delivery
-            where
-                delivery.tenant_id = p_tenant and delivery.connector = p_connector
-                and delivery.entity_id = referrer.entity_id
-                and (
-                    (delivery.lacks_reference and delivery.state = 2)
-                    or (delivery.wait_since is not null and delivery.state = 1)
-                )
-            offset 0
-            for no key update
-        ) as waiting
-        where held.ctid = waiting.place
+        where
+            held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = referrer.entity_id
+            and (
+                (held.lacks_reference and held.state = 2)
+                or (held.wait_since is not null and held.state = 1)
+            )
         returning held.entity_id
     )
     insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)

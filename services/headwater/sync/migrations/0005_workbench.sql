@@ -17,7 +17,7 @@ create table sync.error_group (
 );
 create index error_group_by_time on sync.error_group (tenant_id, last_seen_time, group_id);
 comment on table sync.error_group is
-'One row a cause of failed tries, for ever; it is open while `error_member` has rows of it.';
+'One row a cause of failed tries; it is open while `error_member` has rows of it, and kept for a while after.';
 
 create table sync.error_member (
     tenant_id text collate "C" not null,

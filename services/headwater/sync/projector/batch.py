@@ -14,6 +14,7 @@ from typing import Final
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
+from headwater.kernel.telemetry.span import Attributes
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import corrected_entity, is_correction
 from headwater.sync.domain.echoing import ECHO, Observation
@@ -199,10 +200,11 @@ class BatchProjector:
     ) -> tuple[list[Effect], dict[uuid.UUID, TraceContext]]:
         effects: list[Effect] = []
         contexts: dict[uuid.UUID, TraceContext] = {}
+        now = self._clock.now()
         for reading in readings:
             event = reading.event
-            relation = attempt_relation(event.record_time, self._clock.now(), 1)
-            attributes = {names.TENANT: event.tenant_id, names.EVENT_KEY: str(event.event_key)}
+            relation = attempt_relation(event.record_time, now, 1)
+            attributes = _attributes(event) if self._spans.enabled else {}
             with self._spans.process(QUEUE, relation, created=event.trace, attributes=attributes) as span:
                 effect = apply_reading(workspace, reading, resolved)
                 span.set(names.OUTCOME, effect.rule)
@@ -212,6 +214,10 @@ class BatchProjector:
                     contexts[event.event_key] = span.context
             effects.append(effect)
         return effects, contexts
+
+
+def _attributes(event: LogEvent) -> Attributes:
+    return {names.TENANT: event.tenant_id, names.EVENT_KEY: str(event.event_key)}
 
 
 def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions) -> Effect:
@@ -234,13 +240,14 @@ async def _load(
 ) -> None:
     """Lock and load every entity that the batch may touch, merges followed, with all its records."""
     keys = list(dict.fromkeys(key for reading in readings for key in _record_keys(reading)))
-    objects: dict[EntityKey, str] = {}
+    loaded = await unit.load({key: resolved.get(key) for key in keys}, dict(_sides(readings)))
+    workspace.load(loaded.entities, loaded.members)
+    objects = {entity.key: entity.object for entity in loaded.entities}
+    found = loaded.moved
     for _ in range(_CLOSURE_MAX):
         # a record that was loaded stays where it is: its entity is locked; only the others may have moved
         known = {key: held.entity_id for key in keys if (held := workspace.records.get(key)) is not None}
-        unseen = [key for key in keys if key not in known]
-        known |= await unit.find_records(unseen) if unseen else {}
-        wanted = dict(_entities(readings, resolved, known))
+        wanted = dict(_entities(readings, resolved, {**found, **known}))
         for key, entity in workspace.entities.items():
             if entity.merged_into is not None:
                 wanted[(key[0], entity.merged_into)] = entity.object
@@ -252,7 +259,16 @@ async def _load(
         objects.update(fresh)
         entities = await unit.lock_entities(fresh)
         workspace.load(entities, await unit.read_members([item.key for item in entities]))
+        unseen = [key for key in keys if key not in workspace.records]
+        found = await unit.find_records(unseen) if unseen else {}
     raise StoreRaced("entities kept moving while they were locked")
+
+
+def _sides(readings: Sequence[Reading]) -> Iterable[tuple[EntityKey, str]]:
+    for reading in readings:
+        if isinstance(reading, IdentityReading):
+            yield (reading.event.tenant_id, reading.winner), reading.object
+            yield (reading.event.tenant_id, reading.loser), reading.object
 
 
 def _record_keys(reading: Reading) -> Iterable[RecordKey]:
@@ -266,12 +282,9 @@ def _record_keys(reading: Reading) -> Iterable[RecordKey]:
 def _entities(
     readings: Sequence[Reading], resolved: Resolutions, known: Mapping[RecordKey, uuid.UUID]
 ) -> Iterable[tuple[EntityKey, str]]:
+    yield from _sides(readings)
     for reading in readings:
-        tenant_id = reading.event.tenant_id
-        if isinstance(reading, IdentityReading):
-            yield (tenant_id, reading.winner), reading.object
-            yield (tenant_id, reading.loser), reading.object
         for key in _record_keys(reading):
             entity_id = known.get(key) or resolved.get(key)
             if entity_id is not None:
-                yield (tenant_id, entity_id), key.object
+                yield (reading.event.tenant_id, entity_id), key.object

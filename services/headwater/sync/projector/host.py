@@ -1,8 +1,8 @@
 """Runs the projector: leased shards, a wake-up by NOTIFY, back-off when something is down.
 
 One worker reads all shards that the process holds, so that a quiet system costs one query a
-wake-up; the order inside a shard is the log's. While a full batch is being written the one behind it
-is read and resolved, so that identity and the database work side by side.
+wake-up; the order inside a shard is the log's. While a batch is being written the one behind it is read and
+resolved, so that identity and the database work side by side.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class ProjectorSettings:
 
     Args:
         batch_events: events of one transaction, at most.
+        gather_s: shortest time from one reading of the log to the next, so that events gather: one that comes alone
+            waits for nothing, and behind a full batch the log is read at once.
         poll_s: longest wait for a wake-up that may have been missed.
         recheck_s: first pause after a wake-up that found nothing: what it told of may stand behind a transaction
             that still runs, and nobody rings when that one ends. Doubled up to *poll_s*.
@@ -43,6 +45,7 @@ class ProjectorSettings:
     """
 
     batch_events: int = 500
+    gather_s: float = 0.01
     poll_s: float = 1.0
     recheck_s: float = 0.004
     policies_s: float = 0.25
@@ -77,6 +80,7 @@ class ProjectorHost:
         membership.on_lapse(self._lose_everything)
         self._ahead: _Batch | None = None
         self._policies_at = -math.inf
+        self._read_at = -math.inf
 
     async def run(self) -> None:
         """Project for ever; ends by cancellation, between or inside transactions alike."""
@@ -100,7 +104,7 @@ class ProjectorHost:
         plan = plan_leases(names, [lease.name for lease in self._held.values()], self._membership.processes)
         if plan.release:
             self._drop(plan.release)
-            await self._leases.release(plan.release)  # waits for the transaction under way
+            self._doubtful.update(plan.release)
         await self._settle_doubts()
         if not plan.take or not plan.candidates:
             return
@@ -115,7 +119,10 @@ class ProjectorHost:
         self._doubtful.clear()
 
     async def _settle_doubts(self) -> None:
-        """Let go of what may have been taken without our hearing of it: nobody else could have it."""
+        """Let go of what the store may count as ours and we do not: nobody else could have it.
+
+        What was too much, what was taken without our hearing of it. Waits for transactions under way.
+        """
         doubtful = self._doubtful.difference(lease.name for lease in self._held.values())
         if doubtful:
             await self._leases.release(sorted(doubtful))
@@ -123,6 +130,12 @@ class ProjectorHost:
 
     def _drop(self, lost: Collection[str]) -> None:
         self._held = {shard: lease for shard, lease in self._held.items() if lease.name not in lost}
+
+    def _drop_lost(self, used: Collection[Lease], names: Collection[str]) -> None:
+        """Drop what of *used* is lost; a shard that was taken anew meanwhile, under a new fence, is kept."""
+        lost = {lease for lease in used if lease.name in names}
+        self._held = {shard: lease for shard, lease in self._held.items() if lease not in lost}
+        self._doubtful.update(names)  # what the store counts as ours all the same, nobody else could have
 
     def _lose_everything(self) -> None:
         self._held = {}
@@ -144,7 +157,6 @@ class ProjectorHost:
                 pause_s = 0.0
             except FenceLost as lost:
                 _log.warning("projector: %s", lost)
-                self._drop(lost.names)
                 continue
             except (Unavailable, StoreRaced, StoreRefused) as error:
                 _log.warning("projector waits: %s", error)
@@ -152,9 +164,11 @@ class ProjectorHost:
                 pause_s = min(self._settings.backoff_s_max, pause_s * 2 or 0.1)
                 await anyio.sleep(pause_s)
                 continue
-            if found is not None and found.is_full:
+            if found is not None and (found.is_full or self._ahead is not None):
                 continue
             rang = await self._wakeup.wait(recheck_s if found is None else self._settings.recheck_s)
+            if found is not None:
+                await self._gather()
             recheck_s = self._settings.recheck_s if rang else min(recheck_s * 2, self._settings.poll_s)
 
     async def _project_once(self) -> _Batch | None:
@@ -165,26 +179,41 @@ class ProjectorHost:
         if batch is None:
             return None
         failure: HeadwaterError | FenceLost | None = None
+        news = anyio.CancelScope()
         async with anyio.create_task_group() as tasks:
-            if batch.is_full:
-                tasks.start_soon(self._look_ahead, batch)
+            tasks.start_soon(self._look_ahead, batch, news)
             try:
                 await self._projector.commit(batch.leases, batch.prepared)
             except (FenceLost, HeadwaterError) as error:
                 failure = error
                 tasks.cancel_scope.cancel()
+            news.cancel()
+        if isinstance(failure, FenceLost):
+            self._drop_lost(batch.leases, failure.names)
         if failure is not None:
             self._ahead = None
             raise failure
         self._cursors.update(batch.reached)
         return batch
 
-    async def _look_ahead(self, batch: _Batch) -> None:
-        """Read and resolve what stands behind *batch*, as if that were written already."""
+    async def _look_ahead(self, batch: _Batch, news: anyio.CancelScope) -> None:
+        """Read and resolve what stands behind *batch*, as if that were written already; within *news* wait for some."""
+        if not batch.is_full:
+            rang = False
+            with news:
+                rang = await self._wakeup.wait(self._settings.poll_s)
+                await self._gather()
+            if news.cancelled_caught or not rang:
+                if rang:
+                    self._wakeup.set()  # heard, and not followed
+                return
         try:
             self._ahead = await self._read(self._held, batch.reached)
         except (Unavailable, StoreRaced, StoreRefused) as error:
             _log.info("nothing is prepared ahead: %s", error)
+
+    async def _gather(self) -> None:
+        await anyio.sleep(max(0.0, self._read_at + self._settings.gather_s - anyio.current_time()))
 
     async def _read(self, held: Mapping[int, Lease], reached: Mapping[int, Position] = {}) -> _Batch | None:
         """Read and resolve the next batch of *held* shards; None when there is none.
@@ -199,6 +228,7 @@ class ProjectorHost:
         await self._refresh_policies()
         if not held:
             return None
+        self._read_at = anyio.current_time()
         shard_limit = max(1, self._settings.batch_events // len(held))
         after = {shard: reached.get(shard) or self._cursors[shard] for shard in held}
         events = await self._log.read_events(after, shard_limit)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from headwater.connectors.base import CallFailed, Expiring, Expiry
 from headwater.kernel.clock import Clock
-from headwater.sync.delivery.accounts import RunningAccount
+from headwater.sync.delivery.accounts import READ, RunningAccount
 from headwater.sync.domain.expiring import EXPIRED, is_news, level, to_renew
 from headwater.sync.scheduling.ports import Calendar, Warned
 
@@ -34,18 +34,20 @@ class ExpiryWatch:
     async def _look(self, account: RunningAccount, connector: Expiring) -> Sequence[Warned]:
         told = {_key(item.expiry): item for item in await self.calendar.read(account.tenant_id, account.name)}
         held: list[Warned] = []
-        for expiry in await connector.expiries():
+        for expiry in await account.ask(READ, connector.expiries):
             before = told.get(_key(expiry), Warned(expiry))
-            current, finding = await self._renewed(connector, expiry)
+            current, finding = await self._renewed(account, connector, expiry)
             held.append(self._warned(account, before, current, finding))
         await self.calendar.write(account.lease, account.tenant_id, account.name, held, self.clock.now())
         return held
 
-    async def _renewed(self, connector: Expiring, expiry: Expiry) -> tuple[Expiry, str]:
+    async def _renewed(
+        self, account: RunningAccount, connector: Expiring, expiry: Expiry
+    ) -> tuple[Expiry, str]:
         if not (expiry.renewable and to_renew(expiry.expire_time, self.clock.now())):
             return expiry, ""
         try:
-            return await connector.renew(expiry), ""
+            return await account.ask(READ, lambda: connector.renew(expiry)), ""
         except CallFailed as error:
             return expiry, str(error)[:512]
 

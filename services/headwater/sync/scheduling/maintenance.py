@@ -1,4 +1,4 @@
-"""The engine's own jobs: room for tomorrow's attempts, retention, and vacuum where dead rows gather."""
+"""The engine's own jobs: room for tomorrow's attempts, retention, vacuum where dead rows gather, a queue that shrinks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from headwater.sync.scheduling.ports import Upkeep
 DAYS_AHEAD: Final = 3
 """Days of attempts made in advance: a job that fails for two days still leaves room."""
 PRUNED_ROWS_MAX: Final = 5_000
-"""Projections deleted in one transaction."""
+"""Rows deleted in one transaction."""
 PRUNES_MAX: Final = 200
 """Transactions of one run; what is left waits for the next."""
 DEAD_ROWS_MIN: Final = 10_000
 """Dead rows below which a table is left to autovacuum."""
 DEAD_SHARE_MIN: Final = 0.2
 """Dead rows of a table's live ones from which it is vacuumed; autovacuum's own default."""
+QUEUE_ROW_BYTES: Final = 256
+"""What a row in line takes of both indexes together, pages half full."""
+QUEUE_BYTES_MIN: Final = 32 * 1024 * 1024
+"""Size of the queue's indexes below which nothing is worth a rebuild."""
+QUEUE_EXCESS: Final = 4
+"""How much larger than its rows want the queue's indexes are when they are rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +36,12 @@ class Retention:
     Args:
         attempt_days: attempts, by whole UTC days.
         projection_days: how events ended; older ones are told no more by `headwater event`.
+        error_group_days: groups of errors in which no delivery stands any more, since they failed last.
     """
 
     attempt_days: int = 90
     projection_days: int = 0
+    error_group_days: int = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class Maintenance:
         runs: Mapping[str, Callable[[], Awaitable[str]]] = {
             "attempts": self._attempts,
             "projections": self._projections,
+            "error_groups": self._error_groups,
+            "queue": self._queue,
             "vacuum": self._vacuum,
         }
         return await runs[job.name.removeprefix("maintenance/")]()
@@ -69,14 +79,30 @@ class Maintenance:
     async def _projections(self) -> str:
         if not self.retention.projection_days:
             return "kept for ever"
-        before = self.clock.now() - dt.timedelta(days=self.retention.projection_days)
+        return await self._prune(self.upkeep.prune_projections, self.retention.projection_days)
+
+    async def _error_groups(self) -> str:
+        if not self.retention.error_group_days:
+            return "kept for ever"
+        return await self._prune(self.upkeep.prune_error_groups, self.retention.error_group_days)
+
+    async def _prune(self, prune: Callable[[dt.datetime, int], Awaitable[int]], kept_days: int) -> str:
+        before = self.clock.now() - dt.timedelta(days=kept_days)
         pruned = 0
         for _ in range(PRUNES_MAX):
-            rows = await self.upkeep.prune_projections(before, PRUNED_ROWS_MAX)
+            rows = await prune(before, PRUNED_ROWS_MAX)
             pruned += rows
             if rows < PRUNED_ROWS_MAX:
                 break
         return f"{pruned} rows deleted"
+
+    async def _queue(self) -> str:
+        rows, index_bytes = await self.upkeep.queue_size()
+        if not needs_rebuild(rows, index_bytes):
+            return f"{index_bytes // 1024} kB of indexes are in order"
+        await self.upkeep.rebuild_queue()
+        _, left_bytes = await self.upkeep.queue_size()
+        return f"indexes rebuilt: {index_bytes // 1024} kB before, {left_bytes // 1024} kB now"
 
     async def _vacuum(self) -> str:
         wanted = [
@@ -87,7 +113,18 @@ class Maintenance:
         return f"vacuumed {', '.join(wanted)}" if wanted else "no table needs it"
 
 
-_EVERY_S: Final[Mapping[str, float]] = {"attempts": 3_600.0, "projections": 3_600.0, "vacuum": 300.0}
+_EVERY_S: Final[Mapping[str, float]] = {
+    "attempts": 3_600.0,
+    "projections": 3_600.0,
+    "error_groups": 3_600.0,
+    "queue": 900.0,
+    "vacuum": 300.0,
+}
+
+
+def needs_rebuild(rows: int, index_bytes: int) -> bool:
+    """Tell whether the queue's indexes keep much more than its rows want."""
+    return index_bytes >= QUEUE_BYTES_MIN and index_bytes > rows * QUEUE_ROW_BYTES * QUEUE_EXCESS
 
 
 def needs_vacuum(dead: int, live: int) -> bool:

@@ -7,13 +7,14 @@ moves only when ingest has said of every event that it is durable, or has refuse
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import anyio
 
-from headwater.connectors.base import Poller
+from headwater.connectors.base import CallFailed, ErrorClass, Page, Poller
 from headwater.kernel.clock import Clock
-from headwater.sync.delivery.accounts import RunningAccount
+from headwater.sync.delivery.accounts import READ, RunningAccount
 from headwater.sync.domain.polling import PollPlan, Recorded, changes_of, summed
 from headwater.sync.scheduling.ports import ChangeLog, Cursors, CursorStep
 
@@ -40,14 +41,19 @@ class Polling:
         async with account.connected() as connector:
             if not isinstance(connector, Poller):
                 return f"vendor {account.policy.vendor} cannot be polled"
-            return await self._read(account, plan, connector)
+            try:
+                return await self._read(account, plan, connector)
+            except CallFailed as held:
+                if held.error.error_class is not ErrorClass.HELD:
+                    raise
+                return held.error.message
 
     async def _read(self, account: RunningAccount, plan: PollPlan, poller: Poller) -> Recorded | str:
         where = (account.tenant_id, account.name, plan.polled.crm_object)
         cursor = await self.cursors.read(*where)
         parts: list[Recorded] = []
         for _ in range(PAGES_MAX):
-            page = await poller.changes(plan.polled, cursor, plan.page_records, self.clock.now())
+            page = await account.ask(READ, partial(_page, poller, plan, cursor, self.clock))
             changes = changes_of(plan, page)
             recorded = await self.log.record(account.tenant_id, changes) if changes else Recorded()
             parts.append(recorded)
@@ -61,3 +67,7 @@ class Polling:
                 break
             await anyio.lowlevel.checkpoint()
         return summed(parts)
+
+
+async def _page(poller: Poller, plan: PollPlan, cursor: str, clock: Clock) -> Page:
+    return await poller.changes(plan.polled, cursor, plan.page_records, clock.now())

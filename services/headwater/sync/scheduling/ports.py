@@ -157,6 +157,18 @@ class Upkeep(Protocol):
         """Delete up to *limit* projections older than *before*; return how many."""
         ...
 
+    async def prune_error_groups(self, before: dt.datetime, limit: int) -> int:
+        """Delete up to *limit* resolved groups of errors that failed last before *before*; return how many."""
+        ...
+
+    async def queue_size(self) -> tuple[int, int]:
+        """Return the rows of the queue, as last estimated, and the bytes of its indexes."""
+        ...
+
+    async def rebuild_queue(self) -> None:
+        """Rebuild the queue's indexes beside the running work; cut off, it may be begun anew."""
+        ...
+
     async def dead_rows(self) -> Mapping[str, tuple[int, int]]:
         """Return dead and live rows by table of sync, as last estimated."""
         ...

@@ -38,7 +38,7 @@ def scheduling_host(
     settings: SyncSettings,
 ) -> SchedulingHost:
     """Return the host of the periodic jobs of this process."""
-    retention = Retention(settings.attempt_days, settings.projection_days)
+    retention = Retention(settings.attempt_days, settings.projection_days, settings.error_group_days)
     jobs = Jobs(
         Polling(stores.cursors, log, clock),
         ExpiryWatch(stores.calendar, clock),

@@ -26,25 +26,14 @@ with left_behind as (
 update sync.delivery as held
 set state = 4
 from entity
-cross join lateral (
-    select delivery.ctid as place from sync.delivery as delivery
-    where
-        delivery.tenant_id = $1 and delivery.connector = $2 and delivery.entity_id = entity.entity_id -- noqa: RF01
-        and delivery.state in (1, 3)
-    offset 0 -- noqa: AM09
-    for update
-) as found
-where held.ctid = found.place;
+where
+    held.tenant_id = $1 and held.connector = $2 and held.entity_id = entity.entity_id
+    and held.state in (1, 3);
 
 -- name: crm_record_holders
 -- Entities that are delivered as these CRM records. $1 tenant; $2 connector; $3 CRM object; $4 CRM ids text[].
 select crm_id, entity_id from sync.delivery
 where tenant_id = $1 and connector = $2 and crm_object = $3 and crm_id = any($4::text []);
-
--- name: read_connector_state
--- What operators and earlier actors decided. $1 tenant; $2 connector.
-select paused, breaker, breaker_generation from sync.connector_state
-where tenant_id = $1 and connector = $2;
 
 -- name: write_breaker
 -- Stores the breakers, unless an operator gave an order since. $1 tenant; $2 connector; $3 state; $4 generation.

@@ -63,55 +63,26 @@ select
 from unnest($1::text [], $2::uuid []) as wanted (tenant_id, entity_id)
 inner join sync.record as held using (tenant_id, entity_id);
 
+-- name: load_batch
+-- Holds fences, then locks and loads what a batch works on. Leases in name order: $1 name, $2 fence. Records:
+-- $3 tenant, $4 object, $5 source, $6 external id, $7 entity that identity names, or null. Further entities:
+-- $8 tenant, $9 entity, $10 object. All arrays.
+select * -- noqa: AM04
+from sync.load_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
 -- name: write_batch
--- Writes what a batch has changed, in one statement: source records, locked entities, how events ended, positions.
--- Arrays of records in key order: $1 tenant, $2 object, $3 source, $4 external id, $5 entity, $6 fields, $7 deleted,
--- $8 delete time. Of entities: $9 tenant, $10 entity, $11 state, $12 merged into, $13 version, $14 fields,
--- $15 policy version. Of events: $16 tenant, $17 event key, $18 rule, $19 superseded, $20 poisoned, $21 error,
--- $22 entities and $23 versions as array texts, $24 xid, $25 seq, $26 trace id. Of shards: $27 shard, $28 xid, $29 seq.
-with records as (
-    insert into sync.record (
-        tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time
-    )
-    select item.tenant_id, item.object, item.source, item.external_id, item.entity_id, item.fields,
-        item.deleted, item.delete_time
-    from unnest(
-        $1::text [], $2::text [], $3::text [], $4::text [], $5::uuid [], $6::jsonb [], $7::boolean [],
-        $8::timestamptz []
-    ) as item (tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time)
-    on conflict (tenant_id, object, source, external_id) do update
-    set
-        entity_id = excluded.entity_id, fields = excluded.fields, deleted = excluded.deleted,
-        delete_time = excluded.delete_time
-), entities as (
-    update sync.entity as held
-    set
-        state = item.state, merged_into = item.merged_into, version = item.version, fields = item.fields,
-        policy_version = item.policy_version, change_time = clock_timestamp()
-    from unnest(
-        $9::text [], $10::uuid [], $11::text [], $12::uuid [], $13::bigint [], $14::json [], $15::text []
-    ) as item (tenant_id, entity_id, state, merged_into, version, fields, policy_version)
-    where held.tenant_id = item.tenant_id and held.entity_id = item.entity_id
-), ends as (
-    insert into sync.projection (
-        tenant_id, event_key, rule, superseded, poisoned, error, entity_ids, versions, xid, seq, trace_id
-    )
-    select item.tenant_id, item.event_key, item.rule, item.superseded, item.poisoned, item.error,
-        item.entity_ids::uuid [], item.versions::bigint [], item.xid, item.seq, item.trace_id
-    from unnest(
-        $16::text [], $17::uuid [], $18::text [], $19::boolean [], $20::boolean [], $21::text [],
-        $22::text [], $23::text [], $24::bigint [], $25::bigint [], $26::text []
-    ) as item (
-        tenant_id, event_key, rule, superseded, poisoned, error, entity_ids, versions, xid, seq, trace_id
-    )
-)
-insert into sync.shard_cursor as held (shard, xid, seq)
-select place.shard, place.xid, place.seq
-from unnest($27::smallint [], $28::bigint [], $29::bigint []) as place (shard, xid, seq)
-order by place.shard
-on conflict (shard) do update
-set xid = excluded.xid, seq = excluded.seq, update_time = clock_timestamp()
-where (held.xid, held.seq) < (excluded.xid, excluded.seq);
+-- Writes what a batch has changed. Arrays, but for $45. Records in key order: $1 tenant, $2 object, $3 source,
+-- $4 external id, $5 entity, $6 fields, $7 deleted, $8 delete time. Entities: $9 tenant, $10 entity, $11 state,
+-- $12 merged into, $13 version, $14 fields, $15 policy version. Events: $16 tenant, $17 event key, $18 rule,
+-- $19 superseded, $20 poisoned, $21 error, $22 entities and $23 versions as array texts, $24 xid, $25 seq,
+-- $26 trace id. Audit: $27 tenant, $28 action, $29 actor, $30 entity, $31 event key, $32 changes as text, $33 policy version,
+-- $34 trace id. Marks in key order: $35 tenant, $36 connector, $37 entity, $38 object, $39 version, $40 event key,
+-- $41 traceparent, $42 tracestate, $43 record time, $44 lane; $45 their accounts. Shards: $46 shard, $47 xid, $48 seq.
+select sync.write_batch(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46,
+    $47, $48
+);
 
 -- name: clear_references
 -- Removes the references of entities that are about to be written anew.
@@ -127,58 +98,6 @@ select item.tenant_id, item.from_entity_id, item.field, item.to_entity_id
 from unnest($1::text [], $2::uuid [], $3::text [], $4::uuid [])
     as item (tenant_id, from_entity_id, field, to_entity_id)
 on conflict do nothing;
-
--- name: write_marks
--- Makes deliveries due. A mark of a more urgent lane lifts what waits in a slower one, to where it is looked for.
--- Arrays in key order: $1 tenant, $2 connector, $3 entity, $4 object, $5 version, $6 event key, $7 traceparent,
--- $8 tracestate, $9 record time, $10 lane.
-with item as (
-    select *
-    from unnest(
-        $1::text [], $2::text [], $3::uuid [], $4::text [], $5::bigint [], $6::uuid [], $7::text [],
-        $8::text [], $9::timestamptz [], $10::smallint []
-    ) as item (
-        tenant_id, connector, entity_id, object, version, event_key, traceparent, tracestate, record_time, lane
-    )
-), marked as (
-    insert into sync.delivery as held (
-        tenant_id, connector, entity_id, object, state, desired_version, event_key, traceparent,
-        tracestate, dirty_time
-    )
-    select
-        item.tenant_id, item.connector, item.entity_id, item.object, 1, item.version, item.event_key,
-        item.traceparent, item.tracestate, item.record_time
-    from item
-    on conflict (tenant_id, connector, entity_id) do update
-    set
-        desired_version = greatest(held.desired_version, excluded.desired_version),
-        event_key = excluded.event_key, traceparent = excluded.traceparent,
-        tracestate = excluded.tracestate, mark_time = clock_timestamp(),
-        dirty_time = case when held.state = 2 then excluded.dirty_time else held.dirty_time end,
-        failure_count = case when held.state in (2, 5, 6) then 0 else held.failure_count end,
-        try_count = case when held.state in (2, 5, 6) then 0 else held.try_count end,
-        state = case
-            when held.state in (5, 6) and exists (
-                select from sync.error_member as member
-                where
-                    member.tenant_id = held.tenant_id and member.connector = held.connector -- noqa: RF01
-                    and member.entity_id = held.entity_id and member.in_doubt -- noqa: RF01
-            ) then 4
-            when held.state in (2, 5, 6) then 1
-            else held.state
-        end
-    returning held.tenant_id
-), held_first as (
-    select count(*) as deliveries from marked
-)
-insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
-select item.tenant_id, item.connector, item.lane, clock_timestamp(), item.entity_id
-from held_first
-cross join item
-where held_first.deliveries > 0
-on conflict (tenant_id, connector, entity_id) do update
-set lane = excluded.lane, due_time = greatest(held.due_time, excluded.due_time)
-where held.lane > excluded.lane;
 
 -- name: notify_deliveries
 -- Wakes the delivery actors once the transaction commits.

@@ -1,4 +1,4 @@
-"""The delivery actors' tables: turns, breaker and quota of one account; every turn under the account's fence."""
+"""The delivery actors' tables: turns, breaker and finding of one account; every turn under the account's fence."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from anyio import lowlevel
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.breaker import Breakers
-from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.settling import ConnectorState, Settlement
+from headwater.sync.domain.settling import Settlement
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.store.errors import error_arguments
 from headwater.sync.store.faults import translated
@@ -23,7 +22,6 @@ from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.line import Line
 from headwater.sync.store.turns import (
     claimed_entities,
-    connector_state,
     queue_places,
     read_turn,
     settlement_columns,
@@ -123,28 +121,6 @@ class PostgresDeliveries:
         others = (flying for slot, flying in self._flying.items() if slot != wanted.slot)
         return {*wanted.excluding}.union(*others)
 
-    async def claim(self, limit: int) -> list[Claimed]:
-        """Claim up to *limit* due deliveries of the most urgent lane that has any.
-
-        Raises: FenceLost.
-        """
-        for lane in Lane:
-            turn = await self.turn((), Wanted(0, {lane: limit}))
-            if turn.claimed:
-                return list(turn.claimed)
-        return []
-
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Record how tries ended, with attempts and audit, in one transaction.
-
-        Raises: FenceLost.
-        """
-        await self.turn(settlements, Wanted(0, {}))
-
-    async def next_due_s(self) -> float | None:
-        """Return the seconds until a delivery is due; None when none waits. Raises: FenceLost."""
-        return (await self.turn((), Wanted(0, {}))).next_due_s
-
     async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
         """Return which entities are delivered as these CRM records."""
         async with translated():
@@ -152,14 +128,6 @@ class PostgresDeliveries:
                 _SQL["crm_record_holders"].text, self._tenant_id, self._connector, crm_object, crm_ids
             )
         return {row["crm_id"]: row["entity_id"] for row in rows}
-
-    async def read_state(self) -> ConnectorState:
-        """Return what is stored about the account."""
-        async with translated():
-            row = await self._pool.fetchrow(
-                _SQL["read_connector_state"].text, self._tenant_id, self._connector
-            )
-        return connector_state(None if row is None else dict(row))
 
     async def write_breaker(self, state: Breakers, generation: int) -> None:
         """Store the breakers, unless an operator has given an order since *generation*.

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _SQL = queries.load("headwater.sync", "maintenance.sql")
 
+REBUILD_S_MAX: Final = 300.0
+"""Bound of one step of a rebuild: it waits for every transaction that is older; cut off, it is begun anew later."""
 VACUUM_S_MAX: Final = 300.0
 """Bound of vacuuming one table; cut off, it has freed what it has freed."""
 
@@ -41,6 +43,29 @@ class PostgresUpkeep:
         async with translated():
             told = await self._pool.execute(_SQL["prune_projections"].text, before, limit)
         return int(told.rpartition(" ")[2])
+
+    async def prune_error_groups(self, before: dt.datetime, limit: int) -> int:
+        """Delete up to *limit* groups of errors without deliveries that failed last before *before*."""
+        async with translated():
+            told = await self._pool.execute(_SQL["prune_error_groups"].text, before, limit)
+        return int(told.rpartition(" ")[2])
+
+    async def queue_size(self) -> tuple[int, int]:
+        """Return the rows of the queue, as last estimated, and the bytes of its indexes."""
+        async with translated():
+            (row,) = await self._pool.fetch(_SQL["queue_size"].text)
+        return row["deliveries"], row["index_bytes"]
+
+    async def rebuild_queue(self) -> None:
+        """Rebuild the queue's indexes beside the running work."""
+        for step in (
+            "drop_half_built_line",
+            "drop_half_built_pkey",
+            "rebuild_due_in_line",
+            "rebuild_due_pkey",
+        ):
+            async with translated():
+                await self._pool.execute(_SQL[step].text, timeout=REBUILD_S_MAX)
 
     async def dead_rows(self) -> dict[str, tuple[int, int]]:
         """Return dead and live rows by table."""

@@ -5,14 +5,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import Observation
-from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import START, LogEvent, Position, RecordKey
-from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Mark, RecordState, Workspace
+from headwater.sync.domain.projecting import (
+    AuditNote,
+    Effect,
+    EntityKey,
+    EntityState,
+    Loaded,
+    Mark,
+    RecordState,
+    Workspace,
+)
 from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, unpack_values
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
@@ -22,8 +33,13 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.sync", "projection.sql")
-_NOTIFY = queries.load("headwater.sync", "watching.sql")["notify_accounts"]
 _ECHO = queries.load("headwater.sync", "echo.sql")
+_encode: Final = msgspec.json.Encoder().encode
+_LOST: Final = 0
+_ENTITY: Final = 1
+_RECORD: Final = 2
+_MOVED: Final = 3
+"""Kinds of `sync.loaded`."""
 
 
 class PostgresLog:
@@ -106,26 +122,66 @@ class PostgresProjections:
             Unavailable: the database cannot be reached; whether it committed is not known.
         """
         async with translated(), self._pool.acquire() as connection, connection.transaction():
-            await hold_fences(connection, leases)
-            yield ProjectionTransaction(connection)
+            unit = ProjectionTransaction(connection, leases)
+            yield unit
+            await unit.hold()
 
 
 class ProjectionTransaction:
-    """One transaction of the projector; what has no order of its own is kept back and written by `move_cursors`."""
+    """One transaction of the projector; what it writes is kept back and written by `move_cursors`, in one round trip.
 
-    def __init__(self, connection: Connection) -> None:
+    The leases' fences are held from the first statement that needs no round trip of its own for it, at the latest
+    before the commit: one that was lost by then undoes everything.
+    """
+
+    def __init__(self, connection: Connection, leases: Sequence[Lease]) -> None:
         self._connection = connection
+        self._leases = sorted(leases, key=lambda lease: lease.name)
+        self._holds = False
         self._records: list[RecordState] = []
         self._entities: list[EntityState] = []
+        self._notes: list[tuple[Any, ...]] = []
+        self._marks: list[tuple[Any, ...]] = []
         self._ends: list[tuple[Any, ...]] = []
+        self._observations: Sequence[Observation] = ()
+
+    async def hold(self) -> None:
+        """Make sure that the fences stand until the transaction ends. Raises: FenceLost."""
+        if not self._holds:
+            await hold_fences(self._connection, self._leases)
+            self._holds = True
+
+    async def load(
+        self, homes: Mapping[RecordKey, uuid.UUID | None], further: Mapping[EntityKey, str]
+    ) -> Loaded:
+        """Lock and return the entities of records and further ones, with all their records.
+
+        Args:
+            homes: record to the entity that identity names; where the record is already counts first.
+            further: entity to object.
+
+        Raises: FenceLost.
+        """
+        rows = await self._connection.fetch(
+            _SQL["load_batch"].text,
+            [lease.name for lease in self._leases],
+            [lease.fence for lease in self._leases],
+            *_columns([(*key, home) for key, home in homes.items()], 5),
+            *_columns([(*key, name) for key, name in further.items()], 3),
+        )
+        if lost := [row["object"] for row in rows if row["kind"] == _LOST]:
+            raise FenceLost(lost)
+        self._holds = True
+        return Loaded(
+            [_loaded_entity(row) for row in rows if row["kind"] == _ENTITY],
+            [_member(row, row["facts"]) for row in rows if row["kind"] == _RECORD],
+            {_record_key(row): row["entity_id"] for row in rows if row["kind"] == _MOVED},
+        )
 
     async def find_records(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
         """Return the entities that hold those of *keys* that are known."""
         rows = await self._connection.fetch(_SQL["find_records"].text, *_columns(keys, 4))
-        return {
-            RecordKey(row["tenant_id"], row["object"], row["source"], row["external_id"]): row["entity_id"]
-            for row in rows
-        }
+        return {_record_key(row): row["entity_id"] for row in rows}
 
     async def lock_entities(self, wanted: Mapping[EntityKey, str]) -> list[EntityState]:
         """Lock *wanted* (entity to object), making room for new ones, and return them."""
@@ -141,34 +197,13 @@ class ProjectionTransaction:
 
     async def _lock(self, keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
         rows = await self._connection.fetch(_SQL["lock_entities"].text, *_columns(keys, 2))
-        states = [
-            EntityState(
-                row["tenant_id"],
-                row["entity_id"],
-                row["object"],
-                row["state"],
-                row["merged_into"],
-                row["version"],
-                unpack_values(row["fields"]),
-                row["policy_version"],
-            )
-            for row in rows
-        ]
+        states = map(_loaded_entity, rows)
         return {state.key: state for state in states}
 
     async def read_members(self, entities: Iterable[EntityKey]) -> list[RecordState]:
         """Return every record of *entities*."""
         rows = await self._connection.fetch(_SQL["read_members"].text, *_columns(list(entities), 2))
-        return [
-            RecordState(
-                RecordKey(row["tenant_id"], row["object"], row["source"], row["external_id"]),
-                row["entity_id"],
-                unpack_facts(row["fields"]),
-                row["deleted"],
-                row["delete_time"],
-            )
-            for row in rows
-        ]
+        return [_member(row, row["fields"]) for row in rows]
 
     async def write_workspace(self, workspace: Workspace, contexts: Mapping[uuid.UUID, TraceContext]) -> None:
         """Write what a workspace has changed.
@@ -178,9 +213,9 @@ class ProjectionTransaction:
         """
         self._records = sorted(workspace.records_changed.values(), key=lambda item: item.key)
         self._entities = list(workspace.entities_changed.values())
+        self._notes = [_note_row(note, contexts) for note in workspace.audit]
+        self._marks = [_mark_row(workspace.marks[key], contexts) for key in sorted(workspace.marks)]
         await _write_references(self._connection, workspace)
-        await _write_audit(self._connection, workspace, contexts)
-        await _write_marks(self._connection, list(workspace.marks.values()), contexts)
 
     async def write_effects(
         self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]
@@ -205,7 +240,29 @@ class ProjectionTransaction:
 
     async def observe(self, observations: Sequence[Observation]) -> None:
         """Take over what CRM records were seen to hold."""
-        ordered = sorted(observations, key=lambda item: (item.key[:2], item.entity_id))
+        self._observations = observations
+
+    async def move_cursors(self, positions: Mapping[int, Position]) -> None:
+        """Move the positions of shards forward, and write what was kept back, in one round trip."""
+        await self.hold()
+        places = [(shard, place.xid, place.seq) for shard, place in sorted(positions.items())]
+        await self._connection.execute(
+            _SQL["write_batch"].text,
+            *_columns([_record_row(item) for item in self._records], 8),
+            *_columns([_entity_row(item) for item in self._entities], 7),
+            *_columns(self._ends, 11),
+            *_columns(self._notes, 8),
+            *_columns(self._marks, 10),
+            name_accounts({(mark[0], mark[1]) for mark in self._marks}),
+            *_columns(places, 3),
+        )
+        await self._observe()
+
+    async def _observe(self) -> None:
+        """Bind what was seen to the deliveries, those that this batch has marked among them."""
+        if not self._observations:
+            return
+        ordered = sorted(self._observations, key=lambda item: (item.key[:2], item.entity_id))
         keys = _columns([item.key for item in ordered], 4)
         await self._connection.execute(
             _ECHO["observe_known"].text,
@@ -217,16 +274,28 @@ class ProjectionTransaction:
             [dict(item.fields) for item in ordered],
         )
 
-    async def move_cursors(self, positions: Mapping[int, Position]) -> None:
-        """Move the positions of shards forward, and write what was kept back, in one round trip."""
-        places = [(shard, place.xid, place.seq) for shard, place in sorted(positions.items())]
-        await self._connection.execute(
-            _SQL["write_batch"].text,
-            *_columns([_record_row(item) for item in self._records], 8),
-            *_columns([_entity_row(item) for item in self._entities], 7),
-            *_columns(self._ends, 11),
-            *_columns(places, 3),
-        )
+
+def _record_key(row: Any) -> RecordKey:
+    return RecordKey(row["tenant_id"], row["object"], row["source"], row["external_id"])
+
+
+def _loaded_entity(row: Any) -> EntityState:
+    return EntityState(
+        row["tenant_id"],
+        row["entity_id"],
+        row["object"],
+        row["state"],
+        row["merged_into"],
+        row["version"],
+        unpack_values(row["fields"]),
+        row["policy_version"],
+    )
+
+
+def _member(row: Any, facts: Any) -> RecordState:
+    return RecordState(
+        _record_key(row), row["entity_id"], unpack_facts(facts), row["deleted"], row["delete_time"]
+    )
 
 
 def _record_row(item: RecordState) -> tuple[Any, ...]:
@@ -254,62 +323,34 @@ async def _write_references(connection: Connection, workspace: Workspace) -> Non
         await connection.execute(_SQL["write_references"].text, *_columns(references, 4))
 
 
-async def _write_audit(
-    connection: Connection, workspace: Workspace, contexts: Mapping[uuid.UUID, TraceContext]
-) -> None:
-    if not workspace.audit:
-        return
-    await connection.copy_records_to_table(
-        "audit",
-        schema_name="sync",
-        columns=[
-            "tenant_id",
-            "action",
-            "actor",
-            "entity_id",
-            "event_key",
-            "changes",
-            "policy_version",
-            "trace_id",
-        ],
-        records=[
-            (
-                note.tenant_id,
-                note.action,
-                note.actor,
-                note.entity_id,
-                note.event_key,
-                list(note.changes),
-                note.policy_version,
-                _trace_id(contexts.get(note.event_key)),
-            )
-            for note in workspace.audit
-        ],
+def _note_row(note: AuditNote, contexts: Mapping[uuid.UUID, TraceContext]) -> tuple[Any, ...]:
+    return (
+        note.tenant_id,
+        note.action,
+        note.actor,
+        note.entity_id,
+        note.event_key,
+        _encode(
+            note.changes
+        ).decode(),  # text: of a list of lists the driver makes an array of two dimensions
+        note.policy_version,
+        _trace_id(contexts.get(note.event_key)),
     )
 
 
-async def _write_marks(
-    connection: Connection, marks: list[Mark], contexts: Mapping[uuid.UUID, TraceContext]
-) -> None:
-    if not marks:
-        return
-    marks.sort(key=lambda mark: (mark.tenant_id, mark.connector, mark.entity_id))
-    traces = [contexts.get(mark.event.event_key) or mark.event.trace for mark in marks]
-    await connection.execute(
-        _SQL["write_marks"].text,
-        [mark.tenant_id for mark in marks],
-        [mark.connector for mark in marks],
-        [mark.entity_id for mark in marks],
-        [mark.object for mark in marks],
-        [mark.version for mark in marks],
-        [mark.event.event_key for mark in marks],
-        [trace.traceparent if trace else "" for trace in traces],
-        [trace.tracestate if trace else "" for trace in traces],
-        [mark.event.record_time for mark in marks],
-        [mark.lane for mark in marks],
-    )
-    await connection.execute(
-        _NOTIFY.text, name_accounts({(mark.tenant_id, mark.connector) for mark in marks})
+def _mark_row(mark: Mark, contexts: Mapping[uuid.UUID, TraceContext]) -> tuple[Any, ...]:
+    trace = contexts.get(mark.event.event_key) or mark.event.trace
+    return (
+        mark.tenant_id,
+        mark.connector,
+        mark.entity_id,
+        mark.object,
+        mark.version,
+        mark.event.event_key,
+        trace.traceparent if trace else "",
+        trace.tracestate if trace else "",
+        mark.event.record_time,
+        mark.lane,
     )
 
 

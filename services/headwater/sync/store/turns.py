@@ -137,7 +137,7 @@ def read_turn(tenant_id: str, connector: str, rows: Sequence[Any]) -> Turn:
     waiting = frozenset(head["waiting"])
     return Turn(
         claimed=tuple([_claimed(tenant_id, connector, row) for row in _in_line(rows[1:])]),
-        state=connector_state(head["account"]),
+        state=_connector_state(head["account"]),
         next_due_s=head["next_due_s"],
         waiting={lane: int(lane) in waiting for lane in Lane},
     )
@@ -148,7 +148,7 @@ def _in_line(rows: Sequence[Any]) -> Sequence[Any]:
     return sorted(sorted(rows, key=itemgetter(_DUE_TIME)), key=itemgetter(_LANE))
 
 
-def connector_state(account: Mapping[str, Any] | None) -> ConnectorState:
+def _connector_state(account: Mapping[str, Any] | None) -> ConnectorState:
     """Return a row of `sync.connector_state` in the domain's words; None: nothing is stored yet."""
     if account is None:
         return ConnectorState()

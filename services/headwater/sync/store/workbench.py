@@ -75,19 +75,24 @@ class PostgresWorkbench:
         ):
             rows = await connection.fetch(_SQL["read_standing"].text, tenant_id, connector, entities)
             linked = await connection.fetch(_SQL["read_references"].text, tenant_id, connector, entities)
-        references: dict[uuid.UUID, tuple[ReferenceState, ...]] = {}
-        for row in linked:
-            state = ReferenceState(row["field"], row["to_entity_id"], row["crm_id"], row["coming"])
-            held = references.get(row["from_entity_id"], ())
-            references[row["from_entity_id"]] = (*held, state)
-        return tuple(
-            _standing(tenant_id, connector, row, references.get(row["entity_id"], ())) for row in rows
-        )
+        return standings(tenant_id, connector, rows, linked)
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
         async with reaching():
             rows: list[Any] = await self._pool.fetch(_SQL[name].text, *arguments)
         return rows
+
+
+def standings(
+    tenant_id: str, connector: str, rows: Sequence[Any], linked: Sequence[Any]
+) -> tuple[Standing, ...]:
+    """Return rows of deliveries, with the rows of what they refer to, in the domain's words."""
+    references: dict[uuid.UUID, tuple[ReferenceState, ...]] = {}
+    for row in linked:
+        state = ReferenceState(row["field"], row["to_entity_id"], row["crm_id"], row["coming"])
+        held = references.get(row["from_entity_id"], ())
+        references[row["from_entity_id"]] = (*held, state)
+    return tuple(_standing(tenant_id, connector, row, references.get(row["entity_id"], ())) for row in rows)
 
 
 def _group(row: Any) -> ErrorGroup:

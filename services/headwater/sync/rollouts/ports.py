@@ -1,0 +1,184 @@
+"""What rollouts need of the store and of the log, in their own words."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from headwater.sync.domain.changing import PolicyChange
+from headwater.sync.domain.operating import Steering
+from headwater.sync.domain.rollout import Fate, Rollout, Stage
+from headwater.sync.domain.workbench import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A record of a rollout that is under way.
+
+    Args:
+        returns: how often it was settled and had to go again.
+    """
+
+    entity_id: uuid.UUID
+    fate: Fate
+    returns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedMember:
+    """A record of a rollout that failed, and what was said of it last."""
+
+    entity_id: uuid.UUID
+    stage: int
+    fate: Fate
+    error_class: str
+    error: str
+
+
+class RolloutUnit(Protocol):
+    """One rollout in one transaction, under its row's lock."""
+
+    rollout: Rollout
+    change: PolicyChange | None
+
+    async def policy_in_force(self) -> str:
+        """Return the text of the tenant's policy; empty when there is none."""
+        ...
+
+    async def finding(self) -> str:
+        """Return what keeps the account from being used; empty when nothing does."""
+        ...
+
+    async def scan(self, objects: Sequence[str], limit: int) -> tuple[Standing, ...]:
+        """Return the next entities of *objects* behind the rollout's place, as the account has them."""
+        ...
+
+    async def add(self, entities: Mapping[uuid.UUID, int]) -> None:
+        """Note records that the rollout is for, with the place of each in its order."""
+        ...
+
+    async def turn_back(self) -> int:
+        """Put every record that was admitted in line again; return how many."""
+        ...
+
+    async def admit(self, stage: int, count: int, *, back: bool, now: dt.datetime) -> tuple[int, int]:
+        """Make the next *count* records due; return how many are under way, and how many are left out."""
+        ...
+
+    async def open_members(self) -> tuple[Member, ...]:
+        """Return the records that are under way."""
+        ...
+
+    async def standing(self, entities: Sequence[uuid.UUID]) -> tuple[Standing, ...]:
+        """Return deliveries as they stand."""
+        ...
+
+    async def judge(self, fates: Mapping[uuid.UUID, Fate]) -> None:
+        """Note where records stand."""
+        ...
+
+    async def send_again(self, entities: Sequence[uuid.UUID]) -> None:
+        """Make settled records due again."""
+        ...
+
+    async def relapsed(self, stage: int) -> int:
+        """Note which delivered records of *stage* are dead since; return how many."""
+        ...
+
+    async def save(self, rollout: Rollout) -> None:
+        """Store how the rollout stands, and tell the audit when its state or stage is another one."""
+        ...
+
+
+class RolloutStore(Protocol):
+    """Where rollouts are kept. Every method raises Unavailable; those that write StoreRaced too."""
+
+    def taken(self, now: dt.datetime) -> AbstractAsyncContextManager[RolloutUnit | None]:
+        """Begin a transaction on the open rollout that is due first; None when none is due."""
+        ...
+
+    async def next_time(self) -> dt.datetime | None:
+        """Return when an open rollout is due next; None when none is open."""
+        ...
+
+    async def waiting_changes(self) -> tuple[PolicyChange, ...]:
+        """Return the policy changes that are to be put into the log, or taken back."""
+        ...
+
+    async def begin_change(self, change: PolicyChange, now: dt.datetime) -> bool:
+        """Note that the new policy may be in the log from now on; False when it was aborted before."""
+        ...
+
+    async def applied(self, change: PolicyChange, now: dt.datetime) -> None:
+        """Note that the new policy is in the log."""
+        ...
+
+    async def taken_back(self, change: PolicyChange, now: dt.datetime, *, replaced: bool) -> None:
+        """Note that an abort is through with the policy; its finished rollouts take back what they wrote."""
+        ...
+
+    async def text_in_force(self, tenant_id: str) -> str:
+        """Return the text of the tenant's policy; empty when there is none."""
+        ...
+
+
+class RolloutDesk(Protocol):
+    """Rollouts as operators see and steer them."""
+
+    async def text_in_force(self, tenant_id: str) -> str:
+        """Return the text of the tenant's policy; empty when there is none."""
+        ...
+
+    async def scan_page(
+        self, tenant_id: str, connector: str, objects: Sequence[str], after: uuid.UUID, limit: int
+    ) -> tuple[Standing, ...]:
+        """Return the next entities of *objects* behind *after*, as the account has them; writes nothing."""
+        ...
+
+    async def start(self, rollouts: Sequence[Rollout], change: PolicyChange | None) -> None:
+        """Begin rollouts together, unless they were begun before.
+
+        Raises: PreconditionFailed (ROLLOUT_OPEN): an account has one under way.
+        """
+        ...
+
+    async def read(self, tenant_id: str, rollout_id: uuid.UUID) -> Rollout | None:
+        """Return one rollout; None when there is none."""
+        ...
+
+    async def stages(self, tenant_id: str, rollout_id: uuid.UUID) -> tuple[Stage, ...]:
+        """Return the stages of a rollout that have begun."""
+        ...
+
+    async def failed(self, rollout: Rollout, limit: int) -> tuple[FailedMember, ...]:
+        """Return up to *limit* records of a rollout that failed."""
+        ...
+
+    async def list_rollouts(
+        self, tenant_id: str, before: tuple[dt.datetime, uuid.UUID], limit: int
+    ) -> tuple[Rollout, ...]:
+        """Return up to *limit* rollouts begun before *before*, the newest first."""
+        ...
+
+    def held(self, order: Steering, rollout_id: uuid.UUID) -> AbstractAsyncContextManager[RolloutUnit | None]:
+        """Begin a transaction on one rollout, for an operator's order; None when there is none."""
+        ...
+
+
+class PolicyLog(Protocol):
+    """Where policies come into force."""
+
+    async def put(
+        self, tenant_id: str, text: str, *, request_id: str, actor: str, event_time: dt.datetime
+    ) -> None:
+        """Record a policy event; the same request again changes nothing.
+
+        Raises:
+            Unavailable: the log does not answer; nobody knows whether it is recorded.
+            InvalidInput: the log refuses it.
+        """
+        ...

@@ -1,0 +1,115 @@
+"""Works off rollouts in this process, and puts their policies into the log.
+
+Holds nothing between two steps: a restart or a second process goes on where the last one stopped, with the same
+records, and two never work off one rollout at once. No transaction is held while the log is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import anyio
+
+from headwater.kernel.clock import Clock
+from headwater.kernel.errors import InvalidInput, Unavailable
+from headwater.policy.document import PolicyDocument
+from headwater.policy.loading import load_policy, policy_digest
+from headwater.sync.domain.changing import PolicyChange, way_back
+from headwater.sync.ports import StoreRaced
+from headwater.sync.rollouts.course import move_on
+from headwater.sync.rollouts.ports import PolicyLog, RolloutStore
+from headwater.sync.wakeup import Wakeup
+
+_log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.1
+"""Shortest pause between two looks."""
+POLL_S: Final = 5.0
+"""Longest wait for a wake-up that may have been missed."""
+BACKOFF_S: Final = 2.0
+"""Pause after the database or the log could not be reached."""
+DOCUMENTS_MAX: Final = 64
+"""Policies that are kept read."""
+STEPS_MAX: Final = 100
+"""Steps before policies are looked at again."""
+
+
+class RolloutWorker:
+    """Works off the rollouts of every tenant."""
+
+    def __init__(self, store: RolloutStore, policies: PolicyLog, clock: Clock) -> None:
+        self._store = store
+        self._policies = policies
+        self._clock = clock
+        self._documents: dict[str, PolicyDocument] = {}
+
+    async def run(self, bell: Wakeup) -> None:
+        """Work off rollouts for ever; ends by cancellation, which undoes a step under way whole.
+
+        Args:
+            bell: rung when a rollout was begun or steered.
+        """
+        while True:
+            try:
+                await bell.wait(await self.step())
+            except (Unavailable, StoreRaced, InvalidInput) as error:
+                _log.warning("rollouts: %s", error)
+                await anyio.sleep(BACKOFF_S)
+
+    async def step(self) -> float:
+        """Do all that may be done by now; return how long to wait for the next step."""
+        due = await self._store.next_time()
+        if due is None:
+            return POLL_S
+        for change in await self._store.waiting_changes():
+            await self._send(change)
+        for _ in range(STEPS_MAX):
+            if not await self._move_one():
+                break
+        due = await self._store.next_time()
+        if due is None:
+            return POLL_S
+        return min(POLL_S, max(TICK_S, (due - self._clock.now()).total_seconds()))
+
+    async def _move_one(self) -> bool:
+        now = self._clock.now()
+        async with self._store.taken(now) as unit:
+            if unit is None:
+                return False
+            await move_on(unit, self._read, now)
+        return True
+
+    async def _send(self, change: PolicyChange) -> None:
+        """Put a new policy in force; or, once its rollout was aborted, the one before.
+
+        What may have been begun is finished before it is taken back: a late request can then not undo that.
+        """
+        if change.apply_time is None:
+            if await self._store.begin_change(change, self._clock.now()):
+                await self._put(change, change.new_text, "new")
+                await self._store.applied(change, self._clock.now())
+            else:  # aborted before it was begun: there is nothing to take back
+                await self._store.taken_back(change, self._clock.now(), replaced=False)
+            return
+        way = way_back(change, policy_digest(await self._store.text_in_force(change.tenant_id)))
+        if way == "put_back":
+            await self._put(change, change.former_text, "former")
+        await self._store.taken_back(change, self._clock.now(), replaced=way == "leave")
+
+    async def _put(self, change: PolicyChange, text: str, which: str) -> None:
+        await self._policies.put(
+            change.tenant_id,
+            text,
+            request_id=f"rollout:{change.change_id}:{which}",
+            actor=change.actor,
+            event_time=change.create_time,
+        )
+
+    def _read(self, text: str) -> PolicyDocument:
+        digest = policy_digest(text)
+        if digest not in self._documents:
+            if len(self._documents) >= DOCUMENTS_MAX:
+                self._documents.clear()
+            self._documents[digest] = load_policy(text)
+        return self._documents[digest]

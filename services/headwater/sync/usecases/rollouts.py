@@ -1,0 +1,259 @@
+"""Looking ahead at bulk changes, beginning them stage by stage, and steering them. Orders effects, holds no state.
+
+NotFound            UNKNOWN_ROLLOUT, UNKNOWN_CONNECTOR, NO_POLICY
+PreconditionFailed  ROLLOUT_OPEN, ROLLOUT_ENDED, NOTHING_TO_APPROVE, NOTHING_TO_HOLD, NO_MAPPING_CHANGED
+InvalidInput        POLICY_REFUSED
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from headwater.kernel.clock import Clock
+from headwater.kernel.errors import NotFound, PreconditionFailed
+from headwater.policy.document import ConnectorPolicy, PolicyDocument
+from headwater.policy.loading import load_policy, policy_digest
+from headwater.sync.domain.changing import PolicyChange
+from headwater.sync.domain.impact import Impact, changed_accounts, terms_of
+from headwater.sync.domain.operating import Steering, view_account
+from headwater.sync.domain.quota import allowance_of, day_of
+from headwater.sync.domain.rollout import (
+    Rollout,
+    RolloutKind,
+    Selection,
+    Stage,
+    Terms,
+    aborted,
+    approved,
+    held,
+    stage_ends,
+)
+from headwater.sync.ports import OperationsStore
+from headwater.sync.rollouts.ports import FailedMember, RolloutDesk
+
+PAGE_RECORDS: Final = 500
+SCAN_MAX: Final = 200_000
+"""Entities of an account that a dry run looks at: some seconds."""
+FAILED_SHOWN: Final = 50
+"""Failed records that are shown of a rollout."""
+_NAMESPACE: Final = uuid.UUID("6f0d2f53-61a6-5ddc-9a8b-6f7a33b9c0de")
+"""Ids of the rollouts of one order are made of its request id and their accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be rolled out.
+
+    Args:
+        document: text of the new policy; empty: the policy in force is delivered again.
+        connector: the account of a re-delivery; empty with a policy: every account whose mapping changes.
+        where: field to value.
+        at_once: one stage of everything.
+    """
+
+    document: str = ""
+    connector: str = ""
+    object_name: str = ""
+    where: Mapping[str, str] = field(default_factory=dict)
+    look_up: bool = False
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a rollout to one account would do."""
+
+    impact: Impact
+    calls: int
+    quota_share: float
+    terms: Terms
+    ends: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    former: str
+    document: PolicyDocument
+    accounts: Mapping[str, ConnectorPolicy]
+    selection: Selection
+    terms: Terms
+
+
+class Rollouts:
+    """The rollouts of one sync process, for any tenant."""
+
+    def __init__(self, desk: RolloutDesk, operations: OperationsStore, clock: Clock) -> None:
+        self._desk = desk
+        self._operations = operations
+        self._clock = clock
+
+    async def preview(self, tenant_id: str, wish: Wish) -> tuple[Forecast, ...]:
+        """Return what *wish* would do, by account; writes nothing.
+
+        Raises: NotFound, InvalidInput, PreconditionFailed (NO_MAPPING_CHANGED).
+        """
+        plan = await self._plan(tenant_id, wish)
+        return tuple([await self._forecast(tenant_id, plan, name) for name in plan.accounts])
+
+    async def start(
+        self, tenant_id: str, request_id: uuid.UUID, wish: Wish, actor: str
+    ) -> tuple[Rollout, ...]:
+        """Begin the rollouts of *wish*, or return them as they stand when *request_id* began them before.
+
+        Raises: NotFound, InvalidInput, PreconditionFailed (NO_MAPPING_CHANGED, ROLLOUT_OPEN).
+        """
+        known = await self._of_request(tenant_id, request_id)
+        if known:
+            return known
+        plan, now = await self._plan(tenant_id, wish), self._clock.now()
+        change = None
+        if wish.document:
+            former, new = policy_digest(plan.former), policy_digest(wish.document)
+            change = PolicyChange(tenant_id, request_id, plan.former, former, wish.document, new, actor, now)
+        kind = RolloutKind.POLICY if change else RolloutKind.REDELIVERY
+        selection = replace(plan.selection, change_id=change.change_id if change else None)
+        rollouts = [
+            Rollout(
+                tenant_id=tenant_id,
+                rollout_id=_rollout_id(request_id, number),
+                connector=name,
+                kind=kind,
+                selection=selection,
+                terms=plan.terms,
+                actor=actor,
+                policy_version=plan.document.version,
+                next_time=now,
+                rate_time=now,
+            )
+            for number, name in enumerate(plan.accounts)
+        ]
+        await self._desk.start(rollouts, change)
+        return await self._of_request(tenant_id, request_id)
+
+    async def listed(
+        self, tenant_id: str, before: tuple[dt.datetime, uuid.UUID], page_size: int
+    ) -> tuple[tuple[Rollout, ...], bool]:
+        """Return one page of rollouts, the newest first, and whether there are more."""
+        found = await self._desk.list_rollouts(tenant_id, before, page_size + 1)
+        return found[:page_size], len(found) > page_size
+
+    async def shown(
+        self, tenant_id: str, rollout_id: uuid.UUID
+    ) -> tuple[Rollout, tuple[Stage, ...], tuple[FailedMember, ...]]:
+        """Return a rollout, its stages so far, and records of it that failed. Raises: NotFound."""
+        found = await self._known(tenant_id, rollout_id)
+        stages = await self._desk.stages(tenant_id, rollout_id)
+        return found, stages, await self._desk.failed(found, FAILED_SHOWN)
+
+    async def approve(self, tenant_id: str, rollout_id: uuid.UUID, actor: str) -> Rollout:
+        """Let a held rollout go on, or end a soak. Raises: NotFound, PreconditionFailed."""
+        return await self._steer(
+            tenant_id, rollout_id, actor, lambda item: approved(item, self._clock.now()), "NOTHING_TO_APPROVE"
+        )
+
+    async def hold(self, tenant_id: str, rollout_id: uuid.UUID, actor: str) -> Rollout:
+        """Admit no more records until an approval; what is under way goes on. Raises: as `approve`."""
+        return await self._steer(
+            tenant_id, rollout_id, actor, lambda item: held(item, f"held by {actor}"), "NOTHING_TO_HOLD"
+        )
+
+    async def abort(self, tenant_id: str, rollout_id: uuid.UUID, actor: str, reason: str) -> Rollout:
+        """End a rollout; a policy change is taken back. Raises: as `approve`."""
+        said = f"aborted by {actor}: {reason}" if reason else f"aborted by {actor}"
+
+        def order(item: Rollout) -> Rollout | None:
+            return None if item.ended else aborted(item, said, self._clock.now())
+
+        return await self._steer(tenant_id, rollout_id, actor, order, "ROLLOUT_ENDED")
+
+    async def _steer(
+        self,
+        tenant_id: str,
+        rollout_id: uuid.UUID,
+        actor: str,
+        order: Callable[[Rollout], Rollout | None],
+        refusal: str,
+    ) -> Rollout:
+        async with self._desk.held(Steering(tenant_id, "", actor, ""), rollout_id) as unit:
+            if unit is None:
+                raise _unknown(rollout_id)
+            after = order(unit.rollout)
+            if after is None:
+                state = unit.rollout.state.name.lower()
+                raise PreconditionFailed(f"rollout {rollout_id} is {state}", reason=refusal)
+            await unit.save(replace(after, next_time=self._clock.now()))
+        return await self._known(tenant_id, rollout_id)
+
+    async def _plan(self, tenant_id: str, wish: Wish) -> _Plan:
+        former = await self._desk.text_in_force(tenant_id)
+        if not former:
+            raise NotFound(f"tenant {tenant_id} has no policy yet", reason="NO_POLICY")
+        in_force = load_policy(former)
+        document = load_policy(wish.document) if wish.document else in_force
+        names = changed_accounts(in_force, document) if wish.document else (wish.connector,)
+        if wish.connector:
+            if wish.connector not in document.connectors:
+                raise _unknown_connector(wish.connector)
+            names = tuple(name for name in names if name == wish.connector)
+        if not names:
+            message = "no account's mapping changes: apply the policy without a rollout"
+            raise PreconditionFailed(message, reason="NO_MAPPING_CHANGED")
+        return _Plan(
+            former,
+            document,
+            {name: document.connectors[name] for name in names},
+            Selection(None, wish.object_name, wish.where, wish.look_up),
+            terms_of(document, at_once=wish.at_once),
+        )
+
+    async def _forecast(self, tenant_id: str, plan: _Plan, name: str) -> Forecast:
+        policy, impact = plan.accounts[name], Impact(name)
+        place, objects = uuid.UUID(int=0), sorted(policy.written)
+        while True:
+            page = await self._desk.scan_page(tenant_id, name, objects, place, PAGE_RECORDS)
+            impact.add(policy, plan.selection, page)
+            if len(page) < PAGE_RECORDS:
+                break
+            place = page[-1].claimed.entity_id
+            if impact.scanned >= SCAN_MAX:
+                impact.complete = False
+                break
+        now = self._clock.now()
+        (facts,) = await self._operations.read_accounts(tenant_id, [name], now.date())
+        books = await self._operations.read_books(tenant_id, {name: day_of(now, allowance_of(policy.limits))})
+        account = view_account(policy, facts, books[name], now)
+        impact.quota_used, impact.quota_limit = account.standing.used, account.quota_limit
+        ends = stage_ends(plan.terms, impact.records) if impact.records else ()
+        return Forecast(impact, impact.calls(policy), impact.quota_share(policy), plan.terms, ends)
+
+    async def _of_request(self, tenant_id: str, request_id: uuid.UUID) -> tuple[Rollout, ...]:
+        found: list[Rollout] = []
+        while True:
+            rollout = await self._desk.read(tenant_id, _rollout_id(request_id, len(found)))
+            if rollout is None:
+                return tuple(found)
+            found.append(rollout)
+
+    async def _known(self, tenant_id: str, rollout_id: uuid.UUID) -> Rollout:
+        found = await self._desk.read(tenant_id, rollout_id)
+        if found is None:
+            raise _unknown(rollout_id)
+        return found
+
+
+def _rollout_id(request_id: uuid.UUID, number: int) -> uuid.UUID:
+    return uuid.uuid5(_NAMESPACE, f"{request_id}/{number}")
+
+
+def _unknown(rollout_id: uuid.UUID) -> NotFound:
+    metadata = {"rollout_id": str(rollout_id)}
+    return NotFound(f"no rollout {rollout_id}", reason="UNKNOWN_ROLLOUT", metadata=metadata)
+
+
+def _unknown_connector(connector: str) -> NotFound:
+    message = f"the policy names no connector {connector!r}"
+    return NotFound(message, reason="UNKNOWN_CONNECTOR", metadata={"connector": connector})

@@ -1,0 +1,104 @@
+"""What a batch of the projector loads and writes in Postgres, in one round trip each, under the shards' fences."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from tests.unit.sync.tenant import NOON, TENANT, key
+
+from headwater.kernel.pg.pool import open_pool
+from headwater.policy.survivorship import Chosen
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.leasing import FenceLost, Lease
+from headwater.sync.domain.log import LogEvent, Position, RecordKey
+from headwater.sync.domain.projecting import EntityState, Mark, RecordState, Workspace
+from headwater.sync.store.projection import PostgresProjections
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Pool
+
+pytestmark = pytest.mark.anyio
+
+LEASE: Final = Lease("shard/0", 3)
+ANN: Final = RecordKey(TENANT, "contact", "site", "ann")
+BEN: Final = RecordKey(TENANT, "contact", "site", "ben")
+
+
+@pytest.fixture
+async def pool(migrated_database_url: str) -> AsyncIterator[Pool]:
+    """A migrated database with a lease that lasts."""
+    async with await open_pool(migrated_database_url, application_name="test") as pool:
+        await pool.execute(
+            "insert into sync.lease (name, holder, fence, expire_time) values ($1, 'test', $2, $3)",
+            LEASE.name, LEASE.fence, dt.datetime(2100, 1, 1, tzinfo=dt.UTC),
+        )  # fmt: skip
+        yield pool
+
+
+async def write(pool: Pool, record: RecordKey, entity_id: uuid.UUID, version: int = 1) -> None:
+    """Project a record and its entity, with a mark, as the projector does."""
+    value = Chosen("ann@x.io", "first", "site", key(9), NOON)
+    entity = EntityState(TENANT, entity_id, "contact", version=version, fields={"email": value})
+    event = LogEvent(TENANT, key(9), "site", "contact", "x", NOON, NOON, 1, "", b"", None, 0, Position(1, 1))
+    workspace = Workspace(
+        {},
+        entities_changed={entity.key: entity},
+        records_changed={record: RecordState(record, entity_id)},
+        marks={(TENANT, "crm", entity_id): Mark(TENANT, "crm", entity_id, "contact", version, event, Lane.LIVE)},
+    )  # fmt: skip
+    async with PostgresProjections(pool).transaction([LEASE]) as unit:
+        await unit.load({record: entity_id}, {})
+        await unit.write_workspace(workspace, {})
+        await unit.move_cursors({0: Position(7, version)})
+
+
+async def test_a_batch_loads_what_was_written_before(pool: Pool) -> None:
+    """The entity and its record come back, the delivery is due, the position has moved."""
+    await write(pool, ANN, key(1))
+    async with PostgresProjections(pool).transaction([LEASE]) as unit:
+        loaded = await unit.load({ANN: key(1)}, {})
+    assert [(item.entity_id, item.version) for item in loaded.entities] == [(key(1), 1)]
+    assert loaded.entities[0].fields["email"].value == "ann@x.io"
+    assert [item.key for item in loaded.members] == [ANN]
+    assert await pool.fetchval("select entity_id from sync.due") == key(1)
+    assert await pool.fetchval("select seq from sync.shard_cursor where shard = 0") == 1
+
+
+async def test_a_record_stays_where_it_is_whatever_identity_names(pool: Pool) -> None:
+    """Its entity is loaded and locked, not the one that identity would give it; unknown ones get room."""
+    await write(pool, ANN, key(1))
+    async with PostgresProjections(pool).transaction([LEASE]) as unit:
+        loaded = await unit.load({ANN: key(2), BEN: key(3)}, {(TENANT, key(4)): "contact"})
+    versions = {item.entity_id: item.version for item in loaded.entities}
+    assert versions == {key(1): 1, key(3): 0, key(4): 0}
+    assert loaded.moved == {}
+
+
+async def test_a_record_without_an_entity_is_passed_over(pool: Pool) -> None:
+    """What identity left unplaced, and nobody has projected, loads nothing."""
+    async with PostgresProjections(pool).transaction([LEASE]) as unit:
+        loaded = await unit.load({ANN: None}, {})
+    assert (loaded.entities, loaded.members, loaded.moved) == ([], [], {})
+
+
+async def test_a_lost_fence_loads_nothing(pool: Pool) -> None:
+    """The first statement of a batch says whose shard it is."""
+    lost = Lease(LEASE.name, LEASE.fence - 1)
+    with pytest.raises(FenceLost) as told:
+        async with PostgresProjections(pool).transaction([lost]) as unit:
+            await unit.load({ANN: key(1)}, {})
+    assert list(told.value.names) == [LEASE.name]
+    assert await pool.fetchval("select count(*) from sync.entity") == 0
+
+
+async def test_a_lost_fence_undoes_a_batch_that_loaded_nothing(pool: Pool) -> None:
+    """Without the loading, the fence is looked at before the commit at the latest."""
+    lost = Lease(LEASE.name, LEASE.fence - 1)
+    with pytest.raises(FenceLost):
+        async with PostgresProjections(pool).transaction([lost]) as unit:
+            await unit.lock_entities({(TENANT, key(1)): "contact"})
+    assert await pool.fetchval("select count(*) from sync.entity") == 0

@@ -1,0 +1,77 @@
+"""A process's standing follows a clock of its own, whatever the loop is busy with."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from tests.unit.sync.cluster import Cluster, MemoryLeases
+from tests.unit.sync.virtual_time import run_virtually
+
+from headwater.sync.domain.leasing import Beat
+from headwater.sync.membership import BEATS, Membership
+
+TTL_S = 5.0
+
+
+@pytest.mark.anyio
+async def test_standing_ends_in_the_middle_of_a_busy_turn_of_the_loop() -> None:
+    """No beat, no timer and no other task runs in it: the clock alone says that the lease may be over."""
+    now_s = [1000.0]
+    leases = MemoryLeases(Cluster(ttl_s=60.0), "one")
+    membership = Membership(leases, lambda: now_s[0])
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            await membership.wait_until_standing()
+            now_s[0] += 59.9
+            assert membership.may_work()
+            now_s[0] += 0.2
+            assert not membership.may_work()
+            tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_lease_lasts_from_the_sending_of_its_beat() -> None:
+    """What the database needed to answer is not ours."""
+    now_s = [0.0]
+
+    class Slow(MemoryLeases):
+        """Leases of a database that takes two seconds."""
+
+        async def beat(self) -> Beat:
+            """Prolong, late."""
+            now_s[0] += 2.0
+            return await super().beat()
+
+    membership = Membership(Slow(Cluster(ttl_s=60.0), "one"), lambda: now_s[0])
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            await membership.wait_until_standing()
+            now_s[0] = 59.9
+            assert membership.may_work()
+            now_s[0] = 60.1
+            assert not membership.may_work()
+            tasks.cancel_scope.cancel()
+
+
+def test_a_heartbeat_that_came_too_late_costs_what_was_held_once() -> None:
+    """The new heartbeat that the same beat begins is kept: what is taken under it stays."""
+    cluster = Cluster(ttl_s=TTL_S)
+    leases, lapses = MemoryLeases(cluster, "one"), list[float]()
+    membership = Membership(leases, anyio.current_time)
+    membership.on_lapse(lambda: lapses.append(anyio.current_time()))
+
+    async def live() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            await membership.wait_until_standing()
+            cluster.beats["one"] = float("-inf")  # the store counted it as lapsed before we did
+            await anyio.sleep(membership.beat_s * 1.5)
+            assert await leases.acquire(["account"], 1) == {"account": 1}
+            await anyio.sleep(membership.beat_s * BEATS * 2)
+            tasks.cancel_scope.cancel()
+
+    run_virtually(live)
+    assert len(lapses) == 1
+    assert cluster.held["account"] == ("one", 1)
