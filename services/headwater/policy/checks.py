@@ -10,14 +10,9 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from headwater.kernel.ids import OPERATOR_SOURCE
-from headwater.policy.document import (
-    ConnectorPolicy,
-    EndpointClass,
-    Limits,
-    ObjectPolicy,
-    OutboundObject,
-    PolicyDocument,
-)
+from headwater.policy.account import Limits
+from headwater.policy.document import ConnectorPolicy, ObjectPolicy, OutboundObject, PolicyDocument
+from headwater.policy.words import EndpointClass
 
 CLASSES: Final[tuple[EndpointClass, ...]] = get_args(EndpointClass)
 

@@ -21,16 +21,10 @@ import msgspec
 from msgspec import Meta
 
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import (
-    FieldPolicy,
-    FieldType,
-    Inbound,
-    InboundField,
-    ObjectPolicy,
-    PolicyDocument,
-)
+from headwater.policy.document import FieldPolicy, Inbound, InboundField, ObjectPolicy, PolicyDocument
 from headwater.policy.inbound import agrees, reach
 from headwater.policy.values import EMAIL_PATTERN, Broken, read_value
+from headwater.policy.words import FieldType
 
 Payload = dict[str, Any]
 Keeps = Callable[[Payload], bool]

@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from headwater.policy.document import OutboundField, OutboundObject, TransformName
+from headwater.policy.document import OutboundField, OutboundObject
+from headwater.policy.words import TransformName
 
 
 def select_target(targets: Sequence[OutboundObject], values: Mapping[str, Any]) -> OutboundObject | None:

@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from headwater.kernel.ids import OPERATOR_SOURCE
-from headwater.policy.document import FieldPolicy, ObjectPolicy, SurvivorshipRule
+from headwater.policy.document import FieldPolicy, ObjectPolicy
+from headwater.policy.words import SurvivorshipRule
 
 
 class FieldFact(msgspec.Struct, frozen=True):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from headwater.policy import places
-from headwater.policy.document import FieldPolicy, FieldType, InboundField
+from headwater.policy.document import FieldPolicy, InboundField
+from headwater.policy.words import FieldType
 
 EMAIL_PATTERN: Final = (
     r"[^@\s\"(),:;<>\[\]]{1,64}@(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z]{2,63}"

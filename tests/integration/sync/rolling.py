@@ -21,6 +21,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.rollout import Rollout, RolloutState
 from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.turns import Wanted
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.operations import PostgresOperations
@@ -135,8 +136,9 @@ class Stage:
         document = load_policy(text or await self.store.text_in_force(TENANT))
         policy = document.connectors[ACCOUNT]
         store = PostgresDeliveries(self.pool, TENANT, ACCOUNT, Lease(f"connector/{TENANT}/{ACCOUNT}", 1))
-        while claimed := await store.claim(100):
-            await store.settle([self._write(policy, item) for item in claimed])
+        wanted, written = Wanted(0, dict.fromkeys(Lane, 100)), list[Settlement]()
+        while claimed := (await store.turn(written, wanted)).claimed:
+            written = [self._write(policy, item) for item in claimed]
 
     def _write(self, policy: Any, item: Claimed) -> Settlement:
         number = item.entity_id.int

@@ -13,7 +13,7 @@ from tests.unit.sync.tenant import NOON, TENANT, moment
 
 from headwater.connectors.base import ErrorClass, VendorError
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import Breaker
+from headwater.policy.account import Breaker
 from headwater.sync.delivery.breaking import AccountBreaker
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.turns import Wanted

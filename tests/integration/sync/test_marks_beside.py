@@ -6,7 +6,8 @@ for there is not seen by the statement that waited, and its change would be lost
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import anyio
 import asyncpg
@@ -30,7 +31,7 @@ async def queue(migrated_database_url: str) -> AsyncIterator[Queue]:
 
 
 async def while_marked(
-    url: str, number: int, act: Callable[[], Awaitable[object]], change: str = "desired_version = 2"
+    url: str, number: int, act: Callable[[], Coroutine[Any, Any, object]], change: str = "desired_version = 2"
 ) -> None:
     """Change a delivery, let *act* wait for it, and commit the change."""
     connection, looking = await asyncpg.connect(url), await asyncpg.connect(url)

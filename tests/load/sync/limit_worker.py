@@ -22,7 +22,7 @@ from headwater.kernel.clock import SystemClock
 from headwater.kernel.lifecycle import announce_ready
 from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import Limits
+from headwater.policy.account import Limits
 from headwater.sync.delivery.gate import GateParts, Place
 from headwater.sync.delivery.pacing import BucketPacer
 from headwater.sync.domain.leasing import FenceLost, Lease

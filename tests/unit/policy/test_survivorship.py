@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.policy.document import ObjectPolicy, SurvivorshipRule
+from headwater.policy.document import ObjectPolicy
 from headwater.policy.survivorship import FieldFact, MemberRecord, survive
+from headwater.policy.words import SurvivorshipRule
 
 RULES: list[SurvivorshipRule] = ["source_priority", "most_recent", "first", "longest", "max", "min", "union"]
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)

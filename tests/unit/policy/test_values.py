@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.policy.document import FieldPolicy, FieldType, InboundField
+from headwater.policy.document import FieldPolicy, InboundField
 from headwater.policy.values import Broken, read_value
+from headwater.policy.words import FieldType
 
 TYPES: list[FieldType] = [
     "text", "email", "phone", "url", "date", "datetime", "number", "integer", "boolean", "picklist",

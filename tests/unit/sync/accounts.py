@@ -34,7 +34,8 @@ from headwater.connectors.base import (
 )
 from headwater.kernel.clock import SystemClock
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import Limits, PolicyDocument, Window
+from headwater.policy.account import Limits, Window
+from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.domain.breaker import Breakers

@@ -27,7 +27,7 @@ from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 from headwater.connectors.base import CallFailed, ErrorClass
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import Unavailable
-from headwater.policy.document import Breaker
+from headwater.policy.account import Breaker
 from headwater.sync.delivery.account import DeliveryAccount
 from headwater.sync.delivery.desk import SLOWED_S
 from headwater.sync.delivery.pacing import Unpaced

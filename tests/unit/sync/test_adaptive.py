@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.policy.document import Adaptive, Limits, Window
+from headwater.policy.account import Adaptive, Limits, Window
 from headwater.sync.domain.adaptive import Answer, Pace, Sign, after, first_pace
 
 LIMITS = Limits(window=Window(calls=100, window_s=1), concurrency=8, batch_records=100)

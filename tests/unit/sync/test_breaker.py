@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from tests.unit.sync.tenant import NOON, moment
 
 from headwater.connectors.base import ErrorClass
-from headwater.policy.document import Breaker
+from headwater.policy.account import Breaker
 from headwater.sync.domain import breaker
 from headwater.sync.domain.breaker import (
     ACCOUNT,

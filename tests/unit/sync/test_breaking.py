@@ -18,7 +18,7 @@ from headwater.connectors.base.testing import RecordedCall, RecordingGate
 from headwater.connectors.hubspot import VENDOR as HUBSPOT
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import Breaker
+from headwater.policy.account import Breaker
 from headwater.sync.delivery.breaking import AccountBreaker, scope_of
 from headwater.sync.delivery.guard import Guard, GuardedGate
 from headwater.sync.domain.breaker import Breakers, Forced

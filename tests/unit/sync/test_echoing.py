@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.policy.document import FieldType
 from headwater.policy.outbound import minimal_patch
+from headwater.policy.words import FieldType
 from headwater.sync.domain.echoing import HeldRecord, OwnWrite, judge, same_form
 
 NOON: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)

@@ -19,7 +19,7 @@ from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 from headwater.connectors.base import CallFailed, ErrorClass, LimitFacts, VendorError
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import Limits
+from headwater.policy.account import Limits
 from headwater.sync.delivery.gate import AccountGate, GateParts, Place
 from headwater.sync.delivery.pacing import Unpaced, bucket
 from headwater.sync.domain.lanes import Lane

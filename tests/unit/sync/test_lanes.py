@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from headwater.policy.document import Lanes as LanePolicy
-from headwater.policy.document import LaneShare
+from headwater.policy.account import Lanes as LanePolicy
+from headwater.policy.account import LaneShare
 from headwater.sync.domain.lanes import REACH_ROWS_MAX, Lane, Line, Shares, ask, learn, shares_of
 
 DEEP = dict.fromkeys(Lane, True)

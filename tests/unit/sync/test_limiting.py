@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.sync.limit_model import MS, Model, Scene, Without, random_scene
 
 from headwater.connectors.base import LimitFacts
-from headwater.policy.document import Limits
+from headwater.policy.account import Limits
 from headwater.sync.domain.limiting import Granted, Limiter, Rules, WaitUntil, rules_of
 from headwater.sync.domain.windows import NS_PER_S, WindowRule
 

@@ -21,7 +21,7 @@ from headwater.connectors.base import (
     WriteKind,
     Written,
 )
-from headwater.policy.document import Retry
+from headwater.policy.account import Retry
 from headwater.sync.delivery.outcomes import Judge, refuse_taken
 from headwater.sync.domain.delivering import REFERENCES_KEY, Send, Settled, Wait
 from headwater.sync.domain.doubting import Doubts, looked_up, repeated

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.connectors.base import LimitFacts
-from headwater.policy.document import Limits
+from headwater.policy.account import Limits
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.quota import (
     Allowance,

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.connectors.base import ErrorClass, VendorError
-from headwater.policy.document import ClassRetry, Retry, RetryClass
+from headwater.policy.account import ClassRetry, Retry
+from headwater.policy.words import RetryClass
 from headwater.sync.domain.retrying import (
     QUOTA_PAUSE_S,
     RATE_LIMIT_PAUSE_S,

@@ -19,7 +19,7 @@ import anyio
 from headwater.connectors.base import CallFailed, ErrorClass, Vendor, VendorError
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, names
-from headwater.policy.document import Breaker as BreakerPolicy
+from headwater.policy.account import Breaker as BreakerPolicy
 from headwater.sync.domain import breaker
 from headwater.sync.domain.breaker import ALL_CLOSED, Breakers, Permit, Scope
 from headwater.sync.domain.settling import ConnectorState

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Written
 from headwater.kernel.telemetry import TraceContext
-from headwater.policy.document import Retry as RetryPolicy
+from headwater.policy.account import Retry as RetryPolicy
 from headwater.sync.domain.delivering import Claimed, Send, Settled, Wait, field_changes, known_after
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.lanes import Lane

@@ -12,7 +12,8 @@ from typing import Final
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
-from headwater.policy.document import PolicyDocument, Retry
+from headwater.policy.account import Retry
+from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import Guard
 from headwater.sync.delivery.handling import Handler

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from headwater.policy.document import Adaptive, Limits
+from headwater.policy.account import Adaptive, Limits
 
 BASELINE_SMOOTHING: Final = 0.1
 """Part that a new answer has in the usual latency."""

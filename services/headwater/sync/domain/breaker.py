@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from headwater.connectors.base import ErrorClass
-from headwater.policy.document import Breaker as BreakerPolicy
+from headwater.policy.account import Breaker as BreakerPolicy
 
 COUNTABLE: Final = frozenset(
     {ErrorClass.TIMEOUT, ErrorClass.NETWORK, ErrorClass.SERVER, ErrorClass.IN_DOUBT, ErrorClass.AUTH}

@@ -23,7 +23,7 @@ from headwater.connectors.base import (
     WriteKind,
     keyed_kind,
 )
-from headwater.policy.document import Retry as RetryPolicy
+from headwater.policy.account import Retry as RetryPolicy
 from headwater.sync.domain.delivering import Claimed, adopt_found
 
 Verdict = Literal["applied", "not_applied", "repeated"]

@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from headwater.policy.document import FieldType
 from headwater.policy.outbound import same_value
+from headwater.policy.words import FieldType
 
 ECHO: Final = "echo"
 """Rule of events that say only what we have written ourselves."""

@@ -14,8 +14,8 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
 
-from headwater.policy.document import Lanes as LanePolicy
-from headwater.policy.document import LaneShare
+from headwater.policy.account import Lanes as LanePolicy
+from headwater.policy.account import LaneShare
 
 GROWTH: Final = 2
 """By how much more is asked of a lane that had more than was asked."""

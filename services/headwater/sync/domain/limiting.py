@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.connectors.base import LimitFacts
-from headwater.policy.document import Limits, Window
+from headwater.policy.account import Limits, Window
 from headwater.sync.domain.windows import NS_PER_S, WindowLog, WindowRule
 
 CLASSES: Final = ("write", "read", "search", "auth")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from headwater.connectors.base import LimitFacts
-from headwater.policy.document import Limits
+from headwater.policy.account import Limits
 from headwater.sync.domain.lanes import Lane
 
 RATE_MEMORY_S: Final = 300.0

@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Final
 
 from headwater.connectors.base import ErrorClass, VendorError
-from headwater.policy.document import Retry as RetryPolicy
+from headwater.policy.account import Retry as RetryPolicy
 
 RATE_LIMIT_PAUSE_S: Final = 10.0
 """Pause after a 429 that states none: the window of the vendors connected today."""

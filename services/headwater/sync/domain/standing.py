@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headwater.policy.document import Limits
+from headwater.policy.account import Limits
 from headwater.sync.domain.limiting import rules_of
 from headwater.sync.domain.quota import Ledger, allowance_of, forecast
 from headwater.sync.domain.usage import Usage, used_now

@@ -14,9 +14,10 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import FieldType, OutboundObject, PolicyDocument
+from headwater.policy.document import OutboundObject, PolicyDocument
 from headwater.policy.inbound import reach
 from headwater.policy.outbound import desired_fields, minimal_patch
+from headwater.policy.words import FieldType
 from headwater.sync.domain.echoing import CrmKey, HeldRecord, Observation, OwnWrite, differs, judge
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 from headwater.sync.domain.reading import Echo, Reading, RecordReading

@@ -1,0 +1,67 @@
+"""The words of the policy document: names, ranges and choices that its parts are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Text = Annotated[str, Field(min_length=1, max_length=255)]
+Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+CLOCK_SKEW_MAX_S: Final = 3600.0
+"""The furthest that any system's event times may lie ahead of our clock: a log partition is ready that far."""
+
+SecretReference = Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
+"""Where a secret is: the name of an environment variable."""
+BodyPath = Annotated[str, Field(max_length=255)]
+
+Layer = Literal["record", "engagement", "intelligence"]
+FieldType = Literal[
+    "text",
+    "email",
+    "phone",
+    "url",
+    "date",
+    "datetime",
+    "number",
+    "integer",
+    "boolean",
+    "picklist",
+    "reference",
+    "participants",
+]
+EndpointClass = Literal["write", "read", "search", "auth"]
+"""Classes of a vendor's endpoints that limits may tell apart; as the connectors' port has them."""
+FieldFormat = Literal["e164", "postal", "state", "country"]
+SurvivorshipRule = Literal["source_priority", "most_recent", "first", "longest", "max", "min", "union"]
+FieldClass = Literal["public", "internal", "personal", "secret"]
+RetryClass = Literal[
+    "auth",
+    "permission",
+    "rate_limit",
+    "quota",
+    "timeout",
+    "network",
+    "in_doubt",
+    "partial",
+    "server",
+    "format",
+    "validation",
+    "conflict",
+    "not_found",
+    "reference",
+    "held",
+]
+"""Classes of errors of connectors, by the kit's names."""
+Direction = Literal["out", "in", "two_way"]
+TransformName = Literal["text", "iso_date", "iso_datetime", "epoch_ms", "upper", "lower", "integer", "join"]
+
+
+class Part(BaseModel):
+    """A part of the document: frozen, and strict about what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
