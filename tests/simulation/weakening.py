@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
 from tests.simulation.store.books import MemoryBooks
 from tests.simulation.store.deliveries import MemoryDeliveries
 from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases
@@ -109,12 +110,12 @@ class NewerIgnored(MemoryDeliveries):
 
 class AttemptsReset(MemoryDeliveries):
     def settle_rows(self, settlements: Sequence[Settlement]) -> None:
-        super().settle_rows([replace(item, failure_count=0, try_count=0) for item in settlements])
+        super().settle_rows([structs.replace(item, failure_count=0, try_count=0) for item in settlements])
 
 
 class NoAudit(MemoryDeliveries):
     def settle_rows(self, settlements: Sequence[Settlement]) -> None:
-        super().settle_rows([replace(item, changes=()) for item in settlements])
+        super().settle_rows([structs.replace(item, changes=()) for item in settlements])
 
 
 class TurnsNotNumbered(MemoryDeliveries):
@@ -152,7 +153,9 @@ class DoubtForgotten(MemoryDeliveries):
     """What the look-up must decide is settled as a plain failure."""
 
     def settle_rows(self, settlements: Sequence[Settlement]) -> None:
-        plain = [replace(i, state=State.RETRYING) if i.state is State.IN_DOUBT else i for i in settlements]
+        plain = [
+            structs.replace(i, state=State.RETRYING) if i.state is State.IN_DOUBT else i for i in settlements
+        ]
         super().settle_rows(plain)
 
 

@@ -73,7 +73,7 @@ def run_service(
     if not settings.replica:
         _log.info("settings: %s", settings.printed())
 
-    _spare_the_collector()
+    spare_the_collector()
 
     async def run(shutdown: Shutdown) -> None:
         if settings.replica:
@@ -88,7 +88,7 @@ def run_service(
     return run_process(run, end_s=settings.end_s)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Let cycles be looked for seldom, and never among what was imported: that is for good.
 
     Hot values are no part of cycles and are freed at once without it; what it does find are exceptions' frames

@@ -173,7 +173,7 @@ async def test_values_that_the_crm_refuses_abort_and_are_taken_back(bench: Bench
     assert (await bench.type("policy", "show"))["digest"] == policy_digest(bench.policy)
     states = await bench.tables.fetch("select distinct state from sync.delivery where object = 'contact'")
     assert [row["state"] for row in states] == [2]
-    failed = "select count(distinct entity_id) from sync.attempt where outcome = 'failed'"
+    failed = "select count(distinct entity_id) from sync.try where outcome = 'failed'"
     assert 1 <= await bench.tables.fetchval(failed) <= 5
 
 
@@ -210,5 +210,5 @@ async def test_records_that_drifted_are_put_right(bench: Bench) -> None:
     (begun,) = (await bench.type(*order))["rollouts"]
     found = await bench.ended(begun["rollout_id"])
     assert (found["rollout"]["state"], len(found["stages"])) == ("ROLLOUT_STATE_DONE", 1)
-    written = await bench.tables.fetchval("select count(*) from sync.attempt where outcome = 'updated'")
+    written = await bench.tables.fetchval("select count(*) from sync.try where outcome = 'updated'")
     assert (written, bench.titles()) == (0, {"Engineer"})

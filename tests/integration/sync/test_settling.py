@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import NOON, TENANT, key
 
@@ -100,7 +100,7 @@ async def test_the_verdict_on_a_doubt_is_kept_with_attempt_and_audit(
     item = replace(claimed(in_doubt=True), verdict=verdict)
     settled = looked_up(State.DELIVERED, "updated", claimed=item, changes=(CHANGE,))
     await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).turn([settled], NOTHING)
-    assert [row["verdict"] for row in await pool.fetch("select verdict from sync.attempt")] == [verdict]
+    assert [row["verdict"] for row in await pool.fetch("select verdict from sync.try")] == [verdict]
     assert await audit_of(pool, key(1)) == [(action, ["#write"]), ("delivered", ["Title"])]
     told = await pool.fetchval("select changes -> 0 ->> 'after' from sync.audit order by audit_id limit 1")
     assert told == verdict
@@ -110,7 +110,7 @@ async def test_what_was_never_in_doubt_has_no_verdict(pool: Pool) -> None:
     """A plain delivery tells of no doubt."""
     settled = looked_up(State.DELIVERED, "updated", claimed=claimed(), changes=(CHANGE,))
     await PostgresDeliveries(pool, TENANT, "salesforce", LEASE).turn([settled], NOTHING)
-    assert await pool.fetchval("select verdict from sync.attempt") == ""
+    assert await pool.fetchval("select verdict from sync.try") == ""
     assert await audit_of(pool, key(1)) == [("delivered", ["Title"])]
 
 

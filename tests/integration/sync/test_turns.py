@@ -6,6 +6,8 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 from tests.integration.sync.queued import ALL, Queue, ended, queued
 from tests.unit.sync.tenant import NOON, TENANT, key
@@ -69,7 +71,7 @@ async def test_what_is_delivered_leaves_the_queue(queue: Queue) -> None:
     state = await queue.state(1)
     assert (state["state"], state["delivered_version"], state["crm_id"]) == (2, 1, "0031")
     assert state["known"] == {"Title": "CTO"}
-    assert await queue.pool.fetchval("select outcome from sync.attempt where latency_ms > 0") == "updated"
+    assert await queue.pool.fetchval("select outcome from sync.try where latency_ms > 0") == "updated"
     assert await queue.pool.fetchval("select action from sync.audit") == "delivered"
 
 
@@ -123,7 +125,7 @@ async def test_what_waits_for_another_keeps_its_lane(queue: Queue) -> None:
     )
     await queue.settle(waiting)
     assert await queue.lines() == {1: (Lane.RECONCILE, False)}
-    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 0
+    assert await queue.pool.fetchval("select count(*) from sync.try") == 0
 
 
 async def test_the_dead_leave_the_queue(queue: Queue) -> None:
@@ -156,7 +158,7 @@ async def test_a_mark_on_a_delivery_that_was_given_up_begins_its_retries_anew_an
     await queue.settle(
         ended(item, State.RETRYING, try_count=11, failure_count=1, error_class="server", changes=())
     )
-    rows = await queue.pool.fetch("select attempt_number from sync.attempt order by attempt_id")
+    rows = await queue.pool.fetch("select attempt_number from sync.try order by attempt_id")
     assert [row["attempt_number"] for row in rows] == [10, 11]
     rows = await queue.pool.fetch("select action, connector, event_key from sync.audit")
     assert [tuple(row) for row in rows] == [("revived", "salesforce", key(9))]
@@ -203,6 +205,28 @@ async def test_what_is_settled_one_by_one_stays_journaled_until_it_is(queue: Que
         assert await queue.pool.fetchval("select entity_ids from sync.inflight") == left
 
 
+async def test_a_turn_under_way_holds_up_its_successor_and_nobody_else(queue: Queue) -> None:
+    """The lease changes hands at once; who takes over waits for the turn, and finds what it claimed in doubt."""
+    await queue.add(1, 2)
+    await queue.store.take_over()
+    successor = queue.successor()
+    async with queue.pool.acquire() as connection, anyio.create_task_group() as tasks:
+        transaction = connection.transaction()
+        await transaction.start()
+        queue.store._pool = connection  # type: ignore[assignment]  # noqa: SLF001 - its turn does not commit yet
+        assert len((await queue.claim(live=1)).claimed) == 1
+        with anyio.fail_after(5):
+            await queue.pool.execute("update sync.lease set fence = 2, holder = 'other'")
+            tasks.start_soon(successor.take_over)
+            while not await queue.pool.fetchval("select exists (select from pg_locks where not granted)"):
+                await anyio.lowlevel.checkpoint()
+        with pytest.raises(FenceLost):
+            await queue.store.turn((), Wanted(1, {}))
+        await transaction.commit()
+    claimed = (await successor.turn((), Wanted(0, ALL))).claimed
+    assert {item.entity_id.int: item.in_doubt for item in claimed} == {1: True, 2: False}
+
+
 async def test_a_lost_fence_settles_and_claims_nothing(queue: Queue) -> None:
     """Whoever lost the lease is told so."""
     await queue.add(1)
@@ -211,7 +235,7 @@ async def test_a_lost_fence_settles_and_claims_nothing(queue: Queue) -> None:
     with pytest.raises(FenceLost):
         await queue.settle(ended(turn.claimed[0]))
     assert await queue.lines() == {1: (Lane.LIVE, True)}
-    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 0
+    assert await queue.pool.fetchval("select count(*) from sync.try") == 0
 
 
 class LosesAnswers:
@@ -246,10 +270,10 @@ async def test_a_turn_sent_again_settles_nothing_twice(queue: Queue) -> None:
         await queue.store.turn(settlements, Wanted(0, ALL))
     again = await queue.store.turn(settlements, Wanted(0, ALL))
     assert [item.entity_id.int for item in again.claimed] == [2]
-    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 1
+    assert await queue.pool.fetchval("select count(*) from sync.try") == 1
     assert await queue.pool.fetchval("select count(*) from sync.audit") == 1
     await queue.settle(ended(again.claimed[0]))
-    assert await queue.pool.fetchval("select count(*) from sync.attempt") == 2
+    assert await queue.pool.fetchval("select count(*) from sync.try") == 2
 
 
 async def test_a_refused_value_leaves_all_as_it_was(queue: Queue) -> None:

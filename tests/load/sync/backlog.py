@@ -18,7 +18,7 @@ DRAIN_S_MAX: Final = 300.0
 PROJECTED: Final = "select count(*) from sync.projection"
 UNSETTLED: Final = "select exists (select from sync.delivery where state in (1, 3, 4))"
 ENDED: Final = "select state, count(*) as n from sync.delivery group by state"
-ATTEMPTS: Final = "select count(*) from sync.attempt"
+ATTEMPTS: Final = "select count(*) from sync.try"
 DELIVERED: Final = 2
 
 

@@ -25,7 +25,7 @@ async def measure(ground: Ground, deliveries: int) -> Measurement:
         async def read() -> Usage:
             return await read_usage(meter, 0, ground.postgres_pid)
 
-        errand = Errand(url=url, deliveries=entities, rounds=deliveries // entities)
+        errand = Errand(url=url, deliveries=entities, rounds=deliveries // entities, known=False)
         command = [sys.executable, "-m", "tests.load.sync.ours", errand.command_argument()]
         try:
             return await run(command, seconds=SECONDS_MAX, read_usage=read)

@@ -24,7 +24,7 @@ from headwater.ingest.v1 import ingest_pb2
 
 SHARES: Final[Mapping[str, float]] = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 SETTLED: Final = (
-    "select connector, event_key, extract(epoch from end_time)::float8 as end_s from sync.attempt"
+    "select connector, event_key, extract(epoch from end_time)::float8 as end_s from sync.try"
     " where outcome in ('created', 'updated') and start_time >= to_timestamp($1)"
 )
 

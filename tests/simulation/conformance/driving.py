@@ -260,7 +260,7 @@ class Driver:
 
 
 def _as_one(item: Settlement) -> Settlement:
-    fields = {name: getattr(item, name) for name in Settlement.__dataclass_fields__}
+    fields = {name: getattr(item, name) for name in Settlement.__struct_fields__}
     return Settlement(**{**fields, "crm_object": "contact", "crm_id": "the-same"})
 
 

@@ -100,9 +100,7 @@ async def _stored(pool: Pool) -> dict[str, Any]:
         " held.failure_count, held.try_count, held.wait_since is not null as waits, held.lacks_reference,"
         " due.lane from sync.delivery as held left join sync.due as due using (tenant_id, connector, entity_id)"
     )
-    attempts = await pool.fetch(
-        "select entity_id, attempt_number, outcome from sync.attempt order by attempt_id"
-    )
+    attempts = await pool.fetch("select entity_id, attempt_number, outcome from sync.try order by attempt_id")
     audit = await pool.fetch("select entity_id, action, connector from sync.audit order by audit_id")
     journal = await pool.fetch("select slot, fence, entity_ids from sync.inflight")
     return {

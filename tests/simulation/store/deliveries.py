@@ -54,7 +54,9 @@ class MemoryDeliveries:
                 "turn", lambda: (self._turn(number, settlements, wanted, places), self.tables.now())
             )
             self._numbers[wanted.slot] = number
-            self.line.end(turn, look_time, anyio.current_time())
+            reached = {item.lane: (item.due_time, item.entity_id) for item in turn.claimed}
+            waiting = [lane for lane in Lane if turn.waiting[lane]]
+            self.line.end(reached, waiting, look_time, anyio.current_time())
         return turn
 
     def _turn(

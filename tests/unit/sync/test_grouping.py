@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import NOON, TENANT, key
 
@@ -146,6 +147,6 @@ def test_only_what_failed_before_recovers() -> None:
     settled = [
         failed(1, error_class=""),
         failed(2, claimed=erred, error_class=""),
-        failed(3, claimed=replace(erred, entity_id=key(3))),
+        failed(3, claimed=structs.replace(erred, entity_id=key(3))),
     ]
     assert recovered(settled) == [key(2)]

@@ -11,9 +11,11 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
+
+from msgspec.structs import replace
 
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy

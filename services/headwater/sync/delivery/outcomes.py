@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import structs
+
 from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.account import Retry as RetryPolicy
@@ -67,7 +69,7 @@ def existing_crm_id(outcome: Outcome) -> str:
 def refused_by_store(settlement: Settlement, reason: str) -> Settlement:
     """Return *settlement* as a dead letter: what the CRM answered cannot be stored."""
     claimed = settlement.claimed
-    return replace(
+    return structs.replace(
         settlement,
         state=State.DEAD,
         outcome="failed",
@@ -98,7 +100,7 @@ class Judge:
         if isinstance(outcome, Written):
             return self._written(send, outcome, trace)
         failed = self._failed(send, outcome.error, trace)
-        return replace(failed, endpoint=f"upsert {send.target.crm_object}")
+        return structs.replace(failed, endpoint=f"upsert {send.target.crm_object}")
 
     def of_settled(self, settled: Settled, crm_object: str, trace: TraceContext | None) -> Settlement:
         """Return how a delivery stands that needed no write."""
@@ -248,7 +250,7 @@ class Judge:
         retrying = State.RETRYING if claimed.failure_count else State.PENDING
         unsettled = claimed.in_doubt and claimed.verdict in {"", "repeated"}
         return self._base(
-            replace(claimed, verdict="") if unsettled else claimed,
+            structs.replace(claimed, verdict="") if unsettled else claimed,
             State.IN_DOUBT if unsettled else retrying,
             "",
             None,

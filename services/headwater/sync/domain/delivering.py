@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from headwater.connectors.base import Found, Reference, Target, Write
 from headwater.kernel.ids import ObjectName
@@ -21,8 +24,7 @@ REFERENCE_RECHECK_S: Final = 0.25
 """Pause before a delivery that waits for another one is looked at again."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceState:
+class ReferenceState(Struct, frozen=True, gc=False):
     """An entity that this one refers to, as this connector has it.
 
     Args:
@@ -36,9 +38,8 @@ class ReferenceState:
     coming: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A due delivery with all that a decision needs.
+class Claimed(Struct, frozen=True, gc=False):
+    """A due delivery with all that a decision needs; a struct, as thousands a second are made.
 
     Args:
         in_doubt: a write may be under way or may have landed unseen: the CRM must be asked first.
@@ -72,7 +73,7 @@ class Claimed:
     lane: Lane
     due_time: dt.datetime
     delivered_version: int = 0
-    references: tuple[ReferenceState, ...] = field(default=())
+    references: tuple[ReferenceState, ...] = ()
     learned: tuple[Mapping[str, Any], ...] = ()
     verdict: str = ""
     erred: bool = False

@@ -8,8 +8,10 @@ that a repeat is safe and the policy allows it, it is sent again without asking.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from msgspec.structs import replace
 
 from headwater.connectors.base import (
     Found,

@@ -196,9 +196,12 @@ comment on table sync.inflight is
 comment on column sync.inflight.turn_number is
 'Of the slot''s last committed turn: a turn sent again, because its answer was lost, settles nothing twice.';
 
+create sequence sync.history_id as bigint;
+comment on sequence sync.history_id is 'Of attempts and audit entries alike: one order of all that was done.';
+
 create table sync.attempt (
     tenant_id text collate "C" not null,
-    attempt_id bigint generated always as identity,
+    attempt_id bigint not null default nextval('sync.history_id'),
     connector text collate "C" not null,
     entity_id uuid not null,
     object text collate "C" not null,
@@ -219,7 +222,8 @@ create table sync.attempt (
     span_id text not null default '',
     primary key (tenant_id, entity_id, attempt_id, end_time)
 ) partition by range (end_time);
-comment on table sync.attempt is 'Every try, by the UTC day of its end: a day is dropped as a whole.';
+comment on table sync.attempt is
+'Every try that the audit does not hold, by the UTC day of its end: a day is dropped as a whole. All are in sync.try.';
 comment on column sync.attempt.latency_ms is
 'From record time to the settling, of first attempts that delivered; null for others.';
 
@@ -293,20 +297,36 @@ select sync.open_attempt_days((now() at time zone 'UTC')::date, (now() at time z
 
 create table sync.audit (
     tenant_id text collate "C" not null,
-    audit_id bigint generated always as identity,
+    audit_id bigint not null default nextval('sync.history_id'),
     audit_time timestamptz not null default clock_timestamp(),
     action text not null,
     actor text not null,
     entity_id uuid,
     event_key uuid,
     connector text not null default '',
-    changes jsonb not null default '[]',
+    changes json not null default '[]',
     policy_version text not null default '',
     trace_id text not null default '',
-    primary key (tenant_id, audit_id)
+    object text,
+    attempt_number integer,
+    version bigint,
+    start_time timestamptz,
+    outcome text check (outcome in ('created', 'updated', 'unchanged', 'looked_up')),
+    latency_ms double precision,
+    span_id text,
+    primary key (tenant_id, audit_id),
+    check (
+        outcome is null
+        or num_nulls(entity_id, event_key, object, attempt_number, version, start_time, span_id) = 0
+    )
 );
+comment on column sync.audit.outcome is
+'Of a write that the CRM took: the entry is the record of the try too, with the columns around this one. Else null.';
 create index audit_by_entity on sync.audit (tenant_id, entity_id, audit_id);
-create index audit_by_event on sync.audit (tenant_id, event_key) where event_key is not null;
+create index audit_by_event on sync.audit (tenant_id, event_key) where event_key is not null and connector = '';
+comment on index sync.audit_by_event is
+'What an event changed here. What was written to CRMs because of it is found by the entities that it changed: '
+'deliveries are the most part of the audit, and pay for one index less.';
 
 create function sync.refuse_change() returns trigger
 language plpgsql as $$

@@ -123,7 +123,7 @@ comment on function sync.note_errors(
 
 create function sync.turn_noting_errors(
     p_tenant text, p_connector text, p_lease text, p_fence bigint, p_slot smallint, p_number bigint,
-    p_items sync.settlement [], p_rows integer [], p_after_times timestamptz [], p_after_ids uuid [],
+    p_items sync.settlements, p_rows integer [], p_after_times timestamptz [], p_after_ids uuid [],
     p_excluding uuid [],
     p_groups uuid [], p_endpoints text [], p_classes text [], p_codes text [], p_messages text [],
     p_words text [], p_failures bigint [],
@@ -134,6 +134,7 @@ as $$
 declare
     v_last bigint;
 begin
+    perform pg_advisory_xact_lock_shared(sync.fence_key(p_lease));
     select held.turn_number into v_last from sync.inflight as held
     where held.tenant_id = p_tenant and held.connector = p_connector and held.slot = p_slot
     for update;
@@ -150,7 +151,7 @@ begin
 end
 $$;
 comment on function sync.turn_noting_errors(
-    text, text, text, bigint, smallint, bigint, sync.settlement [], integer [], timestamptz [], uuid [], uuid [],
+    text, text, text, bigint, smallint, bigint, sync.settlements, integer [], timestamptz [], uuid [], uuid [],
     uuid [], text [], text [], text [], text [], text [], bigint [], uuid [], uuid [], boolean [], uuid []
 ) is
 'A turn in which some try failed, or did not fail again: a turn that is sent twice counts once.';

@@ -243,7 +243,7 @@ begin
             tenant_id, action, actor, entity_id, event_key, changes, policy_version, trace_id
         )
         select
-            note.tenant_id, note.action, note.actor, note.entity_id, note.event_key, note.changes::jsonb,
+            note.tenant_id, note.action, note.actor, note.entity_id, note.event_key, note.changes::json,
             note.policy_version, note.trace_id
         from unnest(
             p_note_tenants, p_actions, p_actors, p_note_entities, p_note_keys, p_changes, p_note_policies,

@@ -8,6 +8,10 @@
 select * -- noqa: AM04
 from sync.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
+-- name: wait_for_turns
+-- Waits for the turns of former fences that are under way, and keeps others from beginning. $1 lease.
+select pg_advisory_xact_lock(sync.fence_key($1));
+
 -- name: doubt_inflight
 -- Clears the journal of an account up to a fence; what it names, and is due still, is in doubt.
 -- $1 tenant; $2 connector; $3 fence.

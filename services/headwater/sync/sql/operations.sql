@@ -38,7 +38,7 @@ select
     connector, count(*) as samples,
     percentile_cont(0.5) within group (order by latency_ms) as p50_ms,
     percentile_cont(0.95) within group (order by latency_ms) as p95_ms
-from sync.attempt
+from sync.try
 where tenant_id = $1 and latency_ms is not null
 group by connector
 order by connector;
@@ -86,8 +86,11 @@ with made as (
         min(attempt.attempt_id) filter (where attempt.outcome not in ('failed', 'in_doubt'))
             over (partition by attempt.connector, attempt.entity_id) as success_id
     from made
-    inner join sync.attempt as attempt
-        on attempt.tenant_id = $1 and made.entity_id = attempt.entity_id and made.version <= attempt.version
+    cross join lateral (
+        select * from sync.try as one
+        where one.tenant_id = $1 and one.entity_id = made.entity_id and one.version >= made.version
+        offset 0 -- noqa: AM09
+    ) as attempt
 )
 select
     connector, object, entity_id, attempt_number, version, start_time, end_time, outcome, error_class,
@@ -175,11 +178,32 @@ order by audit_id desc
 limit $3;
 
 -- name: list_event_audit
--- The same of one event. $1 tenant; $2 below this audit id; $3 rows; $4 event key; $5 entity or null.
+-- The same of one event: what it changed, and what was done to the entities that it touched.
+-- $1 tenant; $2 below this audit id; $3 rows; $4 event key; $5 entity or null.
+with changed as materialized (
+    select * from sync.audit
+    where tenant_id = $1 and event_key = $4 and connector = ''
+), touched as materialized (
+    select unnest(entity_ids) as entity_id from sync.projection
+    where tenant_id = $1 and event_key = $4
+    union
+    select entity_id from changed
+), found as (
+    select * from changed
+    union all
+    select done.*
+    from touched
+    cross join lateral (
+        select * from sync.audit
+        where
+            tenant_id = $1 and entity_id = touched.entity_id and event_key = $4 and connector <> ''
+        offset 0 -- noqa: AM09
+    ) as done
+)
 select
     audit_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version
-from sync.audit
-where tenant_id = $1 and audit_id < $2 and event_key = $4 and ($5::uuid is null or entity_id = $5)
+from found
+where audit_id < $2 and ($5::uuid is null or entity_id = $5)
 order by audit_id desc
 limit $3;
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from anyio import lowlevel
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.breaker import Breakers
@@ -18,7 +20,12 @@ from headwater.sync.store.errors import error_arguments
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.line import Line
-from headwater.sync.store.turns import read_turn, settlement_row
+from headwater.sync.store.turns import (
+    claimed_entities,
+    queue_places,
+    read_turn,
+    settlement_columns,
+)
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
@@ -38,6 +45,7 @@ class PostgresDeliveries:
         self._lease = lease
         self._line = Line()
         self._numbers: dict[int, int] = {}
+        self._flying: dict[int, frozenset[uuid.UUID]] = {}
         self._is_ours = False
         self._turning = anyio.Lock()
 
@@ -47,6 +55,7 @@ class PostgresDeliveries:
         Raises: FenceLost.
         """
         async with translated(), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(_SQL["wait_for_turns"].text, self._lease.name)
             await hold_fences(connection, [self._lease])
             await connection.execute(
                 _SQL["doubt_inflight"].text, self._tenant_id, self._connector, self._lease.fence
@@ -61,33 +70,56 @@ class PostgresDeliveries:
         Raises: FenceLost, StoreRefused, StoreRaced, Unavailable: then the same turn may be sent again,
             whether it had committed or not.
         """
+        items = settlement_columns(settlements)
+        errors = error_arguments(self._tenant_id, settlements)
         async with self._turning:
             if not self._is_ours:
                 await self.take_over()
-            number = self._numbers.get(wanted.slot, 0) + 1
-            places = self._line.begin(anyio.current_time())
-            errors = error_arguments(self._tenant_id, settlements)
-            async with translated():
-                rows = await self._pool.fetch(
-                    _TURN_NOTING if errors else _TURN,
-                    self._tenant_id,
-                    self._connector,
-                    self._lease.name,
-                    self._lease.fence,
-                    wanted.slot,
-                    number,
-                    sorted(map(settlement_row, settlements), key=_entity),
-                    [wanted.lanes.get(lane, 0) for lane in Lane],
-                    [place[0] for place in places],
-                    [place[1] for place in places],
-                    list(wanted.excluding),
-                    *errors,
-                )
-            if not rows:
-                raise FenceLost([self._lease.name])
-            self._numbers[wanted.slot] = number
-            turn = read_turn(self._tenant_id, self._connector, rows)
-            return self._line.end(turn, rows[0]["due_time"], anyio.current_time())
+            rows, sweep_s = await self._turn(items, wanted, errors)
+        await lowlevel.checkpoint()  # the next turn is sent before this one's answer is read
+        turn = read_turn(self._tenant_id, self._connector, rows)
+        if sweep_s is None:
+            return turn
+        due_s = sweep_s if turn.next_due_s is None else min(turn.next_due_s, sweep_s)
+        return replace(turn, next_due_s=due_s)
+
+    async def _turn(
+        self, items: tuple[Sequence[Any], ...], wanted: Wanted, errors: Sequence[Any]
+    ) -> tuple[Sequence[Any], float | None]:
+        """Take a turn; return its rows, and the seconds to the next sweep unless this was one."""
+        number = self._numbers.get(wanted.slot, 0) + 1
+        places = self._line.begin(anyio.current_time())
+        async with translated():
+            rows = await self._pool.fetch(
+                _TURN_NOTING if errors else _TURN,
+                self._tenant_id,
+                self._connector,
+                self._lease.name,
+                self._lease.fence,
+                wanted.slot,
+                number,
+                items,
+                [wanted.lanes.get(lane, 0) for lane in Lane],
+                [place[0] for place in places],
+                [place[1] for place in places],
+                list(self._excluded(wanted)),
+                *errors,
+            )
+        if not rows:
+            raise FenceLost([self._lease.name])
+        self._numbers[wanted.slot] = number
+        if any(wanted.lanes.values()):
+            self._flying[wanted.slot] = claimed_entities(rows)
+        else:
+            self._flying[wanted.slot] = self._flying.get(wanted.slot, frozenset()).difference(items[0])
+        waiting = rows[0]["head"]["waiting"]
+        sweep_s = self._line.end(queue_places(rows), waiting, rows[0]["due_time"], anyio.current_time())
+        return rows, sweep_s
+
+    def _excluded(self, wanted: Wanted) -> set[uuid.UUID]:
+        """Return what a slot must not claim: what its turn names, and what other slots claimed meanwhile."""
+        others = (flying for slot, flying in self._flying.items() if slot != wanted.slot)
+        return {*wanted.excluding}.union(*others)
 
     async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
         """Return which entities are delivered as these CRM records."""
@@ -114,8 +146,3 @@ class PostgresDeliveries:
             await self._pool.execute(
                 _SQL["write_finding"].text, self._tenant_id, self._connector, finding[:1024]
             )
-
-
-def _entity(row: Sequence[object]) -> uuid.UUID:
-    """Return the key that settlements are locked by: the projector locks in the same order."""
-    return cast("uuid.UUID", row[0])

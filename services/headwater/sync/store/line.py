@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from headwater.sync.domain.lanes import Lane
-from headwater.sync.domain.turns import Turn
 
 SWEEP_S: Final = 1.0
 """Time between two looks from the beginning: for rows that came in behind the mark, committed late."""
@@ -41,30 +40,32 @@ class Line:
         self._is_sweep = now_s >= self._sweep_time_s
         return [_BEGINNING] * len(Lane) if self._is_sweep else list(self._marks.values())
 
-    def end(self, turn: Turn, look_time: dt.datetime, now_s: float) -> Turn:
-        """Move the marks to where *turn* has looked.
+    def end(
+        self,
+        reached: Mapping[Lane, Place],
+        waiting: Collection[Lane],
+        look_time: dt.datetime,
+        now_s: float,
+    ) -> float | None:
+        """Move the marks to where a turn has looked.
 
         Args:
+            reached: the last place of the queue, lane by lane, from which something was claimed.
+            waiting: lanes with more to claim.
             look_time: when it looked, by the clock that gives due times.
 
         Returns:
-            The turn; unless it has swept, its next due is the next sweep's time at the latest, so that nobody
-            falls asleep over a row behind the mark.
+            Seconds to the next sweep, so that nobody falls asleep over a row behind the mark; None when it has swept.
         """
         if self._is_sweep:
             pause_s = (now_s - self._begin_s) / SWEEP_SHARE_MAX
             self._sweep_time_s = now_s + max(SWEEP_S, pause_s)
         newest: Place = (look_time - OVERLAP, _LAST_ENTITY)
-        reached = {item.lane: (item.due_time, item.entity_id) for item in turn.claimed}
         for lane in Lane:
-            if not turn.waiting[lane]:
+            if lane not in waiting:
                 self._marks[lane] = newest
             elif lane in reached:
                 self._marks[lane] = min(reached[lane], newest)
             elif self._is_sweep:  # something waits that nobody asked for now: it may stand before the mark
                 self._marks[lane] = _BEGINNING
-        if self._is_sweep:
-            return turn
-        sweep_s = max(0.0, self._sweep_time_s - now_s)
-        due_s = sweep_s if turn.next_due_s is None else min(turn.next_due_s, sweep_s)
-        return replace(turn, next_due_s=due_s)
+        return None if self._is_sweep else max(0.0, self._sweep_time_s - now_s)
