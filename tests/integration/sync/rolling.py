@@ -6,10 +6,11 @@ import datetime as dt
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec import structs
 from tests.unit.sync.tenant import NOON, POLICY, TENANT, key
 
 from headwater.kernel.clock import SteppedClock
@@ -144,7 +145,7 @@ class Stage:
         number = item.entity_id.int
         if item.in_doubt:  # looked up first
             shown = {name: value for name, value in self.crm[number].items() if value}
-            item = replace(item, known=shown)
+            item = structs.replace(item, known=shown)
         plan = plan_delivery(policy, item, 0.0)
         fields: dict[str, Any] = {
             "claimed": item, "version": item.version, "crm_object": policy.written[item.object][0].target, "crm_id": item.crm_id or f"003{number}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import POLICY, key, policy
 
