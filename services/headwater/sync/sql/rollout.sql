@@ -217,7 +217,7 @@ with standing as (
     order by entity_id
     on conflict (tenant_id, connector, entity_id) do update
     set
-        state = excluded.state, failure_count = 0, try_count = 0, wait_since = null, traceparent = '',
+        state = excluded.state, failure_count = 0, wait_since = null, traceparent = '',
         tracestate = '', mark_time = clock_timestamp(), dirty_time = excluded.dirty_time
     where held.state in (2, 5)
     returning held.entity_id
