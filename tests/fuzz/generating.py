@@ -35,7 +35,8 @@ POLICY_SHARE: Final = 0.0002
 """Share of requests that state a policy: the only ones that cost tens of milliseconds."""
 REPEATS_KEPT: Final = 512
 
-_LOOKS: Final = ("GetEvent", "ListEvents", "ListQuarantine", "GetIngestStatus")
+_LOOKS: Final = ("GetEvent", "ListEvents", "ListQuarantine", "ListQuarantineGroups", "GetIngestStatus")
+_PAGED: Final = ("ListEvents", "ListQuarantine")
 _ENDS: Final = ("ReleaseQuarantined", "DiscardQuarantined")
 
 
@@ -182,6 +183,7 @@ class Generator:
                 message.payload = values.payload_of(chance, values.valid_object(chance))
         if name.startswith("List"):
             message.page_size = chance.choice((0, 1, 3, 20, 500, 501, -1)) if chance.random() < 0.1 else 5
+        if name in _PAGED:
             token = self._seen.tokens.pick(chance)
             message.page_token = token[1] if token and chance.random() < 0.5 else ""
             if chance.random() < 0.1:

@@ -161,7 +161,7 @@ class StreamSender:
     async def _write(self, call: StreamCall) -> None:
         """Write what is to be sent again, then what falls due; a broken stream ends it quietly: the reader knows."""
         try:
-            while self._again:
+            while self._again and not call.done():
                 flight = self._again.popleft()
                 flight.resent = True
                 self.post.meter.add(resent=flight.message.events)
@@ -173,6 +173,8 @@ class StreamSender:
                 intended_s = self._next_s
                 if intended_s is None or not await _reached(self.post.conduct, intended_s):
                     break
+                if call.done():  # what was under way is judged already; this is for the next stream
+                    return
                 self._next_s = None
                 message = self.post.supply.message(self.post.conduct.wall_us())
                 await self._send(call, _Flight(message, intended_s, 0.0))

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import anyio
-from opentelemetry import context as otel_context
 
 from headwater.ingest.domain.event import NewEvent, Outcome, refused
 from headwater.ingest.domain.keys import key_text
@@ -22,7 +21,7 @@ from headwater.ingest.usecases.gathering import Gather, Ticket
 from headwater.ingest.usecases.policies import PolicyBook
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import POLICY_OBJECT
-from headwater.kernel.telemetry import Spans, TraceContext
+from headwater.kernel.telemetry import Spans, under
 
 QUEUE = "event_log"
 """Name of the log on spans."""
@@ -127,17 +126,8 @@ class Flusher:
         if parent is None:
             yield
             return
-        with _under(parent), self._spans.insert(QUEUE, len(events), members):
+        with under(parent), self._spans.insert(QUEUE, len(events), members):
             yield
-
-
-@contextmanager
-def _under(parent: TraceContext) -> Iterator[None]:
-    token = otel_context.attach(parent.to_parent())
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
 
 
 def _settle(tickets: Sequence[Ticket], outcomes: Sequence[Outcome]) -> None:

@@ -11,6 +11,7 @@ from headwater.kernel.telemetry.context import (
     TraceContext,
     attempt_relation,
     current,
+    under,
 )
 from headwater.kernel.telemetry.logs import bound_fields, configure_logging
 from headwater.kernel.telemetry.queue import Spans
@@ -33,4 +34,5 @@ __all__ = [
     "configure_logging",
     "current",
     "start_telemetry",
+    "under",
 ]

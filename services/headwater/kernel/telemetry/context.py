@@ -6,11 +6,14 @@ bad input. Must not import the SDK.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Self
 
 import msgspec
+from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -122,6 +125,19 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
     def to_parent(self) -> Context:
         """Return a fresh context in which a span started becomes this one's child."""
         return set_span_in_context(NonRecordingSpan(self.to_span_context()), Context())
+
+
+@contextmanager
+def under(parent: TraceContext | None) -> Iterator[None]:
+    """Make spans started inside the block children of *parent*; of whatever is current when it is None."""
+    if parent is None:
+        yield
+        return
+    token = otel_context.attach(parent.to_parent())
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
 
 
 def current() -> TraceContext | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.kernel.clock import Clock
-from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names
+from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names, under
 from headwater.kernel.telemetry.span import Attributes
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import corrected_entity, is_correction
@@ -57,12 +57,14 @@ class Prepared:
 
     Args:
         resolved: None where echoes must be judged first, by what the batch before it has written.
+        received: context of the span under which it was read; what follows is told below it.
     """
 
     events: tuple[LogEvent, ...]
     policies: Mapping[str, PolicyDocument]
     readings: Sequence[Reading]
     resolved: Resolutions | None
+    received: TraceContext | None = None
 
 
 class BatchProjector:
@@ -91,10 +93,11 @@ class BatchProjector:
             Unavailable: identity did not answer.
         """
         policies = dict(self._policies.current())
-        readings = [read_event(policies.get(event.tenant_id), event) for event in events]
-        if self._echoes and self._echoes.concern(policies, readings):
-            return Prepared(tuple(events), policies, readings, None)
-        return Prepared(tuple(events), policies, readings, await self._resolve(readings))
+        with self._spans.receive(QUEUE, len(events), (event.trace for event in events)) as span:
+            readings = [read_event(policies.get(event.tenant_id), event) for event in events]
+            waits = self._echoes is not None and self._echoes.concern(policies, readings)
+            resolved = None if waits else await self._resolve(readings)
+        return Prepared(tuple(events), policies, readings, resolved, span.context)
 
     async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
         """Write what was prepared and move the shards' cursors behind it.
@@ -104,7 +107,7 @@ class BatchProjector:
             Unavailable: identity did not answer, where it had to be asked now; nothing was written.
         """
         events = prepared.events
-        with self._spans.receive(QUEUE, len(events), (event.trace for event in events)):
+        with under(prepared.received):
             judged, resolved = await self._judge(prepared)
             try:
                 return await self._commit(
