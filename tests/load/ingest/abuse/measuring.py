@@ -23,9 +23,9 @@ PACE_PER_S: Final = 25.0
 SHARE_MIN: Final = 0.8
 P99_S_MAX: Final = 1.0
 BURST_P99_S_MAX: Final = 3.0
+"""While the attacker's connects and the system's answers to them fill the machine's cores by themselves."""
 PING_TIMEOUT_S: Final = BURST_P99_S_MAX + 1.0
 """A peer that answers as late as a burst makes it must not be taken for dead; the product's default is 10 s."""
-"""While the attacker's connects and the system's answers to them fill the machine's cores by themselves."""
 RSS_GROWTH_MIB_MAX: Final = 64.0
 DESCRIPTORS_LEFT_MAX: Final = 4
 CALM_S: Final = 15.0
