@@ -24,6 +24,8 @@ SHARE_MIN: Final = 0.8
 P99_S_MAX: Final = 1.0
 BURST_P99_S_MAX: Final = 3.0
 """While the attacker's connects and the system's answers to them fill the machine's cores by themselves."""
+PING_TIMEOUT_S: Final = BURST_P99_S_MAX + 1.0
+"""A peer that answers as late as a burst makes it must not be taken for dead; the product's default is 10 s."""
 RSS_GROWTH_MIB_MAX: Final = 64.0
 DESCRIPTORS_LEFT_MAX: Final = 4
 CALM_S: Final = 15.0
@@ -93,7 +95,7 @@ async def abuse_all(plan: Plan, processes: int = 1, only: str | None = None) -> 
     with shared_server() as server:
         url = await create_template(server)
         with running_ingest(
-            url, processes=processes, ping_s="1", ping_timeout_s="1", request_s="2"
+            url, processes=processes, ping_s="1", ping_timeout_s=str(PING_TIMEOUT_S), request_s="2"
         ) as ingest:
             await _put_policy(ingest)
             await stream_steadily(ingest.port, PACE_PER_S, 2.0, 0)  # warm
