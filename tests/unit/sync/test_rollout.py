@@ -263,6 +263,12 @@ def test_a_record_stands_where_its_delivery_does(
     assert fate_of(state, error_class, returns, as_wanted=wanted) is fate
 
 
+def test_what_dies_while_it_is_taken_back_goes_again() -> None:
+    """A try of the mapping that is taken back may end after its record was sent back; not for ever."""
+    assert fate_of(5, "validation", RETURNS_MAX - 1, as_wanted=True, back=True) is None
+    assert fate_of(5, "validation", RETURNS_MAX, as_wanted=True, back=True) is Fate.FAILED
+
+
 def test_a_soak_is_looked_at_when_it_ends() -> None:
     """Not later, and now and then before."""
     soaking = rollout(state=RolloutState.SOAKING, soak_time=moment(3))

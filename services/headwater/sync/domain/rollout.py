@@ -331,7 +331,9 @@ def replaced(rollout: Rollout) -> Rollout:
     return replace(rollout, state=RolloutState.ABORTED, reason=reason)
 
 
-def fate_of(state: int, error_class: str, returns: int, *, as_wanted: bool) -> Fate | None:
+def fate_of(
+    state: int, error_class: str, returns: int, *, as_wanted: bool, back: bool = False
+) -> Fate | None:
     """Return where a record under way stands now; None: it was settled by an old mapping and has to go again.
 
     Args:
@@ -339,12 +341,15 @@ def fate_of(state: int, error_class: str, returns: int, *, as_wanted: bool) -> F
         error_class: of its last try; empty when that was good.
         returns: how often it had to go again so far.
         as_wanted: whether the CRM is known to hold what the rollout wants.
+        back: whether what was written is taken back: a try that was under way by then may still have ended dead.
     """
     match state:
         case 2 if as_wanted:
             return Fate.DELIVERED
         case 2:
             return Fate.FAILED if returns >= RETURNS_MAX else None
+        case 5 if back and returns < RETURNS_MAX:
+            return None
         case 5 | 6:
             return Fate.FAILED
         case _:

@@ -91,18 +91,21 @@ async def _watch(unit: RolloutUnit, account: ConnectorPolicy, rollout: Rollout, 
     if rollout.state is RolloutState.SOAKING and rollout.soak_time is not None and rollout.soak_time <= now:
         stage = stage.moved(Fate.DELIVERED, Fate.FAILED, await unit.relapsed(stage.number))
     elif rollout.state in _WATCHED and stage.under_way:
-        stage = await _judge(unit, account, stage)
+        back = rollout.state is RolloutState.ROLLING_BACK
+        stage = await _judge(unit, account, stage, back=back)
     return replace(rollout, stage=stage)
 
 
-async def _judge(unit: RolloutUnit, account: ConnectorPolicy, stage: Stage) -> Stage:
+async def _judge(unit: RolloutUnit, account: ConnectorPolicy, stage: Stage, *, back: bool) -> Stage:
     members = {member.entity_id: member for member in await unit.open_members()}
     moves: dict[uuid.UUID, Fate] = {}
     again: list[uuid.UUID] = []
     for item in await unit.standing(list(members)):
         member = members.pop(item.claimed.entity_id)
         wanted = item.delivery.state != 2 or as_wanted(account, item)  # noqa: PLR2004 - delivered
-        fate = fate_of(item.delivery.state, item.delivery.last_error_class, member.returns, as_wanted=wanted)
+        fate = fate_of(
+            item.delivery.state, item.delivery.last_error_class, member.returns, as_wanted=wanted, back=back
+        )
         if fate is None:
             again.append(member.entity_id)
             fate = Fate.OPEN

@@ -257,12 +257,23 @@ from unnest($3::uuid [], $4::smallint []) as item (entity_id, fate)
 where member.tenant_id = $1 and member.rollout_id = $2 and member.entity_id = item.entity_id;
 
 -- name: return_members
--- Makes settled records due again that are not as wanted. $1 tenant; $2 rollout; $3 connector; $4 entities uuid[].
+-- Makes settled records due again that are not as wanted; tries are counted on.
+-- $1 tenant; $2 rollout; $3 connector; $4 entities uuid[].
 with again as (
     update sync.delivery as held
-    set state = 1, failure_count = 0, try_count = 0, mark_time = clock_timestamp()
+    set
+        state = case
+            when held.state = 5 and exists (
+                select from sync.error_member as member
+                where
+                    member.tenant_id = held.tenant_id and member.connector = held.connector -- noqa: RF01
+                    and member.entity_id = held.entity_id and member.in_doubt -- noqa: RF01
+            ) then 4
+            else 1
+        end,
+        failure_count = 0, mark_time = clock_timestamp()
     where
-        held.tenant_id = $1 and held.connector = $3 and held.entity_id = any($4::uuid []) and held.state = 2
+        held.tenant_id = $1 and held.connector = $3 and held.entity_id = any($4::uuid []) and held.state in (2, 5)
     returning held.entity_id
 ), lined_up as (
     insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
