@@ -8,12 +8,11 @@ import json
 import uuid
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from headwater.kernel.rpc.checks import Checks, write_page_token
 from headwater.sync.domain.rollout import Fate, Rollout, Stage, Terms
 from headwater.sync.domain.workbench import Preview
 from headwater.sync.rollouts.ports import FailedMember
+from headwater.sync.rpc.responses import moment_message
 from headwater.sync.usecases.rollouts import Forecast, Rollouts, Wish
 from headwater.sync.v1 import rollouts_pb2 as pb
 from headwater.sync.v1 import rollouts_pb2_grpc
@@ -131,14 +130,6 @@ def _token(last: Rollout) -> str:
     return write_page_token(_LIST, [begun, str(last.rollout_id)])
 
 
-def _moment(value: dt.datetime | None) -> Timestamp | None:
-    if value is None:
-        return None
-    moment = Timestamp()
-    moment.FromDatetime(value)
-    return moment
-
-
 def _terms(terms: Terms) -> pb.RolloutTerms:
     return pb.RolloutTerms(
         records=terms.records,
@@ -201,11 +192,11 @@ def _rollout(item: Rollout) -> pb.Rollout:
         scanned_count=item.scanned_count,
         total_count=item.total_count,
         stage=_stage(item.stage),
-        soak_time=_moment(item.soak_time),
+        soak_time=moment_message(item.soak_time),
         actor=item.actor,
         policy_version=item.policy_version,
-        create_time=_moment(item.create_time),
-        update_time=_moment(item.update_time),
+        create_time=moment_message(item.create_time),
+        update_time=moment_message(item.update_time),
     )
 
 
@@ -218,8 +209,8 @@ def _stage(stage: Stage) -> pb.RolloutStage:
         failing_count=stage.count(Fate.FAILING),
         failed_count=stage.count(Fate.FAILED),
         left_count=stage.count(Fate.LEFT),
-        begin_time=_moment(stage.begin_time),
-        settle_time=_moment(stage.settle_time),
+        begin_time=moment_message(stage.begin_time),
+        settle_time=moment_message(stage.settle_time),
     )
 
 

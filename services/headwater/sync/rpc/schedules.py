@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from headwater.kernel.rpc.checks import Checks
+from headwater.sync.rpc.responses import moment_message
 from headwater.sync.scheduling.ports import ExpiryView, ScheduleView
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.v1 import schedules_pb2 as pb
@@ -60,14 +58,6 @@ def _read(request: Steered) -> tuple[str, str, str]:
     return order
 
 
-def _moment(value: dt.datetime | None) -> Timestamp | None:
-    if value is None:
-        return None
-    moment = Timestamp()
-    moment.FromDatetime(value)
-    return moment
-
-
 def _schedule(item: ScheduleView) -> pb.Schedule:
     return pb.Schedule(
         name=item.name,
@@ -75,14 +65,14 @@ def _schedule(item: ScheduleView) -> pb.Schedule:
         connector=item.connector,
         engine=item.engine,
         every_s=item.every_s,
-        next_time=_moment(item.next_time),
+        next_time=moment_message(item.next_time),
         paused=item.paused,
         asked=item.asked,
         run_count=item.run_count,
         failure_count=item.failure_count,
         missed_count=item.missed_count,
-        begin_time=_moment(item.begin_time),
-        end_time=_moment(item.end_time),
+        begin_time=moment_message(item.begin_time),
+        end_time=moment_message(item.end_time),
         outcome=item.outcome,
         detail=item.detail,
     )
@@ -94,10 +84,10 @@ def _expiry(item: ExpiryView) -> pb.Expiry:
         connector=item.connector,
         kind=expiry.kind,
         subject=expiry.subject,
-        expire_time=_moment(expiry.expire_time),
+        expire_time=moment_message(expiry.expire_time),
         renewable=expiry.renewable,
         warned=item.warned.warned_days is not None,
         warned_days=item.warned.warned_days or 0,
         finding=item.warned.finding,
-        check_time=_moment(item.check_time),
+        check_time=moment_message(item.check_time),
     )
