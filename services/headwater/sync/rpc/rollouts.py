@@ -12,6 +12,7 @@ from headwater.kernel.rpc.checks import Checks, write_page_token
 from headwater.sync.domain.rollout import Fate, Rollout, Stage, Terms
 from headwater.sync.domain.workbench import Preview
 from headwater.sync.rollouts.ports import FailedMember
+from headwater.sync.rpc.requests import read_actor
 from headwater.sync.rpc.responses import moment_message
 from headwater.sync.usecases.rollouts import Forecast, Rollouts, Wish
 from headwater.sync.v1 import rollouts_pb2 as pb
@@ -43,7 +44,7 @@ class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
         checks = Checks()
         tenant_id, wish = checks.tenant(request.tenant_id), _wish(checks, request.wish)
         request_id = checks.uuid("request_id", request.request_id)
-        actor = checks.text("actor.id", request.actor.id)
+        actor = read_actor(checks, request.actor)
         checks.finish()
         begun = await self._rollouts.start(tenant_id, request_id, wish, actor)
         return pb.StartRolloutResponse(rollouts=[_rollout(item) for item in begun])
@@ -92,7 +93,7 @@ def _order(
     order = (
         checks.tenant(request.tenant_id),
         checks.uuid("rollout_id", request.rollout_id),
-        checks.text("actor.id", request.actor.id),
+        read_actor(checks, request.actor),
     )
     checks.finish()
     return order

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from headwater.kernel.rpc.checks import Checks
+from headwater.sync.rpc.requests import read_actor
 from headwater.sync.rpc.responses import moment_message
 from headwater.sync.scheduling.ports import ExpiryView, ScheduleView
 from headwater.sync.usecases.schedules import SteeredSchedules
@@ -52,7 +53,7 @@ def _read(request: Steered) -> tuple[str, str, str]:
     order = (
         checks.tenant(request.tenant_id),
         checks.text("name", request.name),
-        checks.text("actor.id", request.actor.id),
+        read_actor(checks, request.actor),
     )
     checks.finish()
     return order
