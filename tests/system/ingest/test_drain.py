@@ -37,11 +37,16 @@ WRITE_CAME_LATE = "Internal error from Core"
 RECORDED = "SELECT external_id FROM ingest.event WHERE object = 'contact'"
 
 
+def channel_to(ingest: RunningIngest) -> grpc.aio.Channel:
+    """Return a connection of one's own that retries nothing."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    return grpc.aio.insecure_channel(ingest.address, options=options)
+
+
 @asynccontextmanager
 async def stub_of(ingest: RunningIngest) -> AsyncIterator[ingest_pb2_grpc.IngestServiceAsyncStub]:
-    """Call the service over a connection of one's own that retries nothing."""
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
-    async with grpc.aio.insecure_channel(ingest.address, options=options) as channel:
+    """Call the service over a connection of one's own."""
+    async with channel_to(ingest) as channel:
         yield ingest_pb2_grpc.IngestServiceStub(channel)
 
 
@@ -198,13 +203,17 @@ async def _migrated(server: EmbeddedPostgres) -> str:
     return url
 
 
+async def _see_health(channel: grpc.aio.Channel, wanted: int) -> None:
+    """Return when the service's health is as wanted; calls that went before on *channel* have come by then."""
+    watch: Any = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=END_S)
+    async for answer in watch:
+        if answer.status == wanted:
+            return
+
+
 async def _ask_health(ingest: RunningIngest, wanted: int) -> None:
-    """Return when the service's health is as wanted."""
-    async with grpc.aio.insecure_channel(ingest.address) as channel:
-        watch: Any = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=END_S)
-        async for answer in watch:
-            if answer.status == wanted:
-                return
+    async with channel_to(ingest) as channel:
+        await _see_health(channel, wanted)
 
 
 async def test_the_end_without_a_database_is_bounded_and_told(own_server: EmbeddedPostgres) -> None:
@@ -213,10 +222,10 @@ async def test_the_end_without_a_database_is_bounded_and_told(own_server: Embedd
     with running_ingest(url, drain_s="1") as ingest:
         await _give_policy(ingest)
         await anyio.to_thread.run_sync(own_server.stop)
-        async with stub_of(ingest) as stub:
+        async with channel_to(ingest) as channel:
             request = ingest_pb2.RecordEventRequest(tenant_id=TENANT, event=event(1))
-            call = stub.RecordEvent(request, timeout=CALL_S)
-            await _ask_health(ingest, health_pb2.HealthCheckResponse.SERVING)  # the call went before
+            call = ingest_pb2_grpc.IngestServiceStub(channel).RecordEvent(request, timeout=CALL_S)
+            await _see_health(channel, health_pb2.HealthCheckResponse.SERVING)
             ingest.process.send_signal(signal.SIGTERM)
             began = anyio.current_time()
             with pytest.raises(grpc.aio.AioRpcError) as told:
@@ -234,10 +243,10 @@ async def test_a_second_signal_ends_at_once(own_server: EmbeddedPostgres) -> Non
     with running_ingest(url, drain_s="20") as ingest:
         await _give_policy(ingest)
         await anyio.to_thread.run_sync(own_server.stop)
-        async with stub_of(ingest) as stub:
+        async with channel_to(ingest) as channel:
             request = ingest_pb2.RecordEventRequest(tenant_id=TENANT, event=event(1))
-            call = stub.RecordEvent(request, timeout=CALL_S)
-            await _ask_health(ingest, health_pb2.HealthCheckResponse.SERVING)
+            call = ingest_pb2_grpc.IngestServiceStub(channel).RecordEvent(request, timeout=CALL_S)
+            await _see_health(channel, health_pb2.HealthCheckResponse.SERVING)
             ingest.process.send_signal(signal.SIGTERM)
             await _ask_health(ingest, health_pb2.HealthCheckResponse.NOT_SERVING)
             ingest.process.send_signal(signal.SIGTERM)

@@ -85,15 +85,13 @@ class RpcServer:
         """Refuse, stop accepting, wait for the calls under way, cut off those that take too long.
 
         gRPC's own stop resets calls that came and were not looked at yet (CANCELLED, without a reason), so that
-        under load new calls are refused for a moment first.
+        new calls are refused for a moment first.
         """
         await self._health.enter_graceful_shutdown()
-        busy = self._calls.count > 0
         self._calls.refuse_new()
-        if busy:
-            with anyio.move_on_after(REFUSE_S):
-                await self._calls.idle()
-            await anyio.sleep(UNSEEN_S)
+        with anyio.move_on_after(REFUSE_S):
+            await self._calls.idle()
+        await anyio.sleep(UNSEEN_S)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cut_off_late)
             await self._server.stop(self._settings.drain_s + LAST_WORDS_S)

@@ -255,40 +255,29 @@ language plpgsql
 set enable_hashjoin = off
 set enable_nestloop = on
 as $$
+declare
+    v_referrers uuid [];
 begin
-    perform from sync.entity_reference as held
-    where held.tenant_id = p_tenant and held.to_entity_id = any(p_entities) and held.field <> ''
-    limit 1;
-    if not found then
+    select array_agg(distinct reference.from_entity_id) into v_referrers
+    from unnest(p_entities) as fresh (entity_id)
+    cross join lateral (
+        select held.from_entity_id from sync.entity_reference as held
+        where held.tenant_id = p_tenant and held.to_entity_id = fresh.entity_id and held.field <> ''
+        offset 0
+    ) as reference;
+    if v_referrers is null then
         return;
     end if;
     update sync.delivery as held
     set reference_came = true
-    from (
-        select distinct reference.from_entity_id as entity_id
-        from unnest(p_entities) as fresh (entity_id)
-        inner join sync.entity_reference as reference
-            on reference.tenant_id = p_tenant and fresh.entity_id = reference.to_entity_id
-        order by reference.from_entity_id
-    ) as referrer
     where
-        held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = referrer.entity_id
+        held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = any(v_referrers)
         and held.state in (1, 3, 4) and not held.reference_came;
-    with referrer as (
-        select distinct reference.from_entity_id as entity_id
-        from unnest(p_entities) as fresh (entity_id)
-        cross join lateral (
-            select held.from_entity_id from sync.entity_reference as held
-            where held.tenant_id = p_tenant and held.to_entity_id = fresh.entity_id and held.field <> ''
-            offset 0
-        ) as reference
-        order by reference.from_entity_id
-    ), woken as (
+    with woken as (
         update sync.delivery as held
         set state = 1
-        from referrer
         where
-            held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = referrer.entity_id
+            held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = any(v_referrers)
             and (
                 (held.lacks_reference and held.state = 2)
                 or (held.wait_since is not null and held.state = 1)
