@@ -11,7 +11,7 @@ GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-peers lock-peers load-kill load-soak \
-	load-overload load-abuse load-limits fuzz fuzz-guided simulate lint format type proto proto-check proto-baseline \
+	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
 help: ## List the targets
@@ -54,6 +54,9 @@ test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (
 
 load-limits: $(STAMP) ## A million simulated calls, then 4 processes that hand an account over; 0 windows over its limits (ARGS="--seconds 15")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.limits $(ARGS)
+
+load-chaos: $(STAMP) ## Kill workers and Postgres of a whole Headwater a hundred times: none lost, none doubled, order kept (ARGS="--kills N")
+	PYTHONPATH=services:. $(BIN)/python -m tests.system.chaos --json load-chaos.json $(ARGS)
 
 load-abuse: $(STAMP) ## Abuse ingest in every way we know and print what a well-behaved client felt (ARGS="--short")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.ingest.abuse $(ARGS)
