@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from headwater.cli.options import AsJson, DataDir, Follow, PageSize, Rate, Reason, Tenant, Yes
+from headwater.cli.options import Acknowledged, AsJson, DataDir, Follow, PageSize, Rate, Reason, Tenant, Yes
 from headwater.cli.output import table
 from headwater.cli.plain import moment, plain
 from headwater.cli.replaying import DISCARD_RATE_PER_S, begin
@@ -160,6 +160,7 @@ def redeliver(
     canary: Annotated[
         bool, typer.Option("--canary/--no-canary", help="A few records first, or all in one stage.")
     ] = True,
+    acknowledged: Acknowledged = None,
     yes: Yes = False,
     tenant: Tenant = None,
     data_dir: DataDir = None,
@@ -167,9 +168,13 @@ def redeliver(
 ) -> None:
     """Compare delivered records with the CRM again, and write what differs; in stages, see `rollouts`.
 
+    The account is asked for automations that may fire and for required fields that no mapping writes; it begins when
+    each of these is acknowledged by its name.
+
     Example:
 
       headwater deliveries redeliver --connector hubspot --object contact --where country=DE
+      headwater deliveries redeliver --connector hubspot --acknowledge-workflows "Welcome mail" --yes
     """
 
     async def work(session: Session, services: Services) -> None:
@@ -179,6 +184,7 @@ def redeliver(
             where=dict(_condition(item) for item in where or ()),
             look_up=not differing,
             at_once=not canary,
+            acknowledged=acknowledged or (),
         )
         await roll_out(session, services, wish, yes=yes)
 

@@ -10,7 +10,7 @@ import typer
 
 from headwater.cli import failures
 from headwater.cli.differences import differences
-from headwater.cli.options import AsJson, DataDir, Tenant
+from headwater.cli.options import Acknowledged, AsJson, DataDir, Tenant
 from headwater.cli.output import table
 from headwater.cli.plain import moment
 from headwater.cli.policies import apply_policy, policy_history, policy_in_force
@@ -114,6 +114,7 @@ def apply_file(
         ),
     ] = False,
     connector: Annotated[str, typer.Option("--connector", help="With --canary: only to this account.")] = "",
+    acknowledged: Acknowledged = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="With --canary: do it, instead of saying what it would do.")
     ] = False,
@@ -125,7 +126,8 @@ def apply_file(
 
     Without --canary a change of mappings shows in a CRM as its entities change next. With it, every record that
     looks different is delivered again in stages, and the policy before is put back when too many fail. Changes of
-    single entities follow the new policy meanwhile.
+    single entities follow the new policy meanwhile. Each account is asked for automations that may fire and for
+    required fields that no mapping writes; it begins when each of these is acknowledged by its name.
 
     Example:
 
@@ -136,7 +138,9 @@ def apply_file(
         text = file.read_text(encoding="utf-8")
         if canary:
             load_policy(text)
-            wish = rollouts_pb2.RolloutWish(policy_document=text, connector=connector)
+            wish = rollouts_pb2.RolloutWish(
+                policy_document=text, connector=connector, acknowledged=acknowledged or ()
+            )
             await roll_out(session, services, wish, yes=yes)
             return
         key, changed = await apply_policy(

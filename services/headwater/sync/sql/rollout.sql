@@ -43,14 +43,15 @@ on conflict do nothing;
 
 -- name: start_rollout
 -- Begins a rollout; no row when it was begun before. $1 tenant; $2 rollout; $3 connector; $4 kind; $5 change or null;
--- $6 object; $7 conditions; $8 look up; $9 terms; $10 now; $11 actor; $12 policy version.
+-- $6 object; $7 conditions; $8 look up; $9 terms; $10 now; $11 actor; $12 policy version; $13 acknowledged.
 insert into sync.rollout (
     tenant_id, rollout_id, connector, kind, change_id, object, conditions, look_up, terms, state, planned,
-    place_entity_id, scanned_count, total_count, stage, next_time, rate_time, reason, actor, policy_version
+    place_entity_id, scanned_count, total_count, stage, next_time, rate_time, reason, actor, policy_version,
+    acknowledged
 )
 values (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, 1, false, '00000000-0000-0000-0000-000000000000', 0, 0, 0, $10, $10, '',
-    $11, $12
+    $11, $12, $13
 )
 on conflict (tenant_id, rollout_id) do nothing
 returning rollout_id;
