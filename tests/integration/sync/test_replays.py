@@ -266,10 +266,10 @@ async def test_discarding_ends_the_dead_that_are_named_with_a_reason(world: Worl
     """A dry run counts them; each is noted in the audit with the reason; what retries or is discarded stays."""
     await bury(world, 1, 2, 3)
     await settle(world, failed(2, state=State.RETRYING))
-    named = {"entity_ids": [str(key(1)), str(key(2))]}
+    named: dict[str, Any] = {"entity_ids": [str(key(1)), str(key(2))]}
     dry = await start(world, **named, discard_reason="obsolete", dry_run=True, replay_id="")
     assert (dry.total_count, dry.discard_reason) == (1, "obsolete")
-    assert await discard(world, **named)
+    await discard(world, **named)
     assert await states(world) == {1: State.DISCARDED, 2: State.RETRYING, 3: State.DEAD}
     page = await world.stub.ListAudit(pb.ListAuditRequest(tenant_id=TENANT, entity_id=str(key(1))))
     (entry,) = page.entries
