@@ -37,3 +37,4 @@ Acknowledged = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the audit.")]
 PageSize = Annotated[int, typer.Option("--limit", min=1, max=500, help="Rows at most.")]
+PageToken = Annotated[str, typer.Option("--page-token", help="next_page_token of the page before.")]
