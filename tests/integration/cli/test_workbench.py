@@ -138,6 +138,16 @@ def test_deliveries_are_replayed_and_discarded_by_account_and_entity(desk: Desk)
     assert len(desk.json("replays", "list")["replays"]) == 2
 
 
+@pytest.mark.parametrize("scope", [(), ("--all", "--entity", str(key(1)))])
+def test_a_discard_of_an_account_needs_exactly_one_scope(desk: Desk, scope: tuple[str, ...]) -> None:
+    """Nothing is ended by leaving something out."""
+    desk.bury(1)
+    done = desk.type("deliveries", "discard", "salesforce", *scope, "--reason", "gone", "--yes")
+    assert done.exit_code == 1
+    assert "--all" in done.stderr
+    assert desk.json("replays", "list")["replays"] == []
+
+
 def test_a_group_is_discarded_with_a_reason(desk: Desk) -> None:
     """Counted first; the reason is kept."""
     desk.bury(1, 2)

@@ -116,13 +116,16 @@ async def discard(
     connector: Connector,
     reason: Reason,
     entity: Entities = None,
+    every: Annotated[bool, typer.Option("--all", help="Every dead delivery of the account.")] = False,
     follow_it: Follow = False,
     yes: Yes = False,
 ) -> None:
     """End dead deliveries with a reason; a later change of the entity makes them due again.
 
-    Without --entity every dead one of the account, which the policy need not name any more.
+    The policy need not name the account any more.
     """
+    if bool(entity) + every != 1:
+        raise InvalidInput("name one of: --entity, --all")
     request = sync_pb2.StartReplayRequest(
         connector=connector,
         entity_ids=entity or [],
