@@ -124,10 +124,7 @@ async def inspected(account: RunningAccount, crm_objects: Sequence[str]) -> Insp
             async with account.connected() as connector:
                 if not isinstance(connector, Inspectable):
                     return Inspection(hindrance=f"vendor {account.policy.vendor} cannot be asked")
-                told: dict[str, WriteConditions] = {}
-                for crm_object in crm_objects:
-                    told[crm_object] = await account.ask(READ, partial(connector.conditions, crm_object))
-                return Inspection(told)
+                return Inspection(await _conditions(account, connector, crm_objects))
     except TimeoutError:
         return Inspection(hindrance=f"{account.policy.vendor} did not answer within {ANSWER_S:g} s")
     except CallFailed as failed:
@@ -138,3 +135,24 @@ async def inspected(account: RunningAccount, crm_objects: Sequence[str]) -> Insp
         raise
     except HeadwaterError as error:
         return Inspection(hindrance=error.message)
+
+
+async def _conditions(
+    account: RunningAccount, connector: Inspectable, crm_objects: Sequence[str]
+) -> Mapping[str, WriteConditions]:
+    """Ask for every object side by side; one that fails makes the whole answer fail."""
+    told: dict[str, WriteConditions] = {}
+    failed: list[CallFailed | HeadwaterError | FenceLost] = []
+
+    async def one(crm_object: str) -> None:
+        try:
+            told[crm_object] = await account.ask(READ, partial(connector.conditions, crm_object))
+        except (CallFailed, HeadwaterError, FenceLost) as error:
+            failed.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for crm_object in crm_objects:
+            tasks.start_soon(one, crm_object)
+    if failed:
+        raise failed[0]
+    return told
