@@ -48,6 +48,8 @@ async def show(session: Session, services: Services, rollout: RolloutId) -> None
     request = pb.GetRolloutRequest(tenant_id=session.tenant_id, rollout_id=rollout)
     found = await services.ask(services.rollouts.GetRollout, request)
     shown = [rollouts_table([found.rollout]), stages_table(found.stages)]
+    if found.rollout.acknowledged:
+        shown.append(f"acknowledged before it began: {'; '.join(found.rollout.acknowledged)}")
     if found.failures:
         shown.append(_failures(found.failures))
     session.output.result(plain(found), *shown)
