@@ -25,4 +25,16 @@ Tenant = Annotated[
 Yes = Annotated[
     bool, typer.Option("--yes", help="Do it; without this the command only says what it would do.")
 ]
+Rate = Annotated[float, typer.Option("--rate", min=0.01, max=1000, help="Deliveries a second.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Show a bar until it is done.")]
+Acknowledged = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--acknowledge-workflows",
+        help="NAME of a finding of the dry run that is known and accepted; may be repeated.",
+        show_default=False,
+    ),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the audit.")]
 PageSize = Annotated[int, typer.Option("--limit", min=1, max=500, help="Rows at most.")]
+PageToken = Annotated[str, typer.Option("--page-token", help="next_page_token of the page before.")]

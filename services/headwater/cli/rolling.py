@@ -38,10 +38,15 @@ async def _look_ahead(session: Session, services: Services, wish: pb.RolloutWish
             shown.append(_fields(item))
         if item.samples:
             shown.append(_samples(item))
+    findings = [(item.connector, one) for item in found.forecasts for one in item.findings]
+    if findings:
+        shown.append(_findings(findings))
+    left = any(not one.acknowledged for _, one in findings)
+    first = "acknowledge each finding with --acknowledge-workflows NAME, then " if left else ""
     session.output.result(
         plain(found) | {"dry_run": True},
         *shown,
-        "nothing was changed; add --yes to begin with the first stage",
+        f"nothing was changed; {first}add --yes to begin with the first stage",
     )
 
 
@@ -145,6 +150,15 @@ def _fields(item: pb.RolloutForecast) -> Any:
     counts = sorted(item.field_counts.items(), key=lambda pair: (-pair[1], pair[0]))
     rows = [(item.connector, name, f"{count:,}") for name, count in counts]
     return table(("account", "CRM field", "records"), rows)
+
+
+def _findings(findings: Iterable[tuple[str, pb.RolloutFinding]]) -> Any:
+    names = ("account", "found", "CRM object", "name", "what follows", "acknowledged")
+    rows = [
+        (account, item.kind, item.crm_object, item.name, item.detail, "yes" if item.acknowledged else "no")
+        for account, item in findings
+    ]
+    return table(names, rows)
 
 
 def _samples(item: pb.RolloutForecast) -> Any:

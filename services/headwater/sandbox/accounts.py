@@ -9,6 +9,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from headwater.sandbox.arrivals import ArrivalLog
+from headwater.sandbox.automations import PlantedAutomation
 from headwater.sandbox.faults import FaultBook, FaultPlan
 from headwater.sandbox.limits import (
     DAY_MS,
@@ -62,6 +63,10 @@ class AccountOptions(BaseModel):
     """Field shown in the arrival log as external id."""
     duplicate_rule: bool = False
     """Salesforce: refuse a second contact with the same email (DUPLICATES_DETECTED)."""
+    automations: tuple[PlantedAutomation, ...] = ()
+    """What the account's people have automated."""
+    required_fields: dict[str, tuple[str, ...]] = {}
+    """HubSpot: object to the properties that its schema says a new record must have."""
 
 
 DEFAULT_OPTIONS: dict[VendorName, AccountOptions] = {

@@ -36,6 +36,7 @@ from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.remote.policies import PolicyDoor
 from headwater.sync.replaying.worker import ReplayWorker
+from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
@@ -45,6 +46,7 @@ from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
+from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.maintenance import PostgresUpkeep
@@ -63,6 +65,7 @@ from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
+    INSPECTION_CHANNEL,
     LOG_CHANNEL,
     REPLAY_CHANNEL,
     ROLLOUT_CHANNEL,
@@ -112,6 +115,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         projections = PostgresProjections(pool)
         projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
         log_bell, replay_bell, schedule_bell, rollout_bell = Wakeup(), Wakeup(), Wakeup(), Wakeup()
+        inspection_bell = Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
         host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting)
@@ -133,12 +137,12 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         replays, book = PostgresReplays(pool), PostgresOperations(pool)
         operations = Operations(book, policies, clock)
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
-        rollouts = PostgresRollouts(pool)
+        rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address), clock)
         servicers = Servicers(
             SyncServicer(operations, workbench),
             ScheduleServicer(SteeredSchedules(desk)),
-            RolloutServicer(Rollouts(rollouts, book, clock)),
+            RolloutServicer(Rollouts(rollouts, book, clock, PostedInspections(inspections))),
         )
         async with (
             _server(servicers, telemetry, settings).serving() as port,
@@ -150,11 +154,13 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 REPLAY_CHANNEL: lambda _: replay_bell.set(),
                 SCHEDULE_CHANNEL: lambda _: schedule_bell.set(),
                 ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
+                INSPECTION_CHANNEL: lambda _: inspection_bell.set(),
             }
             tasks.start_soon(membership.keep)
             tasks.start_soon(listen, pool, hearers)
             tasks.start_soon(ReplayWorker(replays, clock).run, replay_bell)
             tasks.start_soon(rolling.run, rollout_bell)
+            tasks.start_soon(InspectionWorker(inspections, accounts).run, inspection_bell)
             tasks.start_soon(host.run)
             tasks.start_soon(deliveries.run)
             tasks.start_soon(watch.watch)

@@ -27,6 +27,8 @@ SCHEDULE_CHANNEL: Final = "headwater_schedule"
 """Notified by operators when a periodic job is to run now, or was paused or resumed."""
 ROLLOUT_CHANNEL: Final = "headwater_rollout"
 """Notified when a rollout was begun or steered."""
+INSPECTION_CHANNEL: Final = "headwater_inspection"
+"""Notified when an account is asked about its automations."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from headwater.kernel.errors import Unavailable
 from headwater.kernel.pg.pool import open_pool
 from headwater.policy.loading import load_policy, policy_digest
 from headwater.sync.domain.delivering import Claimed, Send, known_after, plan_delivery
+from headwater.sync.domain.inspecting import Inspection
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.rollout import Rollout, RolloutState
@@ -75,6 +76,20 @@ class ScriptedLog:
 
 
 @dataclass(slots=True)
+class ScriptedInspections:
+    """Port `Inspections`: what the account's people have set up."""
+
+    told: dict[str, Inspection] = field(default_factory=dict)
+    asked: list[Mapping[str, Sequence[str]]] = field(default_factory=list)
+
+    async def inspect(self, tenant_id: str, asked: Mapping[str, Sequence[str]]) -> Mapping[str, Inspection]:
+        """Return what was set up; nothing where it was not."""
+        assert tenant_id == TENANT
+        self.asked.append(asked)
+        return {name: self.told.get(name, Inspection()) for name in asked}
+
+
+@dataclass(slots=True)
 class Stage:
     """The tables, the script that is the CRM, and the worker."""
 
@@ -83,6 +98,7 @@ class Stage:
     log: ScriptedLog
     store: PostgresRollouts
     desk: Rollouts
+    inspections: ScriptedInspections
     worker: RolloutWorker
     refuses: Callable[[int, Mapping[str, Any]], bool] = lambda _number, _fields: False
     crm: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -211,5 +227,6 @@ async def rolling(url: str) -> AsyncIterator[Stage]:
         )
         clock, log, store = SteppedClock(NOON), ScriptedLog(pool), PostgresRollouts(pool)
         await log.enforce(OLD)
-        desk = Rollouts(store, PostgresOperations(pool), clock)
-        yield Stage(pool, clock, log, store, desk, RolloutWorker(store, log, clock))
+        inspections = ScriptedInspections()
+        desk = Rollouts(store, PostgresOperations(pool), clock, inspections)
+        yield Stage(pool, clock, log, store, desk, inspections, RolloutWorker(store, log, clock))

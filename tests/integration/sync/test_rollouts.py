@@ -11,7 +11,9 @@ import pytest
 from tests.integration.sync.rolling import ACCOUNT, NEW, OLD, THIRD, Stage, rolling
 from tests.unit.sync.tenant import TENANT, key
 
+from headwater.connectors.base import Automation, AutomationKind, WriteConditions
 from headwater.kernel.errors import NotFound, PreconditionFailed
+from headwater.sync.domain.inspecting import Inspection
 from headwater.sync.domain.rollout import Fate, RolloutState
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.store.rollouts import PostgresRollouts
@@ -305,3 +307,70 @@ async def test_a_policy_without_another_mapping_needs_no_rollout(stage: Stage) -
         await stage.desk.preview(TENANT, Wish(document=OLD.replace('version: "7"', 'version: "8"')))
     with pytest.raises(NotFound, match="no connector"):
         await stage.desk.preview(TENANT, Wish(connector="nowhere"))
+
+
+def found(*names: str, required: tuple[str, ...] = ()) -> Inspection:
+    """Return what an account tells whose people have automated contacts."""
+    flows = tuple(Automation(AutomationKind.FLOW, name) for name in names)
+    return Inspection({"Contact": WriteConditions(flows, required)})
+
+
+async def test_a_dry_run_shows_automations_and_fields_that_nothing_fills(stage: Stage) -> None:
+    """With the name by which each is acknowledged; every object that is written is asked about."""
+    await stage.add(1)
+    stage.inspections.told[ACCOUNT] = found("Welcome", required=("LastName", "Region__c"))
+    wish = Wish(document=NEW, acknowledged=frozenset({"Region__c"}))
+    (forecast,) = await stage.desk.preview(TENANT, wish)
+    assert [item.label for item in forecast.findings] == [
+        "flow Contact: Welcome", "required field Contact: Region__c",
+    ]  # fmt: skip
+    assert [item.name for item in forecast.unacknowledged] == ["Welcome"]
+    assert "Contact" in stage.inspections.asked[0][ACCOUNT]
+
+
+async def test_a_rollout_does_not_begin_before_every_finding_is_acknowledged(stage: Stage) -> None:
+    """One of two is not enough; nothing is stored of a refused one."""
+    await stage.add(1)
+    stage.inspections.told[ACCOUNT] = found("Welcome", "Territory")
+    wish = Wish(document=NEW, acknowledged=frozenset({"Welcome"}))
+    with pytest.raises(PreconditionFailed) as caught:
+        await stage.desk.start(TENANT, uuid.uuid4(), wish, "operator-1")
+    assert caught.value.reason == "FINDINGS_OPEN"
+    assert "flow Contact: Territory" in caught.value.message
+    assert "Welcome" not in caught.value.message
+    assert await stage.pool.fetchval("select count(*) from sync.rollout") == 0
+
+
+async def test_what_was_acknowledged_is_kept_and_stands_in_the_audit(stage: Stage) -> None:
+    """Who began it in spite of what, a year later."""
+    await stage.add(1)
+    stage.inspections.told[ACCOUNT] = found("Welcome")
+    wish = Wish(document=NEW, acknowledged=frozenset({"Welcome", "gone since"}))
+    (begun,) = await stage.desk.start(TENANT, uuid.uuid4(), wish, "operator-1")
+    assert begun.acknowledged == ("flow Contact: Welcome",)
+    row = await stage.pool.fetchrow("select actor, changes from sync.audit where action = 'rollout_started'")
+    assert row is not None
+    assert (row["actor"], row["changes"][-1]["field"], row["changes"][-1]["after"]) == (
+        "operator-1", "acknowledged", ["flow Contact: Welcome"],
+    )  # fmt: skip
+
+
+async def test_an_account_that_cannot_be_asked_must_be_acknowledged_too(stage: Stage) -> None:
+    """Silence is no permission; an operator may say that it is accepted."""
+    await stage.add(1)
+    stage.inspections.told[ACCOUNT] = Inspection(hindrance="PERMISSION: no scope automation")
+    with pytest.raises(PreconditionFailed, match="no scope automation"):
+        await stage.desk.start(TENANT, uuid.uuid4(), Wish(document=NEW), "operator-1")
+    wish = Wish(document=NEW, acknowledged=frozenset({"unchecked"}))
+    (begun,) = await stage.desk.start(TENANT, uuid.uuid4(), wish, "operator-1")
+    assert begun.acknowledged == ("unchecked",)
+
+
+async def test_an_order_sent_again_is_not_asked_again(stage: Stage) -> None:
+    """An automation that was switched on meanwhile does not turn a begun rollout into an error."""
+    await stage.add(1)
+    request_id = uuid.uuid4()
+    (begun,) = await stage.desk.start(TENANT, request_id, Wish(document=NEW), "operator-1")
+    stage.inspections.told[ACCOUNT] = found("Welcome")
+    (again,) = await stage.desk.start(TENANT, request_id, Wish(document=NEW), "operator-1")
+    assert again.rollout_id == begun.rollout_id

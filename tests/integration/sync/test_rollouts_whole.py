@@ -59,6 +59,16 @@ class Bench:
 
         return await anyio.to_thread.run_sync(call)
 
+    async def refused(self, *words: str) -> Any:
+        """Type a command that is refused, and return the error."""
+
+        def call() -> Any:
+            result = CliRunner().invoke(app, [*words, "--json"], env=self.environment)
+            assert result.exit_code != 0, result.output
+            return json.loads(result.stdout)["error"]
+
+        return await anyio.to_thread.run_sync(call)
+
     def write(self, text: str) -> str:
         """Write a policy file."""
         path = self.folder / "policy.yaml"
@@ -212,3 +222,26 @@ async def test_records_that_drifted_are_put_right(bench: Bench) -> None:
     assert (found["rollout"]["state"], len(found["stages"])) == ("ROLLOUT_STATE_DONE", 1)
     written = await bench.tables.fetchval("select count(*) from sync.try where outcome = 'updated'")
     assert (written, bench.titles()) == (0, {"Engineer"})
+
+
+async def test_a_workflow_of_the_crm_stops_a_bulk_run_until_it_is_acknowledged(bench: Bench) -> None:
+    """Asked of the running account: shown in the dry run, refused at the start, begun with its name."""
+    place = f"{bench.sandbox.url}/_sandbox/hubspot/{TENANT}/options"
+    planted = {"kind": "workflow", "object": "contacts", "name": "Welcome mail"}
+    bench.sandbox.client.put(
+        place, json={"automations": [planted], "required_fields": {"contacts": ["lifecyclestage"]}}
+    ).raise_for_status()
+    order = ("deliveries", "redeliver", "--connector", "hubspot", "--object", "contact")
+    (forecast,) = (await bench.type(*order))["forecasts"]
+    assert [(item["kind"], item["name"], item["acknowledged"]) for item in forecast["findings"]] == [
+        ("workflow", "Welcome mail", False),
+        ("required field", "lifecyclestage", False),
+    ]
+    known = ("--acknowledge-workflows", "Welcome mail")
+    assert (await bench.refused(*order, *known, "--yes"))["reason"] == "FINDINGS_OPEN"
+    whole = (*known, "--acknowledge-workflows", "lifecyclestage")
+    (begun,) = (await bench.type(*order, *whole, "--yes"))["rollouts"]
+    assert begun["acknowledged"] == [
+        "workflow contacts: Welcome mail", "required field contacts: lifecyclestage",
+    ]  # fmt: skip
+    assert (await bench.ended(begun["rollout_id"]))["rollout"]["state"] == "ROLLOUT_STATE_DONE"

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 from google.protobuf import duration_pb2
 
+from headwater.cli.asking import asking
 from headwater.cli.durations import seconds_of
-from headwater.cli.options import AsJson, DataDir, Tenant, Yes
+from headwater.cli.options import Yes
 from headwater.cli.output import table
 from headwater.cli.plain import plain
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
+from headwater.cli.session import Session
 from headwater.sync.v1 import sync_pb2
 
 app = typer.Typer(
@@ -36,60 +37,46 @@ Name = Annotated[str, typer.Argument(help="Connector account, as the policy name
 
 
 @app.command("list")
-def list_connectors(tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def list_connectors(session: Session, services: Services) -> None:
     """List the tenant's connector accounts with breaker, quota and queue."""
-
-    async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.ListConnectorsRequest(tenant_id=session.tenant_id)
-        found = await services.ask(services.sync.ListConnectors, request)
-        session.output.result(plain(found), _shown(found.connectors))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = sync_pb2.ListConnectorsRequest(tenant_id=session.tenant_id)
+    found = await services.ask(services.sync.ListConnectors, request)
+    session.output.result(plain(found), _shown(found.connectors))
 
 
 @app.command()
-def pause(connector: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def pause(session: Session, services: Services, connector: Name) -> None:
     """Stop writing to an account; what is due stays due."""
-    _switch(
-        connector,
-        tenant,
-        data_dir,
-        as_json,
-        lambda services: services.sync.PauseConnector,
-        sync_pb2.PauseConnectorRequest,
+    await _switch(
+        session, services, services.sync.PauseConnector, sync_pb2.PauseConnectorRequest(connector=connector)
     )
 
 
 @app.command()
-def resume(connector: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def resume(session: Session, services: Services, connector: Name) -> None:
     """Write to a paused account again."""
-    _switch(
-        connector,
-        tenant,
-        data_dir,
-        as_json,
-        lambda services: services.sync.ResumeConnector,
-        sync_pb2.ResumeConnectorRequest,
+    await _switch(
+        session, services, services.sync.ResumeConnector, sync_pb2.ResumeConnectorRequest(connector=connector)
     )
 
 
 @app.command("reset-breaker")
-def reset_breaker(
-    connector: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False
-) -> None:
+@asking
+async def reset_breaker(session: Session, services: Services, connector: Name) -> None:
     """Close an account's breaker and forget its failures."""
-    _switch(
-        connector,
-        tenant,
-        data_dir,
-        as_json,
-        lambda services: services.sync.ResetBreaker,
-        sync_pb2.ResetBreakerRequest,
+    await _switch(
+        session, services, services.sync.ResetBreaker, sync_pb2.ResetBreakerRequest(connector=connector)
     )
 
 
 @app.command()
-def breaker(
+@asking
+async def breaker(
+    session: Session,
+    services: Services,
     connector: Name,
     order: Annotated[Order, typer.Argument(help="open: no call starts; closed: every call may; or reset.")],
     hold: Annotated[
@@ -99,9 +86,6 @@ def breaker(
         str, typer.Option("--reason", help="Why, for the audit; needed to force.", show_default=False)
     ] = "",
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Force an account's breaker open or closed, or reset it.
 
@@ -109,22 +93,18 @@ def breaker(
 
       headwater connectors breaker hubspot open --for 30m --reason "maintenance at the vendor" --yes
     """
-
-    async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.SetBreakerRequest(
-            tenant_id=session.tenant_id,
-            connector=connector,
-            order=sync_pb2.BreakerOrder.Value(f"BREAKER_ORDER_{order.name}"),
-            ttl=_ttl(hold),
-            reason=reason,
-            dry_run=not yes,
-            actor=session.actor,
-        )
-        found = await services.ask(services.sync.SetBreaker, request)
-        told = _told(connector, order, hold, yes=yes, changed=found.changed)
-        session.output.result(plain(found) | {"dry_run": not yes}, told, _shown([found.connector]))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = sync_pb2.SetBreakerRequest(
+        tenant_id=session.tenant_id,
+        connector=connector,
+        order=sync_pb2.BreakerOrder.Value(f"BREAKER_ORDER_{order.name}"),
+        ttl=_ttl(hold),
+        reason=reason,
+        dry_run=not yes,
+        actor=session.actor,
+    )
+    found = await services.ask(services.sync.SetBreaker, request)
+    told = _told(connector, order, hold, yes=yes, changed=found.changed)
+    session.output.result(plain(found) | {"dry_run": not yes}, told, _shown([found.connector]))
 
 
 def _ttl(hold: str) -> duration_pb2.Duration | None:
@@ -144,20 +124,13 @@ def _told(connector: str, order: Order, hold: str, *, yes: bool, changed: bool) 
     return effects[order] if yes else f"{effects[order]}; add --yes to do it"
 
 
-def _switch(
-    connector: str,
-    tenant: Tenant,
-    data_dir: DataDir,
-    as_json: AsJson,
-    method: Callable[[Services], Callable[..., Awaitable[Any]]],
-    request_type: type[Any],
+async def _switch(
+    session: Session, services: Services, method: Callable[..., Awaitable[Any]], request: Any
 ) -> None:
-    async def work(session: Session, services: Services) -> None:
-        request = request_type(tenant_id=session.tenant_id, connector=connector, actor=session.actor)
-        found = await services.ask(method(services), request)
-        session.output.result(plain(found), _shown([found.connector]))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request.tenant_id = session.tenant_id
+    request.actor.CopyFrom(session.actor)
+    found = await services.ask(method, request)
+    session.output.result(plain(found), _shown([found.connector]))
 
 
 def _quota(item: Any) -> str:

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from headwater.cli.options import AsJson, DataDir, PageSize, Tenant, Yes
+from headwater.cli.asking import asking
+from headwater.cli.options import Acknowledged, Follow, PageSize, PageToken, Rate, Reason, Yes
 from headwater.cli.output import table
 from headwater.cli.plain import moment, plain
+from headwater.cli.replaying import DISCARD_RATE_PER_S, begin
 from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
+from headwater.cli.session import Session
 from headwater.cli.wording import delivery_state
 from headwater.kernel.errors import InvalidInput
 from headwater.sync.v1 import rollouts_pb2, sync_pb2
@@ -29,17 +31,17 @@ Connector = Annotated[str, typer.Argument(help="Connector account, as the policy
 
 
 @app.command("list")
-def list_deliveries(
+@asking
+async def list_deliveries(
+    session: Session,
+    services: Services,
     connector: Annotated[str, typer.Option("--connector", help="Only this account.")] = "",
     state: Annotated[
         list[str] | None, typer.Option("--state", help="Only this state, as dead; may be repeated.")
     ] = None,
     entity: Annotated[str, typer.Option("--entity", help="Only this entity.")] = "",
     limit: PageSize = 50,
-    page_token: Annotated[str, typer.Option("--page-token", help="next_page_token of the page before.")] = "",
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
+    page_token: PageToken = "",
 ) -> None:
     """List deliveries by connector, object and entity.
 
@@ -47,109 +49,97 @@ def list_deliveries(
 
       headwater deliveries list --state dead --connector hubspot
     """
-
-    async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.ListDeliveriesRequest(
-            tenant_id=session.tenant_id,
-            connector=connector,
-            states=[_state(name) for name in state or ()],
-            entity_id=entity,
-            page_size=limit,
-            page_token=page_token,
+    request = sync_pb2.ListDeliveriesRequest(
+        tenant_id=session.tenant_id,
+        connector=connector,
+        states=[_state(name) for name in state or ()],
+        entity_id=entity,
+        page_size=limit,
+        page_token=page_token,
+    )
+    found = await services.ask(services.sync.ListDeliveries, request)
+    rows = [
+        (
+            item.connector,
+            item.object,
+            item.entity_id,
+            delivery_state(item.state),
+            f"{item.delivered_version}/{item.desired_version}",
+            item.crm_id,
+            item.failure_count,
+            moment(item.next_attempt_time),
+            item.last_error,
         )
-        found = await services.ask(services.sync.ListDeliveries, request)
-        rows = [
-            (
-                item.connector,
-                item.object,
-                item.entity_id,
-                delivery_state(item.state),
-                f"{item.delivered_version}/{item.desired_version}",
-                item.crm_id,
-                item.failure_count,
-                moment(item.next_attempt_time),
-                item.last_error,
-            )
-            for item in found.deliveries
-        ]
-        names = (
-            "connector",
-            "object",
-            "entity",
-            "state",
-            "version",
-            "CRM id",
-            "failures",
-            "next attempt",
-            "last error",
-        )
-        more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
-        session.output.result(plain(found), table(names, rows), more)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+        for item in found.deliveries
+    ]
+    names = (
+        "connector",
+        "object",
+        "entity",
+        "state",
+        "version",
+        "CRM id",
+        "failures",
+        "next attempt",
+        "last error",
+    )
+    more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
+    session.output.result(plain(found), table(names, rows), more)
 
 
 @app.command()
-def replay(
+@asking
+async def replay(
+    session: Session,
+    services: Services,
     connector: Connector,
     entity: Entities = None,
+    rate: Rate = 10.0,
+    follow_it: Follow = False,
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Make dead or discarded deliveries due again; without --entity every dead one of the account.
+    """Make dead or discarded deliveries due again, so many a second; without --entity every dead one of the account.
 
     Example:
 
       headwater deliveries replay hubspot --yes
     """
-
-    async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.ReplayDeliveriesRequest(
-            tenant_id=session.tenant_id,
-            connector=connector,
-            entity_ids=entity or [],
-            dry_run=not yes,
-            actor=session.actor,
-        )
-        found = await services.ask(services.sync.ReplayDeliveries, request)
-        done = f"{found.replayed_count:,} deliveries {'are due again' if yes else 'would be due again; add --yes to do it'}"
-        session.output.result(plain(found) | {"dry_run": not yes}, done)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = sync_pb2.StartReplayRequest(connector=connector, entity_ids=entity or [], rate_per_s=rate)
+    await begin(session, services, request, yes=yes, follow_it=follow_it)
 
 
 @app.command()
-def discard(
+@asking
+async def discard(
+    session: Session,
+    services: Services,
     connector: Connector,
-    entity: Annotated[list[str], typer.Option("--entity", help="Entity id; may be repeated.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")],
+    reason: Reason,
+    entity: Entities = None,
+    every: Annotated[bool, typer.Option("--all", help="Every dead delivery of the account.")] = False,
+    follow_it: Follow = False,
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
-    """End dead deliveries with a reason; a later change of the entity makes them due again."""
+    """End dead deliveries with a reason; a later change of the entity makes them due again.
 
-    async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.DiscardDeliveriesRequest(
-            tenant_id=session.tenant_id,
-            connector=connector,
-            entity_ids=entity,
-            discard_reason=reason,
-            dry_run=not yes,
-            actor=session.actor,
-        )
-        found = await services.ask(services.sync.DiscardDeliveries, request)
-        done = f"{found.discarded_count:,} deliveries {'are discarded' if yes else 'would be discarded; add --yes to do it'}"
-        session.output.result(plain(found) | {"dry_run": not yes}, done)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    The policy need not name the account any more.
+    """
+    if bool(entity) + every != 1:
+        raise InvalidInput("name one of: --entity, --all")
+    request = sync_pb2.StartReplayRequest(
+        connector=connector,
+        entity_ids=entity or [],
+        rate_per_s=DISCARD_RATE_PER_S,
+        discard_reason=reason,
+    )
+    await begin(session, services, request, yes=yes, follow_it=follow_it)
 
 
 @app.command()
-def redeliver(
+@asking
+async def redeliver(
+    session: Session,
+    services: Services,
     connector: Annotated[str, typer.Option("--connector", help="Connector account.")],
     object_name: Annotated[str, typer.Option("--object", help="Only entities of this object.")] = "",
     where: Annotated[
@@ -165,29 +155,28 @@ def redeliver(
     canary: Annotated[
         bool, typer.Option("--canary/--no-canary", help="A few records first, or all in one stage.")
     ] = True,
+    acknowledged: Acknowledged = None,
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Compare delivered records with the CRM again, and write what differs; in stages, see `rollouts`.
+
+    The account is asked for automations that may fire and for required fields that no mapping writes; it begins when
+    each of these is acknowledged by its name.
 
     Example:
 
       headwater deliveries redeliver --connector hubspot --object contact --where country=DE
+      headwater deliveries redeliver --connector hubspot --acknowledge-workflows "Welcome mail" --yes
     """
-
-    async def work(session: Session, services: Services) -> None:
-        wish = rollouts_pb2.RolloutWish(
-            connector=connector,
-            object=object_name,
-            where=dict(_condition(item) for item in where or ()),
-            look_up=not differing,
-            at_once=not canary,
-        )
-        await roll_out(session, services, wish, yes=yes)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    wish = rollouts_pb2.RolloutWish(
+        connector=connector,
+        object=object_name,
+        where=dict(_condition(item) for item in where or ()),
+        look_up=not differing,
+        at_once=not canary,
+        acknowledged=acknowledged or (),
+    )
+    await roll_out(session, services, wish, yes=yes)
 
 
 def _condition(text: str) -> tuple[str, str]:

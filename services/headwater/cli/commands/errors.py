@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Annotated, Any
 
 import typer
 
+from headwater.cli.asking import asking
 from headwater.cli.correcting import correct, read_corrections
 from headwater.cli.error_groups import changes_table, group_facts, groups_table, previews_table
-from headwater.cli.options import AsJson, DataDir, PageSize, Tenant, Yes
+from headwater.cli.options import Follow, PageSize, PageToken, Rate, Reason, Yes
 from headwater.cli.plain import plain
-from headwater.cli.replaying import follow, replays_table
+from headwater.cli.replaying import DISCARD_RATE_PER_S, begin
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
+from headwater.cli.session import Session
 from headwater.kernel.errors import InvalidInput
 from headwater.sync.v1 import sync_pb2
 
@@ -32,67 +32,54 @@ Entities = Annotated[
 
 
 @app.command("list")
-def list_errors(
+@asking
+async def list_errors(
+    session: Session,
+    services: Services,
     connector: Connector = "",
     state: Annotated[str, typer.Option("--state", help="open, resolved or all.")] = "open",
     limit: PageSize = 50,
-    page_token: Annotated[str, typer.Option("--page-token", help="next_page_token of the page before.")] = "",
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
+    page_token: PageToken = "",
 ) -> None:
     """List causes of failed deliveries, the newest failure first, with owner and runbook."""
-
-    async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.ListErrorGroupsRequest(
-            tenant_id=session.tenant_id,
-            connector=connector,
-            state=_state(state),
-            page_size=limit,
-            page_token=page_token,
-        )
-        found = await services.ask(services.sync.ListErrorGroups, request)
-        more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
-        session.output.result(plain(found), groups_table(found.groups), more)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = sync_pb2.ListErrorGroupsRequest(
+        tenant_id=session.tenant_id,
+        connector=connector,
+        state=_state(state),
+        page_size=limit,
+        page_token=page_token,
+    )
+    found = await services.ask(services.sync.ListErrorGroups, request)
+    more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
+    session.output.result(plain(found), groups_table(found.groups), more)
 
 
 @app.command()
-def show(
-    group: Group,
-    limit: PageSize = 5,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
+@asking
+async def show(session: Session, services: Services, group: Group, limit: PageSize = 5) -> None:
     """Show a cause: who answers for it, what to do, and what its deliveries would write now, field by field."""
-
-    async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.GetErrorGroupRequest(
-            tenant_id=session.tenant_id, group_id=group, page_size=min(limit, 100)
-        )
-        found = await services.ask(services.sync.GetErrorGroup, request)
-        entities = [item.entity_id for item in found.deliveries]
-        seen = sync_pb2.PreviewDeliveriesResponse()
-        if entities:
-            seen = await _preview(services, session, group, found.group.connector, entities)
-        document = plain(found) | {"previews": plain(seen)["previews"]}
-        session.output.result(
-            document, group_facts(found.group), previews_table(seen.previews), changes_table(seen.previews)
-        )
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = sync_pb2.GetErrorGroupRequest(
+        tenant_id=session.tenant_id, group_id=group, page_size=min(limit, 100)
+    )
+    found = await services.ask(services.sync.GetErrorGroup, request)
+    entities = [item.entity_id for item in found.deliveries]
+    seen = sync_pb2.PreviewDeliveriesResponse()
+    if entities:
+        seen = await _preview(services, session, group, found.group.connector, entities)
+    document = plain(found) | {"previews": plain(seen)["previews"]}
+    session.output.result(
+        document, group_facts(found.group), previews_table(seen.previews), changes_table(seen.previews)
+    )
 
 
 @app.command()
-def preview(
+@asking
+async def preview(
+    session: Session,
+    services: Services,
     group: SomeGroup = "",
     connector: Connector = "",
     entity: Entities = None,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Say what deliveries would write now, field by field, and how many calls that takes; writes nothing.
 
@@ -100,30 +87,26 @@ def preview(
 
       headwater errors preview --connector hubspot --entity 0199...
     """
-
-    async def work(session: Session, services: Services) -> None:
-        found = await _preview(services, session, group, connector, entity or [])
-        calls = f"{found.predicted_calls:,} batch calls; {found.quota_used:,} used today"
-        limit = f" of {found.quota_limit:,}" if found.quota_limit else ""
-        session.output.result(
-            plain(found), previews_table(found.previews), changes_table(found.previews), calls + limit
-        )
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    found = await _preview(services, session, group, connector, entity or [])
+    calls = f"{found.predicted_calls:,} batch calls; {found.quota_used:,} used today"
+    limit = f" of {found.quota_limit:,}" if found.quota_limit else ""
+    session.output.result(
+        plain(found), previews_table(found.previews), changes_table(found.previews), calls + limit
+    )
 
 
 @app.command()
-def replay(
+@asking
+async def replay(
+    session: Session,
+    services: Services,
     group: SomeGroup = "",
     connector: Connector = "",
     entity: Entities = None,
     every: Annotated[bool, typer.Option("--all", help="Every dead delivery of the tenant.")] = False,
-    rate: Annotated[float, typer.Option("--rate", min=0.01, max=1000, help="Deliveries a second.")] = 10.0,
-    follow_it: Annotated[bool, typer.Option("--follow", help="Show a bar until it is done.")] = False,
+    rate: Rate = 10.0,
+    follow_it: Follow = False,
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Make dead deliveries due again, so many a second: a group's, an account's, named ones, or all.
 
@@ -134,64 +117,36 @@ def replay(
 
       headwater errors replay 5f0c0ac5-2f0f-5f5e-9d0b-6a7a4f1c2a11 --rate 5 --yes --follow
     """
-
-    async def work(session: Session, services: Services) -> None:
-        if bool(group) + bool(connector) + every != 1:
-            raise InvalidInput("name one of: a group, --connector (with --entity for some of it), --all")
-        request = sync_pb2.StartReplayRequest(
-            tenant_id=session.tenant_id,
-            replay_id=str(uuid.uuid4()),
-            connector=connector,
-            group_id=group,
-            entity_ids=entity or [],
-            rate_per_s=rate,
-            dry_run=not yes,
-            actor=session.actor,
-        )
-        begun = (await services.ask(services.sync.StartReplay, request)).replay
-        if yes and follow_it:
-            begun = await follow(services, session.output, session.tenant_id, begun.replay_id)
-        would = f"{begun.total_count:,} deliveries would be due again in {begun.total_count / rate:,.0f} s; add --yes"
-        session.output.result(plain(begun) | {"dry_run": not yes}, replays_table([begun]) if yes else would)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    if bool(group) + bool(connector) + every != 1:
+        raise InvalidInput("name one of: a group, --connector (with --entity for some of it), --all")
+    request = sync_pb2.StartReplayRequest(
+        connector=connector, group_id=group, entity_ids=entity or [], rate_per_s=rate
+    )
+    await begin(session, services, request, yes=yes, follow_it=follow_it)
 
 
 @app.command()
-def discard(
+@asking
+async def discard(
+    session: Session,
+    services: Services,
     group: Group,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")],
+    reason: Reason,
+    follow_it: Follow = False,
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """End a group's dead deliveries with a reason; a later change of an entity makes its own due again."""
-
-    async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.DiscardErrorGroupRequest(
-            tenant_id=session.tenant_id,
-            group_id=group,
-            discard_reason=reason,
-            dry_run=not yes,
-            actor=session.actor,
-        )
-        count = 0
-        while True:
-            found = await services.ask(services.sync.DiscardErrorGroup, request)
-            count += found.discarded_count
-            if not yes:
-                count += found.remaining_count
-            if not yes or not found.remaining_count or not found.discarded_count:
-                break
-        done = f"{count:,} deliveries {'are discarded' if yes else 'would be discarded; add --yes to do it'}"
-        session.output.result({"group_id": group, "discarded_count": count, "dry_run": not yes}, done)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = sync_pb2.StartReplayRequest(
+        group_id=group, rate_per_s=DISCARD_RATE_PER_S, discard_reason=reason
+    )
+    await begin(session, services, request, yes=yes, follow_it=follow_it)
 
 
 @app.command()
-def edit(
+@asking
+async def edit(
+    session: Session,
+    services: Services,
     entity: Annotated[str, typer.Argument(help="The entity, a UUID.")],
     values: Annotated[
         list[str] | None, typer.Option("--set", help="FIELD=VALUE: pin a field; may be repeated.")
@@ -200,9 +155,6 @@ def edit(
         list[str] | None, typer.Option("--unset", help="FIELD: give a pinned field back to its sources.")
     ] = None,
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Correct an entity: the value is an event of source `operator` in the log, and stands until it is unset.
 
@@ -212,13 +164,9 @@ def edit(
 
       headwater errors edit 0199... --set phone=+4930123456 --yes
     """
-
-    async def work(session: Session, services: Services) -> None:
-        fields = read_corrections(values or [], unset or [])
-        done = await correct(services, session, entity, fields, apply=yes)
-        session.output.result(*done)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    fields = read_corrections(values or [], unset or [])
+    done = await correct(services, session, entity, fields, apply=yes)
+    session.output.result(*done)
 
 
 async def _preview(

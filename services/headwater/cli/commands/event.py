@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from headwater.cli.asking import asking
 from headwater.cli.naming import HELP, event_request
-from headwater.cli.options import AsJson, DataDir, Tenant
 from headwater.cli.output import facts, table, violations_table
 from headwater.cli.plain import moment, payload_of, plain
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
+from headwater.cli.session import Session
 from headwater.cli.wording import delivery_state, disposition, quarantine_state
 from headwater.client.outcomes import read_violations
 from headwater.ingest.v1 import ingest_pb2
@@ -22,25 +22,17 @@ app = typer.Typer(rich_markup_mode="rich")
 
 
 @app.command()
-def event(
-    key: Annotated[str, typer.Argument(help=HELP)],
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
+@asking
+async def event(session: Session, services: Services, key: Annotated[str, typer.Argument(help=HELP)]) -> None:
     """Show one event: what was recorded, which entities it touched, every attempt to write them, every change made.
 
     Example:
 
       headwater event 01994e0a-5c3b-7c52-9b0f-3f0f0f3f0f3f
     """
-
-    async def work(session: Session, services: Services) -> None:
-        request = event_request(session.tenant_id, key)
-        found = await services.ask(services.ingest.GetEvent, request)
-        session.output.result(plain(found), *_shown(found))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = event_request(session.tenant_id, key)
+    found = await services.ask(services.ingest.GetEvent, request)
+    session.output.result(plain(found), *_shown(found))
 
 
 def _shown(found: ingest_pb2.GetEventResponse) -> list[Any]:

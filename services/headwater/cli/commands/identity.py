@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from headwater.cli.options import AsJson, DataDir, PageSize, Tenant, Yes
+from headwater.cli.asking import asking
+from headwater.cli.options import PageSize, PageToken, Yes
 from headwater.cli.output import facts, table
 from headwater.cli.plain import moment, plain
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
+from headwater.cli.session import Session
 from headwater.event.v1 import event_pb2
 from headwater.identity.v1 import identity_pb2
 from headwater.kernel.errors import InvalidInput
@@ -26,139 +27,113 @@ Who = Annotated[str, typer.Argument(help=_WHO)]
 
 
 @app.command()
-def entity(who: Who, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def entity(session: Session, services: Services, who: Who) -> None:
     """Show an entity: its records, and the rule that joined each.
 
     Example:
 
       headwater identity entity hubspot/contact/42
     """
-
-    async def work(session: Session, services: Services) -> None:
-        found = await _get(session, services, who)
-        rows = [_member(item) for item in found.members]
-        about = {
-            "entity": found.entity_id,
-            "object": found.object,
-            "merged into": found.merged_into,
-            "since": moment(found.create_time),
-        }
-        session.output.result(plain(found), facts(about), table(("record", "rule", "resolved"), rows))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    found = await _get(session, services, who)
+    rows = [_member(item) for item in found.members]
+    about = {
+        "entity": found.entity_id,
+        "object": found.object,
+        "merged into": found.merged_into,
+        "since": moment(found.create_time),
+    }
+    session.output.result(plain(found), facts(about), table(("record", "rule", "resolved"), rows))
 
 
 @app.command()
-def explain(
-    left: Who, right: Who, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False
-) -> None:
+@asking
+async def explain(session: Session, services: Services, left: Who, right: Who) -> None:
     """Say which keys two records or entities share, and which rule joins them or why none does."""
-
-    async def work(session: Session, services: Services) -> None:
-        left_id, left_record = _read(left)
-        right_id, right_record = _read(right)
-        request = identity_pb2.ExplainRequest(
-            tenant_id=session.tenant_id,
-            left_entity_id=left_id,
-            left_record=left_record,
-            right_entity_id=right_id,
-            right_record=right_record,
-        )
-        found = await services.ask(services.identity.Explain, request)
-        rows = [(key.kind, key.value, key.joins, key.blocked_by) for key in found.shared_keys]
-        session.output.result(
-            plain(found), found.verdict, table(("key", "value", "joins", "blocked by"), rows)
-        )
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    left_id, left_record = _read(left)
+    right_id, right_record = _read(right)
+    request = identity_pb2.ExplainRequest(
+        tenant_id=session.tenant_id,
+        left_entity_id=left_id,
+        left_record=left_record,
+        right_entity_id=right_id,
+        right_record=right_record,
+    )
+    found = await services.ask(services.identity.Explain, request)
+    rows = [(key.kind, key.value, key.joins, key.blocked_by) for key in found.shared_keys]
+    session.output.result(plain(found), found.verdict, table(("key", "value", "joins", "blocked by"), rows))
 
 
 @app.command()
-def candidates(
+@asking
+async def candidates(
+    session: Session,
+    services: Services,
     limit: PageSize = 50,
-    page_token: Annotated[str, typer.Option("--page-token", help="next_page_token of the page before.")] = "",
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
+    page_token: PageToken = "",
 ) -> None:
     """List pairs that share a key but were not merged: the review list."""
-
-    async def work(session: Session, services: Services) -> None:
-        request = identity_pb2.ListMergeCandidatesRequest(
-            tenant_id=session.tenant_id, page_size=limit, page_token=page_token
-        )
-        found = await services.ask(services.identity.ListMergeCandidates, request)
-        rows = [
-            (item.object, item.entity_id, item.other_entity_id, item.rule, _record(item.record))
-            for item in found.candidates
-        ]
-        more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
-        session.output.result(
-            plain(found), table(("object", "entity", "other", "rule", "record"), rows), more
-        )
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = identity_pb2.ListMergeCandidatesRequest(
+        tenant_id=session.tenant_id, page_size=limit, page_token=page_token
+    )
+    found = await services.ask(services.identity.ListMergeCandidates, request)
+    rows = [
+        (item.object, item.entity_id, item.other_entity_id, item.rule, _record(item.record))
+        for item in found.candidates
+    ]
+    more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
+    session.output.result(plain(found), table(("object", "entity", "other", "rule", "record"), rows), more)
 
 
 @app.command()
-def merge(
+@asking
+async def merge(
+    session: Session,
+    services: Services,
     winner: Who,
     loser: Who,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "",
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Move every record of LOSER to WINNER; `split` undoes it exactly. Without --yes it shows what would move."""
-
-    async def work(session: Session, services: Services) -> None:
-        stays, goes = await _get(session, services, winner), await _get(session, services, loser)
-        rows = [_member(item) for item in goes.members]
-        moving = table(
-            ("record", "rule", "resolved"), rows, title=f"into {stays.entity_id} from {goes.entity_id}"
-        )
-        if not yes:
-            document = {"dry_run": True, "winner": plain(stays), "loser": plain(goes)}
-            session.output.result(document, moving, "would move; add --yes to do it")
-            return
-        request = identity_pb2.MergeRequest(
-            tenant_id=session.tenant_id,
-            winner_entity_id=stays.entity_id,
-            loser_entity_id=goes.entity_id,
-            actor=session.actor,
-            merge_reason=reason,
-        )
-        found = await services.ask(services.identity.Merge, request)
-        undo = f"{found.moved_count} moved; undo with: headwater identity split {found.merge_id} --yes"
-        session.output.result(plain(found) | {"dry_run": False}, moving, undo)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    stays, goes = await _get(session, services, winner), await _get(session, services, loser)
+    rows = [_member(item) for item in goes.members]
+    moving = table(
+        ("record", "rule", "resolved"), rows, title=f"into {stays.entity_id} from {goes.entity_id}"
+    )
+    if not yes:
+        document = {"dry_run": True, "winner": plain(stays), "loser": plain(goes)}
+        session.output.result(document, moving, "would move; add --yes to do it")
+        return
+    request = identity_pb2.MergeRequest(
+        tenant_id=session.tenant_id,
+        winner_entity_id=stays.entity_id,
+        loser_entity_id=goes.entity_id,
+        actor=session.actor,
+        merge_reason=reason,
+    )
+    found = await services.ask(services.identity.Merge, request)
+    undo = f"{found.moved_count} moved; undo with: headwater identity split {found.merge_id} --yes"
+    session.output.result(plain(found) | {"dry_run": False}, moving, undo)
 
 
 @app.command()
-def split(
+@asking
+async def split(
+    session: Session,
+    services: Services,
     merge_id: Annotated[str, typer.Argument(help="Id of the merge, as `merge` printed it.")],
     yes: Yes = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Undo one merge: the records that it moved go back. Without --yes nothing is changed."""
-
-    async def work(session: Session, services: Services) -> None:
-        if not yes:
-            document = {"dry_run": True, "merge_id": merge_id}
-            session.output.result(document, f"would undo merge {merge_id}; add --yes to do it")
-            return
-        request = identity_pb2.SplitRequest(
-            tenant_id=session.tenant_id, merge_id=merge_id, actor=session.actor
-        )
-        found = await services.ask(services.identity.Split, request)
-        done = f"{found.moved_count} moved back to {found.restored_entity_id}"
-        session.output.result(plain(found) | {"dry_run": False}, done)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    if not yes:
+        document = {"dry_run": True, "merge_id": merge_id}
+        session.output.result(document, f"would undo merge {merge_id}; add --yes to do it")
+        return
+    request = identity_pb2.SplitRequest(tenant_id=session.tenant_id, merge_id=merge_id, actor=session.actor)
+    found = await services.ask(services.identity.Split, request)
+    done = f"{found.moved_count} moved back to {found.restored_entity_id}"
+    session.output.result(plain(found) | {"dry_run": False}, done)
 
 
 async def _get(session: Session, services: Services, who: str) -> identity_pb2.Entity:

@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 
 from headwater.cli import failures
+from headwater.cli.asking import asking
 from headwater.cli.differences import differences
-from headwater.cli.options import AsJson, DataDir, Tenant
+from headwater.cli.options import Acknowledged, AsJson
 from headwater.cli.output import table
 from headwater.cli.plain import moment
 from headwater.cli.policies import apply_policy, policy_history, policy_in_force
 from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
-from headwater.cli.session import Session, act, ask
+from headwater.cli.session import Session, act
 from headwater.kernel.clock import SystemClock
 from headwater.kernel.errors import NotFound
 from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
@@ -65,47 +66,43 @@ def check(file: File, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def show(
+@asking
+async def show(
+    session: Session,
+    services: Services,
     history: Annotated[bool, typer.Option("--history", help="List every version instead.")] = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Print the policy in force."""
-
-    async def work(session: Session, services: Services) -> None:
-        if history:
-            listed = await policy_history(services, session.tenant_id)
-            rows = [(moment(item.recorded.record_time), item.digest, item.event_key) for item in listed]
-            names = ("recorded", "digest", "event_key")
-            session.output.result([dict(zip(names, row, strict=True)) for row in rows], table(names, rows))
-            return
-        found = await policy_in_force(services, session.tenant_id)
-        document = {
-            "digest": found.digest,
-            "event_key": found.event_key,
-            "document": found.document().as_json(),
-        }
-        if session.output.as_json:
-            session.output.result(document)
-        else:
-            typer.echo(found.text, nl=not found.text.endswith("\n"))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    if history:
+        listed = await policy_history(services, session.tenant_id)
+        rows = [(moment(item.recorded.record_time), item.digest, item.event_key) for item in listed]
+        names = ("recorded", "digest", "event_key")
+        session.output.result([dict(zip(names, row, strict=True)) for row in rows], table(names, rows))
+        return
+    found = await policy_in_force(services, session.tenant_id)
+    document = {
+        "digest": found.digest,
+        "event_key": found.event_key,
+        "document": found.document().as_json(),
+    }
+    if session.output.as_json:
+        session.output.result(document)
+    else:
+        typer.echo(found.text, nl=not found.text.endswith("\n"))
 
 
 @app.command()
-def diff(file: File, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def diff(session: Session, services: Services, file: File) -> None:
     """Show what FILE would change in the policy in force, path by path, defaults filled in."""
-
-    async def work(session: Session, services: Services) -> None:
-        await _print_diff(session, services, file.read_text(encoding="utf-8"))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    await _print_diff(session, services, file.read_text(encoding="utf-8"))
 
 
 @app.command("apply")
-def apply_file(
+@asking
+async def apply_file(
+    session: Session,
+    services: Services,
     file: File,
     canary: Annotated[
         bool,
@@ -114,44 +111,41 @@ def apply_file(
         ),
     ] = False,
     connector: Annotated[str, typer.Option("--connector", help="With --canary: only to this account.")] = "",
+    acknowledged: Acknowledged = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="With --canary: do it, instead of saying what it would do.")
     ] = False,
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """Put FILE in force. Applying the same again changes nothing; the one before can be applied again at any time.
 
     Without --canary a change of mappings shows in a CRM as its entities change next. With it, every record that
     looks different is delivered again in stages, and the policy before is put back when too many fail. Changes of
-    single entities follow the new policy meanwhile.
+    single entities follow the new policy meanwhile. Each account is asked for automations that may fire and for
+    required fields that no mapping writes; it begins when each of these is acknowledged by its name.
 
     Example:
 
       headwater policy diff policy.yaml && headwater policy apply policy.yaml --canary
     """
-
-    async def work(session: Session, services: Services) -> None:
-        text = file.read_text(encoding="utf-8")
-        if canary:
-            load_policy(text)
-            wish = rollouts_pb2.RolloutWish(policy_document=text, connector=connector)
-            await roll_out(session, services, wish, yes=yes)
-            return
-        key, changed = await apply_policy(
-            services, session.tenant_id, text, clock=SystemClock(), actor=session.actor
+    text = file.read_text(encoding="utf-8")
+    if canary:
+        load_policy(text)
+        wish = rollouts_pb2.RolloutWish(
+            policy_document=text, connector=connector, acknowledged=acknowledged or ()
         )
-        said = "in force" if changed else "was in force already"
-        document = {
-            "tenant_id": session.tenant_id,
-            "digest": policy_digest(text),
-            "event_key": key,
-            "changed": changed,
-        }
-        session.output.result(document, f"{policy_digest(text)} {said} for {session.tenant_id} (event {key})")
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+        await roll_out(session, services, wish, yes=yes)
+        return
+    key, changed = await apply_policy(
+        services, session.tenant_id, text, clock=SystemClock(), actor=session.actor
+    )
+    said = "in force" if changed else "was in force already"
+    document = {
+        "tenant_id": session.tenant_id,
+        "digest": policy_digest(text),
+        "event_key": key,
+        "changed": changed,
+    }
+    session.output.result(document, f"{policy_digest(text)} {said} for {session.tenant_id} (event {key})")
 
 
 async def _print_diff(session: Session, services: Services, text: str) -> None:

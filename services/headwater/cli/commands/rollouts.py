@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from headwater.cli.options import AsJson, DataDir, PageSize, Tenant
+from headwater.cli.asking import asking
+from headwater.cli.options import PageSize, PageToken
 from headwater.cli.output import table
 from headwater.cli.plain import plain
 from headwater.cli.rolling import rollouts_table, stage_name, stages_table
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
+from headwater.cli.session import Session
 from headwater.sync.v1 import rollouts_pb2 as pb
 
 app = typer.Typer(
@@ -26,101 +27,74 @@ RolloutId = Annotated[str, typer.Argument(help="Rollout, as the list names it.")
 
 
 @app.command("list")
-def list_rollouts(
+@asking
+async def list_rollouts(
+    session: Session,
+    services: Services,
     limit: PageSize = 50,
-    page_token: Annotated[str, typer.Option("--page-token", help="next_page_token of the page before.")] = "",
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
+    page_token: PageToken = "",
 ) -> None:
     """List rollouts, the newest first, with their present stage."""
-
-    async def work(session: Session, services: Services) -> None:
-        request = pb.ListRolloutsRequest(tenant_id=session.tenant_id, page_size=limit, page_token=page_token)
-        found = await services.ask(services.rollouts.ListRollouts, request)
-        more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
-        session.output.result(plain(found), rollouts_table(found.rollouts), more)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = pb.ListRolloutsRequest(tenant_id=session.tenant_id, page_size=limit, page_token=page_token)
+    found = await services.ask(services.rollouts.ListRollouts, request)
+    more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
+    session.output.result(plain(found), rollouts_table(found.rollouts), more)
 
 
 @app.command()
-def show(
-    rollout: RolloutId, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False
-) -> None:
+@asking
+async def show(session: Session, services: Services, rollout: RolloutId) -> None:
     """Show a rollout, each of its stages, and the records that failed."""
-
-    async def work(session: Session, services: Services) -> None:
-        request = pb.GetRolloutRequest(tenant_id=session.tenant_id, rollout_id=rollout)
-        found = await services.ask(services.rollouts.GetRollout, request)
-        shown = [rollouts_table([found.rollout]), stages_table(found.stages)]
-        if found.failures:
-            shown.append(_failures(found.failures))
-        session.output.result(plain(found), *shown)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request = pb.GetRolloutRequest(tenant_id=session.tenant_id, rollout_id=rollout)
+    found = await services.ask(services.rollouts.GetRollout, request)
+    shown = [rollouts_table([found.rollout]), stages_table(found.stages)]
+    if found.rollout.acknowledged:
+        shown.append(f"acknowledged before it began: {'; '.join(found.rollout.acknowledged)}")
+    if found.failures:
+        shown.append(_failures(found.failures))
+    session.output.result(plain(found), *shown)
 
 
 @app.command()
-def approve(
-    rollout: RolloutId, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False
-) -> None:
+@asking
+async def approve(session: Session, services: Services, rollout: RolloutId) -> None:
     """Let a held rollout go on; of one that soaks, begin the next stage at once."""
-    _steer(
-        lambda services: services.rollouts.ApproveRollout,
-        pb.ApproveRolloutRequest(rollout_id=rollout),
-        tenant,
-        data_dir,
-        as_json,
+    await _steer(
+        session, services, services.rollouts.ApproveRollout, pb.ApproveRolloutRequest(rollout_id=rollout)
     )
 
 
 @app.command()
-def hold(
-    rollout: RolloutId, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False
-) -> None:
+@asking
+async def hold(session: Session, services: Services, rollout: RolloutId) -> None:
     """Let no more records go until an approval; those under way go on."""
-    _steer(
-        lambda services: services.rollouts.HoldRollout,
-        pb.HoldRolloutRequest(rollout_id=rollout),
-        tenant,
-        data_dir,
-        as_json,
-    )
+    await _steer(session, services, services.rollouts.HoldRollout, pb.HoldRolloutRequest(rollout_id=rollout))
 
 
 @app.command()
-def abort(
+@asking
+async def abort(
+    session: Session,
+    services: Services,
     rollout: RolloutId,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "",
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
 ) -> None:
     """End a rollout; the policy before is put back, and what was written under the new one is written back."""
-    _steer(
-        lambda services: services.rollouts.AbortRollout,
+    await _steer(
+        session,
+        services,
+        services.rollouts.AbortRollout,
         pb.AbortRolloutRequest(rollout_id=rollout, reason=reason),
-        tenant,
-        data_dir,
-        as_json,
     )
 
 
-def _steer(
-    method: Callable[[Services], Callable[..., Awaitable[Any]]],
-    request: pb.ApproveRolloutRequest | pb.HoldRolloutRequest | pb.AbortRolloutRequest,
-    tenant: Tenant,
-    data_dir: DataDir,
-    as_json: AsJson,
+async def _steer(
+    session: Session, services: Services, method: Callable[..., Awaitable[Any]], request: Any
 ) -> None:
-    async def work(session: Session, services: Services) -> None:
-        request.tenant_id = session.tenant_id
-        request.actor.CopyFrom(session.actor)
-        found = await services.ask(method(services), request)
-        session.output.result(plain(found), rollouts_table([found.rollout]))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request.tenant_id = session.tenant_id
+    request.actor.CopyFrom(session.actor)
+    found = await services.ask(method, request)
+    session.output.result(plain(found), rollouts_table([found.rollout]))
 
 
 def _failures(failures: Any) -> Any:

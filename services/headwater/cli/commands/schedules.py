@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from headwater.cli.options import AsJson, DataDir, Tenant
+from headwater.cli.asking import asking
 from headwater.cli.output import table
 from headwater.cli.plain import moment, plain
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
+from headwater.cli.session import Session
 from headwater.sync.v1 import schedules_pb2 as pb
 
 app = typer.Typer(
@@ -24,76 +24,48 @@ Name = Annotated[str, typer.Argument(help="Job, as the list names it: poll/hubsp
 
 
 @app.command("list")
-def list_schedules(tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def list_schedules(session: Session, services: Services) -> None:
     """List periodic jobs with their next and last run, and what of the accounts ends by itself.
 
     Example:
 
       headwater schedules list --json
     """
-
-    async def work(session: Session, services: Services) -> None:
-        found = await services.ask(
-            services.schedules.ListSchedules, pb.ListSchedulesRequest(tenant_id=session.tenant_id)
-        )
-        session.output.result(plain(found), _shown(found.schedules), *_ends(found.expiries))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    found = await services.ask(
+        services.schedules.ListSchedules, pb.ListSchedulesRequest(tenant_id=session.tenant_id)
+    )
+    session.output.result(plain(found), _shown(found.schedules), *_ends(found.expiries))
 
 
 @app.command()
-def run(name: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def run(session: Session, services: Services, name: Name) -> None:
     """Run a job now, also when it is paused."""
-    _steer(
-        name,
-        tenant,
-        data_dir,
-        as_json,
-        lambda services: services.schedules.RunSchedule,
-        pb.RunScheduleRequest,
-    )
+    await _steer(session, services, services.schedules.RunSchedule, pb.RunScheduleRequest(name=name))
 
 
 @app.command()
-def pause(name: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def pause(session: Session, services: Services, name: Name) -> None:
     """Stop a job; a run under way goes on."""
-    _steer(
-        name,
-        tenant,
-        data_dir,
-        as_json,
-        lambda services: services.schedules.PauseSchedule,
-        pb.PauseScheduleRequest,
-    )
+    await _steer(session, services, services.schedules.PauseSchedule, pb.PauseScheduleRequest(name=name))
 
 
 @app.command()
-def resume(name: Name, tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@asking
+async def resume(session: Session, services: Services, name: Name) -> None:
     """Start a paused job again; runs it has missed fall together into one."""
-    _steer(
-        name,
-        tenant,
-        data_dir,
-        as_json,
-        lambda services: services.schedules.ResumeSchedule,
-        pb.ResumeScheduleRequest,
-    )
+    await _steer(session, services, services.schedules.ResumeSchedule, pb.ResumeScheduleRequest(name=name))
 
 
-def _steer(
-    name: str,
-    tenant: str | None,
-    data_dir: Any,
-    as_json: bool,
-    method: Callable[[Services], Callable[..., Awaitable[Any]]],
-    request_type: Any,
+async def _steer(
+    session: Session, services: Services, method: Callable[..., Awaitable[Any]], request: Any
 ) -> None:
-    async def work(session: Session, services: Services) -> None:
-        request = request_type(tenant_id=session.tenant_id, name=name, actor=session.actor)
-        found = await services.ask(method(services), request)
-        session.output.result(plain(found), _shown([found.schedule]))
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    request.tenant_id = session.tenant_id
+    request.actor.CopyFrom(session.actor)
+    found = await services.ask(method, request)
+    session.output.result(plain(found), _shown([found.schedule]))
 
 
 def _shown(schedules: Any) -> Any:

@@ -8,11 +8,11 @@ import httpx
 import typer
 from anyio.to_thread import run_sync
 
+from headwater.cli.asking import asking
 from headwater.cli.naming import HELP, event_request
-from headwater.cli.options import AsJson, DataDir, Tenant
 from headwater.cli.output import table
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
+from headwater.cli.session import Session
 from headwater.console.client import ConsoleClient
 from headwater.console.model import RelatedTrace, Trace
 from headwater.console.terminal import render_waterfall
@@ -26,47 +26,37 @@ RELATED_MAX: Final = 12
 
 
 @app.command()
-def trace(
-    key: Annotated[str, typer.Argument(help=HELP)],
-    tenant: Tenant = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
+@asking
+async def trace(session: Session, services: Services, key: Annotated[str, typer.Argument(help=HELP)]) -> None:
     """Draw one event's way: producer, ingest, projection, identity, policy, every CRM call, and retries' own traces.
 
     Example:
 
       headwater trace 01994e0a-5c3b-7c52-9b0f-3f0f0f3f0f3f
     """
-
-    async def work(session: Session, services: Services) -> None:
-        trace_ids = await trace_ids_of(services, session.tenant_id, key)
-        found, related = await run_sync(_fetch, services.addresses.console, trace_ids)
-        if not found:
-            raise NotFound(
-                f"the console holds no span of event {key}: not sampled, or older than the store reaches"
-            )
-        page = f"{services.addresses.console}/trace/{found[0].trace_id}"
-        document = {"event_key": key, "page": page, "traces": [_document(item) for item in found]}
-        document["related"] = [
-            {"trace_id": item.summary.trace_id, "name": item.summary.name} for item in related
-        ]
-        drawn: list[Any] = []
-        for item in found:
-            drawn += [f"[bold]trace {item.trace_id}[/]", render_waterfall(waterfall(item.spans)), ""]
-        rows = [
-            (
-                item.summary.name,
-                ", ".join(item.summary.services),
-                item.summary.span_count,
-                item.summary.trace_id,
-            )
-            for item in related
-        ]
-        drawn.append(table(("linked: batches it was part of", "services", "spans", "trace"), rows))
-        session.output.result(document, *drawn, page)
-
-    ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    trace_ids = await trace_ids_of(services, session.tenant_id, key)
+    found, related = await run_sync(_fetch, services.addresses.console, trace_ids)
+    if not found:
+        raise NotFound(
+            f"the console holds no span of event {key}: not sampled, or older than the store reaches"
+        )
+    page = f"{services.addresses.console}/trace/{found[0].trace_id}"
+    document = {"event_key": key, "page": page, "traces": [_document(item) for item in found]}
+    document["related"] = [{"trace_id": item.summary.trace_id, "name": item.summary.name} for item in related]
+    drawn: list[Any] = []
+    for item in found:
+        drawn += [f"[bold]trace {item.trace_id}[/]", render_waterfall(waterfall(item.spans)), ""]
+    rows = [
+        (
+            item.summary.name,
+            ", ".join(item.summary.services),
+            item.summary.span_count,
+            item.summary.trace_id,
+        )
+        for item in related
+    ]
+    drawn.append(table(("linked: batches it was part of", "services", "spans", "trace"), rows))
+    session.output.result(document, *drawn, page)
 
 
 async def trace_ids_of(services: Services, tenant_id: str, key: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ A vendor is a package with the attribute `VENDOR: Vendor`, found by the entry po
 retries and order.
 """
 
+from headwater.connectors.base.conditions import Automation, AutomationKind, Inspectable, WriteConditions
 from headwater.connectors.base.doubt import (
     InDoubtProtocol,
     Promise,
@@ -34,6 +35,8 @@ from headwater.connectors.base.registry import load_vendor, vendor_names
 
 __all__ = [
     "Account",
+    "Automation",
+    "AutomationKind",
     "CallFailed",
     "CallGate",
     "Connector",
@@ -43,6 +46,7 @@ __all__ = [
     "Failed",
     "Found",
     "InDoubtProtocol",
+    "Inspectable",
     "LimitFacts",
     "Outcome",
     "Page",
@@ -56,6 +60,7 @@ __all__ = [
     "Vendor",
     "VendorError",
     "Write",
+    "WriteConditions",
     "WriteKind",
     "Written",
     "creating_kind",

@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.conditions import WriteConditions
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
@@ -28,7 +29,7 @@ from headwater.connectors.base.port import (
     Written,
 )
 from headwater.connectors.base.reports import explain
-from headwater.connectors.hubspot import polling, wire
+from headwater.connectors.hubspot import conditions, polling, wire
 from headwater.connectors.hubspot.auth import refresher
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
@@ -142,6 +143,10 @@ class HubSpotConnector:
     async def renew(self, expiry: Expiry) -> Expiry:
         """Return *expiry* as it is: a person must connect the account again."""
         return expiry
+
+    async def conditions(self, crm_object: str) -> WriteConditions:
+        """Return what meets records that are written; see the port of inspections."""
+        return await conditions.conditions(self._read, crm_object)
 
     async def test_connection(self) -> Report:
         """Fetch a token, read one contact, and say what to do when either fails."""

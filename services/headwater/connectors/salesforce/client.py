@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.conditions import WriteConditions
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
@@ -18,7 +19,7 @@ from headwater.connectors.base.oauth import AuthorizedHttp, TokenSource
 from headwater.connectors.base.polling import Page, Polled
 from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
 from headwater.connectors.base.reports import explain
-from headwater.connectors.salesforce import polling, wire
+from headwater.connectors.salesforce import conditions, polling, wire
 from headwater.connectors.salesforce.auth import refresher
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
@@ -142,6 +143,10 @@ class SalesforceConnector:
                     break
                 request = wire.next_page_request(self._version, page.locator)
         return records
+
+    async def conditions(self, crm_object: str) -> WriteConditions:
+        """Return what meets records that are written; see the port of inspections."""
+        return await conditions.conditions(self._read, self._version, crm_object)
 
     async def test_connection(self) -> Report:
         """Fetch a token, read the org's limits, and say what to do when either fails."""

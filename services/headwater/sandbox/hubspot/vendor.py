@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headwater.sandbox.call import HTML_TYPE, Answer, Call, match
-from headwater.sandbox.hubspot import associations, auth, batches, objects, properties, search, writing
+from headwater.sandbox.hubspot import (
+    associations,
+    auth,
+    automations,
+    batches,
+    objects,
+    properties,
+    search,
+    writing,
+)
 from headwater.sandbox.hubspot.errors import ItemError, missing_page, problem
 from headwater.sandbox.hubspot.kinds import KINDS, PORTAL_ID
 
@@ -23,6 +32,7 @@ ROUTES = (
     *objects.ROUTES,
     *properties.ROUTES,
     *associations.ROUTES,
+    *automations.ROUTES,
     *auth.ROUTES,
 )
 
@@ -126,6 +136,7 @@ _READS = {
     "property",
     "property_create",
     "associations_read",
+    "schema",
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headwater.sandbox.call import Answer, Call, match
-from headwater.sandbox.salesforce import auth, collections, composite, describe, query, rows, sobjects
+from headwater.sandbox.salesforce import auth, collections, composite, describe, query, rows, setup, sobjects
 from headwater.sandbox.salesforce.errors import RowError, nothing_there, problem
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _dispatch(call: Call, desk: Desk) -> Answer:
     return way.handler(call, replace(desk, operation=way.operation), params)
 
 
-_INNER = (*collections.ROUTES, *query.ROUTES, *describe.ROUTES, *sobjects.ROUTES)
+_INNER = (*collections.ROUTES, *query.ROUTES, *setup.ROUTES, *describe.ROUTES, *sobjects.ROUTES)
 ROUTES = (*composite.routes(_dispatch), *_INNER, *auth.ROUTES)
 
 

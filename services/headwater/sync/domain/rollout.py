@@ -172,6 +172,7 @@ class Rollout:
         next_time: when the engine looks at it next.
         rate_time: when the next record may be admitted.
         reason: why it was held or aborted.
+        acknowledged: what was found before it began, and was acknowledged.
     """
 
     tenant_id: str
@@ -192,6 +193,7 @@ class Rollout:
     stage: Stage = Stage(0, 0)
     soak_time: dt.datetime | None = None
     reason: str = ""
+    acknowledged: tuple[str, ...] = ()
     create_time: dt.datetime | None = None
     update_time: dt.datetime | None = None
 

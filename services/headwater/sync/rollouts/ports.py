@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headwater.sync.domain.changing import PolicyChange
+from headwater.sync.domain.inspecting import Inspection
 from headwater.sync.domain.operating import Steering
 from headwater.sync.domain.rollout import Fate, Rollout, Stage
 from headwater.sync.domain.workbench import Standing
@@ -37,6 +38,47 @@ class FailedMember:
     fate: Fate
     error_class: str
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A question to an account: what meets records of these CRM objects that are written."""
+
+    tenant_id: str
+    connector: str
+    inspection_id: uuid.UUID
+    crm_objects: tuple[str, ...]
+
+
+class Inspections(Protocol):
+    """Asks accounts what a bulk change would run into."""
+
+    async def inspect(self, tenant_id: str, asked: Mapping[str, Sequence[str]]) -> Mapping[str, Inspection]:
+        """Return what each account of *asked* tells of its CRM objects; a hindrance where it cannot be asked.
+
+        Raises: Unavailable.
+        """
+        ...
+
+
+class InspectionBook(Protocol):
+    """Where questions to accounts and their answers are kept."""
+
+    async def ask(self, inquiry: Inquiry) -> None:
+        """Post a question and wake who answers. Raises: Unavailable."""
+        ...
+
+    async def answer_of(self, inquiry: Inquiry) -> Inspection | None:
+        """Take the answer to a question; None while there is none. Raises: Unavailable."""
+        ...
+
+    async def waiting(self, accounts: Sequence[tuple[str, str]]) -> tuple[Inquiry, ...]:
+        """Return the questions that wait for an answer of *accounts*. Raises: Unavailable, StoreRaced."""
+        ...
+
+    async def answer(self, inquiry: Inquiry, inspection: Inspection) -> None:
+        """Note the answer to a question, unless it has one. Raises: Unavailable, StoreRaced."""
+        ...
 
 
 class RolloutUnit(Protocol):

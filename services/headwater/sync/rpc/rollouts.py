@@ -9,6 +9,7 @@ import uuid
 from typing import Any, Final
 
 from headwater.kernel.rpc.checks import Checks, write_page_token
+from headwater.sync.domain.inspecting import Finding
 from headwater.sync.domain.rollout import Fate, Rollout, Stage, Terms
 from headwater.sync.domain.workbench import Preview
 from headwater.sync.rollouts.ports import FailedMember
@@ -19,6 +20,8 @@ from headwater.sync.v1 import rollouts_pb2 as pb
 from headwater.sync.v1 import rollouts_pb2_grpc
 
 ROLLOUTS_NAME: Final = pb.DESCRIPTOR.services_by_name["RolloutService"].full_name
+ACKNOWLEDGED_MAX: Final = 1_000
+"""Findings that a wish may acknowledge."""
 CONDITIONS_MAX: Final = 8
 """Fields that a re-delivery may be narrowed by."""
 _LIST: Final = "rollouts"
@@ -102,6 +105,7 @@ def _order(
 def _wish(checks: Checks, wish: pb.RolloutWish) -> Wish:
     checks.name("wish.connector", wish.connector, required=not wish.policy_document)
     checks.text("wish.object", wish.object, required=False)
+    checks.size("wish.acknowledged", wish.acknowledged, 0, ACKNOWLEDGED_MAX)
     checks.size("wish.where", wish.where, 0, CONDITIONS_MAX)
     if wish.policy_document and (wish.look_up or wish.object or wish.where):
         rule = "a policy change reaches all that looks different under it"
@@ -113,6 +117,7 @@ def _wish(checks: Checks, wish: pb.RolloutWish) -> Wish:
         where=dict(wish.where),
         look_up=wish.look_up,
         at_once=wish.at_once,
+        acknowledged=frozenset(wish.acknowledged),
     )
 
 
@@ -160,6 +165,13 @@ def _forecast(item: Forecast) -> pb.RolloutForecast:
         terms=_terms(item.terms),
         stage_ends=item.ends,
         samples=[_sample(sample) for sample in impact.samples],
+        findings=[_finding(one, known=one not in item.unacknowledged) for one in item.findings],
+    )
+
+
+def _finding(item: Finding, *, known: bool) -> pb.RolloutFinding:
+    return pb.RolloutFinding(
+        kind=item.kind, crm_object=item.crm_object, name=item.name, detail=item.detail, acknowledged=known
     )
 
 
@@ -198,6 +210,7 @@ def _rollout(item: Rollout) -> pb.Rollout:
         policy_version=item.policy_version,
         create_time=moment_message(item.create_time),
         update_time=moment_message(item.update_time),
+        acknowledged=item.acknowledged,
     )
 
 

@@ -43,14 +43,15 @@ on conflict do nothing;
 
 -- name: start_rollout
 -- Begins a rollout; no row when it was begun before. $1 tenant; $2 rollout; $3 connector; $4 kind; $5 change or null;
--- $6 object; $7 conditions; $8 look up; $9 terms; $10 now; $11 actor; $12 policy version.
+-- $6 object; $7 conditions; $8 look up; $9 terms; $10 now; $11 actor; $12 policy version; $13 acknowledged.
 insert into sync.rollout (
     tenant_id, rollout_id, connector, kind, change_id, object, conditions, look_up, terms, state, planned,
-    place_entity_id, scanned_count, total_count, stage, next_time, rate_time, reason, actor, policy_version
+    place_entity_id, scanned_count, total_count, stage, next_time, rate_time, reason, actor, policy_version,
+    acknowledged
 )
 values (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, 1, false, '00000000-0000-0000-0000-000000000000', 0, 0, 0, $10, $10, '',
-    $11, $12
+    $11, $12, $13
 )
 on conflict (tenant_id, rollout_id) do nothing
 returning rollout_id;
@@ -227,14 +228,13 @@ with standing as (
     on conflict (tenant_id, connector, entity_id) do nothing
 ), moved as (
     update sync.rollout_member as member
-    set fate = case standing.way when 'left' then 5 else 1 end, stage = $5, admit_time = $9
-    from standing
-    cross join lateral (
-        select one.ctid as place from sync.rollout_member as one
-        where one.tenant_id = $1 and one.rollout_id = $2 and one.entity_id = standing.entity_id -- noqa: RF01
-        offset 0 -- noqa: AM09
-    ) as found
-    where member.ctid = found.place
+    set
+        fate = case
+            when member.entity_id = any(array(select entity_id from standing where way = 'left')) then 5
+            else 1
+        end,
+        stage = $5, admit_time = $9
+    where member.tenant_id = $1 and member.rollout_id = $2 and member.entity_id = any($4::uuid [])
     returning member.fate
 )
 select

@@ -31,6 +31,7 @@ def read_rollout(row: Any) -> Rollout:
         stage=Stage(row["stage"], 0) if row["size"] is None else read_stage(row),
         soak_time=row["soak_time"],
         reason=row["reason"],
+        acknowledged=tuple(row["acknowledged"]),
         create_time=row["create_time"],
         update_time=row["update_time"],
     )

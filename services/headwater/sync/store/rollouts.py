@@ -319,6 +319,7 @@ async def _start(connection: Connection, rollouts: Sequence[Rollout], change: Po
             item.next_time,
             item.actor,
             item.policy_version,
+            list(item.acknowledged),
         )
         if begun is not None:
             await _note(connection, None, item, item.actor)
@@ -335,7 +336,10 @@ async def _note(connection: Connection, before: Rollout | None, after: Rollout, 
     }
     stage = {"field": "stage", "before": None, "after": after.stage.number + 1, "rule": rule}
     reason = {"field": "reason", "before": None, "after": after.reason, "rule": rule}
+    seen = {"field": "acknowledged", "before": None, "after": list(after.acknowledged), "rule": rule}
     changes = [state, stage, *([reason] if after.reason else [])]
+    if before is None and after.acknowledged:
+        changes.append(seen)
     action = "rollout_started" if before is None else f"rollout_{after.state.name.lower()}"
     await connection.execute(
         _SQL["note_rollout"].text,

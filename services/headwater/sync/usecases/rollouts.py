@@ -1,7 +1,8 @@
 """Looking ahead at bulk changes, beginning them stage by stage, and steering them. Orders effects, holds no state.
 
 NotFound            UNKNOWN_ROLLOUT, UNKNOWN_CONNECTOR, NO_POLICY
-PreconditionFailed  ROLLOUT_OPEN, ROLLOUT_ENDED, NOTHING_TO_APPROVE, NOTHING_TO_HOLD, NO_MAPPING_CHANGED
+PreconditionFailed  ROLLOUT_OPEN, ROLLOUT_ENDED, NOTHING_TO_APPROVE, NOTHING_TO_HOLD, NO_MAPPING_CHANGED,
+                    FINDINGS_OPEN
 InvalidInput        POLICY_REFUSED
 """
 
@@ -19,6 +20,13 @@ from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.loading import load_policy, policy_digest
 from headwater.sync.domain.changing import PolicyChange
 from headwater.sync.domain.impact import Impact, changed_accounts, terms_of
+from headwater.sync.domain.inspecting import (
+    Finding,
+    Inspection,
+    findings_of,
+    objects_written,
+    unacknowledged,
+)
 from headwater.sync.domain.operating import Steering, view_account
 from headwater.sync.domain.quota import allowance_of, day_of
 from headwater.sync.domain.rollout import (
@@ -33,11 +41,14 @@ from headwater.sync.domain.rollout import (
     stage_ends,
 )
 from headwater.sync.ports import OperationsStore
-from headwater.sync.rollouts.ports import FailedMember, RolloutDesk
+from headwater.sync.rollouts.ports import FailedMember, Inspections, RolloutDesk
 
 PAGE_RECORDS: Final = 500
 SCAN_MAX: Final = 200_000
 """Entities of an account that a dry run looks at: some seconds."""
+FINDINGS_SHOWN: Final = 20
+"""Findings that a refusal names; a dry run shows them all."""
+_NOT_IN_FORCE: Final = Inspection(hindrance="the account is not in force yet, so nobody can ask it")
 FAILED_SHOWN: Final = 50
 """Failed records that are shown of a rollout."""
 _NAMESPACE: Final = uuid.UUID("6f0d2f53-61a6-5ddc-9a8b-6f7a33b9c0de")
@@ -53,6 +64,7 @@ class Wish:
         connector: the account of a re-delivery; empty with a policy: every account whose mapping changes.
         where: field to value.
         at_once: one stage of everything.
+        acknowledged: names of findings that are known and accepted.
     """
 
     document: str = ""
@@ -61,13 +73,16 @@ class Wish:
     where: Mapping[str, str] = field(default_factory=dict)
     look_up: bool = False
     at_once: bool = False
+    acknowledged: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a rollout to one account would do."""
+    """What a rollout to one account would do, and what it would run into."""
 
     impact: Impact
+    findings: tuple[Finding, ...]
+    unacknowledged: tuple[Finding, ...]
     calls: int
     quota_share: float
     terms: Terms
@@ -77,6 +92,7 @@ class Forecast:
 @dataclass(frozen=True, slots=True)
 class _Plan:
     former: str
+    in_force: PolicyDocument
     document: PolicyDocument
     accounts: Mapping[str, ConnectorPolicy]
     selection: Selection
@@ -86,8 +102,11 @@ class _Plan:
 class Rollouts:
     """The rollouts of one sync process, for any tenant."""
 
-    def __init__(self, desk: RolloutDesk, operations: OperationsStore, clock: Clock) -> None:
+    def __init__(
+        self, desk: RolloutDesk, operations: OperationsStore, clock: Clock, inspections: Inspections
+    ) -> None:
         self._desk = desk
+        self._inspections = inspections
         self._operations = operations
         self._clock = clock
 
@@ -97,19 +116,27 @@ class Rollouts:
         Raises: NotFound, InvalidInput, PreconditionFailed (NO_MAPPING_CHANGED).
         """
         plan = await self._plan(tenant_id, wish)
-        return tuple([await self._forecast(tenant_id, plan, name) for name in plan.accounts])
+        found = await self._inspect(tenant_id, plan)
+        forecasts = [
+            await self._forecast(tenant_id, plan, name, found[name], wish.acknowledged)
+            for name in plan.accounts
+        ]
+        return tuple(forecasts)
 
     async def start(
         self, tenant_id: str, request_id: uuid.UUID, wish: Wish, actor: str
     ) -> tuple[Rollout, ...]:
         """Begin the rollouts of *wish*, or return them as they stand when *request_id* began them before.
 
-        Raises: NotFound, InvalidInput, PreconditionFailed (NO_MAPPING_CHANGED, ROLLOUT_OPEN).
+        Raises: NotFound, InvalidInput, PreconditionFailed (NO_MAPPING_CHANGED, ROLLOUT_OPEN, FINDINGS_OPEN).
         """
         known = await self._of_request(tenant_id, request_id)
         if known:
             return known
-        plan, now = await self._plan(tenant_id, wish), self._clock.now()
+        plan = await self._plan(tenant_id, wish)
+        found = await self._inspect(tenant_id, plan)
+        _refuse_open(found, wish.acknowledged)
+        now = self._clock.now()
         change = None
         if wish.document:
             former, new = policy_digest(plan.former), policy_digest(wish.document)
@@ -128,6 +155,7 @@ class Rollouts:
                 policy_version=plan.document.version,
                 next_time=now,
                 rate_time=now,
+                acknowledged=tuple(item.label for item in found[name]),
             )
             for number, name in enumerate(plan.accounts)
         ]
@@ -204,13 +232,35 @@ class Rollouts:
             raise PreconditionFailed(message, reason="NO_MAPPING_CHANGED")
         return _Plan(
             former,
+            in_force,
             document,
             {name: document.connectors[name] for name in names},
             Selection(None, wish.object_name, wish.where, wish.look_up),
             terms_of(document, at_once=wish.at_once),
         )
 
-    async def _forecast(self, tenant_id: str, plan: _Plan, name: str) -> Forecast:
+    async def _inspect(self, tenant_id: str, plan: _Plan) -> Mapping[str, tuple[Finding, ...]]:
+        """Return what the rollout would run into, by account; who is not in force yet cannot be asked."""
+        object_name = plan.selection.object_name
+        asked = {
+            name: objects_written(policy, object_name)
+            for name, policy in plan.accounts.items()
+            if name in plan.in_force.connectors and plan.in_force.connectors[name].enabled
+        }
+        told = await self._inspections.inspect(tenant_id, asked)
+        return {
+            name: findings_of(policy, object_name, told.get(name, _NOT_IN_FORCE))
+            for name, policy in plan.accounts.items()
+        }
+
+    async def _forecast(
+        self,
+        tenant_id: str,
+        plan: _Plan,
+        name: str,
+        findings: tuple[Finding, ...],
+        acknowledged: frozenset[str],
+    ) -> Forecast:
         policy, impact = plan.accounts[name], Impact(name)
         place, objects = uuid.UUID(int=0), sorted(policy.written)
         while True:
@@ -228,7 +278,15 @@ class Rollouts:
         account = view_account(policy, facts, books[name], now)
         impact.quota_used, impact.quota_limit = account.standing.used, account.quota_limit
         ends = stage_ends(plan.terms, impact.records) if impact.records else ()
-        return Forecast(impact, impact.calls(policy), impact.quota_share(policy), plan.terms, ends)
+        return Forecast(
+            impact,
+            findings,
+            unacknowledged(findings, acknowledged),
+            impact.calls(policy),
+            impact.quota_share(policy),
+            plan.terms,
+            ends,
+        )
 
     async def _of_request(self, tenant_id: str, request_id: uuid.UUID) -> tuple[Rollout, ...]:
         found: list[Rollout] = []
@@ -243,6 +301,17 @@ class Rollouts:
         if found is None:
             raise _unknown(rollout_id)
         return found
+
+
+def _refuse_open(found: Mapping[str, tuple[Finding, ...]], acknowledged: frozenset[str]) -> None:
+    left = [
+        f"{account}: {item.label}: {item.detail}"
+        for account, findings in found.items()
+        for item in unacknowledged(findings, acknowledged)
+    ]
+    if left:
+        message = f"{len(left)} findings are not acknowledged: {'; '.join(left[:FINDINGS_SHOWN])}"
+        raise PreconditionFailed(message, reason="FINDINGS_OPEN", metadata={"count": str(len(left))})
 
 
 def _rollout_id(request_id: uuid.UUID, number: int) -> uuid.UUID:

@@ -121,6 +121,7 @@ class RolloutWish(_message.Message):
     WHERE_FIELD_NUMBER: _builtins.int
     LOOK_UP_FIELD_NUMBER: _builtins.int
     AT_ONCE_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     policy_document: _builtins.str
     """Text of the new policy; empty: the policy in force is delivered again."""
     connector: _builtins.str
@@ -135,6 +136,10 @@ class RolloutWish(_message.Message):
     def where(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only entities with these values, canonical field to value; at most 8."""
 
+    @_builtins.property
+    def acknowledged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of findings that are known and accepted: of automations, of required fields, or `unchecked`; at most 1000."""
+
     def __init__(
         self,
         *,
@@ -144,10 +149,11 @@ class RolloutWish(_message.Message):
         where: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         look_up: _builtins.bool = ...,
         at_once: _builtins.bool = ...,
+        acknowledged: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_once", b"at_once", "connector", b"connector", "look_up", b"look_up", "object", b"object", "policy_document", b"policy_document", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "at_once", b"at_once", "connector", b"connector", "look_up", b"look_up", "object", b"object", "policy_document", b"policy_document", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -254,6 +260,48 @@ class PreviewRolloutResponse(_message.Message):
 Global___PreviewRolloutResponse: _TypeAlias = PreviewRolloutResponse  # noqa: Y015
 
 @_typing.final
+class RolloutFinding(_message.Message):
+    """RolloutFinding is one thing that meets the records of a rollout at its account. A rollout does not begin before each
+    is acknowledged.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    CRM_OBJECT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """`workflow`, `flow`, `process`, `trigger`, `duplicate rule`, `required field`, or `unchecked`: the account could
+    not be asked.
+    """
+    crm_object: _builtins.str
+    """CRM object; empty when it concerns the whole account."""
+    name: _builtins.str
+    """Name by which it is acknowledged."""
+    detail: _builtins.str
+    """What follows from it, or why the account could not be asked."""
+    acknowledged: _builtins.bool
+    """Whether the wish acknowledges it."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        crm_object: _builtins.str = ...,
+        name: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        acknowledged: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "crm_object", b"crm_object", "detail", b"detail", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutFinding: _TypeAlias = RolloutFinding  # noqa: Y015
+
+@_typing.final
 class RolloutForecast(_message.Message):
     """RolloutForecast is what a change would do to one account."""
 
@@ -293,6 +341,7 @@ class RolloutForecast(_message.Message):
     TERMS_FIELD_NUMBER: _builtins.int
     STAGE_ENDS_FIELD_NUMBER: _builtins.int
     SAMPLES_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
     connector: _builtins.str
     """Connector account."""
     scanned_count: _builtins.int
@@ -329,6 +378,10 @@ class RolloutForecast(_message.Message):
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutSample]:
         """The first records, with what changes of them; at most 20."""
 
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutFinding]:
+        """What it would run into, acknowledged or not."""
+
     def __init__(
         self,
         *,
@@ -346,10 +399,11 @@ class RolloutForecast(_message.Message):
         terms: Global___RolloutTerms | None = ...,
         stage_ends: _abc.Iterable[_builtins.int] | None = ...,
         samples: _abc.Iterable[Global___RolloutSample] | None = ...,
+        findings: _abc.Iterable[Global___RolloutFinding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "complete", b"complete", "connector", b"connector", "create_count", b"create_count", "field_counts", b"field_counts", "quota_limit", b"quota_limit", "quota_share", b"quota_share", "quota_used", b"quota_used", "record_count", b"record_count", "samples", b"samples", "scanned_count", b"scanned_count", "stage_ends", b"stage_ends", "terms", b"terms", "under_way_count", b"under_way_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "complete", b"complete", "connector", b"connector", "create_count", b"create_count", "field_counts", b"field_counts", "findings", b"findings", "quota_limit", b"quota_limit", "quota_share", b"quota_share", "quota_used", b"quota_used", "record_count", b"record_count", "samples", b"samples", "scanned_count", b"scanned_count", "stage_ends", b"stage_ends", "terms", b"terms", "under_way_count", b"under_way_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -512,6 +566,7 @@ class Rollout(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     rollout_id: _builtins.str
     """Id."""
     connector: _builtins.str
@@ -552,6 +607,10 @@ class Rollout(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it changed last."""
 
+    @_builtins.property
+    def acknowledged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was found before it began, and was acknowledged: `workflow contacts: Welcome mail`."""
+
     def __init__(
         self,
         *,
@@ -570,10 +629,11 @@ class Rollout(_message.Message):
         policy_version: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        acknowledged: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "soak_time", b"soak_time", "stage", b"stage", "terms", b"terms", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "change_id", b"change_id", "connector", b"connector", "create_time", b"create_time", "kind", b"kind", "policy_version", b"policy_version", "reason", b"reason", "rollout_id", b"rollout_id", "scanned_count", b"scanned_count", "soak_time", b"soak_time", "stage", b"stage", "state", b"state", "terms", b"terms", "total_count", b"total_count", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "actor", b"actor", "change_id", b"change_id", "connector", b"connector", "create_time", b"create_time", "kind", b"kind", "policy_version", b"policy_version", "reason", b"reason", "rollout_id", b"rollout_id", "scanned_count", b"scanned_count", "soak_time", b"soak_time", "stage", b"stage", "state", b"state", "terms", b"terms", "total_count", b"total_count", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -78,7 +78,8 @@ class RolloutServiceServicer:
 
     def PreviewRollout(self, request, context):
         """PreviewRollout says what a change would do, record by record; it writes nothing. FAILED_PRECONDITION when a policy
-        changes no account's mapping (NO_MAPPING_CHANGED). NOT_FOUND when the connector is unknown.
+        changes no account's mapping (NO_MAPPING_CHANGED). NOT_FOUND when the connector is unknown. It asks each account
+        for automations and required fields, which takes some calls and at most 8 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,7 +87,8 @@ class RolloutServiceServicer:
 
     def StartRollout(self, request, context):
         """StartRollout begins a change: one rollout for each account that it concerns. Idempotent on the request id.
-        FAILED_PRECONDITION when an account has one under way (ROLLOUT_OPEN), or as with PreviewRollout.
+        FAILED_PRECONDITION when an account has one under way (ROLLOUT_OPEN), when something was found that is not
+        acknowledged (FINDINGS_OPEN), or as with PreviewRollout.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,11 +35,13 @@ class RolloutServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RolloutServiceAsyncStub: ...
     PreviewRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.PreviewRolloutRequest, _rollouts_pb2.PreviewRolloutResponse]
     """PreviewRollout says what a change would do, record by record; it writes nothing. FAILED_PRECONDITION when a policy
-    changes no account's mapping (NO_MAPPING_CHANGED). NOT_FOUND when the connector is unknown.
+    changes no account's mapping (NO_MAPPING_CHANGED). NOT_FOUND when the connector is unknown. It asks each account
+    for automations and required fields, which takes some calls and at most 8 seconds.
     """
     StartRollout: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.StartRolloutRequest, _rollouts_pb2.StartRolloutResponse]
     """StartRollout begins a change: one rollout for each account that it concerns. Idempotent on the request id.
-    FAILED_PRECONDITION when an account has one under way (ROLLOUT_OPEN), or as with PreviewRollout.
+    FAILED_PRECONDITION when an account has one under way (ROLLOUT_OPEN), when something was found that is not
+    acknowledged (FINDINGS_OPEN), or as with PreviewRollout.
     """
     ListRollouts: _grpc.UnaryUnaryMultiCallable[_rollouts_pb2.ListRolloutsRequest, _rollouts_pb2.ListRolloutsResponse]
     """ListRollouts lists rollouts, the newest first."""
@@ -65,11 +67,13 @@ class RolloutServiceAsyncStub(RolloutServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PreviewRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.PreviewRolloutRequest, _rollouts_pb2.PreviewRolloutResponse]  # type: ignore[assignment]
     """PreviewRollout says what a change would do, record by record; it writes nothing. FAILED_PRECONDITION when a policy
-    changes no account's mapping (NO_MAPPING_CHANGED). NOT_FOUND when the connector is unknown.
+    changes no account's mapping (NO_MAPPING_CHANGED). NOT_FOUND when the connector is unknown. It asks each account
+    for automations and required fields, which takes some calls and at most 8 seconds.
     """
     StartRollout: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.StartRolloutRequest, _rollouts_pb2.StartRolloutResponse]  # type: ignore[assignment]
     """StartRollout begins a change: one rollout for each account that it concerns. Idempotent on the request id.
-    FAILED_PRECONDITION when an account has one under way (ROLLOUT_OPEN), or as with PreviewRollout.
+    FAILED_PRECONDITION when an account has one under way (ROLLOUT_OPEN), when something was found that is not
+    acknowledged (FINDINGS_OPEN), or as with PreviewRollout.
     """
     ListRollouts: _aio.UnaryUnaryMultiCallable[_rollouts_pb2.ListRolloutsRequest, _rollouts_pb2.ListRolloutsResponse]  # type: ignore[assignment]
     """ListRollouts lists rollouts, the newest first."""
@@ -98,7 +102,8 @@ class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rollouts_pb2.PreviewRolloutResponse, _abc.Awaitable[_rollouts_pb2.PreviewRolloutResponse]]:
         """PreviewRollout says what a change would do, record by record; it writes nothing. FAILED_PRECONDITION when a policy
-        changes no account's mapping (NO_MAPPING_CHANGED). NOT_FOUND when the connector is unknown.
+        changes no account's mapping (NO_MAPPING_CHANGED). NOT_FOUND when the connector is unknown. It asks each account
+        for automations and required fields, which takes some calls and at most 8 seconds.
         """
 
     @_abc_1.abstractmethod
@@ -108,7 +113,8 @@ class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rollouts_pb2.StartRolloutResponse, _abc.Awaitable[_rollouts_pb2.StartRolloutResponse]]:
         """StartRollout begins a change: one rollout for each account that it concerns. Idempotent on the request id.
-        FAILED_PRECONDITION when an account has one under way (ROLLOUT_OPEN), or as with PreviewRollout.
+        FAILED_PRECONDITION when an account has one under way (ROLLOUT_OPEN), when something was found that is not
+        acknowledged (FINDINGS_OPEN), or as with PreviewRollout.
         """
 
     @_abc_1.abstractmethod
