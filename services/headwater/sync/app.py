@@ -210,5 +210,7 @@ def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) 
         rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
         return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME)
 
-    listening = ServerSettings(settings.address, reflection=settings.reflection)
+    listening = ServerSettings(
+        settings.address, reflection=settings.reflection, share_port=settings.replica > 0
+    )
     return RpcServer(listening, add_services, telemetry.tracer)

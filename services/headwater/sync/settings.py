@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from headwater.kernel.settings import Address, ServiceSettings, named
+from headwater.kernel.settings import Address, ReplicatedSettings, named
 
 
-class SyncSettings(ServiceSettings):
+class SyncSettings(ReplicatedSettings):
     """What an operator may set; variables that only sync reads begin with HEADWATER_SYNC_."""
 
     model_config = named("sync")
 
     address: Address = "127.0.0.1:7403"
     """Where the operations API listens."""
+    processes: int = Field(1, ge=0, le=64)
+    """Processes that share the port, the shards of the log and the accounts; 0: one for each core, at most 8."""
     identity_address: Address = Field("127.0.0.1:7402", alias="HEADWATER_IDENTITY_ADDRESS")
     """Where records are resolved."""
     identity_timeout_s: float = Field(15.0, gt=0, le=120)

@@ -14,6 +14,8 @@ from tests.load.sync.ground import Ground, World, until
 
 UPDATES: Final = 2
 """Events of one record: the first creates it, the others change its title."""
+PROCESSES: Final = {"HEADWATER_SYNC_PROCESSES": "2"}
+"""One for each of the two cores that the goal speaks of."""
 DRAIN_S_MAX: Final = 300.0
 PROJECTED: Final = "select count(*) from sync.projection"
 UNSETTLED: Final = "select exists (select from sync.delivery where state in (1, 3, 4))"
@@ -54,7 +56,7 @@ async def drain(ground: Ground, events: int, accounts: Sequence[AccountOf] = fac
     Raises:
         MeasurementFailed: it did not drain in time, or a delivery did not arrive.
     """
-    async with ground.world(accounts, started=("ingest", "identity")) as world:
+    async with ground.world(accounts, started=("ingest", "identity"), extra=PROCESSES) as world:
         await world.apply_policy()
         records = events // UPDATES
         for start in range(0, events, 10_000):
