@@ -38,7 +38,7 @@ class ArrivalLog:
 
     def append(self, call: Call, arrival: Arrival) -> None:
         """Write one line in the transaction of the write that it tells of."""
-        self._database.run(
+        self._database.put_off(
             "insert_arrival",
             self._key,
             call.now_ms,
