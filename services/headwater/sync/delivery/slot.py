@@ -96,7 +96,7 @@ class Slot:
         return ()
 
     async def _give_way(self) -> None:
-        while self._claims() and (left_s := self._gives_way_s()) > 0:
+        while self._claims() and (left_s := self._gives_way_s()) > 0:  # noqa: ASYNC110 - time alone ends it
             await anyio.sleep(min(left_s, LOOK_S))
 
     async def _deliver(self, number: int, claimed: Sequence[Claimed]) -> tuple[Claimed, ...]:

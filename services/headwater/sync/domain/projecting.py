@@ -371,10 +371,8 @@ def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent
 
 def _is_deleted(record: RecordState) -> bool:
     """Say whether a record was deleted and nothing was stated of it since."""
-    if record.delete_time is None:
-        return False
-    newest = max((fact.field_time for fact in record.fields.values()), default=None)
-    return newest is None or newest <= record.delete_time
+    deleted = record.delete_time
+    return deleted is not None and all(fact.field_time <= deleted for fact in record.fields.values())
 
 
 def _idle_rule(record: RecordState | None, fields: Mapping[str, Any], event: LogEvent) -> str:
