@@ -169,7 +169,7 @@ class Account:
         """Forget everything but the options: as if the account had never been called."""
         for table in _CLEARED:
             self.database.run(f"clear_{table}", self.key)
-        self.database.run("restart_numbers", self.key)
+        self.records.restart()
         self.faults.arm(FaultPlan())
         self.custom = {}
         self.reload_limits(now_ms)

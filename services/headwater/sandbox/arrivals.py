@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -16,8 +15,7 @@ Effect = Literal["created", "updated", "unchanged", "deleted", "refused"]
 _decode = msgspec.json.Decoder(dict[str, list[Any]]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """One record write as it arrived."""
 
     object: str
@@ -38,7 +36,7 @@ class ArrivalLog:
 
     def append(self, call: Call, arrival: Arrival) -> None:
         """Write one line in the transaction of the write that it tells of."""
-        self._database.run(
+        self._database.put_off(
             "insert_arrival",
             self._key,
             call.now_ms,

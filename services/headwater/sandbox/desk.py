@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from headwater.sandbox.accounts import Account
+    from headwater.sandbox.arrivals import Effect
     from headwater.sandbox.call import Call
     from headwater.sandbox.store.records import Fields, Record
 
@@ -32,7 +33,7 @@ class Desk:
     def insert(self, kind: str, record_id: str, fields: Fields, lookups: Iterable[str]) -> Record:
         """Keep a new record and journal it as created."""
         record = self.account.records.insert(kind, record_id, fields, self.call.now_ms, lookups)
-        self._journal(record, Arrival(kind, self.operation, "created", changes=changes(None, fields)))
+        self._journal(record, "created", changes(None, fields))
         return record
 
     def update(
@@ -47,11 +48,10 @@ class Desk:
             stamps: fields that change only if others do (modification times).
         """
         if old.fields == fields:
-            self._journal(old, Arrival(old.object, self.operation, "unchanged"))
+            self._journal(old, "unchanged")
             return old
         record = self.account.records.update(old, {**fields, **(stamps or {})}, self.call.now_ms, lookups)
-        delta = changes(old.fields, fields)
-        self._journal(record, Arrival(old.object, self.operation, "updated", changes=delta))
+        self._journal(record, "updated", changes(old.fields, fields))
         return record
 
     def archive(self, old: Record, lookups: Iterable[str], *, stamps: Fields | None = None) -> None:
@@ -59,7 +59,7 @@ class Desk:
         if stamps:
             old = self.account.records.update(old, {**old.fields, **stamps}, self.call.now_ms, lookups)
         self.account.records.archive(old, self.call.now_ms, lookups)
-        self._journal(old, Arrival(old.object, self.operation, "deleted"))
+        self._journal(old, "deleted")
 
     def refuse(
         self, kind: str, reason: str, *, fields: Fields | None = None, record_id: str | None = None
@@ -70,16 +70,8 @@ class Desk:
         arrival = Arrival(kind, self.operation, "refused", record_id, shown, reason=reason)
         self.account.arrivals.append(self.call, arrival)
 
-    def _journal(self, record: Record, arrival: Arrival) -> None:
+    def _journal(self, record: Record, effect: Effect, delta: dict[str, list[Any]] | None = None) -> None:
         external: Any = record.fields.get(self.account.options.external_id_field)
         shown = None if external is None else str(external)
-        full = Arrival(
-            arrival.object,
-            arrival.operation,
-            arrival.effect,
-            record.record_id,
-            shown,
-            arrival.changes,
-            arrival.reason,
-        )
-        self.account.arrivals.append(self.call, full)
+        arrival = Arrival(record.object, self.operation, effect, record.record_id, shown, delta)
+        self.account.arrivals.append(self.call, arrival)

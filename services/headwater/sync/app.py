@@ -22,6 +22,7 @@ from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
+from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.fairness import TenantTurns
@@ -118,14 +119,15 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         inspection_bell = Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
-        host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting)
+        catch_up = CatchUp(clock, settings.catch_up_s_max)
+        host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting, catch_up)
         deliveries = DeliveryHost(
             partial(PostgresDeliveries, pool),
             partial(PostgresLimits, pool),
             leases,
             membership,
             policies,
-            _account_parts(settings, telemetry, clock, membership),
+            _account_parts(settings, telemetry, clock, membership, catch_up),
             accounts,
         )
         desk = PostgresSchedules(pool)
@@ -183,7 +185,7 @@ async def _hand_over(leases: PostgresLeases) -> None:
 
 
 def _account_parts(
-    settings: SyncSettings, telemetry: Telemetry, clock: Clock, membership: Membership
+    settings: SyncSettings, telemetry: Telemetry, clock: Clock, membership: Membership, catch_up: CatchUp
 ) -> AccountParts:
     return AccountParts(
         EnvironmentSecrets(os.environ),
@@ -194,6 +196,7 @@ def _account_parts(
         anyio.CapacityLimiter(settings.account_starts_max),
         membership.may_work,
         idle_s=settings.idle_s,
+        gives_way_s=catch_up.left_s,
     )
 
 
@@ -213,5 +216,7 @@ def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) 
         rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
         return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME)
 
-    listening = ServerSettings(settings.address, reflection=settings.reflection)
+    listening = ServerSettings(
+        settings.address, reflection=settings.reflection, share_port=settings.replica > 0
+    )
     return RpcServer(listening, add_services, telemetry.tracer)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from headwater.kernel.settings import Address, ServiceSettings, named
+from headwater.kernel.settings import Address, ReplicatedSettings, named
 
 
-class SyncSettings(ServiceSettings):
+class SyncSettings(ReplicatedSettings):
     """What an operator may set; variables that only sync reads begin with HEADWATER_SYNC_."""
 
     model_config = named("sync")
 
     address: Address = "127.0.0.1:7403"
     """Where the operations API listens."""
+    processes: int = Field(1, ge=0, le=64)
+    """Processes that share the port, the shards of the log and the accounts; 0: one for each core, at most 8."""
     identity_address: Address = Field("127.0.0.1:7402", alias="HEADWATER_IDENTITY_ADDRESS")
     """Where records are resolved."""
     identity_timeout_s: float = Field(15.0, gt=0, le=120)
@@ -38,5 +40,7 @@ class SyncSettings(ServiceSettings):
     """Accounts that are opened at the same time."""
     batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""
+    catch_up_s_max: float = Field(30.0, ge=0, le=600)
+    """Longest time that deliveries give way to a log that is far behind; then they have as long. 0: never."""
     gather_s: float = Field(0.01, ge=0, le=1)
     """Shortest time between the beginnings of two batches that are not full, so that events gather."""

@@ -10,6 +10,7 @@ from tests.unit.sandbox.bench import Bench
 
 from headwater.sandbox.settings import SandboxSettings
 from headwater.sandbox.store.database import Database, statements
+from headwater.sandbox.store.records import RecordBook
 
 
 @pytest.mark.parametrize("name", sorted(statements()))
@@ -36,6 +37,45 @@ def test_inner_transaction_is_undone_alone() -> None:
         with pytest.raises(ZeroDivisionError):
             _write_and_fail(database)
     assert [row[1] for row in database.all("list_accounts")] == ["outer"]
+
+
+def test_what_is_put_off_is_written_at_the_commit_and_undone_with_its_part() -> None:
+    """Statements for the end of a transaction belong to the block that asked for them."""
+    database = Database(None)
+    with database.transaction():
+        database.put_off("create_account", "hubspot", "outer", "{}")
+        with pytest.raises(ZeroDivisionError):
+            _put_off_and_fail(database)
+        assert not database.all("list_accounts")
+    assert [row[1] for row in database.all("list_accounts")] == ["outer"]
+    database.put_off("create_account", "hubspot", "at once", "{}")
+    assert len(database.all("list_accounts")) == 2
+
+
+def test_a_number_is_not_given_again_when_its_record_is_undone() -> None:
+    """Records that are kept never share a number, in this process or the next."""
+    bench = Bench("hubspot")
+    records = bench.fleet.open("hubspot", "numbers").records
+    with bench.database.transaction():
+        first = records.take_number()
+        with pytest.raises(ZeroDivisionError):
+            _take_and_fail(bench.database, records)
+        kept = records.take_number()
+    assert kept > first
+    account = bench.fleet.open("hubspot", "numbers")
+    assert RecordBook(bench.database, account.key).take_number() > kept
+
+
+def _put_off_and_fail(database: Database) -> None:
+    with database.transaction():
+        database.put_off("create_account", "hubspot", "inner", "{}")
+        raise ZeroDivisionError
+
+
+def _take_and_fail(database: Database, records: RecordBook) -> None:
+    with database.transaction():
+        records.take_number()
+        raise ZeroDivisionError
 
 
 def _write_and_fail(database: Database) -> None:

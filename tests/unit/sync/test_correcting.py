@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.unit.sync.tenant import TENANT, event, key
 from tests.unit.sync.test_projecting import ADA, BOB, EVENTS, POLICY, Bench, identity, site, snapshot
 
@@ -53,7 +54,7 @@ def test_a_correction_makes_its_entity_due_and_names_the_person() -> None:
     desk.apply(EVENTS[0])
     desk.workspace.marks.clear()
     said = correction(5, first_name="Augusta")
-    desk.apply(LogEvent(**{name: getattr(said, name) for name in said.__slots__} | {"actor_id": "jo"}))
+    desk.apply(structs.replace(said, actor_id="jo"))
     assert {mark.version for mark in desk.workspace.marks.values()} == {2}
     note = desk.workspace.audit[-1]
     assert (note.actor, note.changes[0]["rule"]) == ("jo", "operator")

@@ -14,8 +14,10 @@ from __future__ import annotations
 import email.utils
 import html
 import re
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -137,11 +139,13 @@ class HttpCaller:
         self._read_limits = read_limits
         self._timeout_s = account.timeout_s
         self._secrets = [account.credentials[part] for part in _SECRET_PARTS if account.credentials.get(part)]
+        trust_env = urlsplit(account.base_url).hostname not in _LOOPBACK
         self._client = httpx.AsyncClient(
+            verify=_tls(trust_env),
             timeout=httpx.Timeout(account.timeout_s, connect=min(CONNECT_S_MAX, account.timeout_s)),
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
             follow_redirects=False,
-            trust_env=urlsplit(account.base_url).hostname not in _LOOPBACK,
+            trust_env=trust_env,
             transport=transport,
         )
 
@@ -223,6 +227,12 @@ class HttpCaller:
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.aclose()
+
+
+@cache
+def _tls(trust_env: bool) -> ssl.SSLContext:  # noqa: FBT001 - remembered by its value
+    """Return the TLS settings of all accounts: reading the certificates costs as much as a thousand records."""
+    return httpx.create_ssl_context(trust_env=trust_env)
 
 
 def failure_of_status(answer: Answer, *, writes: bool) -> VendorError:

@@ -52,6 +52,12 @@ class Sobject:
     relationships: Mapping[str, Field]
     lookups: tuple[str, ...]
     """Fields by which records can be found."""
+    unique: tuple[str, ...]
+    """Fields whose values no two records share."""
+    required: tuple[str, ...]
+    """Fields without which no record is made."""
+    born: Mapping[str, Any]
+    """What a new record holds that was given nothing."""
     about: Mapping[str, Any]
     base: Mapping[str, Any]
 
@@ -102,6 +108,12 @@ def _sobject(
         {one.name.lower(): one for one in fields},
         {one.relationship: one for one in fields if one.relationship is not None},
         tuple(one.name for one in fields if one.lookup),
+        tuple(one.name for one in fields if one.unique),
+        tuple(one.name for one in fields if one.required),
+        {
+            **{one.name: False for one in fields if one.type == "boolean"},
+            **{one.name: one.default for one in fields if one.default is not None and not one.nillable},
+        },
         about,
         base,
     )

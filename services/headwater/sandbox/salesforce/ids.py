@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -15,10 +16,12 @@ USER_ID_SHORT = "0055500000Hdwtr"
 
 def suffix(short: str) -> str:
     """The three check characters: one per five, its bits telling which of them are capitals."""
-    return "".join(
-        _CHECK[sum(1 << place for place, letter in enumerate(short[start : start + 5]) if letter.isupper())]
-        for start in (0, 5, 10)
-    )
+    return _check(short[:5]) + _check(short[5:10]) + _check(short[10:])
+
+
+@lru_cache(maxsize=4096)
+def _check(five: str) -> str:
+    return _CHECK[sum(1 << place for place, letter in enumerate(five) if letter.isupper())]
 
 
 def record_id(prefix: str, number: int) -> str:

@@ -39,7 +39,7 @@ def insert(desk: Desk, kind: Sobject, body: Body) -> Record | RowError:
     given = _given(desk, kind, body, creating=True)
     if isinstance(given, RowError):
         return given
-    absent = tuple(one.name for one in kind.fields.values() if one.required and given.get(one.name) is None)
+    absent = tuple(name for name in kind.required if given.get(name) is None)
     if absent:
         return _missing(absent)
     error = _taken(desk, kind, given, None) or _duplicate(desk, kind, given)
@@ -191,13 +191,13 @@ def _exists(desk: Desk, field: Field, whole: str) -> bool:
 
 
 def _taken(desk: Desk, kind: Sobject, given: Fields, own_id: str | None) -> RowError | None:
-    for one in kind.fields.values():
-        value = given.get(one.name) if one.unique else None
+    for name in kind.unique:
+        value = given.get(name)
         if value is None:
             continue
-        for other in desk.account.records.ids_with(kind.name, one.name, value):
+        for other in desk.account.records.ids_with(kind.name, name, value):
             if other != own_id:
-                message = f"duplicate value found: {one.name} duplicates value on record with id: {other}"
+                message = f"duplicate value found: {name} duplicates value on record with id: {other}"
                 return RowError("DUPLICATE_VALUE", message)
     return None
 
@@ -242,10 +242,7 @@ def _duplicate(desk: Desk, kind: Sobject, given: Fields) -> RowError | None:
 
 
 def _born(kind: Sobject, own_id: str, given: Fields, now: str) -> Fields:
-    fields: Fields = {one.name: False for one in kind.fields.values() if one.type == "boolean"}
-    for one in kind.fields.values():
-        if one.default is not None and not one.nillable:
-            fields[one.name] = one.default
+    fields: Fields = dict(kind.born)
     fields |= {name: value for name, value in given.items() if value is not None}
     fields |= {"Id": own_id, "CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
     fields |= {"CreatedById": USER_ID, "LastModifiedById": USER_ID, "OwnerId": fields.get("OwnerId", USER_ID)}

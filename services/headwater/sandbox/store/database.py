@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_COMMIT = "COMMIT"
 BUSY_TIMEOUT_S = 5.0
 """How long to wait for a dying predecessor to let go of the file."""
 CACHE_KIB_MAX = 65_536
@@ -54,6 +55,7 @@ class Database:
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
         self._connection.executescript(_text("schema.sql"))
         self._statements = statements()
+        self._put_off: list[tuple[str, tuple[object, ...]]] = []
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
@@ -72,18 +74,40 @@ class Database:
         """Run a named statement and say how many rows it touched."""
         return self._connection.execute(self._statements[statement], parameters).rowcount
 
+    def put_off(self, statement: str, *parameters: object) -> None:
+        """Run a named statement at the end of the transaction, many of one name at once; undone with what it is part of.
+
+        For what nobody reads before the commit. Outside of a transaction it runs now.
+        """
+        if self._connection.in_transaction:
+            self._put_off.append((statement, parameters))
+        else:
+            self.run(statement, *parameters)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit everything inside, or nothing; inside another transaction it is a savepoint."""
         begin, commit, undo = self._words()
+        waiting = len(self._put_off)
         self._connection.execute(begin)
         try:
             yield
+            if commit == _COMMIT:
+                self._run_put_off()
         except BaseException:
+            del self._put_off[waiting:]
             for statement in undo:
                 self._connection.execute(statement)
             raise
         self._connection.execute(commit)
+
+    def _run_put_off(self) -> None:
+        by_name: dict[str, list[tuple[object, ...]]] = {}
+        for name, parameters in self._put_off:
+            by_name.setdefault(name, []).append(parameters)
+        for name, rows in by_name.items():
+            self._connection.executemany(self._statements[name], rows)
+        self._put_off.clear()
 
     def _words(self) -> tuple[str, str, tuple[str, ...]]:
         if self._connection.in_transaction:
@@ -92,4 +116,4 @@ class Database:
                 "RELEASE inner_step",
                 ("ROLLBACK TO inner_step", "RELEASE inner_step"),
             )
-        return "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)
+        return "BEGIN IMMEDIATE", _COMMIT, ("ROLLBACK",)

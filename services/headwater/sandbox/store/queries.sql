@@ -12,8 +12,11 @@ INSERT INTO account (vendor, name, options) VALUES (?, ?, ?) RETURNING account_k
 -- name: save_options
 UPDATE account SET options = ? WHERE account_key = ?;
 
--- name: take_number
-UPDATE account SET next_number = next_number + 1 WHERE account_key = ? RETURNING next_number - 1;
+-- name: next_number
+SELECT next_number FROM account WHERE account_key = ?;
+
+-- name: save_number
+UPDATE account SET next_number = ? WHERE account_key = ?;
 
 -- name: take_call
 UPDATE account SET next_call = next_call + 1 WHERE account_key = ? RETURNING next_call - 1;

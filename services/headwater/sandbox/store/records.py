@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,13 +12,11 @@ if TYPE_CHECKING:
     from headwater.sandbox.store.database import Database, Row
 
 Fields = dict[str, Any]
-
 _decode = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One row of a CRM object as it is kept."""
 
     object: str
@@ -41,13 +38,24 @@ class RecordBook:
     def __init__(self, database: Database, account_key: int) -> None:
         self._database = database
         self._key = account_key
+        self._next_number = 0
 
     def take_number(self) -> int:
-        """The next number of the account, never given twice."""
-        row = self._database.one("take_number", self._key)
-        if row is None:
-            raise LookupError(self._key)
-        return int(row[0])
+        """The next number of the account, never given twice; one whose record was not kept in the end is lost."""
+        if not self._next_number:
+            row = self._database.one("next_number", self._key)
+            if row is None:
+                raise LookupError(self._key)
+            self._next_number = int(row[0])
+        taken = self._next_number
+        self._next_number += 1
+        self._database.put_off("save_number", self._next_number, self._key)
+        return taken
+
+    def restart(self) -> None:
+        """Begin the numbers anew."""
+        self._database.run("restart_numbers", self._key)
+        self._next_number = 0
 
     def find(self, kind: str, record_id: str) -> Record | None:
         """The record with this id, archived or not."""

@@ -22,6 +22,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
+from headwater.sync.catchup import never
 from headwater.sync.delivery.accounts import Asks
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
 from headwater.sync.delivery.bell import Bell
@@ -78,6 +79,7 @@ class AccountParts:
         idle_s: how long an account stays open without work.
         open_pacer: makes what spreads calls; simulations take one that does not.
         ticks: nanoseconds of a clock that never goes back.
+        gives_way_s: says for how long nothing is to be claimed, while the log is caught up with.
     """
 
     secrets: Secrets
@@ -91,6 +93,7 @@ class AccountParts:
     idle_s: float = 30.0
     open_pacer: Callable[[Rules], Pacer] = BucketPacer
     ticks: Callable[[], int] = time.monotonic_ns
+    gives_way_s: Callable[[], float] = never
 
 
 class DeliveryAccount:
@@ -251,6 +254,7 @@ class DeliveryAccount:
         parts = ActorParts(
             connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
             self._chance, self.bell, self._suspects, self._doubts, self._parts.idle_s,
+            self._parts.gives_way_s,
         )  # fmt: skip
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor

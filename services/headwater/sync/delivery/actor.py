@@ -18,6 +18,7 @@ from headwater.connectors.base import CallFailed, Connector
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
+from headwater.sync.catchup import never
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import Guard
@@ -44,6 +45,7 @@ class ActorParts:
 
     Args:
         idle_s: how long it stays awake without work.
+        gives_way_s: says for how long nothing is to be claimed, while the log is caught up with.
     """
 
     connector: Connector
@@ -57,6 +59,7 @@ class ActorParts:
     suspects: Suspects
     doubts: Doubts = LOOK_UP_ALWAYS
     idle_s: float = 30.0
+    gives_way_s: Callable[[], float] = never
 
 
 class DeliveryActor:
@@ -79,7 +82,7 @@ class DeliveryActor:
         handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspects)
         self._slot = Slot(
             document, parts.desk, parts.guard, handler, parts.spans, parts.clock, parts.chance,
-            retry, parts.doubts, self._goes_on, self._spread,
+            retry, parts.doubts, self._goes_on, self._spread, parts.gives_way_s,
         )  # fmt: skip
 
     def end(self) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Final
 
+import anyio
+
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.account import Retry
@@ -22,6 +24,8 @@ from headwater.sync.delivery.tracing import batch_spans
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.doubting import Doubts
 
+LOOK_S: Final = 0.05
+"""Pause between two looks whether deliveries give way still."""
 LOOKS_MAX: Final = 3
 """Turns in a row that are told of due work and get none, before the slot lets it be."""
 
@@ -32,6 +36,7 @@ class Slot:
     Args:
         claims: says whether further deliveries may be claimed.
         spread: told after each claim, so that another slot may begin.
+        gives_way_s: says for how long nothing is to be claimed, while the log is caught up with.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Slot:
         doubts: Doubts,
         claims: Callable[[], bool],
         spread: Callable[[], None],
+        gives_way_s: Callable[[], float],
     ) -> None:
         self._document = document
         self._desk = desk
@@ -59,6 +65,7 @@ class Slot:
         self._doubts = doubts
         self._claims = claims
         self._spread = spread
+        self._gives_way_s = gives_way_s
 
     async def run(self, number: int) -> None:
         """Deliver as slot *number* until nothing is due for it or nothing may start.
@@ -78,6 +85,7 @@ class Slot:
 
     async def _claim(self, number: int) -> tuple[Claimed, ...]:
         """Claim for a slot that has nothing in flight; what waits in another lane takes a second look."""
+        await self._give_way()
         for _ in range(LOOKS_MAX):
             if not self._claims():
                 break
@@ -86,6 +94,10 @@ class Slot:
             if not self._desk.outlook.more or self._guard.permit().calls == "none":
                 break
         return ()
+
+    async def _give_way(self) -> None:
+        while self._claims() and (left_s := self._gives_way_s()) > 0:  # noqa: ASYNC110 - time alone ends it
+            await anyio.sleep(min(left_s, LOOK_S))
 
     async def _deliver(self, number: int, claimed: Sequence[Claimed]) -> tuple[Claimed, ...]:
         """Handle a batch, settle it and return the next one."""
@@ -96,5 +108,6 @@ class Slot:
                 settlements = await self._handler.handle(judge, claimed, batch.traces)
             self._desk.end_probe(number)
             with batch.settling(settlements):
-                following = await self._desk.turn(number, settlements, claims=self._claims())
+                claims = self._claims() and not self._gives_way_s()
+                following = await self._desk.turn(number, settlements, claims=claims)
         return following

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 from headwater.kernel.telemetry import TraceContext
 
@@ -33,8 +34,7 @@ class RecordKey(NamedTuple):
     external_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogEvent:
+class LogEvent(msgspec.Struct, frozen=True):
     """One accepted event.
 
     Args:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, cast
 
+import msgspec
+
 from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
@@ -96,8 +98,7 @@ class Loaded:
     moved: Mapping[RecordKey, uuid.UUID]
 
 
-@dataclass(frozen=True, slots=True)
-class AuditNote:
+class AuditNote(msgspec.Struct, frozen=True):
     """One change to put into the audit."""
 
     tenant_id: str
@@ -109,8 +110,7 @@ class AuditNote:
     policy_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A connector account that should hold a newer version of an entity."""
 
     tenant_id: str
@@ -122,8 +122,7 @@ class Mark:
     lane: Lane
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(msgspec.Struct, frozen=True):
     """How an event ended, and the versions it made.
 
     Args:
@@ -352,19 +351,28 @@ def _participant(item: Mapping[str, str], reading: RecordReading, resolved: Reso
 def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> Merged:
     """Let the latest statement of each field win, ties by event key: any order of events ends the same."""
     merged = Merged.NOTHING
+    event_time, event_key = event.event_time, event.event_key
     for name, value in fields.items():
         held = record.fields.get(name)
-        if held is not None and (held.field_time, held.event_key) >= (event.event_time, event.event_key):
+        if held is not None and (held.field_time, held.event_key) >= (event_time, event_key):
             continue
-        record.fields[name] = FieldFact(value, event.event_time, event.event_key)
-        merged = max(merged, Merged.CHANGED if held is None or held.value != value else Merged.RESTATED)
+        record.fields[name] = FieldFact(value, event_time, event_key)
+        if held is None or held.value != value:
+            merged = Merged.CHANGED
+        elif merged is Merged.NOTHING:
+            merged = Merged.RESTATED
     if deleted and (record.delete_time is None or record.delete_time < event.event_time):
         record.delete_time = event.event_time
         merged = max(merged, Merged.RESTATED)
-    newest = max((fact.field_time for fact in record.fields.values()), default=None)
     was_deleted = record.deleted
-    record.deleted = record.delete_time is not None and (newest is None or newest <= record.delete_time)
+    record.deleted = _is_deleted(record)
     return Merged.CHANGED if record.deleted != was_deleted else merged
+
+
+def _is_deleted(record: RecordState) -> bool:
+    """Say whether a record was deleted and nothing was stated of it since."""
+    deleted = record.delete_time
+    return deleted is not None and all(fact.field_time <= deleted for fact in record.fields.values())
 
 
 def _idle_rule(record: RecordState | None, fields: Mapping[str, Any], event: LogEvent) -> str:

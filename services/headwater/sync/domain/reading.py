@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgspec
@@ -33,8 +33,7 @@ _UNREADABLE: Final = (
 """What the functions that read a payload raise over one of another shape than expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """A record that identity must place.
 
     Args:
@@ -46,8 +45,7 @@ class Subject:
     match_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RecordReading:
+class RecordReading(msgspec.Struct, frozen=True):
     """A change of a source record.
 
     Args:
@@ -60,8 +58,8 @@ class RecordReading:
     fields: Mapping[str, Any]
     subject: Subject
     deleted: bool = False
-    references: Mapping[str, Subject] = field(default_factory=dict)
-    participants: Mapping[str, tuple[Subject, Mapping[str, Any]]] = field(default_factory=dict)
+    references: Mapping[str, Subject] = {}
+    participants: Mapping[str, tuple[Subject, Mapping[str, Any]]] = {}
 
     @property
     def subjects(self) -> tuple[Subject, ...]:

@@ -20,6 +20,7 @@ _REMEMBERED: Final = 4096
 """Keys and times remembered: those of a few batches."""
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def to_micros(moment: dt.datetime) -> int:
     """Return *moment* in microseconds since 1970, exactly."""
     return (moment - _EPOCH) // _MICROSECOND

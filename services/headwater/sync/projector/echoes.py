@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
 import msgspec
+from msgspec import structs
 
 from headwater.kernel.ids import ObjectName
 from headwater.policy.document import OutboundObject, PolicyDocument
@@ -162,7 +163,7 @@ def _judge(judged: Judged, look: _Look, held: HeldRecord | None) -> Reading:
     if not verdict.changed:
         return Echo(event)
     kept = {look.canonical[name] for name in verdict.changed}
-    return replace(
+    return structs.replace(
         look.reading,
         fields={name: value for name, value in look.reading.fields.items() if name in kept},
         references={name: item for name, item in look.reading.references.items() if name in kept},

@@ -7,6 +7,7 @@ resolved, so that identity and the database work side by side.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import math
 from collections import Counter
@@ -17,6 +18,7 @@ import anyio
 
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
+from headwater.sync.catchup import CatchUp
 from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
 from headwater.sync.domain.log import Position
 from headwater.sync.membership import Membership
@@ -65,6 +67,7 @@ class ProjectorHost:
         projector: BatchProjector,
         wakeup: Wakeup,
         settings: ProjectorSettings,
+        catch_up: CatchUp | None = None,
     ) -> None:
         self._log = log
         self._leases = leases
@@ -73,6 +76,7 @@ class ProjectorHost:
         self._projector = projector
         self._wakeup = wakeup
         self._settings = settings
+        self._catch_up = catch_up
         self._held: dict[int, Lease] = {}
         self._cursors: dict[int, Position] = {}
         self._in_doubt = False
@@ -194,6 +198,8 @@ class ProjectorHost:
             self._ahead = None
             raise failure
         self._cursors.update(batch.reached)
+        if self._catch_up:
+            self._catch_up.note(batch.oldest, more=batch.is_full)
         return batch
 
     async def _look_ahead(self, batch: _Batch, news: anyio.CancelScope) -> None:
@@ -267,6 +273,11 @@ class _Batch:
     def reached(self) -> dict[int, Position]:
         """The shards' positions once it is written."""
         return {event.shard: event.position for event in self.prepared.events}
+
+    @property
+    def oldest(self) -> dt.datetime:
+        """When the first of it was recorded."""
+        return self.prepared.events[0].record_time
 
     def stands(self, held: Mapping[int, Lease], cursors: Mapping[int, Position]) -> bool:
         """Say whether it is still what comes next: its shards are ours, by the same leases, and stand where it began."""
