@@ -1,14 +1,15 @@
-"""Who goes first in a process whose log is far behind: the projector, for a while; then the deliveries.
+"""Who goes first when a tenant's log is far behind: the projector, for a while; then the tenant's deliveries.
 
 A CRM record is written once for all the events that stand in the log about it, if they are projected first: fewer
-calls of the vendor's allowance, and the same end sooner. Owns how long deliveries give way. Must not know either side.
+calls of the vendor's allowance, and the same end sooner. Other tenants wait for nothing. Owns how long deliveries
+give way. Must not know either side.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -16,16 +17,25 @@ import anyio
 from headwater.kernel.clock import Clock
 
 BEHIND_S: Final = 2.0
-"""Age of the oldest event of a batch from which the log counts as far behind: no live load looks like that."""
+"""Age of a tenant's oldest event in a batch from which it counts as far behind: no live load looks like that."""
 STALLED_S: Final = 1.0
 """Deliveries go on when no batch has been written for so long: a projector that stands still holds up nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """One tenant's: since when, unless more is projected until when, and when at the latest."""
+
+    began_s: float
+    until_s: float
+    ends_s: float
 
 
 class CatchUp:
     """Whether deliveries give way now.
 
     Args:
-        hold_s_max: longest time that they do so without a break; the break is as long. 0: never.
+        hold_s_max: longest time that a tenant's do so without a break; the break is as long. 0: never.
         ticks: seconds of a clock that never goes back.
     """
 
@@ -35,31 +45,36 @@ class CatchUp:
         self._clock = clock
         self._hold_s_max = hold_s_max
         self._ticks = ticks
-        self._began_s = math.inf
-        self._until_s = -math.inf
-        self._break_ends_s = -math.inf
+        self._holds: dict[str, _Hold] = {}
 
-    def left_s(self) -> float:
-        """Return for how long deliveries still give way at most, unless more is projected; 0 when they go on."""
-        return max(0.0, self._until_s - self._ticks()) if self._until_s > -math.inf else 0.0
+    def left_s(self, tenant_id: str) -> float:
+        """Return for how long a tenant's deliveries still give way at most, unless more is projected; 0: they go on."""
+        hold = self._holds.get(tenant_id)
+        return 0.0 if hold is None else max(0.0, min(hold.until_s, hold.ends_s) - self._ticks())
 
-    def note(self, oldest: dt.datetime, *, more: bool) -> None:
-        """Note that a batch was projected, when its *oldest* event was recorded, and whether more stands behind it."""
-        now_s = self._ticks()
-        if not more or (self._clock.now() - oldest).total_seconds() < BEHIND_S:
-            self._let_go()
-        elif now_s >= self._break_ends_s:
-            self._began_s = min(self._began_s, now_s)
-            if now_s - self._began_s >= self._hold_s_max:
-                self._let_go()
-                self._break_ends_s = now_s + self._hold_s_max
-            else:
-                self._until_s = now_s + STALLED_S
+    def note(self, oldest: Mapping[str, dt.datetime], *, more: bool) -> None:
+        """Note that a batch was projected.
 
-    def _let_go(self) -> None:
-        self._began_s, self._until_s = math.inf, -math.inf
+        Args:
+            oldest: when the first event of each of its tenants was recorded.
+            more: whether more stands behind it.
+        """
+        now_s, now = self._ticks(), self._clock.now()
+        self._holds = {tenant: hold for tenant, hold in self._holds.items() if self._matters(hold, now_s)}
+        for tenant, recorded in oldest.items():
+            if more and (now - recorded).total_seconds() >= BEHIND_S:
+                began_s = self._holds[tenant].began_s if tenant in self._holds else now_s
+                self._holds[tenant] = _Hold(began_s, now_s + STALLED_S, began_s + self._hold_s_max)
+            elif tenant in self._holds and now_s < self._holds[tenant].ends_s:
+                del self._holds[tenant]
+
+    def _matters(self, hold: _Hold, now_s: float) -> bool:
+        """Say whether a tenant is held still, or has its break."""
+        if now_s < hold.ends_s:
+            return now_s < hold.until_s
+        return now_s < hold.ends_s + self._hold_s_max
 
 
-def never() -> float:
+def never(_: str = "") -> float:
     """Return that deliveries give way to nothing."""
     return 0.0

@@ -40,9 +40,13 @@ class Ground:
         self.clock.advance(seconds)
 
     def project(self, *, behind_s: float = 60.0, more: bool = True) -> bool:
-        """Project a batch; return whether deliveries give way after it."""
-        self.subject.note(self.clock.now() - dt.timedelta(seconds=behind_s), more=more)
-        return self.subject.left_s() > 0
+        """Project a batch of the tenant; return whether its deliveries give way after it."""
+        self.subject.note({TENANT: self.clock.now() - dt.timedelta(seconds=behind_s)}, more=more)
+        return self.left_s() > 0
+
+    def left_s(self, tenant_id: str = TENANT) -> float:
+        """Return for how long a tenant's deliveries give way still."""
+        return self.subject.left_s(tenant_id)
 
     def project_for(self, seconds: float) -> list[bool]:
         """Project batch after batch; return what each led to."""
@@ -55,7 +59,7 @@ class Ground:
 
 def test_deliveries_go_on_before_anything_is_projected() -> None:
     """Without a word from the projector nobody waits."""
-    assert Ground().subject.left_s() == 0
+    assert Ground().left_s() == 0
     assert never() == 0
 
 
@@ -73,14 +77,25 @@ def test_they_do_not_give_way_to_live_events() -> None:
     assert not Ground().project(behind_s=0.5)
 
 
+def test_another_tenant_waits_for_nothing() -> None:
+    """One tenant's backlog holds its own deliveries alone, also in a batch that both share."""
+    ground = Ground()
+    ground.project()
+    assert ground.left_s("another") == 0
+    now = ground.clock.now()
+    ground.subject.note({TENANT: now - dt.timedelta(seconds=60), "another": now}, more=True)
+    assert ground.left_s() > 0
+    assert ground.left_s("another") == 0
+
+
 def test_they_go_on_when_the_projector_stands_still() -> None:
     """No batch for a while: whatever is the matter, the CRMs are not made to wait for it."""
     ground = Ground()
     ground.project()
     ground.pass_s(STALLED_S - 0.1)
-    assert ground.subject.left_s() > 0
+    assert ground.left_s() > 0
     ground.pass_s(0.2)
-    assert ground.subject.left_s() == 0
+    assert ground.left_s() == 0
 
 
 def test_they_are_held_no_longer_than_their_bound_and_then_have_as_long() -> None:
@@ -97,7 +112,7 @@ def test_zero_turns_it_off() -> None:
     assert not any(Ground(0.0).project_for(5.0))
 
 
-def account(queue: Queue, crm: Crm, gives_way_s: Callable[[], float]) -> DeliveryAccount:
+def account(queue: Queue, crm: Crm, gives_way_s: Callable[[str], float]) -> DeliveryAccount:
     """Return an account that gives way as it is told."""
     parts = account_parts(crm, gives_way_s=gives_way_s)
     return DeliveryAccount((TENANT, "salesforce"), document(), MemoryDeliveries(queue), memory_books(), parts)
@@ -110,7 +125,7 @@ async def test_nothing_is_claimed_while_the_log_is_caught_up_with() -> None:
     queue.add(*range(3))
     asked = anyio.Event()
 
-    def gives_way_s() -> float:
+    def gives_way_s(_: str) -> float:
         asked.set()
         return way[0]
 
@@ -132,7 +147,7 @@ async def test_an_account_that_gives_way_ends_at_once() -> None:
     queue, crm, asked = Queue(), Crm(), anyio.Event()
     queue.add(1)
 
-    def gives_way_s() -> float:
+    def gives_way_s(_: str) -> float:
         asked.set()
         return 3600.0
 

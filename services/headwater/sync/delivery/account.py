@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import anyio
@@ -79,7 +79,7 @@ class AccountParts:
         idle_s: how long an account stays open without work.
         open_pacer: makes what spreads calls; simulations take one that does not.
         ticks: nanoseconds of a clock that never goes back.
-        gives_way_s: says for how long nothing is to be claimed, while the log is caught up with.
+        gives_way_s: says for how long nothing of a tenant is to be claimed, while its log is caught up with.
     """
 
     secrets: Secrets
@@ -93,7 +93,7 @@ class AccountParts:
     idle_s: float = 30.0
     open_pacer: Callable[[Rules], Pacer] = BucketPacer
     ticks: Callable[[], int] = time.monotonic_ns
-    gives_way_s: Callable[[], float] = never
+    gives_way_s: Callable[[str], float] = never
 
 
 class DeliveryAccount:
@@ -108,6 +108,7 @@ class DeliveryAccount:
         parts: AccountParts,
     ) -> None:
         tenant_id, self._name = key
+        self._gives_way_s = partial(parts.gives_way_s, tenant_id)
         self._label = f"{tenant_id}/{self._name}"
         self._document = document
         self._policy = document.connectors[self._name]
@@ -254,7 +255,7 @@ class DeliveryAccount:
         parts = ActorParts(
             connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
             self._chance, self.bell, self._suspects, self._doubts, self._parts.idle_s,
-            self._parts.gives_way_s,
+            self._gives_way_s,
         )  # fmt: skip
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor

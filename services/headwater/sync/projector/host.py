@@ -275,9 +275,9 @@ class _Batch:
         return {event.shard: event.position for event in self.prepared.events}
 
     @property
-    def oldest(self) -> dt.datetime:
-        """When the first of it was recorded."""
-        return self.prepared.events[0].record_time
+    def oldest(self) -> dict[str, dt.datetime]:
+        """When the first event of each tenant was recorded."""
+        return {event.tenant_id: event.record_time for event in reversed(self.prepared.events)}
 
     def stands(self, held: Mapping[int, Lease], cursors: Mapping[int, Position]) -> bool:
         """Say whether it is still what comes next: its shards are ours, by the same leases, and stand where it began."""
