@@ -14,6 +14,7 @@ from __future__ import annotations
 import email.utils
 import html
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
@@ -34,6 +35,9 @@ RESPONSE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest answer read; the largest known (a describe with picklists) is about 3 MB."""
 MESSAGE_CHARS_MAX: Final = 512
 """From the port: `VendorError.message`."""
+
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+# Where it is not installed httpcore looks for it on the whole path, some twenty times a call: 7 % of this process.
 
 EndpointClass = Literal["write", "read", "search", "auth"]
 ReadLimits = Callable[[Mapping[str, str]], LimitFacts]
