@@ -136,7 +136,7 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 _SEEDS: Final[dict[str, int]] = {
     "no-fence": 3,
     "releases-at-send": 0,
-    "usage-forgotten": 20,
+    "usage-forgotten": 13,
     "lane-shares": 27,
     "quota-ignored": 61,
     "retry-after-ignored": 12,
@@ -156,7 +156,7 @@ _SEEDS: Final[dict[str, int]] = {
     "adoption-unchecked": 1,
     "by-position": 1,
     "no-retry": 0,
-    "batch-unbounded": 0,
+    "batch-unbounded": 1,
     "concurrency-unbounded": 1,
     "no-audit": 0,
     "turns-not-numbered": 31,

@@ -62,6 +62,19 @@ class ActorParts:
     gives_way_s: Callable[[], float] = never
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Something may be due.
+
+    Args:
+        heard_s: loop time since when that is known.
+        looks: turns that had begun by then; any later one sees it.
+    """
+
+    heard_s: float
+    looks: int
+
+
 class DeliveryActor:
     """Delivers to one connector account for as long as there is work."""
 
@@ -70,7 +83,7 @@ class DeliveryActor:
         self._parts = parts
         self._ending = False
         self._running: set[int] = set()
-        self._due = True
+        self._due: _Due | None = None
         self._begins_s = -math.inf
         self._fault: Exception | None = None
         self._abandon: Callable[[], None] = self.end
@@ -115,6 +128,7 @@ class DeliveryActor:
             FenceLost: another process has the account; calls under way are cancelled.
             NothingHandled: no row can be handled; Unavailable, StoreRaced: the store. Calls under way have ended.
         """
+        self._hear()
         async with anyio.create_task_group() as tasks:
             self._abandon = tasks.cancel_scope.cancel
             while not self._ending:
@@ -123,20 +137,33 @@ class DeliveryActor:
                     await self._sit_out(permit.wait_s)
                     continue
                 if self._due and (number := self._free_slot()) is not None:
-                    await self._gather()
-                    self._due = False
-                    self._running.add(number)
-                    tasks.start_soon(self._run_slot, number)
+                    if await self._gather(self._due):
+                        self._running.add(number)
+                        tasks.start_soon(self._run_slot, number)
+                    self._due = None
                 await self._wait()
         if self._fault:
             raise self._fault
 
-    async def _gather(self) -> None:
-        """Let records gather for a moment after the last batch has begun; what comes alone waits for nothing."""
-        now_s = anyio.current_time()
-        if not self._parts.desk.outlook.more and (early_s := self._begins_s - now_s) > 0:
-            await anyio.sleep(early_s)
-        self._begins_s = max(now_s, self._begins_s) + self._policy.adaptive.gather_s
+    async def _gather(self, due: _Due) -> bool:
+        """Let records gather for a moment; say whether a slot has to begin for what is due.
+
+        What comes alone waits for nothing, what comes right after a batch has begun lets others join it. What comes
+        while a call is under way may be taken by the turn that settles that call, where it ends soon.
+        """
+        desk, gather_s = self._parts.desk, self._policy.adaptive.gather_s
+        begins_s = max(self._begins_s, due.heard_s + gather_s) if self._running else self._begins_s
+        if not desk.outlook.more and (early_s := begins_s - anyio.current_time()) > 0:
+            with anyio.move_on_after(early_s):
+                await desk.wait_looked(due.looks)
+        if desk.looks > due.looks and not desk.outlook.more:
+            return False
+        self._begins_s = max(anyio.current_time(), self._begins_s) + gather_s
+        return True
+
+    def _hear(self) -> None:
+        """Take note that something may be due."""
+        self._due = _Due(anyio.current_time(), self._parts.desk.looks)
 
     async def _check_connector(self) -> None:
         connector, store = self._parts.connector, self._parts.store
@@ -171,7 +198,7 @@ class DeliveryActor:
     async def _sit_out(self, wait_s: float) -> None:
         """Wait until a hold may be over or an operator has ordered something, and see how things stand."""
         steered = await self._parts.bell.wait_steered(min(ORDERS_S, wait_s))
-        self._due = True
+        self._hear()
         if not self._ending and (steered or self._parts.guard.paused or wait_s > ORDERS_S):
             try:
                 await self._parts.desk.look()
@@ -186,9 +213,9 @@ class DeliveryActor:
         idle_s = None if self._running else self._parts.idle_s  # a slot that ends rings
         woken = await bell.wait(idle_s if due_s is None else max(0.0, due_s - now_s))
         if bell.take_due():
-            self._due = True
+            self._hear()
         elif not woken and due_s is not None:
-            self._due = True
+            self._hear()
             desk.forget_due()
         elif not woken and not self._running and not self._due:
             self._ending = True
@@ -203,7 +230,7 @@ class DeliveryActor:
     def _spread(self) -> None:
         """Begin another slot where more is due than this one has taken."""
         if self._parts.desk.outlook.more:
-            self._due = True
+            self._hear()
             self._parts.bell.nudge()
 
     def _goes_on(self) -> bool:

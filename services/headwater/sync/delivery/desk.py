@@ -68,8 +68,11 @@ class Desk:
         self._line = lanes.Line()
         self._in_flight: dict[int, frozenset[uuid.UUID]] = {}
         self._probe_slot: int | None = None
+        self._looked = anyio.Event()
         self.pace = adaptive.first_pace(policy.limits)
         self.outlook = Outlook()
+        self.looks = 0
+        """Turns begun that claim: what was due before one of them, that turn has taken or tells of."""
 
     @property
     def spare_slot(self) -> int:
@@ -84,6 +87,11 @@ class Desk:
     def look_anew(self) -> None:
         """Forget what the lanes were believed to hold: something may have come since."""
         self._line = lanes.Line(credit=self._line.credit)
+
+    async def wait_looked(self, looks: int) -> None:
+        """Return when a turn that claims has begun since there were *looks* of them."""
+        while self.looks <= looks:
+            await self._looked.wait()
 
     def forget_due(self) -> None:
         """Take the next due time as seen to."""
@@ -111,6 +119,8 @@ class Desk:
             rows = self._rows(slot) if claims else 0
             able = self._guard.open_lanes()
             asked, line = lanes.ask(self._line, rows, self._shares, able) if rows else ({}, self._line)
+            if rows:
+                self._note_look()
             others = [key for other, keys in self._in_flight.items() if other != slot for key in keys]
             turn = await self._settle_and_claim(settlements, Wanted(slot, asked, others))
             self._guard.take_in(turn.state)
@@ -135,6 +145,11 @@ class Desk:
         """Forget *slot*: it has settled what it had, or the actor ends and its successor looks it up."""
         self.end_probe(slot)
         self._in_flight.pop(slot, None)
+
+    def _note_look(self) -> None:
+        self.looks += 1
+        self._looked.set()
+        self._looked = anyio.Event()
 
     def _may_go(self) -> bool:
         return self._guard.permit().calls != "none"

@@ -79,7 +79,9 @@ class Slot:
             claimed = await self._claim(number)
             while claimed:
                 self._spread()
-                claimed = await self._deliver(number, claimed) or await self._claim(number)
+                claimed = await self._deliver(number, claimed)
+                if not claimed and self._desk.outlook.more:  # else the settling turn has looked for all of us
+                    claimed = await self._claim(number)
         finally:
             self._desk.leave(number)
 
