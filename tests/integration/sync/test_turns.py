@@ -184,6 +184,25 @@ async def test_what_other_slots_hold_is_not_claimed(queue: Queue) -> None:
     assert not any((await queue.claim(slot=2, excluding=[key(1), key(2)])).waiting.values())
 
 
+async def test_a_slot_settles_while_another_slots_turn_is_held_up(queue: Queue) -> None:
+    """A turn that claims nothing waits for nobody's claim; what it settles leaves line and journal."""
+    await queue.add(1, 2, 3)
+    (first,) = (await queue.claim(live=1)).claimed
+    second, _ = (await queue.claim(slot=1)).claimed
+    async with queue.pool.acquire() as other, anyio.create_task_group() as tasks, other.transaction():
+        await other.execute("select from sync.delivery where entity_id = $1 for update", key(1))
+        with anyio.fail_after(5):
+            tasks.start_soon(queue.store.turn, [ended(first)], Wanted(0, ALL))
+            while not await other.fetchval("select exists (select from pg_locks where not granted)"):
+                await anyio.lowlevel.checkpoint()
+            after = await queue.settle(ended(second), slot=1)
+        assert after.claimed == ()
+        assert sorted(await queue.lines()) == [1, 3]
+    assert sorted(await queue.lines()) == [3]
+    journal = await queue.pool.fetch("select slot, entity_ids from sync.inflight order by slot")
+    assert [(row["slot"], row["entity_ids"]) for row in journal] == [(0, []), (1, [key(3)])]
+
+
 async def test_a_successor_finds_what_was_in_flight_in_doubt(queue: Queue) -> None:
     """What a dead actor may have written is looked up first, and nothing else is."""
     await queue.add(1, 2, 3)

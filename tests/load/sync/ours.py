@@ -28,7 +28,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import EntityState, Mark, Workspace
-from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.settling import Settlement, State, is_plain
 from headwater.sync.domain.turns import Wanted
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.leases import PostgresLeases
@@ -63,6 +63,7 @@ class Errand:
         known: deliver everything once before the window opens; else the window holds the first deliveries.
         slots: turns under way side by side.
         held: hold a snapshot in another connection all the while.
+        compact: write the queue's tables anew before the window opens, so that their size is that of their live rows.
     """
 
     url: str
@@ -72,6 +73,7 @@ class Errand:
     batch: int = 1_000
     held: bool = False
     known: bool = True
+    compact: bool = False
 
     def command_argument(self) -> str:
         """Return the errand as the program takes it."""
@@ -86,6 +88,7 @@ class Drain:
         self._errand = errand
         self._lease = lease
         self._store = PostgresDeliveries(pool, TENANT, CONNECTOR, lease)
+        self._claiming = anyio.Lock()
         self._now = dt.datetime.now(dt.UTC)
 
     async def fill(self, version: int) -> None:
@@ -122,9 +125,14 @@ class Drain:
         return sum(counts)
 
     async def _work(self, slot: int, counts: list[int]) -> None:
+        """Take turns as the slots of an actor do (`delivery.desk`): who would have to wait settles meanwhile."""
         settlements: Sequence[Settlement] = ()
         while True:
-            turn = await self._store.turn(settlements, Wanted(slot, {Lane.LIVE: self._errand.batch}))
+            if settlements and self._claiming.locked() and all(map(is_plain, settlements)):
+                await self._store.turn(settlements, Wanted(slot, {}))
+                settlements = ()
+            async with self._claiming:
+                turn = await self._store.turn(settlements, Wanted(slot, {Lane.LIVE: self._errand.batch}))
             if not turn.claimed:
                 return
             counts.append(len(turn.claimed))
@@ -163,7 +171,9 @@ def _settled(item: Claimed, now: dt.datetime) -> Settlement:
 
 async def carry_out(errand: Errand) -> None:
     """Fill and drain, and say what it took."""
-    async with await open_pool(errand.url, application_name="bench", size_min=4, size_max=8) as pool:
+    async with await open_pool(
+        errand.url, application_name="bench", size_min=4, size_max=8, session_reset=False
+    ) as pool:
         leases = PostgresLeases(pool, "bench", LEASE_TTL_S)
         await leases.beat()
         fences = await leases.acquire([LEASE], 1)
@@ -174,6 +184,8 @@ async def carry_out(errand: Errand) -> None:
             await drain.run()
             first = 2
         await drain.fill(first)
+        for table in QUEUE_TABLES if errand.compact else ():
+            await pool.execute(f"vacuum full sync.{table}")
         await pool.execute("vacuum analyze")
         live = await _sizes(pool)
         holder = await _snapshot(errand) if errand.held else None

@@ -46,7 +46,17 @@ class MemoryDeliveries:
         put_in_doubt(self.tables, self.key, self.lease.fence)
 
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
-        """Settle, then claim the slot's next deliveries, in one transaction; sent again, it settles once."""
+        """Settle, then claim the slot's next deliveries, in one transaction; sent again, it settles once.
+
+        A turn that only settles runs beside others.
+        """
+        if settlements and not any(wanted.lanes.values()):
+            number = self._numbers.get(wanted.slot, 0) + 1
+            turn = await self._link.call(
+                "turn", lambda: self._turn(number, settlements, wanted, self.line.marks)
+            )
+            self._numbers[wanted.slot] = number
+            return turn
         async with self._turning:
             number = self._numbers.get(wanted.slot, 0) + 1
             places = self.line.begin(anyio.current_time())

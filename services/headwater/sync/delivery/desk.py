@@ -1,7 +1,8 @@
 """Where the slots of one actor take turns: what each claims, and what is in flight in the others.
 
-Turns of one account come one after another, so that a claim knows what every other slot has in
-flight: an entity never has two writes under way. Nothing else of a slot's round waits here.
+Turns of one account that claim come one after another, so that a claim knows what every other slot has in
+flight: an entity never has two writes under way. A slot that would wait for its turn settles meanwhile, beside
+the other one's: nothing else of a slot's round waits here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from headwater.sync.delivery.outcomes import refused_by_store
 from headwater.sync.delivery.racing import again_when_lost, again_when_raced
 from headwater.sync.domain import adaptive, lanes
 from headwater.sync.domain.delivering import Claimed
-from headwater.sync.domain.settling import Settlement
+from headwater.sync.domain.settling import Settlement, is_plain
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.ports import Deliveries, StoreRefused
 
@@ -115,6 +116,8 @@ class Desk:
         Raises:
             FenceLost, StoreRaced (again and again), Unavailable: what is in flight stays in the journal.
         """
+        if settlements and self._lock.locked() and all(map(is_plain, settlements)):
+            settlements = await self._settle_beside(slot, settlements)
         async with self._lock, self._turns.of(self._tenant_id):
             rows = self._rows(slot) if claims else 0
             able = self._guard.open_lanes()
@@ -130,6 +133,20 @@ class Desk:
             if turn.claimed and self._guard.permit().calls == "probe" and self._guard.start_probe():
                 self._probe_slot = slot
             return turn.claimed
+
+    async def _settle_beside(self, slot: int, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Settle while another slot has its turn, and return what is left to settle.
+
+        What the store refuses is left to the slot's own turn, which finds the row.
+        """
+        try:
+            async with self._turns.of(self._tenant_id):
+                await self._take(settlements, Wanted(slot, {}))
+        except StoreRefused:
+            return settlements
+        settled = [item.claimed.entity_id for item in settlements]
+        self._in_flight[slot] = self._in_flight.get(slot, frozenset()).difference(settled)
+        return ()
 
     def is_probe(self, slot: int) -> bool:
         """Say whether what *slot* has claimed is the breaker's one probe."""

@@ -65,6 +65,17 @@ class Settlement(Struct, frozen=True, gc=False):
     endpoint: str = ""
 
 
+def is_plain(item: Settlement) -> bool:
+    """Say whether a try brought a record up to date that the CRM held before, and no more.
+
+    Then settling it touches its own rows alone: nobody waited for the record, and no error is told or taken back.
+    """
+    claimed = item.claimed
+    held = bool(claimed.crm_id) and item.crm_id == claimed.crm_id and claimed.delivered_version > 0
+    smooth = not (claimed.in_doubt or claimed.erred or claimed.verdict or item.created)
+    return item.state is State.DELIVERED and held and smooth
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectorState:
     """What is stored about an account."""

@@ -123,7 +123,7 @@ create table sync.delivery (
     check (desired_version >= delivered_version)
 )
 with (
-    fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05,
+    fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05,
     autovacuum_vacuum_cost_delay = 0
 );
 create index delivery_by_entity on sync.delivery (tenant_id, entity_id) where connector <> '';

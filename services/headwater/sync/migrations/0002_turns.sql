@@ -41,8 +41,8 @@ create type sync.settlements as (
 );
 comment on type sync.settlements is
 'How tries ended: an array a column, in order of the entities; one that is shorter is filled up with nulls; '
-'of object, state, lane, outcome, attempt_number, start_time and policy_version, which are never null, one value alone '
-'stands for all. Null elsewhere: crm_object, crm_id and known stay as they are; counts, pauses and texts are 0 or empty; '
+'of object, state, lane, version, outcome, attempt_number, start_time and policy_version, which are never null, and of '
+'audited, one value alone stands for all. Null elsewhere: crm_object, crm_id and known stay as they are; counts, pauses and texts are 0 or empty; '
 'flags are false; action is `delivered`; dirty_time does not count for '
 'the latency; learned and changes are not told to the audit. `learned`: the verdict on a write in doubt, then what '
 'a look-up showed. `fresh`: the CRM may hold the record since this try. `traceparent`: of a try that did not deliver. Known, learned and changes are JSON. An empty outcome: nothing was tried. '
@@ -88,53 +88,90 @@ comment on function sync.fence_key(text) is
 
 create function sync.settle(p_tenant text, p_connector text, p_items sync.settlements) returns void
 language plpgsql
+-- A column is read by the number of its item: in a variable of its own, an array is taken apart once. An unnest of
+-- all columns would write each of them to a store and read it back, in every statement.
 as $$
 declare
     v_now timestamptz := clock_timestamp();
+    v_count integer := cardinality(p_items.entity_id);
     v_entities uuid [] := p_items.entity_id;
-    v_object text := p_items.object[1];
-    v_state smallint := p_items.state[1];
-    v_lane smallint := p_items.lane[1];
-    v_outcome text := p_items.outcome[1];
-    v_number integer := p_items.attempt_number[1];
-    v_start_time timestamptz := p_items.start_time[1];
-    v_policy_version text := p_items.policy_version[1];
+    v_objects text [] := p_items.object;
+    v_states smallint [] := p_items.state;
+    v_lanes smallint [] := p_items.lane;
+    v_versions bigint [] := p_items.version;
+    v_crm_objects text [] := p_items.crm_object;
+    v_crm_ids text [] := p_items.crm_id;
+    v_known text [] := p_items.known;
+    v_failure_counts integer [] := p_items.failure_count;
+    v_try_counts integer [] := p_items.try_count;
+    v_pauses double precision [] := p_items.after_s;
+    v_waits boolean [] := p_items.waits;
+    v_lacking boolean [] := p_items.lacks_reference;
+    v_outcomes text [] := p_items.outcome;
+    v_numbers integer [] := p_items.attempt_number;
+    v_keys uuid [] := p_items.event_key;
+    v_start_times timestamptz [] := p_items.start_time;
+    v_dirty_times timestamptz [] := p_items.dirty_time;
+    v_trace_ids text [] := p_items.trace_id;
+    v_span_ids text [] := p_items.span_id;
+    v_traceparents text [] := p_items.traceparent;
+    v_error_classes text [] := p_items.error_class;
+    v_error_codes text [] := p_items.error_code;
+    v_error_messages text [] := p_items.error_message;
+    v_statuses integer [] := p_items.http_status;
+    v_learned text [] := p_items.learned;
+    v_actions text [] := p_items.action;
+    v_changes text [] := p_items.changes;
+    v_policy_versions text [] := p_items.policy_version;
+    v_verdicts text [] := p_items.verdict;
+    v_audited boolean [] := p_items.audited;
+    v_object text := v_objects[1];
+    v_state smallint := v_states[1];
+    v_lane smallint := v_lanes[1];
+    v_version bigint := v_versions[1];
+    v_outcome text := v_outcomes[1];
+    v_number integer := v_numbers[1];
+    v_start_time timestamptz := v_start_times[1];
+    v_policy_version text := v_policy_versions[1];
+    v_all_audited boolean := coalesce(cardinality(v_audited) = 1 and v_audited[1], false);
     v_ended uuid [];
     v_again uuid [];
     v_pending boolean [];
-    v_fresh uuid [];
+    v_is_pending boolean;
 begin
     with settled as (
         update sync.delivery as held
         set
             state = case
                 when
-                    coalesce(item.state, v_state) = 2
-                    and (held.desired_version > item.version or (held.reference_came and item.lacks_reference))
+                    coalesce(v_states[item.n], v_state) = 2
+                    and (
+                        held.desired_version > coalesce(v_versions[item.n], v_version)
+                        or (held.reference_came and v_lacking[item.n])
+                    )
                     then 1
-                else coalesce(item.state, v_state)
+                else coalesce(v_states[item.n], v_state)
             end,
             reference_came = false,
-            delivered_version = case when coalesce(item.state, v_state) = 2 then item.version else held.delivered_version end,
-            dirty_time = case when coalesce(item.state, v_state) = 2 then held.mark_time else held.dirty_time end,
-            settle_time = case when coalesce(item.state, v_state) = 2 then v_now else held.settle_time end,
-            crm_object = coalesce(item.crm_object, held.crm_object),
-            crm_id = coalesce(item.crm_id, held.crm_id),
-            known = coalesce(item.known::json, held.known),
-            failure_count = coalesce(item.failure_count, 0), try_count = coalesce(item.try_count, 0),
-            wait_since = case when item.waits then coalesce(held.wait_since, v_now) end,
-            lacks_reference = coalesce(item.lacks_reference, false),
-            last_error_class = coalesce(item.error_class, ''), last_error = coalesce(item.error_message, ''),
-            last_traceparent = coalesce(item.traceparent, '')
-        from unnest(
-            p_items.entity_id, p_items.state, p_items.version, p_items.crm_object, p_items.crm_id,
-            p_items.known, p_items.failure_count, p_items.try_count, p_items.waits,
-            p_items.lacks_reference, p_items.traceparent, p_items.error_class,
-            p_items.error_message
-        ) as item (
-            entity_id, state, version, crm_object, crm_id, known, failure_count, try_count, waits,
-            lacks_reference, traceparent, error_class, error_message
-        )
+            delivered_version = case
+                when coalesce(v_states[item.n], v_state) = 2 then coalesce(v_versions[item.n], v_version)
+                else held.delivered_version
+            end,
+            dirty_time = case when coalesce(v_states[item.n], v_state) = 2 then held.mark_time else held.dirty_time end,
+            settle_time = case when coalesce(v_states[item.n], v_state) = 2 then v_now else held.settle_time end,
+            crm_object = coalesce(v_crm_objects[item.n], held.crm_object),
+            crm_id = coalesce(v_crm_ids[item.n], held.crm_id),
+            known = coalesce(v_known[item.n]::json, held.known),
+            failure_count = coalesce(v_failure_counts[item.n], 0), try_count = coalesce(v_try_counts[item.n], 0),
+            wait_since = case when v_waits[item.n] then coalesce(held.wait_since, v_now) end,
+            lacks_reference = coalesce(v_lacking[item.n], false),
+            last_error_class = coalesce(v_error_classes[item.n], ''),
+            last_error = coalesce(v_error_messages[item.n], ''),
+            last_traceparent = coalesce(v_traceparents[item.n], '')
+        from (
+            select every.entity_id, every.number::integer as n
+            from unnest(v_entities) with ordinality as every (entity_id, number)
+        ) as item
         where
             held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = any(v_entities)
             and held.entity_id = item.entity_id
@@ -146,102 +183,74 @@ begin
         array_agg(settled.state = 1) filter (where settled.state in (1, 3, 4))
     into v_ended, v_again, v_pending
     from settled;
-    insert into sync.attempt (
-        tenant_id, connector, entity_id, object, attempt_number, version, event_key, start_time, end_time,
-        outcome, error_class, error_code, error_message, http_status, latency_ms, trace_id, span_id, verdict
-    )
-    select
-        p_tenant, p_connector, item.entity_id, coalesce(item.object, v_object),
-        coalesce(item.attempt_number, v_number), item.version, item.event_key,
-        least(coalesce(item.start_time, v_start_time), v_now), v_now, coalesce(item.outcome, v_outcome),
-        coalesce(item.error_class, ''),
-        coalesce(item.error_code, ''), coalesce(item.error_message, ''), coalesce(item.http_status, 0),
-        extract(epoch from v_now - item.dirty_time)::float8 * 1000,
-        coalesce(item.trace_id, ''), coalesce(item.span_id, ''), coalesce(item.verdict, '')
-    from unnest(
-        p_items.entity_id, p_items.object, p_items.version, p_items.outcome, p_items.attempt_number,
-        p_items.event_key, p_items.start_time, p_items.dirty_time, p_items.trace_id, p_items.span_id,
-        p_items.error_class, p_items.error_code, p_items.error_message, p_items.http_status,
-        p_items.verdict, p_items.audited
-    ) as item (
-        entity_id, object, version, outcome, attempt_number, event_key, start_time, dirty_time,
-        trace_id, span_id, error_class, error_code, error_message, http_status, verdict, audited
-    )
-    where coalesce(item.outcome, v_outcome) <> '' and not coalesce(item.audited, false);
-    if cardinality(p_items.learned) > 0 then
+    if not v_all_audited then
+        insert into sync.attempt (
+            tenant_id, connector, entity_id, object, attempt_number, version, event_key, start_time, end_time,
+            outcome, error_class, error_code, error_message, http_status, latency_ms, trace_id, span_id, verdict
+        )
+        select
+            p_tenant, p_connector, v_entities[n], coalesce(v_objects[n], v_object),
+            coalesce(v_numbers[n], v_number), coalesce(v_versions[n], v_version), v_keys[n],
+            least(coalesce(v_start_times[n], v_start_time), v_now), v_now, coalesce(v_outcomes[n], v_outcome),
+            coalesce(v_error_classes[n], ''), coalesce(v_error_codes[n], ''), coalesce(v_error_messages[n], ''),
+            coalesce(v_statuses[n], 0), extract(epoch from v_now - v_dirty_times[n])::float8 * 1000,
+            coalesce(v_trace_ids[n], ''), coalesce(v_span_ids[n], ''), coalesce(v_verdicts[n], '')
+        from generate_series(1, v_count) as item (n)
+        where coalesce(v_outcomes[n], v_outcome) <> '' and not coalesce(v_audited[n], false);
         insert into sync.audit (
             tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id
         )
         select
-            p_tenant, v_now, case item.verdict when 'repeated' then 'sent_again' else 'looked_up' end, 'sync',
-            item.entity_id, item.event_key, p_connector, item.learned::json, coalesce(item.policy_version, v_policy_version),
-            coalesce(item.trace_id, '')
-        from unnest(
-            p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.learned, p_items.policy_version,
-            p_items.verdict
-        ) as item (entity_id, event_key, trace_id, learned, policy_version, verdict)
-        where item.learned is not null;
+            p_tenant, v_now, case v_verdicts[n] when 'repeated' then 'sent_again' else 'looked_up' end, 'sync',
+            v_entities[n], v_keys[n], p_connector, v_learned[n]::json,
+            coalesce(v_policy_versions[n], v_policy_version), coalesce(v_trace_ids[n], '')
+        from generate_series(1, cardinality(v_learned)) as item (n)
+        where v_learned[n] is not null;
+        insert into sync.audit (
+            tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id
+        )
+        select
+            p_tenant, v_now, coalesce(v_actions[n], 'delivered'), 'sync', v_entities[n], v_keys[n], p_connector,
+            v_changes[n]::json, coalesce(v_policy_versions[n], v_policy_version), coalesce(v_trace_ids[n], '')
+        from generate_series(1, cardinality(v_changes)) as item (n)
+        where v_changes[n] is not null and not coalesce(v_audited[n], false);
     end if;
-    insert into sync.audit (
-        tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id
-    )
-    select
-        p_tenant, v_now, coalesce(item.action, 'delivered'), 'sync', item.entity_id, item.event_key, p_connector,
-        item.changes::json, coalesce(item.policy_version, v_policy_version), coalesce(item.trace_id, '')
-    from unnest(
-        p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.action, p_items.changes,
-        p_items.policy_version, p_items.audited
-    ) as item (entity_id, event_key, trace_id, action, changes, policy_version, audited)
-    where item.changes is not null and not coalesce(item.audited, false);
     insert into sync.audit (
         tenant_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version, trace_id,
         object, attempt_number, version, start_time, outcome, latency_ms, span_id
     )
     select
-        p_tenant, v_now, 'delivered', 'sync', item.entity_id, item.event_key, p_connector, item.changes::json,
-        coalesce(item.policy_version, v_policy_version), coalesce(item.trace_id, ''),
-        coalesce(item.object, v_object), coalesce(item.attempt_number, v_number), item.version,
-        least(coalesce(item.start_time, v_start_time), v_now), coalesce(item.outcome, v_outcome),
-        extract(epoch from v_now - item.dirty_time)::float8 * 1000, coalesce(item.span_id, '')
-    from unnest(
-        p_items.entity_id, p_items.event_key, p_items.trace_id, p_items.changes, p_items.policy_version,
-        p_items.object, p_items.attempt_number, p_items.version, p_items.start_time, p_items.outcome,
-        p_items.dirty_time, p_items.span_id, p_items.audited
-    ) as item (
-        entity_id, event_key, trace_id, changes, policy_version, object, attempt_number, version, start_time,
-        outcome, dirty_time, span_id, audited
-    )
-    where item.audited;
+        p_tenant, v_now, 'delivered', 'sync', v_entities[n], v_keys[n], p_connector, v_changes[n]::json,
+        coalesce(v_policy_versions[n], v_policy_version), coalesce(v_trace_ids[n], ''),
+        coalesce(v_objects[n], v_object), coalesce(v_numbers[n], v_number), coalesce(v_versions[n], v_version),
+        least(coalesce(v_start_times[n], v_start_time), v_now), coalesce(v_outcomes[n], v_outcome),
+        extract(epoch from v_now - v_dirty_times[n])::float8 * 1000, coalesce(v_span_ids[n], '')
+    from generate_series(1, v_count) as item (n)
+    where v_all_audited or v_audited[n];
     if v_again is not null then
-        insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
-        select
-            p_tenant, p_connector, coalesce(item.lane, v_lane), v_now + make_interval(secs => coalesce(item.after_s, 0)),
-            again.entity_id
-        from unnest(v_again, v_pending) as again (entity_id, pending)
-        inner join unnest(p_items.entity_id, p_items.lane, p_items.after_s) as item (entity_id, lane, after_s)
-            on again.entity_id = item.entity_id
-        where again.pending
-        on conflict (tenant_id, connector, entity_id) do update
-        set due_time = excluded.due_time, lane = least(held.lane, excluded.lane);
-        insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
-        select
-            p_tenant, p_connector, coalesce(item.lane, v_lane), v_now + make_interval(secs => coalesce(item.after_s, 0)),
-            again.entity_id
-        from unnest(v_again, v_pending) as again (entity_id, pending)
-        inner join unnest(p_items.entity_id, p_items.lane, p_items.after_s) as item (entity_id, lane, after_s)
-            on again.entity_id = item.entity_id
-        where not again.pending
-        on conflict (tenant_id, connector, entity_id) do update
-        set due_time = excluded.due_time, lane = excluded.lane;
+        for v_is_pending in select distinct one.pending from unnest(v_pending) as one (pending) loop
+            insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
+            select
+                p_tenant, p_connector, coalesce(v_lanes[item.n], v_lane),
+                v_now + make_interval(secs => coalesce(v_pauses[item.n], 0)), again.entity_id
+            from unnest(v_again, v_pending) as again (entity_id, pending)
+            inner join (
+                select every.entity_id, every.number::integer as n
+                from unnest(v_entities) with ordinality as every (entity_id, number)
+            ) as item on again.entity_id = item.entity_id
+            where again.pending = v_is_pending
+            on conflict (tenant_id, connector, entity_id) do update
+            set
+                due_time = excluded.due_time,
+                lane = case when v_is_pending then least(held.lane, excluded.lane) else excluded.lane end;
+        end loop;
     end if;
     delete from sync.due as held
     where held.tenant_id = p_tenant and held.connector = p_connector and held.entity_id = any(v_ended);
     if cardinality(p_items.fresh) > 0 then
-        v_fresh := array(
-            select item.entity_id from unnest(p_items.entity_id, p_items.fresh) as item (entity_id, fresh)
-            where item.fresh
-        );
-        perform sync.wake_referrers(p_tenant, p_connector, v_fresh);
+        perform sync.wake_referrers(p_tenant, p_connector, array(
+            select v_entities[item.n] from unnest(p_items.fresh) with ordinality as item (fresh, n) where item.fresh
+        ));
     end if;
 end
 $$;

@@ -19,7 +19,7 @@ from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.store.errors import error_arguments
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
-from headwater.sync.store.line import Line
+from headwater.sync.store.line import Line, Place
 from headwater.sync.store.turns import (
     claimed_entities,
     queue_places,
@@ -65,13 +65,18 @@ class PostgresDeliveries:
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         """Record how tries of a slot ended, then claim its next deliveries, in one transaction.
 
-        Turns of an account run one after the other: two claims side by side would see the same rows due.
+        Turns that claim run one after the other: two claims side by side would see the same rows due. A turn that
+        only settles runs beside them: what it settles is excluded from every claim until it has answered.
 
         Raises: FenceLost, StoreRefused, StoreRaced, Unavailable: then the same turn may be sent again,
             whether it had committed or not.
         """
         items = settlement_columns(settlements)
         errors = error_arguments(self._tenant_id, settlements)
+        if settlements and self._is_ours and not any(wanted.lanes.values()):
+            rows = await self._send(items, wanted, errors, self._line.marks)
+            self._flying[wanted.slot] = self._flying.get(wanted.slot, frozenset()).difference(items[0])
+            return read_turn(self._tenant_id, self._connector, rows)
         async with self._turning:
             if not self._is_ours:
                 await self.take_over()
@@ -87,8 +92,19 @@ class PostgresDeliveries:
         self, items: tuple[Sequence[Any], ...], wanted: Wanted, errors: Sequence[Any]
     ) -> tuple[Sequence[Any], float | None]:
         """Take a turn; return its rows, and the seconds to the next sweep unless this was one."""
-        number = self._numbers.get(wanted.slot, 0) + 1
         places = self._line.begin(anyio.current_time())
+        rows = await self._send(items, wanted, errors, places)
+        if any(wanted.lanes.values()):
+            self._flying[wanted.slot] = claimed_entities(rows)
+        waiting = rows[0]["head"]["waiting"]
+        sweep_s = self._line.end(queue_places(rows), waiting, rows[0]["due_time"], anyio.current_time())
+        return rows, sweep_s
+
+    async def _send(
+        self, items: tuple[Sequence[Any], ...], wanted: Wanted, errors: Sequence[Any], places: Sequence[Place]
+    ) -> Sequence[Any]:
+        """Send a turn that looks behind *places*; return its rows."""
+        number = self._numbers.get(wanted.slot, 0) + 1
         async with translated():
             rows = await self._pool.fetch(
                 _TURN_NOTING if errors else _TURN,
@@ -108,13 +124,7 @@ class PostgresDeliveries:
         if not rows:
             raise FenceLost([self._lease.name])
         self._numbers[wanted.slot] = number
-        if any(wanted.lanes.values()):
-            self._flying[wanted.slot] = claimed_entities(rows)
-        else:
-            self._flying[wanted.slot] = self._flying.get(wanted.slot, frozenset()).difference(items[0])
-        waiting = rows[0]["head"]["waiting"]
-        sweep_s = self._line.end(queue_places(rows), waiting, rows[0]["due_time"], anyio.current_time())
-        return rows, sweep_s
+        return rows
 
     def _excluded(self, wanted: Wanted) -> set[uuid.UUID]:
         """Return what a slot must not claim: what its turn names, and what other slots claimed meanwhile."""

@@ -34,11 +34,16 @@ class Line:
         self._begin_s = 0.0
         self._is_sweep = False
 
+    @property
+    def marks(self) -> list[Place]:
+        """Behind which place to look, lane by lane, for a turn whose look counts for nothing."""
+        return list(self._marks.values())
+
     def begin(self, now_s: float) -> list[Place]:
         """Return behind which place to look, lane by lane; *now_s* is any monotonic time."""
         self._begin_s = now_s
         self._is_sweep = now_s >= self._sweep_time_s
-        return [_BEGINNING] * len(Lane) if self._is_sweep else list(self._marks.values())
+        return [_BEGINNING] * len(Lane) if self._is_sweep else self.marks
 
     def end(
         self,

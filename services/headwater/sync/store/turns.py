@@ -40,7 +40,7 @@ _ENTITY, _LANE, _DUE_TIME = 1, 2, 3
 """Columns of `sync.claimed`."""
 _COLUMNS: Final = 32
 """Columns of `sync.settlements`."""
-_ALIKE: Final = frozenset({1, 2, 3, 14, 15, 17, 29})
+_ALIKE: Final = frozenset({1, 2, 3, 4, 14, 15, 17, 29, 31})
 """Those of which one value may stand for all."""
 _LENGTHS: Final = [1 if number in _ALIKE else None for number in range(_COLUMNS)]
 _NONE_SETTLED: Final[tuple[Sequence[Any], ...]] = ((),) * _COLUMNS
