@@ -36,6 +36,7 @@ class PlannedAccount:
     unique_external_id: bool
     unique_email: bool
     daily_calls: int = 0
+    two_way: bool = False
 
     @property
     def is_unmetered(self) -> bool:
@@ -46,6 +47,11 @@ class PlannedAccount:
     def place(self) -> tuple[str, str]:
         """Tenant and connector."""
         return self.tenant, self.name
+
+    @property
+    def system(self) -> str:
+        """Name of the system that it belongs to, and source of what it tells."""
+        return f"crm-{self.name}"
 
     @property
     def crm(self) -> str:
@@ -134,7 +140,15 @@ def make_plan(seed: int) -> Plan:
     if die < 0.32:
         return _unheard_plan(seed, dice)
     plan = _chaos_plan(seed)
-    return _poisoned(plan, dice) if die < 0.40 else plan
+    if die < 0.40:
+        return _poisoned(plan, dice)
+    return _two_way(plan) if die < 0.60 else plan
+
+
+def _two_way(plan: Plan) -> Plan:
+    """Return *plan* with CRMs that tell what changes in them, also what we change."""
+    accounts = tuple(replace(item, two_way=True) for item in plan.accounts)
+    return replace(plan, accounts=accounts, profile="two_way" if plan.profile == "chaos" else plan.profile)
 
 
 def _lanes_plan(seed: int, dice: random.Random) -> Plan:

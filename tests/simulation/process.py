@@ -20,6 +20,7 @@ from tests.simulation.identity import SimulatedResolver
 from tests.simulation.loop import PROCESS
 from tests.simulation.store.books import MemoryBooks
 from tests.simulation.store.deliveries import MemoryDeliveries
+from tests.simulation.store.echoes import MemoryHeldRecords
 from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLog
 from tests.simulation.store.link import Link
 from tests.simulation.store.projections import MemoryProjections
@@ -39,6 +40,7 @@ from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.domain.windows import NS_PER_S
 from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup
@@ -147,8 +149,9 @@ class Process:
         policies = SimulatedPolicies(log, world)
         resolver = SimulatedResolver(world.identity, self._chance, world.identity_absent)
         projector = BatchProjector(
-            parts.projections(tables, link), resolver, policies, Spans.off(), self.clock
-        )
+            parts.projections(tables, link), resolver, policies, Spans.off(), self.clock,
+            parts.echoes(parts.held_records(tables, link)),
+        )  # fmt: skip
         log_bell = Wakeup()
         membership = parts.membership(leases, anyio.current_time)
         host = ProjectorHost(
@@ -212,6 +215,8 @@ class Parts:
     leases: Callable[..., MemoryLeases] = MemoryLeases
     membership: Callable[..., Membership] = Membership
     may_work: Callable[[Membership], Callable[[], bool]] = lambda membership: membership.may_work
+    held_records: Callable[..., MemoryHeldRecords] = MemoryHeldRecords
+    echoes: Callable[[MemoryHeldRecords], Echoes | None] = Echoes
     gate: Callable[[Any], Any] = lambda gate: gate
     connector: Callable[[SimulatedConnector], Connector] = lambda connector: connector
     due_times: Callable[..., MemoryDueTimes] = MemoryDueTimes

@@ -6,20 +6,21 @@ import asyncio
 import contextvars
 import datetime as dt
 import logging
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 import anyio
-from tests.simulation.chance import stream
-from tests.simulation.crm import Ailment, Crm, CrmNature, CrmWrite
+from tests.simulation.chance import named_uuid, stream
+from tests.simulation.crm import Ailment, Crm, CrmNature, CrmRecord, CrmWrite, Effect
 from tests.simulation.identity import Identity
 from tests.simulation.journal import Journal
 from tests.simulation.loop import Deadlocked, SimulatedLoop, Spinning
-from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan
-from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, shard_of
+from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan, PlannedAccount
+from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, told_event
 from tests.simulation.process import Parts, Process, SkewedClock
 from tests.simulation.store.link import LinkOdds
 from tests.simulation.store.tables import Tables
@@ -29,11 +30,13 @@ from tests.simulation.vendor import CallSeen
 from headwater.kernel.errors import Unavailable
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.lanes import Lane
-from headwater.sync.domain.log import LogEvent
+from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.settling import State
 from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL
 
 CHECK_EVERY_S: Final = 1.0
+TELL_S: Final = (0.005, 4.0)
+"""How late a CRM tells of a change."""
 WALL_S_MAX: Final = 60.0
 """Longest time a run may take in truth."""
 
@@ -104,6 +107,37 @@ class World:
         """Return what ails a CRM now."""
         return frozenset(f.what for f in self._active("ail") if f.target == crm)  # type: ignore[misc]
 
+    # What CRMs tell
+
+    def changed_in(self, account: PlannedAccount, crm: Crm, effect: Effect, record: CrmRecord) -> None:
+        """Have the CRM tell of a change: at once, later, twice, or as the record looks when it is asked."""
+        now = self.loop.time()
+        if now > CHAOS_S:
+            return
+        dice = stream(self.plan.seed, f"told/{crm.name}/{len(crm.effects)}")
+        entity_id = uuid.UUID(effect.external_id)
+        self.identity.tell(
+            RecordKey(account.tenant, effect.crm_object.lower(), account.system, effect.crm_id), entity_id
+        )
+        if dice.random() < 0.6:  # noqa: PLR2004 - a webhook: the record as it is now
+            self.loop.call_later(
+                dice.uniform(*TELL_S), self._tell, account, record, now, dict(record.fields),
+                context=contextvars.Context(),
+            )  # fmt: skip
+        if dice.random() < 0.4:  # noqa: PLR2004 - a poll: the record as it is then
+            self.loop.call_later(
+                dice.uniform(*TELL_S), self._tell, account, record, None, record.fields,
+                context=contextvars.Context(),
+            )  # fmt: skip
+
+    def _tell(
+        self, account: PlannedAccount, record: CrmRecord, changed: float | None, shown: Mapping[str, Any]
+    ) -> None:
+        number = len(self.recorded) + 1
+        moment = (record.change_time if changed is None else changed, self.loop.time())
+        key = named_uuid(self.plan.seed, "told", number)
+        self._append(told_event(account, record.crm_object, record.crm_id, shown, moment, number, key))
+
     # What happens
 
     async def run(self) -> None:
@@ -150,9 +184,12 @@ class World:
         if planned.kind == "merge":
             said = self.identity.merge(planned.tenant, planned.subject, planned.other, ("site", "bulk"))
         event = event_of(self.plan, planned, len(self.recorded) + 1, said)
-        self.tables.events.setdefault(shard_of(planned), []).append(event)
-        self.recorded.append(event)
         self.journal.note("world", "recorded", planned.number, planned.kind, planned.subject)
+        self._append(event)
+
+    def _append(self, event: LogEvent) -> None:
+        self.tables.events.setdefault(event.shard, []).append(event)
+        self.recorded.append(event)
         self.tables.notify(LOG_CHANNEL)
 
     def _strike(self, fault: Fault) -> None:
@@ -276,6 +313,8 @@ def build_world(plan: Plan, parts: Parts, loop: SimulatedLoop, *, keep: bool) ->
             partial(journal.note, item.crm),
         )  # fmt: skip
         crm.refuses = _rejects
+        if item.two_way:
+            crm.on_effect = partial(world.changed_in, item)
         world.crms[item.crm] = crm
     return world
 

@@ -216,7 +216,7 @@ class MemoryUnit:
         for note in workspace.audit:
             tables.audit.append(
                 AuditRow(
-                    note.tenant_id, note.action, note.actor, note.entity_id, note.event_key, "", note.changes
+                    note.tenant_id, note.action, note.actor, note.entity_id, note.event_key, "", note.changes, tables.now(),
                 )
             )
         for mark in workspace.marks.values():
@@ -262,6 +262,7 @@ class MemoryUnit:
                     event.event_key,
                     mark.connector,
                     changes,
+                    self.tables.now(),
                 )
             )
         if stopped:

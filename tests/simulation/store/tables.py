@@ -99,6 +99,7 @@ class AuditRow:
     event_key: uuid.UUID
     connector: str
     changes: tuple[Mapping[str, Any], ...]
+    time: dt.datetime
 
 
 @dataclass(slots=True)

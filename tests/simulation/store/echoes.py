@@ -1,0 +1,63 @@
+"""The port `HeldRecords` over the tables of a simulation."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+from tests.simulation.store.link import Link
+from tests.simulation.store.tables import DeliveryRow, Tables
+
+from headwater.sync.domain.echoing import CrmKey, OwnWrite
+from headwater.sync.projector.echoes import FoundRecord
+from headwater.sync.store.echoes import WRITES_MAX
+
+Place = tuple[str, str, uuid.UUID]
+"""Tenant, connector and entity."""
+_WRITES = frozenset({"delivered", "looked_up"})
+
+
+class MemoryHeldRecords:
+    """What is stored about CRM records."""
+
+    def __init__(self, tables: Tables, link: Link) -> None:
+        self.tables = tables
+        self._link = link
+
+    async def find(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FoundRecord]:
+        """Return the deliveries that hold these CRM records."""
+        return await self._link.call("find_held", lambda: self._find(keys), may_race=False)
+
+    def _find(self, keys: Sequence[CrmKey]) -> dict[CrmKey, FoundRecord]:
+        found: dict[CrmKey, FoundRecord] = {}
+        for key in keys:
+            tenant_id, connector, crm_object, crm_id = key
+            for row in self.tables.account((tenant_id, connector)).values():
+                if crm_id and (row.crm_object, row.crm_id) == (crm_object, crm_id):
+                    found[key] = self.found(key, row)
+        return found
+
+    def found(self, key: CrmKey, row: DeliveryRow) -> FoundRecord:
+        """Return *row* as a record that is held."""
+        entity = self.tables.entities[(row.tenant_id, row.entity_id)]
+        values = {name: item.value for name, item in entity.fields.items()}
+        shown = values if entity.state == "active" else {}
+        return FoundRecord(key, row.entity_id, row.object, dict(row.known), shown, row.is_due)
+
+    async def own_writes(self, records: Sequence[Place]) -> Mapping[Place, Sequence[OwnWrite]]:
+        """Return our writes of late."""
+        return await self._link.call(
+            "read_own_writes", lambda: {place: self._writes(place) for place in records}, may_race=False
+        )
+
+    def _writes(self, place: Place) -> list[OwnWrite]:
+        notes = [
+            note
+            for note in self.tables.audit
+            if (note.tenant_id, note.connector, note.entity_id) == place and note.action in _WRITES
+        ]
+        return [
+            OwnWrite(item["field"], item.get("before"), item.get("after"), note.time)
+            for note in notes[-WRITES_MAX:]
+            for item in note.changes
+        ]
