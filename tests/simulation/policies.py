@@ -153,8 +153,13 @@ def event_of(plan: Plan, planned: PlannedEvent, position: int, identity: dict[st
 
 
 def told_event(
-    account: PlannedAccount, crm_object: str, crm_id: str, shown: Mapping[str, Any], moment: tuple[float, float],
-    position: int, key: uuid.UUID,
+    account: PlannedAccount,
+    crm_object: str,
+    crm_id: str,
+    shown: Mapping[str, Any],
+    moment: tuple[float, float],
+    position: int,
+    key: uuid.UUID,
 ) -> LogEvent:
     """Return what a CRM tells of one of its records, as the log holds it.
 

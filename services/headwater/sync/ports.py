@@ -13,7 +13,7 @@ from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.breaker import Breakers, Forced
-from headwater.sync.domain.echoing import Observation
+from headwater.sync.domain.echoing import Seen
 from headwater.sync.domain.leasing import Beat, Lease
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.operating import (
@@ -152,7 +152,7 @@ class ProjectionUnit(Protocol):
         """Record how each event ended."""
         ...
 
-    async def observe(self, observations: Sequence[Observation]) -> None:
+    async def observe(self, seen: Seen) -> None:
         """Take over what CRM records were seen to hold, and bind entities without one to the record seen."""
         ...
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from tests.simulation.store.claiming import may_be_written
 from tests.simulation.store.link import Link
 from tests.simulation.store.tables import DeliveryRow, Tables
 
-from headwater.sync.domain.echoing import CrmKey, OwnWrite
+from headwater.sync.domain.echoing import CrmKey, OwnWrite, Ruling
+from headwater.sync.domain.log import START, Position
 from headwater.sync.projector.echoes import FoundRecord
 from headwater.sync.store.echoes import WRITES_MAX
 
@@ -43,6 +46,45 @@ class MemoryHeldRecords:
         values = {name: item.value for name, item in entity.fields.items()}
         shown = values if entity.state == "active" else {}
         return FoundRecord(key, row.entity_id, row.object, dict(row.known), shown, row.is_due)
+
+    async def find_unbound(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
+        """Return deliveries that are bound to no CRM record yet, though we may have written one."""
+        return await self._link.call("find_unbound", lambda: self._find_unbound(places), may_race=False)
+
+    def _find_unbound(self, places: Sequence[Place]) -> dict[Place, FoundRecord]:
+        rows = {place: self.tables.account(place[:2]).get(place[2]) for place in places}
+        return {
+            place: self.found((*place[:2], "", ""), row)
+            for place, row in rows.items()
+            if row is not None and not row.crm_id and may_be_written(self.tables, row)
+        }
+
+    async def sought(self, records: Sequence[Place]) -> Mapping[Place, Sequence[tuple[str, Any]]]:
+        """Return canonical field and value of what writes under way may carry."""
+        return await self._link.call(
+            "read_sought", lambda: {place: self._sought(place) for place in records}, may_race=False
+        )
+
+    def _sought(self, place: Place) -> list[tuple[str, Any]]:
+        since = self.tables.account(place[:2])[place[2]].dirty_time
+        notes = [
+            note
+            for note in self.tables.audit
+            if (note.tenant_id, note.connector, note.entity_id) == (place[0], "", place[2])
+            and note.time >= since
+        ]
+        return [(item["field"], item.get("after")) for note in notes[-WRITES_MAX:] for item in note.changes]
+
+    async def ruled_to(self, shards: Sequence[int]) -> Mapping[int, Position]:
+        """Return nothing: no log is projected twice here."""
+        return await self._link.call("read_rebuild", lambda: dict.fromkeys(shards, START), may_race=False)
+
+    async def rulings(self, events: Sequence[tuple[str, uuid.UUID]]) -> Mapping[uuid.UUID, Ruling]:
+        """Return what was decided about events."""
+        held = self.tables.rulings
+        return await self._link.call(
+            "read_rulings", lambda: {event[1]: held[event] for event in events if event in held}
+        )
 
     async def own_writes(self, records: Sequence[Place]) -> Mapping[Place, Sequence[OwnWrite]]:
         """Return our writes of late."""

@@ -82,7 +82,14 @@ def _tell(tables: Tables, key: AccountKey, fence: int, item: Settlement) -> None
     for action, changes in _audited(item):
         tables.audit.append(
             AuditRow(
-                key[0], action, "sync", claimed.entity_id, claimed.event_key, key[1], tuple(changes), tables.now()
+                key[0],
+                action,
+                "sync",
+                claimed.entity_id,
+                claimed.event_key,
+                key[1],
+                tuple(changes),
+                tables.now(),
             )
         )
 
