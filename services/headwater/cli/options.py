@@ -25,4 +25,7 @@ Tenant = Annotated[
 Yes = Annotated[
     bool, typer.Option("--yes", help="Do it; without this the command only says what it would do.")
 ]
+Rate = Annotated[float, typer.Option("--rate", min=0.01, max=1000, help="Deliveries a second.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Show a bar until it is done.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the audit.")]
 PageSize = Annotated[int, typer.Option("--limit", min=1, max=500, help="Rows at most.")]

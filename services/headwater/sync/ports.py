@@ -313,22 +313,6 @@ class OperationsStore(Protocol):
         """Force the breakers, with audit and wake-up; return False, without either, when they stood so."""
         ...
 
-    async def count_replayable(self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]) -> int:
-        """Return how many deliveries `replay` would make due."""
-        ...
-
-    async def replay(self, order: Steering, entities: Sequence[uuid.UUID]) -> int:
-        """Make stopped deliveries due: those of *entities*, or every dead one when empty; return how many."""
-        ...
-
-    async def count_discardable(self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]) -> int:
-        """Return how many deliveries `discard` would end."""
-        ...
-
-    async def discard(self, order: Steering, entities: Sequence[uuid.UUID], reason: str) -> int:
-        """End the dead deliveries of *entities*; return how many."""
-        ...
-
 
 class WorkbenchStore(Protocol):
     """Why deliveries fail, as operators read it; every method is scoped to one tenant."""
@@ -349,10 +333,6 @@ class WorkbenchStore(Protocol):
         """Return up to *limit* deliveries that stand in a group, behind entity *after*."""
         ...
 
-    async def dead_of_group(self, tenant_id: str, group_id: uuid.UUID, limit: int) -> list[uuid.UUID]:
-        """Return up to *limit* entities whose delivery stands dead in a group."""
-        ...
-
     async def read_standing(
         self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]
     ) -> tuple[Standing, ...]:
@@ -363,8 +343,8 @@ class WorkbenchStore(Protocol):
 class Replays(Protocol):
     """Replays: begun and steered by operators, worked off by the engine."""
 
-    async def count(self, tenant_id: str, scope: Scope) -> int:
-        """Return how many deliveries a replay of *scope* would be for."""
+    async def count(self, tenant_id: str, scope: Scope, *, dead_only: bool) -> int:
+        """Return how many deliveries a replay of *scope* would be for; discarded ones count when they are named."""
         ...
 
     async def start(self, replay: Replay) -> None:
@@ -388,7 +368,7 @@ class Replays(Protocol):
         ...
 
     async def work_off(self, now: dt.datetime) -> bool:
-        """Make the next portion of a replay due, in one transaction; return whether there was one.
+        """Make the next portion of a replay due, or end it, in one transaction; return whether there was one.
 
         Raises: Unavailable, StoreRaced.
         """

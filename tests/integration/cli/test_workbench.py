@@ -126,14 +126,29 @@ def test_a_replay_needs_exactly_one_scope(desk: Desk, scope: tuple[str, ...]) ->
     assert "--all" in done.stderr
 
 
+def test_deliveries_are_replayed_and_discarded_by_account_and_entity(desk: Desk) -> None:
+    """The same engine works them off as those of a group."""
+    desk.bury(1, 2)
+    desk.json("deliveries", "replay", "salesforce", "--entity", str(key(1)), "--yes")
+    words = ("deliveries", "discard", "salesforce", "--entity", str(key(2)), "--reason", "gone")
+    desk.json(*words, "--yes")
+    desk.world.clock.advance(1)
+    desk.work_off()
+    assert desk.states() == {1: State.PENDING, 2: State.DISCARDED}
+    assert len(desk.json("replays", "list")["replays"]) == 2
+
+
 def test_a_group_is_discarded_with_a_reason(desk: Desk) -> None:
     """Counted first; the reason is kept."""
     desk.bury(1, 2)
     (group,) = desk.json("errors", "list")["groups"]
     words = ("errors", "discard", group["group_id"], "--reason", "test data")
-    assert desk.json(*words) == {"group_id": group["group_id"], "discarded_count": 2, "dry_run": True}
+    dry = desk.json(*words)
+    assert (dry["dry_run"], dry["total_count"], dry["discard_reason"]) == (True, "2", "test data")
     assert desk.states() == dict.fromkeys((1, 2), State.DEAD)
-    assert desk.json(*words, "--yes")["discarded_count"] == 2
+    desk.json(*words, "--yes")
+    desk.world.clock.advance(1)
+    desk.work_off()
     assert desk.states() == dict.fromkeys((1, 2), State.DISCARDED)
     assert desk.json("errors", "list")["groups"] == []
     assert len(desk.json("errors", "list", "--state", "resolved")["groups"]) == 1

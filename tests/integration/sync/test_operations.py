@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from typing import Any
 
 import grpc
 import pytest
-from tests.integration.sync.world import ACTOR, OTHER, World, refusal
+from tests.integration.sync.world import OTHER, World, refusal
 from tests.unit.sync.tenant import NOON, TENANT, key
 
 from headwater.sync.v1 import sync_pb2 as pb
@@ -284,24 +283,6 @@ MALFORMED: list[tuple[str, Any, list[str]]] = [
     ("ListDeliveries", pb.ListDeliveriesRequest(tenant_id=TENANT, connector="A B"), ["connector"]),
     ("ListAudit", pb.ListAuditRequest(tenant_id=TENANT, page_token="WyJ4Il0"), ["page_token"]),
     ("ListAudit", pb.ListAuditRequest(tenant_id=TENANT, event_key="x"), ["event_key"]),
-    (
-        "ReplayDeliveries",
-        pb.ReplayDeliveriesRequest(tenant_id=TENANT, connector="salesforce", entity_ids=["x"]),
-        ["entity_ids[0]", "actor.id"],
-    ),
-    (
-        "DiscardDeliveries",
-        pb.DiscardDeliveriesRequest(tenant_id=TENANT, connector="salesforce"),
-        ["entity_ids", "discard_reason", "actor.id"],
-    ),
-    (
-        "DiscardDeliveries",
-        pb.DiscardDeliveriesRequest(
-            tenant_id=TENANT, connector="salesforce", entity_ids=[str(uuid.UUID(int=1))],
-            discard_reason="x" * 256, actor=ACTOR,
-        ),
-        ["discard_reason"],
-    ),
 ]  # fmt: skip
 
 

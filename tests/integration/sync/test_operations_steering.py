@@ -1,4 +1,4 @@
-"""What operators order: pausing, resuming, resetting, replaying, discarding; each audited, each once."""
+"""What operators order: pausing, resuming, resetting; each audited, each once."""
 
 from __future__ import annotations
 
@@ -195,7 +195,10 @@ async def test_a_reset_forgets_failures_of_a_closed_breaker(world: World) -> Non
         ("PauseConnector", pb.PauseConnectorRequest(**{**ORDER, "connector": "unknown"})),
         ("ResumeConnector", pb.ResumeConnectorRequest(**{**ORDER, "connector": "unknown"})),
         ("ResetBreaker", pb.ResetBreakerRequest(**{**ORDER, "connector": "unknown"})),
-        ("ReplayDeliveries", pb.ReplayDeliveriesRequest(**{**ORDER, "connector": "unknown"})),
+        (
+            "StartReplay",
+            pb.StartReplayRequest(**{**ORDER, "connector": "unknown"}, rate_per_s=1.0, dry_run=True),
+        ),
     ],
 )
 async def test_an_unknown_connector_is_not_found(world: World, method: str, request_: Any) -> None:
@@ -206,80 +209,7 @@ async def test_an_unknown_connector_is_not_found(world: World, method: str, requ
     assert await world.pool.fetchval("select count(*) from sync.connector_state") == 0
 
 
-async def test_replaying_makes_every_dead_delivery_due(world: World) -> None:
-    """Without entities the dead of the account are replayed, not the discarded, not those of others."""
-    dead: dict[str, Any] = {"try_count": 4, "failure_count": 3}
-    for number, state in ((1, 5), (2, 5), (3, 6), (4, 2)):
-        await world.add_delivery(number, state, **dead)
-    await world.add_delivery(1, 5, "hubspot")
-    await world.add_delivery(1, 5, tenant_id=OTHER)
-
-    rehearsed = await world.stub.ReplayDeliveries(pb.ReplayDeliveriesRequest(**ORDER, dry_run=True))
-    assert rehearsed.replayed_count == 2
-    assert await world.audit_actions() == []
-    response = await world.stub.ReplayDeliveries(pb.ReplayDeliveriesRequest(**ORDER))
-    assert response.replayed_count == 2
-    again = await world.stub.ReplayDeliveries(pb.ReplayDeliveriesRequest(**ORDER))
-    assert again.replayed_count == 0
-
-    rows = await world.pool.fetch(
-        "select entity_id, failure_count, try_count, lane, due_time <= clock_timestamp() as due"
-        " from sync.delivery inner join sync.due using (tenant_id, connector, entity_id)"
-        " where tenant_id = $1 and connector = 'salesforce' and state = 1 order by entity_id",
-        TENANT,
-    )
-    assert [tuple(row) for row in rows] == [(key(1), 0, 4, 2, True), (key(2), 0, 4, 2, True)]
-    assert await world.audit_actions() == ["deliveries_replayed"] * 2
-    assert await world.pool.fetchval("select count(*) from sync.delivery where state = 5") == 2
-
-
-async def test_a_discarded_delivery_is_replayed_when_named(world: World) -> None:
-    """Naming an entity replays what was discarded; what stands otherwise is left alone."""
-    await world.add_delivery(1, 6, discard_reason="obsolete")
-    await world.add_delivery(2, 3)
-    entities = [str(key(1)), str(key(2)), str(key(9))]
-    request = pb.ReplayDeliveriesRequest(**ORDER, entity_ids=entities)
-    assert (await world.stub.ReplayDeliveries(request)).replayed_count == 1
-    (row,) = await world.pool.fetch("select * from sync.delivery where entity_id = $1", key(1))
-    assert (row["state"], row["discard_reason"]) == (1, "")
-    changes = await world.pool.fetchval("select changes from sync.audit")
-    assert changes == [
-        {"field": "state", "before": "discarded", "after": "pending", "rule": "operator"},
-        {"field": "failure_count", "before": 0, "after": 0, "rule": "operator"},
-    ]
-
-
-async def test_discarding_ends_dead_deliveries_with_a_reason(world: World) -> None:
-    """Only dead deliveries of the entities named are ended, each with an audit entry that says why."""
-    for number, state in ((1, 5), (2, 3), (3, 5)):
-        await world.add_delivery(number, state)
-    order = {**ORDER, "entity_ids": [str(key(1)), str(key(2))], "discard_reason": "left the company"}
-    rehearsed = await world.stub.DiscardDeliveries(pb.DiscardDeliveriesRequest(**order, dry_run=True))
-    assert rehearsed.discarded_count == 1
-    assert await world.audit_actions() == []
-    for expected in (1, 0):
-        response = await world.stub.DiscardDeliveries(pb.DiscardDeliveriesRequest(**order))
-        assert response.discarded_count == expected
-    states = await world.pool.fetch("select state, discard_reason from sync.delivery order by entity_id")
-    assert [tuple(row) for row in states] == [(6, "left the company"), (3, ""), (5, "")]
-    page = await world.stub.ListAudit(pb.ListAuditRequest(tenant_id=TENANT, entity_id=str(key(1))))
-    (entry,) = page.entries
-    assert (entry.action, entry.actor, entry.event_key) == (
-        "deliveries_discarded",
-        "operator-1",
-        str(key(1)),
-    )
-    assert entry.changes[1].after_json == '"left the company"'
-
-
-async def test_what_a_removed_account_left_can_be_discarded(world: World) -> None:
-    """An account that the policy no longer names cannot be replayed, but can be tidied up."""
-    await world.add_delivery(1, 5, "removed")
-    order = {**ORDER, "connector": "removed", "entity_ids": [str(key(1))], "discard_reason": "account closed"}
-    assert (await world.stub.DiscardDeliveries(pb.DiscardDeliveriesRequest(**order))).discarded_count == 1
-
-
-@pytest.mark.parametrize("method", ["pause", "reset", "replay"])
+@pytest.mark.parametrize("method", ["pause", "reset"])
 async def test_an_order_wakes_the_actors(world: World, method: str) -> None:
     """What changed something notifies the delivery actors as it commits."""
     rung = anyio.Event()
@@ -288,7 +218,6 @@ async def test_an_order_wakes_the_actors(world: World, method: str) -> None:
     calls: dict[str, Any] = {
         "pause": lambda: world.stub.PauseConnector(pb.PauseConnectorRequest(**ORDER)),
         "reset": lambda: world.stub.ResetBreaker(pb.ResetBreakerRequest(**ORDER)),
-        "replay": lambda: world.stub.ReplayDeliveries(pb.ReplayDeliveriesRequest(**ORDER)),
     }
 
     def ring(*_: Any) -> None:

@@ -20,6 +20,7 @@ from headwater.sync.v1 import sync_pb2 as pb
 pytestmark = pytest.mark.anyio
 
 REPLAY = str(key(77))
+ENDING = key(76)
 
 
 def worker(world: World) -> ReplayWorker:
@@ -33,6 +34,15 @@ async def start(world: World, **changed: Any) -> pb.Replay:
         "tenant_id": TENANT, "replay_id": REPLAY, "connector": "salesforce", "rate_per_s": 1.0, "actor": ACTOR,
     }  # fmt: skip
     return (await world.stub.StartReplay(pb.StartReplayRequest(**{**fields, **changed}))).replay
+
+
+async def discard(world: World, replay_id: uuid.UUID = ENDING, **changed: Any) -> pb.Replay:
+    """End dead deliveries of the Salesforce account, and see it through."""
+    fields = {"replay_id": str(replay_id), "rate_per_s": 1000.0, "discard_reason": "obsolete"}
+    begun = await start(world, **{**fields, **changed})
+    world.clock.advance(1)
+    await worker(world).step()
+    return begun
 
 
 async def read(world: World, replay_id: str = REPLAY) -> pb.Replay:
@@ -132,10 +142,7 @@ async def test_attempt_numbers_go_on_and_the_budget_begins_anew(world: World) ->
 async def test_a_write_with_a_lost_answer_is_looked_up_when_replayed(world: World) -> None:
     """Also after it was discarded in between: nobody knows any better since."""
     await bury(world, 1, 2, outcome="in_doubt", error_class="network")
-    request = pb.DiscardDeliveriesRequest(
-        tenant_id=TENANT, connector="salesforce", entity_ids=[str(key(2))], discard_reason="x", actor=ACTOR
-    )
-    await world.stub.DiscardDeliveries(request)
+    await discard(world, entity_ids=[str(key(2))])
     await start(world, entity_ids=[str(key(1)), str(key(2))], rate_per_s=100.0)
     world.clock.advance(1)
     await worker(world).step()
@@ -227,6 +234,8 @@ async def test_replays_are_listed_newest_first(world: World) -> None:
     ("changed", "field"),
     [
         ({"rate_per_s": 0.0}, "rate_per_s"),
+        ({"discard_reason": "x" * 256}, "discard_reason"),
+        ({"discard_reason": " "}, "discard_reason"),
         ({"rate_per_s": float("nan")}, "rate_per_s"),
         ({"replay_id": ""}, "replay_id"),
         ({"entity_ids": [str(key(1))], "group_id": str(key(2))}, "entity_ids"),
@@ -238,6 +247,70 @@ async def test_a_senseless_replay_is_refused(world: World, changed: dict[str, An
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await start(world, **changed)
     assert refusal(caught.value)[2] == [field]
+
+
+async def test_what_is_replayed_wakes_the_actors(world: World) -> None:
+    """The worker's portion notifies the delivery actors as it commits."""
+    rung = anyio.Event()
+    await bury(world, 1)
+    await start(world)
+    async with world.pool.acquire() as connection:
+        await connection.add_listener("headwater_delivery", lambda *_: rung.set())
+        await worker(world).step()
+        with anyio.fail_after(5):
+            await rung.wait()
+        await connection.reset()
+
+
+async def test_discarding_ends_the_dead_that_are_named_with_a_reason(world: World) -> None:
+    """A dry run counts them; each is noted in the audit with the reason; what retries or is discarded stays."""
+    await bury(world, 1, 2, 3)
+    await settle(world, failed(2, state=State.RETRYING))
+    named = {"entity_ids": [str(key(1)), str(key(2))]}
+    dry = await start(world, **named, discard_reason="obsolete", dry_run=True, replay_id="")
+    assert (dry.total_count, dry.discard_reason) == (1, "obsolete")
+    assert await discard(world, **named)
+    assert await states(world) == {1: State.DISCARDED, 2: State.RETRYING, 3: State.DEAD}
+    page = await world.stub.ListAudit(pb.ListAuditRequest(tenant_id=TENANT, entity_id=str(key(1))))
+    (entry,) = page.entries
+    assert (entry.action, entry.actor) == ("deliveries_discarded", ACTOR.id)
+    assert (entry.changes[1].field, entry.changes[1].after_json) == ("discard_reason", '"obsolete"')
+    again = await discard(world, key(78), **named)
+    assert again.total_count == 0
+
+
+async def test_a_discarded_delivery_is_replayed_when_named(world: World) -> None:
+    """Its reason is gone then, and the audit says from where it came."""
+    await bury(world, 1)
+    await discard(world)
+    await start(world, entity_ids=[str(key(1)), str(key(9))])
+    await worker(world).step()
+    row = await world.pool.fetchrow("select state, discard_reason from sync.delivery")
+    assert row is not None
+    assert tuple(row) == (State.PENDING, "")
+    changes = await world.pool.fetchval("select changes from sync.audit where action = 'deliveries_replayed'")
+    assert (changes[0]["before"], changes[0]["after"]) == ("discarded", "pending")
+
+
+async def test_discarding_a_group_closes_it_and_leaves_what_retries(world: World) -> None:
+    """The cause stays open for as long as one of its deliveries is tried."""
+    await bury(world, 1, 2)
+    await settle(world, failed(2, state=State.RETRYING))
+    group_id = await group_of(world, 1)
+    assert (await discard(world, connector="", group_id=group_id)).total_count == 1
+    assert await states(world) == {1: State.DISCARDED, 2: State.RETRYING}
+    shown = await world.stub.GetErrorGroup(pb.GetErrorGroupRequest(tenant_id=TENANT, group_id=group_id))
+    assert (shown.group.delivery_count, shown.group.state) == (1, pb.ERROR_GROUP_STATE_OPEN)
+
+
+async def test_what_a_removed_account_left_can_be_discarded(world: World) -> None:
+    """An account that the policy no longer names cannot be replayed, but can be tidied up."""
+    await world.add_delivery(1, State.DEAD, "removed")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await start(world, connector="removed")
+    assert refusal(caught.value)[:2] == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CONNECTOR")
+    assert (await discard(world, connector="removed")).total_count == 1
+    assert await states(world) == {1: State.DISCARDED}
 
 
 async def test_a_delivery_that_recovered_is_passed_over(world: World) -> None:

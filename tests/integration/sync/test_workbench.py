@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from tests.integration.sync.failing import bury, delivered, failed, settle, states
-from tests.integration.sync.world import ACTOR, OTHER, World, refusal
+from tests.integration.sync.world import OTHER, World, refusal
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import TENANT, key
 
@@ -131,24 +131,6 @@ async def test_a_preview_says_that_a_lost_answer_is_looked_up_first(world: World
         pb.PreviewDeliveriesRequest(tenant_id=TENANT, connector="salesforce", entity_ids=[str(key(1))])
     )
     assert (answer.previews[0].looks_up_first, answer.predicted_calls) == (True, 2)
-
-
-async def test_discarding_a_group_ends_its_dead_deliveries_only(world: World) -> None:
-    """A dry run counts; the order itself ends, audits, and closes the group; what retries goes on."""
-    await bury(world, 1, 2)
-    await settle(world, failed(2, state=State.RETRYING))
-    (group,) = await groups(world)
-    order: dict[str, Any] = {
-        "tenant_id": TENANT, "group_id": group.group_id, "discard_reason": "obsolete", "actor": ACTOR,
-    }  # fmt: skip
-    dry = await world.stub.DiscardErrorGroup(pb.DiscardErrorGroupRequest(**order, dry_run=True))
-    assert (dry.discarded_count, await states(world)) == (1, {1: State.DEAD, 2: State.RETRYING})
-    done = await world.stub.DiscardErrorGroup(pb.DiscardErrorGroupRequest(**order))
-    assert (done.discarded_count, done.remaining_count) == (1, 0)
-    assert await states(world) == {1: State.DISCARDED, 2: State.RETRYING}
-    assert (await world.audit_actions())[-1] == "deliveries_discarded"
-    (left,) = await groups(world)
-    assert (left.delivery_count, left.state) == (1, pb.ERROR_GROUP_STATE_OPEN)
 
 
 async def test_a_wait_after_a_failure_leaves_the_group(world: World) -> None:

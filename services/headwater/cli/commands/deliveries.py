@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from headwater.cli.options import AsJson, DataDir, PageSize, Tenant, Yes
+from headwater.cli.options import AsJson, DataDir, Follow, PageSize, Rate, Reason, Tenant, Yes
 from headwater.cli.output import table
 from headwater.cli.plain import moment, plain
+from headwater.cli.replaying import DISCARD_RATE_PER_S, begin
 from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
 from headwater.cli.session import Session, ask
@@ -93,12 +94,14 @@ def list_deliveries(
 def replay(
     connector: Connector,
     entity: Entities = None,
+    rate: Rate = 10.0,
+    follow_it: Follow = False,
     yes: Yes = False,
     tenant: Tenant = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make dead or discarded deliveries due again; without --entity every dead one of the account.
+    """Make dead or discarded deliveries due again, so many a second; without --entity every dead one of the account.
 
     Example:
 
@@ -106,16 +109,8 @@ def replay(
     """
 
     async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.ReplayDeliveriesRequest(
-            tenant_id=session.tenant_id,
-            connector=connector,
-            entity_ids=entity or [],
-            dry_run=not yes,
-            actor=session.actor,
-        )
-        found = await services.ask(services.sync.ReplayDeliveries, request)
-        done = f"{found.replayed_count:,} deliveries {'are due again' if yes else 'would be due again; add --yes to do it'}"
-        session.output.result(plain(found) | {"dry_run": not yes}, done)
+        request = sync_pb2.StartReplayRequest(connector=connector, entity_ids=entity or [], rate_per_s=rate)
+        await begin(session, services, request, yes=yes, follow_it=follow_it)
 
     ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
 
@@ -123,27 +118,27 @@ def replay(
 @app.command()
 def discard(
     connector: Connector,
-    entity: Annotated[list[str], typer.Option("--entity", help="Entity id; may be repeated.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")],
+    reason: Reason,
+    entity: Entities = None,
+    follow_it: Follow = False,
     yes: Yes = False,
     tenant: Tenant = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """End dead deliveries with a reason; a later change of the entity makes them due again."""
+    """End dead deliveries with a reason; a later change of the entity makes them due again.
+
+    Without --entity every dead one of the account, which the policy need not name any more.
+    """
 
     async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.DiscardDeliveriesRequest(
-            tenant_id=session.tenant_id,
+        request = sync_pb2.StartReplayRequest(
             connector=connector,
-            entity_ids=entity,
+            entity_ids=entity or [],
+            rate_per_s=DISCARD_RATE_PER_S,
             discard_reason=reason,
-            dry_run=not yes,
-            actor=session.actor,
         )
-        found = await services.ask(services.sync.DiscardDeliveries, request)
-        done = f"{found.discarded_count:,} deliveries {'are discarded' if yes else 'would be discarded; add --yes to do it'}"
-        session.output.result(plain(found) | {"dry_run": not yes}, done)
+        await begin(session, services, request, yes=yes, follow_it=follow_it)
 
     ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Annotated, Any
 
 import typer
 
 from headwater.cli.correcting import correct, read_corrections
 from headwater.cli.error_groups import changes_table, group_facts, groups_table, previews_table
-from headwater.cli.options import AsJson, DataDir, PageSize, Tenant, Yes
+from headwater.cli.options import AsJson, DataDir, Follow, PageSize, Rate, Reason, Tenant, Yes
 from headwater.cli.plain import plain
-from headwater.cli.replaying import follow, replays_table
+from headwater.cli.replaying import DISCARD_RATE_PER_S, begin
 from headwater.cli.services import Services
 from headwater.cli.session import Session, ask
 from headwater.kernel.errors import InvalidInput
@@ -118,8 +117,8 @@ def replay(
     connector: Connector = "",
     entity: Entities = None,
     every: Annotated[bool, typer.Option("--all", help="Every dead delivery of the tenant.")] = False,
-    rate: Annotated[float, typer.Option("--rate", min=0.01, max=1000, help="Deliveries a second.")] = 10.0,
-    follow_it: Annotated[bool, typer.Option("--follow", help="Show a bar until it is done.")] = False,
+    rate: Rate = 10.0,
+    follow_it: Follow = False,
     yes: Yes = False,
     tenant: Tenant = None,
     data_dir: DataDir = None,
@@ -139,20 +138,9 @@ def replay(
         if bool(group) + bool(connector) + every != 1:
             raise InvalidInput("name one of: a group, --connector (with --entity for some of it), --all")
         request = sync_pb2.StartReplayRequest(
-            tenant_id=session.tenant_id,
-            replay_id=str(uuid.uuid4()),
-            connector=connector,
-            group_id=group,
-            entity_ids=entity or [],
-            rate_per_s=rate,
-            dry_run=not yes,
-            actor=session.actor,
+            connector=connector, group_id=group, entity_ids=entity or [], rate_per_s=rate
         )
-        begun = (await services.ask(services.sync.StartReplay, request)).replay
-        if yes and follow_it:
-            begun = await follow(services, session.output, session.tenant_id, begun.replay_id)
-        would = f"{begun.total_count:,} deliveries would be due again in {begun.total_count / rate:,.0f} s; add --yes"
-        session.output.result(plain(begun) | {"dry_run": not yes}, replays_table([begun]) if yes else would)
+        await begin(session, services, request, yes=yes, follow_it=follow_it)
 
     ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
 
@@ -160,7 +148,8 @@ def replay(
 @app.command()
 def discard(
     group: Group,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")],
+    reason: Reason,
+    follow_it: Follow = False,
     yes: Yes = False,
     tenant: Tenant = None,
     data_dir: DataDir = None,
@@ -169,23 +158,10 @@ def discard(
     """End a group's dead deliveries with a reason; a later change of an entity makes its own due again."""
 
     async def work(session: Session, services: Services) -> None:
-        request = sync_pb2.DiscardErrorGroupRequest(
-            tenant_id=session.tenant_id,
-            group_id=group,
-            discard_reason=reason,
-            dry_run=not yes,
-            actor=session.actor,
+        request = sync_pb2.StartReplayRequest(
+            group_id=group, rate_per_s=DISCARD_RATE_PER_S, discard_reason=reason
         )
-        count = 0
-        while True:
-            found = await services.ask(services.sync.DiscardErrorGroup, request)
-            count += found.discarded_count
-            if not yes:
-                count += found.remaining_count
-            if not yes or not found.remaining_count or not found.discarded_count:
-                break
-        done = f"{count:,} deliveries {'are discarded' if yes else 'would be discarded; add --yes to do it'}"
-        session.output.result({"group_id": group, "discarded_count": count, "dry_run": not yes}, done)
+        await begin(session, services, request, yes=yes, follow_it=follow_it)
 
     ask(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
 

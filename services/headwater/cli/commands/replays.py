@@ -17,7 +17,8 @@ from headwater.sync.v1 import sync_pb2
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="Replays of dead deliveries: list, show, pause, resume, cancel. `headwater errors replay` begins one.",
+    help="Replays and discards of dead deliveries: list, show, pause, resume, cancel.\n\n"
+    "`headwater errors replay` and `headwater errors discard` begin them.",
 )
 
 ReplayId = Annotated[str, typer.Argument(help="The replay, a UUID.")]

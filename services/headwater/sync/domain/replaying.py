@@ -1,4 +1,4 @@
-"""Replays: what they are for, how many deliveries they may make due by now, and how they end. Pure."""
+"""Replays: what they are for, how many deliveries they may make due, or end, by now, and how they end. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Scope:
     Args:
         connector: empty for every account of the tenant.
         group_id: only those of this group.
-        entity_ids: only these, and then discarded ones too.
+        entity_ids: only these, and then discarded ones too, unless they are to be discarded.
     """
 
     connector: str = ""
@@ -53,7 +53,8 @@ class Replay:
     """A replay as it stands.
 
     Args:
-        next_time: when the next delivery may be made due.
+        next_time: when the next delivery may be made due, or ended.
+        discard_reason: why the deliveries are ended; empty: they are made due.
         place: connector and entity seen last.
     """
 
@@ -67,6 +68,7 @@ class Replay:
     next_time: dt.datetime
     actor: str
     policy_version: str
+    discard_reason: str = ""
     create_time: dt.datetime | None = None
     update_time: dt.datetime | None = None
     place: tuple[str, uuid.UUID] = field(default=("", NOWHERE))

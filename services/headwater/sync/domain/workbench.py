@@ -23,8 +23,6 @@ from headwater.sync.domain.operating import Delivery
 
 PREVIEWS_MAX: Final = 100
 """Deliveries of one preview."""
-DISCARDS_MAX: Final = 1_000
-"""Deliveries of a group that one order discards."""
 
 
 @dataclass(frozen=True, slots=True)

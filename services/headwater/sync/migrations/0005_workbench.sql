@@ -51,6 +51,7 @@ create table sync.replay (
     place_entity_id uuid not null default '00000000-0000-0000-0000-000000000000',
     actor text not null,
     policy_version text not null,
+    discard_reason text not null default '',
     create_time timestamptz not null default clock_timestamp(),
     update_time timestamptz not null default clock_timestamp(),
     primary key (tenant_id, replay_id)
@@ -58,8 +59,9 @@ create table sync.replay (
 create index replay_by_time on sync.replay (tenant_id, create_time, replay_id);
 create index replay_running on sync.replay (next_time) where state = 1;
 comment on table sync.replay is
-'Dead deliveries to make due again, so many a second; any process works it off, under the row''s lock.';
+'Dead deliveries to make due again or to end, so many a second; any process works it off, under the row''s lock.';
 comment on column sync.replay.state is '1 running, 2 paused, 3 done, 4 cancelled: as ReplayState on the wire.';
+comment on column sync.replay.discard_reason is 'Why the deliveries are ended; empty: they are made due.';
 comment on column sync.replay.next_time is 'When the next delivery may be made due: keeps the rate over restarts.';
 comment on column sync.replay.place_entity_id is 'With place_connector: everything up to here was seen.';
 

@@ -133,33 +133,6 @@ def _delivery_place(checks: Checks, token: str) -> DeliveryPlace | None:
     return DeliveryPlace(connector, entity_id)
 
 
-def read_replay(request: pb.ReplayDeliveriesRequest) -> tuple[str, str, Sequence[uuid.UUID], str]:
-    """Check and read a replay: tenant, connector, entities, actor."""
-    checks = Checks()
-    order = (
-        checks.tenant(request.tenant_id),
-        checks.name("connector", request.connector),
-        read_entities(checks, request.entity_ids, 0),
-        read_actor(checks, request.actor),
-    )
-    checks.finish()
-    return order
-
-
-def read_discard(request: pb.DiscardDeliveriesRequest) -> tuple[str, str, Sequence[uuid.UUID], str, str]:
-    """Check and read a discard: tenant, connector, entities, reason, actor."""
-    checks = Checks()
-    order = (
-        checks.tenant(request.tenant_id),
-        checks.name("connector", request.connector),
-        read_entities(checks, request.entity_ids, 1),
-        checks.text("discard_reason", request.discard_reason),
-        read_actor(checks, request.actor),
-    )
-    checks.finish()
-    return order
-
-
 def read_audit(
     request: pb.ListAuditRequest,
 ) -> tuple[str, uuid.UUID | None, uuid.UUID | None, int | None, int]:

@@ -68,18 +68,6 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
             *await self._operations.deliveries(*requests.read_deliveries(request))
         )
 
-    async def ReplayDeliveries(
-        self, request: pb.ReplayDeliveriesRequest, context: Any
-    ) -> pb.ReplayDeliveriesResponse:
-        count = await self._operations.replay(*requests.read_replay(request), dry_run=request.dry_run)
-        return pb.ReplayDeliveriesResponse(replayed_count=count)
-
-    async def DiscardDeliveries(
-        self, request: pb.DiscardDeliveriesRequest, context: Any
-    ) -> pb.DiscardDeliveriesResponse:
-        count = await self._operations.discard(*requests.read_discard(request), dry_run=request.dry_run)
-        return pb.DiscardDeliveriesResponse(discarded_count=count)
-
     async def ListAudit(self, request: pb.ListAuditRequest, context: Any) -> pb.ListAuditResponse:
         return responses.audit_response(*await self._operations.audit(*requests.read_audit(request)))
 
@@ -95,13 +83,6 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         self, request: pb.PreviewDeliveriesRequest, context: Any
     ) -> pb.PreviewDeliveriesResponse:
         return workbench.preview_response(await self._desk.preview(*workbench.read_preview(request)))
-
-    async def DiscardErrorGroup(
-        self, request: pb.DiscardErrorGroupRequest, context: Any
-    ) -> pb.DiscardErrorGroupResponse:
-        order = workbench.read_group_discard(request)
-        count, left = await self._desk.discard(*order, dry_run=request.dry_run)
-        return pb.DiscardErrorGroupResponse(discarded_count=count, remaining_count=left)
 
     async def StartReplay(self, request: pb.StartReplayRequest, context: Any) -> pb.StartReplayResponse:
         order = workbench.read_start(request)

@@ -86,21 +86,8 @@ def read_preview(
     return found
 
 
-def read_group_discard(request: pb.DiscardErrorGroupRequest) -> tuple[str, uuid.UUID, str, str]:
-    """Check and read a discard: tenant, group, reason, actor."""
-    checks = Checks()
-    order = (
-        checks.tenant(request.tenant_id),
-        checks.uuid("group_id", request.group_id),
-        checks.text("discard_reason", request.discard_reason),
-        read_actor(checks, request.actor),
-    )
-    checks.finish()
-    return order
-
-
-def read_start(request: pb.StartReplayRequest) -> tuple[str, uuid.UUID, Scope, float, str]:
-    """Check and read a replay to begin: tenant, its id, scope, rate, actor."""
+def read_start(request: pb.StartReplayRequest) -> tuple[str, uuid.UUID, Scope, float, str, str]:
+    """Check and read a replay to begin: tenant, its id, scope, rate, actor, reason to discard."""
     checks = Checks()
     replay_id = checks.optional_uuid("replay_id", request.replay_id)
     if replay_id is None and not request.dry_run:
@@ -118,6 +105,7 @@ def read_start(request: pb.StartReplayRequest) -> tuple[str, uuid.UUID, Scope, f
         Scope(connector, group_id, tuple(dict.fromkeys(entities))),
         request.rate_per_s,
         read_actor(checks, request.actor),
+        checks.text("discard_reason", request.discard_reason, required=bool(request.discard_reason)),
     )
     checks.finish()
     return order
@@ -214,6 +202,7 @@ def replay_message(replay: Replay) -> pb.Replay:
         actor=replay.actor,
         create_time=moment_message(replay.create_time),
         update_time=moment_message(replay.update_time),
+        discard_reason=replay.discard_reason,
     )
 
 

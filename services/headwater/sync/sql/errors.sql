@@ -68,15 +68,6 @@ where member.tenant_id = $1 and member.group_id = $2 and member.entity_id > $3
 order by member.entity_id
 limit $4;
 
--- name: dead_of_group
--- Dead deliveries of a group, and their account. $1 tenant; $2 group; $3 rows.
-select held.connector, held.entity_id
-from sync.error_member as member
-inner join sync.delivery as held using (tenant_id, connector, entity_id)
-where member.tenant_id = $1 and member.group_id = $2 and held.state = 5
-order by member.entity_id
-limit $3;
-
 -- name: read_standing
 -- Deliveries with all that a plan needs; claims nothing. $1 tenant; $2 connector; $3 entities uuid[].
 select

@@ -1,10 +1,10 @@
--- Replays: dead deliveries made due again, at once or at a rate.
+-- Replays: dead deliveries made due again, or ended, at a rate.
 
 -- name: make_due
 -- Makes dead or discarded deliveries due now, each noted in the audit: the one statement by which
 -- operators do. The count of tries stays, so attempts are numbered on; what counts towards the dead
 -- letter begins anew, which the audit says. A write that nobody knows the end of is looked up first.
--- $1 tenant; arrays: $2 connector text[], $3 entity uuid[]; $4 actor; $5 policy version; $6 replay or null.
+-- $1 tenant; arrays: $2 connector text[], $3 entity uuid[]; $4 actor; $5 policy version; $6 replay.
 with chosen as (
     select
         held.connector, held.entity_id, held.state, held.failure_count,
@@ -48,13 +48,59 @@ with chosen as (
             ),
             jsonb_build_object(
                 'field', 'failure_count', 'before', former_failures, 'after', 0,
-                'rule', coalesce('replay ' || $6::uuid::text, 'operator')
+                'rule', 'replay ' || $6::uuid::text
             )
         )
     from replayed
     order by connector, entity_id
 )
 select count(*) as deliveries from replayed;
+
+-- name: discard
+-- Ends dead deliveries with a reason, each noted in the audit.
+-- $1 tenant; arrays: $2 connector text[], $3 entity uuid[]; $4 actor; $5 policy version; $6 replay; $7 reason.
+with chosen as (
+    select held.connector, held.entity_id
+    from unnest($2::text [], $3::uuid []) as wanted (connector, entity_id)
+    inner join sync.delivery as held
+        on
+            held.tenant_id = $1 and wanted.connector = held.connector
+            and wanted.entity_id = held.entity_id and held.stopped and held.state = 5
+    order by held.connector, held.entity_id
+    for update of held
+), discarded as (
+    update sync.delivery as held
+    set state = 6, discard_reason = $7
+    from chosen
+    where
+        held.tenant_id = $1 and held.connector = chosen.connector and held.entity_id = chosen.entity_id
+    returning held.connector, held.entity_id, held.event_key
+), left_group as (
+    update sync.error_member as member
+    set group_id = null
+    from discarded
+    where
+        member.tenant_id = $1 and member.connector = discarded.connector
+        and member.entity_id = discarded.entity_id
+), noted as (
+    insert into sync.audit (
+        tenant_id, connector, actor, policy_version, action, entity_id, event_key, changes
+    )
+    select
+        $1, connector, $4, $5, 'deliveries_discarded', entity_id, event_key,
+        jsonb_build_array(
+            jsonb_build_object(
+                'field', 'state', 'before', 'dead', 'after', 'discarded', 'rule', 'operator'
+            ),
+            jsonb_build_object(
+                'field', 'discard_reason', 'before', null, 'after', $7::text,
+                'rule', 'replay ' || $6::uuid::text
+            )
+        )
+    from discarded
+    order by connector, entity_id
+)
+select count(*) as deliveries from discarded;
 
 -- name: count_account_dead
 -- Dead deliveries from one connector to another one, both included. $1 tenant; $2 first; $3 last connector.
@@ -70,12 +116,12 @@ where member.tenant_id = $1 and member.group_id = $2 and held.state = 5;
 
 -- name: start_replay
 -- Begins a replay; no row when it was begun before. $1 tenant; $2 replay; $3 connector; $4 group or null;
--- $5 entities uuid[]; $6 rate; $7 deliveries; $8 now; $9 actor; $10 policy version.
+-- $5 entities uuid[]; $6 rate; $7 deliveries; $8 now; $9 actor; $10 policy version; $11 reason to discard, or empty.
 insert into sync.replay (
     tenant_id, replay_id, connector, group_id, entity_ids, rate_per_s, total_count, next_time, actor,
-    policy_version
+    policy_version, discard_reason
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 on conflict do nothing
 returning replay_id;
 
@@ -83,7 +129,8 @@ returning replay_id;
 -- One replay. $1 tenant; $2 replay.
 select
     tenant_id, replay_id, connector, group_id, entity_ids, rate_per_s, state, total_count, replayed_count,
-    next_time, place_connector, place_entity_id, actor, policy_version, create_time, update_time
+    next_time, place_connector, place_entity_id, actor, policy_version, create_time, update_time,
+    discard_reason
 from sync.replay
 where tenant_id = $1 and replay_id = $2;
 
@@ -91,7 +138,8 @@ where tenant_id = $1 and replay_id = $2;
 -- One page of replays, the newest first. $1 tenant; before $2 time and $3 replay; $4 rows.
 select
     tenant_id, replay_id, connector, group_id, entity_ids, rate_per_s, state, total_count, replayed_count,
-    next_time, place_connector, place_entity_id, actor, policy_version, create_time, update_time
+    next_time, place_connector, place_entity_id, actor, policy_version, create_time, update_time,
+    discard_reason
 from sync.replay
 where tenant_id = $1 and (create_time, replay_id) < ($2, $3)
 order by create_time desc, replay_id desc
@@ -109,7 +157,8 @@ returning connector;
 -- The running replay that is due first, held until this transaction ends. $1 now.
 select
     tenant_id, replay_id, connector, group_id, entity_ids, rate_per_s, state, total_count, replayed_count,
-    next_time, place_connector, place_entity_id, actor, policy_version, create_time, update_time
+    next_time, place_connector, place_entity_id, actor, policy_version, create_time, update_time,
+    discard_reason
 from sync.replay
 where state = 1 and next_time <= $1
 order by next_time
@@ -149,13 +198,13 @@ order by member.entity_id
 limit $5;
 
 -- name: next_named
--- The same of entities that are named, discarded ones too.
--- $1 tenant; $2 connector; $3 entities uuid[]; behind $4 entity; $5 rows.
+-- The same of entities that are named, discarded ones too unless dead ones alone are wanted.
+-- $1 tenant; $2 connector; $3 entities uuid[]; behind $4 entity; $5 rows; $6 dead ones alone.
 select held.connector, held.entity_id
 from sync.delivery as held
 where
     held.tenant_id = $1 and held.connector = $2 and held.entity_id = any($3::uuid [])
-    and held.entity_id > $4 and held.stopped
+    and held.entity_id > $4 and held.stopped and (held.state = 5 or not $6)
 order by held.entity_id
 limit $5;
 

@@ -227,14 +227,13 @@ with standing as (
     on conflict (tenant_id, connector, entity_id) do nothing
 ), moved as (
     update sync.rollout_member as member
-    set fate = case standing.way when 'left' then 5 else 1 end, stage = $5, admit_time = $9
-    from standing
-    cross join lateral (
-        select one.ctid as place from sync.rollout_member as one
-        where one.tenant_id = $1 and one.rollout_id = $2 and one.entity_id = standing.entity_id -- noqa: RF01
-        offset 0 -- noqa: AM09
-    ) as found
-    where member.ctid = found.place
+    set
+        fate = case
+            when member.entity_id = any(array(select entity_id from standing where way = 'left')) then 5
+            else 1
+        end,
+        stage = $5, admit_time = $9
+    where member.tenant_id = $1 and member.rollout_id = $2 and member.entity_id = any($4::uuid [])
     returning member.fate
 )
 select

@@ -28,7 +28,6 @@ from headwater.sync.domain.rows import unpack_values
 from headwater.sync.domain.standing import Books
 from headwater.sync.store import limits
 from headwater.sync.store.faults import reaching
-from headwater.sync.store.replays import make_due
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -229,45 +228,6 @@ class PostgresOperations:
         async with self._transaction() as connection:
             await connection.execute(_SQL["make_connector_state"].text, order.tenant_id, order.connector)
             yield connection
-
-    async def count_replayable(self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]) -> int:
-        """Return how many deliveries a replay would make due."""
-        return await self._count("count_replayable", tenant_id, connector, list(entities))
-
-    async def count_discardable(self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]) -> int:
-        """Return how many deliveries a discard would end."""
-        return await self._count("count_discardable", tenant_id, connector, list(entities))
-
-    async def _count(self, name: str, *arguments: Any) -> int:
-        async with reaching():
-            count: int = await self._pool.fetchval(_SQL[name].text, *arguments)
-        return count
-
-    async def replay(self, order: Steering, entities: Sequence[uuid.UUID]) -> int:
-        """Make dead (or, when named, discarded) deliveries due; return how many.
-
-        Args:
-            entities: empty for every dead delivery of the account.
-        """
-        async with self._transaction() as connection:
-            rows = await connection.fetch(
-                _SQL["choose_replayable"].text, order.tenant_id, order.connector, list(entities)
-            )
-            return await make_due(
-                connection, order, [(order.connector, row["entity_id"]) for row in rows], replay_id=None
-            )
-
-    async def discard(self, order: Steering, entities: Sequence[uuid.UUID], reason: str) -> int:
-        """End dead deliveries; return how many."""
-        return await self._count(
-            "discard_deliveries",
-            order.tenant_id,
-            order.connector,
-            list(entities),
-            order.actor,
-            order.policy_version,
-            reason,
-        )
 
 
 async def _note(connection: Connection, order: Steering, action: str, *changes: dict[str, Any]) -> None:

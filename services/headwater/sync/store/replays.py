@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.operating import Steering
-from headwater.sync.domain.replaying import Replay, ReplayState, Scope, after_portion, portion
+from headwater.sync.domain.replaying import NOWHERE, Replay, ReplayState, Scope, after_portion, portion
 from headwater.sync.store.faults import reaching, translated
 
 if TYPE_CHECKING:
@@ -29,37 +29,17 @@ _ACTIONS: Final = {
 Place = tuple[str, uuid.UUID]
 
 
-async def make_due(
-    connection: Connection, order: Steering, deliveries: Sequence[Place], *, replay_id: uuid.UUID | None
-) -> int:
-    """Make those of *deliveries* due that are dead or discarded; return how many."""
-    if not deliveries:
-        return 0
-    count: int = await connection.fetchval(
-        _SQL["make_due"].text,
-        order.tenant_id,
-        [connector for connector, _ in deliveries],
-        [entity_id for _, entity_id in deliveries],
-        order.actor,
-        order.policy_version,
-        replay_id,
-    )
-    if count:
-        await connection.execute(_WAKE_ACTORS.text)
-    return count
-
-
 class PostgresReplays:
     """Port `Replays` on Postgres."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def count(self, tenant_id: str, scope: Scope) -> int:
+    async def count(self, tenant_id: str, scope: Scope, *, dead_only: bool) -> int:
         """Return how many deliveries a replay of *scope* would be for."""
         if scope.entity_ids:
-            found = await self._fetch("next_named", *_named(tenant_id, scope), len(scope.entity_ids))
-            return len(found)
+            whole = list(scope.entity_ids), NOWHERE, len(scope.entity_ids), dead_only
+            return len(await self._fetch("next_named", tenant_id, scope.connector, *whole))
         if scope.group_id is not None:
             rows = await self._fetch("count_group_dead", tenant_id, scope.group_id)
         else:
@@ -84,6 +64,7 @@ class PostgresReplays:
                 replay.next_time,
                 replay.actor,
                 replay.policy_version,
+                replay.discard_reason,
             )
             if begun is not None:
                 order = Steering(replay.tenant_id, scope.connector, replay.actor, replay.policy_version)
@@ -114,7 +95,7 @@ class PostgresReplays:
         return True
 
     async def work_off(self, now: dt.datetime) -> bool:
-        """Make the next portion of the replay due that waits longest; return whether there was one.
+        """Make the next portion of the replay due that waits longest, or end it; return whether there was one.
 
         Place, count and deliveries move in one transaction: a crash repeats nothing and skips nothing.
         """
@@ -126,7 +107,7 @@ class PostgresReplays:
             allowed = portion(replay.rate_per_s, replay.next_time, now)
             found = await _next(connection, replay, allowed.count)
             order = Steering(replay.tenant_id, replay.scope.connector, replay.actor, replay.policy_version)
-            count = await make_due(connection, order, found, replay_id=replay.replay_id)
+            count = await _end_or_make_due(connection, replay, found)
             state = after_portion(allowed.count, len(found))
             place = found[-1] if found else replay.place
             await connection.execute(
@@ -158,7 +139,8 @@ class PostgresReplays:
 async def _next(connection: Connection, replay: Replay, count: int) -> list[Place]:
     scope, (connector, entity_id) = replay.scope, replay.place
     if scope.entity_ids:
-        arguments = replay.tenant_id, scope.connector, list(scope.entity_ids), entity_id, count
+        named, dead_only = list(scope.entity_ids), bool(replay.discard_reason)
+        arguments = replay.tenant_id, scope.connector, named, entity_id, count, dead_only
         rows = await connection.fetch(_SQL["next_named"].text, *arguments)
     elif scope.group_id is not None:
         rows = await connection.fetch(
@@ -177,8 +159,24 @@ async def _next(connection: Connection, replay: Replay, count: int) -> list[Plac
     return [(row["connector"], row["entity_id"]) for row in rows]
 
 
-def _named(tenant_id: str, scope: Scope) -> tuple[Any, ...]:
-    return tenant_id, scope.connector, list(scope.entity_ids), uuid.UUID(int=0)
+async def _end_or_make_due(connection: Connection, replay: Replay, deliveries: Sequence[Place]) -> int:
+    """Make those of *deliveries* due that are still stopped, or end them; return how many."""
+    if not deliveries:
+        return 0
+    name, more = ("discard", [replay.discard_reason]) if replay.discard_reason else ("make_due", [])
+    count: int = await connection.fetchval(
+        _SQL[name].text,
+        replay.tenant_id,
+        [connector for connector, _ in deliveries],
+        [entity_id for _, entity_id in deliveries],
+        replay.actor,
+        replay.policy_version,
+        replay.replay_id,
+        *more,
+    )
+    if count and not replay.discard_reason:
+        await connection.execute(_WAKE_ACTORS.text)
+    return count
 
 
 async def _note(
@@ -210,6 +208,7 @@ def _replay(row: Any) -> Replay:
         next_time=row["next_time"],
         actor=row["actor"],
         policy_version=row["policy_version"],
+        discard_reason=row["discard_reason"],
         create_time=row["create_time"],
         update_time=row["update_time"],
         place=(row["place_connector"], row["place_entity_id"]),

@@ -60,10 +60,6 @@ class PostgresWorkbench:
         rows = await self._fetch("list_group_deliveries", tenant_id, group_id, after, limit)
         return tuple(Delivery(**row) for row in rows)
 
-    async def dead_of_group(self, tenant_id: str, group_id: uuid.UUID, limit: int) -> list[uuid.UUID]:
-        """Return up to *limit* entities whose delivery stands dead in a group."""
-        return [row["entity_id"] for row in await self._fetch("dead_of_group", tenant_id, group_id, limit)]
-
     async def read_standing(
         self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID]
     ) -> tuple[Standing, ...]:

@@ -137,38 +137,6 @@ class Operations:
         rows = await self._store.list_audit(tenant_id, entity_id, event_key, below, page_size + 1)
         return rows[:page_size], len(rows) > page_size
 
-    async def replay(
-        self, tenant_id: str, connector: str, entities: Sequence[uuid.UUID], actor: str, *, dry_run: bool
-    ) -> int:
-        """Make dead (or, when named, discarded) deliveries due again; return how many.
-
-        Raises: NotFound (UNKNOWN_CONNECTOR).
-        """
-        document = self._known(tenant_id, connector)
-        if dry_run:
-            return await self._store.count_replayable(tenant_id, connector, entities)
-        return await self._store.replay(Steering(tenant_id, connector, actor, document.version), entities)
-
-    async def discard(
-        self,
-        tenant_id: str,
-        connector: str,
-        entities: Sequence[uuid.UUID],
-        reason: str,
-        actor: str,
-        *,
-        dry_run: bool,
-    ) -> int:
-        """End dead deliveries with a reason; return how many.
-
-        The account need not be in the policy any more: what it left behind can be put away.
-        """
-        if dry_run:
-            return await self._store.count_discardable(tenant_id, connector, entities)
-        document = self._policies.current().get(tenant_id)
-        order = Steering(tenant_id, connector, actor, document.version if document else "")
-        return await self._store.discard(order, entities, reason)
-
     def _known(self, tenant_id: str, connector: str) -> PolicyDocument:
         document = self._policies.current().get(tenant_id)
         if document is None or connector not in document.connectors:

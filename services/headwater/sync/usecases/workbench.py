@@ -17,7 +17,6 @@ from headwater.sync.domain.operating import Delivery, Steering, view_account
 from headwater.sync.domain.quota import allowance_of, day_of
 from headwater.sync.domain.replaying import ENDED, Replay, ReplayState, Scope
 from headwater.sync.domain.workbench import (
-    DISCARDS_MAX,
     PREVIEWS_MAX,
     ErrorGroup,
     ErrorGroupView,
@@ -95,22 +94,6 @@ class Workbench:
         account = view_account(policy, facts, books[connector], now)
         return Prediction(previews, calls, account.standing.used, account.quota_limit)
 
-    async def discard(
-        self, tenant_id: str, group_id: uuid.UUID, reason: str, actor: str, *, dry_run: bool
-    ) -> tuple[int, int]:
-        """End the dead deliveries of a group with a reason; return how many, and how many are left.
-
-        Raises: NotFound (UNKNOWN_ERROR_GROUP).
-        """
-        group = await self._known_group(tenant_id, group_id)
-        if dry_run:
-            return min(group.dead_count, DISCARDS_MAX), max(0, group.dead_count - DISCARDS_MAX)
-        dead = await self._store.dead_of_group(tenant_id, group_id, DISCARDS_MAX)
-        order = Steering(tenant_id, group.connector, actor, self._policy_version(tenant_id))
-        count = await self._operations.discard(order, dead, reason) if dead else 0
-        left = await self._known_group(tenant_id, group_id)
-        return count, left.dead_count
-
     async def start_replay(
         self,
         tenant_id: str,
@@ -118,17 +101,20 @@ class Workbench:
         scope: Scope,
         rate_per_s: float,
         actor: str,
+        discard_reason: str,
         *,
         dry_run: bool,
     ) -> Replay:
         """Begin a replay, or return it as it stands when it was begun before.
+
+        What an account left behind that the policy does not name any more can be discarded, not replayed.
 
         Raises: NotFound (UNKNOWN_ERROR_GROUP, UNKNOWN_CONNECTOR).
         """
         if scope.group_id is not None:
             group = await self._known_group(tenant_id, scope.group_id)
             scope = replace(scope, connector=group.connector)
-        if scope.connector:
+        if scope.connector and not discard_reason:
             self._known_connector(tenant_id, scope.connector)
         planned = Replay(
             tenant_id=tenant_id,
@@ -136,11 +122,12 @@ class Workbench:
             scope=scope,
             rate_per_s=rate_per_s,
             state=ReplayState.RUNNING,
-            total_count=await self._replays.count(tenant_id, scope),
+            total_count=await self._replays.count(tenant_id, scope, dead_only=bool(discard_reason)),
             replayed_count=0,
             next_time=self._clock.now(),
             actor=actor,
             policy_version=self._policy_version(tenant_id),
+            discard_reason=discard_reason,
         )
         if dry_run:
             return planned

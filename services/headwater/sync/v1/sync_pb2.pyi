@@ -123,7 +123,7 @@ class _ReplayStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplaySta
     REPLAY_STATE_UNSPECIFIED: _ReplayState.ValueType  # 0
     """Never sent."""
     REPLAY_STATE_RUNNING: _ReplayState.ValueType  # 1
-    """Makes deliveries due at its rate."""
+    """Makes deliveries due, or ends them, at its rate."""
     REPLAY_STATE_PAUSED: _ReplayState.ValueType  # 2
     """Held by an operator."""
     REPLAY_STATE_DONE: _ReplayState.ValueType  # 3
@@ -137,7 +137,7 @@ class ReplayState(_ReplayState, metaclass=_ReplayStateEnumTypeWrapper):
 REPLAY_STATE_UNSPECIFIED: ReplayState.ValueType  # 0
 """Never sent."""
 REPLAY_STATE_RUNNING: ReplayState.ValueType  # 1
-"""Makes deliveries due at its rate."""
+"""Makes deliveries due, or ends them, at its rate."""
 REPLAY_STATE_PAUSED: ReplayState.ValueType  # 2
 """Held by an operator."""
 REPLAY_STATE_DONE: ReplayState.ValueType  # 3
@@ -1291,138 +1291,6 @@ class ListDeliveriesResponse(_message.Message):
 Global___ListDeliveriesResponse: _TypeAlias = ListDeliveriesResponse  # noqa: Y015
 
 @_typing.final
-class ReplayDeliveriesRequest(_message.Message):
-    """ReplayDeliveriesRequest selects dead or discarded deliveries."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TENANT_ID_FIELD_NUMBER: _builtins.int
-    CONNECTOR_FIELD_NUMBER: _builtins.int
-    ENTITY_IDS_FIELD_NUMBER: _builtins.int
-    DRY_RUN_FIELD_NUMBER: _builtins.int
-    ACTOR_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
-    """Tenant. Required."""
-    connector: _builtins.str
-    """Connector account. Required."""
-    dry_run: _builtins.bool
-    """Count only, change nothing."""
-    @_builtins.property
-    def entity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Entities; empty means every dead delivery of the connector."""
-
-    @_builtins.property
-    def actor(self) -> _event_pb2.Actor:
-        """Who replays, for the audit. Required."""
-
-    def __init__(
-        self,
-        *,
-        tenant_id: _builtins.str = ...,
-        connector: _builtins.str = ...,
-        entity_ids: _abc.Iterable[_builtins.str] | None = ...,
-        dry_run: _builtins.bool = ...,
-        actor: _event_pb2.Actor | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "dry_run", b"dry_run", "entity_ids", b"entity_ids", "tenant_id", b"tenant_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReplayDeliveriesRequest: _TypeAlias = ReplayDeliveriesRequest  # noqa: Y015
-
-@_typing.final
-class ReplayDeliveriesResponse(_message.Message):
-    """ReplayDeliveriesResponse counts."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REPLAYED_COUNT_FIELD_NUMBER: _builtins.int
-    replayed_count: _builtins.int
-    """Deliveries made due (or that would be)."""
-    def __init__(
-        self,
-        *,
-        replayed_count: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed_count", b"replayed_count"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReplayDeliveriesResponse: _TypeAlias = ReplayDeliveriesResponse  # noqa: Y015
-
-@_typing.final
-class DiscardDeliveriesRequest(_message.Message):
-    """DiscardDeliveriesRequest selects dead deliveries."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TENANT_ID_FIELD_NUMBER: _builtins.int
-    CONNECTOR_FIELD_NUMBER: _builtins.int
-    ENTITY_IDS_FIELD_NUMBER: _builtins.int
-    DISCARD_REASON_FIELD_NUMBER: _builtins.int
-    DRY_RUN_FIELD_NUMBER: _builtins.int
-    ACTOR_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
-    """Tenant. Required."""
-    connector: _builtins.str
-    """Connector account. Required."""
-    discard_reason: _builtins.str
-    """Why, 1..255 characters. Required."""
-    dry_run: _builtins.bool
-    """Count only, change nothing."""
-    @_builtins.property
-    def entity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Entities; at least one."""
-
-    @_builtins.property
-    def actor(self) -> _event_pb2.Actor:
-        """Who discards, for the audit. Required."""
-
-    def __init__(
-        self,
-        *,
-        tenant_id: _builtins.str = ...,
-        connector: _builtins.str = ...,
-        entity_ids: _abc.Iterable[_builtins.str] | None = ...,
-        discard_reason: _builtins.str = ...,
-        dry_run: _builtins.bool = ...,
-        actor: _event_pb2.Actor | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "discard_reason", b"discard_reason", "dry_run", b"dry_run", "entity_ids", b"entity_ids", "tenant_id", b"tenant_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DiscardDeliveriesRequest: _TypeAlias = DiscardDeliveriesRequest  # noqa: Y015
-
-@_typing.final
-class DiscardDeliveriesResponse(_message.Message):
-    """DiscardDeliveriesResponse counts."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    DISCARDED_COUNT_FIELD_NUMBER: _builtins.int
-    discarded_count: _builtins.int
-    """Deliveries discarded (or that would be)."""
-    def __init__(
-        self,
-        *,
-        discarded_count: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["discarded_count", b"discarded_count"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DiscardDeliveriesResponse: _TypeAlias = DiscardDeliveriesResponse  # noqa: Y015
-
-@_typing.final
 class ListAuditRequest(_message.Message):
     """ListAuditRequest selects audit entries."""
 
@@ -1929,74 +1797,8 @@ class DeliveryPreview(_message.Message):
 Global___DeliveryPreview: _TypeAlias = DeliveryPreview  # noqa: Y015
 
 @_typing.final
-class DiscardErrorGroupRequest(_message.Message):
-    """DiscardErrorGroupRequest names a group."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TENANT_ID_FIELD_NUMBER: _builtins.int
-    GROUP_ID_FIELD_NUMBER: _builtins.int
-    DISCARD_REASON_FIELD_NUMBER: _builtins.int
-    DRY_RUN_FIELD_NUMBER: _builtins.int
-    ACTOR_FIELD_NUMBER: _builtins.int
-    tenant_id: _builtins.str
-    """Tenant. Required."""
-    group_id: _builtins.str
-    """The group, a UUID. Required."""
-    discard_reason: _builtins.str
-    """Why, 1..255 characters. Required."""
-    dry_run: _builtins.bool
-    """Count only, change nothing."""
-    @_builtins.property
-    def actor(self) -> _event_pb2.Actor:
-        """Who discards, for the audit. Required."""
-
-    def __init__(
-        self,
-        *,
-        tenant_id: _builtins.str = ...,
-        group_id: _builtins.str = ...,
-        discard_reason: _builtins.str = ...,
-        dry_run: _builtins.bool = ...,
-        actor: _event_pb2.Actor | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "discard_reason", b"discard_reason", "dry_run", b"dry_run", "group_id", b"group_id", "tenant_id", b"tenant_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DiscardErrorGroupRequest: _TypeAlias = DiscardErrorGroupRequest  # noqa: Y015
-
-@_typing.final
-class DiscardErrorGroupResponse(_message.Message):
-    """DiscardErrorGroupResponse counts."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    DISCARDED_COUNT_FIELD_NUMBER: _builtins.int
-    REMAINING_COUNT_FIELD_NUMBER: _builtins.int
-    discarded_count: _builtins.int
-    """Deliveries discarded (or that would be)."""
-    remaining_count: _builtins.int
-    """Dead deliveries left in the group: call again."""
-    def __init__(
-        self,
-        *,
-        discarded_count: _builtins.int = ...,
-        remaining_count: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["discarded_count", b"discarded_count", "remaining_count", b"remaining_count"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DiscardErrorGroupResponse: _TypeAlias = DiscardErrorGroupResponse  # noqa: Y015
-
-@_typing.final
 class Replay(_message.Message):
-    """Replay makes dead deliveries due again, so many a second."""
+    """Replay makes dead deliveries due again, so many a second, or ends them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2010,6 +1812,7 @@ class Replay(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    DISCARD_REASON_FIELD_NUMBER: _builtins.int
     replay_id: _builtins.str
     """The replay, a UUID."""
     connector: _builtins.str
@@ -2023,9 +1826,11 @@ class Replay(_message.Message):
     total_count: _builtins.int
     """Deliveries that it was for when it began."""
     replayed_count: _builtins.int
-    """Deliveries made due so far."""
+    """Deliveries made due, or ended, so far."""
     actor: _builtins.str
     """Who began it."""
+    discard_reason: _builtins.str
+    """Why the deliveries are ended; empty: they are made due."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it began, by the database's clock."""
@@ -2047,10 +1852,11 @@ class Replay(_message.Message):
         actor: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        discard_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "create_time", b"create_time", "group_id", b"group_id", "rate_per_s", b"rate_per_s", "replay_id", b"replay_id", "replayed_count", b"replayed_count", "state", b"state", "total_count", b"total_count", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "create_time", b"create_time", "discard_reason", b"discard_reason", "group_id", b"group_id", "rate_per_s", b"rate_per_s", "replay_id", b"replay_id", "replayed_count", b"replayed_count", "state", b"state", "total_count", b"total_count", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2059,7 +1865,7 @@ Global___Replay: _TypeAlias = Replay  # noqa: Y015
 @_typing.final
 class StartReplayRequest(_message.Message):
     """StartReplayRequest says what to replay and how fast. Only deliveries that were dead when the
-    replay began are replayed, each once; discarded ones only when they are named.
+    replay began are replayed, each once; discarded ones only when they are named and not discarded again.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -2072,6 +1878,7 @@ class StartReplayRequest(_message.Message):
     RATE_PER_S_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    DISCARD_REASON_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Tenant. Required."""
     replay_id: _builtins.str
@@ -2088,6 +1895,10 @@ class StartReplayRequest(_message.Message):
     """Deliveries a second, 0.01..1000. Required."""
     dry_run: _builtins.bool
     """Count only, change nothing."""
+    discard_reason: _builtins.str
+    """Not empty, up to 255 characters: the deliveries are ended for this reason instead of made due. Then
+    the account need not be in the policy any more.
+    """
     @_builtins.property
     def entity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these entities, up to 1000; dead or discarded."""
@@ -2107,10 +1918,11 @@ class StartReplayRequest(_message.Message):
         rate_per_s: _builtins.float = ...,
         dry_run: _builtins.bool = ...,
         actor: _event_pb2.Actor | None = ...,
+        discard_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "dry_run", b"dry_run", "entity_ids", b"entity_ids", "group_id", b"group_id", "rate_per_s", b"rate_per_s", "replay_id", b"replay_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "connector", b"connector", "discard_reason", b"discard_reason", "dry_run", b"dry_run", "entity_ids", b"entity_ids", "group_id", b"group_id", "rate_per_s", b"rate_per_s", "replay_id", b"replay_id", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -80,16 +80,6 @@ class SyncServiceStub:
                 request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListDeliveriesRequest.SerializeToString,
                 response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListDeliveriesResponse.FromString,
                 _registered_method=True)
-        self.ReplayDeliveries = channel.unary_unary(
-                '/headwater.sync.v1.SyncService/ReplayDeliveries',
-                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ReplayDeliveriesRequest.SerializeToString,
-                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ReplayDeliveriesResponse.FromString,
-                _registered_method=True)
-        self.DiscardDeliveries = channel.unary_unary(
-                '/headwater.sync.v1.SyncService/DiscardDeliveries',
-                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardDeliveriesRequest.SerializeToString,
-                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardDeliveriesResponse.FromString,
-                _registered_method=True)
         self.ListAudit = channel.unary_unary(
                 '/headwater.sync.v1.SyncService/ListAudit',
                 request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListAuditRequest.SerializeToString,
@@ -109,11 +99,6 @@ class SyncServiceStub:
                 '/headwater.sync.v1.SyncService/PreviewDeliveries',
                 request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesRequest.SerializeToString,
                 response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesResponse.FromString,
-                _registered_method=True)
-        self.DiscardErrorGroup = channel.unary_unary(
-                '/headwater.sync.v1.SyncService/DiscardErrorGroup',
-                request_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupRequest.SerializeToString,
-                response_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupResponse.FromString,
                 _registered_method=True)
         self.StartReplay = channel.unary_unary(
                 '/headwater.sync.v1.SyncService/StartReplay',
@@ -216,20 +201,6 @@ class SyncServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ReplayDeliveries(self, request, context):
-        """ReplayDeliveries makes dead or discarded deliveries due again. Attempts stay on record.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DiscardDeliveries(self, request, context):
-        """DiscardDeliveries ends dead deliveries with a reason; a later change makes them due again.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def ListAudit(self, request, context):
         """ListAudit lists what was changed by whom, newest first, paged.
         """
@@ -260,16 +231,10 @@ class SyncServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DiscardErrorGroup(self, request, context):
-        """DiscardErrorGroup ends the dead deliveries of a group with a reason, up to 1000 a call.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def StartReplay(self, request, context):
-        """StartReplay begins to make dead deliveries due again, so many a second; the engine works it off,
-        also after restarts. Idempotent per replay_id. Attempt numbers go on.
+        """StartReplay begins to make dead deliveries due again, so many a second, or to end them with a
+        reason; the engine works it off, also after restarts. Idempotent per replay_id. Attempt numbers
+        go on; a later change makes a discarded delivery due again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -359,16 +324,6 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListDeliveriesRequest.FromString,
                     response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListDeliveriesResponse.SerializeToString,
             ),
-            'ReplayDeliveries': grpc.unary_unary_rpc_method_handler(
-                    servicer.ReplayDeliveries,
-                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ReplayDeliveriesRequest.FromString,
-                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ReplayDeliveriesResponse.SerializeToString,
-            ),
-            'DiscardDeliveries': grpc.unary_unary_rpc_method_handler(
-                    servicer.DiscardDeliveries,
-                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardDeliveriesRequest.FromString,
-                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardDeliveriesResponse.SerializeToString,
-            ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
                     request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.ListAuditRequest.FromString,
@@ -388,11 +343,6 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.PreviewDeliveries,
                     request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesRequest.FromString,
                     response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesResponse.SerializeToString,
-            ),
-            'DiscardErrorGroup': grpc.unary_unary_rpc_method_handler(
-                    servicer.DiscardErrorGroup,
-                    request_deserializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupRequest.FromString,
-                    response_serializer=headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupResponse.SerializeToString,
             ),
             'StartReplay': grpc.unary_unary_rpc_method_handler(
                     servicer.StartReplay,
@@ -680,60 +630,6 @@ class SyncService:
             _registered_method=True)
 
     @staticmethod
-    def ReplayDeliveries(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headwater.sync.v1.SyncService/ReplayDeliveries',
-            headwater_dot_sync_dot_v1_dot_sync__pb2.ReplayDeliveriesRequest.SerializeToString,
-            headwater_dot_sync_dot_v1_dot_sync__pb2.ReplayDeliveriesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DiscardDeliveries(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headwater.sync.v1.SyncService/DiscardDeliveries',
-            headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardDeliveriesRequest.SerializeToString,
-            headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardDeliveriesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def ListAudit(request,
             target,
             options=(),
@@ -831,33 +727,6 @@ class SyncService:
             '/headwater.sync.v1.SyncService/PreviewDeliveries',
             headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesRequest.SerializeToString,
             headwater_dot_sync_dot_v1_dot_sync__pb2.PreviewDeliveriesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DiscardErrorGroup(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/headwater.sync.v1.SyncService/DiscardErrorGroup',
-            headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupRequest.SerializeToString,
-            headwater_dot_sync_dot_v1_dot_sync__pb2.DiscardErrorGroupResponse.FromString,
             options,
             channel_credentials,
             insecure,

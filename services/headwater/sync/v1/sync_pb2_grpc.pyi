@@ -55,10 +55,6 @@ class SyncServiceStub:
     """
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListDeliveriesRequest, _sync_pb2.ListDeliveriesResponse]
     """ListDeliveries lists deliveries by connector, state and entity, paged."""
-    ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ReplayDeliveriesRequest, _sync_pb2.ReplayDeliveriesResponse]
-    """ReplayDeliveries makes dead or discarded deliveries due again. Attempts stay on record."""
-    DiscardDeliveries: _grpc.UnaryUnaryMultiCallable[_sync_pb2.DiscardDeliveriesRequest, _sync_pb2.DiscardDeliveriesResponse]
-    """DiscardDeliveries ends dead deliveries with a reason; a later change makes them due again."""
     ListAudit: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListAuditRequest, _sync_pb2.ListAuditResponse]
     """ListAudit lists what was changed by whom, newest first, paged."""
     ListErrorGroups: _grpc.UnaryUnaryMultiCallable[_sync_pb2.ListErrorGroupsRequest, _sync_pb2.ListErrorGroupsResponse]
@@ -71,11 +67,10 @@ class SyncServiceStub:
     """PreviewDeliveries says what deliveries would write now, field by field, and how many calls that
     would take; writes nothing and calls no CRM.
     """
-    DiscardErrorGroup: _grpc.UnaryUnaryMultiCallable[_sync_pb2.DiscardErrorGroupRequest, _sync_pb2.DiscardErrorGroupResponse]
-    """DiscardErrorGroup ends the dead deliveries of a group with a reason, up to 1000 a call."""
     StartReplay: _grpc.UnaryUnaryMultiCallable[_sync_pb2.StartReplayRequest, _sync_pb2.StartReplayResponse]
-    """StartReplay begins to make dead deliveries due again, so many a second; the engine works it off,
-    also after restarts. Idempotent per replay_id. Attempt numbers go on.
+    """StartReplay begins to make dead deliveries due again, so many a second, or to end them with a
+    reason; the engine works it off, also after restarts. Idempotent per replay_id. Attempt numbers
+    go on; a later change makes a discarded delivery due again.
     """
     GetReplay: _grpc.UnaryUnaryMultiCallable[_sync_pb2.GetReplayRequest, _sync_pb2.GetReplayResponse]
     """GetReplay returns a replay's progress. NOT_FOUND when there is no such replay."""
@@ -117,10 +112,6 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListDeliveriesRequest, _sync_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
     """ListDeliveries lists deliveries by connector, state and entity, paged."""
-    ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_sync_pb2.ReplayDeliveriesRequest, _sync_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
-    """ReplayDeliveries makes dead or discarded deliveries due again. Attempts stay on record."""
-    DiscardDeliveries: _aio.UnaryUnaryMultiCallable[_sync_pb2.DiscardDeliveriesRequest, _sync_pb2.DiscardDeliveriesResponse]  # type: ignore[assignment]
-    """DiscardDeliveries ends dead deliveries with a reason; a later change makes them due again."""
     ListAudit: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListAuditRequest, _sync_pb2.ListAuditResponse]  # type: ignore[assignment]
     """ListAudit lists what was changed by whom, newest first, paged."""
     ListErrorGroups: _aio.UnaryUnaryMultiCallable[_sync_pb2.ListErrorGroupsRequest, _sync_pb2.ListErrorGroupsResponse]  # type: ignore[assignment]
@@ -133,11 +124,10 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """PreviewDeliveries says what deliveries would write now, field by field, and how many calls that
     would take; writes nothing and calls no CRM.
     """
-    DiscardErrorGroup: _aio.UnaryUnaryMultiCallable[_sync_pb2.DiscardErrorGroupRequest, _sync_pb2.DiscardErrorGroupResponse]  # type: ignore[assignment]
-    """DiscardErrorGroup ends the dead deliveries of a group with a reason, up to 1000 a call."""
     StartReplay: _aio.UnaryUnaryMultiCallable[_sync_pb2.StartReplayRequest, _sync_pb2.StartReplayResponse]  # type: ignore[assignment]
-    """StartReplay begins to make dead deliveries due again, so many a second; the engine works it off,
-    also after restarts. Idempotent per replay_id. Attempt numbers go on.
+    """StartReplay begins to make dead deliveries due again, so many a second, or to end them with a
+    reason; the engine works it off, also after restarts. Idempotent per replay_id. Attempt numbers
+    go on; a later change makes a discarded delivery due again.
     """
     GetReplay: _aio.UnaryUnaryMultiCallable[_sync_pb2.GetReplayRequest, _sync_pb2.GetReplayResponse]  # type: ignore[assignment]
     """GetReplay returns a replay's progress. NOT_FOUND when there is no such replay."""
@@ -232,22 +222,6 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         """ListDeliveries lists deliveries by connector, state and entity, paged."""
 
     @_abc_1.abstractmethod
-    def ReplayDeliveries(
-        self,
-        request: _sync_pb2.ReplayDeliveriesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_sync_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_sync_pb2.ReplayDeliveriesResponse]]:
-        """ReplayDeliveries makes dead or discarded deliveries due again. Attempts stay on record."""
-
-    @_abc_1.abstractmethod
-    def DiscardDeliveries(
-        self,
-        request: _sync_pb2.DiscardDeliveriesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_sync_pb2.DiscardDeliveriesResponse, _abc.Awaitable[_sync_pb2.DiscardDeliveriesResponse]]:
-        """DiscardDeliveries ends dead deliveries with a reason; a later change makes them due again."""
-
-    @_abc_1.abstractmethod
     def ListAudit(
         self,
         request: _sync_pb2.ListAuditRequest,
@@ -284,21 +258,14 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def DiscardErrorGroup(
-        self,
-        request: _sync_pb2.DiscardErrorGroupRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_sync_pb2.DiscardErrorGroupResponse, _abc.Awaitable[_sync_pb2.DiscardErrorGroupResponse]]:
-        """DiscardErrorGroup ends the dead deliveries of a group with a reason, up to 1000 a call."""
-
-    @_abc_1.abstractmethod
     def StartReplay(
         self,
         request: _sync_pb2.StartReplayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.StartReplayResponse, _abc.Awaitable[_sync_pb2.StartReplayResponse]]:
-        """StartReplay begins to make dead deliveries due again, so many a second; the engine works it off,
-        also after restarts. Idempotent per replay_id. Attempt numbers go on.
+        """StartReplay begins to make dead deliveries due again, so many a second, or to end them with a
+        reason; the engine works it off, also after restarts. Idempotent per replay_id. Attempt numbers
+        go on; a later change makes a discarded delivery due again.
         """
 
     @_abc_1.abstractmethod
