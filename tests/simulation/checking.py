@@ -21,6 +21,7 @@ from tests.simulation.store.tables import DUE_STATES, AttemptRow, DeliveryRow
 from tests.simulation.world import World
 
 from headwater.sync.domain.projecting import EntityKey
+from headwater.sync.domain.replaying import BURST_S
 from headwater.sync.domain.settling import State
 
 ISOLATION_S_MAX: Final = 15.0
@@ -29,6 +30,8 @@ LANES_S_MAX: Final = 15.0
 """Longest wait of the slower lanes for their first records while the lane before them never drains."""
 LANES_FIRST: Final = 2
 """Records of a slower lane that may not wait for longer."""
+REPLAY_NEAR: Final = 0.2
+"""What a replay may be ahead by: the way to the database between a decision and its time."""
 _OBJECTS: Final = {"contact": "Contact", "account": "Account"}
 
 
@@ -84,6 +87,8 @@ def _not_delivered(
     if row is None:
         yield f"{crm.name}: entity {key[1]} was never marked"
         return
+    if row.state is State.DISCARDED:
+        return  # an operator has said so
     if row.state is State.DEAD:
         if not _may_be_dead(crm, row, entity.fields["note"].value if "note" in entity.fields else ""):
             yield f"{crm.name}: {key[1]} is dead of {row.last_error_class}: {row.last_error}"
@@ -263,9 +268,26 @@ def _numbered(world: World) -> Iterator[str]:
         place = (attempt.tenant_id, attempt.connector, attempt.entity_id)
         last = before.get(place)
         wanted = last.number + 1 if last is not None and last.outcome in {"failed", "in_doubt"} else 1
-        if attempt.number != wanted and not (last is not None and last.state is State.DEAD):
+        if attempt.number != wanted:
             yield f"{attempt.connector}: try {attempt.number} of {attempt.entity_id} should be number {wanted}"
         before[place] = attempt
+
+
+def _at_rates(world: World) -> Iterator[str]:
+    """No replay makes more deliveries due, in any span, than its rate and its burst allow."""
+    for replay in world.tables.replays.values():
+        rule = f"replay {replay.replay_id}"
+        times = [
+            note.time
+            for note in world.tables.audit
+            if any(change.get("rule") == rule for change in note.changes)
+        ]
+        for number, begin in enumerate(times):
+            for count, end in enumerate(times[number:], start=1):
+                span_s = (end - begin).total_seconds()
+                if count > (span_s + BURST_S) * replay.rate_per_s + 1 + REPLAY_NEAR:
+                    yield f"{rule}: {count} deliveries in {span_s:.3f} s at {replay.rate_per_s} a second"
+                    return
 
 
 def _patient(world: World) -> Iterator[str]:
@@ -317,6 +339,7 @@ _RULES: Final[tuple[tuple[str, Callable[[World], Iterator[str]]], ...]] = (
     ("I3", _in_order),
     ("I4", breaker_violations),
     ("I5", _within_limits),
+    ("I5", _at_rates),
     ("I6", _audited),
     ("I6", _numbered),
     ("I8", _isolated),

@@ -14,7 +14,7 @@ from tests.simulation.crm import Ailment
 
 FaultKind = Literal[
     "crash", "crash_at_step", "pause", "clock", "hand_over", "policy", "database", "races", "identity",
-    "delete", "ail",
+    "delete", "ail", "operator",
 ]  # fmt: skip
 CHAOS_S: Final = 30.0
 """How long events come and things break."""
@@ -139,10 +139,33 @@ def make_plan(seed: int) -> Plan:
         return _quota_plan(seed, dice)
     if die < 0.32:
         return _unheard_plan(seed, dice)
-    plan = _chaos_plan(seed)
+    plan = _operated(_chaos_plan(seed))
     if die < 0.40:
         return _poisoned(plan, dice)
     return _two_way(plan) if die < 0.60 else plan
+
+
+def _operated(plan: Plan) -> Plan:
+    """Return *plan* with an operator who replays and gives up deliveries meanwhile, and more that dies, at times."""
+    dice = stream(plan.seed, "operator")
+    if dice.random() < 0.6 or plan.profile != "chaos":  # noqa: PLR2004 - most have none
+        return plan
+    accounts, count = plan.accounts, len(plan.events)
+    begins_s = dice.uniform(0.0, CHAOS_S * 0.5)
+    dying = tuple(
+        PlannedEvent(
+            count + number, begins_s + dice.uniform(0.0, 1.0), dice.choice(accounts).tenant, "site",
+            dice.choice(("mangled", "rejected", "contact")), f"dying{number}", "", f"dying{number}@x.io",
+        )
+        for number in range(1, dice.randint(2, 9))
+    )  # fmt: skip
+    faults = tuple(
+        Fault(
+            "operator", start_s, start_s, dice.choice(accounts).crm, dice.choice(("all", "named", "discard"))
+        )
+        for start_s in (dice.uniform(begins_s, CHAOS_S) for _ in range(dice.randint(1, 4)))
+    )
+    return replace(plan, events=(*plan.events, *dying), faults=(*plan.faults, *faults))
 
 
 def _two_way(plan: Plan) -> Plan:

@@ -24,6 +24,7 @@ from tests.simulation.store.echoes import MemoryHeldRecords
 from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLog
 from tests.simulation.store.link import Link
 from tests.simulation.store.projections import MemoryProjections
+from tests.simulation.store.replays import MemoryReplays
 from tests.simulation.swapping import Swap
 from tests.simulation.vendor import SimulatedConnector, SimulatedVendor
 
@@ -43,7 +44,8 @@ from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup
+from headwater.sync.replaying.worker import ReplayWorker
+from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, REPLAY_CHANNEL, Wakeup
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -167,7 +169,18 @@ class Process:
             RunningAccounts(),
         )
         watch = DueWatch(parts.due_times(tables, link), deliveries.accounts)
-        hearers = {LOG_CHANNEL: lambda _: log_bell.set(), DELIVERY_CHANNEL: watch.notify}
+        replay_bell = Wakeup()
+        replays = Link(
+            stream(world.plan.seed, f"{self.label}/replays"),
+            partial(world.odds_of, self),
+            partial(world.note_of, self),
+        )
+        replaying = ReplayWorker(parts.replays(tables, replays))
+        hearers = {
+            LOG_CHANNEL: lambda _: log_bell.set(),
+            DELIVERY_CHANNEL: watch.notify,
+            REPLAY_CHANNEL: lambda _: replay_bell.set(),
+        }
         tables.listeners[self.label] = lambda channel, payload: hearers[channel](payload)
         self.drain = deliveries.drain
         try:
@@ -176,6 +189,7 @@ class Process:
                 tasks.start_soon(host.run)
                 tasks.start_soon(deliveries.run)
                 tasks.start_soon(watch.watch)
+                tasks.start_soon(replaying.run, replay_bell)
                 await self.end_asked.wait()
                 await deliveries.drain()
                 tasks.cancel_scope.cancel()
@@ -217,6 +231,7 @@ class Parts:
     may_work: Callable[[Membership], Callable[[], bool]] = lambda membership: membership.may_work
     held_records: Callable[..., MemoryHeldRecords] = MemoryHeldRecords
     echoes: Callable[[MemoryHeldRecords], Echoes | None] = Echoes
+    replays: Callable[..., MemoryReplays] = MemoryReplays
     gate: Callable[[Any], Any] = lambda gate: gate
     connector: Callable[[SimulatedConnector], Connector] = lambda connector: connector
     due_times: Callable[..., MemoryDueTimes] = MemoryDueTimes

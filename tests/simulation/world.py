@@ -23,18 +23,21 @@ from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan, PlannedAcco
 from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, told_event
 from tests.simulation.process import Parts, Process, SkewedClock
 from tests.simulation.store.link import LinkOdds
+from tests.simulation.store.replays import start_replay
 from tests.simulation.store.tables import Tables
 from tests.simulation.swapping import swapped
 from tests.simulation.vendor import CallSeen
 
 from headwater.kernel.errors import Unavailable
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
+from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import State
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL
+from headwater.sync.wakeup import LOG_CHANNEL
 
 CHECK_EVERY_S: Final = 1.0
+REPLAY_RATES: Final = (2.0, 0.5, 20.0)
+"""Deliveries a second that operators ask for, one replay after another."""
 TELL_S: Final = (0.005, 4.0)
 """How late a CRM tells of a change."""
 WALL_S_MAX: Final = 60.0
@@ -177,7 +180,10 @@ class World:
         tables = self.tables
         projected = len(tables.projections) == len(self.recorded)
         unmetered = [tables.account(account.place) for account in self.plan.accounts if account.is_unmetered]
-        return projected and not any(row.is_due for rows in unmetered for row in rows.values())
+        running = any(item.state is ReplayState.RUNNING for item in tables.replays.values())
+        return (
+            projected and not running and not any(row.is_due for rows in unmetered for row in rows.values())
+        )
 
     def _record(self, planned: Any) -> None:
         said = None
@@ -207,6 +213,8 @@ class World:
             case "policy":
                 self.policy_version += 1
                 self._write_policies()
+            case "operator":
+                self._order(fault)
             case "delete":
                 self._delete(self.crms[fault.target])
             case _:
@@ -271,13 +279,27 @@ class World:
     def _replay(self) -> None:
         """As an operator: dead deliveries whose cause may be over are due again."""
         self.journal.note("world", "replays")
-        for account in self.tables.deliveries.values():
-            for row in account.values():
-                if row.state is State.DEAD:
-                    row.state = State.IN_DOUBT if row.doubt else State.PENDING
-                    row.lane, row.due_time, row.wait_since = Lane.RETRY, self.now(), None
-                    row.failure_count = 0
-        self.tables.notify(DELIVERY_CHANNEL)
+        for tenant in {account.tenant: None for account in self.plan.accounts}:
+            self._begin_replay(Scope(), tenant)
+
+    def _order(self, fault: Fault) -> None:
+        """As an operator: in the midst of it all, dead deliveries of an account are replayed or given up."""
+        account = next(item for item in self.plan.accounts if item.crm == fault.target)
+        rows = self.tables.account(account.place).values()
+        stopped = sorted(row.entity_id for row in rows if row.state in {State.DEAD, State.DISCARDED})
+        reason = "not wanted any more" if fault.what == "discard" else ""
+        if fault.what != "all" and stopped:
+            self._begin_replay(Scope(account.name, entity_ids=tuple(stopped)), account.tenant, reason)
+        elif fault.what == "all":
+            self._begin_replay(Scope(account.name), account.tenant)
+
+    def _begin_replay(self, scope: Scope, tenant: str, reason: str = "") -> None:
+        now, number = self.now(), len(self.tables.replays)
+        replay = Replay(
+            tenant, named_uuid(self.plan.seed, "replay", number), scope, REPLAY_RATES[number % len(REPLAY_RATES)],
+            ReplayState.RUNNING, 0, 0, now, "user:operator", "1", discard_reason=reason,
+        )  # fmt: skip
+        start_replay(self.tables, replay)
 
     async def bury(self) -> None:
         """End every process, the crashed ones last: their cleaning up reaches nothing any more."""

@@ -367,6 +367,10 @@ class Replays(Protocol):
         """Put a replay that has not ended into *state*, with audit; return False when that changed nothing."""
         ...
 
+    async def now(self) -> dt.datetime:
+        """Return the time by which replays go: the store's, which is one for all processes."""
+        ...
+
     async def work_off(self, now: dt.datetime) -> bool:
         """Make the next portion of a replay due, or end it, in one transaction; return whether there was one.
 

@@ -18,6 +18,7 @@ from headwater.sync.domain.echoing import Ruling
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState
+from headwater.sync.domain.replaying import Replay
 from headwater.sync.domain.settling import ConnectorState, State
 
 AccountKey = tuple[str, str]
@@ -64,6 +65,8 @@ class DeliveryRow:
     reference_came: bool = False
     last_error_class: str = ""
     last_error: str = ""
+    fail_time: dt.datetime | None = None
+    """`sync.error_member`: when its last try failed, while that stands."""
     doubt: bool = False
     """`sync.error_member`: nobody knows whether its last try was applied."""
 
@@ -137,6 +140,7 @@ class Tables:
     audit: list[AuditRow] = field(default_factory=list)
     states: dict[AccountKey, ConnectorState] = field(default_factory=dict)
     findings: dict[AccountKey, str] = field(default_factory=dict)
+    replays: dict[tuple[str, uuid.UUID], Replay] = field(default_factory=dict)
     usage: dict[AccountKey, Any] = field(default_factory=dict)
     quota: dict[tuple[str, str, dt.date], Any] = field(default_factory=dict)
     listeners: dict[str, Callable[[str, str], None]] = field(default_factory=dict)
