@@ -155,7 +155,7 @@ def _operated(plan: Plan) -> Plan:
     dying = tuple(
         PlannedEvent(
             count + number, begins_s + dice.uniform(0.0, 1.0), dice.choice(accounts).tenant, "site",
-            dice.choice(("mangled", "rejected", "contact")), f"dying{number}", "", f"dying{number}@x.io",
+            "mangled" if number == 1 else dice.choice(("rejected", "contact")), f"dying{number}", "", f"dying{number}@x.io",
         )
         for number in range(1, dice.randint(2, 9))
     )  # fmt: skip
