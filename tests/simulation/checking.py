@@ -17,6 +17,7 @@ from tests.simulation.crm import Crm, CrmRecord
 from tests.simulation.expecting import expected_titles
 from tests.simulation.plan import PlannedAccount
 from tests.simulation.policies import RETRY, title_of
+from tests.simulation.rolling import rollout_violations
 from tests.simulation.store.tables import DUE_STATES, AttemptRow, DeliveryRow
 from tests.simulation.world import World
 
@@ -340,6 +341,7 @@ _RULES: Final[tuple[tuple[str, Callable[[World], Iterator[str]]], ...]] = (
     ("I4", breaker_violations),
     ("I5", _within_limits),
     ("I5", _at_rates),
+    ("I8", rollout_violations),
     ("I6", _audited),
     ("I6", _numbered),
     ("I8", _isolated),

@@ -14,7 +14,7 @@ from tests.simulation.crm import Ailment
 
 FaultKind = Literal[
     "crash", "crash_at_step", "pause", "clock", "hand_over", "policy", "database", "races", "identity",
-    "delete", "ail", "operator",
+    "delete", "ail", "operator", "rollout",
 ]  # fmt: skip
 CHAOS_S: Final = 30.0
 """How long events come and things break."""
@@ -139,10 +139,37 @@ def make_plan(seed: int) -> Plan:
         return _quota_plan(seed, dice)
     if die < 0.32:
         return _unheard_plan(seed, dice)
+    if die < 0.36:  # noqa: PLR2004
+        return _rollout_plan(seed, dice)
     plan = _operated(_chaos_plan(seed))
     if die < 0.40:
         return _poisoned(plan, dice)
     return _two_way(plan) if die < 0.60 else plan
+
+
+def _rollout_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan in which a new mapping is rolled out to what was delivered before, and processes and database fail."""
+    account = PlannedAccount(
+        "t0", "c0", 20, 1.0, dice.choice((1, 2)), dice.choice((1, 3)), dice.random() < 0.5, False
+    )
+    said = [(dice.uniform(0.0, 5.0), "site", f"p{number}") for number in range(dice.choice((3, 12, 25)))]
+    processes = dice.choice((1, 2, 3))
+    begins_s = 15.0
+    rollout = Fault("rollout", begins_s, begins_s, account.crm, dice.choice(("Grade", "Bad")))
+    kinds: tuple[FaultKind, ...] = ("crash", "hand_over", "pause", "database", "races")
+    broken = tuple(
+        _process_fault(dice, dice.choice(kinds), f"p{dice.randrange(processes)}", begins_s)
+        for _ in range(dice.randint(0, 4))
+    )
+    return Plan(
+        seed, processes, (account,), _numbered_events("t0", said), (rollout, *broken), profile="rollout"
+    )
+
+
+def _process_fault(dice: random.Random, kind: FaultKind, process: str, begins_s: float) -> Fault:
+    start_s = begins_s + dice.uniform(0.0, 12.0)
+    target = "" if kind in {"database", "races"} else process
+    return Fault(kind, start_s, start_s + dice.uniform(0.5, 7.0), target, size=0.3)
 
 
 def _operated(plan: Plan) -> Plan:

@@ -29,6 +29,7 @@ RETRY: Final[dict[str, Any]] = {
     "in_doubt_s": 1.0,
 }
 """Tiers short enough that what is retried settles within the time of I9."""
+ROLLOUT: Final[dict[str, Any]] = {"records": 4, "ramp": [10], "soak_s": 3.0, "rate_per_s": 4.0}
 BREAKER: Final = {"failures": 5, "hold_s": 10.0, "hold_s_max": 30.0}
 
 _OWNED: Final = {"owner": "ops", "backup": "platform", "runbook": "https://runbooks/x"}
@@ -69,6 +70,7 @@ def policy_of(plan: Plan, tenant: str, version: int) -> dict[str, Any]:
         },
         "connectors": {item.name: _connector(item) for item in accounts},
         "retry": RETRY,
+        "rollout": ROLLOUT,
         "breaker": BREAKER,
     }
 

@@ -18,6 +18,7 @@ import anyio
 from tests.simulation.chance import stream
 from tests.simulation.identity import SimulatedResolver
 from tests.simulation.loop import PROCESS
+from tests.simulation.rolling import SimulatedPolicyLog, SimulatedRolloutWorker
 from tests.simulation.store.books import MemoryBooks
 from tests.simulation.store.deliveries import MemoryDeliveries
 from tests.simulation.store.echoes import MemoryHeldRecords
@@ -25,6 +26,7 @@ from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLo
 from tests.simulation.store.link import Link
 from tests.simulation.store.projections import MemoryProjections
 from tests.simulation.store.replays import MemoryReplays
+from tests.simulation.store.rollouts import MemoryRollouts
 from tests.simulation.swapping import Swap
 from tests.simulation.vendor import SimulatedConnector, SimulatedVendor
 
@@ -45,7 +47,7 @@ from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.replaying.worker import ReplayWorker
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, REPLAY_CHANNEL, Wakeup
+from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, REPLAY_CHANNEL, ROLLOUT_CHANNEL, Wakeup
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -176,7 +178,12 @@ class Process:
             partial(world.note_of, self),
         )
         replaying = ReplayWorker(parts.replays(tables, replays))
+        rollout_bell = Wakeup()
+        rolling = SimulatedRolloutWorker(
+            parts.rollouts(tables, replays), SimulatedPolicyLog(world, replays), self.clock
+        )
         hearers = {
+            ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
             LOG_CHANNEL: lambda _: log_bell.set(),
             DELIVERY_CHANNEL: watch.notify,
             REPLAY_CHANNEL: lambda _: replay_bell.set(),
@@ -190,6 +197,8 @@ class Process:
                 tasks.start_soon(deliveries.run)
                 tasks.start_soon(watch.watch)
                 tasks.start_soon(replaying.run, replay_bell)
+                if world.plan.profile == "rollout":
+                    tasks.start_soon(rolling.run, rollout_bell)
                 await self.end_asked.wait()
                 await deliveries.drain()
                 tasks.cancel_scope.cancel()
@@ -232,6 +241,7 @@ class Parts:
     held_records: Callable[..., MemoryHeldRecords] = MemoryHeldRecords
     echoes: Callable[[MemoryHeldRecords], Echoes | None] = Echoes
     replays: Callable[..., MemoryReplays] = MemoryReplays
+    rollouts: Callable[..., MemoryRollouts] = MemoryRollouts
     gate: Callable[[Any], Any] = lambda gate: gate
     connector: Callable[[SimulatedConnector], Connector] = lambda connector: connector
     due_times: Callable[..., MemoryDueTimes] = MemoryDueTimes

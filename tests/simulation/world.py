@@ -23,13 +23,16 @@ from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan, PlannedAcco
 from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, told_event
 from tests.simulation.process import Parts, Process, SkewedClock
 from tests.simulation.store.link import LinkOdds
+from tests.simulation.rolling import BAD, begin_rollout, read_policy, written
 from tests.simulation.store.replays import start_replay
+from tests.simulation.store.rollouts import RolloutTables
 from tests.simulation.store.tables import Tables
 from tests.simulation.swapping import swapped
 from tests.simulation.vendor import CallSeen
 
 from headwater.kernel.errors import Unavailable
 from headwater.policy.document import PolicyDocument
+from headwater.policy.loading import policy_digest
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import State
@@ -65,6 +68,8 @@ class World:
     settle_time: float | None = None
     last_fault_time: float = 0.0
     policy_version: int = 1
+    forecast: int = 0
+    """Records that the dry run of a rollout said it would reach."""
     deleted: list[tuple[str, str]] = field(default_factory=list)
     _steps: dict[str, int] = field(default_factory=dict)
 
@@ -180,7 +185,9 @@ class World:
         tables = self.tables
         projected = len(tables.projections) == len(self.recorded)
         unmetered = [tables.account(account.place) for account in self.plan.accounts if account.is_unmetered]
-        running = any(item.state is ReplayState.RUNNING for item in tables.replays.values())
+        running = bool(tables.rolling.open) or any(
+            item.state is ReplayState.RUNNING for item in tables.replays.values()
+        )
         return (
             projected and not running and not any(row.is_due for rows in unmetered for row in rows.values())
         )
@@ -213,6 +220,8 @@ class World:
             case "policy":
                 self.policy_version += 1
                 self._write_policies()
+            case "rollout":
+                begin_rollout(self, fault)
             case "operator":
                 self._order(fault)
             case "delete":
@@ -266,8 +275,15 @@ class World:
 
     def _write_policies(self) -> None:
         for tenant in {account.tenant: None for account in self.plan.accounts}:
-            said = policy_of(self.plan, tenant, self.policy_version)
-            self.policies[tenant] = PolicyDocument.model_validate(self.parts.document(said))
+            said = self.parts.document(policy_of(self.plan, tenant, self.policy_version))
+            self.policies[tenant] = PolicyDocument.model_validate(said)
+            self.tables.rolling.texts[tenant] = written(said)
+
+    def put_policy(self, tenant: str, text: str) -> None:
+        """Put a policy in force that came with a rollout."""
+        self.journal.note("world", "policy", tenant, policy_digest(text))
+        self.tables.rolling.texts[tenant] = text
+        self.policies[tenant] = read_policy(text)
 
     def _delete(self, crm: Crm) -> None:
         mine = [key for key, record in sorted(crm.records.items()) if record.external_id]
@@ -320,7 +336,14 @@ def _true_time(loop: SimulatedLoop) -> dt.datetime:
 def build_world(plan: Plan, parts: Parts, loop: SimulatedLoop, *, keep: bool) -> World:
     """Return the world of *plan*, nothing running yet."""
     journal = Journal(loop.time, keep=keep)
-    world = World(plan, parts, loop, journal, Tables(partial(_true_time, loop), SHARDS), Identity(plan.seed))
+    world = World(
+        plan,
+        parts,
+        loop,
+        journal,
+        Tables(partial(_true_time, loop), SHARDS, rolling=RolloutTables()),
+        Identity(plan.seed),
+    )
     world._write_policies()  # noqa: SLF001 - the builder is this module's
     for item in plan.accounts:
         nature = CrmNature(
@@ -342,7 +365,7 @@ def build_world(plan: Plan, parts: Parts, loop: SimulatedLoop, *, keep: bool) ->
 
 
 def _rejects(write: CrmWrite) -> bool:
-    return write.fields.get("Note") == "rejected"
+    return write.fields.get("Note") == "rejected" or BAD in write.fields
 
 
 class _Remarks(logging.Handler):

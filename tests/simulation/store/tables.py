@@ -140,6 +140,8 @@ class Tables:
     audit: list[AuditRow] = field(default_factory=list)
     states: dict[AccountKey, ConnectorState] = field(default_factory=dict)
     findings: dict[AccountKey, str] = field(default_factory=dict)
+    rolling: Any = None
+    """`RolloutTables`, of the module beside this one."""
     replays: dict[tuple[str, uuid.UUID], Replay] = field(default_factory=dict)
     usage: dict[AccountKey, Any] = field(default_factory=dict)
     quota: dict[tuple[str, str, dt.date], Any] = field(default_factory=dict)
