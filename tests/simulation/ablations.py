@@ -12,10 +12,12 @@ from typing import Any, Final
 from tests.simulation import weakening as weak
 from tests.simulation.engine import PRODUCT
 from tests.simulation.process import Parts
-from tests.simulation.store import settling
+from tests.simulation.store import replays, settling
 from tests.simulation.swapping import Swap
 
 from headwater.sync.delivery import account, handling
+from headwater.sync.domain import rollout
+from headwater.sync.rollouts import worker as rolling_worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,36 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         "the cursor moves outside of the transaction",
         {"projections": weak.CursorApartProjections},
     ),
+    ("echo-unchecked", "what a CRM tells counts, whoever wrote it", {"echoes": weak.no_echoes}),
+    (
+        "own-writes-forgotten",
+        "an old look at a record is not told from a change",
+        {"held_records": weak.OwnWritesForgotten},
+    ),
+    (
+        "echo-before-settling",
+        "what comes back before its write is settled counts",
+        {"held_records": weak.NothingUnbound},
+    ),
+    ("nothing-coming", "what is on its way is not known", {"held_records": weak.NothingComing}),
+    (
+        "replay-unpaced",
+        "a replay makes all due at once",
+        {"swaps": (Swap(replays, "portion", weak.all_at_once),)},
+    ),
+    ("replay-unasked", "what is in doubt is replayed without a look-up", {"replays": weak.ReplaysUnasked}),
+    ("replay-resets", "a replay begins to count tries anew", {"replays": weak.ReplaysResetTries}),
+    (
+        "rollout-never-aborts",
+        "failures end no rollout",
+        {"swaps": (Swap(rollout, "exceeds", weak.never_exceeds),)},
+    ),
+    ("rollout-at-once", "a rollout has one stage", {"swaps": (Swap(rollout, "stage_ends", weak.one_stage),)}),
+    (
+        "rollout-policy-stays",
+        "an abort leaves its policy in force",
+        {"swaps": (Swap(rolling_worker, "way_back", weak.left_in_force),)},
+    ),
     ("marks-lost", "a mark of a delivery under way is dropped", {"projections": weak.MarksLostProjections}),
 )
 
@@ -166,6 +198,16 @@ _SEEDS: Final[dict[str, int]] = {
     "leases-for-ever": 0,
     "nobody-watches": 0,
     "cursor-apart": 35,
+    "echo-unchecked": 0,
+    "own-writes-forgotten": 0,
+    "echo-before-settling": 0,
+    "nothing-coming": 0,
+    "replay-unpaced": 0,
+    "replay-unasked": 0,
+    "replay-resets": 0,
+    "rollout-never-aborts": 0,
+    "rollout-at-once": 0,
+    "rollout-policy-stays": 0,
     "marks-lost": 14,
 }
 """A seed that shows each."""

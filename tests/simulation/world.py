@@ -22,8 +22,8 @@ from tests.simulation.loop import Deadlocked, SimulatedLoop, Spinning
 from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan, PlannedAccount
 from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, told_event
 from tests.simulation.process import Parts, Process, SkewedClock
-from tests.simulation.store.link import LinkOdds
 from tests.simulation.rolling import BAD, begin_rollout, read_policy, written
+from tests.simulation.store.link import LinkOdds
 from tests.simulation.store.replays import start_replay
 from tests.simulation.store.rollouts import RolloutTables
 from tests.simulation.store.tables import Tables
