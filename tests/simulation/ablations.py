@@ -141,7 +141,7 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     (
         "echo-before-settling",
         "what comes back before its write is settled counts",
-        {"held_records": weak.NothingUnbound},
+        {"held_records": weak.NothingWritten},
     ),
     ("nothing-coming", "what is on its way is not known", {"held_records": weak.NothingComing}),
     (

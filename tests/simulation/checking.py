@@ -147,6 +147,14 @@ def _one_effect(world: World) -> Iterator[str]:
                 yield f"{name}: {effect.crm_id} of entity {before} was taken by {after}"
 
 
+def _no_echoes(world: World) -> Iterator[str]:
+    """Nobody but us writes in these CRMs: what they tell is ours, and none of it may count as a statement of theirs."""
+    systems = {account.system for account in world.plan.accounts}
+    for key, record in world.tables.records.items():
+        if key.source in systems and record.fields:
+            yield f"{key.source}: what we wrote in {key.external_id} came back as its own: {sorted(record.fields)}"
+
+
 def _in_order(world: World) -> Iterator[str]:
     ended = {world.identity.placed.get(event.record_key) for event in world.recorded if event.operation == 2}
     for name, crm in world.crms.items():
@@ -337,6 +345,7 @@ _RULES: Final[tuple[tuple[str, Callable[[World], Iterator[str]]], ...]] = (
     ("I1", _nothing_lost),
     ("I1", _patient),
     ("I2", _one_effect),
+    ("I2", _no_echoes),
     ("I3", _in_order),
     ("I4", breaker_violations),
     ("I5", _within_limits),

@@ -318,8 +318,8 @@ class OwnWritesForgotten(MemoryHeldRecords):
         return {}
 
 
-class NothingUnbound(MemoryHeldRecords):
-    async def find_unbound(self, places: Sequence[Place3]) -> Mapping[Place3, FoundRecord]:
+class NothingWritten(MemoryHeldRecords):
+    async def find_written(self, places: Sequence[Place3]) -> Mapping[Place3, FoundRecord]:
         return {}
 
 

@@ -45,18 +45,20 @@ class MemoryHeldRecords:
         entity = self.tables.entities[(row.tenant_id, row.entity_id)]
         values = {name: item.value for name, item in entity.fields.items()}
         shown = values if entity.state == "active" else {}
-        return FoundRecord(key, row.entity_id, row.object, dict(row.known), shown, row.is_due)
+        return FoundRecord(
+            key, row.entity_id, row.object, dict(row.known), shown, row.is_due or row.try_count > 0
+        )
 
-    async def find_unbound(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
-        """Return deliveries that are bound to no CRM record yet, though we may have written one."""
-        return await self._link.call("find_unbound", lambda: self._find_unbound(places), may_race=False)
+    async def find_written(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
+        """Return deliveries for which we have written a CRM record, or may have without knowing its id."""
+        return await self._link.call("find_written", lambda: self._find_written(places), may_race=False)
 
-    def _find_unbound(self, places: Sequence[Place]) -> dict[Place, FoundRecord]:
+    def _find_written(self, places: Sequence[Place]) -> dict[Place, FoundRecord]:
         rows = {place: self.tables.account(place[:2]).get(place[2]) for place in places}
         return {
-            place: self.found((*place[:2], "", ""), row)
+            place: self.found((*place[:2], row.crm_object, row.crm_id), row)
             for place, row in rows.items()
-            if row is not None and not row.crm_id and may_be_written(self.tables, row)
+            if row is not None and (row.crm_id or may_be_written(self.tables, row))
         }
 
     async def sought(self, records: Sequence[Place]) -> Mapping[Place, Sequence[tuple[str, Any]]]:

@@ -43,7 +43,7 @@ class FoundRecord:
     """A delivery that holds a CRM record, and its entity's values.
 
     Args:
-        waits: something is to be written, or is being written.
+        waits: something is to be written, is being written, or may have been without our knowing.
     """
 
     key: CrmKey
@@ -61,8 +61,8 @@ class HeldRecords(Protocol):
         """Return the deliveries that hold these CRM records."""
         ...
 
-    async def find_unbound(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
-        """Return deliveries that are bound to no CRM record yet, though we may have written one."""
+    async def find_written(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
+        """Return deliveries for which we have written a CRM record, or may have without knowing its id."""
         ...
 
     async def own_writes(self, records: Sequence[Place]) -> Mapping[Place, Sequence[OwnWrite]]:
@@ -189,22 +189,16 @@ class Echoes:
         }
         if not places:
             return judged
-        found = await self._store.find_unbound(list(dict.fromkeys(places.values())))
-        held = {
-            place: _held(record, judged.unheld[number].places[0][1])
-            for number, place in places.items()
-            if (record := found.get(place)) is not None
-        }
-        await self._add_sought(
-            [
-                (record, judged.unheld[number])
-                for number, place in places.items()
-                if (record := held.get(place)) is not None
-            ]
-        )
+        found = await self._store.find_written(list(dict.fromkeys(places.values())))
+        held: dict[int, HeldRecord] = {}
         for number, place in places.items():
-            if place in held:
-                judged.readings[number] = _count(judged, judged.unheld[number], held[place], observes=False)
+            record, look = found.get(place), judged.unheld[number]
+            outbound = next((item for key, item in look.places if record and _is_same(record.key, key)), None)
+            if record is not None and outbound is not None:
+                held[number] = _held(record, outbound)
+        await self._add_sought([(record, judged.unheld[number]) for number, record in held.items()])
+        for number, record in held.items():
+            judged.readings[number] = _count(judged, judged.unheld[number], record, observes=False)
         return judged
 
     async def _recorded(self, looks: Sequence[_Look]) -> tuple[Mapping[uuid.UUID, Ruling], set[int]]:
@@ -248,6 +242,11 @@ class Echoes:
                 path: [value for name, value in values if name == canonical]
                 for path, canonical in look.canonical.items()
             }
+
+
+def _is_same(written: CrmKey, seen: CrmKey) -> bool:
+    """Tell whether the record that was seen may be the one that we wrote."""
+    return written[3] in {"", seen[3]} and written[2] in {"", seen[2]}
 
 
 def _place(record: HeldRecord) -> Place:

@@ -5,7 +5,7 @@
 -- Arrays: $1 tenant, $2 connector, $3 CRM object, $4 CRM id.
 select
     held.tenant_id, held.connector, held.crm_object, held.crm_id, held.entity_id, held.object, held.known,
-    held.state in (1, 3, 4) as waits, entity.fields, entity.state
+    held.state in (1, 3, 4) or held.try_count > 0 as waits, entity.fields, entity.state
 from unnest($1::text [], $2::text [], $3::text [], $4::text [])
     as wanted (tenant_id, connector, crm_object, crm_id)
 inner join sync.delivery as held using (tenant_id, connector, crm_object, crm_id)
@@ -13,26 +13,23 @@ inner join sync.entity as entity
     on held.tenant_id = entity.tenant_id and held.entity_id = entity.entity_id
 where held.crm_id <> '';
 
--- name: find_unbound
--- Deliveries of these entities that are bound to no CRM record yet, though we may have written one: a try is under
--- way, or ended without a success. Arrays: $1 tenant, $2 connector, $3 entity.
+-- name: find_written
+-- Deliveries of these entities for which we have written a CRM record, or may have: a try is under way, or ended
+-- without a success. Arrays: $1 tenant, $2 connector, $3 entity.
 select
-    held.tenant_id, held.connector, held.entity_id, held.object, held.known, held.state in (1, 3, 4) as waits,
-    entity.fields, entity.state
+    held.tenant_id, held.connector, held.entity_id, held.object, held.crm_object, held.crm_id, held.known,
+    held.state in (1, 3, 4) or held.try_count > 0 as waits, entity.fields, entity.state
 from unnest($1::text [], $2::text [], $3::uuid []) as wanted (tenant_id, connector, entity_id)
 inner join sync.delivery as held using (tenant_id, connector, entity_id)
 inner join sync.entity as entity
     on held.tenant_id = entity.tenant_id and held.entity_id = entity.entity_id
 where
-    held.crm_id = ''
-    and (
-        held.state = 4 or held.try_count > 0
-        or exists (
-            select from sync.inflight as slot
-            where
-                slot.tenant_id = held.tenant_id and slot.connector = held.connector
-                and held.entity_id = any(slot.entity_ids)
-        )
+    held.crm_id <> '' or held.state = 4 or held.try_count > 0
+    or exists (
+        select from sync.inflight as slot
+        where
+            slot.tenant_id = held.tenant_id and slot.connector = held.connector
+            and held.entity_id = any(slot.entity_ids)
     );
 
 -- name: read_sought

@@ -40,16 +40,16 @@ class PostgresHeldRecords:
             found[key] = FoundRecord(key, row["entity_id"], row["object"], row["known"], values, row["waits"])
         return found
 
-    async def find_unbound(self, places: Sequence[Place]) -> dict[Place, FoundRecord]:
-        """Return deliveries that are bound to no CRM record yet, though we may have written one."""
+    async def find_written(self, places: Sequence[Place]) -> dict[Place, FoundRecord]:
+        """Return deliveries for which we have written a CRM record, or may have without knowing its id."""
         columns = [[place[index] for place in places] for index in range(3)]
         async with translated():
-            rows = await self._pool.fetch(_SQL["find_unbound"].text, *columns)
+            rows = await self._pool.fetch(_SQL["find_written"].text, *columns)
         found = {}
         for row in rows:
-            place = (row["tenant_id"], row["connector"], row["entity_id"])
+            key = (row["tenant_id"], row["connector"], row["crm_object"], row["crm_id"])
             values = plain_values(row["fields"]) if row["state"] == "active" else {}
-            key = (*place[:2], "", "")
+            place = (row["tenant_id"], row["connector"], row["entity_id"])
             found[place] = FoundRecord(key, place[2], row["object"], row["known"], values, row["waits"])
         return found
 
