@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from tests.simulation.store.tables import DeliveryRow, Tables
 from headwater.sync.domain.echoing import CrmKey, OwnWrite, Ruling
 from headwater.sync.domain.log import START, Position
 from headwater.sync.projector.echoes import FoundRecord
-from headwater.sync.store.echoes import WRITES_MAX
+from headwater.sync.store.echoes import MARGIN_S, WRITES_MAX
 
 Place = tuple[str, str, uuid.UUID]
 """Tenant, connector and entity."""
@@ -68,7 +69,10 @@ class MemoryHeldRecords:
         )
 
     def _sought(self, place: Place) -> list[tuple[str, Any]]:
-        since = self.tables.account(place[:2])[place[2]].dirty_time
+        row = self.tables.account(place[:2]).get(place[2])
+        if row is None:
+            return []
+        since = row.dirty_time - dt.timedelta(seconds=MARGIN_S)
         notes = [
             note
             for note in self.tables.audit

@@ -34,7 +34,8 @@ where
 
 -- name: read_sought
 -- What these entities held since the CRM was last brought up to date, newest first, at most $4 changes of each: what a
--- write under way may carry. Arrays: $1 tenant, $2 connector, $3 entity.
+-- write under way may carry. Arrays: $1 tenant, $2 connector, $3 entity; $5 seconds by which the audit of a change may
+-- be older than its mark.
 select wanted.tenant_id, wanted.connector, wanted.entity_id, note.changes
 from unnest($1::text [], $2::text [], $3::uuid []) as wanted (tenant_id, connector, entity_id)
 inner join sync.delivery as held using (tenant_id, connector, entity_id)
@@ -43,7 +44,7 @@ cross join lateral (
     from sync.audit
     where
         audit.tenant_id = wanted.tenant_id and audit.entity_id = wanted.entity_id and audit.connector = ''
-        and audit.audit_time >= held.dirty_time
+        and audit.audit_time >= held.dirty_time - make_interval(secs => $5::float8)
     order by audit.audit_id desc
     limit $4
 ) as note;

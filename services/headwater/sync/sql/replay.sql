@@ -34,6 +34,7 @@ with chosen as (
 ), lined_up as (
     insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
     select $1, connector, 2, clock_timestamp(), entity_id from replayed
+    order by connector, entity_id
     on conflict (tenant_id, connector, entity_id) do update set due_time = excluded.due_time
 ), noted as (
     insert into sync.audit (

@@ -20,6 +20,8 @@ _SQL = queries.load("headwater.sync", "echo.sql")
 
 WRITES_MAX: Final = 20
 """Writes of ours that are looked at per record, the newest."""
+MARGIN_S: Final = 5.0
+"""How much older than its mark a change may be in the audit: what one transaction takes."""
 
 
 class PostgresHeldRecords:
@@ -57,7 +59,7 @@ class PostgresHeldRecords:
         """Return canonical field and value of what writes under way may carry."""
         columns = [[record[index] for record in records] for index in range(3)]
         async with translated():
-            rows = await self._pool.fetch(_SQL["read_sought"].text, *columns, WRITES_MAX)
+            rows = await self._pool.fetch(_SQL["read_sought"].text, *columns, WRITES_MAX, MARGIN_S)
         sought: dict[Place, list[tuple[str, Any]]] = {}
         for row in rows:
             place = (row["tenant_id"], row["connector"], row["entity_id"])
