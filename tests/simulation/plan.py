@@ -139,7 +139,7 @@ def make_plan(seed: int) -> Plan:
         return _quota_plan(seed, dice)
     if die < 0.32:
         return _unheard_plan(seed, dice)
-    if die < 0.36:  # noqa: PLR2004
+    if die < 0.36:
         return _rollout_plan(seed, dice)
     plan = _operated(_chaos_plan(seed))
     if die < 0.40:
@@ -175,7 +175,7 @@ def _process_fault(dice: random.Random, kind: FaultKind, process: str, begins_s:
 def _operated(plan: Plan) -> Plan:
     """Return *plan* with an operator who replays and gives up deliveries meanwhile, and more that dies, at times."""
     dice = stream(plan.seed, "operator")
-    if dice.random() < 0.6 or plan.profile != "chaos":  # noqa: PLR2004 - most have none
+    if dice.random() < 0.6 or plan.profile != "chaos":
         return plan
     accounts, count = plan.accounts, len(plan.events)
     begins_s = dice.uniform(0.0, CHAOS_S * 0.5)

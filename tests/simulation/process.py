@@ -182,7 +182,7 @@ class Process:
         rolling = SimulatedRolloutWorker(
             parts.rollouts(tables, replays), SimulatedPolicyLog(world, replays), self.clock
         )
-        hearers = {
+        hearers: dict[str, Callable[[str], None]] = {
             ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
             LOG_CHANNEL: lambda _: log_bell.set(),
             DELIVERY_CHANNEL: watch.notify,

@@ -127,12 +127,12 @@ class World:
         self.identity.tell(
             RecordKey(account.tenant, effect.crm_object.lower(), account.system, effect.crm_id), entity_id
         )
-        if dice.random() < 0.6:  # noqa: PLR2004 - a webhook: the record as it is now
+        if dice.random() < 0.6:
             self.loop.call_later(
                 dice.uniform(*TELL_S), self._tell, account, record, now, dict(record.fields),
                 context=contextvars.Context(),
             )  # fmt: skip
-        if dice.random() < 0.4:  # noqa: PLR2004 - a poll: the record as it is then
+        if dice.random() < 0.4:
             self.loop.call_later(
                 dice.uniform(*TELL_S), self._tell, account, record, None, record.fields,
                 context=contextvars.Context(),

@@ -340,7 +340,26 @@ class WorkbenchStore(Protocol):
         ...
 
 
-class Replays(Protocol):
+class ReplayQueue(Protocol):
+    """Replays as the engine works them off."""
+
+    async def now(self) -> dt.datetime:
+        """Return the time by which replays go: the store's, which is one for all processes."""
+        ...
+
+    async def work_off(self, now: dt.datetime) -> bool:
+        """Make the next portion of a replay due, or end it, in one transaction; return whether there was one.
+
+        Raises: Unavailable, StoreRaced.
+        """
+        ...
+
+    async def next_time(self) -> dt.datetime | None:
+        """Return when a running replay is due next; None when none runs."""
+        ...
+
+
+class Replays(ReplayQueue, Protocol):
     """Replays: begun and steered by operators, worked off by the engine."""
 
     async def count(self, tenant_id: str, scope: Scope, *, dead_only: bool) -> int:
@@ -365,19 +384,4 @@ class Replays(Protocol):
         self, order: Steering, replay_id: uuid.UUID, state: ReplayState, now: dt.datetime
     ) -> bool:
         """Put a replay that has not ended into *state*, with audit; return False when that changed nothing."""
-        ...
-
-    async def now(self) -> dt.datetime:
-        """Return the time by which replays go: the store's, which is one for all processes."""
-        ...
-
-    async def work_off(self, now: dt.datetime) -> bool:
-        """Make the next portion of a replay due, or end it, in one transaction; return whether there was one.
-
-        Raises: Unavailable, StoreRaced.
-        """
-        ...
-
-    async def next_time(self) -> dt.datetime | None:
-        """Return when a running replay is due next; None when none runs."""
         ...

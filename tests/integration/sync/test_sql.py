@@ -21,7 +21,16 @@ STATEMENTS = {
     for path in sorted(FOLDER.glob("*.sql"))
     for name, query in queries.load("headwater.sync", path.name).items()
 }
-NO_TENANT = {"lease", "process", "shard_cursor", "rebuild", "schema_migration", "partition", "shard_end", "reader"}
+NO_TENANT = {
+    "lease",
+    "process",
+    "shard_cursor",
+    "rebuild",
+    "schema_migration",
+    "partition",
+    "shard_end",
+    "reader",
+}
 """Tables of the engine itself: no row of them is a tenant's."""
 BY_KEY = re.compile(r"sealed_key|event_[0-9]{8}")
 """The ledger: the tenant is in each key, and in the event key's hash; 16 fixed bytes before it compare faster."""

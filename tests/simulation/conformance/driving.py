@@ -32,7 +32,7 @@ from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.domain.usage import Usage, WindowUsage
-from headwater.sync.ports import Deliveries, Leases, LimitBooks, Projections, Replays, StoreRefused
+from headwater.sync.ports import Deliveries, Leases, LimitBooks, Projections, ReplayQueue, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes, FoundRecord, HeldRecords
 
@@ -56,7 +56,7 @@ class Ground:
     deliveries: Callable[[Lease], Deliveries]
     books: Callable[[Lease], LimitBooks]
     held: HeldRecords
-    replays: Replays
+    replays: ReplayQueue
     start: Callable[[Replay], Awaitable[None]]
 
 

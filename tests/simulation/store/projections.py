@@ -185,12 +185,15 @@ class MemoryUnit:
         if self._workspace is not None:
             self._write(self._workspace)
         for seen in self._shown:
-            for ruling in seen.rulings:
-                tables.rulings.setdefault((ruling.tenant_id, ruling.event_key), ruling)
-            for observation in seen.observations:
-                self._observe(observation)
+            self._learn(seen)
         for shard, position in self._positions.items():
             tables.cursors[shard] = max(tables.cursors.get(shard, START), position)
+
+    def _learn(self, seen: Seen) -> None:
+        for ruling in seen.rulings:
+            self.tables.rulings.setdefault((ruling.tenant_id, ruling.event_key), ruling)
+        for observation in seen.observations:
+            self._observe(observation)
 
     def _observe(self, seen: Observation) -> None:
         tenant_id, connector, crm_object, crm_id = seen.key

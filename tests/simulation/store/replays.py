@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tests.simulation.store.link import Link
@@ -111,7 +111,7 @@ class MemoryReplays:
         row.state = State.IN_DOUBT if row.doubt else State.PENDING
 
     def _note(
-        self, row: DeliveryRow, taken: Replay, action: str, changes: tuple[dict[str, object], ...]
+        self, row: DeliveryRow, taken: Replay, action: str, changes: tuple[Mapping[str, object], ...]
     ) -> None:
         self.tables.audit.append(
             AuditRow(

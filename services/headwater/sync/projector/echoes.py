@@ -196,9 +196,9 @@ class Echoes:
             outbound = next((item for key, item in look.places if record and _is_same(record.key, key)), None)
             if record is not None and outbound is not None:
                 held[number] = _held(record, outbound)
-        await self._add_sought([(record, judged.unheld[number]) for number, record in held.items()])
-        for number, record in held.items():
-            judged.readings[number] = _count(judged, judged.unheld[number], record, observes=False)
+        await self._add_sought([(item, judged.unheld[number]) for number, item in held.items()])
+        for number, item in held.items():
+            judged.readings[number] = _count(judged, judged.unheld[number], item, observes=False)
         return judged
 
     async def _recorded(self, looks: Sequence[_Look]) -> tuple[Mapping[uuid.UUID, Ruling], set[int]]:

@@ -14,7 +14,7 @@ from typing import Final
 import anyio
 
 from headwater.kernel.errors import Unavailable
-from headwater.sync.ports import Replays, StoreRaced
+from headwater.sync.ports import ReplayQueue, StoreRaced
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class ReplayWorker:
         now: the time; the store's unless told otherwise, as processes' clocks differ and the rate is one for all.
     """
 
-    def __init__(self, replays: Replays, now: Callable[[], Awaitable[dt.datetime]] | None = None) -> None:
+    def __init__(self, replays: ReplayQueue, now: Callable[[], Awaitable[dt.datetime]] | None = None) -> None:
         self._replays = replays
         self._now = now or replays.now
 
