@@ -114,7 +114,11 @@ on conflict do nothing;
 -- What was decided about events. Arrays: $1 tenant, $2 event key.
 select held.tenant_id, held.event_key, held.entity_id, held.kept
 from unnest($1::text [], $2::uuid []) as wanted (tenant_id, event_key)
-inner join sync.ruling as held using (tenant_id, event_key);
+cross join lateral (
+    select one.* from sync.ruling as one
+    where one.tenant_id = wanted.tenant_id and one.event_key = wanted.event_key
+    offset 0 -- noqa: AM09
+) as held;
 
 -- name: read_rebuild
 -- Up to where shards were projected before they are projected again; no row for the others. $1 shards smallint[].
