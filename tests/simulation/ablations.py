@@ -12,10 +12,12 @@ from typing import Any, Final
 from tests.simulation import weakening as weak
 from tests.simulation.engine import PRODUCT
 from tests.simulation.process import Parts
-from tests.simulation.store import settling
+from tests.simulation.store import replays, settling
 from tests.simulation.swapping import Swap
 
 from headwater.sync.delivery import account, handling
+from headwater.sync.domain import rollout
+from headwater.sync.rollouts import worker as rolling_worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,43 +132,83 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         "the cursor moves outside of the transaction",
         {"projections": weak.CursorApartProjections},
     ),
+    ("echo-unchecked", "what a CRM tells counts, whoever wrote it", {"echoes": weak.no_echoes}),
+    (
+        "own-writes-forgotten",
+        "an old look at a record is not told from a change",
+        {"held_records": weak.OwnWritesForgotten},
+    ),
+    (
+        "echo-before-settling",
+        "what comes back before its write is settled counts",
+        {"held_records": weak.NothingWritten},
+    ),
+    ("nothing-coming", "what is on its way is not known", {"held_records": weak.NothingComing}),
+    (
+        "replay-unpaced",
+        "a replay makes all due at once",
+        {"swaps": (Swap(replays, "portion", weak.all_at_once),)},
+    ),
+    ("replay-unasked", "what is in doubt is replayed without a look-up", {"replays": weak.ReplaysUnasked}),
+    ("replay-resets", "a replay begins to count tries anew", {"replays": weak.ReplaysResetTries}),
+    (
+        "rollout-never-aborts",
+        "failures end no rollout",
+        {"swaps": (Swap(rollout, "exceeds", weak.never_exceeds),)},
+    ),
+    ("rollout-at-once", "a rollout has one stage", {"swaps": (Swap(rollout, "stage_ends", weak.one_stage),)}),
+    (
+        "rollout-policy-stays",
+        "an abort leaves its policy in force",
+        {"swaps": (Swap(rolling_worker, "way_back", weak.left_in_force),)},
+    ),
     ("marks-lost", "a mark of a delivery under way is dropped", {"projections": weak.MarksLostProjections}),
 )
 
 _SEEDS: Final[dict[str, int]] = {
     "no-fence": 3,
-    "releases-at-send": 0,
+    "releases-at-send": 2,
     "usage-forgotten": 13,
     "lane-shares": 27,
     "quota-ignored": 61,
     "retry-after-ignored": 12,
-    "poison-not-isolated": 0,
+    "poison-not-isolated": 10,
     "halves-not-in-doubt": 14,
-    "doubt-is-failure": 1,
-    "doubt-forgotten": 1,
-    "no-look-up": 0,
+    "doubt-is-failure": 18,
+    "doubt-forgotten": 69,
+    "no-look-up": 2,
     "no-exclusion": 0,
     "breaker-counts-nothing": 5,
-    "no-limiter": 0,
-    "takeover-ignores-journal": 0,
-    "newer-ignored": 14,
+    "no-limiter": 2,
+    "takeover-ignores-journal": 2,
+    "newer-ignored": 17,
     "attempts-reset": 0,
     "no-deadline": 17,
-    "no-sweep": 0,
-    "adoption-unchecked": 1,
-    "by-position": 1,
-    "no-retry": 0,
-    "batch-unbounded": 1,
+    "no-sweep": 10,
+    "adoption-unchecked": 7,
+    "by-position": 2,
+    "no-retry": 2,
+    "batch-unbounded": 0,
     "concurrency-unbounded": 1,
     "no-audit": 0,
     "turns-not-numbered": 31,
-    "referrers-not-woken": 1,
+    "referrers-not-woken": 21,
     "shared-leases": 0,
     "same-fence": 3,
-    "leases-for-ever": 0,
-    "nobody-watches": 0,
-    "cursor-apart": 35,
-    "marks-lost": 14,
+    "leases-for-ever": 1,
+    "nobody-watches": 2,
+    "cursor-apart": 19,
+    "echo-unchecked": 2,
+    "own-writes-forgotten": 2,
+    "echo-before-settling": 2,
+    "nothing-coming": 2,
+    "replay-unpaced": 2,
+    "replay-unasked": 95,
+    "replay-resets": 2,
+    "rollout-never-aborts": 0,
+    "rollout-at-once": 1,
+    "rollout-policy-stays": 0,
+    "marks-lost": 16,
 }
 """A seed that shows each."""
 ABLATIONS: Final = tuple(

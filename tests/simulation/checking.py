@@ -17,10 +17,12 @@ from tests.simulation.crm import Crm, CrmRecord
 from tests.simulation.expecting import expected_titles
 from tests.simulation.plan import PlannedAccount
 from tests.simulation.policies import RETRY, title_of
+from tests.simulation.rolling import rollout_violations
 from tests.simulation.store.tables import DUE_STATES, AttemptRow, DeliveryRow
 from tests.simulation.world import World
 
 from headwater.sync.domain.projecting import EntityKey
+from headwater.sync.domain.replaying import BURST_S
 from headwater.sync.domain.settling import State
 
 ISOLATION_S_MAX: Final = 15.0
@@ -29,6 +31,8 @@ LANES_S_MAX: Final = 15.0
 """Longest wait of the slower lanes for their first records while the lane before them never drains."""
 LANES_FIRST: Final = 2
 """Records of a slower lane that may not wait for longer."""
+REPLAY_NEAR: Final = 0.2
+"""What a replay may be ahead by: the way to the database between a decision and its time."""
 _OBJECTS: Final = {"contact": "Contact", "account": "Account"}
 
 
@@ -84,6 +88,8 @@ def _not_delivered(
     if row is None:
         yield f"{crm.name}: entity {key[1]} was never marked"
         return
+    if row.state is State.DISCARDED:
+        return  # an operator has said so
     if row.state is State.DEAD:
         if not _may_be_dead(crm, row, entity.fields["note"].value if "note" in entity.fields else ""):
             yield f"{crm.name}: {key[1]} is dead of {row.last_error_class}: {row.last_error}"
@@ -139,6 +145,14 @@ def _one_effect(world: World) -> Iterator[str]:
             before, after = effect.changes.get("#external_id", ("", ""))
             if before and before != after:
                 yield f"{name}: {effect.crm_id} of entity {before} was taken by {after}"
+
+
+def _no_echoes(world: World) -> Iterator[str]:
+    """Nobody but us writes in these CRMs: what they tell is ours, and none of it may count as a statement of theirs."""
+    systems = {account.system for account in world.plan.accounts}
+    for key, record in world.tables.records.items():
+        if key.source in systems and record.fields:
+            yield f"{key.source}: what we wrote in {key.external_id} came back as its own: {sorted(record.fields)}"
 
 
 def _in_order(world: World) -> Iterator[str]:
@@ -263,9 +277,26 @@ def _numbered(world: World) -> Iterator[str]:
         place = (attempt.tenant_id, attempt.connector, attempt.entity_id)
         last = before.get(place)
         wanted = last.number + 1 if last is not None and last.outcome in {"failed", "in_doubt"} else 1
-        if attempt.number != wanted and not (last is not None and last.state is State.DEAD):
+        if attempt.number != wanted:
             yield f"{attempt.connector}: try {attempt.number} of {attempt.entity_id} should be number {wanted}"
         before[place] = attempt
+
+
+def _at_rates(world: World) -> Iterator[str]:
+    """No replay makes more deliveries due, in any span, than its rate and its burst allow."""
+    for replay in world.tables.replays.values():
+        rule = f"replay {replay.replay_id}"
+        times = [
+            note.time
+            for note in world.tables.audit
+            if any(change.get("rule") == rule for change in note.changes)
+        ]
+        for number, begin in enumerate(times):
+            for count, end in enumerate(times[number:], start=1):
+                span_s = (end - begin).total_seconds()
+                if count > (span_s + BURST_S) * replay.rate_per_s + 1 + REPLAY_NEAR:
+                    yield f"{rule}: {count} deliveries in {span_s:.3f} s at {replay.rate_per_s} a second"
+                    return
 
 
 def _patient(world: World) -> Iterator[str]:
@@ -314,9 +345,12 @@ _RULES: Final[tuple[tuple[str, Callable[[World], Iterator[str]]], ...]] = (
     ("I1", _nothing_lost),
     ("I1", _patient),
     ("I2", _one_effect),
+    ("I2", _no_echoes),
     ("I3", _in_order),
     ("I4", breaker_violations),
     ("I5", _within_limits),
+    ("I5", _at_rates),
+    ("I8", rollout_violations),
     ("I6", _audited),
     ("I6", _numbered),
     ("I8", _isolated),

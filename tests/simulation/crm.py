@@ -62,6 +62,7 @@ class CrmRecord:
     external_id: str
     fields: dict[str, Any] = field(default_factory=dict)
     references: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    change_time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ class Crm:
         self.under_way = 0
         self.under_way_max = 0
         self.refuses: Callable[[CrmWrite], bool] = lambda _: False
+        self.on_effect: Callable[[Crm, Effect, CrmRecord], None] = lambda *_: None
         self._loop = loop
         self._chance = chance
         self._ailments = ailments
@@ -277,12 +279,14 @@ class Crm:
             self.records[(crm_object, record.crm_id)] = record
         changes = _change(record, write)
         if created or changes:
+            record.change_time = arrival.arrive_time
             self.effects.append(
                 Effect(
                     arrival.arrive_time, arrival.number, arrival.request.sender, crm_object, record.crm_id,
                     record.external_id, created, changes,
                 )
             )  # fmt: skip
+            self.on_effect(self, self.effects[-1], record)
         return RowAnswer(201 if created else 200, record.crm_id)
 
     def _record_of(self, crm_object: str, write: CrmWrite) -> CrmRecord | None:

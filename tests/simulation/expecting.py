@@ -16,7 +16,7 @@ def expected_titles(world: World) -> dict[tuple[str, uuid.UUID], str]:
     """Return the title of every entity that some living record gives one: the newest statement wins."""
     by_record: dict[RecordKey, list[LogEvent]] = defaultdict(list)
     for event in world.recorded:
-        if event.object in {"contact", "account"} and _readable(event):
+        if event.source in {"site", "bulk"} and _readable(event):
             by_record[event.record_key].append(event)
     best: dict[tuple[str, uuid.UUID], tuple[dt.datetime, str]] = {}
     for key, events in by_record.items():

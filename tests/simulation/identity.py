@@ -22,6 +22,7 @@ class Identity:
 
     seed: int
     placed: dict[RecordKey, uuid.UUID] = field(default_factory=dict)
+    merged: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
 
     def place(self, key: RecordKey) -> uuid.UUID:
         """Return the entity of *key*; a record not seen before is a new one. Records of one id are one person."""
@@ -29,11 +30,17 @@ class Identity:
             self.placed[key] = named_uuid(self.seed, key.tenant_id, key.object, key.external_id)
         return self.placed[key]
 
+    def tell(self, key: RecordKey, entity_id: uuid.UUID) -> None:
+        """Take a CRM's record for that of *entity_id*, as its e-mail address would say."""
+        self.placed.setdefault(key, self.merged.get(entity_id, entity_id))
+
     def merge(self, tenant_id: str, winner_id: str, loser_id: str, sources: Sequence[str]) -> dict[str, Any]:
         """Merge two contacts; return what the event about it says."""
         winners = [RecordKey(tenant_id, "contact", source, winner_id) for source in sources]
         losers = [RecordKey(tenant_id, "contact", source, loser_id) for source in sources]
         winner, loser = self.place(winners[0]), self.place(losers[0])
+        losers += [key for key, held in self.placed.items() if held == loser and key not in losers]
+        self.merged[loser] = winner
         for key in losers:
             self.placed[key] = winner
         moved = [

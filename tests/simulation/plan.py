@@ -14,7 +14,7 @@ from tests.simulation.crm import Ailment
 
 FaultKind = Literal[
     "crash", "crash_at_step", "pause", "clock", "hand_over", "policy", "database", "races", "identity",
-    "delete", "ail",
+    "delete", "ail", "operator", "rollout",
 ]  # fmt: skip
 CHAOS_S: Final = 30.0
 """How long events come and things break."""
@@ -36,6 +36,7 @@ class PlannedAccount:
     unique_external_id: bool
     unique_email: bool
     daily_calls: int = 0
+    two_way: bool = False
 
     @property
     def is_unmetered(self) -> bool:
@@ -46,6 +47,11 @@ class PlannedAccount:
     def place(self) -> tuple[str, str]:
         """Tenant and connector."""
         return self.tenant, self.name
+
+    @property
+    def system(self) -> str:
+        """Name of the system that it belongs to, and source of what it tells."""
+        return f"crm-{self.name}"
 
     @property
     def crm(self) -> str:
@@ -133,8 +139,66 @@ def make_plan(seed: int) -> Plan:
         return _quota_plan(seed, dice)
     if die < 0.32:
         return _unheard_plan(seed, dice)
-    plan = _chaos_plan(seed)
-    return _poisoned(plan, dice) if die < 0.40 else plan
+    if die < 0.36:
+        return _rollout_plan(seed, dice)
+    plan = _operated(_chaos_plan(seed))
+    if die < 0.40:
+        return _poisoned(plan, dice)
+    return _two_way(plan) if die < 0.60 else plan
+
+
+def _rollout_plan(seed: int, dice: random.Random) -> Plan:
+    """Return a plan in which a new mapping is rolled out to what was delivered before, and processes and database fail."""
+    account = PlannedAccount(
+        "t0", "c0", 20, 1.0, dice.choice((1, 2)), dice.choice((1, 3)), dice.random() < 0.5, False
+    )
+    said = [(dice.uniform(0.0, 5.0), "site", f"p{number}") for number in range(dice.choice((3, 12, 25)))]
+    processes = dice.choice((1, 2, 3))
+    begins_s = 15.0
+    rollout = Fault("rollout", begins_s, begins_s, account.crm, dice.choice(("Grade", "Bad")))
+    kinds: tuple[FaultKind, ...] = ("crash", "hand_over", "pause", "database", "races")
+    broken = tuple(
+        _process_fault(dice, dice.choice(kinds), f"p{dice.randrange(processes)}", begins_s)
+        for _ in range(dice.randint(0, 4))
+    )
+    return Plan(
+        seed, processes, (account,), _numbered_events("t0", said), (rollout, *broken), profile="rollout"
+    )
+
+
+def _process_fault(dice: random.Random, kind: FaultKind, process: str, begins_s: float) -> Fault:
+    start_s = begins_s + dice.uniform(0.0, 12.0)
+    target = "" if kind in {"database", "races"} else process
+    return Fault(kind, start_s, start_s + dice.uniform(0.5, 7.0), target, size=0.3)
+
+
+def _operated(plan: Plan) -> Plan:
+    """Return *plan* with an operator who replays and gives up deliveries meanwhile, and more that dies, at times."""
+    dice = stream(plan.seed, "operator")
+    if dice.random() < 0.6 or plan.profile != "chaos":
+        return plan
+    accounts, count = plan.accounts, len(plan.events)
+    begins_s = dice.uniform(0.0, CHAOS_S * 0.5)
+    dying = tuple(
+        PlannedEvent(
+            count + number, begins_s + dice.uniform(0.0, 1.0), dice.choice(accounts).tenant, "site",
+            "mangled" if number == 1 else dice.choice(("rejected", "contact")), f"dying{number}", "", f"dying{number}@x.io",
+        )
+        for number in range(1, dice.randint(2, 9))
+    )  # fmt: skip
+    faults = tuple(
+        Fault(
+            "operator", start_s, start_s, dice.choice(accounts).crm, dice.choice(("all", "named", "discard"))
+        )
+        for start_s in (dice.uniform(begins_s, CHAOS_S) for _ in range(dice.randint(1, 4)))
+    )
+    return replace(plan, events=(*plan.events, *dying), faults=(*plan.faults, *faults))
+
+
+def _two_way(plan: Plan) -> Plan:
+    """Return *plan* with CRMs that tell what changes in them, also what we change."""
+    accounts = tuple(replace(item, two_way=True) for item in plan.accounts)
+    return replace(plan, accounts=accounts, profile="two_way" if plan.profile == "chaos" else plan.profile)
 
 
 def _lanes_plan(seed: int, dice: random.Random) -> Plan:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +29,7 @@ RETRY: Final[dict[str, Any]] = {
     "in_doubt_s": 1.0,
 }
 """Tiers short enough that what is retried settles within the time of I9."""
+ROLLOUT: Final[dict[str, Any]] = {"records": 4, "ramp": [10], "soak_s": 3.0, "rate_per_s": 4.0}
 BREAKER: Final = {"failures": 5, "hold_s": 10.0, "hold_s_max": 30.0}
 
 _OWNED: Final = {"owner": "ops", "backup": "platform", "runbook": "https://runbooks/x"}
@@ -43,12 +46,14 @@ def policy_of(plan: Plan, tenant: str, version: int) -> dict[str, Any]:
         "contact": {"fields": {"title": "title", "email": "email", "note": "note", "company": "account"}},
         "account": {"fields": {"title": "title"}},
     }
-    text = {"type": "text", "owners": ["site", "bulk"], "rule": "most_recent"}
+    accounts = [item for item in plan.accounts if item.tenant == tenant]
+    telling = [item.system for item in accounts if item.two_way]
+    text = {"type": "text", "owners": ["site", "bulk", *telling], "rule": "most_recent"}
     return {
         "format": "headwater/v1",
         "version": str(version),
         "systems": {
-            "crm": {"layer": "record", **_OWNED},
+            **{item.system: _system(item) for item in accounts},
             "site": {"layer": "engagement", "inbound": inbound, **_OWNED},
             "bulk": {"layer": "engagement", "inbound": inbound, "lane": "backfill", **_OWNED},
         },
@@ -63,16 +68,26 @@ def policy_of(plan: Plan, tenant: str, version: int) -> dict[str, Any]:
             },
             "account": {"fields": {"title": text}},
         },
-        "connectors": {item.name: _connector(item) for item in plan.accounts if item.tenant == tenant},
+        "connectors": {item.name: _connector(item) for item in accounts},
         "retry": RETRY,
+        "rollout": ROLLOUT,
         "breaker": BREAKER,
     }
 
 
+def _system(item: PlannedAccount) -> dict[str, Any]:
+    inbound = {
+        "contact": {"fields": {"Title": "title", "Email": "email", "Note": "note"}},
+        "account": {"fields": {"Title": "title"}},
+    }
+    return {"layer": "record", **_OWNED, **({"inbound": inbound} if item.two_way else {})}
+
+
 def _connector(item: PlannedAccount) -> dict[str, Any]:
+    direction = "two_way" if item.two_way else "out"
     return {
         "vendor": VENDOR,
-        "system": "crm",
+        "system": item.system,
         "base_url": f"http://{item.crm}",
         "credentials": "env:SIMULATED",
         **_OWNED,
@@ -88,6 +103,7 @@ def _connector(item: PlannedAccount) -> dict[str, Any]:
             "contact": [
                 {
                     "target": "Contact",
+                    "direction": direction,
                     "external_id": "Headwater",
                     "fields": _CONTACT,
                     "references": {"Account": "account"},
@@ -95,7 +111,12 @@ def _connector(item: PlannedAccount) -> dict[str, Any]:
                 }
             ],
             "account": [
-                {"target": "Account", "external_id": "Headwater", "fields": {"Title": {"field": "title"}}}
+                {
+                    "target": "Account",
+                    "direction": direction,
+                    "external_id": "Headwater",
+                    "fields": {"Title": {"field": "title"}},
+                }
             ],
         },
     }
@@ -131,6 +152,38 @@ def event_of(plan: Plan, planned: PlannedEvent, position: int, identity: dict[st
         shard=shard_of(planned),
         position=Position(position, position),
     )
+
+
+def told_event(
+    account: PlannedAccount,
+    crm_object: str,
+    crm_id: str,
+    shown: Mapping[str, Any],
+    moment: tuple[float, float],
+    position: int,
+    key: uuid.UUID,
+) -> LogEvent:
+    """Return what a CRM tells of one of its records, as the log holds it.
+
+    Args:
+        moment: when the record was changed last, and when it was told.
+    """
+    changed, told = (BEGIN + dt.timedelta(seconds=time_s) for time_s in moment)
+    return LogEvent(
+        tenant_id=account.tenant,
+        event_key=key,
+        source=account.system,
+        object=crm_object.lower(),
+        external_id=crm_id,
+        event_time=changed,
+        record_time=told,
+        operation=1,
+        actor_id="",
+        payload=msgspec.json.encode(dict(shown)),
+        trace=None,
+        shard=mixed(0, *f"{account.crm}/{crm_id}".encode()) % SHARDS,
+        position=Position(position, position),
+    )  # fmt: skip
 
 
 def _payload(planned: PlannedEvent) -> dict[str, Any]:

@@ -18,11 +18,15 @@ import anyio
 from tests.simulation.chance import stream
 from tests.simulation.identity import SimulatedResolver
 from tests.simulation.loop import PROCESS
+from tests.simulation.rolling import SimulatedPolicyLog, SimulatedRolloutWorker
 from tests.simulation.store.books import MemoryBooks
 from tests.simulation.store.deliveries import MemoryDeliveries
+from tests.simulation.store.echoes import MemoryHeldRecords
 from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases, MemoryLog
 from tests.simulation.store.link import Link
 from tests.simulation.store.projections import MemoryProjections
+from tests.simulation.store.replays import MemoryReplays
+from tests.simulation.store.rollouts import MemoryRollouts
 from tests.simulation.swapping import Swap
 from tests.simulation.vendor import SimulatedConnector, SimulatedVendor
 
@@ -39,9 +43,11 @@ from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.domain.windows import NS_PER_S
 from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, Wakeup
+from headwater.sync.replaying.worker import ReplayWorker
+from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL, REPLAY_CHANNEL, ROLLOUT_CHANNEL, Wakeup
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -147,8 +153,9 @@ class Process:
         policies = SimulatedPolicies(log, world)
         resolver = SimulatedResolver(world.identity, self._chance, world.identity_absent)
         projector = BatchProjector(
-            parts.projections(tables, link), resolver, policies, Spans.off(), self.clock
-        )
+            parts.projections(tables, link), resolver, policies, Spans.off(), self.clock,
+            parts.echoes(parts.held_records(tables, link)),
+        )  # fmt: skip
         log_bell = Wakeup()
         membership = parts.membership(leases, anyio.current_time)
         host = ProjectorHost(
@@ -164,7 +171,23 @@ class Process:
             RunningAccounts(),
         )
         watch = DueWatch(parts.due_times(tables, link), deliveries.accounts)
-        hearers = {LOG_CHANNEL: lambda _: log_bell.set(), DELIVERY_CHANNEL: watch.notify}
+        replay_bell = Wakeup()
+        replays = Link(
+            stream(world.plan.seed, f"{self.label}/replays"),
+            partial(world.odds_of, self),
+            partial(world.note_of, self),
+        )
+        replaying = ReplayWorker(parts.replays(tables, replays))
+        rollout_bell = Wakeup()
+        rolling = SimulatedRolloutWorker(
+            parts.rollouts(tables, replays), SimulatedPolicyLog(world, replays), self.clock
+        )
+        hearers: dict[str, Callable[[str], None]] = {
+            ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
+            LOG_CHANNEL: lambda _: log_bell.set(),
+            DELIVERY_CHANNEL: watch.notify,
+            REPLAY_CHANNEL: lambda _: replay_bell.set(),
+        }
         tables.listeners[self.label] = lambda channel, payload: hearers[channel](payload)
         self.drain = deliveries.drain
         try:
@@ -173,6 +196,9 @@ class Process:
                 tasks.start_soon(host.run)
                 tasks.start_soon(deliveries.run)
                 tasks.start_soon(watch.watch)
+                tasks.start_soon(replaying.run, replay_bell)
+                if world.plan.profile == "rollout":
+                    tasks.start_soon(rolling.run, rollout_bell)
                 await self.end_asked.wait()
                 await deliveries.drain()
                 tasks.cancel_scope.cancel()
@@ -212,6 +238,10 @@ class Parts:
     leases: Callable[..., MemoryLeases] = MemoryLeases
     membership: Callable[..., Membership] = Membership
     may_work: Callable[[Membership], Callable[[], bool]] = lambda membership: membership.may_work
+    held_records: Callable[..., MemoryHeldRecords] = MemoryHeldRecords
+    echoes: Callable[[MemoryHeldRecords], Echoes | None] = Echoes
+    replays: Callable[..., MemoryReplays] = MemoryReplays
+    rollouts: Callable[..., MemoryRollouts] = MemoryRollouts
     gate: Callable[[Any], Any] = lambda gate: gate
     connector: Callable[[SimulatedConnector], Connector] = lambda connector: connector
     due_times: Callable[..., MemoryDueTimes] = MemoryDueTimes

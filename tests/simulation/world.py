@@ -6,34 +6,43 @@ import asyncio
 import contextvars
 import datetime as dt
 import logging
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 import anyio
-from tests.simulation.chance import stream
-from tests.simulation.crm import Ailment, Crm, CrmNature, CrmWrite
+from tests.simulation.chance import named_uuid, stream
+from tests.simulation.crm import Ailment, Crm, CrmNature, CrmRecord, CrmWrite, Effect
 from tests.simulation.identity import Identity
 from tests.simulation.journal import Journal
 from tests.simulation.loop import Deadlocked, SimulatedLoop, Spinning
-from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan
-from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, shard_of
+from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan, PlannedAccount
+from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, told_event
 from tests.simulation.process import Parts, Process, SkewedClock
+from tests.simulation.rolling import BAD, begin_rollout, read_policy, written
 from tests.simulation.store.link import LinkOdds
+from tests.simulation.store.replays import start_replay
+from tests.simulation.store.rollouts import RolloutTables
 from tests.simulation.store.tables import Tables
 from tests.simulation.swapping import swapped
 from tests.simulation.vendor import CallSeen
 
 from headwater.kernel.errors import Unavailable
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.lanes import Lane
-from headwater.sync.domain.log import LogEvent
+from headwater.policy.loading import policy_digest
+from headwater.sync.domain.log import LogEvent, RecordKey
+from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import State
-from headwater.sync.wakeup import DELIVERY_CHANNEL, LOG_CHANNEL
+from headwater.sync.wakeup import LOG_CHANNEL
 
 CHECK_EVERY_S: Final = 1.0
+REPLAY_RATES: Final = (2.0, 0.5, 20.0)
+"""Deliveries a second that operators ask for, one replay after another."""
+TELL_S: Final = (0.005, 4.0)
+"""How late a CRM tells of a change."""
 WALL_S_MAX: Final = 60.0
 """Longest time a run may take in truth."""
 
@@ -59,6 +68,8 @@ class World:
     settle_time: float | None = None
     last_fault_time: float = 0.0
     policy_version: int = 1
+    forecast: int = 0
+    """Records that the dry run of a rollout said it would reach."""
     deleted: list[tuple[str, str]] = field(default_factory=list)
     _steps: dict[str, int] = field(default_factory=dict)
 
@@ -104,6 +115,37 @@ class World:
         """Return what ails a CRM now."""
         return frozenset(f.what for f in self._active("ail") if f.target == crm)  # type: ignore[misc]
 
+    # What CRMs tell
+
+    def changed_in(self, account: PlannedAccount, crm: Crm, effect: Effect, record: CrmRecord) -> None:
+        """Have the CRM tell of a change: at once, later, twice, or as the record looks when it is asked."""
+        now = self.loop.time()
+        if now > CHAOS_S:
+            return
+        dice = stream(self.plan.seed, f"told/{crm.name}/{len(crm.effects)}")
+        entity_id = uuid.UUID(effect.external_id)
+        self.identity.tell(
+            RecordKey(account.tenant, effect.crm_object.lower(), account.system, effect.crm_id), entity_id
+        )
+        if dice.random() < 0.6:
+            self.loop.call_later(
+                dice.uniform(*TELL_S), self._tell, account, record, now, dict(record.fields),
+                context=contextvars.Context(),
+            )  # fmt: skip
+        if dice.random() < 0.4:
+            self.loop.call_later(
+                dice.uniform(*TELL_S), self._tell, account, record, None, record.fields,
+                context=contextvars.Context(),
+            )  # fmt: skip
+
+    def _tell(
+        self, account: PlannedAccount, record: CrmRecord, changed: float | None, shown: Mapping[str, Any]
+    ) -> None:
+        number = len(self.recorded) + 1
+        moment = (record.change_time if changed is None else changed, self.loop.time())
+        key = named_uuid(self.plan.seed, "told", number)
+        self._append(told_event(account, record.crm_object, record.crm_id, shown, moment, number, key))
+
     # What happens
 
     async def run(self) -> None:
@@ -143,16 +185,24 @@ class World:
         tables = self.tables
         projected = len(tables.projections) == len(self.recorded)
         unmetered = [tables.account(account.place) for account in self.plan.accounts if account.is_unmetered]
-        return projected and not any(row.is_due for rows in unmetered for row in rows.values())
+        running = bool(tables.rolling.open) or any(
+            item.state is ReplayState.RUNNING for item in tables.replays.values()
+        )
+        return (
+            projected and not running and not any(row.is_due for rows in unmetered for row in rows.values())
+        )
 
     def _record(self, planned: Any) -> None:
         said = None
         if planned.kind == "merge":
             said = self.identity.merge(planned.tenant, planned.subject, planned.other, ("site", "bulk"))
         event = event_of(self.plan, planned, len(self.recorded) + 1, said)
-        self.tables.events.setdefault(shard_of(planned), []).append(event)
-        self.recorded.append(event)
         self.journal.note("world", "recorded", planned.number, planned.kind, planned.subject)
+        self._append(event)
+
+    def _append(self, event: LogEvent) -> None:
+        self.tables.events.setdefault(event.shard, []).append(event)
+        self.recorded.append(event)
         self.tables.notify(LOG_CHANNEL)
 
     def _strike(self, fault: Fault) -> None:
@@ -170,6 +220,10 @@ class World:
             case "policy":
                 self.policy_version += 1
                 self._write_policies()
+            case "rollout":
+                begin_rollout(self, fault)
+            case "operator":
+                self._order(fault)
             case "delete":
                 self._delete(self.crms[fault.target])
             case _:
@@ -221,8 +275,15 @@ class World:
 
     def _write_policies(self) -> None:
         for tenant in {account.tenant: None for account in self.plan.accounts}:
-            said = policy_of(self.plan, tenant, self.policy_version)
-            self.policies[tenant] = PolicyDocument.model_validate(self.parts.document(said))
+            said = self.parts.document(policy_of(self.plan, tenant, self.policy_version))
+            self.policies[tenant] = PolicyDocument.model_validate(said)
+            self.tables.rolling.texts[tenant] = written(said)
+
+    def put_policy(self, tenant: str, text: str) -> None:
+        """Put a policy in force that came with a rollout."""
+        self.journal.note("world", "policy", tenant, policy_digest(text))
+        self.tables.rolling.texts[tenant] = text
+        self.policies[tenant] = read_policy(text)
 
     def _delete(self, crm: Crm) -> None:
         mine = [key for key, record in sorted(crm.records.items()) if record.external_id]
@@ -234,13 +295,27 @@ class World:
     def _replay(self) -> None:
         """As an operator: dead deliveries whose cause may be over are due again."""
         self.journal.note("world", "replays")
-        for account in self.tables.deliveries.values():
-            for row in account.values():
-                if row.state is State.DEAD:
-                    row.state = State.IN_DOUBT if row.doubt else State.PENDING
-                    row.lane, row.due_time, row.wait_since = Lane.RETRY, self.now(), None
-                    row.failure_count = 0
-        self.tables.notify(DELIVERY_CHANNEL)
+        for tenant in {account.tenant: None for account in self.plan.accounts}:
+            self._begin_replay(Scope(), tenant)
+
+    def _order(self, fault: Fault) -> None:
+        """As an operator: in the midst of it all, dead deliveries of an account are replayed or given up."""
+        account = next(item for item in self.plan.accounts if item.crm == fault.target)
+        rows = self.tables.account(account.place).values()
+        stopped = sorted(row.entity_id for row in rows if row.state in {State.DEAD, State.DISCARDED})
+        reason = "not wanted any more" if fault.what == "discard" else ""
+        if fault.what != "all" and stopped:
+            self._begin_replay(Scope(account.name, entity_ids=tuple(stopped)), account.tenant, reason)
+        elif fault.what == "all":
+            self._begin_replay(Scope(account.name), account.tenant)
+
+    def _begin_replay(self, scope: Scope, tenant: str, reason: str = "") -> None:
+        now, number = self.now(), len(self.tables.replays)
+        replay = Replay(
+            tenant, named_uuid(self.plan.seed, "replay", number), scope, REPLAY_RATES[number % len(REPLAY_RATES)],
+            ReplayState.RUNNING, 0, 0, now, "user:operator", "1", discard_reason=reason,
+        )  # fmt: skip
+        start_replay(self.tables, replay)
 
     async def bury(self) -> None:
         """End every process, the crashed ones last: their cleaning up reaches nothing any more."""
@@ -261,7 +336,14 @@ def _true_time(loop: SimulatedLoop) -> dt.datetime:
 def build_world(plan: Plan, parts: Parts, loop: SimulatedLoop, *, keep: bool) -> World:
     """Return the world of *plan*, nothing running yet."""
     journal = Journal(loop.time, keep=keep)
-    world = World(plan, parts, loop, journal, Tables(partial(_true_time, loop), SHARDS), Identity(plan.seed))
+    world = World(
+        plan,
+        parts,
+        loop,
+        journal,
+        Tables(partial(_true_time, loop), SHARDS, rolling=RolloutTables()),
+        Identity(plan.seed),
+    )
     world._write_policies()  # noqa: SLF001 - the builder is this module's
     for item in plan.accounts:
         nature = CrmNature(
@@ -276,12 +358,14 @@ def build_world(plan: Plan, parts: Parts, loop: SimulatedLoop, *, keep: bool) ->
             partial(journal.note, item.crm),
         )  # fmt: skip
         crm.refuses = _rejects
+        if item.two_way:
+            crm.on_effect = partial(world.changed_in, item)
         world.crms[item.crm] = crm
     return world
 
 
 def _rejects(write: CrmWrite) -> bool:
-    return write.fields.get("Note") == "rejected"
+    return write.fields.get("Note") == "rejected" or BAD in write.fields
 
 
 class _Remarks(logging.Handler):

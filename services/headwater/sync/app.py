@@ -160,7 +160,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             }
             tasks.start_soon(membership.keep)
             tasks.start_soon(listen, pool, hearers)
-            tasks.start_soon(ReplayWorker(replays, clock).run, replay_bell)
+            tasks.start_soon(ReplayWorker(replays).run, replay_bell)
             tasks.start_soon(rolling.run, rollout_bell)
             tasks.start_soon(InspectionWorker(inspections, accounts).run, inspection_bell)
             tasks.start_soon(host.run)

@@ -79,9 +79,10 @@ class Membership:
         except (Unavailable, StoreRaced, TimeoutError) as error:
             _log.warning("no heartbeat: %s", error)
             return
-        if not beat.unbroken and self._standing:
-            _log.error("the heartbeat came too late: every lease is given up")
-            self._lose()
+        if not beat.unbroken:
+            if self._standing:
+                _log.error("the heartbeat came too late: every lease is given up")
+                self._lose()
             self._gave_up = False  # a new heartbeat has let go of everything before it
         self.processes = beat.processes
         self._until_s = began_s + self._leases.ttl_s

@@ -13,7 +13,7 @@ from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.breaker import Breakers, Forced
-from headwater.sync.domain.echoing import Observation
+from headwater.sync.domain.echoing import Seen
 from headwater.sync.domain.leasing import Beat, Lease
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.operating import (
@@ -152,7 +152,7 @@ class ProjectionUnit(Protocol):
         """Record how each event ended."""
         ...
 
-    async def observe(self, observations: Sequence[Observation]) -> None:
+    async def observe(self, seen: Seen) -> None:
         """Take over what CRM records were seen to hold, and bind entities without one to the record seen."""
         ...
 
@@ -340,7 +340,26 @@ class WorkbenchStore(Protocol):
         ...
 
 
-class Replays(Protocol):
+class ReplayQueue(Protocol):
+    """Replays as the engine works them off."""
+
+    async def now(self) -> dt.datetime:
+        """Return the time by which replays go: the store's, which is one for all processes."""
+        ...
+
+    async def work_off(self, now: dt.datetime) -> bool:
+        """Make the next portion of a replay due, or end it, in one transaction; return whether there was one.
+
+        Raises: Unavailable, StoreRaced.
+        """
+        ...
+
+    async def next_time(self) -> dt.datetime | None:
+        """Return when a running replay is due next; None when none runs."""
+        ...
+
+
+class Replays(ReplayQueue, Protocol):
     """Replays: begun and steered by operators, worked off by the engine."""
 
     async def count(self, tenant_id: str, scope: Scope, *, dead_only: bool) -> int:
@@ -365,15 +384,4 @@ class Replays(Protocol):
         self, order: Steering, replay_id: uuid.UUID, state: ReplayState, now: dt.datetime
     ) -> bool:
         """Put a replay that has not ended into *state*, with audit; return False when that changed nothing."""
-        ...
-
-    async def work_off(self, now: dt.datetime) -> bool:
-        """Make the next portion of a replay due, or end it, in one transaction; return whether there was one.
-
-        Raises: Unavailable, StoreRaced.
-        """
-        ...
-
-    async def next_time(self) -> dt.datetime | None:
-        """Return when a running replay is due next; None when none runs."""
         ...

@@ -51,7 +51,7 @@ class Desk:
 
     def work_off(self) -> None:
         """Let a process work off the replays for once."""
-        self.portal.call(ReplayWorker(PostgresReplays(self.world.pool), self.world.clock).step)
+        self.portal.call(ReplayWorker(PostgresReplays(self.world.pool), self.world.time).step)
 
 
 @pytest.fixture

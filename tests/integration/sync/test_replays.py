@@ -25,7 +25,7 @@ ENDING = key(76)
 
 def worker(world: World) -> ReplayWorker:
     """Return what a process that has just started works off replays with."""
-    return ReplayWorker(PostgresReplays(world.pool), world.clock)
+    return ReplayWorker(PostgresReplays(world.pool), world.time)
 
 
 async def start(world: World, **changed: Any) -> pb.Replay:

@@ -21,7 +21,16 @@ STATEMENTS = {
     for path in sorted(FOLDER.glob("*.sql"))
     for name, query in queries.load("headwater.sync", path.name).items()
 }
-NO_TENANT = {"lease", "process", "shard_cursor", "schema_migration", "partition", "shard_end", "reader"}
+NO_TENANT = {
+    "lease",
+    "process",
+    "shard_cursor",
+    "rebuild",
+    "schema_migration",
+    "partition",
+    "shard_end",
+    "reader",
+}
 """Tables of the engine itself: no row of them is a tenant's."""
 BY_KEY = re.compile(r"sealed_key|event_[0-9]{8}")
 """The ledger: the tenant is in each key, and in the event key's hash; 16 fixed bytes before it compare faster."""
@@ -31,6 +40,9 @@ SCAN = r"Seq Scan on (?!attempt_)"
 HOT = {
     "echo.find_held": ("array['t'], array['a'], array['contacts'], array['7']", "delivery_by_crm_record"),
     "echo.read_own_writes": (f"array['t'], array['a'], array[{ENTITY}], 20", "audit_by_entity"),
+    "echo.find_written": (f"array['t'], array['a'], array[{ENTITY}]", "delivery_pkey"),
+    "echo.read_sought": (f"array['t'], array['a'], array[{ENTITY}], 20, 5.0", "audit_by_entity"),
+    "echo.read_rulings": (f"array['t'], array[{ENTITY}]", "ruling_pkey"),
     "operations.read_projection": (f"'t', {ENTITY}", "projection_pkey"),
     "operations.read_entity": (f"'t', {ENTITY}", "entity_pkey"),
     "operations.read_deliveries_of_entities": (f"'t', array[{ENTITY}], 100", "delivery_by_entity"),

@@ -54,6 +54,10 @@ class World:
     address: str
     _counter: list[int] = field(default_factory=lambda: [1000])
 
+    async def time(self) -> dt.datetime:
+        """Return the clock's time, as workers ask for it."""
+        return self.clock.now()
+
     async def insert(self, table: str, **columns: Any) -> Any:
         """Insert one row into a table of sync."""
         names = ", ".join(columns)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import random
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from tests.simulation.chance import named_uuid, stream
 from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
-from tests.simulation.policies import event_of, policy_of
+from tests.simulation.policies import event_of, policy_of, title_of, told_event
 
 from headwater.kernel.clock import SystemClock
 from headwater.kernel.telemetry import Spans
@@ -25,14 +25,16 @@ from headwater.sync.domain.breaker import Breakers, BreakerState
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.domain.usage import Usage, WindowUsage
-from headwater.sync.ports import Deliveries, Leases, LimitBooks, Projections, StoreRefused
+from headwater.sync.ports import Deliveries, Leases, LimitBooks, Projections, ReplayQueue, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.echoes import Echoes, FoundRecord, HeldRecords
 
 TENANT: Final = "t0"
 ACCOUNT: Final = "c0"
@@ -42,7 +44,7 @@ SLOTS: Final = 3
 DAY: Final = dt.date(2026, 3, 1)
 LATER_S: Final = 5000.0
 """Due so late that no run of the suite sees it."""
-_ACCOUNTS = (PlannedAccount(TENANT, ACCOUNT, 10, 1.0, 2, 10, True, False),)
+_ACCOUNTS = (PlannedAccount(TENANT, ACCOUNT, 10, 1.0, 2, 10, True, False, two_way=True),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ class Ground:
     projections: Projections
     deliveries: Callable[[Lease], Deliveries]
     books: Callable[[Lease], LimitBooks]
+    held: HeldRecords
+    replays: ReplayQueue
+    start: Callable[[Replay], Awaitable[None]]
 
 
 class _Placed:
@@ -62,9 +67,14 @@ class _Placed:
         self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
     ) -> Mapping[RecordKey, uuid.UUID]:
         """Place all."""
-        return {
-            item.key: named_uuid(tenant_id, item.key.object, item.key.external_id) for item, _ in subjects
-        }
+        return {item.key: _placed(tenant_id, item.key) for item, _ in subjects}
+
+
+def _placed(tenant_id: str, key: RecordKey) -> uuid.UUID:
+    """Return the entity of a record; a CRM's record is named after it."""
+    if key.external_id.startswith("crm-"):
+        return uuid.UUID(key.external_id.removeprefix("crm-"))
+    return named_uuid(tenant_id, key.object, key.external_id)
 
 
 class _OnePolicy:
@@ -94,6 +104,7 @@ class Driver:
     _events: int = 0
     _shard: Lease | None = None
     _numbers: int = 0
+    _soon: bool = False
 
     async def run(self, steps: int) -> list[Any]:
         """Run *steps* operations; return every answer."""
@@ -106,8 +117,22 @@ class Driver:
         await self._take("a")
         for _ in range(steps):
             name = self._dice.choices(
-                ("project", "turn", "stale", "hand_over", "breaker", "holders", "refused", "beat", "books"),
-                (4, 10, 1, 1, 1, 1, 1, 1, 2),
+                (
+                    "project",
+                    "turn",
+                    "stale",
+                    "hand_over",
+                    "breaker",
+                    "holders",
+                    "refused",
+                    "beat",
+                    "books",
+                    "told",
+                    "looked",
+                    "replay",
+                    "worked_off",
+                ),
+                (4, 10, 1, 1, 1, 1, 1, 1, 2, 3, 3, 1, 3),
             )[0]
             self.answers.append((name, await getattr(self, f"_{name}")()))
         return self.answers
@@ -125,10 +150,64 @@ class Driver:
 
     async def _project(self) -> Any:
         plan = Plan(self.seed, 1, _ACCOUNTS, (), ())
-        events = [self._event(plan) for _ in range(self._dice.randint(1, 4))]
+        return await self._projected(plan, [self._event(plan) for _ in range(self._dice.randint(1, 4))])
+
+    async def _told(self) -> Any:
+        """The CRM tells of a record: as we wrote it, otherwise, or of one that it has not told us the id of."""
+        plan, dice = Plan(self.seed, 1, _ACCOUNTS, (), ()), self._dice
+        self._events += 1
+        entity_id = named_uuid(TENANT, "contact", f"p{dice.randrange(5)}")
+        shown = {"Title": title_of(dice.randint(1, self._events)), "Email": dice.choice(("e@x.io", "f@x.io"))}
+        told = told_event(
+            _ACCOUNTS[0], "Contact", f"crm-{entity_id}", shown, (float(self._events), float(self._events)),
+            self._events, named_uuid(self.seed, "told", self._events),
+        )  # fmt: skip
+        return await self._projected(plan, [replace(told, object="contact")])
+
+    async def _looked(self) -> Any:
+        """What is stored for telling echoes, times and what is on its way left out."""
+        entities = [named_uuid(TENANT, "contact", f"p{number}") for number in range(5)]
+        places = [(TENANT, ACCOUNT, entity_id) for entity_id in entities]
+        held = self.ground.held
+        found = await held.find([(TENANT, ACCOUNT, "Contact", f"crm-{entity_id}") for entity_id in entities])
+        written = await held.find_written(places)
+        writes = await held.own_writes(places)
+        sought = await held.sought(places)
+        return (
+            sorted((key, _found(item)) for key, item in found.items()),
+            sorted((key, _found(item)) for key, item in written.items()),
+            sorted((key, sorted(map(repr, ((i.name, i.before, i.after) for i in items)))) for key, items in writes.items() if items),
+            sorted((key, sorted(map(repr, items))) for key, items in sought.items() if items),
+        )  # fmt: skip
+
+    async def _replay(self) -> Any:
+        """An operator has dead deliveries replayed or ended: all of the account, or named ones."""
+        dice, number = self._dice, len(self.answers)
+        named = tuple(named_uuid(TENANT, "contact", f"p{n}") for n in range(5)) if dice.random() < 0.5 else ()
+        reason = dice.choice(("", "given up"))
+        now = await self.ground.replays.now()
+        await self.ground.start(
+            Replay(
+                TENANT, named_uuid(self.seed, "replay", number), Scope(ACCOUNT, entity_ids=named), 1000.0,
+                ReplayState.RUNNING, 0, 0, now, "user:a", "1", discard_reason=reason,
+            )
+        )  # fmt: skip
+        return None
+
+    async def _worked_off(self) -> Any:
+        """Work off what there is; later than any portion's time, so that the clock decides nothing."""
+        replays = self.ground.replays
+        steps = 0
+        while await replays.next_time() is not None:
+            assert await replays.work_off(await replays.now() + dt.timedelta(seconds=0.02))
+            steps += 1
+        return steps > 0
+
+    async def _projected(self, plan: Plan, events: Sequence[LogEvent]) -> Any:
         projector = BatchProjector(
-            self.ground.projections, _Placed(), _OnePolicy(plan), Spans.off(), SystemClock()
-        )
+            self.ground.projections, _Placed(), _OnePolicy(plan), Spans.off(), SystemClock(),
+            Echoes(self.ground.held),
+        )  # fmt: skip
         assert self._shard is not None
         effects = await projector.project([self._shard], events)
         return [(effect.rule, effect.poisoned, effect.versions) for effect in effects]
@@ -147,6 +226,7 @@ class Driver:
 
     async def _turn(self) -> Any:
         slot = self._dice.randrange(SLOTS)
+        self._soon = False
         settlements = [self._settlement(item) for item in self._inflight.get(slot, ())]
         return await self._one_turn(slot, settlements)
 
@@ -177,14 +257,14 @@ class Driver:
             state=state,
             lane=Lane.RETRY if state in {State.RETRYING, State.IN_DOUBT} else item.lane,
             version=item.version,
-            crm_object=item.object,
+            crm_object=item.object.capitalize(),
             crm_id=(item.crm_id or f"crm-{item.entity_id}") if delivered else item.crm_id,
             known=dict(item.values) if delivered else item.known,
             failure_count=item.failure_count + (0 if delivered or waits else 1),
             try_count=0 if delivered else item.tries_before + (0 if waits else 1),
             start_time=dt.datetime.now(dt.UTC),
             outcome=outcome,
-            after_s=dice.choice((0.0, LATER_S))
+            after_s=self._pause(dice.choice((0.0, LATER_S)))
             if state in {State.RETRYING, State.IN_DOUBT, State.PENDING}
             else 0.0,
             waits=waits,
@@ -195,6 +275,13 @@ class Driver:
             if delivered
             else (),
         )
+
+    def _pause(self, after_s: float) -> float:
+        """Return *after_s*, but for one row of a turn alone nothing: which of two at one moment is first, nobody promises."""
+        if self._soon:
+            return LATER_S
+        self._soon = after_s == 0.0
+        return after_s
 
     async def _stale(self) -> Any:
         """A holder that has lost the account is told so, whatever it tries."""
@@ -223,7 +310,7 @@ class Driver:
 
     async def _holders(self) -> Any:
         ids = [f"crm-{named_uuid(TENANT, 'contact', f'p{number}')}" for number in range(5)]
-        return await self._stores[self._owner].holders("contact", ids)
+        return await self._stores[self._owner].holders("Contact", ids)
 
     async def _refused(self) -> Any:
         """Two entities cannot be one CRM record: nothing of the turn stands, and it may be sent anew."""
@@ -259,9 +346,13 @@ class Driver:
         return [await self._leases[holder].beat() for holder in ("a", "b")]
 
 
+def _found(item: FoundRecord) -> Any:
+    return item.key, item.entity_id, item.object, dict(item.known), dict(item.values), item.waits
+
+
 def _as_one(item: Settlement) -> Settlement:
     fields = {name: getattr(item, name) for name in Settlement.__struct_fields__}
-    return Settlement(**{**fields, "crm_object": "contact", "crm_id": "the-same"})
+    return Settlement(**{**fields, "crm_object": "Contact", "crm_id": "the-same"})
 
 
 def shown(turn: Turn) -> Any:

@@ -11,20 +11,25 @@ from tests.simulation.chance import stream
 from tests.simulation.conformance.driving import ACCOUNT, TENANT, Driver, Ground
 from tests.simulation.store.books import MemoryBooks
 from tests.simulation.store.deliveries import MemoryDeliveries
+from tests.simulation.store.echoes import MemoryHeldRecords
 from tests.simulation.store.leases import MemoryLeases
 from tests.simulation.store.link import GOOD, Link
 from tests.simulation.store.projections import MemoryProjections
+from tests.simulation.store.replays import MemoryReplays, start_replay
 from tests.simulation.store.tables import Tables
 
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.pg.pool import open_pool
 from headwater.sync.store.delivery import PostgresDeliveries
+from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.projection import PostgresProjections
+from headwater.sync.store.replays import PostgresReplays
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
+    from headwater.sync.domain.replaying import Replay
 
 STEPS = 60
 SEEDS = 8
@@ -40,6 +45,9 @@ def memory(seed: int) -> tuple[Ground, Tables]:
         del kind, facts
         clock.advance(0.001)
 
+    async def start(replay: Replay) -> None:
+        start_replay(tables, replay)
+
     link = Link(stream(seed, "link"), lambda: GOOD, tick, 0.0003)
     return (
         Ground(
@@ -47,6 +55,9 @@ def memory(seed: int) -> tuple[Ground, Tables]:
             MemoryProjections(tables, link),
             partial(MemoryDeliveries, tables, link, TENANT, ACCOUNT),
             partial(MemoryBooks, tables, link, TENANT, ACCOUNT),
+            MemoryHeldRecords(tables, link),
+            MemoryReplays(tables, link),
+            start,
         ),
         tables,
     )
@@ -54,11 +65,15 @@ def memory(seed: int) -> tuple[Ground, Tables]:
 
 def postgres(pool: Pool) -> Ground:
     """Return the product's store on *pool*."""
+    replays = PostgresReplays(pool)
     return Ground(
         lambda holder: PostgresLeases(pool, holder, _TTL_S),
         PostgresProjections(pool),
         partial(PostgresDeliveries, pool, TENANT, ACCOUNT),
         partial(PostgresLimits, pool, TENANT, ACCOUNT),
+        PostgresHeldRecords(pool),
+        replays,
+        replays.start,
     )
 
 
@@ -88,7 +103,8 @@ def difference(mine: Any, theirs: Any) -> str:
 
 async def _clear(pool: Pool) -> None:
     tables = ("delivery", "due", "inflight", "attempt", "entity", "record", "entity_reference", "projection",
-              "lease", "process", "shard_cursor", "connector_state", "usage", "quota")  # fmt: skip
+              "lease", "process", "shard_cursor", "connector_state", "usage", "quota",
+              "ruling", "replay", "error_member", "error_group")  # fmt: skip
     await pool.execute("alter table sync.audit disable trigger audit_is_immutable")
     for table in (*tables, "audit"):
         await pool.execute(f"delete from sync.{table}")  # noqa: S608 - names are the tests'
@@ -101,7 +117,9 @@ async def _stored(pool: Pool) -> dict[str, Any]:
         " due.lane from sync.delivery as held left join sync.due as due using (tenant_id, connector, entity_id)"
     )
     attempts = await pool.fetch("select entity_id, attempt_number, outcome from sync.try order by attempt_id")
-    audit = await pool.fetch("select entity_id, action, connector from sync.audit order by audit_id")
+    audit = await pool.fetch(
+        "select entity_id, action, connector from sync.audit where entity_id is not null"
+    )
     journal = await pool.fetch("select slot, fence, entity_ids from sync.inflight")
     return {
         "delivery": {row["entity_id"]: tuple(row)[1:] for row in rows},

@@ -64,6 +64,13 @@ def put_in_doubt(tables: Tables, key: AccountKey, fence: int) -> None:
                 held.state = State.IN_DOUBT
 
 
+def may_be_written(tables: Tables, row: DeliveryRow) -> bool:
+    """Return whether we may have written the record of *row* without knowing it: a try under way, or not a success."""
+    slots = tables.inflight.get((row.tenant_id, row.connector), {}).values()
+    under_way = any(row.entity_id in slot.entities for slot in slots)
+    return row.state is State.IN_DOUBT or row.try_count > 0 or under_way
+
+
 def claimed_of(tables: Tables, row: DeliveryRow) -> Claimed | None:
     """Return *row* as an actor sees it; None while its entity is not there."""
     entity = tables.entities.get((row.tenant_id, row.entity_id))

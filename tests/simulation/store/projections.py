@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from tests.simulation.store.claiming import may_be_written
 from tests.simulation.store.link import Link
 from tests.simulation.store.tables import AuditRow, DeliveryRow, Tables
 
 from headwater.kernel.telemetry import TraceContext
-from headwater.sync.domain.echoing import Observation
+from headwater.sync.domain.echoing import Observation, Seen
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import START, Position, RecordKey
@@ -80,7 +81,7 @@ class MemoryUnit:
     _mark_time: dt.datetime | None = None
     _effects: list[Effect] = field(default_factory=list)
     _positions: dict[int, Position] = field(default_factory=dict)
-    _observations: list[Observation] = field(default_factory=list)
+    _shown: list[Seen] = field(default_factory=list)
 
     async def load(
         self, homes: Mapping[RecordKey, uuid.UUID | None], further: Mapping[EntityKey, str]
@@ -160,9 +161,9 @@ class MemoryUnit:
 
         await self.link.call("write_effects", keep)
 
-    async def observe(self, observations: Sequence[Observation]) -> None:
-        """Keep what CRM records were seen to hold until the commit."""
-        await self.link.call("observe", lambda: self._observations.extend(observations))
+    async def observe(self, seen: Seen) -> None:
+        """Keep what CRM records were seen to hold, and what was decided about events, until the commit."""
+        await self.link.call("observe", lambda: self._shown.append(seen))
 
     async def move_cursors(self, positions: Mapping[int, Position]) -> None:
         """Keep the new positions until the commit."""
@@ -183,10 +184,16 @@ class MemoryUnit:
             tables.projections[(effect.event.tenant_id, effect.event.event_key)] = effect
         if self._workspace is not None:
             self._write(self._workspace)
-        for observation in self._observations:
-            self._observe(observation)
+        for seen in self._shown:
+            self._learn(seen)
         for shard, position in self._positions.items():
             tables.cursors[shard] = max(tables.cursors.get(shard, START), position)
+
+    def _learn(self, seen: Seen) -> None:
+        for ruling in seen.rulings:
+            self.tables.rulings.setdefault((ruling.tenant_id, ruling.event_key), ruling)
+        for observation in seen.observations:
+            self._observe(observation)
 
     def _observe(self, seen: Observation) -> None:
         tenant_id, connector, crm_object, crm_id = seen.key
@@ -196,8 +203,9 @@ class MemoryUnit:
         row = account.get(seen.entity_id)
         if row is None or not (holder is row or (holder is None and not row.crm_id)):
             return
-        known = {**row.known, **seen.fields}
-        row.known = {name: value for name, value in known.items() if value is not None}
+        if row.crm_id or not may_be_written(self.tables, row):
+            known = {**row.known, **seen.fields}
+            row.known = {name: value for name, value in known.items() if value is not None}
         row.crm_object, row.crm_id = place
 
     def _write(self, workspace: Workspace) -> None:
@@ -216,7 +224,14 @@ class MemoryUnit:
         for note in workspace.audit:
             tables.audit.append(
                 AuditRow(
-                    note.tenant_id, note.action, note.actor, note.entity_id, note.event_key, "", note.changes
+                    note.tenant_id,
+                    note.action,
+                    note.actor,
+                    note.entity_id,
+                    note.event_key,
+                    "",
+                    note.changes,
+                    tables.now(),
                 )
             )
         for mark in workspace.marks.values():
@@ -262,6 +277,7 @@ class MemoryUnit:
                     event.event_key,
                     mark.connector,
                     changes,
+                    self.tables.now(),
                 )
             )
         if stopped:

@@ -58,9 +58,9 @@ def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
     row.last_error_class, row.last_error = item.error_class, item.error_message[:512]
     row.last_trace = item.trace if item.state is not State.DELIVERED else None
     if item.error_class:
-        row.doubt = item.outcome == "in_doubt"
+        row.doubt, row.fail_time = item.outcome == "in_doubt", now
     elif item.claimed.erred:
-        row.doubt = False
+        row.doubt, row.fail_time = False, None
 
 
 def _tell(tables: Tables, key: AccountKey, fence: int, item: Settlement) -> None:
@@ -81,7 +81,16 @@ def _tell(tables: Tables, key: AccountKey, fence: int, item: Settlement) -> None
         )
     for action, changes in _audited(item):
         tables.audit.append(
-            AuditRow(key[0], action, "sync", claimed.entity_id, claimed.event_key, key[1], tuple(changes))
+            AuditRow(
+                key[0],
+                action,
+                "sync",
+                claimed.entity_id,
+                claimed.event_key,
+                key[1],
+                tuple(changes),
+                tables.now(),
+            )
         )
 
 

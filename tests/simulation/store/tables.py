@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headwater.kernel.telemetry import TraceContext
+from headwater.sync.domain.echoing import Ruling
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState
+from headwater.sync.domain.replaying import Replay
 from headwater.sync.domain.settling import ConnectorState, State
 
 AccountKey = tuple[str, str]
@@ -63,6 +65,8 @@ class DeliveryRow:
     reference_came: bool = False
     last_error_class: str = ""
     last_error: str = ""
+    fail_time: dt.datetime | None = None
+    """`sync.error_member`: when its last try failed, while that stands."""
     doubt: bool = False
     """`sync.error_member`: nobody knows whether its last try was applied."""
 
@@ -99,6 +103,7 @@ class AuditRow:
     event_key: uuid.UUID
     connector: str
     changes: tuple[Mapping[str, Any], ...]
+    time: dt.datetime
 
 
 @dataclass(slots=True)
@@ -122,6 +127,7 @@ class Tables:
     policies: dict[str, tuple[uuid.UUID, bytes]] = field(default_factory=dict)
     cursors: dict[int, Position] = field(default_factory=dict)
     projections: dict[tuple[str, uuid.UUID], Effect] = field(default_factory=dict)
+    rulings: dict[tuple[str, uuid.UUID], Ruling] = field(default_factory=dict)
     records: dict[RecordKey, RecordState] = field(default_factory=dict)
     members: dict[EntityKey, dict[RecordKey, RecordState]] = field(default_factory=dict)
     entities: dict[EntityKey, EntityState] = field(default_factory=dict)
@@ -134,6 +140,9 @@ class Tables:
     audit: list[AuditRow] = field(default_factory=list)
     states: dict[AccountKey, ConnectorState] = field(default_factory=dict)
     findings: dict[AccountKey, str] = field(default_factory=dict)
+    rolling: Any = None
+    """`RolloutTables`, of the module beside this one."""
+    replays: dict[tuple[str, uuid.UUID], Replay] = field(default_factory=dict)
     usage: dict[AccountKey, Any] = field(default_factory=dict)
     quota: dict[tuple[str, str, dt.date], Any] = field(default_factory=dict)
     listeners: dict[str, Callable[[str, str], None]] = field(default_factory=dict)

@@ -124,6 +124,14 @@ def test_what_is_on_its_way_is_an_echo_before_its_write_is_settled() -> None:
     assert judge(record, {"title": "CEO"}, TYPES, at(1), SKEW_S).changed == frozenset()
 
 
+def test_what_a_write_of_unknown_end_may_carry_is_an_echo() -> None:
+    """The entity has moved on since, and nobody knows yet whether the write landed."""
+    record = held({"title": "CTO"}, coming={"title": "CEO"})
+    record.sought = {"title": ["CEO", "CFO"]}
+    assert judge(record, {"title": "CFO"}, TYPES, at(1), SKEW_S).changed == frozenset()
+    assert judge(record, {"title": "COO"}, TYPES, at(1), SKEW_S).changed == {"title"}
+
+
 def test_references_are_compared_by_id_in_either_length() -> None:
     """Salesforce shows 18 characters of an id of 15."""
     record = held({"#references": {"AccountId": ["001550000100001"]}})

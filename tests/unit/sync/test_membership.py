@@ -75,3 +75,45 @@ def test_a_heartbeat_that_came_too_late_costs_what_was_held_once() -> None:
     run_virtually(live)
     assert len(lapses) == 1
     assert cluster.held["account"] == ("one", 1)
+
+
+def test_what_is_taken_under_a_new_heartbeat_stays_although_everything_was_given_up_meanwhile() -> None:
+    """The beat that begins it has let go of everything before it: letting go again would cost what is new."""
+    cluster, left, away_s = Cluster(ttl_s=TTL_S), list[float](), [0.0]
+
+    class Slow(MemoryLeases):
+        """Leases of a database whose second answer comes after it was noticed that the heartbeat has lapsed."""
+
+        beats = 0
+
+        async def beat(self) -> Beat:
+            """Prolong, or begin anew."""
+            self.beats += 1
+            await anyio.sleep(1.3 if self.beats == 2 else 0.1)
+            return await super().beat()
+
+        async def leave(self) -> None:
+            """Note that everything is let go of."""
+            left.append(anyio.current_time())
+            await super().leave()
+
+    leases = Slow(cluster, "one")
+    membership = Membership(leases, lambda: anyio.current_time() + away_s[0])
+
+    async def live() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            await membership.wait_until_standing()
+            await anyio.sleep(membership.beat_s * 0.96)
+            away_s[0] = TTL_S * 2  # the process stood still
+            cluster.beats["one"] = float("-inf")
+            await anyio.sleep(membership.beat_s)
+            assert not membership.may_work()
+            await membership.wait_until_standing()
+            taken = anyio.current_time()
+            assert await leases.acquire(["account"], 1) == {"account": 1}
+            await anyio.sleep(membership.beat_s * BEATS * 2)
+            assert [moment for moment in left if moment >= taken] == []
+            tasks.cancel_scope.cancel()
+
+    run_virtually(live)

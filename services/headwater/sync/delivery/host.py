@@ -39,6 +39,7 @@ class _Held:
     document: PolicyDocument
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     leaving: bool = False
+    lost: bool = False
 
     def end(self) -> None:
         """Ask for the end, and bound it."""
@@ -71,6 +72,7 @@ class DeliveryHost:
         self._documents: tuple[PolicyDocument, ...] = ()
         self._processes = 0
         self._shared_out = False
+        self._unsettled = False  # an account ended while leases were asked for
         self._ending = False
         self._changed = anyio.Event()
         membership.on_lapse(self._lose_everything)
@@ -126,9 +128,9 @@ class DeliveryHost:
                 held.leaving = True
                 held.end()
         candidates = [name for name in plan.candidates if name not in leaving]
-        self._shared_out = False  # until the database has answered
+        self._shared_out, self._unsettled = False, False  # until the database has answered
         taken = await self._acquire(candidates, plan.take) if plan.take and candidates else {}
-        self._shared_out = len(taken) == plan.take
+        self._shared_out = len(taken) == plan.take and not self._unsettled
         for key in wanted if taken else ():
             if (fence := taken.get(lease_name(key))) is not None:
                 self._begin(tasks, key, Lease(lease_name(key), fence))
@@ -185,8 +187,8 @@ class DeliveryHost:
         finally:
             if self._held.get(key) is held:
                 del self._held[key]
-            self._shared_out = False
-        if ours and self._membership.may_work():
+            self._shared_out, self._unsettled = False, True
+        if ours and not held.lost and self._membership.may_work():
             if held.leaving:
                 await self._release([held.lease.name])
             else:
@@ -209,8 +211,9 @@ class DeliveryHost:
     def _lose_everything(self) -> None:
         """Cancel every account: the leases may be other processes' by now."""
         self._to_release.clear()
-        self._shared_out = False
+        self._shared_out, self._unsettled = False, True
         for held in self._held.values():
+            held.lost = True
             held.scope.cancel()
         self._held.clear()
 

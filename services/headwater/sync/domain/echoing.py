@@ -6,7 +6,7 @@ count become what the CRM is known to hold, so that they are not written back; b
 once already does not, so that two who insist, or a CRM that turns our value into another one, come to rest.
 
     same as known                                     echo
-    same as what is on its way now                    echo
+    same as what is on its way now, or may have been  echo
     same as before a write of ours that is not older  stale echo
     else                                              a change, and known from now on, unless
                                                       a write of ours is not older, or we overwrote it before
@@ -51,6 +51,35 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Ruling:
+    """What was decided about one event that shows a record of ours; kept for ever, so that a rebuild decides alike.
+
+    Args:
+        entity_id: whose record it is.
+        kept: canonical fields of the event that count; none of them: an echo.
+    """
+
+    tenant_id: str
+    event_key: uuid.UUID
+    entity_id: uuid.UUID
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a batch has learnt of CRM records, to be stored with it."""
+
+    observations: Sequence[Observation] = ()
+    rulings: Sequence[Ruling] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.observations or self.rulings)
+
+
+NOTHING_SEEN: Final = Seen()
+
+
+@dataclass(frozen=True, slots=True)
 class OwnWrite:
     """One field of one write of ours, from the audit."""
 
@@ -68,6 +97,8 @@ class HeldRecord:
         known: CRM field to value; moves on while a batch is judged.
         mapped: CRM fields that we write.
         coming: what is to be written and differs from what is known; it may be on its way.
+        waits: something is to be written, or is being written.
+        sought: what a write whose end nobody knows yet may have carried, CRM field to values.
         writes: our writes of late, any order.
     """
 
@@ -81,6 +112,8 @@ class HeldRecord:
     mapped: frozenset[str] = frozenset()
     coming: Mapping[str, Any] = field(default_factory=dict)
     writes: Sequence[OwnWrite] = ()
+    sought: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    waits: bool = False
 
     @property
     def key(self) -> CrmKey:
@@ -144,9 +177,12 @@ def _is_known(held: HeldRecord, name: str, value: Any, kind: FieldType) -> bool:
     references: Mapping[str, Sequence[str]] = held.known.get(REFERENCES_KEY, {})
     if name in references:
         return any(_same_id(crm_id, value) for crm_id in references[name])
-    return same_form(held.known.get(name), value, kind) or (
-        name in held.coming and held.coming[name] is not None and same_form(held.coming[name], value, kind)
-    )
+    coming = held.coming.get(name)
+    if same_form(held.known.get(name), value, kind) or (
+        coming is not None and same_form(coming, value, kind)
+    ):
+        return True
+    return any(item is not None and same_form(item, value, kind) for item in held.sought.get(name, ()))
 
 
 def same_form(held: Any, shown: Any, kind: FieldType) -> bool:

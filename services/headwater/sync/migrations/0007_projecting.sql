@@ -1,6 +1,74 @@
 -- One batch of the projector, in two round trips: everything it works on is locked and loaded, and everything that
 -- it has changed is written. The plans are fixed, and kept, as those of `turn`: look-ups by key, one by one.
 
+create table sync.ruling (
+    tenant_id text collate "C" not null,
+    event_key uuid not null,
+    entity_id uuid not null,
+    kept text [] not null,
+    primary key (tenant_id, event_key)
+);
+comment on table sync.ruling is
+'What was decided about each event that shows a CRM record of ours: whose record it is, and which canonical fields '
+'count (none: our own write came back). It was decided by what deliveries knew then, so no rebuild can decide it '
+'again: this is the log of it, kept as long as the log is.';
+
+create table sync.rebuild (
+    shard smallint primary key,
+    xid bigint not null,
+    seq bigint not null
+);
+comment on table sync.rebuild is
+'The log is projected again: up to where each shard was projected before. A shard''s row goes when it is reached; until '
+'the last one goes, nothing is written to a CRM.';
+
+create function sync.held_back() returns interval
+language sql immutable parallel safe
+return interval '10 years';
+comment on function sync.held_back() is 'By how much later deliveries are due while the log is projected again.';
+
+create function sync.begin_rebuild(p_actor text) returns bigint
+language plpgsql
+as $$
+declare
+    v_events bigint;
+begin
+    if exists (select from sync.process where expire_time > clock_timestamp()) then
+        raise exception 'sync is running: stop every process before the projection is emptied'
+        using errcode = 'object_in_use';
+    end if;
+    insert into sync.rebuild as held (shard, xid, seq)
+    select shard, xid, seq from sync.shard_cursor where (xid, seq) > (0, 0)
+    on conflict (shard) do update set xid = excluded.xid, seq = excluded.seq
+    where (held.xid, held.seq) < (excluded.xid, excluded.seq);
+    select count(*) into v_events from sync.projection;
+    insert into sync.audit (tenant_id, action, actor)
+    select distinct tenant_id, 'rebuild_began', p_actor from sync.entity;
+    update sync.delivery set desired_version = 0, delivered_version = 0;
+    update sync.due set due_time = due_time + sync.held_back()
+    where due_time < clock_timestamp() + sync.held_back() / 2;
+    truncate sync.record, sync.entity, sync.entity_reference, sync.projection, sync.shard_cursor;
+    return v_events;
+end
+$$;
+comment on function sync.begin_rebuild(text) is
+'Empties what is made from the log, to have it made again; returns how many events that takes. What CRMs hold is not in '
+'the log: deliveries stay as they stand, save for their versions, which are counted anew.';
+
+create function sync.end_rebuild() returns void
+language plpgsql
+as $$
+begin
+    delete from sync.rebuild;
+    update sync.due set due_time = due_time - sync.held_back()
+    where due_time > clock_timestamp() + sync.held_back() / 2;
+    perform pg_notify('headwater_delivery', '');
+end
+$$;
+comment on function sync.end_rebuild() is
+'Lets deliveries go that were held back. Called when the last shard is through; by hand where one cannot be, because '
+'the end of its log is dropped.';
+
 create type sync.loaded as (
     kind smallint,
     tenant_id text,
@@ -214,6 +282,52 @@ comment on function sync.mark_deliveries is
 'looked for. One that was given up begins with all its retries again, which the audit tells; its tries are '
 'counted on. A part of `write_batch`: planned under its settings.';
 
+create function sync.mark_again(
+    p_tenants text [], p_connectors text [], p_entities uuid [], p_objects text [], p_versions bigint [],
+    p_keys uuid [], p_traceparents text [], p_tracestates text [], p_record_times timestamptz [],
+    p_lanes smallint []
+) returns void
+language plpgsql
+as $$
+begin
+    insert into sync.delivery as held (
+        tenant_id, connector, entity_id, object, state, desired_version, event_key, traceparent,
+        tracestate, dirty_time
+    )
+    select
+        item.tenant_id, item.connector, item.entity_id, item.object, 1, item.version, item.event_key,
+        item.traceparent, item.tracestate, item.record_time
+    from unnest(
+        p_tenants, p_connectors, p_entities, p_objects, p_versions, p_keys,
+        p_traceparents, p_tracestates, p_record_times
+    ) as item (
+        tenant_id, connector, entity_id, object, version, event_key, traceparent, tracestate, record_time
+    )
+    on conflict (tenant_id, connector, entity_id) do update
+    set
+        desired_version = greatest(held.desired_version, excluded.desired_version),
+        delivered_version = case
+            when held.state = 2 then greatest(held.desired_version, excluded.desired_version)
+            else held.delivered_version
+        end;
+    insert into sync.due (tenant_id, connector, lane, due_time, entity_id)
+    select item.tenant_id, item.connector, item.lane, clock_timestamp(), item.entity_id
+    from unnest(p_tenants, p_connectors, p_entities, p_lanes)
+        as item (tenant_id, connector, entity_id, lane)
+    cross join lateral (
+        select from sync.delivery as held
+        where
+            held.tenant_id = item.tenant_id and held.connector = item.connector
+            and held.entity_id = item.entity_id and held.state in (1, 3, 4)
+        offset 0
+    ) as waiting
+    on conflict do nothing;
+end
+$$;
+comment on function sync.mark_again is
+'Marks of events that were projected before: the CRM holds what it held, so only versions are counted anew, and what '
+'had no delivery gets one. A part of `write_batch`: planned under its settings.';
+
 create function sync.write_batch(
     p_record_tenants text [], p_record_objects text [], p_sources text [], p_ids text [], p_homes uuid [],
     p_facts jsonb [], p_deleted boolean [], p_delete_times timestamptz [],
@@ -237,8 +351,21 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_memoize = off
 as $$
+declare
+    v_rebuilding boolean := exists (select from sync.rebuild);
+    v_again boolean := false;
 begin
-    if cardinality(p_note_keys) > 0 then
+    if v_rebuilding then
+        perform pg_advisory_xact_lock(7521962890102);  -- the last shard to come through has to know that it is
+        v_again := not exists (
+            select from unnest(p_shards, p_shard_xids, p_shard_seqs) as place (shard, xid, seq)
+            where not exists (
+                select from sync.rebuild as held
+                where held.shard = place.shard and (held.xid, held.seq) >= (place.xid, place.seq)
+            )
+        );
+    end if;
+    if cardinality(p_note_keys) > 0 and not v_again then
         insert into sync.audit (
             tenant_id, action, actor, entity_id, event_key, changes, policy_version, trace_id
         )
@@ -251,10 +378,25 @@ begin
         ) as note (tenant_id, action, actor, entity_id, event_key, changes, policy_version, trace_id);
     end if;
     if cardinality(p_mark_keys) > 0 then
-        perform sync.mark_deliveries(
-            p_mark_tenants, p_connectors, p_mark_entities, p_mark_objects, p_mark_versions, p_mark_keys,
-            p_traceparents, p_tracestates, p_record_times, p_lanes
-        );
+        if v_again then
+            perform sync.mark_again(
+                p_mark_tenants, p_connectors, p_mark_entities, p_mark_objects, p_mark_versions, p_mark_keys,
+                p_traceparents, p_tracestates, p_record_times, p_lanes
+            );
+        else
+            perform sync.mark_deliveries(
+                p_mark_tenants, p_connectors, p_mark_entities, p_mark_objects, p_mark_versions, p_mark_keys,
+                p_traceparents, p_tracestates, p_record_times, p_lanes
+            );
+        end if;
+        if v_rebuilding then
+            update sync.due as held set due_time = held.due_time + sync.held_back()
+            from unnest(p_mark_tenants, p_connectors, p_mark_entities) as item (tenant_id, connector, entity_id)
+            where
+                held.tenant_id = item.tenant_id and held.connector = item.connector
+                and held.entity_id = item.entity_id
+                and held.due_time < clock_timestamp() + sync.held_back() / 2;
+        end if;
         perform pg_notify('headwater_delivery', p_accounts);
     end if;
     if cardinality(p_homes) > 0 then
@@ -303,6 +445,14 @@ begin
     on conflict (shard) do update
     set xid = excluded.xid, seq = excluded.seq, update_time = clock_timestamp()
     where (held.xid, held.seq) < (excluded.xid, excluded.seq);
+    if v_rebuilding then
+        delete from sync.rebuild as held
+        using unnest(p_shards, p_shard_xids, p_shard_seqs) as place (shard, xid, seq)
+        where held.shard = place.shard and (held.xid, held.seq) <= (place.xid, place.seq);
+        if not exists (select from sync.rebuild) then
+            perform sync.end_rebuild();
+        end if;
+    end if;
 end
 $$;
 comment on function sync.write_batch is

@@ -17,7 +17,7 @@ from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, na
 from headwater.kernel.telemetry.span import Attributes
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import corrected_entity, is_correction
-from headwater.sync.domain.echoing import ECHO, Observation
+from headwater.sync.domain.echoing import ECHO, NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.projecting import PROJECTED, Effect, EntityKey, Resolutions, Workspace
@@ -111,7 +111,7 @@ class BatchProjector:
             judged, resolved = await self._judge(prepared)
             try:
                 return await self._commit(
-                    leases, prepared.policies, judged.readings, resolved, judged.observed(resolved)
+                    leases, prepared.policies, judged.readings, resolved, judged.seen(resolved)
                 )
             except StoreRefused as error:
                 return await self._isolate(leases, events, error)
@@ -120,7 +120,8 @@ class BatchProjector:
         if prepared.resolved is not None or self._echoes is None:
             return Judged(list(prepared.readings)), prepared.resolved or {}
         judged = await self._echoes.judge(prepared.policies, prepared.readings)
-        return judged, {**await self._resolve(judged.readings), **judged.held}
+        resolved = {**await self._resolve(judged.readings), **judged.held}
+        return await self._echoes.bind(judged, resolved), resolved
 
     async def project(self, leases: Sequence[Lease], events: Sequence[LogEvent]) -> tuple[Effect, ...]:
         """Prepare and commit in one go.
@@ -167,12 +168,12 @@ class BatchProjector:
         policies: Mapping[str, PolicyDocument],
         readings: Sequence[Reading],
         resolved: Resolutions,
-        observations: Sequence[Observation] = (),
+        seen: Seen = NOTHING_SEEN,
     ) -> tuple[Effect, ...]:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
                 async with self._projections.transaction(leases) as unit:
-                    return await self._write(unit, policies, readings, resolved, observations)
+                    return await self._write(unit, policies, readings, resolved, seen)
             except StoreRaced:
                 if not remaining:
                     raise
@@ -184,7 +185,7 @@ class BatchProjector:
         policies: Mapping[str, PolicyDocument],
         readings: Sequence[Reading],
         resolved: Resolutions,
-        observations: Sequence[Observation],
+        seen: Seen,
     ) -> tuple[Effect, ...]:
         workspace = Workspace(policies)
         await _load(unit, workspace, readings, resolved)
@@ -192,8 +193,8 @@ class BatchProjector:
         with self._spans.db("INSERT", "sync.projection", len(effects)):
             await unit.write_workspace(workspace, contexts)
             await unit.write_effects(effects, contexts)
-            if observations:
-                await unit.observe(observations)
+            if seen:
+                await unit.observe(seen)
             reached = {reading.event.shard: reading.event.position for reading in readings}
             await unit.move_cursors(reached)
         return tuple(effects)

@@ -1,7 +1,8 @@
 """Takes out of a batch what CRMs only say because we wrote it, before identity is asked and anything is projected.
 
 A record that a delivery holds belongs to that delivery's entity, whoever else identity would take it for. Judged in
-log order, each look moving on what is known for the next.
+log order, each look moving on what is known for the next. Rulings are recorded with how the events ended: what was
+decided once is not decided anew when the log is projected again, by when deliveries know other things.
 """
 
 from __future__ import annotations
@@ -19,11 +20,23 @@ from headwater.policy.document import OutboundObject, PolicyDocument
 from headwater.policy.inbound import reach
 from headwater.policy.outbound import desired_fields, minimal_patch
 from headwater.policy.words import FieldType
-from headwater.sync.domain.echoing import CrmKey, HeldRecord, Observation, OwnWrite, differs, judge
-from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
+from headwater.sync.domain.echoing import (
+    CrmKey,
+    HeldRecord,
+    Observation,
+    OwnWrite,
+    Ruling,
+    Seen,
+    differs,
+    judge,
+)
+from headwater.sync.domain.log import OPERATION_DELETE, START, LogEvent, Position, RecordKey
 from headwater.sync.domain.reading import Echo, Reading, RecordReading
 
 _decode = msgspec.json.Decoder().decode
+
+Place = tuple[str, str, uuid.UUID]
+"""Tenant, connector and entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +44,7 @@ class FoundRecord:
     """A delivery that holds a CRM record, and its entity's values.
 
     Args:
-        waits: something is to be written, or is being written.
+        waits: something is to be written, is being written, or may have been without our knowing.
     """
 
     key: CrmKey
@@ -49,10 +62,24 @@ class HeldRecords(Protocol):
         """Return the deliveries that hold these CRM records."""
         ...
 
-    async def own_writes(
-        self, records: Sequence[tuple[str, str, uuid.UUID]]
-    ) -> Mapping[tuple[str, str, uuid.UUID], Sequence[OwnWrite]]:
+    async def find_written(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
+        """Return deliveries for which we have written a CRM record, or may have without knowing its id."""
+        ...
+
+    async def own_writes(self, records: Sequence[Place]) -> Mapping[Place, Sequence[OwnWrite]]:
         """Return our writes of late, by tenant, connector and entity."""
+        ...
+
+    async def sought(self, records: Sequence[Place]) -> Mapping[Place, Sequence[tuple[str, Any]]]:
+        """Return canonical field and value of what writes under way may carry."""
+        ...
+
+    async def ruled_to(self, shards: Sequence[int]) -> Mapping[int, Position]:
+        """Return up to where events of shards were ruled on before; empty unless the log is projected again."""
+        ...
+
+    async def rulings(self, events: Sequence[tuple[str, uuid.UUID]]) -> Mapping[uuid.UUID, Ruling]:
+        """Return what was decided about events, by event key; nothing for those that show no record of ours."""
         ...
 
 
@@ -71,6 +98,16 @@ class _Look:
     canonical: Mapping[str, str]
     skew_s: float
 
+    @property
+    def record(self) -> RecordKey:
+        """The record that it shows."""
+        return self.reading.subject.key
+
+    @property
+    def is_sighting(self) -> bool:
+        """Whether a record that no delivery holds is bound to its entity."""
+        return self.places[0][1].direction == "two_way" and not self.reading.deleted
+
     def held_in(self, held: Mapping[CrmKey, HeldRecord]) -> HeldRecord | None:
         """Return the delivery that holds the record, None when none does."""
         return next((held[key] for key, _ in self.places if key in held), None)
@@ -83,12 +120,19 @@ class Judged:
     Args:
         held: records whose entity their delivery tells.
         sightings: records of two-way accounts that no delivery holds, by record: to be bound to their entities.
+        unheld: looks at these, by place among the readings.
     """
 
     readings: list[Reading]
     held: dict[RecordKey, uuid.UUID] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
     sightings: dict[RecordKey, tuple[CrmKey, Mapping[str, Any]]] = field(default_factory=dict)
+    unheld: dict[int, _Look] = field(default_factory=dict)
+    rulings: list[Ruling] = field(default_factory=list)
+
+    def seen(self, resolved: Mapping[RecordKey, uuid.UUID]) -> Seen:
+        """Return what is to be stored of the looks, now that the entities are known."""
+        return Seen(self.observed(resolved), self.rulings)
 
     def observed(self, resolved: Mapping[RecordKey, uuid.UUID]) -> list[Observation]:
         """Return everything seen, now that the entities are known; the last look at a record counts."""
@@ -120,53 +164,137 @@ class Echoes:
         looks = {id(look.reading): look for reading in readings for look in _looks(policies, reading)}
         if not looks:
             return Judged(list(readings))
-        outbounds = {key: outbound for look in looks.values() for key, outbound in look.places}
-        found = await self._store.find(list(outbounds))
-        held = {key: _held(record, outbounds[key]) for key, record in found.items()}
-        await self._add_writes(held, looks.values())
+        told, old = await self._recorded(list(looks.values()))
+        fresh = [look for look in looks.values() if id(look.reading) not in old]
+        held = await self._held(fresh)
         judged = Judged([])
-        for reading in readings:
+        for number, reading in enumerate(readings):
             look = looks.get(id(reading))
-            judged.readings.append(reading if look is None else _judge(judged, look, look.held_in(held)))
+            if look is None:
+                judged.readings.append(reading)
+            elif id(reading) in old:
+                judged.readings.append(_rule(judged, look, told.get(reading.event.event_key)))
+            else:
+                judged.readings.append(_judge(judged, look, look.held_in(held), number))
         return judged
 
-    async def _add_writes(self, held: Mapping[CrmKey, HeldRecord], looks: Iterable[_Look]) -> None:
-        wanted: list[HeldRecord] = []
-        for look in looks:
-            record = look.held_in(held)
-            if record is not None and differs(record, look.shown, look.types):
-                wanted.append(record)
-        if wanted:
-            writes = await self._store.own_writes(list(dict.fromkeys(map(_place, wanted))))
-            for record in wanted:
+    async def bind(self, judged: Judged, resolved: Mapping[RecordKey, uuid.UUID]) -> Judged:
+        """Take out what is an echo of a record that we may have just made, now that entities are known.
+
+        Raises: Unavailable.
+        """
+        places = {
+            number: (*look.places[0][0][:2], resolved[look.record])
+            for number, look in judged.unheld.items()
+            if look.record in resolved
+        }
+        if not places:
+            return judged
+        found = await self._store.find_written(list(dict.fromkeys(places.values())))
+        held: dict[int, HeldRecord] = {}
+        for number, place in places.items():
+            record, look = found.get(place), judged.unheld[number]
+            outbound = next((item for key, item in look.places if record and _is_same(record.key, key)), None)
+            if record is not None and outbound is not None:
+                held[number] = _held(record, outbound)
+        await self._add_sought([(item, judged.unheld[number]) for number, item in held.items()])
+        for number, item in held.items():
+            judged.readings[number] = _count(judged, judged.unheld[number], item, observes=False)
+        return judged
+
+    async def _recorded(self, looks: Sequence[_Look]) -> tuple[Mapping[uuid.UUID, Ruling], set[int]]:
+        """Return what was decided before, and which readings (by id) that is about."""
+        ruled = await self._store.ruled_to(sorted({look.reading.event.shard for look in looks}))
+        old = [
+            look.reading
+            for look in looks
+            if look.reading.event.position <= ruled.get(look.reading.event.shard, START)
+        ]
+        if not old:
+            return {}, set()
+        told = await self._store.rulings([(item.event.tenant_id, item.event.event_key) for item in old])
+        return told, set(map(id, old))
+
+    async def _held(self, looks: Sequence[_Look]) -> dict[CrmKey, HeldRecord]:
+        outbounds = {key: outbound for look in looks for key, outbound in look.places}
+        if not outbounds:
+            return {}
+        found = await self._store.find(list(outbounds))
+        held = {key: _held(record, outbounds[key]) for key, record in found.items()}
+        differing = [
+            (record, look)
+            for look in looks
+            if (record := look.held_in(held)) is not None and differs(record, look.shown, look.types)
+        ]
+        if differing:
+            writes = await self._store.own_writes(list(dict.fromkeys(_place(item) for item, _ in differing)))
+            for record, _ in differing:
                 record.writes = writes.get(_place(record), ())
+        await self._add_sought([item for item in differing if item[0].waits])
+        return held
+
+    async def _add_sought(self, wanted: Sequence[tuple[HeldRecord, _Look]]) -> None:
+        if not wanted:
+            return
+        sought = await self._store.sought(list(dict.fromkeys(_place(record) for record, _ in wanted)))
+        for record, look in wanted:
+            values = sought.get(_place(record), ())
+            record.sought = {
+                path: [value for name, value in values if name == canonical]
+                for path, canonical in look.canonical.items()
+            }
 
 
-def _place(record: HeldRecord) -> tuple[str, str, uuid.UUID]:
+def _is_same(written: CrmKey, seen: CrmKey) -> bool:
+    """Tell whether the record that was seen may be the one that we wrote."""
+    return written[3] in {"", seen[3]} and written[2] in {"", seen[2]}
+
+
+def _place(record: HeldRecord) -> Place:
     return (record.tenant_id, record.connector, record.entity_id)
 
 
-def _judge(judged: Judged, look: _Look, held: HeldRecord | None) -> Reading:
-    event, record = look.reading.event, look.reading.subject.key
-    if held is None:
+def _judge(judged: Judged, look: _Look, held: HeldRecord | None, number: int) -> Reading:
+    if held is not None:
+        return _count(judged, look, held)
+    if look.is_sighting:
         key, outbound = look.places[0]
-        if outbound.direction == "two_way" and not look.reading.deleted:
-            mapped = {name: value for name, value in look.shown.items() if name in outbound.fields}
-            judged.sightings[record] = (key, mapped)
-        return look.reading
-    judged.held[record] = held.entity_id
-    if look.reading.deleted:
-        return look.reading
-    verdict = judge(held, look.shown, look.types, event.event_time, look.skew_s)
-    if verdict.observed:
-        judged.observations.append(Observation(held.key, held.entity_id, dict(verdict.observed)))
-    if not verdict.changed:
-        return Echo(event)
-    kept = {look.canonical[name] for name in verdict.changed}
+        mapped = {name: value for name, value in look.shown.items() if name in outbound.fields}
+        judged.sightings[look.record] = (key, mapped)
+        judged.unheld[number] = look
+    return look.reading
+
+
+def _count(judged: Judged, look: _Look, held: HeldRecord, *, observes: bool = True) -> Reading:
+    """Return what of *look* at the record *held* counts, and note that."""
+    event = look.reading.event
+    kept: tuple[str, ...] = ()
+    if not look.reading.deleted:
+        verdict = judge(held, look.shown, look.types, event.event_time, look.skew_s)
+        if verdict.observed and observes:
+            judged.observations.append(Observation(held.key, held.entity_id, dict(verdict.observed)))
+        kept = tuple(sorted({look.canonical[name] for name in verdict.changed}))
+    ruling = Ruling(event.tenant_id, event.event_key, held.entity_id, kept)
+    judged.rulings.append(ruling)
+    return _apply(judged, look, ruling)
+
+
+def _rule(judged: Judged, look: _Look, ruling: Ruling | None) -> Reading:
+    """Return what counted when *look* was judged; what no ruling is about showed no record of ours."""
+    return look.reading if ruling is None else _apply(judged, look, ruling)
+
+
+def _apply(judged: Judged, look: _Look, ruling: Ruling) -> Reading:
+    reading = look.reading
+    judged.held[look.record] = ruling.entity_id
+    if reading.deleted:
+        return reading
+    if not ruling.kept:
+        return Echo(reading.event)
     return structs.replace(
-        look.reading,
-        fields={name: value for name, value in look.reading.fields.items() if name in kept},
-        references={name: item for name, item in look.reading.references.items() if name in kept},
+        reading,
+        fields={name: value for name, value in reading.fields.items() if name in ruling.kept},
+        references={name: item for name, item in reading.references.items() if name in ruling.kept},
     )
 
 
@@ -221,4 +349,5 @@ def _held(record: FoundRecord, outbound: OutboundObject) -> HeldRecord:
         dict(record.known),
         frozenset(outbound.fields),
         coming,
+        waits=record.waits,
     )

@@ -6,14 +6,15 @@ process goes on where the last one stopped, and two never work off one replay at
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
 
-from headwater.kernel.clock import Clock
 from headwater.kernel.errors import Unavailable
-from headwater.sync.ports import Replays, StoreRaced
+from headwater.sync.ports import ReplayQueue, StoreRaced
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -27,11 +28,15 @@ BACKOFF_S: Final = 2.0
 
 
 class ReplayWorker:
-    """Works off the replays of every tenant."""
+    """Works off the replays of every tenant.
 
-    def __init__(self, replays: Replays, clock: Clock) -> None:
+    Args:
+        now: the time; the store's unless told otherwise, as processes' clocks differ and the rate is one for all.
+    """
+
+    def __init__(self, replays: ReplayQueue, now: Callable[[], Awaitable[dt.datetime]] | None = None) -> None:
         self._replays = replays
-        self._clock = clock
+        self._now = now or replays.now
 
     async def run(self, bell: Wakeup) -> None:
         """Work off replays for ever; ends by cancellation, which undoes a portion under way whole.
@@ -48,9 +53,9 @@ class ReplayWorker:
 
     async def step(self) -> float:
         """Make due what may be made due by now; return how long to wait for the next portion."""
-        while await self._replays.work_off(self._clock.now()):
+        while await self._replays.work_off(await self._now()):
             pass
         due = await self._replays.next_time()
         if due is None:
             return POLL_S
-        return min(POLL_S, max(TICK_S, (due - self._clock.now()).total_seconds()))
+        return min(POLL_S, max(TICK_S, (due - await self._now()).total_seconds()))

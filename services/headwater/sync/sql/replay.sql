@@ -34,6 +34,7 @@ with chosen as (
 ), lined_up as (
     insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
     select $1, connector, 2, clock_timestamp(), entity_id from replayed
+    order by connector, entity_id
     on conflict (tenant_id, connector, entity_id) do update set due_time = excluded.due_time
 ), noted as (
     insert into sync.audit (
@@ -154,16 +155,21 @@ where tenant_id = $1 and replay_id = $2 and state in (1, 2) and state <> $3
 returning connector;
 
 -- name: take_replay
--- The running replay that is due first, held until this transaction ends. $1 now.
+-- The running replay that is due first, held until this transaction ends. $1 now. One whose time is further ahead than
+-- its rate allows was given it by a clock that went wrong: it is due.
 select
     tenant_id, replay_id, connector, group_id, entity_ids, rate_per_s, state, total_count, replayed_count,
     next_time, place_connector, place_entity_id, actor, policy_version, create_time, update_time,
     discard_reason
 from sync.replay
-where state = 1 and next_time <= $1
+where state = 1 and (next_time <= $1 or next_time > $1 + make_interval(secs => 1.1 / rate_per_s))
 order by next_time
 limit 1
 for update skip locked;
+
+-- name: read_time
+-- The time by which replays go: one clock for all processes.
+select clock_timestamp() as now;
 
 -- name: next_replay_time
 -- When a running replay is due next; null when none runs.

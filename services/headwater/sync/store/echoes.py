@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from headwater.kernel.pg import queries
-from headwater.sync.domain.echoing import CrmKey, OwnWrite
+from headwater.sync.domain.echoing import CrmKey, OwnWrite, Ruling
+from headwater.sync.domain.log import Position
 from headwater.sync.domain.rows import plain_values
-from headwater.sync.projector.echoes import FoundRecord
+from headwater.sync.projector.echoes import FoundRecord, Place
 from headwater.sync.store.faults import translated
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _SQL = queries.load("headwater.sync", "echo.sql")
 
 WRITES_MAX: Final = 20
 """Writes of ours that are looked at per record, the newest."""
+MARGIN_S: Final = 5.0
+"""How much older than its mark a change may be in the audit: what one transaction takes."""
 
 
 class PostgresHeldRecords:
@@ -39,14 +42,52 @@ class PostgresHeldRecords:
             found[key] = FoundRecord(key, row["entity_id"], row["object"], row["known"], values, row["waits"])
         return found
 
-    async def own_writes(
-        self, records: Sequence[tuple[str, str, uuid.UUID]]
-    ) -> dict[tuple[str, str, uuid.UUID], list[OwnWrite]]:
+    async def find_written(self, places: Sequence[Place]) -> dict[Place, FoundRecord]:
+        """Return deliveries for which we have written a CRM record, or may have without knowing its id."""
+        columns = [[place[index] for place in places] for index in range(3)]
+        async with translated():
+            rows = await self._pool.fetch(_SQL["find_written"].text, *columns)
+        found = {}
+        for row in rows:
+            key = (row["tenant_id"], row["connector"], row["crm_object"], row["crm_id"])
+            values = plain_values(row["fields"]) if row["state"] == "active" else {}
+            place = (row["tenant_id"], row["connector"], row["entity_id"])
+            found[place] = FoundRecord(key, place[2], row["object"], row["known"], values, row["waits"])
+        return found
+
+    async def sought(self, records: Sequence[Place]) -> dict[Place, list[tuple[str, Any]]]:
+        """Return canonical field and value of what writes under way may carry."""
+        columns = [[record[index] for record in records] for index in range(3)]
+        async with translated():
+            rows = await self._pool.fetch(_SQL["read_sought"].text, *columns, WRITES_MAX, MARGIN_S)
+        sought: dict[Place, list[tuple[str, Any]]] = {}
+        for row in rows:
+            place = (row["tenant_id"], row["connector"], row["entity_id"])
+            sought.setdefault(place, []).extend((item["field"], item.get("after")) for item in row["changes"])
+        return sought
+
+    async def ruled_to(self, shards: Sequence[int]) -> dict[int, Position]:
+        """Return up to where events of shards were ruled on before; empty unless the log is projected again."""
+        async with translated():
+            rows = await self._pool.fetch(_SQL["read_rebuild"].text, list(shards))
+        return {row["shard"]: Position(row["xid"], row["seq"]) for row in rows}
+
+    async def rulings(self, events: Sequence[tuple[str, uuid.UUID]]) -> dict[uuid.UUID, Ruling]:
+        """Return what was decided about events, by event key."""
+        columns = [[event[index] for event in events] for index in range(2)]
+        async with translated():
+            rows = await self._pool.fetch(_SQL["read_rulings"].text, *columns)
+        return {
+            row["event_key"]: Ruling(row["tenant_id"], row["event_key"], row["entity_id"], tuple(row["kept"]))
+            for row in rows
+        }
+
+    async def own_writes(self, records: Sequence[Place]) -> dict[Place, list[OwnWrite]]:
         """Return our writes of late, by tenant, connector and entity."""
         columns = [[record[index] for record in records] for index in range(3)]
         async with translated():
             rows = await self._pool.fetch(_SQL["read_own_writes"].text, *columns, WRITES_MAX)
-        writes: dict[tuple[str, str, uuid.UUID], list[OwnWrite]] = {}
+        writes: dict[Place, list[OwnWrite]] = {}
         for row in rows:
             place = (row["tenant_id"], row["connector"], row["entity_id"])
             for item in row["changes"]:

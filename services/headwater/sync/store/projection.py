@@ -11,7 +11,7 @@ import msgspec
 
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
-from headwater.sync.domain.echoing import Observation
+from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import START, LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import (
@@ -143,7 +143,7 @@ class ProjectionTransaction:
         self._notes: list[tuple[Any, ...]] = []
         self._marks: list[tuple[Any, ...]] = []
         self._ends: list[tuple[Any, ...]] = []
-        self._observations: Sequence[Observation] = ()
+        self._seen = NOTHING_SEEN
 
     async def hold(self) -> None:
         """Make sure that the fences stand until the transaction ends. Raises: FenceLost."""
@@ -238,9 +238,9 @@ class ProjectionTransaction:
             for effect in effects
         ]
 
-    async def observe(self, observations: Sequence[Observation]) -> None:
-        """Take over what CRM records were seen to hold."""
-        self._observations = observations
+    async def observe(self, seen: Seen) -> None:
+        """Take over what CRM records were seen to hold, and record what was decided about events that show them."""
+        self._seen = seen
 
     async def move_cursors(self, positions: Mapping[int, Position]) -> None:
         """Move the positions of shards forward, and write what was kept back, in one round trip."""
@@ -260,9 +260,18 @@ class ProjectionTransaction:
 
     async def _observe(self) -> None:
         """Bind what was seen to the deliveries, those that this batch has marked among them."""
-        if not self._observations:
+        if self._seen.rulings:
+            rows = [
+                (item.tenant_id, item.event_key, item.entity_id, list(item.kept))
+                for item in self._seen.rulings
+            ]
+            tenants, keys, entities, kept = _columns(rows, 4)
+            await self._connection.execute(
+                _ECHO["write_rulings"].text, tenants, keys, entities, [",".join(names) for names in kept]
+            )
+        if not self._seen.observations:
             return
-        ordered = sorted(self._observations, key=lambda item: (item.key[:2], item.entity_id))
+        ordered = sorted(self._seen.observations, key=lambda item: (item.key[:2], item.entity_id))
         keys = _columns([item.key for item in ordered], 4)
         await self._connection.execute(
             _ECHO["observe_known"].text,

@@ -94,6 +94,12 @@ class PostgresReplays:
             await _note(connection, named, replay_id, _ACTIONS[state], ("state", None, state.name.lower()))
         return True
 
+    async def now(self) -> dt.datetime:
+        """Return the database's time: that of a process may be off."""
+        async with translated():
+            now: dt.datetime = await self._pool.fetchval(_SQL["read_time"].text)
+        return now
+
     async def work_off(self, now: dt.datetime) -> bool:
         """Make the next portion of the replay due that waits longest, or end it; return whether there was one.
 
