@@ -33,13 +33,15 @@ class Answer:
     """How one batch call ended.
 
     Args:
-        began_s: loop time of its start.
-        took_s: until its end.
+        began_s: loop time of its start, before any wait at our own gate.
+        ended_s: loop time of its end.
+        took_s: how long its calls were at the vendor; our own limits are no sign of the vendor's health.
         records: size of the batch.
     """
 
     sign: Sign
     began_s: float
+    ended_s: float
     took_s: float
     records: int
 
@@ -72,17 +74,16 @@ def after(pace: Pace, answer: Answer, limits: Limits, adaptive: Adaptive) -> Pac
     """Return the pace after *answer*."""
     if answer.began_s < pace.cut_s:
         return pace
-    ended_s = answer.began_s + answer.took_s
     match answer.sign:
         case Sign.THROTTLED:
-            return replace(pace, slots=_half(pace.slots), healthy=0, cut_s=ended_s)
+            return replace(pace, slots=_half(pace.slots), healthy=0, cut_s=answer.ended_s)
         case Sign.TIMED_OUT:
-            return _cut_both(pace, ended_s)
+            return _cut_both(pace, answer.ended_s)
         case Sign.ANSWERED:
             usual_s = pace.usual_s.get(_size_class(answer.records), answer.took_s)
             learned = _learned(pace, answer, usual_s * adaptive.latency_multiple)
             if answer.took_s > max(adaptive.latency_s_min, usual_s * adaptive.latency_multiple):
-                return _cut_both(learned, ended_s)
+                return _cut_both(learned, answer.ended_s)
             return _raised(learned, limits, adaptive)
 
 
