@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.policy.account import Adaptive, Limits, Window
-from headwater.sync.domain.adaptive import Answer, Pace, Sign, after, first_pace
+from headwater.sync.domain.adaptive import Answer, Pace, Sign, after, felt, first_pace
 
 LIMITS = Limits(window=Window(calls=100, window_s=1), concurrency=8, batch_records=100)
 ADAPTIVE = Adaptive()
@@ -97,3 +97,18 @@ def test_a_wait_at_our_own_gate_is_no_sign_of_overload() -> None:
     assert (waited.slots, waited.records) == (8, 100)
     cut = after(waited, Answer(Sign.TIMED_OUT, 40.0, 60.0, 5.0, 100), LIMITS, ADAPTIVE)
     assert cut.cut_s == 60.0
+
+
+def test_after_a_429_one_record_goes_first() -> None:
+    """Alone, until the vendor answers; whatever the pace is, it is in force again then."""
+    pace = answers(first_pace(LIMITS), Sign.THROTTLED)
+    assert [pace.room(busy) for busy in (0, 1)] == [1, 0]
+    again = answers(pace, Sign.THROTTLED)
+    assert (again.room(0), felt(again, pace.cut_s).room(0)) == (1, 1)
+    assert answers(pace, Sign.ANSWERED).room(1) == 100
+
+
+def test_a_record_that_goes_first_and_comes_to_no_call_lets_the_others_go() -> None:
+    """A row that needs no write must not make the rest go one by one."""
+    pace = answers(first_pace(LIMITS), Sign.THROTTLED)
+    assert felt(pace, pace.cut_s).room(1) == 100
