@@ -390,9 +390,9 @@ def test_an_account_that_answers_429_is_asked_with_one_record_at_a_time() -> Non
     queue.add(*range(1, 11))
 
     async def until_empty() -> None:
-        parts = {"ticks": virtual_ns, "open_pacer": lambda _: Unpaced()}
+        subject = account(queue, crm, ticks=virtual_ns, open_pacer=lambda _: Unpaced())
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(account(queue, crm, **parts).run)
+            tasks.start_soon(subject.run)
             while queue.due:
                 await queue.changed.wait()
             tasks.cancel_scope.cancel()
