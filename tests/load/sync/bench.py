@@ -119,12 +119,22 @@ def print_results(results: Results) -> None:
     if seen := whole.get(ISOLATION):
         rows = [
             [one.fault, *(shown(value) for value in (one.baseline_p50_ms, one.faulted_p50_ms, one.baseline_p99_ms,
-                                                     one.faulted_p99_ms))]
+                                                     one.faulted_p99_ms, one.baseline_cores, one.faulted_cores,
+                                                     one.others_cores))]
             for found in seen
             for one in found
             if isinstance(one, Isolated)
         ]  # fmt: skip
-        columns = ("the eighth", "p50 before", "p50 ms", "p99 before", "p99 ms")
+        columns = (
+            "the eighth",
+            "p50 before",
+            "p50 ms",
+            "p99 before",
+            "p99 ms",
+            "cores before",
+            "cores",
+            "others",
+        )
         print_table("Seven connectors beside one in trouble, every round", columns, rows)
 
 

@@ -151,6 +151,7 @@ def real(
         Figure("windows over the limit, 4 processes", "windows", NONE, (float(report["limited"]),)),
         Figure("hand-overs", "", Goal(">=", seconds / 5), (float(report["tokens"]),)),
         Figure("use of the allowance, 4 processes", "", USE_GOAL, (use_of(report, usual),)),
+        Figure("processes that ended unasked", "", NONE, (float(report["ended"]),)),
     ]
     if crash_seconds:
         crashing = Plan(dsn, sandbox.url, "crashes", calls, window_s, (0.5, 3.0), 5.0, 8, 0.9, seed)
@@ -180,8 +181,8 @@ def use_of(report: Mapping[str, Any], plan: Plan) -> float:
     for line in report["by_second"]:
         if line["verdict"] == "admitted":
             seconds[line["second"]] = seconds.get(line["second"], 0) + line["calls"]
-    begin, end = min(seconds, default=0) + 1, max(seconds, default=0)
     width = int(plan.window_s)
+    begin, end = min(seconds, default=0) + width, max(seconds, default=0)
     windows = max(1, (end - begin) // width)
     admitted = sum(seconds.get(begin + number, 0) for number in range(windows * width))
     return admitted / (windows * plan.calls)

@@ -24,7 +24,7 @@ from tests.unit.sync.accounts import (
 from tests.unit.sync.tenant import TENANT, key
 from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 
-from headwater.connectors.base import CallFailed, ErrorClass
+from headwater.connectors.base import CallFailed, ErrorClass, VendorError
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import Unavailable
 from headwater.policy.account import Breaker
@@ -381,3 +381,21 @@ async def test_a_poll_heeds_what_operators_have_ordered_before_the_account_ever_
     await subject.connect()
     with pytest.raises(CallFailed, match="paused"):
         await subject.ask("read", anyio.lowlevel.checkpoint)
+
+
+def test_an_account_that_answers_429_is_asked_with_one_record_at_a_time() -> None:
+    """Five refusals cost one batch and four records, not five batches; then all go at once again."""
+    refusal = VendorError(ErrorClass.RATE_LIMIT, "TOO_MANY", "not now", http_status=429, retry_after_s=1.0)
+    queue, crm = Queue(), Crm(fails=[refusal] * 5)
+    queue.add(*range(1, 11))
+
+    async def until_empty() -> None:
+        subject = account(queue, crm, ticks=virtual_ns, open_pacer=lambda _: Unpaced())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subject.run)
+            while queue.due:
+                await queue.changed.wait()
+            tasks.cancel_scope.cancel()
+
+    run_virtually(until_empty)
+    assert [len(batch) for batch in crm.writes] == [10, 1, 1, 1, 1, 1, 9]

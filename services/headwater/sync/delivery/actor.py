@@ -223,7 +223,7 @@ class DeliveryActor:
             desk.look_anew()
 
     def _free_slot(self) -> int | None:
-        if len(self._running) >= self._parts.desk.pace.slots:
+        if len(self._running) >= self._parts.desk.pace.slots_now:
             return None
         return next(number for number in range(self._parts.desk.spare_slot) if number not in self._running)
 

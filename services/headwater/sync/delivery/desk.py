@@ -70,6 +70,7 @@ class Desk:
         self._in_flight: dict[int, frozenset[uuid.UUID]] = {}
         self._probe_slot: int | None = None
         self._looked = anyio.Event()
+        self._feelers: dict[int, float] = {}
         self.pace = adaptive.first_pace(policy.limits)
         self.outlook = Outlook()
         self.looks = 0
@@ -119,6 +120,7 @@ class Desk:
         if settlements and self._lock.locked() and all(map(is_plain, settlements)):
             settlements = await self._settle_beside(slot, settlements)
         async with self._lock, self._turns.of(self._tenant_id):
+            self._end_feeler(slot)
             rows = self._rows(slot) if claims else 0
             able = self._guard.open_lanes()
             asked, line = lanes.ask(self._line, rows, self._shares, able) if rows else ({}, self._line)
@@ -132,6 +134,8 @@ class Desk:
             self._note(slot, asked, line, turn, able)
             if turn.claimed and self._guard.permit().calls == "probe" and self._guard.start_probe():
                 self._probe_slot = slot
+            if turn.claimed and self.pace.feels:
+                self._feelers[slot] = self.pace.cut_s
             return turn.claimed
 
     async def _settle_beside(self, slot: int, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -161,12 +165,17 @@ class Desk:
     def leave(self, slot: int) -> None:
         """Forget *slot*: it has settled what it had, or the actor ends and its successor looks it up."""
         self.end_probe(slot)
+        self._end_feeler(slot)
         self._in_flight.pop(slot, None)
 
     def _note_look(self) -> None:
         self.looks += 1
         self._looked.set()
         self._looked = anyio.Event()
+    def _end_feeler(self, slot: int) -> None:
+        """Note that what *slot* had claimed alone after a 429 is over."""
+        if (cut_s := self._feelers.pop(slot, None)) is not None:
+            self.pace = adaptive.felt(self.pace, cut_s)
 
     def _may_go(self) -> bool:
         return self._guard.permit().calls != "none"
@@ -174,13 +183,12 @@ class Desk:
     def _rows(self, slot: int) -> int:
         """Return how many rows *slot* may claim now."""
         busy = sum(1 for other, keys in self._in_flight.items() if keys and other != slot)
-        if busy >= self.pace.slots:
-            return 0
+        most = self.pace.room(busy)
         match self._guard.permit().calls:
             case "all":
-                return self.pace.records
+                return most
             case "probe":
-                return 1
+                return min(1, most)
             case _:
                 return 0
 

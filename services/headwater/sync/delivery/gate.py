@@ -27,6 +27,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.telemetry import SpanHandle, Spans
 from headwater.sync.delivery.pacing import Pacer
+from headwater.sync.delivery.timing import at_vendor
 from headwater.sync.delivery.waiting import LimiterQueue
 from headwater.sync.domain import quota
 from headwater.sync.domain.lanes import Lane
@@ -168,7 +169,8 @@ class AccountGate:
         with self._parts.spans.http(method, url, template=url_template, resend_count=resend_count) as span:
             ticket = Ticket(_headers(span), grant, mark, self, span)
             try:
-                yield ticket
+                with at_vendor(self._parts.ticks):
+                    yield ticket
             finally:
                 self._end(ticket)
         if self._must_write:

@@ -21,6 +21,7 @@ from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import WITHHELD, Begun, Guard
 from headwater.sync.delivery.outcomes import existing_crm_id, refuse_taken
 from headwater.sync.delivery.racing import again_when_raced
+from headwater.sync.delivery.timing import VendorTime, vendor_time
 from headwater.sync.domain.adaptive import Answer, Sign
 from headwater.sync.domain.delivering import Claimed, Send, choose_outbound, chunks, to_target
 from headwater.sync.domain.doubting import Doubts, looked_up, repeated
@@ -56,6 +57,15 @@ class LookedUp:
     cleared: list[Claimed] = field(default_factory=list)
     unanswered: list[tuple[Claimed, VendorError]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A write under way: when it began, by the loop's time, and how long its calls were at the vendor."""
+
+    began_s: float
+    records: int
+    took: VendorTime = field(default_factory=VendorTime)
 
 
 class Sender:
@@ -145,15 +155,16 @@ class Sender:
         begun = self._begin("write")
         if begun is None:
             return
-        began_s = anyio.current_time()
+        batch = _Batch(anyio.current_time(), len(group))
         try:
             try:
-                outcomes = await self._connector.upsert(group[0].target, [send.write for send in group])
+                with vendor_time() as batch.took:
+                    outcomes = await self._connector.upsert(group[0].target, [send.write for send in group])
                 pairs = list(zip(group, outcomes, strict=True))
-                self._observe(Sign.ANSWERED, began_s, len(group))
+                self._observe(Sign.ANSWERED, batch)
                 await self._guard.succeeded(begun)
             except CallFailed as failed:
-                self._observe_failure(failed, began_s, len(group))
+                self._observe_failure(failed, batch)
                 await self._guard.failed(begun, failed)
                 pairs = [(send, Failed(failed.error)) for send in group]
         except STORE_FAULTS as fault:
@@ -197,15 +208,17 @@ class Sender:
     def _begin(self, endpoint_class: str) -> Begun | None:
         return None if self._ending() else self._guard.begin(endpoint_class)
 
-    def _observe(self, sign: Sign, began_s: float, records: int) -> None:
-        self._desk.observe(Answer(sign, began_s, anyio.current_time() - began_s, records))
+    def _observe(self, sign: Sign, batch: _Batch) -> None:
+        """Let the pace follow an answer: by the time its calls were at the vendor, not by that at our gate."""
+        now_s = anyio.current_time()
+        self._desk.observe(Answer(sign, batch.began_s, now_s, batch.took.total_s, batch.records))
 
-    def _observe_failure(self, failed: CallFailed, began_s: float, records: int) -> None:
+    def _observe_failure(self, failed: CallFailed, batch: _Batch) -> None:
         match failed.error.error_class:
             case ErrorClass.RATE_LIMIT:
-                self._observe(Sign.THROTTLED, began_s, records)
+                self._observe(Sign.THROTTLED, batch)
             case ErrorClass.IN_DOUBT | ErrorClass.TIMEOUT:
-                self._observe(Sign.TIMED_OUT, began_s, records)
+                self._observe(Sign.TIMED_OUT, batch)
 
 
 def _is_withheld(outcome: Outcome) -> bool:

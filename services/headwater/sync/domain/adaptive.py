@@ -4,6 +4,10 @@ Every healthy answer adds a little to the batch size and, once per round of all 
 of overload halves. A 429 counts calls, so it halves the slots and leaves the batches: smaller ones
 would need more calls for the same records. A timeout and a slow answer halve both. Answers to calls
 that began before the last cut tell of the pace before it, so they neither cut again nor raise.
+
+After a 429 one call with one record goes first: while a vendor keeps refusing, whole batches would be
+claimed, refused, written down and put back for nothing. When it is answered, or came to no call, all
+goes on at the pace.
 """
 
 from __future__ import annotations
@@ -33,13 +37,15 @@ class Answer:
     """How one batch call ended.
 
     Args:
-        began_s: loop time of its start.
-        took_s: until its end.
+        began_s: loop time of its start, before any wait at our own gate.
+        ended_s: loop time of its end.
+        took_s: how long its calls were at the vendor; our own limits are no sign of the vendor's health.
         records: size of the batch.
     """
 
     sign: Sign
     began_s: float
+    ended_s: float
     took_s: float
     records: int
 
@@ -54,6 +60,7 @@ class Pace:
         healthy: healthy answers since the last slot was added.
         cut_s: loop time of the last cut.
         usual_s: usual latency by size class (the power of 2 of the records).
+        feels: whether the vendor has refused for its limits, and not answered since.
     """
 
     records: int
@@ -61,6 +68,18 @@ class Pace:
     healthy: int = 0
     cut_s: float = -math.inf
     usual_s: Mapping[int, float] = field(default_factory=dict)
+    feels: bool = False
+
+    @property
+    def slots_now(self) -> int:
+        """Batches that may be under way at once now."""
+        return 1 if self.feels else self.slots
+
+    def room(self, busy: int) -> int:
+        """Return how many records the next batch may have while *busy* others are under way; 0: it has to wait."""
+        if busy >= self.slots_now:
+            return 0
+        return 1 if self.feels else self.records
 
 
 def first_pace(limits: Limits) -> Pace:
@@ -72,18 +91,23 @@ def after(pace: Pace, answer: Answer, limits: Limits, adaptive: Adaptive) -> Pac
     """Return the pace after *answer*."""
     if answer.began_s < pace.cut_s:
         return pace
-    ended_s = answer.began_s + answer.took_s
     match answer.sign:
         case Sign.THROTTLED:
-            return replace(pace, slots=_half(pace.slots), healthy=0, cut_s=ended_s)
+            return replace(pace, slots=_half(pace.slots), healthy=0, cut_s=answer.ended_s, feels=True)
         case Sign.TIMED_OUT:
-            return _cut_both(pace, ended_s)
+            return _cut_both(pace, answer.ended_s)
         case Sign.ANSWERED:
             usual_s = pace.usual_s.get(_size_class(answer.records), answer.took_s)
-            learned = _learned(pace, answer, usual_s * adaptive.latency_multiple)
-            if answer.took_s > max(adaptive.latency_s_min, usual_s * adaptive.latency_multiple):
-                return _cut_both(learned, ended_s)
+            most_s = usual_s * adaptive.latency_multiple
+            learned = replace(_learned(pace, answer, most_s), feels=False)
+            if answer.took_s > max(adaptive.latency_s_min, most_s):
+                return _cut_both(learned, answer.ended_s)
             return _raised(learned, limits, adaptive)
+
+
+def felt(pace: Pace, cut_s: float) -> Pace:
+    """Return the pace after the one record that went first for the cut of *cut_s*: only a further 429 keeps it alone."""
+    return replace(pace, feels=False) if pace.cut_s == cut_s else pace
 
 
 def _raised(pace: Pace, limits: Limits, adaptive: Adaptive) -> Pace:
