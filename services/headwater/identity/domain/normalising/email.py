@@ -71,7 +71,8 @@ def _read(raw: str, note: Note) -> Email | None:
     blocked_by = _blocked_by(local, one_domain)
     if blocked_by:
         note(f"email.{blocked_by}", address, "")
-    suggestion = _suggestion(match["local"], domain, right)
+    meant = right if right != domain else _provider_near(domain)
+    suggestion = f"{match['local']}@{meant}" if meant else ""
     return Email(address, one_domain, blocked_by, one_domain in tables.FREE_MAIL_DOMAINS, written, suggestion)
 
 
@@ -99,6 +100,7 @@ def _ascii_domain(domain: str, note: Note) -> str:
     return found
 
 
+@lru_cache(CACHED_MAX)
 def _is_domain(domain: str) -> bool:
     labels = domain.split(".")
     return len(labels) > 1 and all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
@@ -134,8 +136,13 @@ def _is_placeholder(local: str, domain: str) -> bool:
     return domain in tables.PLACEHOLDER_DOMAINS or local in tables.PLACEHOLDER_MAILBOXES
 
 
+@lru_cache(CACHED_MAX)
+def _is_disposable(domain: str) -> bool:
+    return domain in blocklist or registrable_domain(domain) in blocklist
+
+
 def _blocked_by(local: str, domain: str) -> str:
-    if domain in blocklist or registrable_domain(domain) in blocklist:
+    if _is_disposable(domain):
         return "disposable_address"
     if local in tables.ROLE_MAILBOXES:
         return "role_address"
@@ -143,11 +150,9 @@ def _blocked_by(local: str, domain: str) -> str:
     return "role_address" if parted and stem in tables.ROLE_STEMS else ""
 
 
-def _suggestion(local: str, domain: str, right: str) -> str:
-    """Return the address that was probably meant: with the listed domain, else with a provider one slip away."""
-    if right != domain:
-        return f"{local}@{right}"
+@lru_cache(CACHED_MAX)
+def _provider_near(domain: str) -> str:
+    """Return the large provider that *domain* is one slip away from, or nothing."""
     if domain in tables.FREE_MAIL_DOMAINS or len(domain) not in _PROVIDER_CHARS:
         return ""
-    near = next((one for one in _PROVIDERS if OSA.distance(domain, one, score_cutoff=1) == 1), "")
-    return f"{local}@{near}" if near else ""
+    return next((one for one in _PROVIDERS if OSA.distance(domain, one, score_cutoff=1) == 1), "")

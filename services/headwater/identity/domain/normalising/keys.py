@@ -6,17 +6,19 @@ A kind means the same thing for contacts and leads, so a lead finds its contact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
-from itertools import islice
+from struct import Struct
 from typing import Final, NamedTuple
 
 import jellyfish
 
 from headwater.identity.domain.normalising.company_tables import COMMON_COMPANY_WORDS
 from headwater.identity.domain.normalising.rules import NORMALISATION_VERSION
-from headwater.identity.domain.normalising.values import Normal
+from headwater.identity.domain.normalising.text import CACHED_MAX
+from headwater.identity.domain.normalising.values import NO_ADDRESS, Normal
 
 STRONG_MAX: Final = 10
 """Strong keys of a record: four mailboxes, four numbers, a page, an id."""
@@ -29,6 +31,13 @@ EXCLUSIVE: Final = frozenset({"external", "linkedin", "official_id"})
 A mailbox or a number is not among them: couples share both, and what more surnames than usual share
 turns generic.
 """
+
+
+Pair = tuple[str, str]
+"""Kind and value of a key."""
+Maker = Callable[[Normal], list[Pair]]
+
+_read_int: Final = Struct(">q").unpack
 
 
 class HashedKey(NamedTuple):
@@ -56,7 +65,7 @@ class Keys:
 
 def hash_of(kind: str, value: str) -> int:
     """Return the key's hash: the first eight bytes of BLAKE2b of `kind|value`, signed."""
-    return int.from_bytes(blake2b(f"{kind}|{value}".encode(), digest_size=8).digest(), "big", signed=True)
+    return _read_int(blake2b(f"{kind}|{value}".encode(), digest_size=8).digest())[0]  # type: ignore[no-any-return]
 
 
 def external_key(source: str, external_id: str) -> HashedKey:
@@ -67,124 +76,139 @@ def external_key(source: str, external_id: str) -> HashedKey:
 
 def keys_of(normal: Normal) -> Keys:
     """Return the keys of *normal*; none for objects that are only ever themselves."""
-    strong, weak = _MAKERS.get(normal.object, (_none, _none))
+    makers = _MAKERS.get(normal.object)
+    if makers is None:
+        return Keys()
+    strong, weak = makers
     return Keys(_hashed(strong(normal), STRONG_MAX), _hashed(weak(normal), WEAK_MAX))
 
 
-def _hashed(pairs: Iterator[tuple[str, str]], keys_max: int) -> tuple[HashedKey, ...]:
-    wanted = islice(dict.fromkeys(pairs), keys_max)
+def _hashed(pairs: list[Pair], keys_max: int) -> tuple[HashedKey, ...]:
+    wanted = pairs[:keys_max] if len(set(pairs)) == len(pairs) else list(dict.fromkeys(pairs))[:keys_max]
     return tuple([HashedKey(kind, hash_of(kind, value), value) for kind, value in wanted])
 
 
-def _none(_: Normal) -> Iterator[tuple[str, str]]:
-    return iter(())
+def _strong(normal: Normal) -> list[Pair]:
+    """Return what names one person: a post's mailbox and a mailbox to throw away do not."""
+    found = _pages_and_ids(normal)
+    found.extend([("email", email.address) for email in normal.emails if not email.blocked_by])
+    found.extend([("phone", phone.e164) for phone in normal.phones])
+    return found
 
 
-def _strong(normal: Normal) -> Iterator[tuple[str, str]]:
-    """Yield what names one person: a post's mailbox and a mailbox to throw away do not."""
-    if normal.linkedin is not None:
-        yield "linkedin", normal.linkedin.path
-    for official_id in normal.official_ids:
-        yield "official_id", official_id
-    for email in normal.emails:
-        if not email.blocked_by:
-            yield "email", email.address
-    for phone in normal.phones:
-        yield "phone", phone.e164
-
-
-def _strong_account(normal: Normal) -> Iterator[tuple[str, str]]:
-    """Yield what names one organisation; its mailboxes are people's, their domain counts already."""
-    if normal.linkedin is not None:
-        yield "linkedin", normal.linkedin.path
-    for official_id in normal.official_ids:
-        yield "official_id", official_id
+def _strong_account(normal: Normal) -> list[Pair]:
+    """Return what names one organisation; its mailboxes are people's, their domain counts already."""
+    found = _pages_and_ids(normal)
     if normal.domain:
-        yield "domain", normal.domain
-    for phone in normal.phones:
-        yield "phone", phone.e164
+        found.append(("domain", normal.domain))
+    found.extend([("phone", phone.e164) for phone in normal.phones])
+    return found
 
 
-def _weak(normal: Normal) -> Iterator[tuple[str, str]]:
+def _pages_and_ids(normal: Normal) -> list[Pair]:
+    found = [("linkedin", normal.linkedin.path)] if normal.linkedin is not None else []
+    found.extend([("official_id", official_id) for official_id in normal.official_ids])
+    return found
+
+
+def _weak(normal: Normal) -> list[Pair]:
     given, family = skeleton(normal.name.given), skeleton(normal.name.family)
+    found: list[Pair] = []
     if given and family and len(given) + len(family) >= _NAMES_CHARS_MIN:
-        yield "names", f"{min(given, family)}|{max(given, family)}"
-    yield from _by_organisation(given, family, normal.company.key.replace(" ", ""), normal.domain)
+        found.append(("names", f"{given}|{family}" if given < family else f"{family}|{given}"))
+    sound = _sound(family) if family else ""
+    _add_organisation(found, given, family, sound, normal)
     for email in normal.emails:
         if not email.blocked_by and len(email.local) >= _MAILBOX_CHARS_MIN:
-            yield "mailbox", email.local
-    if given or family:
-        letters = min(given[:1] or "~", family[:1] or "~")
-        for phone in normal.phones:
-            yield "phone_tail", f"{phone.e164[-_TAIL_DIGITS:]}|{letters}"
-    yield from _by_birth(given, family, normal)
-    yield from _by_place(given, family, normal)
+            found.append(("mailbox", email.local))
+    if normal.phones and (given or family):
+        letter = min(given[:1] or "~", family[:1] or "~")
+        found.extend([("phone_tail", f"{phone.e164[-_TAIL_DIGITS:]}|{letter}") for phone in normal.phones])
+    if normal.birth_date is not None:
+        _add_birth(found, given, sound, normal)
+    if normal.address is not NO_ADDRESS:
+        _add_place(found, given, sound, normal)
+        _add_street(found, normal)
+    return found
 
 
-def _by_organisation(given: str, family: str, company: str, domain: str) -> Iterator[tuple[str, str]]:
-    """Yield a part of the name with a part of the organisation, so that a typo in either leaves one."""
-    if family and company:
-        yield "family_company", f"{family[:4]}|{company[:6]}"
-    if given and company:
-        yield "given_company", f"{given[:3]}|{company[:8]}"
+def _add_organisation(found: list[Pair], given: str, family: str, sound: str, normal: Normal) -> None:
+    """Add a part of the name with a part of the organisation, so that a typo in either leaves one."""
+    company, domain = normal.company.key.replace(" ", ""), normal.domain
+    if company:
+        if family:
+            found.append(("family_company", f"{family[:4]}|{company[:6]}"))
+        if given:
+            found.append(("given_company", f"{given[:3]}|{company[:8]}"))
     if family and domain:
-        yield "family_domain", f"{family[:4]}|{domain}"
-    if given and family and (organisation := company or domain):
-        yield "given_family_company", f"{given[:3]}|{family}|{organisation[:3]}"
-    if given and family and domain:
-        yield "sound_domain", f"{given[0]}|{jellyfish.metaphone(family)}|{domain}"
+        found.append(("family_domain", f"{family[:4]}|{domain}"))
+    organisation = company or domain
+    if given and family and organisation:
+        found.append(("given_family_company", f"{given[:3]}|{family}|{organisation[:3]}"))
+        if domain:
+            found.append(("sound_domain", f"{given[0]}|{sound}|{domain}"))
 
 
-def _by_birth(given: str, family: str, normal: Normal) -> Iterator[tuple[str, str]]:
-    if normal.birth_date is None:
+def _add_birth(found: list[Pair], given: str, sound: str, normal: Normal) -> None:
+    born = normal.birth_date
+    if born is None:
         return
-    day = min(normal.birth_date.iso, normal.birth_date.other or normal.birth_date.iso)
+    day = min(born.iso, born.other or born.iso)
     if given:
-        yield "birth_given", f"{day}|{given[:3]}"
-    if family:
-        yield "birth_sound", f"{day}|{jellyfish.metaphone(family)}"
+        found.append(("birth_given", f"{day}|{given[:3]}"))
+    if sound:
+        found.append(("birth_sound", f"{day}|{sound}"))
     if normal.address.postcode:
-        yield "birth_postcode", f"{day}|{normal.address.postcode}"
+        found.append(("birth_postcode", f"{day}|{normal.address.postcode}"))
 
 
-def _by_place(given: str, family: str, normal: Normal) -> Iterator[tuple[str, str]]:
+def _add_place(found: list[Pair], given: str, sound: str, normal: Normal) -> None:
     place = normal.address
-    if place.postcode and family:
-        yield "sound_postcode", f"{jellyfish.metaphone(family)}|{place.postcode}"
+    if place.postcode and sound:
+        found.append(("sound_postcode", f"{sound}|{place.postcode}"))
     if place.postcode and given:
-        yield "given_postcode", f"{given[:3]}|{place.postcode}"
-    if place.city and given and family:
-        yield "sound_city", f"{given[0]}|{jellyfish.metaphone(family)}|{place.city}"
-    if place.city and given and family:
-        yield "given_city", f"{given[:4]}|{place.city}"
-    yield from _by_street(normal)
+        found.append(("given_postcode", f"{given[:3]}|{place.postcode}"))
+    if place.city and given and sound:
+        found.append(("sound_city", f"{given[0]}|{sound}|{place.city}"))
 
 
-def _by_street(normal: Normal) -> Iterator[tuple[str, str]]:
+def _add_street(found: list[Pair], normal: Normal) -> None:
     place = normal.address
     area = place.postcode or place.city
     if place.number and place.street and area:
-        yield "street", f"{place.number}|{place.street[:4]}|{area}"
+        found.append(("street", f"{place.number}|{place.street[:4]}|{area}"))
 
 
-def _weak_account(normal: Normal) -> Iterator[tuple[str, str]]:
-    key, place = normal.company.key, normal.address
-    if key:
-        yield "company", key.replace(" ", "")
-        rare = rarest(key)
-        if len(rare) > 1:
-            yield "company_words", " ".join(sorted(rare))
-        area = place.city or place.postcode
-        if area:
-            yield "company_city", f"{rare[0][:5]}|{area}"
-        if len(key) >= _COMPANY_CHARS_MIN:
-            yield "company_start", key.replace(" ", "")[:_COMPANY_CHARS_MIN]
-        yield "company_sound", jellyfish.metaphone(key)[:_COMPANY_CHARS_MIN]
-    for phone in normal.phones:
-        yield "phone_tail", phone.e164[-_TAIL_DIGITS:]
+def _weak_account(normal: Normal) -> list[Pair]:
+    found: list[Pair] = []
+    if normal.company.key:
+        _add_company(found, normal)
+    found.extend([("phone_tail", phone.e164[-_TAIL_DIGITS:]) for phone in normal.phones])
+    place = normal.address
     if place.number and place.postcode:
-        yield "number_postcode", f"{place.number}|{place.postcode}"
-    yield from _by_street(normal)
+        found.append(("number_postcode", f"{place.number}|{place.postcode}"))
+    _add_street(found, normal)
+    return found
+
+
+def _add_company(found: list[Pair], normal: Normal) -> None:
+    key, place = normal.company.key, normal.address
+    joined, rare = key.replace(" ", ""), rarest(key)
+    found.append(("company", joined))
+    if len(rare) > 1:
+        found.append(("company_words", " ".join(sorted(rare))))
+    if area := place.city or place.postcode:
+        found.append(("company_city", f"{rare[0][:5]}|{area}"))
+    if len(joined) >= _START_CHARS:
+        found.append(("company_start", joined[:_START_CHARS]))
+    if sound := _sound(" ".join(sorted(rare))):
+        found.append(("company_sound", sound))
+
+
+@lru_cache(CACHED_MAX)
+def _sound(name: str) -> str:
+    """Return how a name sounds in English, coarsely."""
+    return str(jellyfish.metaphone(name))
 
 
 def rarest(company_key: str) -> list[str]:
@@ -193,8 +217,11 @@ def rarest(company_key: str) -> list[str]:
     return sorted(words, key=lambda word: (word in COMMON_COMPANY_WORDS, -len(word), word))[:2]
 
 
+@lru_cache(CACHED_MAX)
 def skeleton(folded: str) -> str:
     """Return a folded name with what people spell either way made one: `mueller` and `muller`; no spaces."""
+    if "e" not in folded:
+        return folded.replace(" ", "")
     for written, one in _EITHER_WAY:
         folded = folded.replace(written, one)
     return folded.replace(" ", "")
@@ -207,11 +234,10 @@ _MAILBOX_CHARS_MIN: Final = 7
 """Shorter local parts recur at every provider."""
 _TAIL_DIGITS: Final = 7
 """What is left of a number when country and area are written otherwise."""
-_COMPANY_CHARS_MIN: Final = 10
+_START_CHARS: Final = 10
+"""Letters of a company's key that a typo or a longer name behind them leaves alone."""
 
-Maker = Callable[[Normal], Iterator[tuple[str, str]]]
-
-_MAKERS: Final[dict[str, tuple[Maker, Maker]]] = {
+_MAKERS: Final[Mapping[str, tuple[Maker, Maker]]] = {
     "contact": (_strong, _weak),
     "lead": (_strong, _weak),
     "account": (_strong_account, _weak_account),

@@ -22,6 +22,8 @@ _SEQUENCES: Final = ("01234567890123456789", "98765432109876543210")
 _PLAIN: Final = re.compile(r"\+[1-9](?:[ -]?[0-9]){6,14}")
 _BETWEEN: Final = re.compile(r"[;,|/\n]| or ")
 _INTERNATIONAL: Final = re.compile(r"^\(?00(?=[1-9])")
+_TEN_DIGITS: Final = re.compile(r"\(?([2-9][0-9]{2})\)?[ .-]?([0-9]{3})[ .-]?([0-9]{4})")
+_AMERICAN_REGIONS: Final = frozenset({"US", "CA"})
 _EXTENSION_DIGITS_MAX: Final = 10
 _DISTINCT_DIGITS_MIN: Final = 3
 _SEQUENCE_DIGITS: Final = 7
@@ -79,7 +81,7 @@ def _read(raw: str, region: str, note: Note) -> Phone | None:
 
 def _number(text: str, region: str) -> tuple[str, str] | None:
     """Return the number in E.164 and its extension."""
-    plain = _plain(text)
+    plain = _plain(text) or (_american(text) if region in _AMERICAN_REGIONS else None)
     return (plain, "") if plain else _parsed(text, region)
 
 
@@ -98,6 +100,12 @@ def _plain(text: str) -> str | None:
             plain = len(national) in shape.lengths and national[0] != "0"
             return f"+{digits}" if plain and not shape.prefix.match(national) else None
     return None
+
+
+def _american(text: str) -> str | None:
+    """Return a ten-digit number of the US or Canada, which leaves nothing to read into it either."""
+    match = _TEN_DIGITS.fullmatch(text)
+    return "+1" + "".join(match.groups()) if match else None
 
 
 class _Shape(NamedTuple):

@@ -18,6 +18,7 @@ from headwater.identity.domain.normalising.text import CACHED_MAX, clean, fold
 from headwater.identity.domain.normalising.values import Address
 
 _NUMBER: Final = re.compile(r"\d{1,6}[a-z]?")
+_STRASSE: Final = re.compile(r"(?<=[a-z])(?:strasse|straat)$")
 _US_POSTCODE: Final = re.compile(r"(\d{5})(?:\d{4})?")
 
 
@@ -97,7 +98,7 @@ def _street(raw: str, note: Note) -> tuple[str, str, str]:
         return "", "", ""
     words, unit = _without_unit(folded.split(), note)
     words, number = _without_number(words, note)
-    one = [tables.STREET_WORDS.get(word, word) for word in words]
+    one = [_STRASSE.sub("str", tables.STREET_WORDS.get(word, word)) for word in words]
     if one != words:
         note("address.street_kind", " ".join(words), " ".join(one))
     return number, " ".join(one), unit

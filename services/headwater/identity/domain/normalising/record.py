@@ -10,11 +10,13 @@ from typing import Final
 
 from headwater.identity.domain.normalising import company, dates, jobs, places
 from headwater.identity.domain.normalising.email import read_emails
-from headwater.identity.domain.normalising.person import read_person
+from headwater.identity.domain.normalising.person import Person, read_person
 from headwater.identity.domain.normalising.phone import REGION_DEFAULT, read_phones
 from headwater.identity.domain.normalising.rules import Change, Note, unheard
 from headwater.identity.domain.normalising.text import clean, fold
 from headwater.identity.domain.normalising.values import (
+    NO_ADDRESS,
+    NO_COMPANY,
     Address,
     BirthDate,
     Company,
@@ -33,22 +35,36 @@ PHONES_MAX: Final = 4
 RAW_CHARS_MAX: Final = 1024
 """Longest raw value that is looked at: what is longer is no name and no address."""
 
-FIRST_NAME: Final = ("first_name", "given_name", "firstname")
-LAST_NAME: Final = ("last_name", "family_name", "surname", "lastname")
-FULL_NAME: Final = ("name", "full_name")
-EMAIL: Final = ("email", "work_email", "secondary_email", "personal_email", "other_email")
-PHONE: Final = ("phone", "mobile_phone", "mobile", "phone_number", "work_phone", "home_phone", "other_phone")
-LINKEDIN: Final = ("linkedin_url", "linkedin", "company_linkedin_url")
-COMPANY: Final = ("company", "company_name", "organization", "organisation", "account_name", "employer", "affiliation")
-WEB: Final = ("domain", "website", "url")
-STREET: Final = ("street", "address", "street_address", "address_1", "addr")
-UNIT: Final = ("unit", "address_2")
-CITY: Final = ("city", "suburb", "town")
-STATE: Final = ("state", "region", "province")
-POSTCODE: Final = ("postcode", "postal_code", "zip", "zip_code")
-COUNTRY: Final = ("country", "country_code")
-JOB_TITLE: Final = ("title", "job_title", "position")
-BIRTH_DATE: Final = ("birth_date", "date_of_birth", "dob", "birthday")
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "first": ("first_name", "given_name", "firstname"),
+    "middle": ("middle_name",),
+    "last": ("last_name", "family_name", "surname", "lastname"),
+    "suffix": ("suffix",),
+    "name": ("name", "full_name"),
+    "email": ("email", "work_email", "secondary_email", "personal_email", "other_email"),
+    "phone": ("phone", "mobile_phone", "mobile", "phone_number", "work_phone", "home_phone", "other_phone"),
+    "linkedin": ("linkedin_url", "linkedin", "company_linkedin_url"),
+    "company": (
+        "company",
+        "company_name",
+        "organization",
+        "organisation",
+        "account_name",
+        "employer",
+        "affiliation",
+    ),
+    "web": ("domain", "website", "url"),
+    "number": ("street_number",),
+    "street": ("street", "address", "street_address", "address_1", "addr"),
+    "unit": ("unit", "address_2"),
+    "city": ("city", "suburb", "town"),
+    "state": ("state", "region", "province"),
+    "postcode": ("postcode", "postal_code", "zip", "zip_code"),
+    "country": ("country", "country_code"),
+    "job": ("title", "job_title", "position"),
+    "birth": ("birth_date", "date_of_birth", "dob", "birthday"),
+}
+"""Parts of a record to the names of their fields, the one to prefer first."""
 OFFICIAL_ID: Final[Mapping[str, str]] = {
     "national_id": "national",
     "ssn": "national",
@@ -66,6 +82,12 @@ _ID_DISTINCT_MIN: Final = 3
 
 Hear = Callable[[str], Note]
 """Gives the listener for one field."""
+Raw = Mapping[str, list[tuple[int, str, str]]]
+"""Parts of a record to their values: rank of the field, its name, the value."""
+
+_PARTS: Final = {
+    name: (part, rank) for part, names in FIELDS.items() for rank, name in enumerate(names)
+} | {name: ("official", rank) for rank, name in enumerate(OFFICIAL_ID)}
 
 
 def normalise(object_name: str, fields: Mapping[str, str], *, region: str | None = None) -> Normal:
@@ -104,114 +126,121 @@ def _normal(object_name: str, fields: Mapping[str, str], region: str, hear: Hear
     return reader(object_name, fields, region, hear)
 
 
-def _first(fields: Mapping[str, str], names: Iterable[str]) -> tuple[str, str]:
-    """Return name and value of the first of the fields that has one."""
-    for name in names:
-        value = fields.get(name)
-        if value and len(value) <= RAW_CHARS_MAX:
-            return name, value
-    return "", ""
+def _raw(fields: Mapping[str, str]) -> Raw:
+    """Sort the record's values by part, those of the field to prefer first."""
+    raw: dict[str, list[tuple[int, str, str]]] = {}
+    for name, value in fields.items():
+        place = _PARTS.get(name)
+        if place is None or not value or len(value) > RAW_CHARS_MAX:
+            continue
+        values = raw.setdefault(place[0], [])
+        values.append((place[1], name, value))
+        if len(values) > 1:
+            values.sort()
+    return raw
 
 
-def _value(fields: Mapping[str, str], names: Iterable[str]) -> str:
-    return _first(fields, names)[1]
-
-
-def _all(fields: Mapping[str, str], names: Iterable[str]) -> list[tuple[str, str]]:
-    return [
-        (name, value) for name in names if (value := fields.get(name)) and len(value) <= RAW_CHARS_MAX
-    ]
+def _value(raw: Raw, part: str) -> str:
+    return raw[part][0][2] if part in raw else ""
 
 
 def _person(object_name: str, fields: Mapping[str, str], region: str, hear: Hear) -> Normal:
-    person = read_person(
-        " ".join(_all_values(fields, FIRST_NAME, "middle_name")),
-        " ".join(_all_values(fields, LAST_NAME, "suffix")),
-        _value(fields, FULL_NAME),
-        hear("name"),
-    )
-    emails = _emails(fields, hear)
-    website = _website(fields, hear)
-    address = _address(fields, hear)
+    raw = _raw(fields)
+    person = _name(raw, hear("name"))
+    emails = _emails(raw, hear)
+    website = _website(raw, hear)
+    address = _address(raw, hear)
     domain = _organisation_of(emails, hear) or (website.domain if website else "")
     here = places.region_of(address, domain, region) or REGION_DEFAULT
-    pages = _pages(fields, hear)
+    pages = _pages(raw, hear)
     return Normal(
         object_name,
         person.name,
         person.titles,
         emails,
-        _phones(fields, here, hear),
+        _phones(raw, here, hear),
         pages.get("in"),
         pages.get("company"),
         website,
         domain,
-        _company(fields, COMPANY, hear),
+        _company(raw, "company", hear),
         address,
-        _job_title(fields, hear),
-        _birth_date(fields, here, hear),
-        _official_ids(fields, hear),
+        _job_title(raw, hear),
+        _birth_date(raw, here, hear),
+        _official_ids(raw, hear),
         here,
         fields,
     )
 
 
 def _account(object_name: str, fields: Mapping[str, str], region: str, hear: Hear) -> Normal:
-    emails = _emails(fields, hear)
-    website = _website(fields, hear)
-    address = _address(fields, hear)
+    raw = _raw(fields)
+    emails = _emails(raw, hear)
+    website = _website(raw, hear)
+    address = _address(raw, hear)
     domain = (website.domain if website else "") or _organisation_of(emails, hear)
     here = places.region_of(address, domain, region) or REGION_DEFAULT
     return Normal(
         object_name,
         emails=emails,
-        phones=_phones(fields, here, hear),
-        linkedin=_pages(fields, hear).get("company"),
+        phones=_phones(raw, here, hear),
+        linkedin=_pages(raw, hear).get("company"),
         website=website,
         domain=domain,
-        company=_company(fields, ("name", *COMPANY), hear),
+        company=_company(raw, "name" if "name" in raw else "company", hear),
         address=address,
-        official_ids=_official_ids(fields, hear),
+        official_ids=_official_ids(raw, hear),
         region=here,
         fields=fields,
     )
 
 
-def _all_values(fields: Mapping[str, str], names: Iterable[str], more: str) -> list[str]:
-    """Return the value of the first of *names* that has one, and that of *more* behind it."""
-    value, behind = _value(fields, names), fields.get(more, "")
-    return [value, behind] if value and 0 < len(behind) <= RAW_CHARS_MAX else [value]
+def _name(raw: Raw, note: Note) -> Person:
+    first, last = _value(raw, "first"), _value(raw, "last")
+    if first and "middle" in raw:
+        first = f"{first} {_value(raw, 'middle')}"
+    if last and "suffix" in raw:
+        last = f"{last} {_value(raw, 'suffix')}"
+    return read_person(first, last, _value(raw, "name"), note)
 
 
-def _emails(fields: Mapping[str, str], hear: Hear) -> tuple[Email, ...]:
+def _emails(raw: Raw, hear: Hear) -> tuple[Email, ...]:
+    if "email" not in raw:
+        return ()
     found: dict[str, Email] = {}
-    for name, value in _all(fields, EMAIL):
+    for _, name, value in raw["email"]:
         for email in read_emails(value, hear(name)):
             found.setdefault(email.address, email)
     return tuple(found.values())[:EMAILS_MAX]
 
 
-def _phones(fields: Mapping[str, str], region: str, hear: Hear) -> tuple[Phone, ...]:
+def _phones(raw: Raw, region: str, hear: Hear) -> tuple[Phone, ...]:
+    if "phone" not in raw:
+        return ()
     found: dict[str, Phone] = {}
-    for name, value in _all(fields, PHONE):
+    for _, name, value in raw["phone"]:
         for phone in read_phones(value, region, hear(name)):
             found.setdefault(phone.e164, phone)
     return tuple(found.values())[:PHONES_MAX]
 
 
-def _pages(fields: Mapping[str, str], hear: Hear) -> dict[str, LinkedIn]:
+def _pages(raw: Raw, hear: Hear) -> Mapping[str, LinkedIn]:
     """Return the first page of each kind."""
+    if "linkedin" not in raw:
+        return _NO_PAGES
     found: dict[str, LinkedIn] = {}
-    for name, value in _all(fields, LINKEDIN):
+    for _, name, value in raw["linkedin"]:
         page = read_linkedin(value, hear(name))
         if page is not None:
             found.setdefault(page.kind, page)
     return found
 
 
-def _website(fields: Mapping[str, str], hear: Hear) -> Website | None:
+def _website(raw: Raw, hear: Hear) -> Website | None:
     """Return the first address that names an organisation, else the first of all."""
-    found = [page for name, value in _all(fields, WEB) if (page := read_website(value, hear(name)))]
+    if "web" not in raw:
+        return None
+    found = [page for _, name, value in raw["web"] if (page := read_website(value, hear(name)))]
     return next((page for page in found if page.domain), found[0] if found else None)
 
 
@@ -222,52 +251,55 @@ def _organisation_of(emails: Iterable[Email], hear: Hear) -> str:
     return ""
 
 
-def _address(fields: Mapping[str, str], hear: Hear) -> Address:
-    number = fields.get("street_number", "")
-    street = _value(fields, STREET)
-    parts = (
-        f"{number} {street}" if number and len(number) <= RAW_CHARS_MAX else street,
-        _value(fields, UNIT),
-        _value(fields, CITY),
-        _value(fields, STATE),
-        _value(fields, POSTCODE),
-        _value(fields, COUNTRY),
-    )
+def _address(raw: Raw, hear: Hear) -> Address:
+    if raw.keys().isdisjoint(_ADDRESS_PARTS):
+        return NO_ADDRESS
+    street = _value(raw, "street")
+    if "number" in raw:
+        street = f"{_value(raw, 'number')} {street}"
+    parts = [street, *(_value(raw, part) for part in _ADDRESS_PARTS[1:])]
     note = hear("address")
     return places.read_address(*parts) if note is unheard else places.address_of(*parts, note)
 
 
-def _company(fields: Mapping[str, str], names: Iterable[str], hear: Hear) -> Company:
-    name, value = _first(fields, names)
+def _company(raw: Raw, part: str, hear: Hear) -> Company:
+    if part not in raw:
+        return NO_COMPANY
+    _, name, value = raw[part][0]
     note = hear(name)
     return company.read_company(value) if note is unheard else company.company_of(value, note)
 
 
-def _job_title(fields: Mapping[str, str], hear: Hear) -> str:
-    name, value = _first(fields, JOB_TITLE)
+def _job_title(raw: Raw, hear: Hear) -> str:
+    if "job" not in raw:
+        return ""
+    _, name, value = raw["job"][0]
     note = hear(name)
     return jobs.read_job_title(value) if note is unheard else jobs.job_title_of(value, note)
 
 
-def _birth_date(fields: Mapping[str, str], region: str, hear: Hear) -> BirthDate | None:
-    name, value = _first(fields, BIRTH_DATE)
-    if not value:
+def _birth_date(raw: Raw, region: str, hear: Hear) -> BirthDate | None:
+    if "birth" not in raw:
         return None
+    _, name, value = raw["birth"][0]
     note = hear(name)
     return dates.read_birth_date(value, region) if note is unheard else dates.birth_date_of(value, region, note)
 
 
-def _official_ids(fields: Mapping[str, str], hear: Hear) -> tuple[str, ...]:
+def _official_ids(raw: Raw, hear: Hear) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for name, kind in OFFICIAL_ID.items():
-        raw = fields.get(name)
-        value = fold(clean(raw)).replace(" ", "") if raw else ""
-        if raw and len(value) >= _ID_CHARS_MIN and len(set(value)) >= _ID_DISTINCT_MIN:
-            if value != raw:
-                hear(name)("official_id.form", raw, value)
-            found[f"{kind}:{value}"] = None
+    for _, name, value in raw.get("official", ()):
+        one = fold(clean(value)).replace(" ", "")
+        if len(one) < _ID_CHARS_MIN or len(set(one)) < _ID_DISTINCT_MIN:
+            continue
+        if one != value:
+            hear(name)("official_id.form", value, one)
+        found[f"{OFFICIAL_ID[name]}:{one}"] = None
     return tuple(found)
 
+
+_NO_PAGES: Final[Mapping[str, LinkedIn]] = {}
+_ADDRESS_PARTS: Final = ("street", "unit", "city", "state", "postcode", "country")
 
 _READERS: Final[Mapping[str, Callable[[str, Mapping[str, str], str, Hear], Normal]]] = {
     "contact": _person,
