@@ -50,9 +50,7 @@ def _person(normal: Normal) -> Identifiers:
         keys.append(Key(normal.object, "linkedin", linkedin))
     keys.extend(Key(normal.object, "email", one.address, one.blocked_by) for one in normal.emails)
     if len(name.family) >= _PART_CHARS_MIN:
-        keys.extend(
-            Key(normal.object, "phone_surname", f"{one.e164}|{name.family}") for one in normal.phones
-        )
+        keys.extend(Key(normal.object, "phone_surname", f"{one.e164}|{name.family}") for one in normal.phones)
     if domain and min(len(name.given), len(name.family)) >= _PART_CHARS_MIN:
         keys.append(Key(normal.object, "name_domain", f"{name.given} {name.family}|{domain}"))
     mailbox = next((one.address for one in normal.emails if not one.free and not one.blocked_by), "")

@@ -13,11 +13,15 @@ LEGAL_FORMS: Final = (
     "inc: inc, incorporated, incorporation, incorp",
     "corp: corp, corporation, corpn",
     "co: co, company, companies, cia, compania, companhia, compagnie, cie",
-    "ltd: ltd, limited, ltda, limitada, ld, lda, co ltd, company limited, coltd, limited company, cia ltda, "
-    "pty ltd, pty limited, proprietary limited, pty, pte ltd, pte limited, pte, pvt ltd, pvt limited, pvt, "
-    "private limited, private ltd, pvt ltd co, co pvt ltd, ltd co, tov, public company limited, pcl",
-    "llc: llc, llc fz, fz llc, fzllc, fzc, fzco, fze, limited liability company, limited liability co, ltd liability company, "
-    "pllc, plc llc, wll, spc, dmcc",
+    (
+        "ltd: ltd, limited, ltda, limitada, ld, lda, co ltd, company limited, coltd, limited company, cia ltda, "
+        "pty ltd, pty limited, proprietary limited, pty, pte ltd, pte limited, pte, pvt ltd, pvt limited, pvt, "
+        "private limited, private ltd, pvt ltd co, co pvt ltd, ltd co, tov, public company limited, pcl"
+    ),
+    (
+        "llc: llc, llc fz, fz llc, fzllc, fzc, fzco, fze, limited liability company, limited liability co, ltd liability company, "
+        "pllc, plc llc, wll, spc, dmcc"
+    ),
     "plc: plc, public limited company, public ltd company, public limited",
     "llp: llp, lllp, limited liability partnership",
     "lp: lp, limited partnership, ilp",
@@ -28,11 +32,15 @@ LEGAL_FORMS: Final = (
     "pt: pt, tbk, perseroan terbatas",
     "cic: cic, community interest company",
     # German
-    "gmbh: gmbh, mbh, gesmbh, gesellschaft mit beschrankter haftung, gesellschaft mbh, ges mbh, "
-    "gesellschaft mit beschraenkter haftung, ggmbh",
-    "gmbhcokg: gmbh and co kg, gmbh co kg, gmbh und co kg, gmbh u co kg, mbh and co kg, gmbh cokg, gmbh and cokg, "
-    "gmbh and co, gmbh and co ohg, ug and co kg, ag and co kg, se and co kg, se and co kgaa, gmbh and co kgaa, "
-    "ag and co kgaa",
+    (
+        "gmbh: gmbh, mbh, gesmbh, gesellschaft mit beschrankter haftung, gesellschaft mbh, ges mbh, "
+        "gesellschaft mit beschraenkter haftung, ggmbh"
+    ),
+    (
+        "gmbhcokg: gmbh and co kg, gmbh co kg, gmbh und co kg, gmbh u co kg, mbh and co kg, gmbh cokg, gmbh and cokg, "
+        "gmbh and co, gmbh and co ohg, ug and co kg, ag and co kg, se and co kg, se and co kgaa, gmbh and co kgaa, "
+        "ag and co kgaa"
+    ),
     "ag: ag, aktiengesellschaft, aktien gesellschaft, aktg, akg, gag",
     "ug: ug, unternehmergesellschaft, ug haftungsbeschrankt, unternehmergesellschaft haftungsbeschrankt, gug",
     "kg: kg, kommanditgesellschaft, cokg, co kg, and co kg",
@@ -51,24 +59,30 @@ LEGAL_FORMS: Final = (
     "vof: vof, vennootschap onder firma",
     "vzw: vzw, asbl, aisbl, ivzw",
     # French, Spanish, Portuguese, Italian, Romanian
-    "sa: sa, societe anonyme, sociedad anonima, sociedade anonima, societa anonima, sa de cv, sapi de cv, sab de cv, "
-    "sacv, sau, sociedad anonima de capital variable, sociedade anonima fechada",
+    (
+        "sa: sa, societe anonyme, sociedad anonima, sociedade anonima, societa anonima, sa de cv, sapi de cv, sab de cv, "
+        "sacv, sau, sociedad anonima de capital variable, sociedade anonima fechada"
+    ),
     "sas: sas, sasu, societe par actions simplifiee, sociedad por acciones simplificada",
     "sarl: sarl, eurl, suarl, societe a responsabilite limitee, sprl",
     "snc: snc, societe en nom collectif, societa in nome collettivo",
     "sca: sca, scs, scop, societe en commandite",
     "sci: sci, societe civile immobiliere",
     "sl: sl, slu, sll, sociedad limitada, sociedad limitada unipersonal",
-    "srl: srl, srls, societa a responsabilita limitata, sociedad de responsabilidad limitada, s de rl, "
-    "s de rl de cv, societate cu raspundere limitata, societatea cu raspundere limitata, sc srl",
+    (
+        "srl: srl, srls, societa a responsabilita limitata, sociedad de responsabilidad limitada, s de rl, "
+        "s de rl de cv, societate cu raspundere limitata, societatea cu raspundere limitata, sc srl"
+    ),
     "spa: spa, societa per azioni, sociedad por acciones",
     "sapa: sapa, sas di, societa in accomandita semplice",
     "scarl: scarl, scrl, societa cooperativa, soc coop",
     "eireli: eireli, eirl",
     # Nordic, Baltic
     "ab: ab, aktiebolag, aktiebolaget, abp, publ, ab publ",
-    "as: as, asa, aktieselskab, aktieselskabet, aksjeselskap, allmennaksjeselskap, akciova spolecnost, anonim sirketi, "
-    "anonim sirket, aktsiaselts, akciju sabiedriba",
+    (
+        "as: as, asa, aktieselskab, aktieselskabet, aksjeselskap, allmennaksjeselskap, akciova spolecnost, anonim sirketi, "
+        "anonim sirket, aktsiaselts, akciju sabiedriba"
+    ),
     "aps: aps, anpartsselskab",
     "ks: kommanditselskab",
     "hb: hb, handelsbolag, kommanditbolag",
@@ -78,15 +92,19 @@ LEGAL_FORMS: Final = (
     "sia: sia, sabiedriba ar ierobezotu atbildibu",
     "uab: uab, uzdaroji akcine bendrove",
     # Central and eastern Europe, Turkey
-    "spzoo: spzoo, sp zoo, spz oo, spolka zoo, spolka z ograniczona odpowiedzialnoscia, sp z oo, sp zoo spk, "
-    "spolka zoo spk, spolka z oo",
+    (
+        "spzoo: spzoo, sp zoo, spz oo, spolka zoo, spolka z ograniczona odpowiedzialnoscia, sp z oo, sp zoo spk, "
+        "spolka zoo spk, spolka z oo"
+    ),
     "spk: spk, sp k, sp j, spj, spolka komandytowa, spolka jawna, spolka akcyjna",
     "sro: sro, spol sro, spolecnost s rucenim omezenym, spolocnost s rucenim obmedzenym",
     "kft: kft, korlatolt felelossegu tarsasag",
     "zrt: zrt, nyrt, zartkoruen mukodo reszvenytarsasag, nyilvanosan mukodo reszvenytarsasag, reszvenytarsasag",
     "bt: bt, beteti tarsasag",
-    "doo: doo, dooel, drustvo s ogranicenom odgovornoscu, druzba z omejeno odgovornostjo, "
-    "drustvo sa ogranicenom odgovornoscu",
+    (
+        "doo: doo, dooel, drustvo s ogranicenom odgovornoscu, druzba z omejeno odgovornostjo, "
+        "drustvo sa ogranicenom odgovornoscu"
+    ),
     "dd: dd, dionicko drustvo, delniska druzba, akcionarsko drustvo",
     "ood: ood, eood, druzhestvo s ogranichena otgovornost",
     "ead: ead, eadsits",
@@ -95,15 +113,19 @@ LEGAL_FORMS: Final = (
     "sti: sti, ltd sti, limited sirketi, sirketi",
     "shpk: shpk, sha",
     # Russian and its neighbours, as transliterated
-    "ooo: ooo, obshchestvo s ogranichennoy otvetstvennostyu, obshchestvo s ogranichennoi otvetstvennostiu, "
-    "obshchestvo s ogranichennoj otvetstvennostyu, too, tovarishchestvo s ogranichennoy otvetstvennostyu, "
-    "tovarystvo z obmezhenoyu vidpovidalnistyu",
-    "jsc: jsc, ojsc, cjsc, pjsc, ojsco, joint stock company, open joint stock company, closed joint stock company, "
-    "public joint stock company, joint stock co, oao, zao, pao, ao, nao, aktsionernoe obshchestvo, "
-    "aktsionernoye obshchestvo, otkrytoe aktsionernoe obshchestvo, otkrytoye aktsionernoye obshchestvo, "
-    "zakrytoe aktsionernoe obshchestvo, zakrytoye aktsionernoye obshchestvo, "
-    "publichnoe aktsionernoe obshchestvo, publichnoye aktsionernoye obshchestvo, pat, prat, "
-    "aktsionerne tovarystvo, jsco",
+    (
+        "ooo: ooo, obshchestvo s ogranichennoy otvetstvennostyu, obshchestvo s ogranichennoi otvetstvennostiu, "
+        "obshchestvo s ogranichennoj otvetstvennostyu, too, tovarishchestvo s ogranichennoy otvetstvennostyu, "
+        "tovarystvo z obmezhenoyu vidpovidalnistyu"
+    ),
+    (
+        "jsc: jsc, ojsc, cjsc, pjsc, ojsco, joint stock company, open joint stock company, closed joint stock company, "
+        "public joint stock company, joint stock co, oao, zao, pao, ao, nao, aktsionernoe obshchestvo, "
+        "aktsionernoye obshchestvo, otkrytoe aktsionernoe obshchestvo, otkrytoye aktsionernoye obshchestvo, "
+        "zakrytoe aktsionernoe obshchestvo, zakrytoye aktsionernoye obshchestvo, "
+        "publichnoe aktsionernoe obshchestvo, publichnoye aktsionernoye obshchestvo, pat, prat, "
+        "aktsionerne tovarystvo, jsco"
+    ),
     "ip: ip, individualnyy predprinimatel",
     "ano: ano, avtonomnaya nekommercheskaya organizatsiya",
     # Asia, as transliterated
@@ -137,8 +159,8 @@ HAN_FORMS: Final = {
 """Legal forms that stand without a space before or behind the name; longer ones first where one ends in another."""
 
 CYRILLIC_FORMS: Final = {
-    "ООО": "ooo", "ОАО": "jsc", "ЗАО": "jsc", "ПАО": "jsc", "НАО": "jsc", "АО": "jsc", "ТОО": "ooo", "ТОВ": "ooo",
-    "ИП": "ip", "АНО": "ano", "ФГУП": "fgup", "ГУП": "gup", "МУП": "mup", "ПАТ": "jsc", "ПРАТ": "jsc", "АТ": "jsc",
+    "ООО": "ooo", "ОАО": "jsc", "ЗАО": "jsc", "ПАО": "jsc", "НАО": "jsc", "АО": "jsc", "ТОО": "ooo", "ТОВ": "ooo",  # noqa: RUF001 - Cyrillic is meant
+    "ИП": "ip", "АНО": "ano", "ФГУП": "fgup", "ГУП": "gup", "МУП": "mup", "ПАТ": "jsc", "ПРАТ": "jsc", "АТ": "jsc",  # noqa: RUF001 - Cyrillic is meant
     "ДП": "dp", "ЧП": "ip", "ТДВ": "ooo", "ЕООД": "ood", "ООД": "ood", "АД": "jsc", "ЕАД": "ead",
 }  # fmt: skip
 """Legal forms in Cyrillic capitals: as words before or behind the name."""

@@ -20,7 +20,9 @@ MONTH_FIRST_REGIONS: Final = frozenset({"US", "PH", "PR", "GU", "FM", "MH", "PW"
 """Where people write the month before the day (Unicode CLDR, short date patterns)."""
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _OTHER_MONTHS: Final = {"mrz": 3, "maerz": 3, "marz": 3, "mai": 5, "okt": 10, "dez": 12}
-_PLACEHOLDERS: Final = frozenset({"1900-01-01", "1901-01-01", "1970-01-01", "2000-01-01", "1899-12-30", "1899-12-31"})
+_PLACEHOLDERS: Final = frozenset(
+    {"1900-01-01", "1901-01-01", "1970-01-01", "2000-01-01", "1899-12-30", "1899-12-31"}
+)
 _YEAR_FIRST: Final = re.compile(r"(\d{4})\D?(\d{1,2})\D?(\d{1,2})(?:[ T].*)?")
 _YEAR_LAST: Final = re.compile(r"(\d{1,2})\D(\d{1,2})\D(\d{4})")
 

@@ -118,9 +118,8 @@ def _weak(normal: Normal) -> list[Pair]:
         found.append(("names", f"{given}|{family}" if given < family else f"{family}|{given}"))
     sound = _sound(family) if family else ""
     _add_organisation(found, given, family, sound, normal)
-    for email in normal.emails:
-        if not email.blocked_by and len(email.local) >= _MAILBOX_CHARS_MIN:
-            found.append(("mailbox", email.local))
+    mailboxes = [email.local for email in normal.emails if not email.blocked_by]
+    found.extend([("mailbox", local) for local in mailboxes if len(local) >= _MAILBOX_CHARS_MIN])
     if normal.phones and (given or family):
         letter = min(given[:1] or "~", family[:1] or "~")
         found.extend([("phone_tail", f"{phone.e164[-_TAIL_DIGITS:]}|{letter}") for phone in normal.phones])

@@ -49,7 +49,20 @@ ROLE_MAILBOXES: Final = frozenset(
 """Local parts that belong to a post, not to a person (RFC 2142 and common use)."""
 
 ROLE_STEMS: Final = frozenset(
-    ["admin", "billing", "contact", "info", "kontakt", "marketing", "noreply", "office", "orders", "sales", "service", "support"]
+    [
+        "admin",
+        "billing",
+        "contact",
+        "info",
+        "kontakt",
+        "marketing",
+        "noreply",
+        "office",
+        "orders",
+        "sales",
+        "service",
+        "support",
+    ]
 )
 """Posts that are also divided by place or trade, as in `sales.uk` or `info-berlin`."""
 

@@ -14,12 +14,14 @@ TITLES: Final = frozenset(
         "dr", "dra", "drs", "frau", "herr", "hr", "ing", "ir", "lt", "mag", "maj",
         "messrs", "mevr", "miss", "mister", "mlle", "mme", "mr", "mrs", "ms", "mx", "pastor", "phdr", "prof",
         "professor", "rev", "reverend", "rabbi", "sgt", "sig", "signor", "signora", "sir", "sr", "sra", "srta",
-        
+
     ]
 ) - {"sr"}  # fmt: skip
 """Forms of address before a name; not `sr`, which tells generations apart."""
 
-LONE_TITLES: Final = frozenset(["dr", "frau", "herr", "miss", "mr", "mrs", "ms", "mx", "prof", "professor", "sir"])
+LONE_TITLES: Final = frozenset(
+    ["dr", "frau", "herr", "miss", "mr", "mrs", "ms", "mx", "prof", "professor", "sir"]
+)
 """Titles that are no name even where nothing follows."""
 
 GENERATIONS: Final = {

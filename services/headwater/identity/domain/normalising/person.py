@@ -137,7 +137,7 @@ def _part(raw: str, note: Note) -> _Part:
         _note_folding(raw, folded, note)
     words = folded.split()
     titles: list[str] = []
-    while words and words[0] in (tables.TITLES if len(words) > 1 else tables.LONE_TITLES):
+    while words and words[0] in (tables.TITLES if _has_more(words) else tables.LONE_TITLES):
         titles.append(words.pop(0))
         note("name.title", f"{titles[-1]} {' '.join(words)}", " ".join(words))
     generation = ""
@@ -151,6 +151,11 @@ def _part(raw: str, note: Note) -> _Part:
         note("name.placeholder", raw, "")
         return _NO_PART
     return _Part(tuple(words), generation, tuple(titles))
+
+
+def _has_more(words: list[str]) -> bool:
+    """Say whether a name follows the first word, not only a generation."""
+    return any(word not in tables.GENERATIONS for word in words[1:])
 
 
 def _tail_rule(words: list[str]) -> str:

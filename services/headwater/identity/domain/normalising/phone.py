@@ -22,8 +22,11 @@ _SEQUENCES: Final = ("01234567890123456789", "98765432109876543210")
 _PLAIN: Final = re.compile(r"\+[1-9](?:[ -]?[0-9]){6,14}")
 _BETWEEN: Final = re.compile(r"[;,|/\n]| or ")
 _INTERNATIONAL: Final = re.compile(r"^\(?00(?=[1-9])")
-_TEN_DIGITS: Final = re.compile(r"\(?([2-9][0-9]{2})\)?[ .-]?([0-9]{3})[ .-]?([0-9]{4})")
-_AMERICAN_REGIONS: Final = frozenset({"US", "CA"})
+_NATIONAL: Final = re.compile(r"(?:1[ .-]?)?\(?[0-9]{2,5}\)?[ .-]?[0-9]{3,8}(?:[ .-]?[0-9]{3,5})?")
+_NO_DIGITS: Final = re.compile(r"\D")
+_SEPARATORS: Final = re.compile(r"[^0-9]")
+_TRUNK: Final = re.compile(r" ?\(0\) ?")
+_EXTENSION: Final = re.compile(r" ?(?:ext\.?|x|extension) ?([0-9]{1,7})$", re.IGNORECASE)
 _EXTENSION_DIGITS_MAX: Final = 10
 _DISTINCT_DIGITS_MIN: Final = 3
 _SEQUENCE_DIGITS: Final = 7
@@ -81,8 +84,12 @@ def _read(raw: str, region: str, note: Note) -> Phone | None:
 
 def _number(text: str, region: str) -> tuple[str, str] | None:
     """Return the number in E.164 and its extension."""
-    plain = _plain(text) or (_american(text) if region in _AMERICAN_REGIONS else None)
-    return (plain, "") if plain else _parsed(text, region)
+    tail = _EXTENSION.search(text)
+    main = text[: tail.start()] if tail else text
+    plain = _plain(_TRUNK.sub(" ", main)) if main[:1] == "+" else _national(main, region)
+    if plain:
+        return plain, tail[1] if tail else ""
+    return _parsed(text, region)
 
 
 def _plain(text: str) -> str | None:
@@ -92,7 +99,7 @@ def _plain(text: str) -> str | None:
     """
     if not _PLAIN.fullmatch(text):
         return None
-    digits = text[1:].replace(" ", "").replace("-", "")
+    digits = _SEPARATORS.sub("", text[1:])
     for length in (1, 2, 3):
         shape = _shape(digits[:length])
         if shape is not None:
@@ -102,10 +109,25 @@ def _plain(text: str) -> str | None:
     return None
 
 
-def _american(text: str) -> str | None:
-    """Return a ten-digit number of the US or Canada, which leaves nothing to read into it either."""
-    match = _TEN_DIGITS.fullmatch(text)
-    return "+1" + "".join(match.groups()) if match else None
+def _national(text: str, region: str) -> str | None:
+    """Return a number that is written with its region's trunk prefix, or in North America without; None for others."""
+    if not _NATIONAL.fullmatch(text):
+        return None
+    code = _code(region)
+    shape = _shape(code) if code else None
+    if shape is None or shape.prefix.pattern not in {"0", "1"}:
+        return None
+    digits = _SEPARATORS.sub("", text)
+    if digits[0] == shape.prefix.pattern:
+        digits = digits[1:]
+    elif shape.prefix.pattern == "0":
+        return None
+    return f"+{code}{digits}" if len(digits) in shape.lengths and digits[0] not in "01" else None
+
+
+@cache
+def _code(region: str) -> str:
+    return str(phonenumbers.country_code_for_region(region) or "")
 
 
 class _Shape(NamedTuple):
@@ -140,7 +162,7 @@ def _parsed(text: str, region: str) -> tuple[str, str] | None:
 
 
 def _is_placeholder(text: str) -> bool:
-    digits = "".join(c for c in text if c.isdigit())
+    digits = _NO_DIGITS.sub("", text)
     national = digits.lstrip("0")[-10:]
     if len(set(national)) < _DISTINCT_DIGITS_MIN:
         return True

@@ -70,25 +70,31 @@ CITY_NAMES: Final = {
 }  # fmt: skip
 """Other names of cities to one of them."""
 
+_AMERICAN_STATES: Final = (
+    "alabama:al|alaska:ak|arizona:az|arkansas:ar|california:ca|colorado:co|connecticut:ct|delaware:de|florida:fl|georgia:ga|"
+    "hawaii:hi|idaho:id|illinois:il|indiana:in|iowa:ia|kansas:ks|kentucky:ky|louisiana:la|maine:me|maryland:md|"
+    "massachusetts:ma|michigan:mi|minnesota:mn|mississippi:ms|missouri:mo|montana:mt|nebraska:ne|nevada:nv|"
+    "new hampshire:nh|new jersey:nj|new mexico:nm|new york:ny|north carolina:nc|north dakota:nd|ohio:oh|oklahoma:ok|"
+    "oregon:or|pennsylvania:pa|rhode island:ri|south carolina:sc|south dakota:sd|tennessee:tn|texas:tx|utah:ut|"
+    "vermont:vt|virginia:va|washington:wa|west virginia:wv|wisconsin:wi|wyoming:wy|district of columbia:dc"
+)
+_CANADIAN_STATES: Final = (
+    "alberta:ab|british columbia:bc|manitoba:mb|new brunswick:nb|newfoundland and labrador:nl|nova scotia:ns|ontario:on|"
+    "prince edward island:pe|quebec:qc|saskatchewan:sk"
+)
+_AUSTRALIAN_STATES: Final = (
+    "new south wales:nsw|queensland:qld|south australia:sa|tasmania:tas|victoria:vic|western australia:wa|"
+    "australian capital territory:act|northern territory:nt"
+)
+
 STATES: Final = {
     name: code
-    for codes in (
-        "alabama:al|alaska:ak|arizona:az|arkansas:ar|california:ca|colorado:co|connecticut:ct|delaware:de|florida:fl|georgia:ga|"
-        "hawaii:hi|idaho:id|illinois:il|indiana:in|iowa:ia|kansas:ks|kentucky:ky|louisiana:la|maine:me|maryland:md|"
-        "massachusetts:ma|michigan:mi|minnesota:mn|mississippi:ms|missouri:mo|montana:mt|nebraska:ne|nevada:nv|"
-        "new hampshire:nh|new jersey:nj|new mexico:nm|new york:ny|north carolina:nc|north dakota:nd|ohio:oh|oklahoma:ok|"
-        "oregon:or|pennsylvania:pa|rhode island:ri|south carolina:sc|south dakota:sd|tennessee:tn|texas:tx|utah:ut|"
-        "vermont:vt|virginia:va|washington:wa|west virginia:wv|wisconsin:wi|wyoming:wy|district of columbia:dc",
-        "alberta:ab|british columbia:bc|manitoba:mb|new brunswick:nb|newfoundland and labrador:nl|nova scotia:ns|ontario:on|"
-        "prince edward island:pe|quebec:qc|saskatchewan:sk",
-        "new south wales:nsw|queensland:qld|south australia:sa|tasmania:tas|victoria:vic|western australia:wa|"
-        "australian capital territory:act|northern territory:nt",
-    )
-    for name, code in (pair.split(":") for pair in codes.split("|"))
-}  # fmt: skip
+    for states in (_AMERICAN_STATES, _CANADIAN_STATES, _AUSTRALIAN_STATES)
+    for name, code in (pair.split(":") for pair in states.split("|"))
+}
 """States of the US, Canada and Australia to their codes."""
 
-US_STATE_CODES: Final = frozenset(list(STATES.values())[:51])
+US_STATE_CODES: Final = frozenset(pair.split(":")[1] for pair in _AMERICAN_STATES.split("|"))
 
 STREET_WORDS: Final = {
     word: one

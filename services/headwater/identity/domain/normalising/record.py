@@ -85,9 +85,9 @@ Hear = Callable[[str], Note]
 Raw = Mapping[str, list[tuple[int, str, str]]]
 """Parts of a record to their values: rank of the field, its name, the value."""
 
-_PARTS: Final = {
-    name: (part, rank) for part, names in FIELDS.items() for rank, name in enumerate(names)
-} | {name: ("official", rank) for rank, name in enumerate(OFFICIAL_ID)}
+_PARTS: Final = {name: (part, rank) for part, names in FIELDS.items() for rank, name in enumerate(names)} | {
+    name: ("official", rank) for rank, name in enumerate(OFFICIAL_ID)
+}
 
 
 def normalise(object_name: str, fields: Mapping[str, str], *, region: str | None = None) -> Normal:
@@ -257,9 +257,9 @@ def _address(raw: Raw, hear: Hear) -> Address:
     street = _value(raw, "street")
     if "number" in raw:
         street = f"{_value(raw, 'number')} {street}"
-    parts = [street, *(_value(raw, part) for part in _ADDRESS_PARTS[1:])]
+    parts = places.RawAddress(street, *[_value(raw, part) for part in _ADDRESS_PARTS[1:]])
     note = hear("address")
-    return places.read_address(*parts) if note is unheard else places.address_of(*parts, note)
+    return places.read_address(parts) if note is unheard else places.address_of(parts, note)
 
 
 def _company(raw: Raw, part: str, hear: Hear) -> Company:
@@ -283,7 +283,9 @@ def _birth_date(raw: Raw, region: str, hear: Hear) -> BirthDate | None:
         return None
     _, name, value = raw["birth"][0]
     note = hear(name)
-    return dates.read_birth_date(value, region) if note is unheard else dates.birth_date_of(value, region, note)
+    return (
+        dates.read_birth_date(value, region) if note is unheard else dates.birth_date_of(value, region, note)
+    )
 
 
 def _official_ids(raw: Raw, hear: Hear) -> tuple[str, ...]:
