@@ -16,12 +16,15 @@ from typing import Final, NamedTuple
 import jellyfish
 
 from headwater.identity.domain.normalising.company_tables import COMMON_COMPANY_WORDS
+from headwater.identity.domain.normalising.nicknaming import canonical_names
 from headwater.identity.domain.normalising.rules import NORMALISATION_VERSION
 from headwater.identity.domain.normalising.text import CACHED_MAX
 from headwater.identity.domain.normalising.values import NO_ADDRESS, Normal
 
 STRONG_MAX: Final = 10
 """Strong keys of a record: four mailboxes, four numbers, a page, an id."""
+FULL_NAMES_MAX: Final = 3
+"""Full names that one nickname stands for, as far as keys go."""
 WEAK_MAX: Final = 16
 """Weak keys of a record."""
 
@@ -115,7 +118,7 @@ def _weak(normal: Normal) -> list[Pair]:
     given, family = skeleton(normal.name.given), skeleton(normal.name.family)
     found: list[Pair] = []
     if given and family and len(given) + len(family) >= _NAMES_CHARS_MIN:
-        found.append(("names", f"{given}|{family}" if given < family else f"{family}|{given}"))
+        _add_names(found, given, family, normal.name.given)
     sound = _sound(family) if family else ""
     _add_organisation(found, given, family, sound, normal)
     mailboxes = [email.local for email in normal.emails if not email.blocked_by]
@@ -129,6 +132,26 @@ def _weak(normal: Normal) -> list[Pair]:
         _add_place(found, given, sound, normal)
         _add_street(found, normal)
     return found
+
+
+def _add_names(found: list[Pair], given: str, family: str, written: str) -> None:
+    """Add both names in either order: as they are, with the full forms of a nickname, and as they sound."""
+    found.append(("names", _either_way(given, family)))
+    found.extend([("names", _either_way(full, family)) for full in _full_names(written)])
+    if len(given) > 1 and (sounds := _sound(given)):
+        found.append(("names_sound", _either_way(sounds, _sound(family))))
+
+
+def _either_way(one: str, other: str) -> str:
+    return f"{one}|{other}" if one < other else f"{other}|{one}"
+
+
+@lru_cache(CACHED_MAX)
+def _full_names(written: str) -> tuple[str, ...]:
+    """Return the full names that the first given name may be short for, the longest first."""
+    first = written.partition(" ")[0]
+    others = canonical_names(first) - {written}
+    return tuple(map(skeleton, sorted(others, key=lambda name: (-len(name), name))[:FULL_NAMES_MAX]))
 
 
 def _add_organisation(found: list[Pair], given: str, family: str, sound: str, normal: Normal) -> None:
