@@ -59,7 +59,9 @@ def one_form(normal: Normal) -> tuple[object, ...]:
 def as_fields(normal: Normal) -> dict[str, str]:
     """Write the one form as a record."""
     place = normal.address
-    kinds = {kind: name for name, kind in OFFICIAL_ID.items()}
+    kinds = {
+        kind: [name for name, one in OFFICIAL_ID.items() if one == kind] for kind in OFFICIAL_ID.values()
+    }
     fields = {
         "linkedin_url": normal.linkedin.path if normal.linkedin else "",
         "domain": normal.domain,
@@ -75,7 +77,7 @@ def as_fields(normal: Normal) -> dict[str, str]:
     }
     fields |= dict(zip(FIELDS["email"], (email.address for email in normal.emails), strict=False))
     fields |= dict(zip(FIELDS["phone"], (phone.e164 for phone in normal.phones), strict=False))
-    fields |= {kinds[kind]: value for kind, value in (one.split(":") for one in normal.official_ids)}
+    fields |= {kinds[kind].pop(0): value for kind, value in (one.split(":") for one in normal.official_ids)}
     if normal.name != NO_NAME:
         generation = f" {normal.name.generation}".rstrip()
         fields |= {"first_name": normal.name.given, "last_name": normal.name.family + generation}

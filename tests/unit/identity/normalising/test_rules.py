@@ -59,7 +59,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("rule", "fields", "after"), CASES, ids=[case[0] for case in CASES])
-def test_a_rule_is_cited_with_what_it_made_of_the_value(rule: str, fields: dict[str, str], after: str) -> None:
+def test_a_rule_is_cited_with_what_it_made_of_the_value(
+    rule: str, fields: dict[str, str], after: str
+) -> None:
     """The explanation names the rule and the value behind it."""
     found = changes_of(normalise("contact", fields))
     assert (rule, after) in {(change.rule, change.after) for change in found}

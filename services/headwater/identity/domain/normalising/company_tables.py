@@ -173,7 +173,7 @@ ABBREVIATIONS: Final = {
     for short, words in {
         "acad": "academy academie akademie", "admin": "administration", "agri": "agriculture agricultural agric",
         "amer": "american", "assn": "association assoc associacion asociacion", "assocs": "associates",
-        "auto": "automotive automobile automobiles", "bros": "brothers", "bldg": "building bldg",
+        "auto": "automotive automobile automobiles", "bros": "brothers", "bldg": "building buildings",
         "bldrs": "builders", "cent": "center centre centro zentrum", "chem": "chemical chemicals chemie",
         "coll": "college", "comm": "communication communications comms commun", "constr": "construction constructions",
         "cons": "consulting consultants consultancy consult", "dept": "department departement", "dev": "development developments",

@@ -121,7 +121,9 @@ def _weak(normal: Normal) -> list[Pair]:
         _add_names(found, given, family, normal.name.given)
     sound = _sound(family) if family else ""
     _add_organisation(found, given, family, sound, normal)
-    mailboxes = [email.local for email in normal.emails if not email.blocked_by]
+    mailboxes = [
+        email.local.translate(_WRITTEN_EITHER_WAY) for email in normal.emails if not email.blocked_by
+    ]
     found.extend([("mailbox", local) for local in mailboxes if len(local) >= _MAILBOX_CHARS_MIN])
     if normal.phones and (given or family):
         letter = min(given[:1] or "~", family[:1] or "~")
@@ -250,6 +252,8 @@ def skeleton(folded: str) -> str:
 
 
 _EITHER_WAY: Final = (("ae", "a"), ("oe", "o"), ("ue", "u"))
+_WRITTEN_EITHER_WAY: Final = str.maketrans("", "", "._-")
+"""Some providers ignore them."""
 _NAMES_CHARS_MIN: Final = 5
 """Two initials are everybody's."""
 _MAILBOX_CHARS_MIN: Final = 7

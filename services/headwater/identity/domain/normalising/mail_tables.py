@@ -88,7 +88,7 @@ FREE_MAIL_DOMAINS: Final = frozenset(
         "netzero.net", "neuf.fr", "ntlworld.com", "numericable.fr", "o2.pl", "oi.com.br", "onet.pl",
         "online.de", "op.pl", "optonline.net", "optusnet.com.au", "orange.fr", "outlook.com", "outlook.com.br",
         "outlook.de", "outlook.es", "outlook.fr", "outlook.it", "outlook.jp", "planet.nl", "pm.me",
-        "poczta.onet.pl", "posteo.de", "prodigy.net.mx", "proton.me", "protonmail.com", "ptd.net", "qq.com",
+        "poczta.onet.pl", "posteo.de", "prodigy.net.mx", "proton.me", "protonmail.ch", "protonmail.com", "ptd.net", "qq.com",
         "rambler.ru", "rediffmail.com", "roadrunner.com", "rocketmail.com", "rogers.com", "runbox.com",
         "sapo.pt", "sbcglobal.net", "seznam.cz", "sfr.fr", "shaw.ca", "sina.cn", "sina.com", "sky.com",
         "skynet.be", "sohu.com", "suddenlink.net", "sympatico.ca", "t-online.de", "talktalk.net", "tele2.nl",
