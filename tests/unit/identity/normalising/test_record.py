@@ -6,8 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headwater.identity.domain.normalising import RULES, Normal, changes_of, keys_of, normalise
-from headwater.identity.domain.normalising import company_tables, mail_tables, name_tables, place_tables
+from headwater.identity.domain.normalising import (
+    RULES,
+    Normal,
+    changes_of,
+    company_tables,
+    keys_of,
+    mail_tables,
+    name_tables,
+    normalise,
+    place_tables,
+)
 from headwater.identity.domain.normalising.keys import STRONG_MAX, WEAK_MAX
 from headwater.identity.domain.normalising.record import EMAILS_MAX, FIELDS, OFFICIAL_ID, PHONES_MAX
 from headwater.identity.domain.normalising.text import VALUE_CHARS_MAX
@@ -116,7 +125,7 @@ def test_any_text_is_read_and_what_comes_out_is_bounded(
 
 def test_values_longer_than_a_value_may_be_are_no_value() -> None:
     """A megabyte in a field costs nothing and means nothing."""
-    normal = normalise("contact", {name: "a" * 1_000_000 for name in NAMES})
+    normal = normalise("contact", dict.fromkeys(NAMES, "a" * 1000000))
     assert one_form(normal) == one_form(normalise("contact", {"first_name": ""}))
 
 
