@@ -128,7 +128,7 @@ def test_a_number_with_its_country_code_reads_as_the_library_reads_it(raw: str) 
 @given(
     st.sampled_from(["US", "CA", "DE", "GB", "FR", "NL", "IN", "AU", "IT", "BR", "JP"]),
     st.from_regex(
-        r"(1[ .-])?\(?0?[0-9]{2,4}\)?[ .-]?[0-9]{3,7}([ .-][0-9]{4})?( (ext\.|x) ?[0-9]{1,3})?",
+        r"(1[ .-])?\(?0?[1-9][0-9]{1,3}\)?[ .-]?[0-9]{3,7}([ .-][0-9]{4})?( (ext\.|x) ?[0-9]{1,3})?",
         fullmatch=True,
     ),
 )
