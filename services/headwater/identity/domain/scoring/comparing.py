@@ -1,0 +1,118 @@
+"""What two records say about each other, field by field: levels, before any weighing. Pure, symmetric.
+
+Correlated evidence is told once: a shared work mailbox says where both work, a shared organisation
+says where both are, and a shared line says no more than the organisation it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from typing import Final, NamedTuple
+
+from headwater.identity.domain.scoring import fields
+from headwater.identity.domain.scoring.names import EXACT, MAILBOX, MISSING, PART_LEVELS, compare_names
+from headwater.identity.domain.scoring.parts import Parts
+
+NAME, MAIL, PHONE, LINKEDIN = "name", "mail", "phone", "linkedin"
+ORGANISATION, DOMAIN, PLACE = "organisation", "domain", "place"
+GIVEN_RARITY, FAMILY_RARITY = "given name", "family name"
+TEXT, CODE = "text", "code"
+"""Fields that stand for all texts and codes without weights of their own."""
+
+Shared = Set[str]
+NONE_SHARED: Final[Shared] = frozenset()
+
+
+class Finding(NamedTuple):
+    """One field's level; value is what both have, when equal."""
+
+    field: str
+    level: int
+    value: str
+    fallback: str
+
+
+Compare = Callable[[Parts, Parts, Shared], list[Finding]]
+
+
+def compare_people(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> list[Finding]:
+    """Compare two records of people.
+
+    Args:
+        shared: phone numbers and mailboxes that are generic: they identify nobody.
+    """
+    found: list[Finding] = []
+    mail = fields.compare_mailboxes(ours, theirs)
+    if mail is not None and not (mail[0] == 0 and mail[1] in shared):
+        found.append(Finding(MAIL, mail[0], mail[1], MAIL))
+    same_mail = mail is not None and mail[0] == 0
+    _names(ours, theirs, found, by_mailbox=not same_mail)
+    _linkedin(ours, theirs, found)
+    organisation = fields.compare_organisations(ours, theirs)
+    same_work = organisation is not None and organisation[0] == 0
+    phone = fields.compare_phones(ours, theirs, shared)
+    if phone is not None and not (same_work and phone[0] == 2):
+        found.append(Finding(PHONE, phone[0], phone[1], PHONE))
+    if organisation is not None and not (same_mail and organisation[0] < 3):
+        found.append(Finding(ORGANISATION, organisation[0], organisation[1], ORGANISATION))
+    place = fields.compare_places(ours, theirs)
+    if place is not None and not ((same_work or same_mail) and place[0] < 2):
+        found.append(Finding(PLACE, place[0], place[1], PLACE))
+    _others(ours, theirs, found)
+    return found
+
+
+def compare_accounts(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> list[Finding]:
+    """Compare two records of organisations; name and domain both count, a place does not follow from either."""
+    found: list[Finding] = []
+    if ours.organisation and theirs.organisation:
+        level, value = fields.compare_organisation_names(ours.organisation, theirs.organisation)
+        found.append(Finding(ORGANISATION, level, value, ORGANISATION))
+    domain = fields.compare_domains(ours, theirs)
+    if domain is not None:
+        found.append(Finding(DOMAIN, domain[0], domain[1], DOMAIN))
+    phone = fields.compare_phones(ours, theirs, shared)
+    if phone is not None:
+        found.append(Finding(PHONE, phone[0], phone[1], PHONE))
+    _linkedin(ours, theirs, found)
+    place = fields.compare_places(ours, theirs)
+    if place is not None:
+        found.append(Finding(PLACE, place[0], place[1], PLACE))
+    _others(ours, theirs, found)
+    return found
+
+
+COMPARES: Final[Mapping[str, Compare]] = {"contact": compare_people, "lead": compare_people, "account": compare_accounts}
+
+
+def _names(ours: Parts, theirs: Parts, found: list[Finding], *, by_mailbox: bool) -> None:
+    level = compare_names(ours, theirs, by_mailbox=by_mailbox)
+    if level == MISSING * PART_LEVELS + MISSING:
+        return
+    found.append(Finding(NAME, level, "", NAME))
+    given, family = divmod(level, PART_LEVELS)
+    if given == EXACT or given == MAILBOX:
+        found.append(Finding(GIVEN_RARITY, 0, max(ours.given, theirs.given, key=_by_length), GIVEN_RARITY))
+    if family == EXACT or family == MAILBOX:
+        found.append(Finding(FAMILY_RARITY, 0, max(ours.family, theirs.family, key=_by_length), FAMILY_RARITY))
+
+
+def _by_length(text: str) -> tuple[int, str]:
+    return len(text), text
+
+
+def _linkedin(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
+    if ours.linkedin and theirs.linkedin:
+        same = ours.linkedin == theirs.linkedin
+        found.append(Finding(LINKEDIN, 0 if same else 1, ours.linkedin if same else "", LINKEDIN))
+
+
+def _others(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
+    for field, text in ours.texts.items():
+        other = theirs.texts.get(field)
+        if other is not None:
+            found.append(Finding(field, *fields.compare_texts(text, other), TEXT))
+    for field, code in ours.codes.items():
+        other = theirs.codes.get(field)
+        if other is not None:
+            found.append(Finding(field, *fields.compare_codes(code, other), CODE))
