@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from headwater.identity.domain.clustering.guards import Guards
-from headwater.identity.domain.clustering.linkage import Partition, partition
+from headwater.identity.domain.clustering.linkage import Partition
 from headwater.identity.domain.clustering.memory import Keyed, Memory
 
 
@@ -13,14 +13,8 @@ def resolve_all(records: Sequence[Keyed], memory: Memory) -> Partition:
     """Take all *records* in, score every pair that shares a key, and group them."""
     for record in records:
         memory.add(record)
-    for one, other in _pairs(records, memory):
-        memory.compare(one, other)
-    guard = Guards(memory.parts, memory.rules)
-    return partition(memory.parts, memory.edges, memory.rules, guard)
-
-
-def _pairs(records: Iterable[Keyed], memory: Memory) -> Iterator[tuple[str, str]]:
-    """Yield each pair that shares a key; now and then one twice, which scores the same."""
     for record in records:
-        for other in memory.candidates_after(record):
-            yield record.record_id, other
+        for other in memory.candidates(record):
+            if other > record.record_id:
+                memory.compare(record.record_id, other)
+    return memory.group(memory.parts, Guards(memory.parts, memory.rules))

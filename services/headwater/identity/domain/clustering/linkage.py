@@ -32,19 +32,21 @@ class Rules:
 
     Args:
         bits_min: average over all cross pairs that a union needs. Source: identity research, table 4.
-        missing_bits: what a pair that was never compared counts.
+        missing_bits: what a pair that was never compared counts: only in components above `completed_max`.
         pair_bits_max: cap of one pair, so that one strong pair does not carry a crowd.
         pair_bits_min: floor of one pair, the same for contradictions.
         records_max: a union beyond this many records is refused and left to review.
         values_max: as many different values of one kind of strong key an entity may hold.
+        completed_max: up to this many records, all pairs of a component are scored.
     """
 
     bits_min: float = -1.0
-    missing_bits: float = -6.0
+    missing_bits: float = -4.0
     pair_bits_max: float = 12.0
-    pair_bits_min: float = -12.0
+    pair_bits_min: float = -6.0
     records_max: int = 50
     values_max: int = 5
+    completed_max: int = 64
 
     def clamp(self, bits: float) -> float:
         """Return what a pair's score counts in an average."""

@@ -6,10 +6,19 @@ The service keeps the same things in tables; the rules are the same functions.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
+from itertools import combinations
 
-from headwater.identity.domain.clustering.linkage import Rules
+from headwater.identity.domain.clustering.linkage import (
+    Guard,
+    Members,
+    Partition,
+    Refused,
+    Rules,
+    components,
+    partition,
+)
 from headwater.identity.domain.clustering.sharing import is_generic, watched
 from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.scores import score_bits
@@ -25,11 +34,25 @@ class Keyed:
     keys: tuple[int, ...]
 
 
-class Memory:
-    """Records, the index of their keys, the scores of their pairs, and which values are generic.
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """What a record's arrival makes common, so that earlier pairs are looked at again.
 
     Args:
-        key_rows_max: records of one key that are compared, the smallest ids first.
+        shared: holders of a mailbox or number that turned generic.
+        crowded: holders of a key that passed the limit of records.
+    """
+
+    shared: tuple[str, ...]
+    crowded: tuple[str, ...]
+
+
+class Memory:
+    """Records, the index of their keys, the scores of their pairs, and which values and keys say nothing.
+
+    Args:
+        key_rows_max: a key that more records have brings nobody together, not even those that came first:
+            what is compared must not depend on the order of arrival.
     """
 
     def __init__(self, weights: Weights, rules: Rules, key_rows_max: int = 40) -> None:
@@ -37,61 +60,76 @@ class Memory:
         self.parts: dict[str, Parts] = {}
         self.edges: dict[str, dict[str, float]] = defaultdict(dict)
         self.shared: set[str] = set()
-        self._crowded: dict[int, tuple[int, list[str]]] = {}
+        self._keys: dict[str, tuple[int, ...]] = {}
         self._buckets: dict[int, list[str]] = defaultdict(list)
         self._surnames: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._holders: dict[tuple[str, str], list[str]] = defaultdict(list)
 
-    def add(self, record: Keyed) -> list[str]:
-        """Take a record in; return the records whose pairs a value that turned generic makes worth another look."""
-        self.parts[record.record_id] = record.parts
+    def add(self, record: Keyed) -> Turned:
+        """Take a record in; return what its arrival makes common."""
+        me = record.record_id
+        self.parts[me], self._keys[me] = record.parts, record.keys
+        crowded: list[str] = []
         for key in record.keys:
-            self._buckets[key].append(record.record_id)
-        turned: list[str] = []
-        for kind, value in watched(record.parts):
-            self._holders[kind, value].append(record.record_id)
-            surnames = self._surnames[kind, value]
-            if record.parts.family and record.parts.family not in surnames:
-                surnames.add(record.parts.family)
-                if value not in self.shared and is_generic(kind, surnames):
-                    self.shared.add(value)
-                    turned.extend(self._holders[kind, value])
-        return turned
+            bucket = self._buckets[key]
+            bucket.append(me)
+            if len(bucket) == self._rows_max + 1:
+                crowded.extend(bucket)
+        return Turned(tuple(self._note_surname(record)), tuple(dict.fromkeys(crowded)))
+
+    def _note_surname(self, record: Keyed) -> Iterator[str]:
+        family = record.parts.family
+        for key in watched(record.parts):
+            self._holders[key].append(record.record_id)
+            surnames = self._surnames[key]
+            if family and family not in surnames:
+                surnames.add(family)
+                if key[1] not in self.shared and is_generic(key[0], surnames):
+                    self.shared.add(key[1])
+                    yield from self._holders[key]
 
     def candidates(self, record: Keyed) -> set[str]:
         """Return the records that share a key with *record*."""
         found: set[str] = set()
         for key in record.keys:
             bucket = self._buckets[key]
-            found.update(bucket if len(bucket) <= self._rows_max else self._first(key))
+            if len(bucket) <= self._rows_max:
+                found.update(bucket)
         found.discard(record.record_id)
         return found
 
-    def candidates_after(self, record: Keyed) -> set[str]:
-        """Return the candidates whose own candidates may not tell the pair: each pair comes from one side."""
-        me, found = record.record_id, set[str]()
-        for key in record.keys:
-            bucket = self._buckets[key]
-            if len(bucket) <= self._rows_max:
-                found.update(other for other in bucket if other > me)
-            else:
-                first = self._first(key)
-                found.update(first if me > first[-1] else (other for other in first if other > me))
-        return found
+    def forget(self, holders: Sequence[str]) -> None:
+        """Drop the edges among the holders of a key that has become too common, where no other key supports them."""
+        for one, other in combinations(holders, 2):
+            if other in self.edges[one] and not self._share_key(one, other):
+                del self.edges[one][other], self.edges[other][one]
 
-    def _first(self, key: int) -> list[str]:
-        """Return the records of a crowded key that are compared: the smallest ids, whatever came first."""
-        first = self._crowded.get(key)
-        if first is None or first[0] != len(self._buckets[key]):
-            first = len(self._buckets[key]), nsmallest(self._rows_max, self._buckets[key])
-            self._crowded[key] = first
-        return first[1]
+    def _share_key(self, one: str, other: str) -> bool:
+        both = set(self._keys[one]).intersection(self._keys[other])
+        return any(len(self._buckets[key]) <= self._rows_max for key in both)
 
     def compare(self, one: str, other: str) -> None:
         """Score a pair and keep its edge, unless it says no more than a pair never compared."""
         bits = score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
-        if bits > self.rules.missing_bits:
+        if bits > self.rules.missing_bits or other in self.edges[one]:
             self.edges[one][other] = self.edges[other][one] = bits
-        else:
-            self.edges[one].pop(other, None)
-            self.edges[other].pop(one, None)
+
+    def complete(self, component: Members) -> None:
+        """Score the pairs of a component that no key brought together, so that no average rests on a guess."""
+        if not 2 < len(component) <= self.rules.completed_max:
+            return
+        for one, other in combinations(component, 2):
+            if other not in self.edges[one]:
+                bits = score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
+                self.edges[one][other] = self.edges[other][one] = bits
+
+    def group(self, records: Iterable[str], guard: Guard) -> Partition:
+        """Group *records*: each component of linking pairs by itself, all its pairs scored."""
+        groups: list[Members] = []
+        refused: list[Refused] = []
+        for component in components(sorted(records), self.edges, self.rules.bits_min):
+            self.complete(component)
+            found = partition(component, self.edges, self.rules, guard)
+            groups.extend(found.groups)
+            refused.extend(found.refused)
+        return Partition(tuple(sorted(groups)), tuple(refused))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.identity.domain.clustering.guards import Guards
-from headwater.identity.domain.clustering.linkage import Partition, partition
+from headwater.identity.domain.clustering.linkage import Partition
 from headwater.identity.domain.clustering.memory import Keyed, Memory
 from headwater.identity.domain.clustering.naming import Naming, name_groups
 
@@ -48,20 +48,23 @@ class Stream:
         """Take a record in and return its entity and what became of its neighbours'."""
         memory = self._memory
         turned = memory.add(record)
+        again = [one for one in (*turned.shared, *turned.crowded) if one != record.record_id]
+        before = self.neighbourhood(again)
+        memory.forget(turned.crowded)
         for other in memory.candidates(record):
             memory.compare(record.record_id, other)
-        for holder in turned:
-            for other in list(memory.edges.get(holder, {})):
+        for holder in turned.shared:
+            for other in list(memory.edges[holder]):
                 memory.compare(holder, other)
-        return self._regroup([record.record_id, *turned])
+        return self._regroup(record.record_id, before)
 
-    def _regroup(self, touched: list[str]) -> Resolved:
-        near = self.neighbourhood(touched)
-        groups = partition(near, self._memory.edges, self._memory.rules, self._guards)
-        before = {one: self.entity_of[one] for one in near if one in self.entity_of}
-        naming = name_groups(groups.groups, before, lambda group: group[0])
-        self._rename(before, naming.entity_of)
-        return Resolved(naming.entity_of[touched[0]], len(near), naming, groups)
+    def _regroup(self, record: str, before: set[str]) -> Resolved:
+        near = self.neighbourhood({record} | before)
+        groups = self._memory.group(near, self._guards)
+        had = {one: self.entity_of[one] for one in near if one in self.entity_of}
+        naming = name_groups(groups.groups, had, lambda group: group[0])
+        self._rename(had, naming.entity_of)
+        return Resolved(naming.entity_of[record], len(near), naming, groups)
 
     def neighbourhood(self, touched: Iterable[str]) -> set[str]:
         """Return the records whose groups may change: all that linking pairs connect, with their entities whole."""

@@ -32,6 +32,15 @@ class Finding(NamedTuple):
     fallback: str
 
 
+_ONE_DOMAIN: Final = frozenset({0, 1, 3})
+"""Levels of mailboxes that have their domain in common."""
+_LINE: Final = 2
+"""Level of a number that is an organisation's line."""
+_ELSEWHERE: Final = 3
+"""Level of two organisations."""
+_ANOTHER_PLACE: Final = 2
+"""Level of two places."""
+
 Compare = Callable[[Parts, Parts, Shared], list[Finding]]
 
 
@@ -46,17 +55,20 @@ def compare_people(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> 
     if mail is not None and not (mail[0] == 0 and mail[1] in shared):
         found.append(Finding(MAIL, mail[0], mail[1], MAIL))
     same_mail = mail is not None and mail[0] == 0
+    one_domain = mail is not None and mail[0] in _ONE_DOMAIN
     _names(ours, theirs, found, by_mailbox=not same_mail)
     _linkedin(ours, theirs, found)
     organisation = fields.compare_organisations(ours, theirs)
     same_work = organisation is not None and organisation[0] == 0
     phone = fields.compare_phones(ours, theirs, shared)
-    if phone is not None and not (same_work and phone[0] == 2):
+    same_phone = phone is not None and phone[0] == 0
+    if phone is not None and not (same_work and phone[0] == _LINE):
         found.append(Finding(PHONE, phone[0], phone[1], PHONE))
-    if organisation is not None and not (same_mail and organisation[0] < 3):
+    told = one_domain or same_phone
+    if organisation is not None and not (told and organisation[0] < _ELSEWHERE):
         found.append(Finding(ORGANISATION, organisation[0], organisation[1], ORGANISATION))
     place = fields.compare_places(ours, theirs)
-    if place is not None and not ((same_work or same_mail) and place[0] < 2):
+    if place is not None and not ((same_work or told) and place[0] < _ANOTHER_PLACE):
         found.append(Finding(PLACE, place[0], place[1], PLACE))
     _others(ours, theirs, found)
     return found
