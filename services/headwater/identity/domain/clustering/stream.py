@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from headwater.identity.domain.clustering.guards import Guards
@@ -40,6 +41,7 @@ class Stream:
 
     def __init__(self, memory: Memory, neighbourhood_max: int = NEIGHBOURHOOD_MAX) -> None:
         self._memory, self._neighbourhood_max = memory, neighbourhood_max
+        self._ids = count(1)
         self._guards = Guards(memory.parts, memory.rules)
         self.entity_of: dict[str, str] = {}
         self._members: dict[str, set[str]] = {}
@@ -62,7 +64,7 @@ class Stream:
         near = self.neighbourhood({record} | before)
         groups = self._memory.group(near, self._guards)
         had = {one: self.entity_of[one] for one in near if one in self.entity_of}
-        naming = name_groups(groups.groups, had, lambda group: group[0])
+        naming = name_groups(groups.groups, had, lambda _: f"entity-{next(self._ids)}")
         self._rename(had, naming.entity_of)
         return Resolved(naming.entity_of[record], len(near), naming, groups)
 

@@ -87,44 +87,46 @@ def compare_organisations(ours: Parts, theirs: Parts) -> Found:
             return 0, domain
     if ours.organisation and theirs.organisation:
         return compare_organisation_names(ours.organisation, theirs.organisation)
-    if ours.domains and theirs.domains:
-        return 3, ""
-    return _domain_level(ours, theirs)
+    return (3, "") if ours.domains and theirs.domains else _domain_level(ours, theirs)
 
 
 def compare_organisation_names(ours: str, theirs: str) -> tuple[int, str]:
     """Compare two organisations' names by key."""
     if ours == theirs:
         return 0, ours
+    if ours > theirs:  # neither the ratio nor the reading of abbreviations is symmetric by itself
+        ours, theirs = theirs, ours
     if JaroWinkler.similarity(ours, theirs) >= 0.94 or token_sort_ratio(ours, theirs) >= 88:
         return 1, ""
     left, right = ours.split(), theirs.split()
-    short, full = (left, right) if len(left) <= len(right) else (right, left)
-    if _abbreviates(short, full):
-        return (1 if len(short) == len(full) else 2), ""
+    if _abbreviates(left, right) or _abbreviates(right, left):
+        return (1 if len(left) == len(right) else 2), ""
     return 3, ""
 
 
 def _abbreviates(short: list[str], full: list[str]) -> bool:
     """Say whether each word of *short* begins, in order, a word of *full*, the first in full."""
-    if not short or len(short[0]) < _CONTAINED_CHARS_MIN - 1 or short[0] != full[0]:
+    if len(short) > len(full) or len(short[0]) < _CONTAINED_CHARS_MIN - 1 or short[0] != full[0]:
         return False
     rest = iter(full)
     return all(any(word.startswith(one) for word in rest) for one in short)
 
 
 def _domain_level(ours: Parts, theirs: Parts) -> Found:
-    """Compare the domain of one with the name of the other."""
-    name, domains = (ours.organisation, theirs.domains) if ours.organisation else (theirs.organisation, ours.domains)
-    if not name or not domains:
-        return None
+    """Compare the domain of one with the name of the other, where each side has one of them."""
+    if ours.organisation and theirs.domains:
+        return _name_in_domain(ours.organisation, theirs.domains)
+    if theirs.organisation and ours.domains:
+        return _name_in_domain(theirs.organisation, ours.domains)
+    return None
+
+
+def _name_in_domain(name: str, domains: tuple[str, ...]) -> tuple[int, str]:
     squeezed = name.replace(" and ", "").replace(" ", "")
     labels = [domain.partition(".")[0].replace("-", "") for domain in domains]
     if squeezed in labels:
         return 0, name
-    if any(JaroWinkler.similarity(squeezed, label) >= 0.92 for label in labels):
-        return 1, ""
-    return 3, ""
+    return (1 if any(JaroWinkler.similarity(squeezed, label) >= 0.92 for label in labels) else 3), ""
 
 
 def compare_domains(ours: Parts, theirs: Parts) -> Found:
@@ -150,6 +152,8 @@ def compare_texts(ours: str, theirs: str) -> tuple[int, str]:
     """Compare two folded texts."""
     if ours == theirs:
         return 0, ours
+    if ours > theirs:
+        ours, theirs = theirs, ours
     if DamerauLevenshtein.distance(ours, theirs, score_cutoff=2) <= (1 if len(ours) < 8 else 2):
         return 1, ""
     if JaroWinkler.similarity(ours, theirs) >= 0.9 or token_sort_ratio(ours, theirs) >= 80:

@@ -105,6 +105,8 @@ def _share_word(left: str, right: str) -> bool:
 
 
 def _misspelt(left: str, right: str) -> bool:
+    if left > right:  # the similarity is not symmetric by itself
+        left, right = right, left
     if JaroWinkler.similarity(left, right, score_cutoff=NEAR_SIMILARITY_MIN):
         return True
     return (
