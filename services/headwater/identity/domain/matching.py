@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from headwater.identity.domain.names import are_strangers, given_names_agree
+from headwater.identity.domain.namesakes import are_strangers, given_names_agree
 from headwater.identity.domain.records import Evidence, Holder, Key, Kind
 from headwater.kernel.ids import EntityId
 

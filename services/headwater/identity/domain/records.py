@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, NewType
 
-from headwater.identity.domain.names import NO_NAME, PersonName
+from headwater.identity.domain.normalising.values import NO_NAME, PersonName
 from headwater.kernel.ids import EntityId, TenantId
 
 RecordId = NewType("RecordId", uuid.UUID)

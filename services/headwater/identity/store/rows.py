@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headwater.identity.domain.merging import EntityState, Merge
-from headwater.identity.domain.names import PersonName
+from headwater.identity.domain.normalising.values import PersonName
 from headwater.identity.domain.records import Age, Evidence, Holder, Key, RecordRef
 from headwater.identity.domain.resolving import KnownRecord
 
