@@ -30,3 +30,13 @@ def is_generic(kind: str, surnames: Iterable[str]) -> bool:
         if not any(are_one_family(surname, other) for other in families):
             families.append(surname)
     return len(families) > SURNAMES_MAX.get(kind, SURNAMES_KEPT)
+
+
+def shared_values(records: Iterable[Parts]) -> frozenset[str]:
+    """Return the values that are generic among *records*."""
+    surnames: dict[tuple[str, str], set[str]] = {}
+    for record in records:
+        if record.family:
+            for key in watched(record):
+                surnames.setdefault(key, set()).add(record.family)
+    return frozenset(value for (kind, value), families in surnames.items() if is_generic(kind, families))

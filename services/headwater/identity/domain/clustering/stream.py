@@ -13,7 +13,7 @@ from itertools import count
 from typing import Final
 
 from headwater.identity.domain.clustering.guards import Guards
-from headwater.identity.domain.clustering.linkage import Partition
+from headwater.identity.domain.clustering.linkage import Members, Partition
 from headwater.identity.domain.clustering.memory import Keyed, Memory
 from headwater.identity.domain.clustering.naming import Naming, name_groups
 
@@ -67,6 +67,10 @@ class Stream:
         naming = name_groups(groups.groups, had, lambda _: f"entity-{next(self._ids)}")
         self._rename(had, naming.entity_of)
         return Resolved(naming.entity_of[record], len(near), naming, groups)
+
+    def groups(self) -> tuple[Members, ...]:
+        """Return all groups as they stand."""
+        return tuple(sorted(tuple(sorted(members)) for members in self._members.values() if members))
 
     def neighbourhood(self, touched: Iterable[str]) -> set[str]:
         """Return the records whose groups may change: all that linking pairs connect, with their entities whole."""
