@@ -139,6 +139,7 @@ def _by_birth(given: str, family: str, normal: Normal) -> Iterator[tuple[str, st
     if normal.birth_date is None:
         return
     day = min(normal.birth_date.iso, normal.birth_date.other or normal.birth_date.iso)
+    yield "birth", day
     if given:
         yield "birth_given", f"{day}|{given[:3]}"
     if family:

@@ -14,7 +14,8 @@ from headwater.identity.domain.scoring.names import EXACT, MAILBOX, MISSING, PAR
 from headwater.identity.domain.scoring.parts import Parts
 
 NAME, MAIL, PHONE, LINKEDIN = "name", "mail", "phone", "linkedin"
-ORGANISATION, DOMAIN, PLACE = "organisation", "domain", "place"
+ORGANISATION, DOMAIN, PLACE, ADDRESS = "organisation", "domain", "place", "address"
+STREET, HOUSE = "street", "house number"
 GIVEN_RARITY, FAMILY_RARITY = "given name", "family name"
 TEXT, CODE = "text", "code"
 """Fields that stand for all texts and codes without weights of their own."""
@@ -36,7 +37,7 @@ _ONE_DOMAIN: Final = frozenset({0, 1, 3})
 """Levels of mailboxes that have their domain in common."""
 _LINE: Final = 2
 """Level of a number that is an organisation's line."""
-_ELSEWHERE: Final = 3
+_ELSEWHERE: Final = 4
 """Level of two organisations."""
 _ANOTHER_PLACE: Final = 2
 """Level of two places."""
@@ -67,6 +68,10 @@ def compare_people(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> 
     told = one_domain or same_phone
     if organisation is not None and not (told and organisation[0] < _ELSEWHERE):
         found.append(Finding(ORGANISATION, organisation[0], organisation[1], ORGANISATION))
+    if ours.street and theirs.street:
+        found.append(Finding(STREET, *fields.compare_texts(ours.street, theirs.street), TEXT))
+    if ours.house and theirs.house:
+        found.append(Finding(HOUSE, *fields.compare_codes(ours.house, theirs.house), CODE))
     place = fields.compare_places(ours, theirs)
     if place is not None and not ((same_work or told) and place[0] < _ANOTHER_PLACE):
         found.append(Finding(PLACE, place[0], place[1], PLACE))
@@ -87,8 +92,9 @@ def compare_accounts(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -
     if phone is not None:
         found.append(Finding(PHONE, phone[0], phone[1], PHONE))
     _linkedin(ours, theirs, found)
+    same_house = _address(ours, theirs, found)
     place = fields.compare_places(ours, theirs)
-    if place is not None:
+    if place is not None and not (same_house and place[0] < _ANOTHER_PLACE):
         found.append(Finding(PLACE, place[0], place[1], PLACE))
     _others(ours, theirs, found)
     return found
@@ -117,6 +123,14 @@ def _linkedin(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
     if ours.linkedin and theirs.linkedin:
         same = ours.linkedin == theirs.linkedin
         found.append(Finding(LINKEDIN, 0 if same else 1, ours.linkedin if same else "", LINKEDIN))
+
+
+def _address(ours: Parts, theirs: Parts, found: list[Finding]) -> bool:
+    """Compare addresses; return whether house and street are equal, so that the city adds nothing."""
+    address = fields.compare_addresses(ours, theirs)
+    if address is not None:
+        found.append(Finding(ADDRESS, address[0], address[1], ADDRESS))
+    return address is not None and address[0] == 0
 
 
 def _others(ours: Parts, theirs: Parts, found: list[Finding]) -> None:

@@ -19,7 +19,9 @@ Found = tuple[int, str] | None
 MAIL_LEVELS: Final = ("equal", "one letter off", "same name elsewhere", "colleague", "other private", "other")
 PHONE_LEVELS: Final = ("equal", "one digit off", "shared line", "differs")
 LINKEDIN_LEVELS: Final = ("equal", "differs")
-ORGANISATION_LEVELS: Final = ("equal", "alike", "contained", "differs")
+ORGANISATION_LEVELS: Final = ("equal", "alike", "contained", "shares a word", "differs")
+DOMAIN_LEVELS: Final = ("equal", "differs")
+ADDRESS_LEVELS: Final = ("equal", "same street", "differs")
 PLACE_LEVELS: Final = ("same city", "same state or country", "differs")
 TEXT_LEVELS: Final = ("equal", "misspelt", "alike", "differs")
 
@@ -87,7 +89,7 @@ def compare_organisations(ours: Parts, theirs: Parts) -> Found:
             return 0, domain
     if ours.organisation and theirs.organisation:
         return compare_organisation_names(ours.organisation, theirs.organisation)
-    return (3, "") if ours.domains and theirs.domains else _domain_level(ours, theirs)
+    return (4, "") if ours.domains and theirs.domains else _domain_level(ours, theirs)
 
 
 def compare_organisation_names(ours: str, theirs: str) -> tuple[int, str]:
@@ -101,7 +103,8 @@ def compare_organisation_names(ours: str, theirs: str) -> tuple[int, str]:
     left, right = ours.split(), theirs.split()
     if _abbreviates(left, right) or _abbreviates(right, left):
         return (1 if len(left) == len(right) else 2), ""
-    return 3, ""
+    shared = any(len(word) >= _CONTAINED_CHARS_MIN and word in right for word in left)
+    return (3, "") if shared else (4, "")
 
 
 def _abbreviates(short: list[str], full: list[str]) -> bool:
@@ -126,14 +129,14 @@ def _name_in_domain(name: str, domains: tuple[str, ...]) -> tuple[int, str]:
     labels = [domain.partition(".")[0].replace("-", "") for domain in domains]
     if squeezed in labels:
         return 0, name
-    return (1 if any(JaroWinkler.similarity(squeezed, label) >= 0.92 for label in labels) else 3), ""
+    return (1 if any(JaroWinkler.similarity(squeezed, label) >= 0.92 for label in labels) else 4), ""
 
 
 def compare_domains(ours: Parts, theirs: Parts) -> Found:
     """Compare the domains of organisations."""
     if not ours.domains or not theirs.domains:
         return None
-    return next(((0, domain) for domain in ours.domains if domain in theirs.domains), (3, ""))
+    return next(((0, domain) for domain in ours.domains if domain in theirs.domains), (1, ""))
 
 
 def compare_places(ours: Parts, theirs: Parts) -> Found:
@@ -146,6 +149,18 @@ def compare_places(ours: Parts, theirs: Parts) -> Found:
         if one and other:
             return (1, one) if one == other else (2, "")
     return None
+
+
+def compare_addresses(ours: Parts, theirs: Parts) -> Found:
+    """Compare house and street as one: two things in one house share both."""
+    left, right = ours.street, theirs.street
+    if not left or not right:
+        return None
+    if left != right and compare_texts(left, right)[0] > 2:
+        return 2, ""
+    if ours.house and theirs.house and ours.house != theirs.house:
+        return 1, ""
+    return 0, f"{min(ours.house, theirs.house)} {min(left, right)}"
 
 
 def compare_texts(ours: str, theirs: str) -> tuple[int, str]:

@@ -103,7 +103,7 @@ def learn(
     for _ in range(drawn):
         one, other = _two(chance, len(records))
         _count(compare(records[one], records[other], shared), apart, blind=frozenset())
-    codes = {name for record in records for name in record.codes}
+    codes = {c.HOUSE, *(name for record in records for name in record.codes)}
     fields = _fields(start, seen, apart, rarities, codes, plan)
     weights = replace(start, version=version, fields=fields)
     pairs = len(records) * (len(records) - 1) / 2
@@ -239,6 +239,9 @@ def _rarities(object_name: str, records: Sequence[Parts], plan: Plan) -> dict[st
         counts[c.ORGANISATION].update({record.organisation, *record.domains})
         counts[c.DOMAIN].update(record.domains)
         counts[c.PLACE][record.city] += 1
+        counts[c.STREET][record.street] += 1
+        counts[c.HOUSE][record.house] += 1
+        counts[c.ADDRESS][f"{record.house} {record.street}" if record.street else ""] += 1
         for name, text in (*record.texts.items(), *record.codes.items()):
             counts[name][text] += 1
     return {name: found for name, values in counts.items() if (found := _rarity(values, plan)) is not None}

@@ -51,6 +51,8 @@ class Parts:
     linkedin: str = ""
     organisation: str = ""
     domains: tuple[str, ...] = ()
+    house: str = ""
+    street: str = ""
     city: str = ""
     state: str = ""
     country: str = ""

@@ -10,6 +10,7 @@ from typing import Final
 
 from headwater.identity.domain.scoring import fields, names
 from headwater.identity.domain.scoring.comparing import (
+    ADDRESS,
     CODE,
     COMPARES,
     DOMAIN,
@@ -99,7 +100,8 @@ _LABELS: Final = {
     PHONE: fields.PHONE_LEVELS,
     LINKEDIN: fields.LINKEDIN_LEVELS,
     ORGANISATION: fields.ORGANISATION_LEVELS,
-    DOMAIN: fields.ORGANISATION_LEVELS,
+    DOMAIN: fields.DOMAIN_LEVELS,
+    ADDRESS: fields.ADDRESS_LEVELS,
     PLACE: fields.PLACE_LEVELS,
     GIVEN_RARITY: ("rarity",),
     FAMILY_RARITY: ("rarity",),

@@ -27,6 +27,8 @@ def parts_of(normal: Normal) -> Parts:
         linkedin=normal.linkedin.path if normal.linkedin is not None else "",
         organisation=normal.company.key,
         domains=(domain,) if domain else (),
+        house=address.number,
+        street=address.street,
         city=address.city,
         state=address.state,
         country=address.country,
@@ -48,8 +50,6 @@ def _nicknames(given: str) -> frozenset[str]:
 
 
 def _texts(normal: Normal) -> Iterator[tuple[str, str]]:
-    if normal.address.street:
-        yield "street", normal.address.street
     if normal.job_title:
         yield "job_title", normal.job_title
     for name, raw in normal.fields.items():
@@ -58,8 +58,6 @@ def _texts(normal: Normal) -> Iterator[tuple[str, str]]:
 
 
 def _codes(normal: Normal) -> Iterator[tuple[str, str]]:
-    if normal.address.number:
-        yield "house_number", normal.address.number
     if normal.address.postcode:
         yield "postcode", normal.address.postcode
     if normal.birth_date is not None:
