@@ -12,6 +12,7 @@ from typing import Final
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 from rapidfuzz.fuzz import token_sort_ratio
 
+from headwater.identity.domain.scoring.names import aligned_words, is_slip
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
 
 Found = tuple[int, str] | None
@@ -96,13 +97,16 @@ def compare_organisation_names(ours: str, theirs: str) -> tuple[int, str]:
     """Compare two organisations' names by key."""
     if ours == theirs:
         return 0, ours
-    if ours > theirs:  # neither the ratio nor the reading of abbreviations is symmetric by itself
-        ours, theirs = theirs, ours
-    if JaroWinkler.similarity(ours, theirs) >= 0.94 or token_sort_ratio(ours, theirs) >= 88:
-        return 1, ""
     left, right = ours.split(), theirs.split()
+    if is_slip("".join(left), "".join(right)):
+        return 1, ""
+    aligned = aligned_words(left, right)
+    if aligned == len(left) == len(right):
+        return 1, ""
     if _abbreviates(left, right) or _abbreviates(right, left):
         return (1 if len(left) == len(right) else 2), ""
+    if aligned == min(len(left), len(right)) and aligned > 1:
+        return 2, ""
     shared = any(len(word) >= _CONTAINED_CHARS_MIN and word in right for word in left)
     return (3, "") if shared else (4, "")
 

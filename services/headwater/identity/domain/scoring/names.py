@@ -21,9 +21,13 @@ SWAPPED: Final = PART_LEVELS * PART_LEVELS
 LEVELS: Final = SWAPPED + 1
 LABELS: Final = ("exact", "told by mailbox", "short form", "initial", "misspelt", "differs", "unknown")
 
-NEAR_SIMILARITY_MIN: Final = 0.88
+NEAR_SIMILARITY_MIN: Final = 0.90
 """Jaro-Winkler similarity of two spellings of one name."""
 _TOLD_CHARS_MIN: Final = 3
+_SLIP_CHARS_MIN: Final = 4
+_TWO_SLIPS_CHARS_MIN: Final = 7
+_PARTICLE: Final = " "
+"""What stands behind `al` or `de`: such a beginning makes names look more alike than they are."""
 
 
 def compare_names(ours: Parts, theirs: Parts, *, by_mailbox: bool) -> int:
@@ -34,7 +38,7 @@ def compare_names(ours: Parts, theirs: Parts, *, by_mailbox: bool) -> int:
     """
     given = _given_level(ours, theirs)
     family = _family_level(ours.family, theirs.family)
-    if family >= DIFFER and given >= DIFFER and _are_swapped(ours, theirs):
+    if DIFFER in {given, family} and (_are_swapped(ours, theirs) or _parted_otherwise(ours, theirs)):
         return SWAPPED
     if by_mailbox and (given != EXACT or family != EXACT):
         if given != EXACT and _told(ours.given, theirs, ours, theirs.given):
@@ -67,12 +71,20 @@ def _given_level(ours: Parts, theirs: Parts) -> int:
     if len(first) == 1 or len(second) == 1:
         return INITIAL if first[0] == second[0] else DIFFER
     if first == second or ours.nicknames & theirs.nicknames:
-        return SHORT
+        return DIFFER if _behind_differ(left, right) else SHORT
     if left.replace(" ", "") == right.replace(" ", ""):
         return EXACT
     if _misspelt(first, second):
         return NEAR
     return SHORT if _shortened(first, second) else DIFFER
+
+
+def _behind_differ(left: str, right: str) -> bool:
+    """Say whether both names go on, and with other words: initials and slips do not count."""
+    one, other = left.split()[1:], right.split()[1:]
+    if not one or not other or min(len(one[0]), len(other[0])) == 1:
+        return False
+    return aligned_words(one, other) == 0
 
 
 def _shortened(left: str, right: str) -> bool:
@@ -104,13 +116,32 @@ def _share_word(left: str, right: str) -> bool:
     )
 
 
+def is_slip(left: str, right: str) -> bool:
+    """Say whether two words differ by slips of the hand: one in four letters or more, two in seven, never a digit."""
+    short = min(len(left), len(right))
+    if short < _SLIP_CHARS_MIN or not (left.isalpha() and right.isalpha()):
+        return left == right
+    allowed = 2 if short >= _TWO_SLIPS_CHARS_MIN else 1
+    return DamerauLevenshtein.distance(left, right, score_cutoff=allowed) <= allowed
+
+
+def aligned_words(left: list[str], right: list[str]) -> int:
+    """Return how many words of the two lists are equal or a slip apart, each word used once."""
+    rest, count = list(right), 0
+    for word in left:
+        found = word if word in rest else next((other for other in rest if is_slip(word, other)), None)
+        if found is not None:
+            rest.remove(found)
+            count += 1
+    return count
+
+
 def _misspelt(left: str, right: str) -> bool:
     if left > right:  # the similarity is not symmetric by itself
         left, right = right, left
-    if JaroWinkler.similarity(left, right, score_cutoff=NEAR_SIMILARITY_MIN):
-        return True
-    return (
-        min(len(left), len(right)) >= 4 and DamerauLevenshtein.distance(left, right, score_cutoff=1) <= 1
+    return is_slip(left.replace(" ", ""), right.replace(" ", "")) or (
+        _PARTICLE not in (left[2:3], right[2:3])
+        and JaroWinkler.similarity(left, right, score_cutoff=NEAR_SIMILARITY_MIN) > 0
     )
 
 
@@ -120,6 +151,15 @@ def _are_swapped(ours: Parts, theirs: Parts) -> bool:
     one = _family_level(ours.given, theirs.family)
     other = _family_level(ours.family, theirs.given)
     return one <= NEAR and other <= NEAR and EXACT in {one, other}
+
+
+def _parted_otherwise(ours: Parts, theirs: Parts) -> bool:
+    """Say whether the two names are the same words, whatever is given and what is family name."""
+    left, right = f"{ours.given} {ours.family}".split(), f"{theirs.given} {theirs.family}".split()
+    if "".join(left) == "".join(right) or "".join(sorted(left)) == "".join(sorted(right)):
+        return True
+    short = min(len(left), len(right))
+    return short > 1 and max(len(left), len(right)) > 2 and aligned_words(left, right) == short
 
 
 def _told(ours: str, theirs: Parts, us: Parts, other: str) -> bool:
