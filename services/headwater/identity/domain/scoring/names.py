@@ -21,8 +21,10 @@ SWAPPED: Final = PART_LEVELS * PART_LEVELS
 LEVELS: Final = SWAPPED + 1
 LABELS: Final = ("exact", "told by mailbox", "short form", "initial", "misspelt", "differs", "unknown")
 
-NEAR_SIMILARITY_MIN: Final = 0.90
-"""Jaro-Winkler similarity of two spellings of one name."""
+NEAR_SIMILARITY_MIN: Final = 0.88
+"""Jaro-Winkler similarity of two spellings of one given name."""
+FAMILY_SIMILARITY_MIN: Final = 0.90
+"""The same of a family name, of which more are alike."""
 _TOLD_CHARS_MIN: Final = 3
 _SLIP_CHARS_MIN: Final = 4
 _TWO_SLIPS_CHARS_MIN: Final = 7
@@ -38,7 +40,9 @@ def compare_names(ours: Parts, theirs: Parts, *, by_mailbox: bool) -> int:
     """
     given = _given_level(ours, theirs)
     family = _family_level(ours.family, theirs.family)
-    if DIFFER in {given, family} and (_are_swapped(ours, theirs) or _parted_otherwise(ours, theirs)):
+    if DIFFER in {given, family} and _are_swapped(ours, theirs):
+        return SWAPPED
+    if family >= DIFFER and given != EXACT and _parted_otherwise(ours, theirs):
         return SWAPPED
     if by_mailbox and (given != EXACT or family != EXACT):
         if given != EXACT and _told(ours.given, theirs, ours, theirs.given):
@@ -76,15 +80,18 @@ def _given_level(ours: Parts, theirs: Parts) -> int:
         return EXACT
     if _misspelt(first, second):
         return NEAR
+    if (" " in left) != (" " in right) and (first in right.split() or second in left.split()):
+        return SHORT  # the name that one goes by stands second in the other
     return SHORT if _shortened(first, second) else DIFFER
 
 
 def _behind_differ(left: str, right: str) -> bool:
     """Say whether both names go on, and with other words: initials and slips do not count."""
     one, other = left.split()[1:], right.split()[1:]
-    if not one or not other or min(len(one[0]), len(other[0])) == 1:
+    same = aligned_words(one, other)
+    if same >= min(len(one), len(other)):
         return False
-    return aligned_words(one, other) == 0
+    return not any(len(word) == 1 for word in (*one, *other))
 
 
 def _shortened(left: str, right: str) -> bool:
@@ -101,7 +108,7 @@ def _family_level(left: str, right: str) -> int:
         return INITIAL if left[0] == right[0] else DIFFER
     if left.replace(" ", "") == right.replace(" ", ""):
         return EXACT
-    if _misspelt(left, right):
+    if _misspelt(left, right, FAMILY_SIMILARITY_MIN):
         return NEAR
     if " " in left or " " in right:
         return SHORT if _share_word(left, right) else DIFFER
@@ -136,12 +143,12 @@ def aligned_words(left: list[str], right: list[str]) -> int:
     return count
 
 
-def _misspelt(left: str, right: str) -> bool:
+def _misspelt(left: str, right: str, similarity_min: float = NEAR_SIMILARITY_MIN) -> bool:
     if left > right:  # the similarity is not symmetric by itself
         left, right = right, left
     return is_slip(left.replace(" ", ""), right.replace(" ", "")) or (
         _PARTICLE not in (left[2:3], right[2:3])
-        and JaroWinkler.similarity(left, right, score_cutoff=NEAR_SIMILARITY_MIN) > 0
+        and JaroWinkler.similarity(left, right, score_cutoff=similarity_min) > 0
     )
 
 
@@ -156,7 +163,7 @@ def _are_swapped(ours: Parts, theirs: Parts) -> bool:
 def _parted_otherwise(ours: Parts, theirs: Parts) -> bool:
     """Say whether the two names are the same words, whatever is given and what is family name."""
     left, right = f"{ours.given} {ours.family}".split(), f"{theirs.given} {theirs.family}".split()
-    if "".join(left) == "".join(right) or "".join(sorted(left)) == "".join(sorted(right)):
+    if "".join(left) == "".join(right) or sorted(left) == sorted(right):
         return True
     short = min(len(left), len(right))
     return short > 1 and max(len(left), len(right)) > 2 and aligned_words(left, right) == short
