@@ -17,6 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.load.identity import metrics, sets
+from tests.load.identity.sets import Labelled
+
 from headwater.identity.domain.clustering.bulk import resolve_all
 from headwater.identity.domain.clustering.linkage import Members, Rules
 from headwater.identity.domain.clustering.memory import Memory
@@ -24,8 +27,6 @@ from headwater.identity.domain.clustering.sharing import shared_values
 from headwater.identity.domain.clustering.stream import Stream
 from headwater.identity.domain.clustering.tiers import Merging, mergeable
 from headwater.identity.domain.scoring.learning import learn
-from tests.load.identity import metrics, sets
-from tests.load.identity.sets import Labelled
 
 SEED = 1
 
@@ -138,14 +139,16 @@ def main(arguments: Sequence[str]) -> int:
             read_s = time.perf_counter() - started
             line = measure(labelled, read_s)
             lines.append(line)
-            print(_shown(line), flush=True)
+            _say(_shown(line))
             if options.orders:
                 shares = orders(labelled, options.orders)
-                print(f"  {len(shares)} orders: identical groups at least {min(shares):.5f}", flush=True)
+                _say(f"  {len(shares)} orders: identical groups at least {min(shares):.5f}")
             if options.pair_cost:
-                print(f"  {pair_cost_us(labelled):.1f} us per pair", flush=True)
+                _say(f"  {pair_cost_us(labelled):.1f} us per pair")
     if options.json:
-        Path(options.json).write_text(json.dumps([asdict(line) for line in lines], indent=1), encoding="utf-8")
+        Path(options.json).write_text(
+            json.dumps([asdict(line) for line in lines], indent=1), encoding="utf-8"
+        )
     return 0
 
 
@@ -159,6 +162,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--pair-cost", action="store_true")
     parser.add_argument("--json", default="")
     return parser.parse_args(arguments)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _shown(line: Line) -> str:

@@ -83,7 +83,14 @@ def generate(into: Path, *, people: int, seed: int) -> Path:
     folder = into / f"crm_{people}_{seed}"
     if not (folder / "meta.json").exists():
         generator = er_directory() / "generator"
-        command = [sys.executable, str(generator / "gen_crm.py"), "--people", str(people), "--seed", str(seed)]
+        command = [
+            sys.executable,
+            str(generator / "gen_crm.py"),
+            "--people",
+            str(people),
+            "--seed",
+            str(seed),
+        ]
         subprocess.run(
             [*command, "--out", str(folder)],
             check=True,

@@ -116,7 +116,7 @@ class Memory:
 
     def complete(self, component: Members) -> None:
         """Score the pairs of a component that no key brought together, so that no average rests on a guess."""
-        if not 2 < len(component) <= self.rules.completed_max:
+        if len(component) > self.rules.completed_max:
             return
         for one, other in combinations(component, 2):
             if other not in self.edges[one]:

@@ -53,7 +53,9 @@ def name_groups(
 
 def _kept(overlaps: Sequence[Counter[str]]) -> dict[int, str]:
     """Return the old id that each numbered group keeps, largest overlap first."""
-    claims = sorted((-n, number, old) for number, overlap in enumerate(overlaps) for old, n in overlap.items())
+    claims = sorted(
+        (-n, number, old) for number, overlap in enumerate(overlaps) for old, n in overlap.items()
+    )
     kept: dict[int, str] = {}
     taken: set[str] = set()
     for _, number, old in claims:

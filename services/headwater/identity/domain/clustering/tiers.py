@@ -6,7 +6,8 @@ that one thing only has, a name that fits, and no conflict, whatever the score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
@@ -35,7 +36,7 @@ class Merging:
     """What the merge rule reads: the records' parts and the generic values."""
 
     parts: Mapping[str, Parts]
-    shared: Set[str]
+    shared: AbstractSet[str]
 
     def allows(self, one: str, other: str, bits: float) -> bool:
         """Say whether a pair may be merged in a CRM."""
@@ -87,7 +88,10 @@ def conflict(ours: Parts, theirs: Parts) -> bool:
 def _numbered_apart(ours: Parts, theirs: Parts) -> bool:
     """Say whether one organisation gave out two mailboxes that differ in digits: it tells namesakes apart."""
     return any(
-        one.domain == other.domain and not one.free and not (one.shared or other.shared) and one.digits != other.digits
+        one.domain == other.domain
+        and not one.free
+        and not (one.shared or other.shared)
+        and one.digits != other.digits
         for one in ours.mailboxes
         for other in theirs.mailboxes
     )

@@ -164,7 +164,7 @@ def _by_place(given: str, family: str, normal: Normal) -> Iterator[tuple[str, st
 def _by_street(normal: Normal) -> Iterator[tuple[str, str]]:
     place = normal.address
     area = place.postcode or place.city
-    if place.number and place.street and area:
+    if place.street and area:
         yield "street", f"{place.number}|{place.street[:4]}|{area}"
 
 

@@ -6,7 +6,8 @@ says where both are, and a shared line says no more than the organisation it bel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from headwater.identity.domain.scoring import fields
@@ -20,7 +21,7 @@ GIVEN_RARITY, FAMILY_RARITY = "given name", "family name"
 TEXT, CODE = "text", "code"
 """Fields that stand for all texts and codes without weights of their own."""
 
-Shared = Set[str]
+Shared = AbstractSet[str]
 NONE_SHARED: Final[Shared] = frozenset()
 
 
@@ -33,6 +34,8 @@ class Finding(NamedTuple):
     fallback: str
 
 
+_SAME: Final = frozenset({EXACT, MAILBOX})
+"""Levels of a name's part at which both have the same one."""
 _ONE_DOMAIN: Final = frozenset({0, 1, 3})
 """Levels of mailboxes that have their domain in common."""
 _LINE: Final = 2
@@ -100,7 +103,11 @@ def compare_accounts(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -
     return found
 
 
-COMPARES: Final[Mapping[str, Compare]] = {"contact": compare_people, "lead": compare_people, "account": compare_accounts}
+COMPARES: Final[Mapping[str, Compare]] = {
+    "contact": compare_people,
+    "lead": compare_people,
+    "account": compare_accounts,
+}
 
 
 def _names(ours: Parts, theirs: Parts, found: list[Finding], *, by_mailbox: bool) -> None:
@@ -109,10 +116,12 @@ def _names(ours: Parts, theirs: Parts, found: list[Finding], *, by_mailbox: bool
         return
     found.append(Finding(NAME, level, "", NAME))
     given, family = divmod(level, PART_LEVELS)
-    if given == EXACT or given == MAILBOX:
+    if given in _SAME:
         found.append(Finding(GIVEN_RARITY, 0, max(ours.given, theirs.given, key=_by_length), GIVEN_RARITY))
-    if family == EXACT or family == MAILBOX:
-        found.append(Finding(FAMILY_RARITY, 0, max(ours.family, theirs.family, key=_by_length), FAMILY_RARITY))
+    if family in _SAME:
+        found.append(
+            Finding(FAMILY_RARITY, 0, max(ours.family, theirs.family, key=_by_length), FAMILY_RARITY)
+        )
 
 
 def _by_length(text: str) -> tuple[int, str]:

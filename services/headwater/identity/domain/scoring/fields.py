@@ -6,7 +6,7 @@ empty where nothing equal is shared. None means that one side says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
@@ -27,6 +27,14 @@ PLACE_LEVELS: Final = ("same city", "same state or country", "differs")
 TEXT_LEVELS: Final = ("equal", "misspelt", "alike", "differs")
 
 _CODE_CHARS_MIN: Final = 4
+_LONG_CHARS_MIN: Final = 8
+_SLIPS_MAX: Final = 2
+_TEXT_DIFFERS: Final = 3
+_WORD_SIMILARITY_MIN: Final = 0.92
+"""Jaro-Winkler similarity of two spellings of one city or one domain."""
+_TEXT_SIMILARITY_MIN: Final = 0.9
+_WORDS_RATIO_MIN: Final = 80
+"""Similarity of two texts with their words sorted, of 100."""
 _CONTAINED_CHARS_MIN: Final = 4
 
 
@@ -49,7 +57,10 @@ def _mail_level(one: Mailbox, other: Mailbox) -> int:
     if one.address == other.address:
         return 0
     if one.domain == other.domain:
-        if one.digits == other.digits and DamerauLevenshtein.distance(one.local, other.local, score_cutoff=1) <= 1:
+        if (
+            one.digits == other.digits
+            and DamerauLevenshtein.distance(one.local, other.local, score_cutoff=1) <= 1
+        ):
             return 1
         return 4 if one.free else 3
     if one.digits and one.local == other.local:
@@ -57,7 +68,7 @@ def _mail_level(one: Mailbox, other: Mailbox) -> int:
     return 4 if one.free and other.free else 5
 
 
-def compare_phones(ours: Parts, theirs: Parts, shared: Set[str]) -> Found:
+def compare_phones(ours: Parts, theirs: Parts, shared: AbstractSet[str]) -> Found:
     """Compare phone numbers; one that several surnames share is a line of an organisation.
 
     Args:
@@ -133,7 +144,9 @@ def _name_in_domain(name: str, domains: tuple[str, ...]) -> tuple[int, str]:
     labels = [domain.partition(".")[0].replace("-", "") for domain in domains]
     if squeezed in labels:
         return 0, name
-    return (1 if any(JaroWinkler.similarity(squeezed, label) >= 0.92 for label in labels) else 4), ""
+    return (
+        1 if any(JaroWinkler.similarity(squeezed, label) > _WORD_SIMILARITY_MIN for label in labels) else 4
+    ), ""
 
 
 def compare_domains(ours: Parts, theirs: Parts) -> Found:
@@ -146,8 +159,8 @@ def compare_domains(ours: Parts, theirs: Parts) -> Found:
 def compare_places(ours: Parts, theirs: Parts) -> Found:
     """Compare where two records are: city, else state, else country."""
     if ours.city and theirs.city:
-        if ours.city == theirs.city or JaroWinkler.similarity(ours.city, theirs.city) >= 0.92:
-            return 0, ours.city if ours.city <= theirs.city else theirs.city
+        if ours.city == theirs.city or JaroWinkler.similarity(ours.city, theirs.city) > _WORD_SIMILARITY_MIN:
+            return 0, min(ours.city, theirs.city)
         return 2, ""
     for one, other in ((ours.state, theirs.state), (ours.country, theirs.country)):
         if one and other:
@@ -160,7 +173,7 @@ def compare_addresses(ours: Parts, theirs: Parts) -> Found:
     left, right = ours.street, theirs.street
     if not left or not right:
         return None
-    if left != right and compare_texts(left, right)[0] > 2:
+    if left != right and compare_texts(left, right)[0] == _TEXT_DIFFERS:
         return 2, ""
     if ours.house and theirs.house and ours.house != theirs.house:
         return 1, ""
@@ -173,9 +186,12 @@ def compare_texts(ours: str, theirs: str) -> tuple[int, str]:
         return 0, ours
     if ours > theirs:
         ours, theirs = theirs, ours
-    if DamerauLevenshtein.distance(ours, theirs, score_cutoff=2) <= (1 if len(ours) < 8 else 2):
+    if DamerauLevenshtein.distance(ours, theirs, score_cutoff=2) <= (1 if len(ours) < _LONG_CHARS_MIN else 2):
         return 1, ""
-    if JaroWinkler.similarity(ours, theirs) >= 0.9 or token_sort_ratio(ours, theirs) >= 80:
+    if (
+        JaroWinkler.similarity(ours, theirs) >= _TEXT_SIMILARITY_MIN
+        or token_sort_ratio(ours, theirs) >= _WORDS_RATIO_MIN
+    ):
         return 2, ""
     return 3, ""
 
@@ -189,6 +205,6 @@ def compare_codes(ours: str, theirs: str) -> tuple[int, str]:
         distance = DamerauLevenshtein.distance(ours, theirs, score_cutoff=2)
         if distance <= 1:
             return 1, ""
-        if distance == 2 and short >= 2 * _CODE_CHARS_MIN:
+        if distance <= _SLIPS_MAX and short >= _LONG_CHARS_MIN:
             return 2, ""
     return 3, ""

@@ -67,6 +67,9 @@ _KEY_FIELD: Final = {"email": c.MAIL, "phone": c.PHONE, "linkedin": c.LINKEDIN, 
 _CONTRADICTED_BITS: Final = -2.0
 """A pair that shares a strong key and whose other fields say less than this is of two things."""
 
+_COMMON_MIN: Final = 3
+"""Records that have a value before its share is kept."""
+
 StrongPair = tuple[int, int, str]
 
 
@@ -74,7 +77,7 @@ def learn(
     object_name: str,
     records: Sequence[Parts],
     chance: random.Random,
-    plan: Plan = Plan(),  # noqa: B008  a frozen value
+    plan: Plan = Plan(),
     *,
     version: str = "learned-1",
     shared: frozenset[str] = frozenset(),
@@ -87,7 +90,7 @@ def learn(
         judged: pairs that people have judged; those of one thing teach m as strong-key pairs do.
     """
     start = priors.shipped(object_name, len(records))
-    if len(records) < 2:
+    if len(records) <= 1:
         return start
     compare = c.COMPARES[object_name]
     rarities = _rarities(object_name, records, plan)
@@ -130,7 +133,11 @@ def _strong_pairs(records: Sequence[Parts], plan: Plan, shared: frozenset[str]) 
 
 
 def _split(
-    object_name: str, records: Sequence[Parts], start: Weights, pairs: Sequence[StrongPair], shared: frozenset[str]
+    object_name: str,
+    records: Sequence[Parts],
+    start: Weights,
+    pairs: Sequence[StrongPair],
+    shared: frozenset[str],
 ) -> tuple[list[StrongPair], Counter[str]]:
     """Part pairs that share a strong key into those of one thing, and how many of two per kind of key."""
     compare = c.COMPARES[object_name]
@@ -253,7 +260,7 @@ def _rarity(values: Counter[str], plan: Plan) -> FieldWeights | None:
     if total < plan.weight_of_priors:
         return None
     equal = max(sum(n * n for n in values.values()) / total**2, 1e-7)
-    common = {value: n / total for value, n in values.most_common(plan.common_max) if n > 2}
+    common = {value: n / total for value, n in values.most_common(plan.common_max) if n >= _COMMON_MIN}
     return FieldWeights((), (equal,), common, 2.0 / total)
 
 

@@ -28,6 +28,8 @@ FAMILY_SIMILARITY_MIN: Final = 0.90
 _TOLD_CHARS_MIN: Final = 3
 _SLIP_CHARS_MIN: Final = 4
 _TWO_SLIPS_CHARS_MIN: Final = 7
+_PLAIN_WORDS: Final = 4
+"""Words of two names of two words each: those are compared part by part."""
 _PARTICLE: Final = " "
 """What stands behind `al` or `de`: such a beginning makes names look more alike than they are."""
 
@@ -166,7 +168,7 @@ def _parted_otherwise(ours: Parts, theirs: Parts) -> bool:
     if "".join(left) == "".join(right) or sorted(left) == sorted(right):
         return True
     short = min(len(left), len(right))
-    return short > 1 and max(len(left), len(right)) > 2 and aligned_words(left, right) == short
+    return short > 1 and len(left) + len(right) > _PLAIN_WORDS and aligned_words(left, right) == short
 
 
 def _told(ours: str, theirs: Parts, us: Parts, other: str) -> bool:

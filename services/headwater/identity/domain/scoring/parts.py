@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Mailbox:
     """A mailbox of a record.

@@ -89,7 +89,9 @@ def weigh(finding: Finding, weights: Weights) -> tuple[float, float]:
     if finding.level or not finding.value or own is None:
         return base, 0.0
     rarity = field.rarity(finding.value)
-    if rarity < 0.0 and finding.field not in _RARITIES:  # agreeing on a common value is still no evidence against
+    if (
+        rarity < 0.0 and finding.field not in _RARITIES
+    ):  # agreeing on a common value is still no evidence against
         rarity = max(rarity, min(base, 1.0) - base)
     return base, rarity
 

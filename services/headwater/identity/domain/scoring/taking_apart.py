@@ -12,7 +12,6 @@ from headwater.identity.domain.normalising.values import Email
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
 
 
-
 def parts_of(normal: Normal) -> Parts:
     """Return the parts of *normal*."""
     address = normal.address
@@ -106,6 +105,8 @@ _READ: Final = frozenset(
 )
 """Fields that the normal form has read."""
 _RECORD_ENDINGS: Final = ("_at", "_time", "_date", "_id", "_url", "_by")
-_RECORD_FIELDS: Final = frozenset({"id", "source", "owner", "status", "created", "updated", "notes", "description"})
+_RECORD_FIELDS: Final = frozenset(
+    {"id", "source", "owner", "status", "created", "updated", "notes", "description"}
+)
 """Fields that tell of a record, not of what it is about."""
 _TEXT_CHARS_MAX: Final = 120
