@@ -63,7 +63,7 @@ def tier_of(one: str, other: str, bits: float, merging: Merging, *, linked: bool
 
 def mergeable(group: Members, edges: Edges, merging: Merging) -> list[Members]:
     """Part an entity into what may be one record in a CRM: connected by pairs that allow it, none in conflict."""
-    part_of = {record: (record,) for record in group}
+    part_of: dict[str, Members] = {record: (record,) for record in group}
     pairs = ((edges.get(one, {}).get(other, 0.0), one, other) for one, other in combinations(group, 2))
     for bits, one, other in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
         left, right = part_of[one], part_of[other]
