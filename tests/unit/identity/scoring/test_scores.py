@@ -130,7 +130,7 @@ def test_learning_is_the_same_for_the_same_seed() -> None:
 def test_learning_finds_that_a_field_disagrees_within_people() -> None:
     """Where people who share a profile rarely share a city, cities weigh little."""
 
-    def world(steady: bool) -> float:
+    def world(*, steady: bool) -> float:
         records = [
             parts(
                 first_name=f"N{n // 2}a",

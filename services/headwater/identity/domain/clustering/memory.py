@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from headwater.identity.domain.clustering.linkage import (
+    Edges,
     Guard,
     Members,
     Partition,
@@ -60,6 +61,7 @@ class Memory:
         self.parts: dict[str, Parts] = {}
         self.edges: dict[str, dict[str, float]] = defaultdict(dict)
         self.shared: set[str] = set()
+        self._filled: dict[str, dict[str, float]] = defaultdict(dict)
         self._keys: dict[str, tuple[int, ...]] = {}
         self._buckets: dict[int, list[str]] = defaultdict(list)
         self._surnames: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -109,27 +111,50 @@ class Memory:
         return any(len(self._buckets[key]) <= self._rows_max for key in both)
 
     def compare(self, one: str, other: str) -> None:
-        """Score a pair and keep its edge, unless it says no more than a pair never compared."""
-        bits = score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
-        if bits > self.rules.missing_bits or other in self.edges[one]:
+        """Score a pair that shares a key and keep its edge, unless it says no more than a pair never compared."""
+        bits = self._score(one, other)
+        if bits > self.rules.missing_bits:
             self.edges[one][other] = self.edges[other][one] = bits
+        elif other in self.edges[one]:
+            del self.edges[one][other], self.edges[other][one]
 
-    def complete(self, component: Members) -> None:
-        """Score the pairs of a component that no key brought together, so that no average rests on a guess."""
+    def rescore(self, holders: Iterable[str]) -> None:
+        """Score the pairs of records anew that have a value which turned generic."""
+        for one in holders:
+            for other in self._filled.pop(one, {}):
+                self._filled[other].pop(one, None)
+            for other in self.candidates(Keyed(one, self.parts[one], self._keys[one])):
+                self.compare(one, other)
+
+    def _score(self, one: str, other: str) -> float:
+        return score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
+
+    def _complete(self, component: Members) -> Edges:
+        """Return all pairs of a component, those too that no key brought together: no average rests on a guess.
+
+        They make no edges: a component must not outlive the edges that it came from.
+        """
         if len(component) > self.rules.completed_max:
-            return
+            return self.edges
+        full = {one: dict(self.edges[one]) for one in component}
         for one, other in combinations(component, 2):
-            if other not in self.edges[one]:
-                bits = score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
-                self.edges[one][other] = self.edges[other][one] = bits
+            if other not in full[one]:
+                full[one][other] = full[other][one] = self._fill(one, other)
+        return full
+
+    def _fill(self, one: str, other: str) -> float:
+        bits = self._filled[one].get(other)
+        if bits is None:
+            bits = self._score(one, other)
+            self._filled[one][other] = self._filled[other][one] = bits
+        return bits
 
     def group(self, records: Iterable[str], guard: Guard) -> Partition:
         """Group *records*: each component of linking pairs by itself, all its pairs scored."""
         groups: list[Members] = []
         refused: list[Refused] = []
         for component in components(sorted(records), self.edges, self.rules.bits_min):
-            self.complete(component)
-            found = partition(component, self.edges, self.rules, guard)
+            found = partition(component, self._complete(component), self.rules, guard)
             groups.extend(found.groups)
             refused.extend(found.refused)
         return Partition(tuple(sorted(groups)), tuple(refused))

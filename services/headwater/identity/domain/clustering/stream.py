@@ -55,9 +55,7 @@ class Stream:
         memory.forget(turned.crowded)
         for other in memory.candidates(record):
             memory.compare(record.record_id, other)
-        for holder in turned.shared:
-            for other in list(memory.edges[holder]):
-                memory.compare(holder, other)
+        memory.rescore(turned.shared)
         return self._regroup(record.record_id, before)
 
     def _regroup(self, record: str, before: set[str]) -> Resolved:
