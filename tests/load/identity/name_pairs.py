@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from tests.load.identity.metrics import Rates
+from tests.load.identity.sets import er_directory
+
 from headwater.identity.domain.normalising import normalise
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.scores import score_bits
 from headwater.identity.domain.scoring.taking_apart import parts_of
-from tests.load.identity.metrics import Rates
-from tests.load.identity.sets import er_directory
 
 BITS_MIN: Final = 7.0
 """Evidence that a pair of names needs: odds of a hundred to one over chance."""

@@ -7,12 +7,13 @@ empty where nothing equal is shared. None means that one side says nothing.
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Final
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 from rapidfuzz.fuzz import token_sort_ratio
 
-from headwater.identity.domain.scoring.names import aligned_words, is_slip
+from headwater.identity.domain.scoring.names import COMPARED_MAX, aligned_words, is_slip
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
 
 Found = tuple[int, str] | None
@@ -104,6 +105,7 @@ def compare_organisations(ours: Parts, theirs: Parts) -> Found:
     return (4, "") if ours.domains and theirs.domains else _domain_level(ours, theirs)
 
 
+@lru_cache(COMPARED_MAX)
 def compare_organisation_names(ours: str, theirs: str) -> tuple[int, str]:
     """Compare two organisations' names by key."""
     if ours == theirs:
@@ -180,6 +182,7 @@ def compare_addresses(ours: Parts, theirs: Parts) -> Found:
     return 0, f"{min(ours.house, theirs.house)} {min(left, right)}"
 
 
+@lru_cache(COMPARED_MAX)
 def compare_texts(ours: str, theirs: str) -> tuple[int, str]:
     """Compare two folded texts."""
     if ours == theirs:

@@ -6,6 +6,7 @@ household shares one and not the other.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
@@ -20,6 +21,9 @@ SWAPPED: Final = PART_LEVELS * PART_LEVELS
 """Level of a name whose parts stand in each other's place."""
 LEVELS: Final = SWAPPED + 1
 LABELS: Final = ("exact", "told by mailbox", "short form", "initial", "misspelt", "differs", "unknown")
+
+COMPARED_MAX: Final = 65_536
+"""Pairs of values whose level is remembered: candidates repeat the same few names."""
 
 NEAR_SIMILARITY_MIN: Final = 0.88
 """Jaro-Winkler similarity of two spellings of one given name."""
@@ -101,6 +105,7 @@ def _shortened(left: str, right: str) -> bool:
     return len(short) >= _TOLD_CHARS_MIN and full.startswith(short)
 
 
+@lru_cache(COMPARED_MAX)
 def _family_level(left: str, right: str) -> int:
     if not left or not right:
         return MISSING
