@@ -10,7 +10,7 @@ from tests.unit.identity.people import FIELDS, parts
 
 from headwater.identity.domain.scoring.learning import Judged, learn
 from headwater.identity.domain.scoring.priors import shipped
-from headwater.identity.domain.scoring.scores import PRIOR, explain_score, score_bits
+from headwater.identity.domain.scoring.scores import PRIOR, Score, explain_score, score_bits
 from headwater.identity.domain.scoring.weights import dump, load
 
 WEIGHTS = shipped("contact")
@@ -102,8 +102,8 @@ def test_rare_family_name_weighs_more_than_a_common_one() -> None:
     assert _bits(common, "family name") < 0 < _bits(rare, "family name")
 
 
-def _bits(score: object, field: str) -> float:
-    return next(part.bits for part in getattr(score, "parts") if part.field == field)  # noqa: B009
+def _bits(score: Score, field: str) -> float:
+    return next(part.bits for part in score.parts if part.field == field)
 
 
 def test_weights_survive_their_serial_form() -> None:
