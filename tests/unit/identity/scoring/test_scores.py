@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from tests.unit.identity.people import FIELDS, parts
 
-from headwater.identity.domain.scoring.learning import Judged, learn
+from headwater.identity.domain.scoring.learning import Judged, Plan, learn
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.scores import PRIOR, Score, explain_score, score_bits
 from headwater.identity.domain.scoring.weights import dump, load
 
 WEIGHTS = shipped("contact")
+SMALL = Plan(random_pairs=2_000)
 
 
 @given(FIELDS, FIELDS)
@@ -96,7 +97,7 @@ def test_rare_family_name_weighs_more_than_a_common_one() -> None:
         parts(first_name=f"H{n:03d}x", last_name=f"Rare{'abcdefghij'[n % 10]}{'klmnop'[n % 6]}")
         for n in range(60)
     ]
-    weights = learn("contact", people, random.Random(1))
+    weights = learn("contact", people, random.Random(1), SMALL)
     common = explain_score(people[0], people[1], weights)
     rare = explain_score(people[150], people[150], weights)
     assert _bits(common, "family name") < 0 < _bits(rare, "family name")
@@ -111,7 +112,7 @@ def test_weights_survive_their_serial_form() -> None:
     people = [
         parts(first_name=f"Kaya{n}", last_name="Orbeli", email=f"k{n // 2}x@gmail.com") for n in range(80)
     ]
-    weights = learn("contact", people, random.Random(1))
+    weights = learn("contact", people, random.Random(1), SMALL)
     again = load(dump(weights))
     assert dump(again) == dump(weights)
     assert score_bits(people[0], people[1], again) == score_bits(people[0], people[1], weights)
@@ -122,8 +123,8 @@ def test_learning_is_the_same_for_the_same_seed() -> None:
     people = [
         parts(first_name=f"Kaya{n}", last_name="Orbeli", email=f"k{n // 2}x@gmail.com") for n in range(60)
     ]
-    assert dump(learn("contact", people, random.Random(7))) == dump(
-        learn("contact", people, random.Random(7))
+    assert dump(learn("contact", people, random.Random(7), SMALL)) == dump(
+        learn("contact", people, random.Random(7), SMALL)
     )
 
 
@@ -140,7 +141,7 @@ def test_learning_finds_that_a_field_disagrees_within_people() -> None:
             )
             for n in range(400)
         ]
-        return learn("contact", records, random.Random(1)).fields["place"].m[0]
+        return learn("contact", records, random.Random(1), SMALL).fields["place"].m[0]
 
     assert world(steady=True) > 0.9
     assert world(steady=False) < 0.2
@@ -152,6 +153,6 @@ def test_review_answers_teach_weights() -> None:
     pairs = [
         Judged(parts(last_name="Orbeli", city="Paris"), parts(last_name="Orbeli", city="London"), same=True)
     ] * 200
-    before = learn("contact", records, random.Random(1)).fields["place"].bits[2]
-    after = learn("contact", records, random.Random(1), judged=pairs).fields["place"].bits[2]
+    before = learn("contact", records, random.Random(1), SMALL).fields["place"].bits[2]
+    after = learn("contact", records, random.Random(1), SMALL, judged=pairs).fields["place"].bits[2]
     assert after > before + 1
