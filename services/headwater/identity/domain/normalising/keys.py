@@ -178,6 +178,7 @@ def _add_birth(found: list[Pair], given: str, sound: str, normal: Normal) -> Non
     if born is None:
         return
     day = min(born.iso, born.other or born.iso)
+    found.append(("birth", day))
     if given:
         found.append(("birth_given", f"{day}|{given[:3]}"))
     if sound:
@@ -199,7 +200,7 @@ def _add_place(found: list[Pair], given: str, sound: str, normal: Normal) -> Non
 def _add_street(found: list[Pair], normal: Normal) -> None:
     place = normal.address
     area = place.postcode or place.city
-    if place.number and place.street and area:
+    if place.street and area:
         found.append(("street", f"{place.number}|{place.street[:4]}|{area}"))
 
 

@@ -1,0 +1,1 @@
+"""Entities from scored pairs: average linkage, guards, stable ids, tiers, and the in-memory drivers. Pure."""

@@ -1,0 +1,180 @@
+"""Best-first average linkage: which records of a neighbourhood are one entity. Pure, order-free.
+
+Owns: the partition of a set of records, given the scores of their pairs. Must not: score, look
+anything up, or name entities.
+
+Connected components would let one wrong pair glue two people's records together; an average over
+all cross pairs, with pairs never compared counted against, needs most of the evidence to agree.
+Every merge needs a cross pair at or above the threshold, so components of such pairs can be
+clustered apart: what is outside a component never changes what is inside.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+Members = tuple[str, ...]
+Edges = Mapping[str, Mapping[str, float]]
+"""Bits of each compared pair, both ways round."""
+
+MUST: Final = 1_000.0
+"""Bits that stand for a must-link: no average of ordinary pairs outweighs it."""
+CANNOT: Final = -1_000.0
+"""Bits that stand for a veto."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When two groups of records become one.
+
+    Args:
+        bits_min: average over all cross pairs that a union needs. Source: identity research, table 4.
+        missing_bits: what a pair that was never compared counts: only in components above `completed_max`.
+        pair_bits_max: cap of one pair, so that one strong pair does not carry a crowd.
+        pair_bits_min: floor of one pair, the same for contradictions.
+        records_max: a union beyond this many records is refused and left to review.
+        values_max: as many different values of one kind of strong key an entity may hold.
+        completed_max: up to this many records, all pairs of a component are scored.
+    """
+
+    bits_min: float = -1.0
+    missing_bits: float = -4.0
+    pair_bits_max: float = 12.0
+    pair_bits_min: float = -6.0
+    records_max: int = 50
+    values_max: int = 5
+    completed_max: int = 64
+
+    def clamp(self, bits: float) -> float:
+        """Return what a pair's score counts in an average."""
+        if bits >= MUST or bits <= CANNOT:
+            return bits
+        return min(self.pair_bits_max, max(self.pair_bits_min, bits))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A union that the averages ask for and a guard refuses; a person should look."""
+
+    left: Members
+    right: Members
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Groups of records, each in order of id, the groups in order of their first; and what was refused."""
+
+    groups: tuple[Members, ...]
+    refused: tuple[Refused, ...] = ()
+
+
+Guard = Callable[[Members, Members], str]
+"""Returns why two groups must stay apart, or nothing."""
+
+
+def no_guard(left: Members, right: Members) -> str:
+    """Keep nothing apart."""
+    del left, right
+    return ""
+
+
+def partition(records: Iterable[str], edges: Edges, rules: Rules, guard: Guard = no_guard) -> Partition:
+    """Group *records*; the same records and edges give the same groups, whatever their order."""
+    groups: list[Members] = []
+    refused: list[Refused] = []
+    for component in components(sorted(records), edges, rules.bits_min):
+        if len(component) == 1:
+            groups.append(component)
+            continue
+        linkage = _Linkage(component, edges, rules, guard)
+        linkage.run()
+        groups.extend(linkage.groups())
+        refused.extend(linkage.refused)
+    return Partition(tuple(sorted(groups)), tuple(refused))
+
+
+def components(records: Sequence[str], edges: Edges, bits_min: float) -> Iterator[Members]:
+    """Yield the records that pairs of at least *bits_min* connect, in order of id."""
+    unseen = set(records)
+    for first in records:
+        if first in unseen:
+            yield tuple(sorted(_reach(first, unseen, edges, bits_min)))
+
+
+def _reach(first: str, unseen: set[str], edges: Edges, bits_min: float) -> Collection[str]:
+    unseen.discard(first)
+    reached, frontier = {first}, [first]
+    while frontier:
+        for other, bits in edges.get(frontier.pop(), {}).items():
+            if bits >= bits_min and other in unseen:
+                unseen.discard(other)
+                reached.add(other)
+                frontier.append(other)
+    return reached
+
+
+class _Linkage:
+    """One component on its way from single records to groups."""
+
+    def __init__(self, component: Members, edges: Edges, rules: Rules, guard: Guard) -> None:
+        inside = set(component)
+        self._rules, self._guard = rules, guard
+        self._members: dict[str, Members] = {one: (one,) for one in component}
+        self._sums: dict[str, dict[str, tuple[float, int]]] = {
+            one: {o: (rules.clamp(b), 1) for o, b in edges.get(one, {}).items() if o in inside}
+            for one in component
+        }
+        self._heap: list[tuple[float, str, str, int, int]] = []
+        self.refused: list[Refused] = []
+
+    def run(self) -> None:
+        """Unite the pair of groups with the best average until none reaches the threshold."""
+        for one in self._members:
+            for other in self._sums[one]:
+                if one < other:
+                    self._offer(one, other)
+        while self._heap:
+            _, left, right, left_size, right_size = heapq.heappop(self._heap)
+            if not self._is_current(left, left_size) or not self._is_current(right, right_size):
+                continue
+            reason = self._guard(self._members[left], self._members[right])
+            if reason:
+                self.refused.append(Refused(self._members[left], self._members[right], reason))
+            else:
+                self._unite(left, right)
+
+    def groups(self) -> list[Members]:
+        """Return the groups as they stand."""
+        return list(self._members.values())
+
+    def _is_current(self, group: str, size: int) -> bool:
+        members = self._members.get(group)
+        return members is not None and len(members) == size
+
+    def _offer(self, left: str, right: str) -> None:
+        total, compared = self._sums[left][right]
+        pairs = len(self._members[left]) * len(self._members[right])
+        average = (total + (pairs - compared) * self._rules.missing_bits) / pairs
+        if average >= self._rules.bits_min:
+            first, second = (left, right) if left < right else (right, left)
+            sizes = len(self._members[first]), len(self._members[second])
+            heapq.heappush(self._heap, (-round(average, 6), first, second, *sizes))
+
+    def _unite(self, left: str, right: str) -> None:
+        """Put *right* into *left*, the smaller id: a group is named by its first record."""
+        self._members[left] = tuple(sorted(self._members[left] + self._members.pop(right)))
+        ours, theirs = self._sums[left], self._sums.pop(right)
+        ours.pop(right, None)
+        for other, (total, compared) in theirs.items():
+            if other == left:
+                continue
+            before = ours.get(other, (0.0, 0))
+            ours[other] = (before[0] + total, before[1] + compared)
+            del self._sums[other][right]
+        for other, entry in ours.items():
+            self._sums[other][left] = entry
+            self._offer(left, other)

@@ -1,0 +1,160 @@
+"""Records in memory with their keys, edges and shared values: what both drivers read. No I/O.
+
+The service keeps the same things in tables; the rules are the same functions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from headwater.identity.domain.clustering.linkage import (
+    Edges,
+    Guard,
+    Members,
+    Partition,
+    Refused,
+    Rules,
+    components,
+    partition,
+)
+from headwater.identity.domain.clustering.sharing import is_generic, watched
+from headwater.identity.domain.scoring.parts import Parts
+from headwater.identity.domain.scoring.scores import score_bits
+from headwater.identity.domain.scoring.weights import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A record to resolve: its id, its parts, the hashes of its keys."""
+
+    record_id: str
+    parts: Parts
+    keys: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """What a record's arrival makes common, so that earlier pairs are looked at again.
+
+    Args:
+        shared: holders of a mailbox or number that turned generic.
+        crowded: holders of a key that passed the limit of records.
+    """
+
+    shared: tuple[str, ...]
+    crowded: tuple[str, ...]
+
+
+class Memory:
+    """Records, the index of their keys, the scores of their pairs, and which values and keys say nothing.
+
+    Args:
+        key_rows_max: a key that more records have brings nobody together, not even those that came first:
+            what is compared must not depend on the order of arrival.
+    """
+
+    def __init__(self, weights: Weights, rules: Rules, key_rows_max: int = 40) -> None:
+        self.weights, self.rules, self._rows_max = weights, rules, key_rows_max
+        self.parts: dict[str, Parts] = {}
+        self.edges: dict[str, dict[str, float]] = defaultdict(dict)
+        self.shared: set[str] = set()
+        self._filled: dict[str, dict[str, float]] = defaultdict(dict)
+        self._keys: dict[str, tuple[int, ...]] = {}
+        self._buckets: dict[int, list[str]] = defaultdict(list)
+        self._surnames: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._holders: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def add(self, record: Keyed) -> Turned:
+        """Take a record in; return what its arrival makes common."""
+        me = record.record_id
+        self.parts[me], self._keys[me] = record.parts, record.keys
+        crowded: list[str] = []
+        for key in record.keys:
+            bucket = self._buckets[key]
+            bucket.append(me)
+            if len(bucket) == self._rows_max + 1:
+                crowded.extend(bucket)
+        return Turned(tuple(self._note_surname(record)), tuple(dict.fromkeys(crowded)))
+
+    def _note_surname(self, record: Keyed) -> Iterator[str]:
+        family = record.parts.family
+        for key in watched(record.parts):
+            self._holders[key].append(record.record_id)
+            surnames = self._surnames[key]
+            if family and family not in surnames:
+                surnames.add(family)
+                if key[1] not in self.shared and is_generic(key[0], surnames):
+                    self.shared.add(key[1])
+                    yield from self._holders[key]
+
+    def candidates(self, record: Keyed) -> set[str]:
+        """Return the records that share a key with *record*."""
+        found: set[str] = set()
+        for key in record.keys:
+            bucket = self._buckets[key]
+            if len(bucket) <= self._rows_max:
+                found.update(bucket)
+        found.discard(record.record_id)
+        return found
+
+    def forget(self, holders: Sequence[str]) -> None:
+        """Drop the edges among the holders of a key that has become too common, where no other key supports them."""
+        for one, other in combinations(holders, 2):
+            if other in self.edges[one] and not self._share_key(one, other):
+                del self.edges[one][other], self.edges[other][one]
+
+    def _share_key(self, one: str, other: str) -> bool:
+        both = set(self._keys[one]).intersection(self._keys[other])
+        return any(len(self._buckets[key]) <= self._rows_max for key in both)
+
+    def compare(self, one: str, other: str) -> None:
+        """Score a pair that shares a key and keep its edge, unless it says no more than a pair never compared."""
+        bits = self._score(one, other)
+        if bits > self.rules.missing_bits:
+            self.edges[one][other] = self.edges[other][one] = bits
+        elif other in self.edges[one]:
+            del self.edges[one][other], self.edges[other][one]
+
+    def rescore(self, holders: Iterable[str]) -> None:
+        """Score the pairs of records anew that have a value which turned generic."""
+        for one in holders:
+            for other in self._filled.pop(one, {}):
+                self._filled[other].pop(one, None)
+            for other in self.candidates(Keyed(one, self.parts[one], self._keys[one])):
+                self.compare(one, other)
+
+    def _score(self, one: str, other: str) -> float:
+        return score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
+
+    def _complete(self, component: Members) -> Edges:
+        """Return all pairs of a component, those too that no key brought together: no average rests on a guess.
+
+        They make no edges: a component must not outlive the edges that it came from.
+        """
+        if len(component) > self.rules.completed_max:
+            return self.edges
+        full = {one: dict(self.edges[one]) for one in component}
+        for one, other in combinations(component, 2):
+            if other not in full[one]:
+                full[one][other] = full[other][one] = self._fill(one, other)
+        return full
+
+    def _fill(self, one: str, other: str) -> float:
+        bits = self._filled[one].get(other)
+        if bits is None:
+            bits = self._score(one, other)
+            self._filled[one][other] = self._filled[other][one] = bits
+        return bits
+
+    def group(self, records: Iterable[str], guard: Guard) -> Partition:
+        """Group *records*: each component of linking pairs by itself, all its pairs scored."""
+        groups: list[Members] = []
+        refused: list[Refused] = []
+        for component in components(sorted(records), self.edges, self.rules.bits_min):
+            found = partition(component, self._complete(component), self.rules, guard)
+            groups.extend(found.groups)
+            refused.extend(found.refused)
+        return Partition(tuple(sorted(groups)), tuple(refused))

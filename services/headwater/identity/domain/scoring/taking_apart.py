@@ -1,0 +1,92 @@
+"""From a normalised record to the parts that pairs are compared on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from headwater.identity.domain.normalising import Normal, keys_of, record
+from headwater.identity.domain.normalising.nicknaming import canonical_names
+from headwater.identity.domain.normalising.text import clean, fold
+from headwater.identity.domain.normalising.values import Email
+from headwater.identity.domain.scoring.parts import Mailbox, Parts
+
+
+def parts_of(normal: Normal) -> Parts:
+    """Return the parts of *normal*."""
+    address = normal.address
+    domain = normal.domain
+    return Parts(
+        given=normal.name.given,
+        family=normal.name.family,
+        generation=normal.name.generation,
+        nicknames=_nicknames(normal.name.given),
+        mailboxes=tuple(_mailbox(email) for email in normal.emails),
+        phones=tuple(phone.e164 for phone in normal.phones),
+        linkedin=normal.linkedin.path if normal.linkedin is not None else "",
+        organisation=normal.company.key,
+        domains=(domain,) if domain else (),
+        house=address.number,
+        street=address.street,
+        city=address.city,
+        state=address.state,
+        country=address.country,
+        texts=dict(_texts(normal)),
+        codes=dict(_codes(normal)),
+        strong=tuple((key.kind, key.value) for key in keys_of(normal).strong),
+    )
+
+
+def _mailbox(email: Email) -> Mailbox:
+    letters = "".join(c for c in email.local if c.isalnum())
+    digits = "".join(c for c in email.local if c.isdigit())
+    return Mailbox(email.address, letters, digits, email.domain, email.free, bool(email.blocked_by))
+
+
+def _nicknames(given: str) -> frozenset[str]:
+    first = given.partition(" ")[0]
+    return canonical_names(first) if len(first) > 1 else frozenset()
+
+
+def _texts(normal: Normal) -> Iterator[tuple[str, str]]:
+    if normal.job_title:
+        yield "job_title", normal.job_title
+    for name, raw in normal.fields.items():
+        if raw and _is_comparable(name, raw) and not _is_code(raw):
+            yield name, fold(clean(raw))
+
+
+def _codes(normal: Normal) -> Iterator[tuple[str, str]]:
+    if normal.address.postcode:
+        yield "postcode", normal.address.postcode
+    if normal.birth_date is not None:
+        yield "birth_date", normal.birth_date.iso.replace("-", "")
+    for official_id in normal.official_ids:
+        kind, _, value = official_id.partition(":")
+        yield kind, value
+    for name, raw in normal.fields.items():
+        if raw and _is_comparable(name, raw) and _is_code(raw):
+            yield name, fold(clean(raw)).replace(" ", "")
+
+
+def _is_comparable(name: str, raw: str) -> bool:
+    """Say whether a field that no rule reads says who a record is: not when it tells its own record or time."""
+    if name in _READ or len(raw) > _TEXT_CHARS_MAX:
+        return False
+    return not name.endswith(_RECORD_ENDINGS) and name not in _RECORD_FIELDS
+
+
+def _is_code(raw: str) -> bool:
+    return 2 * sum(c.isdigit() for c in raw) > len(raw)
+
+
+_READ: Final = frozenset(
+    name for part, names in record.FIELDS.items() if part != "unit" for name in names
+) | frozenset(record.OFFICIAL_ID)
+"""Fields that the normal form has read; a unit is compared as it stands."""
+_RECORD_ENDINGS: Final = ("_at", "_time", "_date", "_id", "_url", "_by")
+_RECORD_FIELDS: Final = frozenset(
+    {"id", "source", "owner", "status", "created", "updated", "notes", "description"}
+)
+"""Fields that tell of a record, not of what it is about."""
+_TEXT_CHARS_MAX: Final = 120

@@ -1,0 +1,117 @@
+"""How many bits each level of each field weighs: a frozen, versioned value that a store can keep. Pure.
+
+Owns: the form of weights, their bits and their serial form. Must not: learn them, or know records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import log2
+from typing import Final
+
+import msgspec
+
+GRAIN: Final = 1024
+"""Bits are whole multiples of 1/1024, so that any sum of them is exact in floating point."""
+RARITY_BITS_MAX: Final = 8.0
+"""How far the rarity of a value may raise an equal level. Source: identity research, 7."""
+_SHARE_MIN: Final = 1e-9
+
+
+def grained(bits: float) -> float:
+    """Return *bits* on the grain."""
+    return round(bits * GRAIN) / GRAIN
+
+
+@dataclass(frozen=True)
+class FieldWeights:
+    """One field's evidence.
+
+    Args:
+        m: share of each level among pairs of one thing; u: among pairs of two. Both in 0..1.
+        common: share of records that have a value, for values that several have.
+        rare: share assumed of any other value; 0 where rarity says nothing.
+    """
+
+    m: tuple[float, ...]
+    u: tuple[float, ...]
+    common: Mapping[str, float] = field(default_factory=dict)
+    rare: float = 0.0
+
+    @cached_property
+    def bits(self) -> tuple[float, ...]:
+        """Bits of each level: log2(m / u)."""
+        pairs = zip(self.m, self.u, strict=True)
+        return tuple(grained(log2(max(m, _SHARE_MIN) / max(u, _SHARE_MIN))) for m, u in pairs)
+
+    @cached_property
+    def average(self) -> float:
+        """Share of pairs of two things whose values are equal by chance."""
+        return max(self.u[0], _SHARE_MIN)
+
+    def rarity(self, value: str, share_of_u: float = 0.0) -> float:
+        """Return the bits by which *value* is rarer (above 0) or commoner than an average equal one."""
+        if not self.rare:
+            return 0.0
+        share = self.common.get(value, self.rare)
+        raised = min(RARITY_BITS_MAX, log2((share_of_u or self.average) / share))
+        return grained(raised)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All that a score depends on besides the two records.
+
+    Args:
+        version: names these weights in scores, edges and explanations.
+        object: what they score.
+        prior_bits: of any two records being one, before evidence.
+        fields: by field; `texts` and `codes` weigh the fields that have no entry.
+    """
+
+    version: str
+    object: str
+    prior_bits: float
+    fields: Mapping[str, FieldWeights]
+
+
+def dump(weights: Weights) -> bytes:
+    """Return the serial form (JSON)."""
+    return msgspec.json.encode(
+        {
+            "version": weights.version,
+            "object": weights.object,
+            "prior_bits": weights.prior_bits,
+            "fields": {
+                name: {"m": one.m, "u": one.u, "common": dict(one.common), "rare": one.rare}
+                for name, one in sorted(weights.fields.items())
+            },
+        }
+    )
+
+
+class _Field(msgspec.Struct, forbid_unknown_fields=True):
+    m: tuple[float, ...]
+    u: tuple[float, ...]
+    common: dict[str, float]
+    rare: float
+
+
+class _Weights(msgspec.Struct, forbid_unknown_fields=True):
+    version: str
+    object: str
+    prior_bits: float
+    fields: dict[str, _Field]
+
+
+def load(stored: bytes) -> Weights:
+    """Return the weights of a serial form.
+
+    Raises:
+        msgspec.ValidationError: it is no such form.
+    """
+    read = msgspec.json.decode(stored, type=_Weights)
+    fields = {name: FieldWeights(one.m, one.u, one.common, one.rare) for name, one in read.fields.items()}
+    return Weights(read.version, read.object, read.prior_bits, fields)

@@ -1,0 +1,158 @@
+"""Scores in bits: exact sums, symmetry, and what must not count twice."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from tests.unit.identity.people import FIELDS, parts
+
+from headwater.identity.domain.scoring.learning import Judged, Plan, learn
+from headwater.identity.domain.scoring.priors import shipped
+from headwater.identity.domain.scoring.scores import PRIOR, Score, explain_score, score_bits
+from headwater.identity.domain.scoring.weights import dump, load
+
+WEIGHTS = shipped("contact")
+SMALL = Plan(random_pairs=2_000)
+
+
+@given(FIELDS, FIELDS)
+@settings(max_examples=300, deadline=None)
+def test_bits_per_field_sum_exactly_to_the_score(one: dict[str, str], other: dict[str, str]) -> None:
+    """An explanation's parts add up to the score, to the last bit of the float."""
+    score = explain_score(parts(**one), parts(**other), WEIGHTS)
+    assert sum(part.bits for part in score.parts) == score.bits
+    assert sum(part.bits for part in reversed(score.parts)) == score.bits
+    assert score.bits == score_bits(parts(**one), parts(**other), WEIGHTS)
+    assert score.parts[0].field == PRIOR
+
+
+@given(FIELDS, FIELDS)
+@settings(max_examples=300, deadline=None)
+def test_score_is_symmetric(one: dict[str, str], other: dict[str, str]) -> None:
+    """Which record came first never changes a score."""
+    left, right = parts(**one), parts(**other)
+    assert score_bits(left, right, WEIGHTS) == score_bits(right, left, WEIGHTS)
+
+
+def test_organisation_adds_nothing_when_the_work_mailbox_is_shared() -> None:
+    """One work mailbox already says that two work at one place."""
+    mail = {"first_name": "Kaya", "last_name": "Orbeli", "email": "kaya.orbeli@acorn.test"}
+    alone = score_bits(parts(**mail), parts(**mail), WEIGHTS)
+    both = score_bits(parts(**mail, company="Acorn Ltd"), parts(**mail, company="Acorn"), WEIGHTS)
+    assert both == alone
+
+
+def test_domain_and_company_name_count_once() -> None:
+    """Sharing domain and company name weighs as much as sharing the domain."""
+    one = {"first_name": "Kaya", "website": "acorn.com"}
+    domain = score_bits(parts(**one), parts(**one), WEIGHTS)
+    both = score_bits(parts(**one, company="Acorn"), parts(**one, company="Acorn"), WEIGHTS)
+    assert both == domain
+
+
+def test_number_that_is_generic_weighs_less() -> None:
+    """A switchboard is weak evidence, however equal the number."""
+    one, other = (
+        parts(last_name="Orbeli", phone="+12125550147"),
+        parts(last_name="Orbeli", phone="+12125550147"),
+    )
+    number = one.phones[0]
+    assert score_bits(one, other, WEIGHTS, {number}) < score_bits(one, other, WEIGHTS) - 5
+
+
+def test_numbered_mailboxes_of_one_employer_do_not_look_alike() -> None:
+    """`k.orbeli` and `k.orbeli2` at one employer are namesakes."""
+    one = parts(first_name="K", last_name="Orbeli", email="k.orbeli@acorn.com")
+    other = parts(first_name="K", last_name="Orbeli", email="k.orbeli2@acorn.com")
+    same = score_bits(one, one, WEIGHTS)
+    assert score_bits(one, other, WEIGHTS) < same - 10
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("Kaya", "Orbeli"), ("Orbeli", "Kaya")),
+        (("Robert", "Orbeli"), ("Bob", "Orbeli")),
+        (("K.", "Orbeli"), ("Kaya", "Orbeli")),
+        (("Kaya", "Orbeli"), ("Kaya", "Oberli")),
+        (("Kaya", "Orbeli"), ("Kaya", "Brack-Orbeli")),
+    ],
+    ids=["swapped", "nickname", "initial", "misspelt", "part of the family name"],
+)
+def test_name_written_otherwise_speaks_for_a_pair(one: tuple[str, str], other: tuple[str, str]) -> None:
+    """The usual ways to write one name count for it, strangers' names against."""
+    left = parts(first_name=one[0], last_name=one[1])
+    right = parts(first_name=other[0], last_name=other[1])
+    stranger = parts(first_name="Tovik", last_name="Santanov")
+    assert score_bits(left, right, WEIGHTS) > WEIGHTS.prior_bits + 5
+    assert score_bits(left, stranger, WEIGHTS) < WEIGHTS.prior_bits
+
+
+def test_rare_family_name_weighs_more_than_a_common_one() -> None:
+    """Sharing a family name that everybody has says little."""
+    people = [parts(first_name=f"G{n:03d}x", last_name="Miller") for n in range(150)]
+    people += [
+        parts(first_name=f"H{n:03d}x", last_name=f"Rare{'abcdefghij'[n % 10]}{'klmnop'[n % 6]}")
+        for n in range(60)
+    ]
+    weights = learn("contact", people, random.Random(1), SMALL)
+    common = explain_score(people[0], people[1], weights)
+    rare = explain_score(people[150], people[150], weights)
+    assert _bits(common, "family name") < 0 < _bits(rare, "family name")
+
+
+def _bits(score: Score, field: str) -> float:
+    return next(part.bits for part in score.parts if part.field == field)
+
+
+def test_weights_survive_their_serial_form() -> None:
+    """Stored weights score as they did before."""
+    people = [
+        parts(first_name=f"Kaya{n}", last_name="Orbeli", email=f"k{n // 2}x@gmail.com") for n in range(80)
+    ]
+    weights = learn("contact", people, random.Random(1), SMALL)
+    again = load(dump(weights))
+    assert dump(again) == dump(weights)
+    assert score_bits(people[0], people[1], again) == score_bits(people[0], people[1], weights)
+
+
+def test_learning_is_the_same_for_the_same_seed() -> None:
+    """Chance is injected: the same records and seed give the same weights."""
+    people = [
+        parts(first_name=f"Kaya{n}", last_name="Orbeli", email=f"k{n // 2}x@gmail.com") for n in range(60)
+    ]
+    assert dump(learn("contact", people, random.Random(7), SMALL)) == dump(
+        learn("contact", people, random.Random(7), SMALL)
+    )
+
+
+def test_learning_finds_that_a_field_disagrees_within_people() -> None:
+    """Where people who share a profile rarely share a city, cities weigh little."""
+
+    def world(*, steady: bool) -> float:
+        records = [
+            parts(
+                first_name=f"N{n // 2}a",
+                last_name=f"F{n // 2}b",
+                linkedin_url=f"linkedin.com/in/person-{n // 2}x",
+                city="London" if steady or n % 2 else "Paris",
+            )
+            for n in range(400)
+        ]
+        return learn("contact", records, random.Random(1), SMALL).fields["place"].m[0]
+
+    assert world(steady=True) > 0.9
+    assert world(steady=False) < 0.2
+
+
+def test_review_answers_teach_weights() -> None:
+    """Pairs that a person called one shift the weights of what they share."""
+    records = [parts(first_name=f"N{n}a", last_name=f"F{n}b", city="Paris") for n in range(100)]
+    pairs = [
+        Judged(parts(last_name="Orbeli", city="Paris"), parts(last_name="Orbeli", city="London"), same=True)
+    ] * 200
+    before = learn("contact", records, random.Random(1), SMALL).fields["place"].bits[2]
+    after = learn("contact", records, random.Random(1), SMALL, judged=pairs).fields["place"].bits[2]
+    assert after > before + 1
