@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple
+from typing import Final
 
 from headwater.identity.domain.scoring import fields
 from headwater.identity.domain.scoring.names import EXACT, MAILBOX, MISSING, PART_LEVELS, compare_names
@@ -25,14 +25,11 @@ Shared = AbstractSet[str]
 NONE_SHARED: Final[Shared] = frozenset()
 
 
-class Finding(NamedTuple):
-    """One field's level; value is what both have, when equal."""
+Finding = tuple[str, int, str, str]
+"""Field, its level, what both have when equal, and the field to weigh by when this one has no weights.
 
-    field: str
-    level: int
-    value: str
-    fallback: str
-
+A plain tuple: a pair has a handful and most pairs are only added up.
+"""
 
 _SAME: Final = frozenset({EXACT, MAILBOX})
 """Levels of a name's part at which both have the same one."""
@@ -57,7 +54,7 @@ def compare_people(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> 
     found: list[Finding] = []
     mail = fields.compare_mailboxes(ours, theirs)
     if mail is not None and not (mail[0] == 0 and mail[1] in shared):
-        found.append(Finding(MAIL, mail[0], mail[1], MAIL))
+        found.append((MAIL, mail[0], mail[1], MAIL))
     same_mail = mail is not None and mail[0] == 0
     one_domain = mail is not None and mail[0] in _ONE_DOMAIN
     _names(ours, theirs, found, by_mailbox=not same_mail)
@@ -67,17 +64,17 @@ def compare_people(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> 
     phone = fields.compare_phones(ours, theirs, shared)
     same_phone = phone is not None and phone[0] == 0
     if phone is not None and not (same_work and phone[0] == _LINE):
-        found.append(Finding(PHONE, phone[0], phone[1], PHONE))
+        found.append((PHONE, phone[0], phone[1], PHONE))
     told = one_domain or same_phone
     if organisation is not None and not (told and organisation[0] < _ELSEWHERE):
-        found.append(Finding(ORGANISATION, organisation[0], organisation[1], ORGANISATION))
+        found.append((ORGANISATION, organisation[0], organisation[1], ORGANISATION))
     if ours.street and theirs.street:
-        found.append(Finding(STREET, *fields.compare_texts(ours.street, theirs.street), TEXT))
+        found.append((STREET, *fields.compare_texts(ours.street, theirs.street), TEXT))
     if ours.house and theirs.house:
-        found.append(Finding(HOUSE, *fields.compare_codes(ours.house, theirs.house), CODE))
+        found.append((HOUSE, *fields.compare_codes(ours.house, theirs.house), CODE))
     place = fields.compare_places(ours, theirs)
     if place is not None and not ((same_work or told) and place[0] < _ANOTHER_PLACE):
-        found.append(Finding(PLACE, place[0], place[1], PLACE))
+        found.append((PLACE, place[0], place[1], PLACE))
     _others(ours, theirs, found)
     return found
 
@@ -87,18 +84,18 @@ def compare_accounts(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -
     found: list[Finding] = []
     if ours.organisation and theirs.organisation:
         level, value = fields.compare_organisation_names(ours.organisation, theirs.organisation)
-        found.append(Finding(ORGANISATION, level, value, ORGANISATION))
+        found.append((ORGANISATION, level, value, ORGANISATION))
     domain = fields.compare_domains(ours, theirs)
     if domain is not None:
-        found.append(Finding(DOMAIN, domain[0], domain[1], DOMAIN))
+        found.append((DOMAIN, domain[0], domain[1], DOMAIN))
     phone = fields.compare_phones(ours, theirs, shared)
     if phone is not None:
-        found.append(Finding(PHONE, phone[0], phone[1], PHONE))
+        found.append((PHONE, phone[0], phone[1], PHONE))
     _linkedin(ours, theirs, found)
     same_house = _address(ours, theirs, found)
     place = fields.compare_places(ours, theirs)
     if place is not None and not (same_house and place[0] < _ANOTHER_PLACE):
-        found.append(Finding(PLACE, place[0], place[1], PLACE))
+        found.append((PLACE, place[0], place[1], PLACE))
     _others(ours, theirs, found)
     return found
 
@@ -114,31 +111,29 @@ def _names(ours: Parts, theirs: Parts, found: list[Finding], *, by_mailbox: bool
     level = compare_names(ours, theirs, by_mailbox=by_mailbox)
     if level == MISSING * PART_LEVELS + MISSING:
         return
-    found.append(Finding(NAME, level, "", NAME))
+    found.append((NAME, level, "", NAME))
     given, family = divmod(level, PART_LEVELS)
     if given in _SAME:
-        found.append(Finding(GIVEN_RARITY, 0, max(ours.given, theirs.given, key=_by_length), GIVEN_RARITY))
+        found.append((GIVEN_RARITY, 0, _longer(ours.given, theirs.given), GIVEN_RARITY))
     if family in _SAME:
-        found.append(
-            Finding(FAMILY_RARITY, 0, max(ours.family, theirs.family, key=_by_length), FAMILY_RARITY)
-        )
+        found.append((FAMILY_RARITY, 0, _longer(ours.family, theirs.family), FAMILY_RARITY))
 
 
-def _by_length(text: str) -> tuple[int, str]:
-    return len(text), text
+def _longer(one: str, other: str) -> str:
+    return one if (len(one), one) >= (len(other), other) else other
 
 
 def _linkedin(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
     if ours.linkedin and theirs.linkedin:
         same = ours.linkedin == theirs.linkedin
-        found.append(Finding(LINKEDIN, 0 if same else 1, ours.linkedin if same else "", LINKEDIN))
+        found.append((LINKEDIN, 0 if same else 1, ours.linkedin if same else "", LINKEDIN))
 
 
 def _address(ours: Parts, theirs: Parts, found: list[Finding]) -> bool:
     """Compare addresses; return whether house and street are equal, so that the city adds nothing."""
     address = fields.compare_addresses(ours, theirs)
     if address is not None:
-        found.append(Finding(ADDRESS, address[0], address[1], ADDRESS))
+        found.append((ADDRESS, address[0], address[1], ADDRESS))
     return address is not None and address[0] == 0
 
 
@@ -146,8 +141,8 @@ def _others(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
     for field, text in ours.texts.items():
         other = theirs.texts.get(field)
         if other is not None:
-            found.append(Finding(field, *fields.compare_texts(text, other), TEXT))
+            found.append((field, *fields.compare_texts(text, other), TEXT))
     for field, code in ours.codes.items():
         other = theirs.codes.get(field)
         if other is not None:
-            found.append(Finding(field, *fields.compare_codes(code, other), CODE))
+            found.append((field, *fields.compare_codes(code, other), CODE))

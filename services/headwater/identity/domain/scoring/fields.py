@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Final
 
-from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
+from rapidfuzz.distance import DamerauLevenshtein, Hamming, JaroWinkler
 from rapidfuzz.fuzz import token_sort_ratio
 
 from headwater.identity.domain.scoring.names import COMPARED_MAX, aligned_words, is_slip
@@ -77,22 +77,25 @@ def compare_phones(ours: Parts, theirs: Parts, shared: AbstractSet[str]) -> Foun
     """
     if not ours.phones or not theirs.phones:
         return None
-    common = [number for number in ours.phones if number in theirs.phones]
-    for number in common:
-        if number not in shared:
-            return 0, number
-    if common:
-        return 2, common[0]
-    if any(one in shared for one in ours.phones) or any(one in shared for one in theirs.phones):
+    line = ""
+    for number in ours.phones:
+        if number in theirs.phones:
+            if number not in shared:
+                return 0, number
+            line = line or number
+    if line:
+        return 2, line
+    if not shared.isdisjoint(ours.phones) or not shared.isdisjoint(theirs.phones):
         return None
-    near = any(_one_digit_off(one, other) for one in ours.phones for other in theirs.phones)
-    return (1, "") if near else (3, "")
+    for one in ours.phones:
+        for other in theirs.phones:
+            if _one_digit_off(one, other):
+                return 1, ""
+    return 3, ""
 
 
 def _one_digit_off(one: str, other: str) -> bool:
-    if len(one) == len(other):
-        return sum(a != b for a, b in zip(one, other, strict=True)) == 1
-    return False
+    return len(one) == len(other) and Hamming.distance(one, other, score_cutoff=1) == 1
 
 
 def compare_organisations(ours: Parts, theirs: Parts) -> Found:

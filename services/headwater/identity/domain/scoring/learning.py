@@ -146,7 +146,7 @@ def _split(
     for one, other, kind in pairs:
         blind = _BLIND.get(kind, frozenset({kind}))
         findings = compare(records[one], records[other], shared)
-        bits = sum(sum(weigh(f, start)) for f in findings if f.field not in blind)
+        bits = sum(sum(weigh(f, start)) for f in findings if f[0] not in blind)
         if bits < _CONTRADICTED_BITS:
             strangers[kind] += 1
         else:
@@ -155,13 +155,13 @@ def _split(
 
 
 def _count(findings: Iterable[c.Finding], into: Levels, *, blind: frozenset[str]) -> None:
-    for finding in findings:
-        if finding.field in blind:
+    for field, level, _, _ in findings:
+        if field in blind:
             continue
-        levels = into[finding.field]
-        while len(levels) <= finding.level:
+        levels = into[field]
+        while len(levels) <= level:
             levels.append(0.0)
-        levels[finding.level] += 1
+        levels[level] += 1
 
 
 def _fields(

@@ -11,6 +11,7 @@ from typing import Final
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 
+from headwater.identity.domain.normalising.nicknaming import canonical_names
 from headwater.identity.domain.scoring.parts import Parts
 
 EXACT, MAILBOX, SHORT, INITIAL, NEAR, DIFFER, MISSING = range(7)
@@ -29,7 +30,7 @@ NEAR_SIMILARITY_MIN: Final = 0.88
 """Jaro-Winkler similarity of two spellings of one given name."""
 FAMILY_SIMILARITY_MIN: Final = 0.90
 """The same of a family name, of which more are alike."""
-_TOLD_CHARS_MIN: Final = 3
+_SHORT_CHARS_MIN: Final = 3
 _SLIP_CHARS_MIN: Final = 4
 _TWO_SLIPS_CHARS_MIN: Final = 7
 _PLAIN_WORDS: Final = 4
@@ -44,16 +45,16 @@ def compare_names(ours: Parts, theirs: Parts, *, by_mailbox: bool) -> int:
     Args:
         by_mailbox: whether a mailbox may speak for its owner's name; not when both have the same one.
     """
-    given = _given_level(ours, theirs)
+    given = _given_level(ours.given, theirs.given)
     family = _family_level(ours.family, theirs.family)
-    if DIFFER in {given, family} and _are_swapped(ours, theirs):
+    if (given == DIFFER or family == DIFFER) and _are_swapped(ours, theirs):
         return SWAPPED
     if family >= DIFFER and given != EXACT and _parted_otherwise(ours, theirs):
         return SWAPPED
     if by_mailbox and (given != EXACT or family != EXACT):
-        if given != EXACT and _told(ours.given, theirs, ours, theirs.given):
+        if given != EXACT and (_spelt(ours.told_given, theirs) or _spelt(theirs.told_given, ours)):
             given = MAILBOX
-        if family != EXACT and _told(ours.family, theirs, ours, theirs.family):
+        if family != EXACT and (_spelt(ours.told_family, theirs) or _spelt(theirs.told_family, ours)):
             family = MAILBOX
     return given * PART_LEVELS + family
 
@@ -71,8 +72,8 @@ def describe(level: int) -> str:
     return f"given name {LABELS[given]}, family name {LABELS[family]}"
 
 
-def _given_level(ours: Parts, theirs: Parts) -> int:
-    left, right = ours.given, theirs.given
+@lru_cache(COMPARED_MAX)
+def _given_level(left: str, right: str) -> int:
     if not left or not right:
         return MISSING
     if left == right:
@@ -80,7 +81,7 @@ def _given_level(ours: Parts, theirs: Parts) -> int:
     first, second = left.partition(" ")[0], right.partition(" ")[0]
     if len(first) == 1 or len(second) == 1:
         return INITIAL if first[0] == second[0] else DIFFER
-    if first == second or ours.nicknames & theirs.nicknames:
+    if first == second or canonical_names(first) & canonical_names(second):
         return DIFFER if _behind_differ(left, right) else SHORT
     if left.replace(" ", "") == right.replace(" ", ""):
         return EXACT
@@ -102,7 +103,7 @@ def _behind_differ(left: str, right: str) -> bool:
 
 def _shortened(left: str, right: str) -> bool:
     short, full = sorted((left, right), key=len)
-    return len(short) >= _TOLD_CHARS_MIN and full.startswith(short)
+    return len(short) >= _SHORT_CHARS_MIN and full.startswith(short)
 
 
 @lru_cache(COMPARED_MAX)
@@ -125,7 +126,7 @@ def _family_level(left: str, right: str) -> int:
 def _share_word(left: str, right: str) -> bool:
     words = right.split()
     return any(
-        len(one) >= _TOLD_CHARS_MIN and any(one == other or _misspelt(one, other) for other in words)
+        len(one) >= _SHORT_CHARS_MIN and any(one == other or _misspelt(one, other) for other in words)
         for one in left.split()
     )
 
@@ -160,32 +161,27 @@ def _misspelt(left: str, right: str, similarity_min: float = NEAR_SIMILARITY_MIN
 
 
 def _are_swapped(ours: Parts, theirs: Parts) -> bool:
-    if not (ours.given and ours.family and theirs.given and theirs.family):
-        return False
     one = _family_level(ours.given, theirs.family)
+    if one > NEAR:
+        return False
     other = _family_level(ours.family, theirs.given)
-    return one <= NEAR and other <= NEAR and EXACT in {one, other}
+    return other <= NEAR and (one == EXACT or other == EXACT)
 
 
 def _parted_otherwise(ours: Parts, theirs: Parts) -> bool:
     """Say whether the two names are the same words, whatever is given and what is family name."""
-    left, right = f"{ours.given} {ours.family}".split(), f"{theirs.given} {theirs.family}".split()
-    if "".join(left) == "".join(right) or sorted(left) == sorted(right):
+    if ours.words == theirs.words or ours.joined == theirs.joined:
         return True
-    short = min(len(left), len(right))
-    return short > 1 and len(left) + len(right) > _PLAIN_WORDS and aligned_words(left, right) == short
-
-
-def _told(ours: str, theirs: Parts, us: Parts, other: str) -> bool:
-    """Say whether a mailbox of either side spells the name that the other side gives."""
-    return _spelt(ours, theirs) or _spelt(other, us)
-
-
-def _spelt(name: str, owner: Parts) -> bool:
-    word = name.partition(" ")[0]
-    if len(word) < _TOLD_CHARS_MIN:
+    left, right = len(ours.words), len(theirs.words)
+    short = min(left, right)
+    if short <= 1 or left + right <= _PLAIN_WORDS:
         return False
-    return any(word in box.local for box in owner.mailboxes if not box.shared)
+    return aligned_words(list(ours.words), list(theirs.words)) == short
+
+
+def _spelt(word: str, owner: Parts) -> bool:
+    """Say whether a mailbox of *owner* spells the name that the other side gives."""
+    return bool(word) and word in owner.spelt
 
 
 def are_one_family(left: str, right: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,18 @@ class Parts:
 
     Args:
         given: folded given names, `family` folded family names, `generation` as `jr`.
-        nicknames: groups of given names that are used for each other.
         organisation: key of the organisation's name, without legal forms.
         domains: registrable domains of the organisation.
         texts: folded values of all other fields, by field name; `codes` those made of digits, dates, ids.
         strong: kind and value of each identifier that belongs to one thing only.
+        words: of both names, sorted; `joined` the names without spaces.
+        told_given: the first word of the given names when a mailbox may spell it, else empty; so `told_family`.
+        spelt: what the mailboxes spell, with spaces between them.
     """
 
     given: str = ""
     family: str = ""
     generation: str = ""
-    nicknames: frozenset[str] = frozenset()
     mailboxes: tuple[Mailbox, ...] = ()
     phones: tuple[str, ...] = ()
     linkedin: str = ""
@@ -57,3 +59,27 @@ class Parts:
     texts: Mapping[str, str] = field(default_factory=dict)
     codes: Mapping[str, str] = field(default_factory=dict)
     strong: tuple[tuple[str, str], ...] = ()
+    words: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    joined: str = field(init=False, repr=False, compare=False, default="")
+    told_given: str = field(init=False, repr=False, compare=False, default="")
+    told_family: str = field(init=False, repr=False, compare=False, default="")
+    spelt: str = field(init=False, repr=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        """Work out once what every comparison of the record reads."""
+        words = (*self.given.split(), *self.family.split())
+        fill = object.__setattr__
+        fill(self, "words", tuple(sorted(words)))
+        fill(self, "joined", "".join(words))
+        fill(self, "told_given", _told(self.given))
+        fill(self, "told_family", _told(self.family))
+        fill(self, "spelt", " ".join([box.local for box in self.mailboxes if not box.shared]))
+
+
+def _told(name: str) -> str:
+    first = name.partition(" ")[0]
+    return first if len(first) >= _TOLD_CHARS_MIN else ""
+
+
+_TOLD_CHARS_MIN: Final = 3
+"""Shorter names are in many a mailbox by chance."""

@@ -63,10 +63,15 @@ def score_bits(ours: Parts, theirs: Parts, weights: Weights, shared: Shared = NO
     Args:
         shared: generic phone numbers and mailboxes.
     """
-    total = weights.prior_bits
-    for finding in COMPARES[weights.object](ours, theirs, shared):
-        base, rarity = weigh(finding, weights)
-        total += base + rarity
+    total, scales = weights.prior_bits, weights.scales
+    for field, level, value, fallback in COMPARES[weights.object](ours, theirs, shared):
+        scale = scales.get(field)
+        if scale is None:
+            total += scales[fallback].bits[level]
+        elif level or not value:
+            total += scale.bits[level]
+        else:
+            total += scale.equal.get(value, scale.rarest)
     return total
 
 
@@ -75,28 +80,22 @@ def explain_score(ours: Parts, theirs: Parts, weights: Weights, shared: Shared =
     parts = [Bits(PRIOR, "", weights.prior_bits)]
     for finding in COMPARES[weights.object](ours, theirs, shared):
         base, rarity = weigh(finding, weights)
-        parts.append(Bits(finding.field, _label(finding), base + rarity, rarity))
+        parts.append(Bits(finding[0], _label(finding), base + rarity, rarity))
     return Score(sum(part.bits for part in parts), tuple(parts), weights.version)
 
 
 def weigh(finding: Finding, weights: Weights) -> tuple[float, float]:
     """Return the bits of a level and those of its value's rarity."""
-    own = weights.fields.get(finding.field)
-    field = own if own is not None else weights.fields.get(finding.fallback)
-    if field is None:
-        return 0.0, 0.0
-    base = field.bits[finding.level]
-    if finding.level or not finding.value or own is None:
+    field, level, value, fallback = finding
+    scale = weights.scales.get(field)
+    if scale is None:
+        return weights.scales[fallback].bits[level], 0.0
+    base = scale.bits[level]
+    if level or not value:
         return base, 0.0
-    rarity = field.rarity(finding.value)
-    if (
-        rarity < 0.0 and finding.field not in _RARITIES
-    ):  # agreeing on a common value is still no evidence against
-        rarity = max(rarity, min(base, 1.0) - base)
-    return base, rarity
+    return base, scale.equal.get(value, scale.rarest) - base
 
 
-_RARITIES: Final = {GIVEN_RARITY, FAMILY_RARITY}
 _LABELS: Final = {
     MAIL: fields.MAIL_LEVELS,
     PHONE: fields.PHONE_LEVELS,
@@ -113,6 +112,7 @@ _LABELS: Final = {
 
 
 def _label(finding: Finding) -> str:
-    if finding.field == NAME:
-        return names.describe(finding.level)
-    return _LABELS.get(finding.field, fields.TEXT_LEVELS)[finding.level]
+    field, level, _, _ = finding
+    if field == NAME:
+        return names.describe(level)
+    return _LABELS.get(field, fields.TEXT_LEVELS)[level]

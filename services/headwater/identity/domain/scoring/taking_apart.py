@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from headwater.identity.domain.normalising import Normal, keys_of, record
-from headwater.identity.domain.normalising.nicknaming import canonical_names
 from headwater.identity.domain.normalising.text import clean, fold
 from headwater.identity.domain.normalising.values import Email
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
@@ -20,7 +19,6 @@ def parts_of(normal: Normal) -> Parts:
         given=normal.name.given,
         family=normal.name.family,
         generation=normal.name.generation,
-        nicknames=_nicknames(normal.name.given),
         mailboxes=tuple(_mailbox(email) for email in normal.emails),
         phones=tuple(phone.e164 for phone in normal.phones),
         linkedin=normal.linkedin.path if normal.linkedin is not None else "",
@@ -41,11 +39,6 @@ def _mailbox(email: Email) -> Mailbox:
     letters = "".join(c for c in email.local if c.isalnum())
     digits = "".join(c for c in email.local if c.isdigit())
     return Mailbox(email.address, letters, digits, email.domain, email.free, bool(email.blocked_by))
-
-
-def _nicknames(given: str) -> frozenset[str]:
-    first = given.partition(" ")[0]
-    return canonical_names(first) if len(first) > 1 else frozenset()
 
 
 def _texts(normal: Normal) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,8 @@ GRAIN: Final = 1024
 RARITY_BITS_MAX: Final = 8.0
 """How far the rarity of a value may raise an equal level. Source: identity research, 7."""
 _SHARE_MIN: Final = 1e-9
+RARITIES: Final = frozenset({"given name", "family name"})
+"""Fields that are nothing but the rarity of a value: a common one counts against."""
 
 
 def grained(bits: float) -> float:
@@ -75,6 +77,42 @@ class Weights:
     object: str
     prior_bits: float
     fields: Mapping[str, FieldWeights]
+
+
+    @cached_property
+    def scales(self) -> Mapping[str, Scale]:
+        """The bits of every level and value, worked out once."""
+        return {**_NO_RARITIES, **{name: _scale(name, one) for name, one in self.fields.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One field's evidence, ready to add up.
+
+    Args:
+        bits: of each level.
+        equal: bits of two equal values, by value; `rarest` those of any other value.
+    """
+
+    bits: tuple[float, ...]
+    equal: Mapping[str, float]
+    rarest: float
+
+
+def _scale(name: str, one: FieldWeights) -> Scale:
+    base = one.bits[0]
+
+    def total(value: str) -> float:
+        rarity = one.rarity(value)
+        if rarity < 0.0 and name not in RARITIES:  # a common value is still no evidence against
+            rarity = max(rarity, min(base, 1.0) - base)
+        return base + rarity
+
+    return Scale(one.bits, {value: total(value) for value in one.common}, total(""))
+
+
+_NO_RARITIES: Final = {name: Scale((0.0,), {}, 0.0) for name in RARITIES}
+"""Where nothing was counted, no value is rarer than another."""
 
 
 def dump(weights: Weights) -> bytes:
