@@ -96,12 +96,12 @@ def merge_rates(groups: Iterable[Members], memory: Memory, truth: Mapping[str, s
     return metrics.pairwise(joined, truth)
 
 
-def orders(labelled: Labelled, count: int) -> list[float]:
-    """Return, for *count* orders of arrival, the share of groups that are those of the bulk run."""
+def orders(labelled: Labelled, seeds: Sequence[int]) -> list[float]:
+    """Return, for an order of arrival per seed, the share of groups that are those of the bulk run."""
     memory = prepare(labelled)
     bulk = resolve_all(labelled.records, memory).groups
     shares: list[float] = []
-    for seed in range(count):
+    for seed in seeds:
         arriving = list(labelled.records)
         random.Random(seed).shuffle(arriving)
         stream = Stream(Memory(memory.weights, memory.rules))
@@ -141,7 +141,8 @@ def main(arguments: Sequence[str]) -> int:
             lines.append(line)
             _say(_shown(line))
             if options.orders:
-                shares = orders(labelled, options.orders)
+                first = options.order_from
+                shares = orders(labelled, range(first, first + options.orders))
                 _say(f"  {len(shares)} orders: identical groups at least {min(shares):.5f}")
             if options.pair_cost:
                 _say(f"  {pair_cost_us(labelled):.1f} us per pair")
@@ -159,6 +160,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--into", default="", help="keep generated sets in this folder")
     parser.add_argument("--region", default=None)
     parser.add_argument("--orders", type=int, default=0)
+    parser.add_argument("--order-from", type=int, default=0, help="seed of the first order")
     parser.add_argument("--pair-cost", action="store_true")
     parser.add_argument("--json", default="")
     return parser.parse_args(arguments)

@@ -17,4 +17,4 @@ def resolve_all(records: Sequence[Keyed], memory: Memory) -> Partition:
         for other in memory.candidates(record):
             if other > record.record_id:
                 memory.compare(record.record_id, other)
-    return memory.group(memory.parts, Guards(memory.parts, memory.rules))
+    return memory.group(memory.parts, Guards(memory.parts, memory.rules, shared=memory.shared))

@@ -20,7 +20,7 @@ from headwater.identity.domain.clustering.linkage import (
     components,
     partition,
 )
-from headwater.identity.domain.clustering.sharing import is_generic, watched
+from headwater.identity.domain.clustering.sharing import is_generic, named, watched
 from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.scores import score_bits
 from headwater.identity.domain.scoring.weights import Weights
@@ -64,7 +64,7 @@ class Memory:
         self._filled: dict[str, dict[str, float]] = defaultdict(dict)
         self._keys: dict[str, tuple[int, ...]] = {}
         self._buckets: dict[int, list[str]] = defaultdict(list)
-        self._surnames: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._names: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._holders: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     def add(self, record: Keyed) -> Turned:
@@ -77,16 +77,16 @@ class Memory:
             bucket.append(me)
             if len(bucket) == self._rows_max + 1:
                 crowded.extend(bucket)
-        return Turned(tuple(self._note_surname(record)), tuple(dict.fromkeys(crowded)))
+        return Turned(tuple(self._note_name(record)), tuple(dict.fromkeys(crowded)))
 
-    def _note_surname(self, record: Keyed) -> Iterator[str]:
-        family = record.parts.family
+    def _note_name(self, record: Keyed) -> Iterator[str]:
+        name, account = named(record.parts), record.parts.account
         for key in watched(record.parts):
             self._holders[key].append(record.record_id)
-            surnames = self._surnames[key]
-            if family and family not in surnames:
-                surnames.add(family)
-                if key[1] not in self.shared and is_generic(key[0], surnames):
+            names = self._names[key]
+            if name and name not in names:
+                names.add(name)
+                if key[1] not in self.shared and is_generic(key[0], names, account=account):
                     self.shared.add(key[1])
                     yield from self._holders[key]
 

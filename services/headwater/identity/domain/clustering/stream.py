@@ -42,7 +42,7 @@ class Stream:
     def __init__(self, memory: Memory, neighbourhood_max: int = NEIGHBOURHOOD_MAX) -> None:
         self._memory, self._neighbourhood_max = memory, neighbourhood_max
         self._ids = count(1)
-        self._guards = Guards(memory.parts, memory.rules)
+        self._guards = Guards(memory.parts, memory.rules, shared=memory.shared)
         self.entity_of: dict[str, str] = {}
         self._members: dict[str, set[str]] = {}
 

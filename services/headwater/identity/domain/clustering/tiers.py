@@ -13,8 +13,8 @@ from enum import StrEnum
 from itertools import combinations
 from typing import Final
 
+from headwater.identity.domain.clustering.conflicts import conflict, names_fit
 from headwater.identity.domain.clustering.linkage import Edges, Members
-from headwater.identity.domain.scoring.names import DIFFER, MISSING, NEAR, compare_names, parts_of_level
 from headwater.identity.domain.scoring.parts import Parts
 
 MERGE_BITS_MIN: Final = 10.0
@@ -74,33 +74,3 @@ def mergeable(group: Members, edges: Edges, merging: Merging) -> list[Members]:
         united = tuple(sorted(left + right))
         part_of.update(dict.fromkeys(united, united))
     return sorted(set(part_of.values()))
-
-
-def conflict(ours: Parts, theirs: Parts) -> bool:
-    """Say whether two records contradict each other in what one person has one of."""
-    if ours.linkedin and theirs.linkedin and ours.linkedin != theirs.linkedin:
-        return True
-    if ours.generation != theirs.generation:
-        return bool(ours.generation and theirs.generation)
-    return _numbered_apart(ours, theirs)
-
-
-def _numbered_apart(ours: Parts, theirs: Parts) -> bool:
-    """Say whether one organisation gave out two mailboxes that differ in digits: it tells namesakes apart."""
-    return any(
-        one.domain == other.domain
-        and not one.free
-        and not (one.shared or other.shared)
-        and one.digits != other.digits
-        for one in ours.mailboxes
-        for other in theirs.mailboxes
-    )
-
-
-def names_fit(ours: Parts, theirs: Parts) -> bool:
-    """Say whether two names can be one person's; an unknown part fits."""
-    given, family = parts_of_level(compare_names(ours, theirs, by_mailbox=False))
-    return given in _FITS and family in _FITS
-
-
-_FITS: Final = frozenset({*range(NEAR + 1), MISSING}) - {DIFFER}

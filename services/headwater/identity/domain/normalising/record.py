@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from headwater.identity.domain.normalising import company, dates, jobs, places
+from headwater.identity.domain.normalising.affiliations import read_affiliation
 from headwater.identity.domain.normalising.email import read_emails
 from headwater.identity.domain.normalising.person import Person, read_person
 from headwater.identity.domain.normalising.phone import REGION_DEFAULT, read_phones
@@ -180,6 +181,7 @@ def _account(object_name: str, fields: Mapping[str, str], region: str, hear: Hea
     address = _address(raw, hear)
     domain = (website.domain if website else "") or _organisation_of(emails, hear)
     here = places.region_of(address, domain, region) or REGION_DEFAULT
+    part = "name" if "name" in raw else "company"
     return Normal(
         object_name,
         emails=emails,
@@ -187,8 +189,8 @@ def _account(object_name: str, fields: Mapping[str, str], region: str, hear: Hea
         linkedin=_pages(raw, hear).get("company"),
         website=website,
         domain=domain,
-        company=_company(raw, "name" if "name" in raw else "company", hear),
-        address=address,
+        company=_company(raw, part, hear),
+        address=_with_place(address, raw, part),
         official_ids=_official_ids(raw, hear),
         region=here,
         fields=fields,
@@ -267,7 +269,19 @@ def _company(raw: Raw, part: str, hear: Hear) -> Company:
         return NO_COMPANY
     _, name, value = raw[part][0]
     note = hear(name)
+    institution = read_affiliation(value).institution
+    if institution:
+        note("company.affiliation", value, institution)
+        value = institution
     return company.read_company(value) if note is unheard else company.company_of(value, note)
+
+
+def _with_place(address: Address, raw: Raw, part: str) -> Address:
+    """Return the address with the city that stands behind the institution, where no field tells one."""
+    if address.city or part not in raw:
+        return address
+    place = read_affiliation(raw[part][0][2]).place
+    return places.read_address(places.RawAddress("", "", place, "", "", "")) if place else address
 
 
 def _job_title(raw: Raw, hear: Hear) -> str:

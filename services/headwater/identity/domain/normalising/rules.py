@@ -44,6 +44,7 @@ RULES: Final[Mapping[str, str]] = {
     "address.street_kind": "Kinds of street and points of the compass have one spelling.",
     "address.unit": "Flat, suite and floor stand apart from the street.",
     "company.abbreviation": "Words that are often cut short have one short spelling.",
+    "company.affiliation": "Of a long affiliation the institution counts, not its department.",
     "company.ampersand": "`&` reads `and`.",
     "company.article": "A leading `the` does not count.",
     "company.initials": "Letters in a row read as one word.",

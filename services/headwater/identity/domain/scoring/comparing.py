@@ -85,7 +85,7 @@ def compare_accounts(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -
     if ours.organisation and theirs.organisation:
         level, value = fields.compare_organisation_names(ours.organisation, theirs.organisation)
         found.append((ORGANISATION, level, value, ORGANISATION))
-    domain = fields.compare_domains(ours, theirs)
+    domain = fields.compare_domains(ours, theirs, shared)
     if domain is not None:
         found.append((DOMAIN, domain[0], domain[1], DOMAIN))
     phone = fields.compare_phones(ours, theirs, shared)

@@ -13,6 +13,7 @@ from typing import Final
 from rapidfuzz.distance import DamerauLevenshtein, Hamming, JaroWinkler
 from rapidfuzz.fuzz import token_sort_ratio
 
+from headwater.identity.domain.normalising.company_tables import COMMON_COMPANY_WORDS
 from headwater.identity.domain.scoring.names import COMPARED_MAX, aligned_words, is_slip
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
 
@@ -22,6 +23,8 @@ MAIL_LEVELS: Final = ("equal", "one letter off", "same name elsewhere", "colleag
 PHONE_LEVELS: Final = ("equal", "one digit off", "shared line", "differs")
 LINKEDIN_LEVELS: Final = ("equal", "differs")
 ORGANISATION_LEVELS: Final = ("equal", "alike", "contained", "shares a word", "differs")
+CONTAINED: Final = 2
+"""Level up to which two organisations' names can be one's."""
 DOMAIN_LEVELS: Final = ("equal", "differs")
 ADDRESS_LEVELS: Final = ("equal", "same street", "differs")
 PLACE_LEVELS: Final = ("same city", "same state or country", "differs")
@@ -121,10 +124,16 @@ def compare_organisation_names(ours: str, theirs: str) -> tuple[int, str]:
         return 1, ""
     if _abbreviates(left, right) or _abbreviates(right, left):
         return (1 if len(left) == len(right) else 2), ""
-    if aligned == min(len(left), len(right)) and aligned > 1:
+    if aligned == min(len(left), len(right)) and (aligned > 1 or _only_describes(left, right)):
         return 2, ""
     shared = any(len(word) >= _CONTAINED_CHARS_MIN and word in right for word in left)
     return (3, "") if shared else (4, "")
+
+
+def _only_describes(left: list[str], right: list[str]) -> bool:
+    """Say whether the names differ by nothing but words that many have, as `restaurant`, and share another."""
+    both = {*left} & {*right}
+    return not both <= COMMON_COMPANY_WORDS and {*left} ^ {*right} <= COMMON_COMPANY_WORDS
 
 
 def _abbreviates(short: list[str], full: list[str]) -> bool:
@@ -154,11 +163,18 @@ def _name_in_domain(name: str, domains: tuple[str, ...]) -> tuple[int, str]:
     ), ""
 
 
-def compare_domains(ours: Parts, theirs: Parts) -> Found:
-    """Compare the domains of organisations."""
+def compare_domains(ours: Parts, theirs: Parts, shared: AbstractSet[str]) -> Found:
+    """Compare the domains of organisations; one that several share tells nothing.
+
+    Args:
+        shared: the domains that are generic.
+    """
     if not ours.domains or not theirs.domains:
         return None
-    return next(((0, domain) for domain in ours.domains if domain in theirs.domains), (1, ""))
+    common = next((domain for domain in ours.domains if domain in theirs.domains), "")
+    if not common:
+        return 1, ""
+    return None if common in shared else (0, common)
 
 
 def compare_places(ours: Parts, theirs: Parts) -> Found:

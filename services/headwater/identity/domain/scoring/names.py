@@ -47,7 +47,7 @@ def compare_names(ours: Parts, theirs: Parts, *, by_mailbox: bool) -> int:
     """
     given = _given_level(ours.given, theirs.given)
     family = _family_level(ours.family, theirs.family)
-    if (given == DIFFER or family == DIFFER) and _are_swapped(ours, theirs):
+    if DIFFER in (given, family) and _are_swapped(ours, theirs):
         return SWAPPED
     if family >= DIFFER and given != EXACT and _parted_otherwise(ours, theirs):
         return SWAPPED
@@ -165,7 +165,7 @@ def _are_swapped(ours: Parts, theirs: Parts) -> bool:
     if one > NEAR:
         return False
     other = _family_level(ours.family, theirs.given)
-    return other <= NEAR and (one == EXACT or other == EXACT)
+    return other <= NEAR and EXACT in (one, other)
 
 
 def _parted_otherwise(ours: Parts, theirs: Parts) -> bool:

@@ -38,6 +38,8 @@ class Parts:
         domains: registrable domains of the organisation.
         texts: folded values of all other fields, by field name; `codes` those made of digits, dates, ids.
         strong: kind and value of each identifier that belongs to one thing only.
+        numbers: by who gave them, where each thing has one: an authority, or `source:` and a system.
+        account: whether it is an organisation rather than a person.
         words: of both names, sorted; `joined` the names without spaces.
         told_given: the first word of the given names when a mailbox may spell it, else empty; so `told_family`.
         spelt: what the mailboxes spell, with spaces between them.
@@ -59,6 +61,8 @@ class Parts:
     texts: Mapping[str, str] = field(default_factory=dict)
     codes: Mapping[str, str] = field(default_factory=dict)
     strong: tuple[tuple[str, str], ...] = ()
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    account: bool = False
     words: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     joined: str = field(init=False, repr=False, compare=False, default="")
     told_given: str = field(init=False, repr=False, compare=False, default="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from headwater.identity.domain.normalising import Normal, keys_of, record
@@ -10,9 +10,15 @@ from headwater.identity.domain.normalising.text import clean, fold
 from headwater.identity.domain.normalising.values import Email
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
 
+NO_IDS: Final[Mapping[str, str]] = {}
 
-def parts_of(normal: Normal) -> Parts:
-    """Return the parts of *normal*."""
+
+def parts_of(normal: Normal, sole_ids: Mapping[str, str] = NO_IDS) -> Parts:
+    """Return the parts of *normal*.
+
+    Args:
+        sole_ids: ids that it has in systems which hold each thing once, by system.
+    """
     address = normal.address
     domain = normal.domain
     return Parts(
@@ -32,7 +38,19 @@ def parts_of(normal: Normal) -> Parts:
         texts=dict(_texts(normal)),
         codes=dict(_codes(normal)),
         strong=tuple((key.kind, key.value) for key in keys_of(normal).strong),
+        numbers=_numbers(normal, sole_ids),
+        account=normal.object == "account",
     )
+
+
+def _numbers(normal: Normal, sole_ids: Mapping[str, str]) -> Mapping[str, str]:
+    if not normal.official_ids and not sole_ids:
+        return NO_IDS
+    numbers = {f"source:{source}": value for source, value in sole_ids.items()}
+    for official_id in normal.official_ids:
+        authority, _, value = official_id.partition(":")
+        numbers.setdefault(authority, value)
+    return numbers
 
 
 def _mailbox(email: Email) -> Mailbox:

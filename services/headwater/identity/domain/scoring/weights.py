@@ -78,7 +78,6 @@ class Weights:
     prior_bits: float
     fields: Mapping[str, FieldWeights]
 
-
     @cached_property
     def scales(self) -> Mapping[str, Scale]:
         """The bits of every level and value, worked out once."""
