@@ -78,7 +78,8 @@ def names_fit(ours: Parts, theirs: Parts) -> bool:
 def organisations_fit(ours: Parts, theirs: Parts) -> bool:
     """Say whether two organisations' names can be one's: equal, misspelt, or one within the other."""
     left, right = ours.organisation, theirs.organisation
-    return not left or not right or compare_organisation_names(left, right)[0] <= CONTAINED
+    city = ours.city if ours.city == theirs.city else ""
+    return not left or not right or compare_organisation_names(left, right, city)[0] <= CONTAINED
 
 
 def share_identity(ours: Parts, theirs: Parts, shared: AbstractSet[str]) -> bool:

@@ -210,6 +210,9 @@ COMMON_COMPANY_WORDS: Final = frozenset(ABBREVIATIONS.values()) | frozenset(
         "plastics", "power", "print", "printing", "red", "restaurant", "river", "royal", "school", "shop", "smart", "social",
         "software", "solar", "sons", "south", "spa", "sport", "sports", "star", "state", "steel", "store", "studio",
         "studios", "the", "tools", "toys", "trade", "trading", "travel", "trust", "uk", "und", "union", "united", "ventures",
+        "academy", "campus", "center", "centre", "college", "federal", "hospital", "institute", "institution", "laboratory",
+        "medical", "medicine", "museum", "national", "research", "science", "sciences", "sport", "state", "technical",
+        "technology", "universidad", "universidade", "universita", "universitat", "universite", "university",
         "water", "web", "west", "white", "wine", "wood", "work", "works", "world",
     ]
 )  # fmt: skip

@@ -83,7 +83,8 @@ def compare_accounts(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -
     """Compare two records of organisations; name and domain both count, a place does not follow from either."""
     found: list[Finding] = []
     if ours.organisation and theirs.organisation:
-        level, value = fields.compare_organisation_names(ours.organisation, theirs.organisation)
+        city = ours.city if ours.city == theirs.city else ""
+        level, value = fields.compare_organisation_names(ours.organisation, theirs.organisation, city)
         found.append((ORGANISATION, level, value, ORGANISATION))
     domain = fields.compare_domains(ours, theirs, shared)
     if domain is not None:

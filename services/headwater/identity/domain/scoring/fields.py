@@ -112,14 +112,21 @@ def compare_organisations(ours: Parts, theirs: Parts) -> Found:
 
 
 @lru_cache(COMPARED_MAX)
-def compare_organisation_names(ours: str, theirs: str) -> tuple[int, str]:
-    """Compare two organisations' names by key."""
+def compare_organisation_names(ours: str, theirs: str, city: str = "") -> tuple[int, str]:
+    """Compare two organisations' names by key.
+
+    Args:
+        city: where both are; a name that is in the other says nothing by the city's name and common words
+            alone, as `nanjing university`.
+    """
     if ours == theirs:
         return 0, ours
     left, right = ours.split(), theirs.split()
     if is_slip("".join(left), "".join(right)):
         return 1, ""
     aligned = aligned_words(left, right)
+    if aligned < max(len(left), len(right)) and city and _says_only_where(min(left, right, key=len), city):
+        return 4, ""
     if aligned == len(left) == len(right):
         return 1, ""
     if _abbreviates(left, right) or _abbreviates(right, left):
@@ -128,6 +135,11 @@ def compare_organisation_names(ours: str, theirs: str) -> tuple[int, str]:
         return 2, ""
     shared = any(len(word) >= _CONTAINED_CHARS_MIN and word in right for word in left)
     return (3, "") if shared else (4, "")
+
+
+def _says_only_where(words: list[str], city: str) -> bool:
+    where = city.split()
+    return all(word in COMMON_COMPANY_WORDS or word in where for word in words)
 
 
 def _only_describes(left: list[str], right: list[str]) -> bool:
