@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from headwater.identity.domain.clustering.conflicts import conflict, organisations_fit
@@ -19,11 +17,15 @@ from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.scores import score_bits
 from headwater.identity.domain.scoring.taking_apart import parts_of
 
-HOUSE = {"phone": "+17027917111", "street": "3400 Harbour Rd", "city": "Portsmouth"}
+HOUSE: dict[str, str] = {"phone": "+17027917111", "street": "3400 Harbour Rd", "city": "Portsmouth"}
 
 
-def account(sole_ids: Mapping[str, str] | None = None, **fields: str) -> Parts:
-    return parts_of(normalise("account", fields), sole_ids or {})
+def account(**fields: str) -> Parts:
+    return parts_of(normalise("account", fields))
+
+
+def billed(system: str, own_id: str) -> Parts:
+    return parts_of(normalise("account", {"name": "Acorn"}), {system: own_id})
 
 
 def refusal(ours: Parts, theirs: Parts) -> str:
@@ -51,9 +53,9 @@ def test_two_numbers_of_one_authority_keep_organisations_apart() -> None:
 
 def test_two_ids_of_a_system_that_holds_each_once_keep_apart() -> None:
     """Where a system holds each thing once, its ids are never a slip."""
-    one = account({"billing": "A-10001"}, name="Acorn")
-    assert refusal(one, account({"billing": "A-10002"}, name="Acorn")) == OFFICIAL_ID
-    assert refusal(one, account({"shop": "A-10002"}, name="Acorn")) == ""
+    one = billed("billing", "A-10001")
+    assert refusal(one, billed("billing", "A-10002")) == OFFICIAL_ID
+    assert refusal(one, billed("shop", "A-10002")) == ""
 
 
 def test_number_that_a_person_typed_forbids_a_merge_but_no_link() -> None:

@@ -140,6 +140,8 @@ def _add_names(found: list[Pair], given: str, family: str, written: str) -> None
     """Add both names in either order: as they are, with the full forms of a nickname, and as they sound."""
     found.append(("names", _either_way(given, family)))
     found.extend([("names", _either_way(full, family)) for full in _full_names(written)])
+    if len(given) >= _NAME_START and len(family) >= _NAME_START:
+        found.append(("names_start", _either_way(given[:_NAME_START], family[:_NAME_START])))
     if len(given) > 1 and (sounds := _sound(given)):
         found.append(("names_sound", _either_way(sounds, _sound(family))))
 
@@ -261,6 +263,8 @@ _MAILBOX_CHARS_MIN: Final = 7
 """Shorter local parts recur at every provider."""
 _TAIL_DIGITS: Final = 7
 """What is left of a number when country and area are written otherwise."""
+_NAME_START: Final = 3
+"""Letters of a name before the usual place of a typo; in a large tenant the key crowds and costs nothing."""
 _START_CHARS: Final = 10
 """Letters of a company's key that a typo or a longer name behind them leaves alone."""
 
