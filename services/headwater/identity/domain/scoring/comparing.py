@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from headwater.identity.domain.scoring import fields
-from headwater.identity.domain.scoring.names import EXACT, MAILBOX, MISSING, PART_LEVELS, compare_names
+from headwater.identity.domain.scoring.names import MAILBOX, PART_LEVELS, UNKNOWN, compare_names
 from headwater.identity.domain.scoring.parts import Parts
 
 NAME, MAIL, PHONE, LINKEDIN = "name", "mail", "phone", "linkedin"
@@ -31,8 +31,6 @@ Finding = tuple[str, int, str, str]
 A plain tuple: a pair has a handful and most pairs are only added up.
 """
 
-_SAME: Final = frozenset({EXACT, MAILBOX})
-"""Levels of a name's part at which both have the same one."""
 _ONE_DOMAIN: Final = frozenset({0, 1, 3})
 """Levels of mailboxes that have their domain in common."""
 _LINE: Final = 2
@@ -58,7 +56,8 @@ def compare_people(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> 
     same_mail = mail is not None and mail[0] == 0
     one_domain = mail is not None and mail[0] in _ONE_DOMAIN
     _names(ours, theirs, found, by_mailbox=not same_mail)
-    _linkedin(ours, theirs, found)
+    if ours.linkedin and theirs.linkedin:
+        found.append(_linkedin(ours.linkedin, theirs.linkedin))
     organisation = fields.compare_organisations(ours, theirs)
     same_work = organisation is not None and organisation[0] == 0
     phone = fields.compare_phones(ours, theirs, shared)
@@ -92,7 +91,8 @@ def compare_accounts(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -
     phone = fields.compare_phones(ours, theirs, shared)
     if phone is not None:
         found.append((PHONE, phone[0], phone[1], PHONE))
-    _linkedin(ours, theirs, found)
+    if ours.linkedin and theirs.linkedin:
+        found.append(_linkedin(ours.linkedin, theirs.linkedin))
     same_house = _address(ours, theirs, found)
     place = fields.compare_places(ours, theirs)
     if place is not None and not (same_house and place[0] < _ANOTHER_PLACE):
@@ -110,13 +110,13 @@ COMPARES: Final[Mapping[str, Compare]] = {
 
 def _names(ours: Parts, theirs: Parts, found: list[Finding], *, by_mailbox: bool) -> None:
     level = compare_names(ours, theirs, by_mailbox=by_mailbox)
-    if level == MISSING * PART_LEVELS + MISSING:
+    if level == UNKNOWN:
         return
     found.append((NAME, level, "", NAME))
     given, family = divmod(level, PART_LEVELS)
-    if given in _SAME:
+    if given <= MAILBOX:
         found.append((GIVEN_RARITY, 0, _longer(ours.given, theirs.given), GIVEN_RARITY))
-    if family in _SAME:
+    if family <= MAILBOX:
         found.append((FAMILY_RARITY, 0, _longer(ours.family, theirs.family), FAMILY_RARITY))
 
 
@@ -124,10 +124,8 @@ def _longer(one: str, other: str) -> str:
     return one if (len(one), one) >= (len(other), other) else other
 
 
-def _linkedin(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
-    if ours.linkedin and theirs.linkedin:
-        same = ours.linkedin == theirs.linkedin
-        found.append((LINKEDIN, 0 if same else 1, ours.linkedin if same else "", LINKEDIN))
+def _linkedin(ours: str, theirs: str) -> Finding:
+    return (LINKEDIN, 0, ours, LINKEDIN) if ours == theirs else (LINKEDIN, 1, "", LINKEDIN)
 
 
 def _address(ours: Parts, theirs: Parts, found: list[Finding]) -> bool:
@@ -139,11 +137,13 @@ def _address(ours: Parts, theirs: Parts, found: list[Finding]) -> bool:
 
 
 def _others(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
-    for field, text in ours.texts.items():
-        other = theirs.texts.get(field)
-        if other is not None:
-            found.append((field, *fields.compare_texts(text, other), TEXT))
-    for field, code in ours.codes.items():
-        other = theirs.codes.get(field)
-        if other is not None:
-            found.append((field, *fields.compare_codes(code, other), CODE))
+    if theirs.texts:
+        for field, text in ours.texts.items():
+            if field in theirs.texts:
+                level, value = fields.compare_texts(text, theirs.texts[field])
+                found.append((field, level, value, TEXT))
+    if theirs.codes:
+        for field, code in ours.codes.items():
+            if field in theirs.codes:
+                level, value = fields.compare_codes(code, theirs.codes[field])
+                found.append((field, level, value, CODE))

@@ -44,6 +44,8 @@ _CONTAINED_CHARS_MIN: Final = 4
 
 def compare_mailboxes(ours: Parts, theirs: Parts) -> Found:
     """Compare the mailboxes of persons; role mailboxes say nothing here."""
+    if not ours.mailboxes or not theirs.mailboxes:
+        return None
     best: tuple[int, str] | None = None
     for one in ours.mailboxes:
         for other in theirs.mailboxes:

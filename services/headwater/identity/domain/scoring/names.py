@@ -21,6 +21,9 @@ PART_LEVELS: Final = 7
 SWAPPED: Final = PART_LEVELS * PART_LEVELS
 """Level of a name whose parts stand in each other's place."""
 LEVELS: Final = SWAPPED + 1
+UNKNOWN: Final = MISSING * PART_LEVELS + MISSING
+"""Level of two names of which no part can be compared."""
+EXACT_NAME: Final = EXACT * PART_LEVELS + EXACT
 LABELS: Final = ("exact", "told by mailbox", "short form", "initial", "misspelt", "differs", "unknown")
 
 COMPARED_MAX: Final = 65_536
@@ -45,8 +48,12 @@ def compare_names(ours: Parts, theirs: Parts, *, by_mailbox: bool) -> int:
     Args:
         by_mailbox: whether a mailbox may speak for its owner's name; not when both have the same one.
     """
-    given = _given_level(ours.given, theirs.given)
-    family = _family_level(ours.family, theirs.family)
+    left, right = ours.given, theirs.given
+    given = EXACT if left == right and len(left) > 1 else _given_level(left, right)
+    left, right = ours.family, theirs.family
+    family = EXACT if left == right and left else _family_level(left, right)
+    if given == EXACT == family:
+        return EXACT_NAME
     if DIFFER in (given, family) and _are_swapped(ours, theirs):
         return SWAPPED
     if family >= DIFFER and given != EXACT and _parted_otherwise(ours, theirs):
@@ -161,6 +168,8 @@ def _misspelt(left: str, right: str, similarity_min: float = NEAR_SIMILARITY_MIN
 
 
 def _are_swapped(ours: Parts, theirs: Parts) -> bool:
+    if ours.given != theirs.family and ours.family != theirs.given and ours.plain and theirs.plain:
+        return False  # in a swap one part at least is equal
     one = _family_level(ours.given, theirs.family)
     if one > NEAR:
         return False

@@ -40,7 +40,7 @@ class Parts:
         strong: kind and value of each identifier that belongs to one thing only.
         numbers: by who gave them, where each thing has one: an authority, or `source:` and a system.
         account: whether it is an organisation rather than a person.
-        words: of both names, sorted; `joined` the names without spaces.
+        words: of both names, sorted; `joined` the names without spaces; `plain` where each is one word.
         told_given: the first word of the given names when a mailbox may spell it, else empty; so `told_family`.
         spelt: what the mailboxes spell, with spaces between them.
     """
@@ -64,6 +64,7 @@ class Parts:
     numbers: Mapping[str, str] = field(default_factory=dict)
     account: bool = False
     words: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    plain: bool = field(init=False, repr=False, compare=False, default=True)
     joined: str = field(init=False, repr=False, compare=False, default="")
     told_given: str = field(init=False, repr=False, compare=False, default="")
     told_family: str = field(init=False, repr=False, compare=False, default="")
@@ -74,6 +75,7 @@ class Parts:
         words = (*self.given.split(), *self.family.split())
         fill = object.__setattr__
         fill(self, "words", tuple(sorted(words)))
+        fill(self, "plain", len(words) == bool(self.given) + bool(self.family))
         fill(self, "joined", "".join(words))
         fill(self, "told_given", _told(self.given))
         fill(self, "told_family", _told(self.family))

@@ -65,13 +65,11 @@ def score_bits(ours: Parts, theirs: Parts, weights: Weights, shared: Shared = NO
     """
     total, scales = weights.prior_bits, weights.scales
     for field, level, value, fallback in COMPARES[weights.object](ours, theirs, shared):
-        scale = scales.get(field)
-        if scale is None:
+        if field not in scales:
             total += scales[fallback].bits[level]
-        elif level or not value:
-            total += scale.bits[level]
-        else:
-            total += scale.equal.get(value, scale.rarest)
+            continue
+        scale = scales[field]
+        total += scale.bits[level] if level or not value else scale.equal.get(value, scale.rarest)
     return total
 
 
