@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headwater.identity.domain.clustering.conflicts import conflict, organisations_fit
 from headwater.identity.domain.clustering.guards import NAME, OFFICIAL_ID, Guards
@@ -125,3 +127,27 @@ def test_name_within_another_must_say_more_than_the_city(
     """What is left of the shorter name without city and common words decides."""
     one, other = account(name=ours, city=city), account(name=theirs, city=city)
     assert organisations_fit(one, other) is fit
+
+
+NAMES = ("Nanjing University", "University Nanjing Tech", "Katsu", "Restaurant Katsu", "Acorn", "Acorn Grill")
+ACCOUNTS = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(NAMES),
+        "city": st.sampled_from(["Nanjing", "Portsmouth", ""]),
+        "phone": st.sampled_from(["+17027917111", "+17027917112", ""]),
+        "website": st.sampled_from(["https://acorngroup.io", "https://katsu.io", ""]),
+        "duns": st.sampled_from(["150483782", "972640315", ""]),
+    }
+)
+
+
+@given(ACCOUNTS, ACCOUNTS, st.sampled_from([frozenset[str](), frozenset({"acorngroup.io", "+17027917111"})]))
+@settings(max_examples=300, deadline=None)
+def test_organisations_compare_alike_both_ways_round(
+    ours: dict[str, str], theirs: dict[str, str], shared: frozenset[str]
+) -> None:
+    """Score and guards do not depend on which record is named first."""
+    one, other = account(**ours), account(**theirs)
+    weights = shipped("account")
+    assert score_bits(one, other, weights, shared) == score_bits(other, one, weights, shared)
+    assert refusal(one, other) == refusal(other, one)

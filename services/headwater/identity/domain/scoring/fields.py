@@ -127,7 +127,7 @@ def compare_organisation_names(ours: str, theirs: str, city: str = "") -> tuple[
     if is_slip("".join(left), "".join(right)):
         return 1, ""
     aligned = aligned_words(left, right)
-    if aligned < max(len(left), len(right)) and city and _says_only_where(min(left, right, key=len), city):
+    if city and aligned < max(len(left), len(right)) and _says_only_where(left, right, city):
         return 4, ""
     if aligned == len(left) == len(right):
         return 1, ""
@@ -139,9 +139,13 @@ def compare_organisation_names(ours: str, theirs: str, city: str = "") -> tuple[
     return (3, "") if shared else (4, "")
 
 
-def _says_only_where(words: list[str], city: str) -> bool:
-    where = city.split()
-    return all(word in COMMON_COMPANY_WORDS or word in where for word in words)
+def _says_only_where(left: list[str], right: list[str], city: str) -> bool:
+    """Say whether the shorter name is nothing but the city's and common words."""
+    short, where = min(len(left), len(right)), city.split()
+    return any(
+        len(words) == short and all(word in COMMON_COMPANY_WORDS or word in where for word in words)
+        for words in (left, right)
+    )
 
 
 def _only_describes(left: list[str], right: list[str]) -> bool:

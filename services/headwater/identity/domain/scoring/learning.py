@@ -183,12 +183,20 @@ def _fields(
         elif name in {c.MAIL, c.PHONE, c.LINKEDIN}:
             u = (shipped.u[0], *u[1:])
         fields[name] = FieldWeights(m, u, equal.common if equal else {}, equal.rare if equal else 0.0)
+    fields[c.PHONE] = _below_own_number(fields[c.PHONE])
     fields[c.NAME] = _name(seen.get(c.NAME, []), apart.get(c.NAME, []), rarities, plan)
     for name in (c.GIVEN_RARITY, c.FAMILY_RARITY):
         if name in rarities:
             one = rarities[name]
             fields[name] = FieldWeights(one.u, one.u, one.common, one.rare)
     return fields
+
+
+def _below_own_number(phone: FieldWeights) -> FieldWeights:
+    """Hold a shared line's bits below those of a number of one's own: too few lines are seen to tell."""
+    own, line = 0, 2
+    u_min = phone.m[line] * phone.u[own] / phone.m[own]
+    return replace(phone, u=(*phone.u[:line], max(phone.u[line], u_min), *phone.u[line + 1 :]))
 
 
 def _blend(counts: Sequence[float], shipped: Sequence[float], weight: float) -> tuple[float, ...]:
