@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given, settings
 from tests.unit.identity.people import FIELDS, parts
 
+from headwater.identity.domain.normalising import normalise
+from headwater.identity.domain.scoring.comparing import PHONE
 from headwater.identity.domain.scoring.learning import Judged, Plan, learn
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.scores import PRIOR, Score, explain_score, score_bits
+from headwater.identity.domain.scoring.taking_apart import parts_of
 from headwater.identity.domain.scoring.weights import dump, load
 
 WEIGHTS = shipped("contact")
@@ -156,3 +159,15 @@ def test_review_answers_teach_weights() -> None:
     before = learn("contact", records, random.Random(1), SMALL).fields["place"].bits[2]
     after = learn("contact", records, random.Random(1), SMALL, judged=pairs).fields["place"].bits[2]
     assert after > before + 1
+
+
+def test_shared_line_never_says_more_than_a_number_of_ones_own() -> None:
+    """Where random pairs show no shared line, it is not taken for rarer than a shared number."""
+    accounts = [
+        parts_of(
+            normalise("account", {"name": f"Acorn {word}{word}", "phone": f"+120255501{number % 50:02d}"})
+        )
+        for number, word in enumerate(f"{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(100))
+    ]
+    phone = learn("account", accounts, random.Random(1)).fields[PHONE]
+    assert phone.bits[2] <= phone.bits[0]

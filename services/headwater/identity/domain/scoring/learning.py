@@ -183,7 +183,6 @@ def _fields(
         elif name in {c.MAIL, c.PHONE, c.LINKEDIN}:
             u = (shipped.u[0], *u[1:])
         fields[name] = FieldWeights(m, u, equal.common if equal else {}, equal.rare if equal else 0.0)
-    fields[c.PHONE] = _below_own_number(fields[c.PHONE])
     fields[c.NAME] = _name(seen.get(c.NAME, []), apart.get(c.NAME, []), rarities, plan)
     for name in (c.GIVEN_RARITY, c.FAMILY_RARITY):
         if name in rarities:
@@ -281,6 +280,7 @@ def _with_sharers(weights: Weights, strangers: Counter[str], pairs: float, recor
         one = fields[name]
         equal = (strangers[kind] + priors.SHARERS[name] * records / 2) / pairs
         fields[name] = replace(one, u=(equal, *one.u[1:]))
+    fields[c.PHONE] = _below_own_number(fields[c.PHONE])
     return replace(weights, fields=fields)
 
 
