@@ -15,6 +15,7 @@ CASES = [
     ("address.street_kind", {"street": "1 West Avenue"}, "w ave"),
     ("address.unit", {"street": "1 Main St, Apt 4b"}, "apt 4b"),
     ("company.abbreviation", {"company": "Acme Technologies"}, "acme tech"),
+    ("company.affiliation", {"affiliation": "Chair of Law, Acme College, Bath, UK"}, "Acme College"),
     ("company.ampersand", {"company": "Lee & Sons"}, "lee and sons"),
     ("company.article", {"company": "The Acme"}, "acme"),
     ("company.initials", {"company": "A.B.C. Motors"}, "abc motors"),

@@ -26,6 +26,8 @@ NO_AFFILIATION: Final = Affiliation("", "")
 @lru_cache(CACHED_MAX)
 def read_affiliation(text: str) -> Affiliation:
     """Return the institution of *text*, where it has several segments and one names an institution."""
+    if text.count(",") + text.count(";") < _SEGMENTS_MIN - 1:
+        return NO_AFFILIATION
     segments = [segment.strip() for segment in _BREAKS.split(text) if segment.strip()]
     if len(segments) < _SEGMENTS_MIN:
         return NO_AFFILIATION
