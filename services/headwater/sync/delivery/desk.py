@@ -172,6 +172,7 @@ class Desk:
         self.looks += 1
         self._looked.set()
         self._looked = anyio.Event()
+
     def _end_feeler(self, slot: int) -> None:
         """Note that what *slot* had claimed alone after a 429 is over."""
         if (cut_s := self._feelers.pop(slot, None)) is not None:
