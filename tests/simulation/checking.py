@@ -236,12 +236,17 @@ def _isolated(world: World) -> Iterator[str]:
     if world.plan.profile != "isolation":
         return
     ill = {fault.target for fault in world.plan.faults}
-    merges = [event for event in world.plan.events if event.kind == "merge"]
-    merged = {(event.tenant, subject) for event in merges for subject in (event.subject, event.other)}
+    # what a merge or a deletion brings back was said long before
+    turned = {
+        (event.tenant, subject)
+        for event in world.plan.events
+        if event.kind in {"merge", "delete"}
+        for subject in (event.subject, event.other)
+    }
     times = {
         title_of(event.number): event.time_s
         for event in world.plan.events
-        if (event.tenant, event.subject) not in merged
+        if (event.tenant, event.subject) not in turned
     }
     for name, crm in world.crms.items():
         if name in ill or crm.nature.unique_field:
