@@ -224,7 +224,7 @@ async def test_a_slot_settles_while_another_slots_turn_is_held_up(queue: Queue) 
     """A turn that keeps its batch waits for nobody's claim; what it settles leaves line and journal."""
     await queue.add(1, 2, 3)
     (first,) = (await queue.claim(live=1)).claimed
-    second, third = (await queue.claim(slot=1)).claimed
+    second, third = (await queue.claim(slot=1, excluding=[first.entity_id])).claimed
     flying = [second.entity_id, third.entity_id]
     async with queue.pool.acquire() as other, anyio.create_task_group() as tasks, other.transaction():
         await other.execute("select from sync.delivery where entity_id = $1 for update", key(1))
