@@ -69,6 +69,11 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("no-look-up", "in doubt, but never looked up", {"connector": weak.NoLookUp}),
     ("no-exclusion", "in-flight entities may be claimed again", {"deliveries": weak.NoExclusion}),
     (
+        "put-back-held",
+        "what a slot puts back is kept from the other slots",
+        {"deliveries": weak.PutBackHeld},
+    ),
+    (
         "breaker-counts-nothing",
         "the breaker never opens",
         {"document": weak.with_policy(breaker={"failures": 100})},
@@ -178,6 +183,7 @@ _SEEDS: Final[dict[str, int]] = {
     "doubt-forgotten": 69,
     "no-look-up": 2,
     "no-exclusion": 0,
+    "put-back-held": 14,
     "breaker-counts-nothing": 5,
     "no-limiter": 2,
     "takeover-ignores-journal": 2,
