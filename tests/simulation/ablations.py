@@ -198,7 +198,7 @@ _SEEDS: Final[dict[str, int]] = {
     "concurrency-unbounded": 1,
     "no-audit": 0,
     "turns-not-numbered": 31,
-    "referrers-not-woken": 21,
+    "referrers-not-woken": 46,
     "shared-leases": 0,
     "same-fence": 3,
     "leases-for-ever": 1,

@@ -112,9 +112,7 @@ class PutBackHeld(MemoryDeliveries):
 
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         others = [keys for slot, keys in self._claims.items() if slot != wanted.slot]
-        turn = await super().turn(
-            settlements, replace(wanted, excluding={*wanted.excluding}.union(*others))
-        )
+        turn = await super().turn(settlements, replace(wanted, excluding={*wanted.excluding}.union(*others)))
         self._claims.setdefault(wanted.slot, set()).difference_update(
             item.claimed.entity_id for item in settlements
         )

@@ -85,7 +85,9 @@ async def test_what_a_failed_actor_left_is_its_successors_under_the_same_lease(q
     await queue.add(1)
     assert len((await queue.claim(slot=3)).claimed) == 1
     await queue.store.take_over()
-    assert [(item.entity_id.int, item.in_doubt) for item in (await queue.claim(slot=0)).claimed] == [(1, True)]
+    assert [(item.entity_id.int, item.in_doubt) for item in (await queue.claim(slot=0)).claimed] == [
+        (1, True)
+    ]
 
 
 async def test_a_turn_that_only_settles_tells_of_the_next_sweep(queue: Queue) -> None:
