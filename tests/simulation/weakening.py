@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -100,6 +101,24 @@ class UsageForgotten(MemoryBooks):
 class NoExclusion(MemoryDeliveries):
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         return await super().turn(settlements, replace(wanted, excluding=()))
+
+
+class PutBackHeld(MemoryDeliveries):
+    """What a slot has claimed counts as its own until it claims again, though it was put back."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._claims: dict[int, set[uuid.UUID]] = {}
+
+    async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
+        others = [keys for slot, keys in self._claims.items() if slot != wanted.slot]
+        turn = await super().turn(settlements, replace(wanted, excluding={*wanted.excluding}.union(*others)))
+        self._claims.setdefault(wanted.slot, set()).difference_update(
+            item.claimed.entity_id for item in settlements
+        )
+        if any(wanted.lanes.values()):
+            self._claims[wanted.slot] = {item.entity_id for item in turn.claimed}
+        return turn
 
 
 class ForgetfulTakeover(MemoryDeliveries):

@@ -10,10 +10,11 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec import structs
 from tests.simulation.chance import named_uuid, stream
 from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
 from tests.simulation.policies import event_of, policy_of, title_of, told_event
@@ -120,6 +121,8 @@ class Driver:
                 (
                     "project",
                     "turn",
+                    "put_back",
+                    "in_parts",
                     "stale",
                     "hand_over",
                     "breaker",
@@ -132,7 +135,7 @@ class Driver:
                     "replay",
                     "worked_off",
                 ),
-                (4, 10, 1, 1, 1, 1, 1, 1, 2, 3, 3, 1, 3),
+                (4, 10, 3, 2, 1, 1, 1, 1, 1, 1, 2, 3, 3, 1, 3),
             )[0]
             self.answers.append((name, await getattr(self, f"_{name}")()))
         return self.answers
@@ -162,7 +165,7 @@ class Driver:
             _ACCOUNTS[0], "Contact", f"crm-{entity_id}", shown, (float(self._events), float(self._events)),
             self._events, named_uuid(self.seed, "told", self._events),
         )  # fmt: skip
-        return await self._projected(plan, [replace(told, object="contact")])
+        return await self._projected(plan, [structs.replace(told, object="contact")])
 
     async def _looked(self) -> Any:
         """What is stored for telling echoes, times and what is on its way left out."""
@@ -230,15 +233,35 @@ class Driver:
         settlements = [self._settlement(item) for item in self._inflight.get(slot, ())]
         return await self._one_turn(slot, settlements)
 
+    async def _put_back(self) -> Any:
+        """A slot settles some of what it has, or nothing, and claims nothing: the rest is any slot's again."""
+        slot = self._dice.randrange(SLOTS)
+        items = self._inflight.get(slot, ())
+        self._soon = False
+        settlements = [self._settlement(item) for item in items[: self._dice.randint(0, len(items))]]
+        turn = await self._stores[self._owner].turn(settlements, Wanted(slot, {}, self._elsewhere(slot)))
+        self._inflight[slot] = ()
+        return shown(turn)
+
+    async def _in_parts(self) -> Any:
+        """A slot settles the first of what it has, and keeps the rest in flight."""
+        slot = self._dice.randrange(SLOTS)
+        items = self._inflight.get(slot, ())
+        if not items:
+            return "nothing"
+        self._soon = False
+        settlements = [self._settlement(items[0])]
+        await self._stores[self._owner].turn(settlements, Wanted(slot, {}, keeps=True))
+        self._inflight[slot] = items[1:]
+        return len(items)
+
+    def _elsewhere(self, slot: int) -> list[uuid.UUID]:
+        others = [items for other, items in sorted(self._inflight.items()) if other != slot]
+        return [item.entity_id for items in others for item in items]
+
     async def _one_turn(self, slot: int, settlements: Sequence[Settlement]) -> Any:
-        elsewhere = [
-            item.entity_id
-            for other, items in sorted(self._inflight.items())
-            if other != slot
-            for item in items
-        ]
         rows = {lane: self._dice.choice((0, 1, 2, 9)) for lane in Lane}
-        turn = await self._stores[self._owner].turn(settlements, Wanted(slot, rows, elsewhere))
+        turn = await self._stores[self._owner].turn(settlements, Wanted(slot, rows, self._elsewhere(slot)))
         self._inflight[slot] = turn.claimed
         return shown(turn)
 

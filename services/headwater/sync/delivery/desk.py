@@ -145,7 +145,7 @@ class Desk:
         """
         try:
             async with self._turns.of(self._tenant_id):
-                await self._take(settlements, Wanted(slot, {}))
+                await self._take(settlements, Wanted(slot, {}, keeps=True))
         except StoreRefused:
             return settlements
         settled = [item.claimed.entity_id for item in settlements]

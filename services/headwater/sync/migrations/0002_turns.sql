@@ -338,7 +338,7 @@ comment on function sync.references_of(text, text, uuid []) is
 create function sync.turn(
     p_tenant text, p_connector text, p_lease text, p_fence bigint, p_slot smallint, p_number bigint,
     p_items sync.settlements, p_rows integer [], p_after_times timestamptz [], p_after_ids uuid [],
-    p_excluding uuid []
+    p_excluding uuid [], p_keeps boolean
 ) returns setof sync.claimed
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -398,13 +398,13 @@ begin
         v_times := v_times || v_found.times[1:p_rows[v_lane]];
         v_lanes := v_lanes || array_fill(v_lane::smallint, array[cardinality(v_entities) - cardinality(v_lanes)]);
     end loop;
-    if 0 < any(p_rows) then
-        v_flying := v_entities;
-    else
+    if p_keeps then
         v_flying := array(
             select flying.id from unnest(v_flying) as flying (id)
             where flying.id not in (select item.id from unnest(p_items.entity_id) as item (id))
         );
+    else
+        v_flying := v_entities;
     end if;
     update sync.inflight as held set fence = p_fence, turn_number = p_number, entity_ids = v_flying
     where held.tenant_id = p_tenant and held.connector = p_connector and held.slot = p_slot;
@@ -458,8 +458,9 @@ begin
 end
 $$;
 comment on function sync.turn(
-    text, text, text, bigint, smallint, bigint, sync.settlements, integer [], timestamptz [], uuid [], uuid []
+    text, text, text, bigint, smallint, bigint, sync.settlements, integer [], timestamptz [], uuid [], uuid [], boolean
 ) is
 'Settles, claims and journals the claim under the fence; no row when the fence is lost. Arrays of four are by '
-'lane: rows wanted, and the place in the queue behind which to look. Claiming writes the journal alone; a turn that '
-'wants no rows takes out of it what it settles, so that rows of a batch can be settled one by one.';
+'lane: rows wanted, and the place in the queue behind which to look. Claiming writes the journal alone: afterwards it '
+'names what the turn has claimed; where p_keeps, what it named before and is not settled now, so that a batch can be '
+'settled in parts.';
