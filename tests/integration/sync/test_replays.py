@@ -286,7 +286,9 @@ async def test_a_discard_tells_when_nobody_knows_what_became_of_the_last_write(
     """Nobody will look it up any more: the audit says that the CRM may have it."""
     await bury(world, 1, outcome=outcome, error_class="network")
     await discard(world)
-    changes = await world.pool.fetchval("select changes from sync.audit where action = 'deliveries_discarded'")
+    changes = await world.pool.fetchval(
+        "select changes from sync.audit where action = 'deliveries_discarded'"
+    )
     assert [(change["field"], change["after"]) for change in changes[2:]] == told
 
 
