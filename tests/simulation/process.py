@@ -179,9 +179,7 @@ class Process:
         )
         replaying = ReplayWorker(parts.replays(tables, replays))
         rollout_bell = Wakeup()
-        rolling = SimulatedRolloutWorker(
-            parts.rollouts(tables, replays), SimulatedPolicyLog(world, replays), self.clock
-        )
+        rolling = SimulatedRolloutWorker(parts.rollouts(tables, replays), SimulatedPolicyLog(world, replays))
         hearers: dict[str, Callable[[str], None]] = {
             ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
             LOG_CHANNEL: lambda _: log_bell.set(),

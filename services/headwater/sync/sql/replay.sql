@@ -167,10 +167,6 @@ order by next_time
 limit 1
 for update skip locked;
 
--- name: read_time
--- The time by which replays go: one clock for all processes.
-select clock_timestamp() as now;
-
 -- name: next_replay_time
 -- When a running replay is due next; null when none runs.
 select min(next_time) as due_time from sync.replay where state = 1;
