@@ -228,7 +228,7 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     EXECUTE format(
-        'CREATE FUNCTION ingest.%1$I(p_shards smallint [], p_xids bigint [], p_seqs bigint [], p_limit integer)
+        'CREATE OR REPLACE FUNCTION ingest.%1$I(p_shards smallint [], p_xids bigint [], p_seqs bigint [], p_limit integer)
         RETURNS TABLE (
             shard smallint, xid bigint, seq bigint, tenant_id text, event_key uuid, source text, object text,
             external_id text, source_version text, event_time timestamptz, record_time timestamptz,
