@@ -151,9 +151,9 @@ CREATE FUNCTION write_plan(
 ) RETURNS void
 LANGUAGE plpgsql
 -- The plans are kept, those of the foreign keys too: planning cost more than writing. So there is one plan for any size
--- of table and batch: members are looked up by their key.
+-- of table and batch: members are looked up by the array of their keys in one pass, and joined to what they say by hash.
 SET plan_cache_mode = force_generic_plan
-SET enable_hashjoin = off
+SET enable_nestloop = off
 SET enable_mergejoin = off
 SET enable_seqscan = off
 SET enable_bitmapscan = off
@@ -179,7 +179,7 @@ BEGIN
             p_known, p_known_given_names, p_known_family_names, p_known_generations, p_known_linkedins,
             p_known_domains, p_known_mailboxes
         ) AS n (record_id, given_name, family_name, generation, linkedin, domain, mailbox)
-        WHERE m.tenant_id = p_tenant AND m.record_id = n.record_id;
+        WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_known) AND m.record_id = n.record_id;
     END IF;
     IF cardinality(p_members) > 0 THEN
         INSERT INTO identity.member (
