@@ -41,7 +41,7 @@ RETURNS TABLE (
     tracestate text
 )
 LANGUAGE plpgsql STABLE
--- The plans are kept: planning costs five times what reading does. They hold for any number of rows.
+-- The plans are kept: planning cost more than reading. They hold for any number of rows.
 SET plan_cache_mode = force_generic_plan
 -- The index gives the order of transactions; whatever the planner believes of the number of rows, it must sort
 -- within one transaction only.
