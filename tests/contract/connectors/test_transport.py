@@ -64,7 +64,7 @@ async def failing(serve: Vendor, scheme: str = "http", **waits_s: float) -> http
     """Return how a call fails."""
     async with vendor(serve) as authority, PooledTransport(trusting()) as transport:
         with pytest.raises(httpx.TransportError) as failed:
-            await call(transport, f"{scheme}://{authority}/", **waits_s)
+            await call(transport, f"{scheme}://{authority}/", b"{}", **waits_s)
     return failed.value
 
 
