@@ -104,7 +104,7 @@ def difference(mine: Any, theirs: Any) -> str:
 async def _clear(pool: Pool) -> None:
     tables = ("delivery", "due", "inflight", "attempt", "entity", "record", "entity_reference", "projection",
               "lease", "process", "shard_cursor", "connector_state", "usage", "quota",
-              "ruling", "replay", "error_member", "error_group")  # fmt: skip
+              "ruling", "former_record", "replay", "error_member", "error_group")  # fmt: skip
     await pool.execute("alter table sync.audit disable trigger audit_is_immutable")
     for table in (*tables, "audit"):
         await pool.execute(f"delete from sync.{table}")  # noqa: S608 - names are the tests'

@@ -10,6 +10,7 @@ from typing import Any
 from tests.simulation.store.tables import AccountKey, AttemptRow, AuditRow, DeliveryRow, Tables
 
 from headwater.sync.domain.doubting import told
+from headwater.sync.domain.echoing import FormerRecord
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.ports import StoreRefused
@@ -47,6 +48,9 @@ def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
         row.delivered_version = item.version
         row.dirty_time = row.mark_time
     row.state = State.PENDING if item.state is State.DELIVERED and newer else item.state
+    if row.crm_id and row.crm_id != item.crm_id and item.outcome != "created":
+        key = (row.tenant_id, row.connector, row.crm_object, row.crm_id)
+        tables.former[key] = FormerRecord(row.entity_id, now)
     row.crm_object, row.crm_id = item.crm_object, item.crm_id
     if item.known is not item.claimed.known or item.claimed.learned:
         row.known = dict(item.known)
