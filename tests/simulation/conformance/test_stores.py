@@ -47,6 +47,7 @@ def memory(seed: int) -> tuple[Ground, Tables]:
 
     async def start(replay: Replay) -> None:
         start_replay(tables, replay)
+        tick("start_replay")  # what fails from now on has failed since
 
     link = Link(stream(seed, "link"), lambda: GOOD, tick, 0.0003)
     return (
