@@ -148,6 +148,11 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         "what comes back before its write is settled counts",
         {"held_records": weak.NothingWritten},
     ),
+    (
+        "former-forgotten",
+        "what is told late of a record that is gone counts",
+        {"held_records": weak.FormerForgotten},
+    ),
     ("nothing-coming", "what is on its way is not known", {"held_records": weak.NothingComing}),
     (
         "replay-unpaced",
@@ -207,6 +212,7 @@ _SEEDS: Final[dict[str, int]] = {
     "echo-unchecked": 2,
     "own-writes-forgotten": 2,
     "echo-before-settling": 2,
+    "former-forgotten": 5173,
     "nothing-coming": 2,
     "replay-unpaced": 2,
     "replay-unasked": 95,

@@ -33,7 +33,7 @@ from headwater.connectors.base import (
 )
 from headwater.sync.domain.changing import PolicyChange, WayBack
 from headwater.sync.domain.delivering import Claimed
-from headwater.sync.domain.echoing import CrmKey, OwnWrite
+from headwater.sync.domain.echoing import CrmKey, FormerRecord, OwnWrite
 from headwater.sync.domain.limiting import Granted, Limiter, WaitUntil
 from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.quota import Ledger, Reserve
@@ -339,6 +339,11 @@ class OwnWritesForgotten(MemoryHeldRecords):
 
 class NothingWritten(MemoryHeldRecords):
     async def find_written(self, places: Sequence[Place3]) -> Mapping[Place3, FoundRecord]:
+        return {}
+
+
+class FormerForgotten(MemoryHeldRecords):
+    async def find_former(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FormerRecord]:
         return {}
 
 

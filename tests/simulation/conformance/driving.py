@@ -43,6 +43,8 @@ LEASE: Final = "connector/t0/c0"
 SHARD: Final = "shard/0"
 SLOTS: Final = 3
 DAY: Final = dt.date(2026, 3, 1)
+CRM_IDS: Final = ("crm-", "crm2-")
+"""How ids of CRM records begin: a record, and the one that takes its place."""
 LATER_S: Final = 5000.0
 """Due so late that no run of the suite sees it."""
 _ACCOUNTS = (PlannedAccount(TENANT, ACCOUNT, 10, 1.0, 2, 10, True, False, two_way=True),)
@@ -73,8 +75,9 @@ class _Placed:
 
 def _placed(tenant_id: str, key: RecordKey) -> uuid.UUID:
     """Return the entity of a record; a CRM's record is named after it."""
-    if key.external_id.startswith("crm-"):
-        return uuid.UUID(key.external_id.removeprefix("crm-"))
+    prefix, _, named = key.external_id.partition("-")
+    if f"{prefix}-" in CRM_IDS:
+        return uuid.UUID(named)
     return named_uuid(tenant_id, key.object, key.external_id)
 
 
@@ -162,7 +165,7 @@ class Driver:
         entity_id = named_uuid(TENANT, "contact", f"p{dice.randrange(5)}")
         shown = {"Title": title_of(dice.randint(1, self._events)), "Email": dice.choice(("e@x.io", "f@x.io"))}
         told = told_event(
-            _ACCOUNTS[0], "Contact", f"crm-{entity_id}", shown, (float(self._events), float(self._events)),
+            _ACCOUNTS[0], "Contact", f"{dice.choice(CRM_IDS)}{entity_id}", shown, (float(self._events), float(self._events)),
             self._events, named_uuid(self.seed, "told", self._events),
         )  # fmt: skip
         return await self._projected(plan, [structs.replace(told, object="contact")])
@@ -172,12 +175,18 @@ class Driver:
         entities = [named_uuid(TENANT, "contact", f"p{number}") for number in range(5)]
         places = [(TENANT, ACCOUNT, entity_id) for entity_id in entities]
         held = self.ground.held
-        found = await held.find([(TENANT, ACCOUNT, "Contact", f"crm-{entity_id}") for entity_id in entities])
+        keys = [
+            (TENANT, ACCOUNT, "Contact", f"{prefix}{entity_id}")
+            for prefix in CRM_IDS
+            for entity_id in entities
+        ]
+        found, former = await held.find(keys), await held.find_former(keys)
         written = await held.find_written(places)
         writes = await held.own_writes(places)
         sought = await held.sought(places)
         return (
             sorted((key, _found(item)) for key, item in found.items()),
+            sorted((key, item.entity_id) for key, item in former.items()),
             sorted((key, _found(item)) for key, item in written.items()),
             sorted((key, sorted(map(repr, ((i.name, i.before, i.after) for i in items)))) for key, items in writes.items() if items),
             sorted((key, sorted(map(repr, items))) for key, items in sought.items() if items),
@@ -281,7 +290,7 @@ class Driver:
             lane=Lane.RETRY if state in {State.RETRYING, State.IN_DOUBT} else item.lane,
             version=item.version,
             crm_object=item.object.capitalize(),
-            crm_id=(item.crm_id or f"crm-{item.entity_id}") if delivered else item.crm_id,
+            crm_id=self._crm_id(item, state),
             known=dict(item.values) if delivered else item.known,
             failure_count=item.failure_count + (0 if delivered or waits else 1),
             try_count=0 if delivered else item.tries_before + (0 if waits else 1),
@@ -298,6 +307,17 @@ class Driver:
             if delivered
             else (),
         )
+
+    def _crm_id(self, item: Claimed, state: State) -> str:
+        """Return the record that it is bound to now: made, given up, or another one's place taken."""
+        held = item.crm_id
+        if state is State.DELIVERED:
+            return (
+                held
+                if held and self._dice.random() < 0.8
+                else f"{self._dice.choice(CRM_IDS)}{item.entity_id}"
+            )
+        return "" if state is State.RETRYING and self._dice.random() < 0.3 else held
 
     def _pause(self, after_s: float) -> float:
         """Return *after_s*, but for one row of a turn alone nothing: which of two at one moment is first, nobody promises."""

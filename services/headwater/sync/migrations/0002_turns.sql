@@ -139,6 +139,22 @@ declare
     v_pending boolean [];
     v_is_pending boolean;
 begin
+    if cardinality(v_crm_ids) > 0 and (cardinality(v_outcomes) > 1 or v_outcome <> 'created') then
+        insert into sync.former_record (tenant_id, connector, crm_object, crm_id, entity_id, end_time)
+        select p_tenant, p_connector, held.crm_object, held.crm_id, v_entities[item.n], v_now
+        from generate_series(1, cardinality(v_crm_ids)) as item (n)
+        cross join lateral (
+            select one.crm_object, one.crm_id from sync.delivery as one
+            where
+                one.tenant_id = p_tenant and one.connector = p_connector and one.entity_id = v_entities[item.n]
+            offset 0
+        ) as held
+        where
+            coalesce(v_outcomes[item.n], v_outcome) <> 'created'
+            and held.crm_id <> '' and held.crm_id <> v_crm_ids[item.n]
+        on conflict (tenant_id, connector, crm_object, crm_id) do update
+        set entity_id = excluded.entity_id, end_time = excluded.end_time;
+    end if;
     with settled as (
         update sync.delivery as held
         set

@@ -1,12 +1,14 @@
 """Takes out of a batch what CRMs only say because we wrote it, before identity is asked and anything is projected.
 
-A record that a delivery holds belongs to that delivery's entity, whoever else identity would take it for. Judged in
+A record that a delivery holds belongs to that delivery's entity, whoever else identity would take it for; so does one
+that it held and had to give up, of which nothing counts that was said before that. Judged in
 log order, each look moving on what is known for the next. Rulings are recorded with how the events ended: what was
 decided once is not decided anew when the log is projected again, by when deliveries know other things.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +23,9 @@ from headwater.policy.inbound import reach
 from headwater.policy.outbound import desired_fields, minimal_patch
 from headwater.policy.words import FieldType
 from headwater.sync.domain.echoing import (
+    GONE_RECORD,
     CrmKey,
+    FormerRecord,
     HeldRecord,
     Observation,
     OwnWrite,
@@ -60,6 +64,10 @@ class HeldRecords(Protocol):
 
     async def find(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FoundRecord]:
         """Return the deliveries that hold these CRM records."""
+        ...
+
+    async def find_former(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FormerRecord]:
+        """Return which of these CRM records deliveries held and had to give up."""
         ...
 
     async def find_written(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
@@ -111,6 +119,12 @@ class _Look:
     def held_in(self, held: Mapping[CrmKey, HeldRecord]) -> HeldRecord | None:
         """Return the delivery that holds the record, None when none does."""
         return next((held[key] for key, _ in self.places if key in held), None)
+
+    def home_in(self, former: Mapping[CrmKey, FormerRecord]) -> uuid.UUID | None:
+        """Return whose record it was when it looked so, None unless its delivery has given it up since."""
+        time = self.reading.event.event_time - dt.timedelta(seconds=self.skew_s)
+        found = (former[key] for key, _ in self.places if key in former)
+        return next((item.entity_id for item in found if time <= item.end_time), None)
 
 
 @dataclass(slots=True)
@@ -167,6 +181,7 @@ class Echoes:
         told, old = await self._recorded(list(looks.values()))
         fresh = [look for look in looks.values() if id(look.reading) not in old]
         held = await self._held(fresh)
+        former = await self._former(fresh, held)
         judged = Judged([])
         for number, reading in enumerate(readings):
             look = looks.get(id(reading))
@@ -174,6 +189,8 @@ class Echoes:
                 judged.readings.append(reading)
             elif id(reading) in old:
                 judged.readings.append(_rule(judged, look, told.get(reading.event.event_key)))
+            elif (home := look.home_in(former)) is not None:
+                judged.readings.append(_leave(judged, look, home))
             else:
                 judged.readings.append(_judge(judged, look, look.held_in(held), number))
         return judged
@@ -233,6 +250,13 @@ class Echoes:
         await self._add_sought([item for item in differing if item[0].waits])
         return held
 
+    async def _former(
+        self, looks: Sequence[_Look], held: Mapping[CrmKey, HeldRecord]
+    ) -> Mapping[CrmKey, FormerRecord]:
+        """Return the records that deliveries had to give up, among those that none holds."""
+        unheld = [key for look in looks if look.held_in(held) is None for key, _ in look.places]
+        return await self._store.find_former(list(dict.fromkeys(unheld))) if unheld else {}
+
     async def _add_sought(self, wanted: Sequence[tuple[HeldRecord, _Look]]) -> None:
         if not wanted:
             return
@@ -279,6 +303,14 @@ def _count(judged: Judged, look: _Look, held: HeldRecord, *, observes: bool = Tr
     return _apply(judged, look, ruling)
 
 
+def _leave(judged: Judged, look: _Look, home: uuid.UUID) -> Reading:
+    """Note that nothing counts of *look* at a record that was of *home* and is gone, save that it was deleted."""
+    event = look.reading.event
+    ruling = Ruling(event.tenant_id, event.event_key, home, (), GONE_RECORD)
+    judged.rulings.append(ruling)
+    return _apply(judged, look, ruling)
+
+
 def _rule(judged: Judged, look: _Look, ruling: Ruling | None) -> Reading:
     """Return what counted when *look* was judged; what no ruling is about showed no record of ours."""
     return look.reading if ruling is None else _apply(judged, look, ruling)
@@ -290,7 +322,7 @@ def _apply(judged: Judged, look: _Look, ruling: Ruling) -> Reading:
     if reading.deleted:
         return reading
     if not ruling.kept:
-        return Echo(reading.event)
+        return Echo(reading.event, ruling.rule)
     return structs.replace(
         reading,
         fields={name: value for name, value in reading.fields.items() if name in ruling.kept},

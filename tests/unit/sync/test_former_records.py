@@ -1,0 +1,162 @@
+"""Records that deliveries had to give up: what CRMs tell of them late says nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from headwater.policy.loading import load_policy
+from headwater.sync.domain.echoing import GONE_RECORD, CrmKey, FormerRecord, OwnWrite, Ruling
+from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, Position
+from headwater.sync.domain.reading import Echo, RecordReading, read_event
+from headwater.sync.projector.echoes import Echoes, FoundRecord, Judged, Place
+
+pytestmark = pytest.mark.anyio
+
+TENANT: Final = "acme"
+NOON: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+SKEW: Final = dt.timedelta(seconds=5)
+ENTITY: Final = uuid.UUID(int=7)
+OLD: Final[CrmKey] = (TENANT, "crm", "contacts", "101")
+POLICY: Final = """
+format: headwater/v1
+version: "1"
+systems:
+  crm: {layer: record, owner: a, backup: b, runbook: docs/crm, echo_skew_s: 5, inbound: {
+    contact: {fields: {email: email, title: title}}}}
+objects:
+  contact: {fields: {
+    email: {type: email, owners: [crm], rule: source_priority},
+    title: {type: text, owners: [crm], rule: most_recent}}}
+connectors:
+  crm:
+    vendor: hubspot
+    system: crm
+    base_url: http://127.0.0.1:1
+    credentials: env:HEADWATER_SECRET_HUBSPOT
+    owner: a
+    backup: b
+    runbook: docs/crm
+    limits: {window: {calls: 100, window_s: 1}, batch_records: 100}
+    objects:
+      contact: [{target: contacts, external_id: headwater_id, direction: two_way,
+        fields: {email: {field: email}, title: {field: title}}}]
+"""
+DOCUMENT: Final = load_policy(POLICY)
+
+
+@dataclass(slots=True)
+class Stored:
+    """What is stored, as a test says."""
+
+    former: Mapping[CrmKey, FormerRecord] = field(default_factory=dict)
+    held: Mapping[CrmKey, FoundRecord] = field(default_factory=dict)
+    ruled: Mapping[uuid.UUID, Ruling] = field(default_factory=dict)
+
+    async def find(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FoundRecord]:
+        """Return those that are held."""
+        return {key: self.held[key] for key in keys if key in self.held}
+
+    async def find_former(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FormerRecord]:
+        """Return those that were given up."""
+        return {key: self.former[key] for key in keys if key in self.former}
+
+    async def find_written(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
+        """Return nothing."""
+        del places
+        return {}
+
+    async def own_writes(self, records: Sequence[Place]) -> Mapping[Place, Sequence[OwnWrite]]:
+        """Return nothing."""
+        del records
+        return {}
+
+    async def sought(self, records: Sequence[Place]) -> Mapping[Place, Sequence[tuple[str, Any]]]:
+        """Return nothing."""
+        del records
+        return {}
+
+    async def ruled_to(self, shards: Sequence[int]) -> Mapping[int, Position]:
+        """Return the end of the log when there are rulings: it is projected again."""
+        return dict.fromkeys(shards, Position(99, 99)) if self.ruled else {}
+
+    async def rulings(self, events: Sequence[tuple[str, uuid.UUID]]) -> Mapping[uuid.UUID, Ruling]:
+        """Return those that are known."""
+        return {key: self.ruled[key] for _, key in events if key in self.ruled}
+
+
+def told(after_s: float = -60.0, operation: int = 1) -> LogEvent:
+    """Return what the CRM tells of the old record, changed last *after_s* from noon."""
+    return LogEvent(
+        tenant_id=TENANT,
+        event_key=uuid.UUID(int=1),
+        source="crm",
+        object="contact",
+        external_id=OLD[3],
+        event_time=NOON + dt.timedelta(seconds=after_s),
+        record_time=NOON + dt.timedelta(hours=1),
+        operation=operation,
+        actor_id="",
+        payload=msgspec.json.encode({"email": "ada@x.io", "title": "Countess"}),
+        trace=None,
+        shard=0,
+        position=Position(1, 1),
+    )
+
+
+async def judged(stored: Stored, event: LogEvent) -> Judged:
+    """Return what counts of *event*."""
+    policies = {TENANT: DOCUMENT}
+    return await Echoes(stored).judge(policies, [read_event(DOCUMENT, event)])
+
+
+GIVEN_UP: Final = {OLD: FormerRecord(ENTITY, NOON)}
+
+
+async def test_what_is_told_late_of_a_record_that_is_gone_does_not_count() -> None:
+    """It ends by a rule of its own, noted for rebuilds, and binds nothing to the old record."""
+    after = await judged(Stored(GIVEN_UP), told())
+    assert after.readings == [Echo(told(), GONE_RECORD)]
+    assert after.rulings == [Ruling(TENANT, told().event_key, ENTITY, (), GONE_RECORD)]
+    assert (after.sightings, after.unheld, after.observations) == ({}, {}, [])
+
+
+async def test_a_rebuild_repeats_the_ruling() -> None:
+    """Whatever is known of the record by then."""
+    ruling = Ruling(TENANT, told().event_key, ENTITY, (), GONE_RECORD)
+    after = await judged(Stored(ruled={told().event_key: ruling}), told())
+    assert after.readings == [Echo(told(), GONE_RECORD)]
+    assert after.rulings == []
+
+
+@pytest.mark.parametrize(("after_s", "counts"), [(4.0, False), (6.0, True)])
+async def test_a_record_that_somebody_has_brought_back_speaks_again(after_s: float, *, counts: bool) -> None:
+    """What is younger than its loss, by more than clocks may differ, is a look at an unknown record."""
+    assert SKEW.total_seconds() == DOCUMENT.systems["crm"].echo_skew_s
+    after = await judged(Stored(GIVEN_UP), told(after_s))
+    assert isinstance(after.readings[0], RecordReading) is counts
+    assert bool(after.sightings) is counts
+
+
+async def test_a_record_that_is_held_again_is_its_deliverys() -> None:
+    """What differs from what the delivery knows is a change."""
+    found = FoundRecord(OLD, ENTITY, "contact", {"email": "ada@x.io", "title": "Lady"}, {})
+    after = await judged(Stored(GIVEN_UP, {OLD: found}), told())
+    [reading] = after.readings
+    assert isinstance(reading, RecordReading)
+    assert reading.fields == {"title": "Countess"}
+
+
+async def test_the_deletion_of_a_record_that_is_gone_is_told_of_its_entity() -> None:
+    """Whomever identity would take it for."""
+    after = await judged(Stored(GIVEN_UP), told(operation=OPERATION_DELETE))
+    [reading] = after.readings
+    assert isinstance(reading, RecordReading)
+    assert reading.deleted
+    assert after.held == {reading.subject.key: ENTITY}
