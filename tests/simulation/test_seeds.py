@@ -33,6 +33,12 @@ def test_every_invariant_holds(tmp_path: Path) -> None:
     assert {verdict.seed: verdict.violations for verdict in failing} == {}
 
 
+@pytest.mark.parametrize("seed", [2051, 5173, 5539])
+def test_a_seed_that_found_a_defect_is_clean(seed: int) -> None:
+    """A discard of a write in doubt; what a CRM tells late of a record that was given up."""
+    assert judge_seed(seed).violations == ()
+
+
 @pytest.mark.timeout(85)
 def test_every_ablation_is_caught_by_its_seed() -> None:
     """An engine without one of its safeguards breaks an invariant in the seed that is known to show it."""
