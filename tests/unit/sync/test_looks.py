@@ -1,4 +1,4 @@
-"""Records that deliveries had to give up: what CRMs tell of them late says nothing."""
+"""Looks at records that no delivery holds now: those that one had to give up, and those that one may have made."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from headwater.policy.loading import load_policy
 from headwater.sync.domain.echoing import GONE_RECORD, CrmKey, FormerRecord, OwnWrite, Ruling
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, Position
+from headwater.sync.domain.polling import poll_plans
 from headwater.sync.domain.reading import Echo, RecordReading, read_event
 from headwater.sync.projector.echoes import Echoes, FoundRecord, Judged, Place
 
@@ -58,6 +59,7 @@ class Stored:
     former: Mapping[CrmKey, FormerRecord] = field(default_factory=dict)
     held: Mapping[CrmKey, FoundRecord] = field(default_factory=dict)
     ruled: Mapping[uuid.UUID, Ruling] = field(default_factory=dict)
+    written: Mapping[Place, FoundRecord] = field(default_factory=dict)
 
     async def find(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FoundRecord]:
         """Return those that are held."""
@@ -68,9 +70,8 @@ class Stored:
         return {key: self.former[key] for key in keys if key in self.former}
 
     async def find_written(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
-        """Return nothing."""
-        del places
-        return {}
+        """Return those that were written, or may have been."""
+        return {place: self.written[place] for place in places if place in self.written}
 
     async def own_writes(self, records: Sequence[Place]) -> Mapping[Place, Sequence[OwnWrite]]:
         """Return nothing."""
@@ -91,8 +92,8 @@ class Stored:
         return {key: self.ruled[key] for _, key in events if key in self.ruled}
 
 
-def told(after_s: float = -60.0, operation: int = 1) -> LogEvent:
-    """Return what the CRM tells of the old record, changed last *after_s* from noon."""
+def told(after_s: float = -60.0, operation: int = 1, **more: str) -> LogEvent:
+    """Return what the CRM tells of the old record, changed last *after_s* from noon, and *more* of its fields."""
     return LogEvent(
         tenant_id=TENANT,
         event_key=uuid.UUID(int=1),
@@ -103,7 +104,7 @@ def told(after_s: float = -60.0, operation: int = 1) -> LogEvent:
         record_time=NOON + dt.timedelta(hours=1),
         operation=operation,
         actor_id="",
-        payload=msgspec.json.encode({"email": "ada@x.io", "title": "Countess"}),
+        payload=msgspec.json.encode({"email": "ada@x.io", "title": "Countess", **more}),
         trace=None,
         shard=0,
         position=Position(1, 1),
@@ -160,3 +161,64 @@ async def test_the_deletion_of_a_record_that_is_gone_is_told_of_its_entity() -> 
     assert isinstance(reading, RecordReading)
     assert reading.deleted
     assert after.held == {reading.subject.key: ENTITY}
+
+
+MARK: Final = {"headwater_id": str(ENTITY)}
+PLACE: Final[Place] = (TENANT, "crm", ENTITY)
+
+
+def written(crm_id: str = "", title: str = "Countess") -> Stored:
+    """Return a store with a write for the entity whose end was not heard, at *crm_id* if it had a record before."""
+    known = {"email": "ada@x.io", "title": "Lady"} if crm_id else {}
+    values = {"email": "ada@x.io", "title": title}
+    return Stored(
+        written={PLACE: FoundRecord((*OLD[:3], crm_id), ENTITY, "contact", known, values, waits=True)}
+    )
+
+
+async def test_a_record_with_our_mark_is_its_entitys_before_we_know_that_we_made_it() -> None:
+    """The create was applied and its answer lost: identity is not asked whose it is, and nothing binds it."""
+    after = await judged(written(), told(**MARK))
+    [reading] = after.readings
+    assert isinstance(reading, Echo)
+    assert list(after.held.values()) == [ENTITY]
+    assert (after.sightings, after.unheld, after.observations) == ({}, {}, [])
+
+
+async def test_what_somebody_changed_in_a_marked_record_counts() -> None:
+    """Only what we may have written ourselves is an echo."""
+    after = await judged(written(title="Lady"), told(**MARK))
+    [reading] = after.readings
+    assert isinstance(reading, RecordReading)
+    assert reading.fields == {"title": "Countess"}
+    assert after.held == {reading.subject.key: ENTITY}
+
+
+@pytest.mark.parametrize(
+    ("stored", "mark"),
+    [
+        (written(), {}),
+        (written(), {"headwater_id": "not an id"}),
+        (written(), {"headwater_id": str(uuid.UUID(int=8))}),
+        (written(crm_id="102"), MARK),
+        (Stored(), MARK),
+    ],
+    ids=["no mark", "no id", "of another entity", "entity is elsewhere", "never written"],
+)
+async def test_other_marks_say_nothing(stored: Stored, mark: dict[str, str]) -> None:
+    """The record is one that we do not know yet: identity says whose it is."""
+    after = await judged(stored, told(**mark))
+    assert len(after.sightings) == 1
+    assert after.held == {}
+
+
+async def test_a_marked_record_that_was_given_up_stays_gone() -> None:
+    """It was made anew since, under the same mark."""
+    both = Stored(GIVEN_UP, written=written().written)
+    after = await judged(both, told(**MARK))
+    assert after.readings == [Echo(told(**MARK), GONE_RECORD)]
+
+
+def test_a_poll_asks_for_the_mark_as_well() -> None:
+    """Behind what the inbound mapping reads."""
+    assert poll_plans(DOCUMENT, "crm")["contacts"].polled.fields == ("email", "title", "headwater_id")
