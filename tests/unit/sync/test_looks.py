@@ -92,7 +92,7 @@ class Stored:
         return {key: self.ruled[key] for _, key in events if key in self.ruled}
 
 
-def told(after_s: float = -60.0, operation: int = 1, **more: str) -> LogEvent:
+def told(after_s: float = -60.0, operation: int = 1, more: Mapping[str, str] | None = None) -> LogEvent:
     """Return what the CRM tells of the old record, changed last *after_s* from noon, and *more* of its fields."""
     return LogEvent(
         tenant_id=TENANT,
@@ -104,7 +104,7 @@ def told(after_s: float = -60.0, operation: int = 1, **more: str) -> LogEvent:
         record_time=NOON + dt.timedelta(hours=1),
         operation=operation,
         actor_id="",
-        payload=msgspec.json.encode({"email": "ada@x.io", "title": "Countess", **more}),
+        payload=msgspec.json.encode({"email": "ada@x.io", "title": "Countess", **(more or {})}),
         trace=None,
         shard=0,
         position=Position(1, 1),
@@ -178,7 +178,7 @@ def written(crm_id: str = "", title: str = "Countess") -> Stored:
 
 async def test_a_record_with_our_mark_is_its_entitys_before_we_know_that_we_made_it() -> None:
     """The create was applied and its answer lost: identity is not asked whose it is, and nothing binds it."""
-    after = await judged(written(), told(**MARK))
+    after = await judged(written(), told(more=MARK))
     [reading] = after.readings
     assert isinstance(reading, Echo)
     assert list(after.held.values()) == [ENTITY]
@@ -187,7 +187,7 @@ async def test_a_record_with_our_mark_is_its_entitys_before_we_know_that_we_made
 
 async def test_what_somebody_changed_in_a_marked_record_counts() -> None:
     """Only what we may have written ourselves is an echo."""
-    after = await judged(written(title="Lady"), told(**MARK))
+    after = await judged(written(title="Lady"), told(more=MARK))
     [reading] = after.readings
     assert isinstance(reading, RecordReading)
     assert reading.fields == {"title": "Countess"}
@@ -207,7 +207,7 @@ async def test_what_somebody_changed_in_a_marked_record_counts() -> None:
 )
 async def test_other_marks_say_nothing(stored: Stored, mark: dict[str, str]) -> None:
     """The record is one that we do not know yet: identity says whose it is."""
-    after = await judged(stored, told(**mark))
+    after = await judged(stored, told(more=mark))
     assert len(after.sightings) == 1
     assert after.held == {}
 
@@ -215,8 +215,8 @@ async def test_other_marks_say_nothing(stored: Stored, mark: dict[str, str]) -> 
 async def test_a_marked_record_that_was_given_up_stays_gone() -> None:
     """It was made anew since, under the same mark."""
     both = Stored(GIVEN_UP, written=written().written)
-    after = await judged(both, told(**MARK))
-    assert after.readings == [Echo(told(**MARK), GONE_RECORD)]
+    after = await judged(both, told(more=MARK))
+    assert after.readings == [Echo(told(more=MARK), GONE_RECORD)]
 
 
 def test_a_poll_asks_for_the_mark_as_well() -> None:
