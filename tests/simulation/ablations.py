@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tests.simulation import weakening as weak
+from tests.simulation import weakening_orders as weak_orders
 from tests.simulation.engine import PRODUCT
 from tests.simulation.process import Parts
 from tests.simulation.store import replays, settling
@@ -68,6 +69,11 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("doubt-forgotten", "what is in doubt is settled as failed", {"deliveries": weak.DoubtForgotten}),
     ("no-look-up", "in doubt, but never looked up", {"connector": weak.NoLookUp}),
     ("no-exclusion", "in-flight entities may be claimed again", {"deliveries": weak.NoExclusion}),
+    (
+        "put-back-held",
+        "what a slot puts back is kept from the other slots",
+        {"deliveries": weak.PutBackHeld},
+    ),
     (
         "breaker-counts-nothing",
         "the breaker never opens",
@@ -132,35 +138,43 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         "the cursor moves outside of the transaction",
         {"projections": weak.CursorApartProjections},
     ),
-    ("echo-unchecked", "what a CRM tells counts, whoever wrote it", {"echoes": weak.no_echoes}),
+    ("echo-unchecked", "what a CRM tells counts, whoever wrote it", {"echoes": weak_orders.no_echoes}),
     (
         "own-writes-forgotten",
         "an old look at a record is not told from a change",
-        {"held_records": weak.OwnWritesForgotten},
+        {"held_records": weak_orders.OwnWritesForgotten},
     ),
     (
         "echo-before-settling",
         "what comes back before its write is settled counts",
-        {"held_records": weak.NothingWritten},
+        {"held_records": weak_orders.NothingWritten},
     ),
-    ("nothing-coming", "what is on its way is not known", {"held_records": weak.NothingComing}),
+    ("nothing-coming", "what is on its way is not known", {"held_records": weak_orders.NothingComing}),
     (
         "replay-unpaced",
         "a replay makes all due at once",
-        {"swaps": (Swap(replays, "portion", weak.all_at_once),)},
+        {"swaps": (Swap(replays, "portion", weak_orders.all_at_once),)},
     ),
-    ("replay-unasked", "what is in doubt is replayed without a look-up", {"replays": weak.ReplaysUnasked}),
-    ("replay-resets", "a replay begins to count tries anew", {"replays": weak.ReplaysResetTries}),
+    (
+        "replay-unasked",
+        "what is in doubt is replayed without a look-up",
+        {"replays": weak_orders.ReplaysUnasked},
+    ),
+    ("replay-resets", "a replay begins to count tries anew", {"replays": weak_orders.ReplaysResetTries}),
     (
         "rollout-never-aborts",
         "failures end no rollout",
         {"swaps": (Swap(rollout, "exceeds", weak.never_exceeds),)},
     ),
-    ("rollout-at-once", "a rollout has one stage", {"swaps": (Swap(rollout, "stage_ends", weak.one_stage),)}),
+    (
+        "rollout-at-once",
+        "a rollout has one stage",
+        {"swaps": (Swap(rollout, "stage_ends", weak_orders.one_stage),)},
+    ),
     (
         "rollout-policy-stays",
         "an abort leaves its policy in force",
-        {"swaps": (Swap(rolling_worker, "way_back", weak.left_in_force),)},
+        {"swaps": (Swap(rolling_worker, "way_back", weak_orders.left_in_force),)},
     ),
     ("marks-lost", "a mark of a delivery under way is dropped", {"projections": weak.MarksLostProjections}),
 )
@@ -178,7 +192,8 @@ _SEEDS: Final[dict[str, int]] = {
     "doubt-forgotten": 69,
     "no-look-up": 2,
     "no-exclusion": 0,
-    "breaker-counts-nothing": 5,
+    "put-back-held": 20,
+    "breaker-counts-nothing": 45,
     "no-limiter": 2,
     "takeover-ignores-journal": 2,
     "newer-ignored": 17,
@@ -191,13 +206,13 @@ _SEEDS: Final[dict[str, int]] = {
     "batch-unbounded": 0,
     "concurrency-unbounded": 1,
     "no-audit": 0,
-    "turns-not-numbered": 31,
-    "referrers-not-woken": 21,
+    "turns-not-numbered": 62,
+    "referrers-not-woken": 46,
     "shared-leases": 0,
     "same-fence": 3,
     "leases-for-ever": 1,
     "nobody-watches": 2,
-    "cursor-apart": 19,
+    "cursor-apart": 14,
     "echo-unchecked": 2,
     "own-writes-forgotten": 2,
     "echo-before-settling": 2,

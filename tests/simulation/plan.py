@@ -156,7 +156,7 @@ def _rollout_plan(seed: int, dice: random.Random) -> Plan:
     processes = dice.choice((1, 2, 3))
     begins_s = 15.0
     rollout = Fault("rollout", begins_s, begins_s, account.crm, dice.choice(("Grade", "Bad")))
-    kinds: tuple[FaultKind, ...] = ("crash", "hand_over", "pause", "database", "races")
+    kinds: tuple[FaultKind, ...] = ("crash", "hand_over", "pause", "clock", "database", "races")
     broken = tuple(
         _process_fault(dice, dice.choice(kinds), f"p{dice.randrange(processes)}", begins_s)
         for _ in range(dice.randint(0, 4))
@@ -169,7 +169,8 @@ def _rollout_plan(seed: int, dice: random.Random) -> Plan:
 def _process_fault(dice: random.Random, kind: FaultKind, process: str, begins_s: float) -> Fault:
     start_s = begins_s + dice.uniform(0.0, 12.0)
     target = "" if kind in {"database", "races"} else process
-    return Fault(kind, start_s, start_s + dice.uniform(0.5, 7.0), target, size=0.3)
+    size = dice.choice((-3600.0, -5.0, 5.0, 3600.0)) if kind == "clock" else 0.3
+    return Fault(kind, start_s, start_s + dice.uniform(0.5, 7.0), target, size=size)
 
 
 def _operated(plan: Plan) -> Plan:

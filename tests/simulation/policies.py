@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 from tests.simulation.chance import mixed, named_uuid
+from tests.simulation.crm import CrmRecord
 from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
 from tests.simulation.vendor import VENDOR
 
@@ -156,8 +157,7 @@ def event_of(plan: Plan, planned: PlannedEvent, position: int, identity: dict[st
 
 def told_event(
     account: PlannedAccount,
-    crm_object: str,
-    crm_id: str,
+    record: CrmRecord,
     shown: Mapping[str, Any],
     moment: tuple[float, float],
     position: int,
@@ -173,15 +173,15 @@ def told_event(
         tenant_id=account.tenant,
         event_key=key,
         source=account.system,
-        object=crm_object.lower(),
-        external_id=crm_id,
+        object=record.crm_object.lower(),
+        external_id=record.crm_id,
         event_time=changed,
         record_time=told,
         operation=1,
         actor_id="",
-        payload=msgspec.json.encode(dict(shown)),
+        payload=msgspec.json.encode({**shown, "Headwater": record.external_id}),
         trace=None,
-        shard=mixed(0, *f"{account.crm}/{crm_id}".encode()) % SHARDS,
+        shard=mixed(0, *f"{account.crm}/{record.crm_id}".encode()) % SHARDS,
         position=Position(position, position),
     )  # fmt: skip
 

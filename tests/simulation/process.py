@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -179,9 +180,7 @@ class Process:
         )
         replaying = ReplayWorker(parts.replays(tables, replays))
         rollout_bell = Wakeup()
-        rolling = SimulatedRolloutWorker(
-            parts.rollouts(tables, replays), SimulatedPolicyLog(world, replays), self.clock
-        )
+        rolling = SimulatedRolloutWorker(parts.rollouts(tables, replays), SimulatedPolicyLog(world, replays))
         hearers: dict[str, Callable[[str], None]] = {
             ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
             LOG_CHANNEL: lambda _: log_bell.set(),
@@ -196,7 +195,7 @@ class Process:
                 tasks.start_soon(host.run)
                 tasks.start_soon(deliveries.run)
                 tasks.start_soon(watch.watch)
-                tasks.start_soon(replaying.run, replay_bell)
+                tasks.start_soon(self._replay, replaying, replay_bell)
                 if world.plan.profile == "rollout":
                     tasks.start_soon(rolling.run, rollout_bell)
                 await self.end_asked.wait()
@@ -209,6 +208,12 @@ class Process:
                 await leases.leave()
             except HeadwaterError as error:
                 world.note_of(self, "leave", error)
+
+    async def _replay(self, replaying: ReplayWorker, bell: Wakeup) -> None:
+        """Work off replays from the first one on: until then the worker would only ask in vain."""
+        while not self.world.tables.replays:
+            await bell.wait(math.inf)
+        await replaying.run(bell)
 
     def _account_parts(self, membership: Membership) -> AccountParts:
         world, parts = self.world, self.world.parts

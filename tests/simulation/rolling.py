@@ -12,7 +12,6 @@ from tests.simulation.policies import policy_of
 from tests.simulation.store.link import Link
 from tests.simulation.store.rollouts import MemoryRollout, start_rollout
 
-from headwater.kernel.clock import Clock
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import policy_digest
 from headwater.sync.domain.changing import PolicyChange
@@ -67,8 +66,8 @@ class SimulatedPolicyLog:
 class SimulatedRolloutWorker(RolloutWorker):
     """Reads policies as JSON: reading YAML has no part in what is simulated."""
 
-    def __init__(self, store: RolloutStore, policies: PolicyLog, clock: Clock) -> None:
-        super().__init__(store, policies, clock)
+    def __init__(self, store: RolloutStore, policies: PolicyLog) -> None:
+        super().__init__(store, policies)
         self._known: dict[str, PolicyDocument] = {}
 
     def _read(self, text: str) -> PolicyDocument:

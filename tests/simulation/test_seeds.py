@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from tests.simulation.ablations import ABLATIONS
 from tests.simulation.bundles import read_bundle, write_bundle
-from tests.simulation.catching import catches, hunt
+from tests.simulation.catching import catches
 from tests.simulation.plan import make_plan, plan_from_json
 from tests.simulation.running import judge, judge_seed
 from tests.simulation.shrinking import shrink
 
 SEEDS = 300
+ABLATION_SEEDS = 100
 PROCESSES = 2
 ROOT = Path(__file__).parents[2]
 
@@ -33,10 +34,17 @@ def test_every_invariant_holds(tmp_path: Path) -> None:
     assert {verdict.seed: verdict.violations for verdict in failing} == {}
 
 
+@pytest.mark.parametrize("seed", [2051, 5173, 5539, 20847])
+def test_a_seed_that_found_a_defect_is_clean(seed: int) -> None:
+    """A discard of a write in doubt; what a CRM tells late of a record that was given up."""
+    assert judge_seed(seed).violations == ()
+
+
 @pytest.mark.timeout(85)
 def test_every_ablation_is_caught_by_its_seed() -> None:
-    """An engine without one of its safeguards breaks an invariant in the seed that is known to show it."""
+    """An engine without one of its safeguards breaks an invariant in a seed, of the first 100, in which ours breaks none."""
     known = [(item.name, item.seed) for item in ABLATIONS]
+    assert [name for name, seed in known if seed >= ABLATION_SEEDS] == []
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         caught = pool.starmap(catches, known)
     assert [name for (name, _), is_caught in zip(known, caught, strict=True) if not is_caught] == []
@@ -81,12 +89,3 @@ def test_a_failing_plan_shrinks_and_its_bundle_replays(tmp_path: Path) -> None:
     read, digest, name = read_bundle(write_bundle(tmp_path, small, verdict, ablation.name))
     assert (read, name) == (small, "no-audit")
     assert judge(read, ablation.parts).digest == digest
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", [item.name for item in ABLATIONS])
-def test_every_ablation_is_caught(name: str) -> None:
-    """An engine without one of its safeguards breaks an invariant within 100 seeds."""
-    catch = hunt(next(item for item in ABLATIONS if item.name == name), 100)
-    assert catch.invariants

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,12 +13,9 @@ from typing import Any, Final
 from msgspec import structs
 from tests.simulation.store.books import MemoryBooks
 from tests.simulation.store.deliveries import MemoryDeliveries
-from tests.simulation.store.echoes import MemoryHeldRecords
-from tests.simulation.store.echoes import Place as Place3
 from tests.simulation.store.leases import MemoryDueTimes, MemoryLeases
 from tests.simulation.store.projections import MemoryProjections, MemoryUnit
-from tests.simulation.store.replays import MemoryReplays
-from tests.simulation.store.tables import DeliveryRow, LeaseRow
+from tests.simulation.store.tables import LeaseRow
 from tests.simulation.vendor import SimulatedConnector
 
 from headwater.connectors.base import (
@@ -30,20 +28,15 @@ from headwater.connectors.base import (
     VendorError,
     Write,
 )
-from headwater.sync.domain.changing import PolicyChange, WayBack
 from headwater.sync.domain.delivering import Claimed
-from headwater.sync.domain.echoing import CrmKey, OwnWrite
 from headwater.sync.domain.limiting import Granted, Limiter, WaitUntil
 from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.quota import Ledger, Reserve
-from headwater.sync.domain.replaying import NOWHERE, PORTION_MAX, Portion, Replay
-from headwater.sync.domain.rollout import Terms
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.domain.usage import Usage
 from headwater.sync.membership import Membership
 from headwater.sync.ports import DueAccount
-from headwater.sync.projector.echoes import FoundRecord
 from headwater.sync.store.line import Line, Place
 
 
@@ -100,6 +93,24 @@ class UsageForgotten(MemoryBooks):
 class NoExclusion(MemoryDeliveries):
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         return await super().turn(settlements, replace(wanted, excluding=()))
+
+
+class PutBackHeld(MemoryDeliveries):
+    """What a slot has claimed counts as its own until it claims again, though it was put back."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._claims: dict[int, set[uuid.UUID]] = {}
+
+    async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
+        others = [keys for slot, keys in self._claims.items() if slot != wanted.slot]
+        turn = await super().turn(settlements, replace(wanted, excluding={*wanted.excluding}.union(*others)))
+        self._claims.setdefault(wanted.slot, set()).difference_update(
+            item.claimed.entity_id for item in settlements
+        )
+        if any(wanted.lanes.values()):
+            self._claims[wanted.slot] = {item.entity_id for item in turn.claimed}
+        return turn
 
 
 class ForgetfulTakeover(MemoryDeliveries):
@@ -313,67 +324,8 @@ class DeafTicket:
         self._ticket.answered(200 if status == 429 else status, replace(facts, retry_after_s=None))
 
 
-class OwnWritesForgotten(MemoryHeldRecords):
-    async def own_writes(self, records: Sequence[Place3]) -> Mapping[Place3, Sequence[OwnWrite]]:
-        return {}
-
-
-class NothingWritten(MemoryHeldRecords):
-    async def find_written(self, places: Sequence[Place3]) -> Mapping[Place3, FoundRecord]:
-        return {}
-
-
-class NothingSought(MemoryHeldRecords):
-    """What is on its way now is known; what may have been before is not."""
-
-    async def sought(self, records: Sequence[Place3]) -> Mapping[Place3, Sequence[tuple[str, Any]]]:
-        return {}
-
-
-class NothingComing(NothingSought):
-    def found(self, key: CrmKey, row: DeliveryRow) -> FoundRecord:
-        return replace(super().found(key, row), waits=False)
-
-
-class ReplaysUnasked(MemoryReplays):
-    """A write in doubt is sent again without a look-up."""
-
-    def make_due(self, row: DeliveryRow) -> None:
-        row.state = State.PENDING
-
-
-class ReplaysResetTries(MemoryReplays):
-    def make_due(self, row: DeliveryRow) -> None:
-        super().make_due(row)
-        row.try_count = 0
-
-
-class ReplaysRepeat(MemoryReplays):
-    """A replay forgets how far it has come."""
-
-    def _next(self, taken: Replay, count: int) -> Sequence[DeliveryRow]:
-        return super()._next(replace(taken, place=("", NOWHERE), create_time=None), count)
-
-
-def all_at_once(rate_per_s: float, next_time: dt.datetime, now: dt.datetime) -> Portion:
-    """Let everything be due now."""
-    return Portion(PORTION_MAX, now)
-
-
 def never_exceeds(*_: Any) -> bool:
     return False
-
-
-def one_stage(terms: Terms, total: int) -> tuple[int, ...]:
-    return (total,)
-
-
-def left_in_force(change: PolicyChange, digest: str) -> WayBack:
-    return "leave"
-
-
-def no_echoes(_: Any) -> None:
-    return None
 
 
 def never_parked(tries: Sequence[int], passed: int) -> Sequence[int]:

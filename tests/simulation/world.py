@@ -144,7 +144,7 @@ class World:
         number = len(self.recorded) + 1
         moment = (record.change_time if changed is None else changed, self.loop.time())
         key = named_uuid(self.plan.seed, "told", number)
-        self._append(told_event(account, record.crm_object, record.crm_id, shown, moment, number, key))
+        self._append(told_event(account, record, shown, moment, number, key))
 
     # What happens
 

@@ -86,7 +86,8 @@ def test_every_way_in_accepts_events_of_a_client_built_from_the_protos(story: St
 
 
 def test_one_trace_holds_every_span_from_the_producer_to_both_crms(story: Story) -> None:
-    """The trace of an event recorded alone has exactly these spans."""
+    """The trace of an event recorded alone has exactly these spans, and none of them failed."""
+    assert [span for span in story.own if span.status == "ERROR"] == []
     assert shape(story.own) == {
         (SERVICE, "PRODUCER", "record contact"): 1,
         ("ingest", "SERVER", RECORD): 1,

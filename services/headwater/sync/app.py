@@ -140,7 +140,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         operations = Operations(book, policies, clock)
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
         rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
-        rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address), clock)
+        rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address))
         servicers = Servicers(
             SyncServicer(operations, workbench),
             ScheduleServicer(SteeredSchedules(desk)),

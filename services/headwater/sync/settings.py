@@ -42,5 +42,5 @@ class SyncSettings(ReplicatedSettings):
     """Events of one projection transaction, at most."""
     catch_up_s_max: float = Field(30.0, ge=0, le=600)
     """Longest time that deliveries give way to a log that is far behind; then they have as long. 0: never."""
-    gather_s: float = Field(0.01, ge=0, le=1)
+    gather_s: float = Field(0.03, ge=0, le=1)
     """Shortest time between the beginnings of two batches that are not full, so that events gather."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -69,6 +70,31 @@ async def test_a_hot_look_up_uses_its_index(
     assert "Seq Scan" not in plan
     if name != "list_due_changes":
         assert "Index Cond: (tenant_id = $1)\n" not in plan, plan
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["never_analysed", "analysed"])
+async def test_what_known_records_newly_say_is_written_by_their_key(
+    connection: asyncpg.Connection[asyncpg.Record], *, filled: bool
+) -> None:
+    """The kept plan looks each record up; it reads no tenant, however the tables stood when it was made."""
+    if filled:
+        await connection.execute(FILL)
+        await connection.execute("ANALYZE identity.entity, identity.member")
+    plans: list[str] = []
+    connection.add_log_listener(plans_to := lambda _, message: plans.append(str(message)))
+    await connection.execute(
+        "LOAD 'auto_explain'; SET auto_explain.log_nested_statements = on;"
+        "SET auto_explain.log_min_duration = 0; SET client_min_messages = log"
+    )
+    record = await connection.fetchval("SELECT gen_random_uuid()")
+    columns: list[list[object]] = [[] for _ in range(34)]
+    columns[15:22] = [[record], ["Ada"], [""], [""], [""], [""], [""]]
+    await connection.fetch(SQL["write_plan"].text, "t", dt.datetime.now(dt.UTC), *columns)
+    connection.remove_log_listener(plans_to)
+    (plan,) = [plan for plan in plans if "UPDATE identity.member" in plan]
+    assert "using member_pkey" in plan
+    assert "record_id = ANY" in plan.split("Index Cond:")[1].splitlines()[0]
+    assert "Seq Scan" not in plan
 
 
 async def test_an_entity_cannot_merge_into_itself(connection: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -11,12 +11,18 @@ import anyio
 import anyio.lowlevel
 import msgspec
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.integration.ingest.days import SHARDS, World, world
 from tests.unit.ingest.arrivals import TENANT, new_event
 
 from headwater.ingest.domain.event import Disposition, NewEvent
 from headwater.ingest.ports import LogUnavailable
-from headwater.ingest.store.log import append_few, enter
+from headwater.ingest.store.announcing import Announcer
+from headwater.ingest.store.log import PostgresEventLog, append_few, enter
+from headwater.kernel.telemetry import Spans, TraceContext
+from headwater.kernel.telemetry.context import under
 
 pytestmark = pytest.mark.anyio
 ACCEPTED, DUPLICATE, REFUSED = Disposition.ACCEPTED, Disposition.DUPLICATE, Disposition.REFUSED
@@ -260,3 +266,20 @@ async def test_events_of_the_future_skip_older_days(migrated_database_url: str) 
             assert not (await enter(connection, [fresh]))[1]
             assert (await enter(connection, [fresh, new_event()]))[1]
             assert (await enter(connection, [msgspec.structs.replace(fresh, request_id="r")]))[1]
+
+
+async def test_an_append_is_one_span_whichever_way_it_takes(migrated_database_url: str) -> None:
+    """Also behind midnight, when the short way cannot tell and the exact one is taken after it."""
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    async with world(migrated_database_url) as log:
+        await log.next_day()
+        announcer = Announcer(log.pool, acquire_timeout_s=5)
+        traced = PostgresEventLog(
+            log.pool, Spans(provider.get_tracer("test")), announcer, acquire_timeout_s=5, few_rows_max=10
+        )
+        with under(TraceContext("00-" + "1a" * 16 + "-" + "2b" * 8 + "-01")):
+            [outcome] = await traced.append([new_event()])
+    assert outcome.disposition is ACCEPTED
+    assert [span.name for span in spans.get_finished_spans()] == ["INSERT event"]

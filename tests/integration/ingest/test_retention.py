@@ -68,6 +68,7 @@ async def test_an_old_day_is_archived_and_dropped_and_its_keys_stay(
         assert await log.fates([new_event(external_id="e-1")]) == [DUPLICATE]
         assert await log.replay() == []
         assert await log.pool.fetchval("SELECT ingest.count_accepted($1)", TENANT) == 3
+        assert await log.pool.fetchval("SELECT to_regproc('ingest.' || ingest.reader_name($1))", day) is None
 
 
 async def test_a_reader_that_never_reported_holds_the_drop_back(migrated_database_url: str) -> None:

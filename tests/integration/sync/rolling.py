@@ -99,7 +99,7 @@ class Stage:
     store: PostgresRollouts
     desk: Rollouts
     inspections: ScriptedInspections
-    worker: RolloutWorker
+    worker: RolloutWorker = field(init=False)
     refuses: Callable[[int, Mapping[str, Any]], bool] = lambda _number, _fields: False
     crm: dict[int, dict[str, Any]] = field(default_factory=dict)
     calls: list[int] = field(default_factory=list)
@@ -142,6 +142,10 @@ class Stage:
         found = await self.store.read(TENANT, rollout_id)
         assert found is not None
         return found
+
+    async def time(self) -> dt.datetime:
+        """Return the clock's time, as workers ask for it."""
+        return self.clock.now()
 
     async def step(self, seconds: float = 1.0) -> None:
         """Let time pass and the worker work once."""
@@ -229,4 +233,6 @@ async def rolling(url: str) -> AsyncIterator[Stage]:
         await log.enforce(OLD)
         inspections = ScriptedInspections()
         desk = Rollouts(store, PostgresOperations(pool), clock, inspections)
-        yield Stage(pool, clock, log, store, desk, inspections, RolloutWorker(store, log, clock))
+        stage = Stage(pool, clock, log, store, desk, inspections)
+        stage.worker = RolloutWorker(store, log, stage.time)
+        yield stage

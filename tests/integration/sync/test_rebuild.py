@@ -53,7 +53,7 @@ async def tenant_of(url: str, world: Doors, box: SandboxProcess, connection: Any
 
 
 async def live(tenant: TwoWay) -> None:
-    """Let echoes, a person's changes (also one that is overruled) and a person's record happen."""
+    """Let echoes, a person's changes (also one that is overruled), a person's record and a deletion happen."""
     email, first, last, phone = tenant.names
     for number in range(1, 4):
         person = {**ADA, "email": f"ada{number}@one.example.com", "phone": f"+49 30 123456{number}"}
@@ -71,6 +71,10 @@ async def live(tenant: TwoWay) -> None:
     await tenant.poll()
     await tenant.world.record([event("erp", "contact", "c-9", 90, **GRACE)])
     await tenant.settle()
+    await tenant.poll()
+    await tenant.loses(
+        two["id"], "c-2", 100, **{**ADA, "email": "ada2@one.example.com", "phone": "+49 30 55"}
+    )
     await tenant.poll()
 
 
@@ -100,6 +104,7 @@ async def test_a_rebuild_of_a_two_way_tenant_is_exact_and_tells_the_crm_nothing(
         before, held = await state_of(connection), len(sandbox.arrivals("hubspot", TENANT))
         records = sandbox.client.get(sandbox.admin("hubspot", TENANT, "records")).json()
         assert any("'echo'" in row for row in before["ends"])
+        assert any("'gone_record'" in row for row in before["ends"])
         assert await connection.fetchval("select count(*) from sync.ruling where kept <> '{}'") > 0
         assert await connection.fetchval("select sync.begin_rebuild('user:operator-1')") == len(
             before["ends"]

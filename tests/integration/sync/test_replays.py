@@ -279,6 +279,19 @@ async def test_discarding_ends_the_dead_that_are_named_with_a_reason(world: Worl
     assert again.total_count == 0
 
 
+@pytest.mark.parametrize(("outcome", "told"), [("in_doubt", [("", "in_doubt")]), ("failed", [])])
+async def test_a_discard_tells_when_nobody_knows_what_became_of_the_last_write(
+    world: World, outcome: str, told: list[tuple[str, str]]
+) -> None:
+    """Nobody will look it up any more: the audit says that the CRM may have it."""
+    await bury(world, 1, outcome=outcome, error_class="network")
+    await discard(world)
+    changes = await world.pool.fetchval(
+        "select changes from sync.audit where action = 'deliveries_discarded'"
+    )
+    assert [(change["field"], change["after"]) for change in changes[2:]] == told
+
+
 async def test_a_discarded_delivery_is_replayed_when_named(world: World) -> None:
     """Its reason is gone then, and the audit says from where it came."""
     await bury(world, 1)

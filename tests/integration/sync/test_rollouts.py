@@ -87,7 +87,7 @@ async def test_a_restart_in_the_middle_of_a_stage_goes_on_with_the_same_records(
     await stage.step(1.0)
     admitted = await admitted_records(stage, rollout_id)
     assert 1 <= len(admitted) < 3
-    stage.worker = RolloutWorker(stage.store, stage.log, stage.clock)
+    stage.worker = RolloutWorker(stage.store, stage.log, stage.time)
     await stage.until(rollout_id, RolloutState.SOAKING)
     after = await admitted_records(stage, rollout_id)
     assert admitted < after
@@ -100,7 +100,7 @@ async def test_two_processes_admit_no_record_beyond_a_stage(stage: Stage) -> Non
     """Both look at the same moment: one works the rollout off, the other finds nothing to do."""
     await stage.add(*range(1, 31))
     rollout_id = await stage.begin()
-    others = [RolloutWorker(PostgresRollouts(stage.pool), stage.log, stage.clock) for _ in range(3)]
+    others = [RolloutWorker(PostgresRollouts(stage.pool), stage.log, stage.time) for _ in range(3)]
     await stage.step(0.0)
     for _ in range(3):
         stage.clock.advance(1.0)

@@ -39,6 +39,7 @@ SCAN = r"Seq Scan on (?!attempt_)"
 """An empty day of attempts is read whole, at no cost; that the full one is not is said by its index's name."""
 HOT = {
     "echo.find_held": ("array['t'], array['a'], array['contacts'], array['7']", "delivery_by_crm_record"),
+    "echo.find_former": ("array['t'], array['a'], array['contacts'], array['7']", "former_record_pkey"),
     "echo.read_own_writes": (f"array['t'], array['a'], array[{ENTITY}], 20", "audit_by_entity"),
     "echo.find_written": (f"array['t'], array['a'], array[{ENTITY}]", "delivery_pkey"),
     "echo.read_sought": (f"array['t'], array['a'], array[{ENTITY}], 20, 5.0", "audit_by_entity"),

@@ -18,6 +18,7 @@ from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.domain.turns import Wanted
 from headwater.sync.ports import StoreRefused
+from headwater.sync.store.line import SWEEP_S
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +60,43 @@ async def test_claiming_writes_to_neither_queue_nor_delivery(queue: Queue) -> No
     assert await queue.pool.fetch(versions) == before
     (row,) = await queue.pool.fetch("select * from sync.inflight")
     assert (row["slot"], sorted(row["entity_ids"])) == (3, [key(1), key(2)])
+
+
+async def test_what_a_slot_puts_back_is_any_slots(queue: Queue) -> None:
+    """Calls held back: the slot settles nothing and wants nothing, nobody has it in flight, and another slot claims it."""
+    await queue.add(1, 2)
+    assert len((await queue.claim(slot=1)).claimed) == 2
+    left = await queue.store.turn((), Wanted(1, {}))
+    assert left.next_due_s == 0
+    assert await queue.pool.fetchval("select entity_ids from sync.inflight where slot = 1") == []
+    assert [item.entity_id.int for item in (await queue.claim(slot=0)).claimed] == [1, 2]
+
+
+async def test_what_a_slot_settles_not_is_any_slots(queue: Queue) -> None:
+    """The breaker opened between two calls of a batch: what was not tried is claimed by whoever comes first."""
+    await queue.add(1, 2)
+    first, _ = (await queue.claim(slot=1)).claimed
+    await queue.settle(ended(first), slot=1)
+    assert [item.entity_id.int for item in (await queue.claim(slot=0)).claimed] == [2]
+
+
+async def test_what_a_failed_actor_left_is_its_successors_under_the_same_lease(queue: Queue) -> None:
+    """In whichever slot it was: in doubt, it is claimed by the first that asks."""
+    await queue.add(1)
+    assert len((await queue.claim(slot=3)).claimed) == 1
+    await queue.store.take_over()
+    assert [(item.entity_id.int, item.in_doubt) for item in (await queue.claim(slot=0)).claimed] == [
+        (1, True)
+    ]
+
+
+async def test_a_turn_that_only_settles_tells_of_the_next_sweep(queue: Queue) -> None:
+    """What came in late stands behind the mark: nobody falls asleep over it."""
+    await queue.add(1)
+    first = (await queue.claim()).claimed[0]
+    after = await queue.settle(ended(first))
+    assert after.next_due_s is not None
+    assert after.next_due_s <= SWEEP_S
 
 
 async def test_what_is_delivered_leaves_the_queue(queue: Queue) -> None:
@@ -185,17 +223,18 @@ async def test_what_other_slots_hold_is_not_claimed(queue: Queue) -> None:
 
 
 async def test_a_slot_settles_while_another_slots_turn_is_held_up(queue: Queue) -> None:
-    """A turn that claims nothing waits for nobody's claim; what it settles leaves line and journal."""
+    """A turn that keeps its batch waits for nobody's claim; what it settles leaves line and journal."""
     await queue.add(1, 2, 3)
     (first,) = (await queue.claim(live=1)).claimed
-    second, _ = (await queue.claim(slot=1)).claimed
+    second, third = (await queue.claim(slot=1, excluding=[first.entity_id])).claimed
+    flying = [second.entity_id, third.entity_id]
     async with queue.pool.acquire() as other, anyio.create_task_group() as tasks, other.transaction():
         await other.execute("select from sync.delivery where entity_id = $1 for update", key(1))
         with anyio.fail_after(5):
-            tasks.start_soon(queue.store.turn, [ended(first)], Wanted(0, ALL))
+            tasks.start_soon(queue.store.turn, [ended(first)], Wanted(0, ALL, flying))
             while not await other.fetchval("select exists (select from pg_locks where not granted)"):
                 await anyio.lowlevel.checkpoint()
-            after = await queue.settle(ended(second), slot=1)
+            after = await queue.store.turn([ended(second)], Wanted(1, {}, keeps=True))
         assert after.claimed == ()
         assert sorted(await queue.lines()) == [1, 3]
     assert sorted(await queue.lines()) == [3]
@@ -216,11 +255,11 @@ async def test_a_successor_finds_what_was_in_flight_in_doubt(queue: Queue) -> No
 
 
 async def test_what_is_settled_one_by_one_stays_journaled_until_it_is(queue: Queue) -> None:
-    """A turn that wants no rows takes out of the journal what it settles, no more."""
+    """A turn that keeps its batch takes out of the journal what it settles, no more."""
     await queue.add(1, 2)
     turn = await queue.claim()
     for settled, left in ((0, [key(2)]), (1, [])):
-        await queue.settle(ended(turn.claimed[settled]))
+        await queue.store.turn([ended(turn.claimed[settled])], Wanted(0, {}, keeps=True))
         assert await queue.pool.fetchval("select entity_ids from sync.inflight") == left
 
 

@@ -145,6 +145,20 @@ class TwoWay:
         with self.sandbox.session(self.vendor, TENANT) as session:
             session.patch(f"{self._path()}/{crm_id}", json=body).raise_for_status()
 
+    def person_deletes(self, crm_id: str) -> None:
+        """Let a person delete a record in the CRM."""
+        with self.sandbox.session(self.vendor, TENANT) as session:
+            session.delete(f"{self._path()}/{crm_id}").raise_for_status()
+
+    async def loses(self, crm_id: str, external_id: str, time_s: float, **fields: str) -> None:
+        """Have a person delete a record, us write it anew, and the CRM tell of the old one after that."""
+        self.person_deletes(crm_id)
+        await self.world.record([event("erp", "contact", external_id, time_s, **fields)])
+        await self.settle()
+        told = dict(zip(self.names, ("ada@old.example.com", "Ada", "Old", "+49 30 7"), strict=True))
+        await self.world.record([event("crm", "contact", crm_id, time_s, **told)])
+        await self.settle()
+
     def _path(self) -> str:
         crm_object = NAMES[self.vendor][0]
         if self.vendor == "hubspot":
@@ -275,6 +289,24 @@ async def test_a_record_made_in_the_crm_is_one_entity_and_stays_one_record(
         assert len(await tenant.entities()) == 1
         held = await tenant.connection.fetchval("select crm_id from sync.delivery where connector = 'crm'")
         assert held == crm_id
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_what_is_told_late_of_a_deleted_record_of_ours_does_not_count(
+    vendor: str, migrated_database_url: str, sandbox: SandboxProcess
+) -> None:
+    """We have made it anew by then, so no delivery holds the old one; it ends by a rule and makes no member."""
+    async with two_way(vendor, migrated_database_url, sandbox) as tenant:
+        await tenant.world.record([event("erp", "contact", "c-1", **ADA)])
+        await tenant.settle()
+        [old] = tenant.in_crm()
+        await tenant.loses(old["id"], "c-1", 60, **{**ADA, "phone": GRACE["phone"]})
+        [new] = tenant.in_crm()
+        assert (new["id"] != old["id"], new[tenant.names[3]]) == (True, GRACE["phone"])
+        assert await tenant.rules() == {"gone_record": 1}
+        assert await tenant.connection.fetchval("select count(*) from sync.record where source = 'crm'") == 0
+        [entity] = await tenant.entities()
+        assert entity["email"] == ADA["email"]
 
 
 async def test_jobs_are_listed_paused_and_their_findings_told(

@@ -89,6 +89,7 @@ class Drain:
         self._lease = lease
         self._store = PostgresDeliveries(pool, TENANT, CONNECTOR, lease)
         self._claiming = anyio.Lock()
+        self._in_flight: dict[int, list[uuid.UUID]] = {}
         self._now = dt.datetime.now(dt.UTC)
 
     async def fill(self, version: int) -> None:
@@ -129,10 +130,13 @@ class Drain:
         settlements: Sequence[Settlement] = ()
         while True:
             if settlements and self._claiming.locked() and all(map(is_plain, settlements)):
-                await self._store.turn(settlements, Wanted(slot, {}))
-                settlements = ()
+                await self._store.turn(settlements, Wanted(slot, {}, keeps=True))
+                settlements, self._in_flight[slot] = (), []
             async with self._claiming:
-                turn = await self._store.turn(settlements, Wanted(slot, {Lane.LIVE: self._errand.batch}))
+                others = [key for other, keys in self._in_flight.items() if other != slot for key in keys]
+                wanted = Wanted(slot, {Lane.LIVE: self._errand.batch}, others)
+                turn = await self._store.turn(settlements, wanted)
+                self._in_flight[slot] = [item.entity_id for item in turn.claimed]
             if not turn.claimed:
                 return
             counts.append(len(turn.claimed))

@@ -10,10 +10,11 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec import structs
 from tests.simulation.chance import named_uuid, stream
 from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
 from tests.simulation.policies import event_of, policy_of, title_of, told_event
@@ -42,6 +43,8 @@ LEASE: Final = "connector/t0/c0"
 SHARD: Final = "shard/0"
 SLOTS: Final = 3
 DAY: Final = dt.date(2026, 3, 1)
+CRM_IDS: Final = ("crm-", "crm2-")
+"""How ids of CRM records begin: a record, and the one that takes its place."""
 LATER_S: Final = 5000.0
 """Due so late that no run of the suite sees it."""
 _ACCOUNTS = (PlannedAccount(TENANT, ACCOUNT, 10, 1.0, 2, 10, True, False, two_way=True),)
@@ -72,8 +75,9 @@ class _Placed:
 
 def _placed(tenant_id: str, key: RecordKey) -> uuid.UUID:
     """Return the entity of a record; a CRM's record is named after it."""
-    if key.external_id.startswith("crm-"):
-        return uuid.UUID(key.external_id.removeprefix("crm-"))
+    prefix, _, named = key.external_id.partition("-")
+    if f"{prefix}-" in CRM_IDS:
+        return uuid.UUID(named)
     return named_uuid(tenant_id, key.object, key.external_id)
 
 
@@ -120,6 +124,8 @@ class Driver:
                 (
                     "project",
                     "turn",
+                    "put_back",
+                    "in_parts",
                     "stale",
                     "hand_over",
                     "breaker",
@@ -132,7 +138,7 @@ class Driver:
                     "replay",
                     "worked_off",
                 ),
-                (4, 10, 1, 1, 1, 1, 1, 1, 2, 3, 3, 1, 3),
+                (4, 10, 3, 2, 1, 1, 1, 1, 1, 1, 2, 3, 3, 1, 3),
             )[0]
             self.answers.append((name, await getattr(self, f"_{name}")()))
         return self.answers
@@ -159,22 +165,28 @@ class Driver:
         entity_id = named_uuid(TENANT, "contact", f"p{dice.randrange(5)}")
         shown = {"Title": title_of(dice.randint(1, self._events)), "Email": dice.choice(("e@x.io", "f@x.io"))}
         told = told_event(
-            _ACCOUNTS[0], "Contact", f"crm-{entity_id}", shown, (float(self._events), float(self._events)),
+            _ACCOUNTS[0], "Contact", f"{dice.choice(CRM_IDS)}{entity_id}", shown, (float(self._events), float(self._events)),
             self._events, named_uuid(self.seed, "told", self._events),
         )  # fmt: skip
-        return await self._projected(plan, [replace(told, object="contact")])
+        return await self._projected(plan, [structs.replace(told, object="contact")])
 
     async def _looked(self) -> Any:
         """What is stored for telling echoes, times and what is on its way left out."""
         entities = [named_uuid(TENANT, "contact", f"p{number}") for number in range(5)]
         places = [(TENANT, ACCOUNT, entity_id) for entity_id in entities]
         held = self.ground.held
-        found = await held.find([(TENANT, ACCOUNT, "Contact", f"crm-{entity_id}") for entity_id in entities])
+        keys = [
+            (TENANT, ACCOUNT, "Contact", f"{prefix}{entity_id}")
+            for prefix in CRM_IDS
+            for entity_id in entities
+        ]
+        found, former = await held.find(keys), await held.find_former(keys)
         written = await held.find_written(places)
         writes = await held.own_writes(places)
         sought = await held.sought(places)
         return (
             sorted((key, _found(item)) for key, item in found.items()),
+            sorted((key, item.entity_id) for key, item in former.items()),
             sorted((key, _found(item)) for key, item in written.items()),
             sorted((key, sorted(map(repr, ((i.name, i.before, i.after) for i in items)))) for key, items in writes.items() if items),
             sorted((key, sorted(map(repr, items))) for key, items in sought.items() if items),
@@ -230,15 +242,35 @@ class Driver:
         settlements = [self._settlement(item) for item in self._inflight.get(slot, ())]
         return await self._one_turn(slot, settlements)
 
+    async def _put_back(self) -> Any:
+        """A slot settles some of what it has, or nothing, and claims nothing: the rest is any slot's again."""
+        slot = self._dice.randrange(SLOTS)
+        items = self._inflight.get(slot, ())
+        self._soon = False
+        settlements = [self._settlement(item) for item in items[: self._dice.randint(0, len(items))]]
+        turn = await self._stores[self._owner].turn(settlements, Wanted(slot, {}, self._elsewhere(slot)))
+        self._inflight[slot] = ()
+        return shown(turn)
+
+    async def _in_parts(self) -> Any:
+        """A slot settles the first of what it has, and keeps the rest in flight."""
+        slot = self._dice.randrange(SLOTS)
+        items = self._inflight.get(slot, ())
+        if not items:
+            return "nothing"
+        self._soon = False
+        settlements = [self._settlement(items[0])]
+        await self._stores[self._owner].turn(settlements, Wanted(slot, {}, keeps=True))
+        self._inflight[slot] = items[1:]
+        return len(items)
+
+    def _elsewhere(self, slot: int) -> list[uuid.UUID]:
+        others = [items for other, items in sorted(self._inflight.items()) if other != slot]
+        return [item.entity_id for items in others for item in items]
+
     async def _one_turn(self, slot: int, settlements: Sequence[Settlement]) -> Any:
-        elsewhere = [
-            item.entity_id
-            for other, items in sorted(self._inflight.items())
-            if other != slot
-            for item in items
-        ]
         rows = {lane: self._dice.choice((0, 1, 2, 9)) for lane in Lane}
-        turn = await self._stores[self._owner].turn(settlements, Wanted(slot, rows, elsewhere))
+        turn = await self._stores[self._owner].turn(settlements, Wanted(slot, rows, self._elsewhere(slot)))
         self._inflight[slot] = turn.claimed
         return shown(turn)
 
@@ -258,7 +290,7 @@ class Driver:
             lane=Lane.RETRY if state in {State.RETRYING, State.IN_DOUBT} else item.lane,
             version=item.version,
             crm_object=item.object.capitalize(),
-            crm_id=(item.crm_id or f"crm-{item.entity_id}") if delivered else item.crm_id,
+            crm_id=self._crm_id(item, state),
             known=dict(item.values) if delivered else item.known,
             failure_count=item.failure_count + (0 if delivered or waits else 1),
             try_count=0 if delivered else item.tries_before + (0 if waits else 1),
@@ -275,6 +307,17 @@ class Driver:
             if delivered
             else (),
         )
+
+    def _crm_id(self, item: Claimed, state: State) -> str:
+        """Return the record that it is bound to now: made, given up, or another one's place taken."""
+        held = item.crm_id
+        if state is State.DELIVERED:
+            return (
+                held
+                if held and self._dice.random() < 0.8
+                else f"{self._dice.choice(CRM_IDS)}{item.entity_id}"
+            )
+        return "" if state is State.RETRYING and self._dice.random() < 0.3 else held
 
     def _pause(self, after_s: float) -> float:
         """Return *after_s*, but for one row of a turn alone nothing: which of two at one moment is first, nobody promises."""

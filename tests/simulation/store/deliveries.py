@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 import anyio
 from tests.simulation.store.claiming import claimed_of, due_rows, later_due_s, put_in_doubt
@@ -48,9 +49,9 @@ class MemoryDeliveries:
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         """Settle, then claim the slot's next deliveries, in one transaction; sent again, it settles once.
 
-        A turn that only settles runs beside others.
+        A turn that keeps what its slot has in flight runs beside others.
         """
-        if settlements and not any(wanted.lanes.values()):
+        if wanted.keeps:
             number = self._numbers.get(wanted.slot, 0) + 1
             turn = await self._link.call(
                 "turn", lambda: self._turn(number, settlements, wanted, self.line.marks)
@@ -66,8 +67,11 @@ class MemoryDeliveries:
             self._numbers[wanted.slot] = number
             reached = {item.lane: (item.due_time, item.entity_id) for item in turn.claimed}
             waiting = [lane for lane in Lane if turn.waiting[lane]]
-            self.line.end(reached, waiting, look_time, anyio.current_time())
-        return turn
+            sweep_s = self.line.end(reached, waiting, look_time, anyio.current_time())
+        if sweep_s is None:
+            return turn
+        due_s = sweep_s if turn.next_due_s is None else min(turn.next_due_s, sweep_s)
+        return replace(turn, next_due_s=due_s)
 
     def _turn(
         self, number: int, settlements: Sequence[Settlement], wanted: Wanted, places: Sequence[Place]
@@ -88,7 +92,7 @@ class MemoryDeliveries:
                 item for item in (claimed_of(tables, row) for row in rows[:limit]) if item is not None
             ]
         entities = tuple(item.entity_id for item in claimed)
-        if held is not None and not any(wanted.lanes.values()):
+        if held is not None and wanted.keeps:
             settled = {item.claimed.entity_id for item in settlements}
             entities = tuple(entity_id for entity_id in held.entities if entity_id not in settled)
         slots[wanted.slot] = InflightRow(self.lease.fence, number, entities)

@@ -11,7 +11,7 @@ from tests.simulation.store.claiming import may_be_written
 from tests.simulation.store.link import Link
 from tests.simulation.store.tables import DeliveryRow, Tables
 
-from headwater.sync.domain.echoing import CrmKey, OwnWrite, Ruling
+from headwater.sync.domain.echoing import CrmKey, FormerRecord, OwnWrite, Ruling
 from headwater.sync.domain.log import START, Position
 from headwater.sync.projector.echoes import FoundRecord
 from headwater.sync.store.echoes import MARGIN_S, WRITES_MAX
@@ -48,6 +48,13 @@ class MemoryHeldRecords:
         shown = values if entity.state == "active" else {}
         return FoundRecord(
             key, row.entity_id, row.object, dict(row.known), shown, row.is_due or row.try_count > 0
+        )
+
+    async def find_former(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FormerRecord]:
+        """Return which of these CRM records deliveries held and had to give up."""
+        held = self.tables.former
+        return await self._link.call(
+            "find_former", lambda: {key: held[key] for key in keys if key in held}, may_race=False
         )
 
     async def find_written(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:

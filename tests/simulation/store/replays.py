@@ -91,7 +91,9 @@ class MemoryReplays:
         rule = f"replay {taken.replay_id}"
         if taken.discard_reason:
             row.state = State.DISCARDED
-            changes = ({"field": "state", "before": "dead", "after": "discarded", "rule": "operator"},)
+            ended = {"field": "state", "before": "dead", "after": "discarded", "rule": "operator"}
+            unknown = {"field": "", "before": None, "after": "in_doubt", "rule": "operator"}
+            changes = (ended, unknown) if row.doubt else (ended,)
             self._note(row, taken, "deliveries_discarded", changes)
             return True
         self.make_due(row)

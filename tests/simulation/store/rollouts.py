@@ -106,6 +106,10 @@ class MemoryRollouts:
         """Return the transaction on *rollout*."""
         return MemoryRollout(self.tables, rollout)
 
+    async def now(self) -> dt.datetime:
+        """Return the database's time."""
+        return await self._link.call("read_time", self.tables.now, may_race=False)
+
     async def next_time(self) -> dt.datetime | None:
         """Return when an open rollout is due next."""
         return await self._link.call(

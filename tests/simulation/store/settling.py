@@ -10,6 +10,7 @@ from typing import Any
 from tests.simulation.store.tables import AccountKey, AttemptRow, AuditRow, DeliveryRow, Tables
 
 from headwater.sync.domain.doubting import told
+from headwater.sync.domain.echoing import FormerRecord
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.ports import StoreRefused
@@ -47,9 +48,7 @@ def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
         row.delivered_version = item.version
         row.dirty_time = row.mark_time
     row.state = State.PENDING if item.state is State.DELIVERED and newer else item.state
-    row.crm_object, row.crm_id = item.crm_object, item.crm_id
-    if item.known is not item.claimed.known or item.claimed.learned:
-        row.known = dict(item.known)
+    _bind(tables, row, item)
     row.failure_count, row.try_count = item.failure_count, item.try_count
     row.lane = min(row.lane, item.lane) if row.state is State.PENDING else item.lane
     row.due_time = now + dt.timedelta(seconds=item.after_s)
@@ -61,6 +60,21 @@ def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
         row.doubt, row.fail_time = item.outcome == "in_doubt", now
     elif item.claimed.erred:
         row.doubt, row.fail_time = False, None
+
+
+def _bind(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
+    """Take over which record it is and what that holds; what the try has left as it was may have moved meanwhile."""
+    claimed = item.claimed
+    as_stored = not told(claimed)
+    held = (row.crm_object, row.crm_id)
+    if not (as_stored and item.crm_object == claimed.crm_object):
+        row.crm_object = item.crm_object
+    if not (as_stored and item.crm_id == claimed.crm_id):
+        row.crm_id = item.crm_id
+    if not (as_stored and item.known is claimed.known):
+        row.known = dict(item.known)
+    if held[1] and held[1] != row.crm_id and item.outcome != "created":
+        tables.former[(row.tenant_id, row.connector, *held)] = FormerRecord(row.entity_id, tables.now())
 
 
 def _tell(tables: Tables, key: AccountKey, fence: int, item: Settlement) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headwater.kernel.telemetry import TraceContext
-from headwater.sync.domain.echoing import Ruling
+from headwater.sync.domain.echoing import CrmKey, FormerRecord, Ruling
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState
@@ -128,6 +128,7 @@ class Tables:
     cursors: dict[int, Position] = field(default_factory=dict)
     projections: dict[tuple[str, uuid.UUID], Effect] = field(default_factory=dict)
     rulings: dict[tuple[str, uuid.UUID], Ruling] = field(default_factory=dict)
+    former: dict[CrmKey, FormerRecord] = field(default_factory=dict)
     records: dict[RecordKey, RecordState] = field(default_factory=dict)
     members: dict[EntityKey, dict[RecordKey, RecordState]] = field(default_factory=dict)
     entities: dict[EntityKey, EntityState] = field(default_factory=dict)

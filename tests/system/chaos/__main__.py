@@ -8,6 +8,7 @@ did not happen, or when a process died of another's death.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -79,4 +80,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # processes are started here beside gRPC's threads
     sys.exit(main())

@@ -235,7 +235,8 @@ class CrmConnector:
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Everything is there."""
         del targets
-        async with self._gate.call("GET", "/", endpoint_class="read"):
+        async with self._gate.call("GET", "/", endpoint_class="read") as ticket:
+            ticket.answered(200, LimitFacts())
             self._crm.prepared += 1
         return Report(ok=True, findings=())
 
@@ -257,6 +258,7 @@ class CrmConnector:
                 if crm.fails and (error := crm.fails.pop(0)):
                     ticket.answered(error.http_status, LimitFacts())
                     raise CallFailed(error)
+                ticket.answered(200, LimitFacts())
                 crm.records.update({write.external_id: write for write in writes})
             finally:
                 crm.under_way.subtract(names)

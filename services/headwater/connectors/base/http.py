@@ -1,6 +1,6 @@
 """One HTTP call to a vendor: through the gate, bounded, and its failures told apart by what they prove.
 
-Owns the transport and the classes of its failures. Must not know any vendor's words, nor retry.
+Owns the classes of a transport's failures. Must not know any vendor's words, nor retry.
 
     connect failed                              NETWORK    certainly not applied
     no connection in time                       TIMEOUT    certainly not applied
@@ -15,6 +15,7 @@ import email.utils
 import html
 import re
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,19 +28,27 @@ import msgspec
 
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.port import Account, CallGate, CallTicket, LimitFacts
+from headwater.connectors.base.transport import transport_to
 
 CONNECT_S_MAX: Final = 5.0
 """Seconds to a TCP and TLS connection; a vendor that is up answers in well under one."""
-CONNECTIONS_MAX: Final = 16
-"""Connections per account; above what an actor keeps in flight."""
 RESPONSE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest answer read; the largest known (a describe with picklists) is about 3 MB."""
 MESSAGE_CHARS_MAX: Final = 512
 """From the port: `VendorError.message`."""
 
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+# httpcore asks for it at each of its locks, some twenty times a call; where it is not installed, Python then searches
+# the whole path: 7 % of this process. None says that there is none (Python reference, the module cache).
+
 EndpointClass = Literal["write", "read", "search", "auth"]
 ReadLimits = Callable[[Mapping[str, str]], LimitFacts]
 
+_HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": "headwater",
+}
 _UNSENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -140,14 +149,10 @@ class HttpCaller:
         self._timeout_s = account.timeout_s
         self._secrets = [account.credentials[part] for part in _SECRET_PARTS if account.credentials.get(part)]
         trust_env = urlsplit(account.base_url).hostname not in _LOOPBACK
-        self._client = httpx.AsyncClient(
-            verify=_tls(trust_env),
-            timeout=httpx.Timeout(account.timeout_s, connect=min(CONNECT_S_MAX, account.timeout_s)),
-            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
-            follow_redirects=False,
-            trust_env=trust_env,
-            transport=transport,
-        )
+        connect_s = min(CONNECT_S_MAX, account.timeout_s)
+        waits_s = dict.fromkeys(("pool", "write", "read"), account.timeout_s)
+        self._timeouts = {"connect": connect_s, **waits_s}
+        self._transport = transport or transport_to(self.base_url, _tls(trust_env), trust_env=trust_env)
 
     async def send(
         self, request: Request, *, token: str = "", base_url: str = "", resend_count: int = 0
@@ -168,23 +173,24 @@ class HttpCaller:
 
     async def aclose(self) -> None:
         """Close connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     def _build(self, request: Request, token: str, base_url: str, ticket: CallTicket) -> httpx.Request:
-        headers = {"Accept": "application/json", "User-Agent": "headwater", **ticket.headers}
+        headers = {**_HEADERS, **ticket.headers}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         content = None
         if request.body is not None:
             headers["Content-Type"] = "application/json"
             content = msgspec.json.encode(request.body)
-        return self._client.build_request(
+        return httpx.Request(
             request.method,
             base_url + request.path,
             params=dict(request.query) or None,
             headers=headers,
             content=content,
             data=None if request.form is None else dict(request.form),
+            extensions={"timeout": self._timeouts},
         )
 
     async def _exchange(
@@ -201,7 +207,7 @@ class HttpCaller:
         return self._redacted(answer, (token, (request.form or {}).get("refresh_token", "")))
 
     async def _read(self, built: httpx.Request, ticket: CallTicket) -> Answer:
-        response = await self._client.send(built, stream=True)
+        response = await self._transport.handle_async_request(built)
         try:
             headers = {name.lower(): value for name, value in response.headers.items()}
             ticket.answered(response.status_code, self._read_limits(headers))

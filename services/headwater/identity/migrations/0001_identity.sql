@@ -136,3 +136,88 @@ CREATE TABLE change (
 COMMENT ON TABLE change IS 'Outbox: merges and splits that the event log has to hear of, written with the change itself.';
 CREATE INDEX change_unsent ON change (tenant_id, seq) WHERE sent_time IS NULL;
 CREATE INDEX change_unsent_of_merge ON change (tenant_id, merge_id, seq) WHERE sent_time IS NULL;
+
+CREATE FUNCTION write_plan(
+    p_tenant text, p_now timestamptz,
+    p_entities uuid[], p_entity_objects text[],
+    p_members uuid[], p_sources text[], p_objects text[], p_external_ids text[], p_homes uuid[], p_rules text[],
+    p_event_keys uuid[], p_given_names text[], p_family_names text[], p_generations text[], p_linkedins text[],
+    p_domains text[], p_mailboxes text[],
+    p_known uuid[], p_known_given_names text[], p_known_family_names text[], p_known_generations text[],
+    p_known_linkedins text[], p_known_domains text[], p_known_mailboxes text[],
+    p_keyed uuid[], p_key_objects text[], p_kinds text[], p_values text[], p_blocks text[],
+    p_lows uuid[], p_highs uuid[], p_pair_objects text[], p_pair_rules text[], p_pair_blocks text[],
+    p_pair_records uuid[], p_pair_others uuid[]
+) RETURNS void
+LANGUAGE plpgsql
+-- The plans are kept, those of the foreign keys too: planning cost more than writing. So there is one plan for any size
+-- of table and batch: members are looked up by the array of their keys in one pass, and joined to what they say by hash.
+SET plan_cache_mode = force_generic_plan
+SET enable_nestloop = off
+SET enable_mergejoin = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_memoize = off
+AS $$
+BEGIN
+    IF cardinality(p_entities) > 0 THEN
+        INSERT INTO identity.entity (tenant_id, entity_id, object, create_time)
+        SELECT p_tenant, f.entity_id, f.object, p_now
+        FROM unnest(p_entities, p_entity_objects) WITH ORDINALITY AS f (entity_id, object, ord)
+        ORDER BY f.ord;
+    END IF;
+    IF cardinality(p_known) > 0 THEN
+        UPDATE identity.member AS m
+        SET
+            given_name = n.given_name,
+            family_name = n.family_name,
+            generation = n.generation,
+            linkedin = n.linkedin,
+            domain = n.domain,
+            mailbox = n.mailbox
+        FROM unnest(
+            p_known, p_known_given_names, p_known_family_names, p_known_generations, p_known_linkedins,
+            p_known_domains, p_known_mailboxes
+        ) AS n (record_id, given_name, family_name, generation, linkedin, domain, mailbox)
+        WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_known) AND m.record_id = n.record_id;
+    END IF;
+    IF cardinality(p_members) > 0 THEN
+        INSERT INTO identity.member (
+            tenant_id, resolve_time, record_id, source, object, external_id, entity_id, rule, event_key,
+            given_name, family_name, generation, linkedin, domain, mailbox
+        )
+        SELECT
+            p_tenant, p_now, n.record_id, n.source, n.object, n.external_id, n.entity_id, n.rule, n.event_key,
+            n.given_name, n.family_name, n.generation, n.linkedin, n.domain, n.mailbox
+        FROM unnest(
+            p_members, p_sources, p_objects, p_external_ids, p_homes, p_rules, p_event_keys, p_given_names,
+            p_family_names, p_generations, p_linkedins, p_domains, p_mailboxes
+        ) WITH ORDINALITY AS n (
+            record_id, source, object, external_id, entity_id, rule, event_key,
+            given_name, family_name, generation, linkedin, domain, mailbox, ord
+        )
+        ORDER BY n.ord;
+    END IF;
+    IF cardinality(p_lows) > 0 THEN
+        INSERT INTO identity.merge_candidate (
+            tenant_id, create_time, low_id, high_id, object, rule, blocked_by, record_id, other_record_id
+        )
+        SELECT p_tenant, p_now, n.low_id, n.high_id, n.object, n.rule, n.blocked_by, n.record_id, n.other_record_id
+        FROM unnest(
+            p_lows, p_highs, p_pair_objects, p_pair_rules, p_pair_blocks, p_pair_records, p_pair_others
+        ) WITH ORDINALITY AS n (low_id, high_id, object, rule, blocked_by, record_id, other_record_id, ord)
+        ORDER BY n.ord
+        ON CONFLICT DO NOTHING;
+    END IF;
+    IF cardinality(p_keyed) > 0 THEN
+        INSERT INTO identity.record_key (tenant_id, record_id, object, kind, value, blocked_by)
+        SELECT p_tenant, n.record_id, n.object, n.kind, n.value, n.blocked_by
+        FROM unnest(p_keyed, p_key_objects, p_kinds, p_values, p_blocks)
+            AS n (record_id, object, kind, value, blocked_by)
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION write_plan IS
+'Writes what a batch comes to: entities, what known records newly say of themselves, members, pairs to review, keys. A key '
+'or pair that is there already stays as it is.';

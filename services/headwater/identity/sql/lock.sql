@@ -3,11 +3,12 @@
 
 -- name: lock_resolving
 -- Keep merges and splits of the tenant out until the transaction ends, take the locks of keys and records, and bound
--- the statements that follow.
+-- the statements that follow, whose plans are kept: each has one plan for any size of table.
 -- $1 bigint: the tenant's lock. $2 text: longest statement from here on, in milliseconds.
 -- $3 bigint[]: locks, ascending: taken in this order no two batches deadlock.
 SELECT
     set_config('statement_timeout', $2::text, TRUE),
+    set_config('plan_cache_mode', 'force_generic_plan', TRUE),
     pg_advisory_xact_lock_shared($1::bigint)::text,
     (SELECT count(pg_advisory_xact_lock(stripe.lock)::text) FROM unnest($3::bigint[]) AS stripe (lock))
 

@@ -219,6 +219,53 @@ CREATE FUNCTION ingest.leaf_name(p_day date) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 'event_' || to_char(p_day, 'YYYYMMDD');
 
+CREATE FUNCTION ingest.reader_name(p_day date) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 'read_' || to_char(p_day, 'YYYYMMDD');
+
+CREATE FUNCTION ingest.create_reader(p_day date) RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE OR REPLACE FUNCTION ingest.%1$I(p_shards smallint [], p_xids bigint [], p_seqs bigint [], p_limit integer)
+        RETURNS TABLE (
+            shard smallint, xid bigint, seq bigint, tenant_id text, event_key uuid, source text, object text,
+            external_id text, source_version text, event_time timestamptz, record_time timestamptz,
+            operation smallint, actor_type smallint, actor_id text, actor_name text, payload bytea,
+            traceparent text, tracestate text
+        )
+        LANGUAGE plpgsql STABLE
+        AS $body$
+        BEGIN
+            RETURN QUERY
+            SELECT
+                k.shard, e.xid::text::bigint, e.seq, e.tenant_id, e.event_key, e.source, e.object,
+                e.external_id, coalesce(e.source_version, ''''), e.event_time, e.record_time, e.operation,
+                e.actor_type, coalesce(e.actor_id, ''''), coalesce(e.actor_name, ''''), e.payload,
+                ingest.traceparent(e.trace), coalesce(e.tracestate, '''')
+            FROM unnest(p_shards, p_xids, p_seqs) AS k (shard, xid, seq)
+            CROSS JOIN LATERAL (
+                SELECT *
+                FROM ingest.%2$I AS f
+                WHERE
+                    (f.record_hash & 15) = k.shard
+                    AND f.disposition = 1
+                    AND (f.xid, f.seq) > (k.xid::text::xid8, k.seq)
+                    AND f.xid < pg_snapshot_xmin(pg_current_snapshot())
+                ORDER BY (f.record_hash & 15), f.xid, f.seq
+                LIMIT p_limit
+            ) AS e;
+        END
+        $body$', ingest.reader_name(p_day), ingest.leaf_name(p_day)
+    );
+END
+$$;
+
+COMMENT ON FUNCTION ingest.create_reader(date) IS
+'Makes the function that reads one day for `read_shards`: each day has its own, so that a session keeps its plan. A part of
+`read_shards`: planned under its settings, never called alone.';
+
 CREATE FUNCTION ingest.roll(p_day date) RETURNS boolean
 LANGUAGE plpgsql
 -- Writers queue behind it: better a day opened late than a log that stands still.
@@ -257,6 +304,7 @@ BEGIN
     );
     PERFORM brin_desummarize_range(format('ingest.%I', v_leaf || '_find')::regclass, 0);
     EXECUTE format('ALTER TABLE ingest.event ATTACH PARTITION ingest.%1$I FOR VALUES IN (%2$L)', v_leaf, p_day);
+    PERFORM ingest.create_reader(p_day);
     PERFORM pg_advisory_xact_lock(ingest.append_lock());  -- from here on nobody writes
     SELECT NOT EXISTS (SELECT FROM ingest.partition) INTO v_first;
     INSERT INTO ingest.partition (record_day, open_seq, ledger_ms)

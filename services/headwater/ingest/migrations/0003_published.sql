@@ -41,6 +41,8 @@ RETURNS TABLE (
     tracestate text
 )
 LANGUAGE plpgsql STABLE
+-- The plans are kept: planning cost more than reading. They hold for any number of rows.
+SET plan_cache_mode = force_generic_plan
 -- The index gives the order of transactions; whatever the planner believes of the number of rows, it must sort
 -- within one transaction only.
 SET enable_sort = off
@@ -74,25 +76,9 @@ BEGIN
         ORDER BY 2 DESC, 1
     LOOP
         CONTINUE WHEN v_places.record_day IS NULL;
-        RETURN QUERY EXECUTE format(
-            'SELECT
-                k.shard, e.xid::text::bigint, e.seq, e.tenant_id, e.event_key, e.source, e.object,
-                e.external_id, coalesce(e.source_version, ''''), e.event_time, e.record_time, e.operation,
-                e.actor_type, coalesce(e.actor_id, ''''), coalesce(e.actor_name, ''''), e.payload,
-                ingest.traceparent(e.trace), coalesce(e.tracestate, '''')
-            FROM unnest($1, $2, $3) AS k (shard, xid, seq)
-            CROSS JOIN LATERAL (
-                SELECT *
-                FROM ingest.%1$I AS f
-                WHERE
-                    (f.record_hash & 15) = k.shard
-                    AND f.disposition = 1
-                    AND (f.xid, f.seq) > (k.xid::text::xid8, k.seq)
-                    AND f.xid < pg_snapshot_xmin(pg_current_snapshot())
-                ORDER BY (f.record_hash & 15), f.xid, f.seq
-                LIMIT $4
-            ) AS e', ingest.leaf_name(v_places.record_day)
-        ) USING v_places.shards, v_places.xids, v_places.seqs, p_limit;
+        -- Two steps: the day's own function keeps its plan, what is planned here is no more than its call.
+        RETURN QUERY EXECUTE format('SELECT * FROM ingest.%I($1, $2, $3, $4)', ingest.reader_name(v_places.record_day))
+        USING v_places.shards, v_places.xids, v_places.seqs, p_limit;
         GET DIAGNOSTICS v_rows = ROW_COUNT;
         -- What an unsealed day still has comes before anything of the next.
         EXIT WHEN v_rows > 0 AND NOT v_places.sealed;

@@ -158,6 +158,7 @@ BEGIN
         RAISE EXCEPTION 'day % is not dropped: %', p_day, v_blockers USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     EXECUTE format('DROP TABLE ingest.%1$I', ingest.leaf_name(p_day));
+    EXECUTE format('DROP FUNCTION ingest.%1$I', ingest.reader_name(p_day));
     DELETE FROM ingest.shard_end AS e WHERE e.record_day = p_day;
     UPDATE ingest.partition AS p SET drop_time = clock_timestamp() WHERE p.record_day = p_day;
 END

@@ -126,34 +126,33 @@ class PostgresEventLog:
                 await self._pool.release(connection)
 
     async def _append(self, connection: Connection, events: Sequence[NewEvent]) -> Sequence[Outcome]:
-        roads: Sequence[Callable[[Connection, Sequence[NewEvent]], Awaitable[Sequence[Outcome] | None]]]
+        roads: Sequence[Callable[[Connection, Sequence[NewEvent]], Awaitable[Sequence[Outcome]]]] = ()
         if len(events) > self._few_rows_max:
             # Straight on, then with a look; a batch that looks already and is raced leaves the road.
             roads = (
                 (self._look_then_copy,) if self._pace.looks else (self._copy_at_once, self._look_then_copy)
             )
-        else:
-            roads = () if self._pace.looks or not is_plain(events) else (self._insert_at_once,)
         for road in roads:
             try:
-                if (outcomes := await road(connection, events)) is not None:
-                    return outcomes
+                return await road(connection, events)
             except asyncpg.UniqueViolationError:
                 self._pace = self._pace.after(met_duplicate=True)
         with self._span("INSERT", len(events)):
-            outcomes = await append_few(connection, events)
+            return await self._insert(connection, events)
+
+    async def _insert(self, connection: Connection, events: Sequence[NewEvent]) -> Sequence[Outcome]:
+        """Record a batch row by row: plainly where that will most probably do, else by the exact road."""
+        if not self._pace.looks and len(events) <= self._few_rows_max and is_plain(events):
+            decision = decide(events, {})
+            arguments = plain_arguments(decision.fresh)
+            try:
+                if await connection.fetchval(EVENT_SQL["append_plain"].text, oldest_ms(events), *arguments):
+                    return decision.outcomes
+            except asyncpg.UniqueViolationError:
+                self._pace = self._pace.after(met_duplicate=True)
+        outcomes = await append_few(connection, events)
         self._pace = self._pace.after(met_duplicate=any(item.disposition is DUPLICATE for item in outcomes))
         return outcomes
-
-    async def _insert_at_once(
-        self, connection: Connection, events: Sequence[NewEvent]
-    ) -> Sequence[Outcome] | None:
-        """Record a small batch that is most probably new; None where older days must be asked."""
-        decision = decide(events, {})
-        arguments = plain_arguments(decision.fresh)
-        with self._span("INSERT", len(decision.fresh)):
-            done = await connection.fetchval(EVENT_SQL["append_plain"].text, oldest_ms(events), *arguments)
-        return decision.outcomes if done else None
 
     async def _copy_at_once(self, connection: Connection, events: Sequence[NewEvent]) -> Sequence[Outcome]:
         return await self._append_many(connection, events, look=False)

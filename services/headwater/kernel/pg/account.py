@@ -125,4 +125,8 @@ def _test(check: str, path: Path, account: Account) -> bool:
     outcome = subprocess.run(  # noqa: S603 - fixed program, path of ours
         command, check=False, cwd="/", timeout=COMMAND_TIMEOUT_S, **account.popen_options()
     )
+    if outcome.returncode not in {0, 1}:  # it did not get to answer: neither yes nor no
+        raise EmbeddedServerFault(
+            f"asking the kernel whether uid {account.uid} may use {path} failed: exit {outcome.returncode}"
+        )
     return outcome.returncode == 0

@@ -145,7 +145,7 @@ class Desk:
         """
         try:
             async with self._turns.of(self._tenant_id):
-                await self._take(settlements, Wanted(slot, {}))
+                await self._take(settlements, Wanted(slot, {}, keeps=True))
         except StoreRefused:
             return settlements
         settled = [item.claimed.entity_id for item in settlements]
@@ -172,6 +172,7 @@ class Desk:
         self.looks += 1
         self._looked.set()
         self._looked = anyio.Event()
+
     def _end_feeler(self, slot: int) -> None:
         """Note that what *slot* had claimed alone after a 429 is over."""
         if (cut_s := self._feelers.pop(slot, None)) is not None:

@@ -26,6 +26,8 @@ from headwater.policy.words import FieldType
 
 ECHO: Final = "echo"
 """Rule of events that say only what we have written ourselves."""
+GONE_RECORD: Final = "gone_record"
+"""Rule of events that show a record that we wrote as it was before its delivery had to give it up."""
 REFERENCES_KEY: Final = "#references"
 """Place of the delivered references among the known fields."""
 PHONE_DIGITS_MIN: Final = 7
@@ -56,13 +58,27 @@ class Ruling:
 
     Args:
         entity_id: whose record it is.
-        kept: canonical fields of the event that count; none of them: an echo.
+        kept: canonical fields of the event that count.
+        rule: what ends the event when none of them does.
     """
 
     tenant_id: str
     event_key: uuid.UUID
     entity_id: uuid.UUID
     kept: tuple[str, ...]
+    rule: str = ECHO
+
+
+@dataclass(frozen=True, slots=True)
+class FormerRecord:
+    """A CRM record that a delivery held until it was gone from the CRM, or until another took its place.
+
+    Args:
+        end_time: when we learnt of it. What is younger was said of a record that somebody has brought back.
+    """
+
+    entity_id: uuid.UUID
+    end_time: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)

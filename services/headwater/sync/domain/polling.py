@@ -71,12 +71,18 @@ class Recorded:
 
 
 def poll_plans(document: PolicyDocument, connector: str) -> dict[str, PollPlan]:
-    """Return what is read of an account, by CRM object; only fields that the inbound mapping reads."""
+    """Return what is read of an account, by CRM object.
+
+    Only fields that the inbound mapping reads, and the one that holds the entity's id: by it a record that a write
+    made is known for ours, also where its answer was lost.
+    """
     policy = document.connectors[connector]
     system = document.systems[policy.system]
     plans: dict[str, PollPlan] = {}
     for object_name, crm_object in policy.polled():
-        fields = tuple(dict.fromkeys(path for path, _ in system.inbound[object_name].readings()))
+        marks = [item.external_id for item in policy.objects[object_name] if item.target == crm_object]
+        paths = [path for path, _ in system.inbound[object_name].readings()]
+        fields = tuple(dict.fromkeys([*paths, *marks]))
         polled = Polled(crm_object, fields, policy.poll.overlap_s, policy.poll.deletions)
         plans.setdefault(crm_object, PollPlan(policy.system, object_name, polled, policy.poll.page_records))
     return plans

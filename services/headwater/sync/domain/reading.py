@@ -96,9 +96,10 @@ class Poisoned:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """A record of a CRM that says only what we have written there."""
+    """A record of a CRM that says nothing of its own: by *rule*, only what we have written there."""
 
     event: LogEvent
+    rule: str
 
 
 Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo

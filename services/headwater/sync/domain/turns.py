@@ -19,11 +19,14 @@ class Wanted:
         slot: number of the asking slot, 0..32767; it has one turn under way at a time.
         lanes: rows wanted at most of each lane; none or all 0: claim nothing.
         excluding: entities that the actor's other slots have in flight; they are not claimed.
+        keeps: the slot keeps in flight what it does not settle now, and wants nothing. Of any other turn's slot only
+            what it claims is in flight afterwards: the rest was not tried, and is anybody's.
     """
 
     slot: int
     lanes: Mapping[Lane, int]
     excluding: Collection[uuid.UUID] = ()
+    keeps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,20 @@ comment on column sync.delivery.known is
 comment on column sync.delivery.dirty_time is
 'Record time of the oldest event that the CRM does not hold yet: the start of the latency.';
 
+create table sync.former_record (
+    tenant_id text collate "C" not null,
+    connector text collate "C" not null,
+    crm_object text collate "C" not null,
+    crm_id text collate "C" not null,
+    entity_id uuid not null,
+    end_time timestamptz not null,
+    primary key (tenant_id, connector, crm_object, crm_id)
+);
+comment on table sync.former_record is
+'CRM records that deliveries held until they were gone from the CRM, or until others took their place. CRMs tell of '
+'them late and again: what they say of the time before says only what we had written. One that a delivery holds again '
+'is the delivery''s, whatever is written here.';
+
 create table sync.due (
     tenant_id text collate "C" not null,
     connector text collate "C" not null,

@@ -139,6 +139,22 @@ declare
     v_pending boolean [];
     v_is_pending boolean;
 begin
+    if cardinality(v_crm_ids) > 0 and (cardinality(v_outcomes) > 1 or v_outcome <> 'created') then
+        insert into sync.former_record (tenant_id, connector, crm_object, crm_id, entity_id, end_time)
+        select p_tenant, p_connector, held.crm_object, held.crm_id, v_entities[item.n], v_now
+        from generate_series(1, cardinality(v_crm_ids)) as item (n)
+        cross join lateral (
+            select one.crm_object, one.crm_id from sync.delivery as one
+            where
+                one.tenant_id = p_tenant and one.connector = p_connector and one.entity_id = v_entities[item.n]
+            offset 0
+        ) as held
+        where
+            coalesce(v_outcomes[item.n], v_outcome) <> 'created'
+            and held.crm_id <> '' and held.crm_id <> v_crm_ids[item.n]
+        on conflict (tenant_id, connector, crm_object, crm_id) do update
+        set entity_id = excluded.entity_id, end_time = excluded.end_time;
+    end if;
     with settled as (
         update sync.delivery as held
         set
@@ -338,7 +354,7 @@ comment on function sync.references_of(text, text, uuid []) is
 create function sync.turn(
     p_tenant text, p_connector text, p_lease text, p_fence bigint, p_slot smallint, p_number bigint,
     p_items sync.settlements, p_rows integer [], p_after_times timestamptz [], p_after_ids uuid [],
-    p_excluding uuid []
+    p_excluding uuid [], p_keeps boolean
 ) returns setof sync.claimed
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -398,13 +414,13 @@ begin
         v_times := v_times || v_found.times[1:p_rows[v_lane]];
         v_lanes := v_lanes || array_fill(v_lane::smallint, array[cardinality(v_entities) - cardinality(v_lanes)]);
     end loop;
-    if 0 < any(p_rows) then
-        v_flying := v_entities;
-    else
+    if p_keeps then
         v_flying := array(
             select flying.id from unnest(v_flying) as flying (id)
             where flying.id not in (select item.id from unnest(p_items.entity_id) as item (id))
         );
+    else
+        v_flying := v_entities;
     end if;
     update sync.inflight as held set fence = p_fence, turn_number = p_number, entity_ids = v_flying
     where held.tenant_id = p_tenant and held.connector = p_connector and held.slot = p_slot;
@@ -458,8 +474,9 @@ begin
 end
 $$;
 comment on function sync.turn(
-    text, text, text, bigint, smallint, bigint, sync.settlements, integer [], timestamptz [], uuid [], uuid []
+    text, text, text, bigint, smallint, bigint, sync.settlements, integer [], timestamptz [], uuid [], uuid [], boolean
 ) is
 'Settles, claims and journals the claim under the fence; no row when the fence is lost. Arrays of four are by '
-'lane: rows wanted, and the place in the queue behind which to look. Claiming writes the journal alone; a turn that '
-'wants no rows takes out of it what it settles, so that rows of a batch can be settled one by one.';
+'lane: rows wanted, and the place in the queue behind which to look. Claiming writes the journal alone: afterwards it '
+'names what the turn has claimed; where p_keeps, what it named before and is not settled now, so that a batch can be '
+'settled in parts.';

@@ -126,7 +126,7 @@ comment on function sync.note_errors(
 create function sync.turn_noting_errors(
     p_tenant text, p_connector text, p_lease text, p_fence bigint, p_slot smallint, p_number bigint,
     p_items sync.settlements, p_rows integer [], p_after_times timestamptz [], p_after_ids uuid [],
-    p_excluding uuid [],
+    p_excluding uuid [], p_keeps boolean,
     p_groups uuid [], p_endpoints text [], p_classes text [], p_codes text [], p_messages text [],
     p_words text [], p_failures bigint [],
     p_entities uuid [], p_members uuid [], p_in_doubt boolean [], p_recovered uuid []
@@ -142,7 +142,7 @@ begin
     for update;
     return query select * from sync.turn(
         p_tenant, p_connector, p_lease, p_fence, p_slot, p_number, p_items, p_rows, p_after_times,
-        p_after_ids, p_excluding
+        p_after_ids, p_excluding, p_keeps
     );
     if found and coalesce(v_last, 0) < p_number then
         perform sync.note_errors(
@@ -153,7 +153,7 @@ begin
 end
 $$;
 comment on function sync.turn_noting_errors(
-    text, text, text, bigint, smallint, bigint, sync.settlements, integer [], timestamptz [], uuid [], uuid [],
+    text, text, text, bigint, smallint, bigint, sync.settlements, integer [], timestamptz [], uuid [], uuid [], boolean,
     uuid [], text [], text [], text [], text [], text [], bigint [], uuid [], uuid [], boolean [], uuid []
 ) is
 'A turn in which some try failed, or did not fail again: a turn that is sent twice counts once.';

@@ -6,11 +6,12 @@ create table sync.ruling (
     event_key uuid not null,
     entity_id uuid not null,
     kept text [] not null,
+    rule text collate "C" not null,
     primary key (tenant_id, event_key)
 );
 comment on table sync.ruling is
 'What was decided about each event that shows a CRM record of ours: whose record it is, and which canonical fields '
-'count (none: our own write came back). It was decided by what deliveries knew then, so no rebuild can decide it '
+'count; when none does, the rule that ended the event. It was decided by what deliveries knew then, so no rebuild can decide it '
 'again: this is the log of it, kept as long as the log is.';
 
 create table sync.rebuild (

@@ -17,7 +17,7 @@ from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, na
 from headwater.kernel.telemetry.span import Attributes
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import corrected_entity, is_correction
-from headwater.sync.domain.echoing import ECHO, NOTHING_SEEN, Seen
+from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.projecting import PROJECTED, Effect, EntityKey, Resolutions, Workspace
@@ -234,7 +234,7 @@ def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions)
         case PolicyReading():
             return Effect(reading.event, PROJECTED, (), ())
         case Echo():
-            return Effect(reading.event, ECHO, (), ())
+            return Effect(reading.event, reading.rule, (), ())
         case Poisoned():
             return Effect(reading.event, "poisoned", (), (), error=reading.error, poisoned=True)
 

@@ -1,6 +1,8 @@
 """Takes out of a batch what CRMs only say because we wrote it, before identity is asked and anything is projected.
 
-A record that a delivery holds belongs to that delivery's entity, whoever else identity would take it for. Judged in
+A record that a delivery holds belongs to that delivery's entity, whoever else identity would take it for; so does one
+that it held and had to give up, of which nothing counts that was said before that, and one that carries the entity's
+id and may be what a write made of which we never heard the end. Judged in
 log order, each look moving on what is known for the next. Rulings are recorded with how the events ended: what was
 decided once is not decided anew when the log is projected again, by when deliveries know other things.
 """
@@ -8,20 +10,19 @@ decided once is not decided anew when the log is projected again, by when delive
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import structs
 
-from headwater.kernel.ids import ObjectName
 from headwater.policy.document import OutboundObject, PolicyDocument
-from headwater.policy.inbound import reach
 from headwater.policy.outbound import desired_fields, minimal_patch
-from headwater.policy.words import FieldType
 from headwater.sync.domain.echoing import (
+    GONE_RECORD,
     CrmKey,
+    FormerRecord,
     HeldRecord,
     Observation,
     OwnWrite,
@@ -30,8 +31,9 @@ from headwater.sync.domain.echoing import (
     differs,
     judge,
 )
-from headwater.sync.domain.log import OPERATION_DELETE, START, LogEvent, Position, RecordKey
-from headwater.sync.domain.reading import Echo, Reading, RecordReading
+from headwater.sync.domain.log import START, Position, RecordKey
+from headwater.sync.domain.reading import Echo, Reading
+from headwater.sync.projector.looking import Look, looks_of
 
 _decode = msgspec.json.Decoder().decode
 
@@ -62,6 +64,10 @@ class HeldRecords(Protocol):
         """Return the deliveries that hold these CRM records."""
         ...
 
+    async def find_former(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FormerRecord]:
+        """Return which of these CRM records deliveries held and had to give up."""
+        ...
+
     async def find_written(self, places: Sequence[Place]) -> Mapping[Place, FoundRecord]:
         """Return deliveries for which we have written a CRM record, or may have without knowing its id."""
         ...
@@ -83,36 +89,6 @@ class HeldRecords(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One event as a look at a CRM record.
-
-    Args:
-        places: where the record may be: one CRM object for each mapping of its canonical object.
-    """
-
-    reading: RecordReading
-    places: tuple[tuple[CrmKey, OutboundObject], ...]
-    shown: Mapping[str, Any]
-    types: Mapping[str, FieldType]
-    canonical: Mapping[str, str]
-    skew_s: float
-
-    @property
-    def record(self) -> RecordKey:
-        """The record that it shows."""
-        return self.reading.subject.key
-
-    @property
-    def is_sighting(self) -> bool:
-        """Whether a record that no delivery holds is bound to its entity."""
-        return self.places[0][1].direction == "two_way" and not self.reading.deleted
-
-    def held_in(self, held: Mapping[CrmKey, HeldRecord]) -> HeldRecord | None:
-        """Return the delivery that holds the record, None when none does."""
-        return next((held[key] for key, _ in self.places if key in held), None)
-
-
 @dataclass(slots=True)
 class Judged:
     """A batch without its echoes.
@@ -127,7 +103,7 @@ class Judged:
     held: dict[RecordKey, uuid.UUID] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
     sightings: dict[RecordKey, tuple[CrmKey, Mapping[str, Any]]] = field(default_factory=dict)
-    unheld: dict[int, _Look] = field(default_factory=dict)
+    unheld: dict[int, Look] = field(default_factory=dict)
     rulings: list[Ruling] = field(default_factory=list)
 
     def seen(self, resolved: Mapping[RecordKey, uuid.UUID]) -> Seen:
@@ -157,16 +133,20 @@ class Echoes:
 
     def concern(self, policies: Mapping[str, PolicyDocument], readings: Sequence[Reading]) -> bool:
         """Say whether any of *readings* may be an echo."""
-        return any(True for reading in readings for _ in _looks(policies, reading))
+        return any(True for reading in readings for _ in looks_of(policies, reading))
 
     async def judge(self, policies: Mapping[str, PolicyDocument], readings: Sequence[Reading]) -> Judged:
         """Return *readings* without what is an echo. Raises: Unavailable."""
-        looks = {id(look.reading): look for reading in readings for look in _looks(policies, reading)}
+        looks = {id(look.reading): look for reading in readings for look in looks_of(policies, reading)}
         if not looks:
             return Judged(list(readings))
         told, old = await self._recorded(list(looks.values()))
         fresh = [look for look in looks.values() if id(look.reading) not in old]
         held = await self._held(fresh)
+        former = await self._former(fresh, held)
+        marked = await self._marked(
+            [item for item in fresh if item.held_in(held) is None and item.home_in(former) is None]
+        )
         judged = Judged([])
         for number, reading in enumerate(readings):
             look = looks.get(id(reading))
@@ -174,6 +154,10 @@ class Echoes:
                 judged.readings.append(reading)
             elif id(reading) in old:
                 judged.readings.append(_rule(judged, look, told.get(reading.event.event_key)))
+            elif (home := look.home_in(former)) is not None:
+                judged.readings.append(_leave(judged, look, home))
+            elif (made := marked.get(id(reading))) is not None:
+                judged.readings.append(_count(judged, look, made, observes=False))
             else:
                 judged.readings.append(_judge(judged, look, look.held_in(held), number))
         return judged
@@ -190,19 +174,37 @@ class Echoes:
         }
         if not places:
             return judged
-        found = await self._store.find_written(list(dict.fromkeys(places.values())))
-        held: dict[int, HeldRecord] = {}
-        for number, place in places.items():
-            record, look = found.get(place), judged.unheld[number]
-            outbound = next((item for key, item in look.places if record and _is_same(record.key, key)), None)
-            if record is not None and outbound is not None:
-                held[number] = _held(record, outbound)
-        await self._add_sought([(item, judged.unheld[number]) for number, item in held.items()])
+        held = await self._written(
+            {number: (judged.unheld[number], place) for number, place in places.items()}
+        )
         for number, item in held.items():
             judged.readings[number] = _count(judged, judged.unheld[number], item, observes=False)
         return judged
 
-    async def _recorded(self, looks: Sequence[_Look]) -> tuple[Mapping[uuid.UUID, Ruling], set[int]]:
+    async def _marked(self, looks: Sequence[Look]) -> dict[int, HeldRecord]:
+        """Return what the marks of *looks* tell, by id of the reading: records that we may have just made."""
+        wanted = {
+            id(look.reading): (look, (*look.places[0][0][:2], look.mark))
+            for look in looks
+            if look.mark is not None
+        }
+        return await self._written(wanted)
+
+    async def _written(self, wanted: Mapping[int, tuple[Look, Place]]) -> dict[int, HeldRecord]:
+        """Return which of these looks may be at a record that we wrote for the entity beside it."""
+        if not wanted:
+            return {}
+        found = await self._store.find_written(list(dict.fromkeys(place for _, place in wanted.values())))
+        held: dict[int, HeldRecord] = {}
+        for number, (look, place) in wanted.items():
+            record = found.get(place)
+            outbound = next((item for key, item in look.places if record and _is_same(record.key, key)), None)
+            if record is not None and outbound is not None:
+                held[number] = _held(record, outbound)
+        await self._add_sought([(item, wanted[number][0]) for number, item in held.items()])
+        return held
+
+    async def _recorded(self, looks: Sequence[Look]) -> tuple[Mapping[uuid.UUID, Ruling], set[int]]:
         """Return what was decided before, and which readings (by id) that is about."""
         ruled = await self._store.ruled_to(sorted({look.reading.event.shard for look in looks}))
         old = [
@@ -215,7 +217,7 @@ class Echoes:
         told = await self._store.rulings([(item.event.tenant_id, item.event.event_key) for item in old])
         return told, set(map(id, old))
 
-    async def _held(self, looks: Sequence[_Look]) -> dict[CrmKey, HeldRecord]:
+    async def _held(self, looks: Sequence[Look]) -> dict[CrmKey, HeldRecord]:
         outbounds = {key: outbound for look in looks for key, outbound in look.places}
         if not outbounds:
             return {}
@@ -233,7 +235,14 @@ class Echoes:
         await self._add_sought([item for item in differing if item[0].waits])
         return held
 
-    async def _add_sought(self, wanted: Sequence[tuple[HeldRecord, _Look]]) -> None:
+    async def _former(
+        self, looks: Sequence[Look], held: Mapping[CrmKey, HeldRecord]
+    ) -> Mapping[CrmKey, FormerRecord]:
+        """Return the records that deliveries had to give up, among those that none holds."""
+        unheld = [key for look in looks if look.held_in(held) is None for key, _ in look.places]
+        return await self._store.find_former(list(dict.fromkeys(unheld))) if unheld else {}
+
+    async def _add_sought(self, wanted: Sequence[tuple[HeldRecord, Look]]) -> None:
         if not wanted:
             return
         sought = await self._store.sought(list(dict.fromkeys(_place(record) for record, _ in wanted)))
@@ -254,7 +263,7 @@ def _place(record: HeldRecord) -> Place:
     return (record.tenant_id, record.connector, record.entity_id)
 
 
-def _judge(judged: Judged, look: _Look, held: HeldRecord | None, number: int) -> Reading:
+def _judge(judged: Judged, look: Look, held: HeldRecord | None, number: int) -> Reading:
     if held is not None:
         return _count(judged, look, held)
     if look.is_sighting:
@@ -265,7 +274,7 @@ def _judge(judged: Judged, look: _Look, held: HeldRecord | None, number: int) ->
     return look.reading
 
 
-def _count(judged: Judged, look: _Look, held: HeldRecord, *, observes: bool = True) -> Reading:
+def _count(judged: Judged, look: Look, held: HeldRecord, *, observes: bool = True) -> Reading:
     """Return what of *look* at the record *held* counts, and note that."""
     event = look.reading.event
     kept: tuple[str, ...] = ()
@@ -279,61 +288,31 @@ def _count(judged: Judged, look: _Look, held: HeldRecord, *, observes: bool = Tr
     return _apply(judged, look, ruling)
 
 
-def _rule(judged: Judged, look: _Look, ruling: Ruling | None) -> Reading:
+def _leave(judged: Judged, look: Look, home: uuid.UUID) -> Reading:
+    """Note that nothing counts of *look* at a record that was of *home* and is gone, save that it was deleted."""
+    event = look.reading.event
+    ruling = Ruling(event.tenant_id, event.event_key, home, (), GONE_RECORD)
+    judged.rulings.append(ruling)
+    return _apply(judged, look, ruling)
+
+
+def _rule(judged: Judged, look: Look, ruling: Ruling | None) -> Reading:
     """Return what counted when *look* was judged; what no ruling is about showed no record of ours."""
     return look.reading if ruling is None else _apply(judged, look, ruling)
 
 
-def _apply(judged: Judged, look: _Look, ruling: Ruling) -> Reading:
+def _apply(judged: Judged, look: Look, ruling: Ruling) -> Reading:
     reading = look.reading
     judged.held[look.record] = ruling.entity_id
     if reading.deleted:
         return reading
     if not ruling.kept:
-        return Echo(reading.event)
+        return Echo(reading.event, ruling.rule)
     return structs.replace(
         reading,
         fields={name: value for name, value in reading.fields.items() if name in ruling.kept},
         references={name: item for name, item in reading.references.items() if name in ruling.kept},
     )
-
-
-def _looks(policies: Mapping[str, PolicyDocument], reading: Reading) -> Iterable[_Look]:
-    """Yield *reading* as a look at a CRM record, when its source is a system that is written to."""
-    if not isinstance(reading, RecordReading):
-        return
-    event = reading.event
-    document = policies.get(event.tenant_id)
-    if document is None:
-        return
-    object_name = cast("ObjectName", event.object)
-    for name, connector in document.connectors.items():
-        targets = connector.objects.get(object_name, ()) if connector.system == event.source else ()
-        if targets and connector.enabled:
-            shown, canonical = _shown(document, event)
-            fields = document.objects[object_name].fields
-            types = {path: fields[held].type for path, held in canonical.items()}
-            places = tuple(
-                ((event.tenant_id, name, item.target, event.external_id), item) for item in targets
-            )
-            skew_s = document.systems[event.source].echo_skew_s
-            yield _Look(reading, places, shown, types, canonical, skew_s)
-            return
-
-
-def _shown(document: PolicyDocument, event: LogEvent) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the payload's mapped fields in the CRM's words, and their canonical names."""
-    inbound = document.systems[event.source].inbound.get(cast("ObjectName", event.object))
-    if inbound is None or event.operation == OPERATION_DELETE:
-        return {}, {}
-    payload = _decode(event.payload)
-    shown: dict[str, Any] = {}
-    canonical: dict[str, str] = {}
-    for path, item in inbound.readings():
-        present, value = reach(payload, path)
-        if present:
-            shown[path], canonical[path] = value, item.field
-    return shown, canonical
 
 
 def _held(record: FoundRecord, outbound: OutboundObject) -> HeldRecord:

@@ -47,7 +47,7 @@ class ProjectorSettings:
     """
 
     batch_events: int = 500
-    gather_s: float = 0.01
+    gather_s: float = 0.03
     poll_s: float = 1.0
     recheck_s: float = 0.004
     policies_s: float = 0.25

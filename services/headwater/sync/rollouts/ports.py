@@ -143,6 +143,10 @@ class RolloutStore(Protocol):
         """Begin a transaction on the open rollout that is due first; None when none is due."""
         ...
 
+    async def now(self) -> dt.datetime:
+        """Return the time by which rollouts go: one clock for all processes."""
+        ...
+
     async def next_time(self) -> dt.datetime | None:
         """Return when an open rollout is due next; None when none is open."""
         ...

@@ -6,12 +6,13 @@ records, and two never work off one rollout at once. No transaction is held whil
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
 
-from headwater.kernel.clock import Clock
 from headwater.kernel.errors import InvalidInput, Unavailable
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy, policy_digest
@@ -36,12 +37,21 @@ STEPS_MAX: Final = 100
 
 
 class RolloutWorker:
-    """Works off the rollouts of every tenant."""
+    """Works off the rollouts of every tenant.
 
-    def __init__(self, store: RolloutStore, policies: PolicyLog, clock: Clock) -> None:
+    Args:
+        now: the time; the store's unless told otherwise, as processes' clocks differ and the stages are one for all.
+    """
+
+    def __init__(
+        self,
+        store: RolloutStore,
+        policies: PolicyLog,
+        now: Callable[[], Awaitable[dt.datetime]] | None = None,
+    ) -> None:
         self._store = store
         self._policies = policies
-        self._clock = clock
+        self._now = now or store.now
         self._documents: dict[str, PolicyDocument] = {}
 
     async def run(self, bell: Wakeup) -> None:
@@ -73,10 +83,10 @@ class RolloutWorker:
         due = await self._store.next_time()
         if due is None:
             return POLL_S
-        return min(POLL_S, max(TICK_S, (due - self._clock.now()).total_seconds()))
+        return min(POLL_S, max(TICK_S, (due - await self._now()).total_seconds()))
 
     async def _move_one(self) -> bool:
-        now = self._clock.now()
+        now = await self._now()
         async with self._store.taken(now) as unit:
             if unit is None:
                 return False
@@ -89,16 +99,16 @@ class RolloutWorker:
         What may have been begun is finished before it is taken back: a late request can then not undo that.
         """
         if change.apply_time is None:
-            if await self._store.begin_change(change, self._clock.now()):
+            if await self._store.begin_change(change, await self._now()):
                 await self._put(change, change.new_text, "new")
-                await self._store.applied(change, self._clock.now())
+                await self._store.applied(change, await self._now())
             else:  # aborted before it was begun: there is nothing to take back
-                await self._store.taken_back(change, self._clock.now(), replaced=False)
+                await self._store.taken_back(change, await self._now(), replaced=False)
             return
         way = way_back(change, policy_digest(await self._store.text_in_force(change.tenant_id)))
         if way == "put_back":
             await self._put(change, change.former_text, "former")
-        await self._store.taken_back(change, self._clock.now(), replaced=way == "leave")
+        await self._store.taken_back(change, await self._now(), replaced=way == "leave")
 
     async def _put(self, change: PolicyChange, text: str, which: str) -> None:
         await self._policies.put(

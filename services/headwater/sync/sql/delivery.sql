@@ -4,9 +4,9 @@
 -- Settles what a slot tried, claims what it tries next and journals the claim; no row when the fence is lost.
 -- $1 tenant; $2 connector; $3 lease; $4 fence; $5 slot; $6 number of the slot's turn; $7 settlements, in order of
 -- entities. Arrays of four, by lane: $8 rows at most; the place behind which to look: $9 due time, $10 entity.
--- $11 entities that are not to be claimed.
+-- $11 entities that are not to be claimed; $12 whether the slot keeps in flight what is not settled.
 select * -- noqa: AM04
-from sync.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+from sync.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: wait_for_turns
 -- Waits for the turns of former fences that are under way, and keeps others from beginning. $1 lease.

@@ -13,6 +13,20 @@ inner join sync.entity as entity
     on held.tenant_id = entity.tenant_id and held.entity_id = entity.entity_id
 where held.crm_id <> '';
 
+-- name: find_former
+-- Which of these CRM records deliveries held and had to give up. Arrays: $1 tenant, $2 connector, $3 CRM object,
+-- $4 CRM id.
+select held.tenant_id, held.connector, held.crm_object, held.crm_id, held.entity_id, held.end_time
+from unnest($1::text [], $2::text [], $3::text [], $4::text [])
+    as wanted (tenant_id, connector, crm_object, crm_id)
+cross join lateral (
+    select one.* from sync.former_record as one
+    where
+        one.tenant_id = wanted.tenant_id and one.connector = wanted.connector
+        and one.crm_object = wanted.crm_object and one.crm_id = wanted.crm_id
+    offset 0 -- noqa: AM09
+) as held;
+
 -- name: find_written
 -- Deliveries of these entities for which we have written a CRM record, or may have: a try is under way, or ended
 -- without a success. Arrays: $1 tenant, $2 connector, $3 entity.
@@ -103,16 +117,16 @@ where
 
 -- name: write_rulings
 -- Records what was decided about events that show a record of ours. Arrays: $1 tenant, $2 event key, $3 entity,
--- $4 canonical fields that count, separated by commas.
-insert into sync.ruling (tenant_id, event_key, entity_id, kept)
-select item.tenant_id, item.event_key, item.entity_id, string_to_array(item.kept, ',')
-from unnest($1::text [], $2::uuid [], $3::uuid [], $4::text [])
-    as item (tenant_id, event_key, entity_id, kept)
+-- $4 canonical fields that count, separated by commas, $5 rule.
+insert into sync.ruling (tenant_id, event_key, entity_id, kept, rule)
+select item.tenant_id, item.event_key, item.entity_id, string_to_array(item.kept, ','), item.rule
+from unnest($1::text [], $2::uuid [], $3::uuid [], $4::text [], $5::text [])
+    as item (tenant_id, event_key, entity_id, kept, rule)
 on conflict do nothing;
 
 -- name: read_rulings
 -- What was decided about events. Arrays: $1 tenant, $2 event key.
-select held.tenant_id, held.event_key, held.entity_id, held.kept
+select held.tenant_id, held.event_key, held.entity_id, held.kept, held.rule
 from unnest($1::text [], $2::uuid []) as wanted (tenant_id, event_key)
 cross join lateral (
     select one.* from sync.ruling as one

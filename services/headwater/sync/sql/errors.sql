@@ -1,11 +1,12 @@
 -- Errors grouped by cause: written when tries are settled, read by operators.
 
 -- name: turn_noting_errors
--- As `turn` (delivery.sql), and notes in the same transaction why tries failed. $1 to $11 as there;
--- arrays by group: $12 group, $13 endpoint, $14 class, $15 code, $16 message, $17 newest words, $18 failures;
--- arrays by delivery: $19 entity, $20 group, $21 in doubt; $22 entities whose last try did not fail.
+-- As `turn` (delivery.sql), and notes in the same transaction why tries failed. $1 to $12 as there;
+-- arrays by group: $13 group, $14 endpoint, $15 class, $16 code, $17 message, $18 newest words, $19 failures;
+-- arrays by delivery: $20 entity, $21 group, $22 in doubt; $23 entities whose last try did not fail.
 select * from sync.turn_noting_errors( -- noqa: AM04
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+    $23
 );
 
 -- name: list_groups

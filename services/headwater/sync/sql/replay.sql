@@ -58,15 +58,19 @@ with chosen as (
 select count(*) as deliveries from replayed;
 
 -- name: discard
--- Ends dead deliveries with a reason, each noted in the audit.
--- $1 tenant; arrays: $2 connector text[], $3 entity uuid[]; $4 actor; $5 policy version; $6 replay; $7 reason.
+-- Ends dead deliveries with a reason, each noted in the audit; where nobody knows the end of the last write, the
+-- note says so: nobody will look it up now. $1 tenant; arrays: $2 connector text[], $3 entity uuid[]; $4 actor; $5 policy version; $6 replay; $7 reason.
 with chosen as (
-    select held.connector, held.entity_id
+    select held.connector, held.entity_id, coalesce(member.in_doubt, false) as in_doubt
     from unnest($2::text [], $3::uuid []) as wanted (connector, entity_id)
     inner join sync.delivery as held
         on
             held.tenant_id = $1 and wanted.connector = held.connector
             and wanted.entity_id = held.entity_id and held.stopped and held.state = 5
+    left join sync.error_member as member
+        on
+            member.tenant_id = $1 and held.connector = member.connector
+            and held.entity_id = member.entity_id
     order by held.connector, held.entity_id
     for update of held
 ), discarded as (
@@ -75,7 +79,7 @@ with chosen as (
     from chosen
     where
         held.tenant_id = $1 and held.connector = chosen.connector and held.entity_id = chosen.entity_id
-    returning held.connector, held.entity_id, held.event_key
+    returning held.connector, held.entity_id, held.event_key, chosen.in_doubt
 ), left_group as (
     update sync.error_member as member
     set group_id = null
@@ -97,7 +101,12 @@ with chosen as (
                 'field', 'discard_reason', 'before', null, 'after', $7::text,
                 'rule', 'replay ' || $6::uuid::text
             )
-        )
+        ) || case
+            when in_doubt then jsonb_build_array(
+                jsonb_build_object('field', '', 'before', null, 'after', 'in_doubt', 'rule', 'operator')
+            )
+            else '[]'
+        end
     from discarded
     order by connector, entity_id
 )
@@ -166,10 +175,6 @@ where state = 1 and (next_time <= $1 or next_time > $1 + make_interval(secs => 1
 order by next_time
 limit 1
 for update skip locked;
-
--- name: read_time
--- The time by which replays go: one clock for all processes.
-select clock_timestamp() as now;
 
 -- name: next_replay_time
 -- When a running replay is due next; null when none runs.

@@ -21,7 +21,6 @@ from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.line import Line, Place
 from headwater.sync.store.turns import (
-    claimed_entities,
     queue_places,
     read_turn,
     settlement_columns,
@@ -45,7 +44,6 @@ class PostgresDeliveries:
         self._lease = lease
         self._line = Line()
         self._numbers: dict[int, int] = {}
-        self._flying: dict[int, frozenset[uuid.UUID]] = {}
         self._is_ours = False
         self._turning = anyio.Lock()
 
@@ -65,17 +63,16 @@ class PostgresDeliveries:
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         """Record how tries of a slot ended, then claim its next deliveries, in one transaction.
 
-        Turns that claim run one after the other: two claims side by side would see the same rows due. A turn that
-        only settles runs beside them: what it settles is excluded from every claim until it has answered.
+        Turns run one after the other: two claims side by side would see the same rows due. One that keeps what its
+        slot has in flight runs beside them: it only settles. What other slots have in flight the caller alone knows.
 
         Raises: FenceLost, StoreRefused, StoreRaced, Unavailable: then the same turn may be sent again,
             whether it had committed or not.
         """
         items = settlement_columns(settlements)
         errors = error_arguments(self._tenant_id, settlements)
-        if settlements and self._is_ours and not any(wanted.lanes.values()):
+        if wanted.keeps and self._is_ours:
             rows = await self._send(items, wanted, errors, self._line.marks)
-            self._flying[wanted.slot] = self._flying.get(wanted.slot, frozenset()).difference(items[0])
             return read_turn(self._tenant_id, self._connector, rows)
         async with self._turning:
             if not self._is_ours:
@@ -94,8 +91,6 @@ class PostgresDeliveries:
         """Take a turn; return its rows, and the seconds to the next sweep unless this was one."""
         places = self._line.begin(anyio.current_time())
         rows = await self._send(items, wanted, errors, places)
-        if any(wanted.lanes.values()):
-            self._flying[wanted.slot] = claimed_entities(rows)
         waiting = rows[0]["head"]["waiting"]
         sweep_s = self._line.end(queue_places(rows), waiting, rows[0]["due_time"], anyio.current_time())
         return rows, sweep_s
@@ -118,18 +113,14 @@ class PostgresDeliveries:
                 [wanted.lanes.get(lane, 0) for lane in Lane],
                 [place[0] for place in places],
                 [place[1] for place in places],
-                list(self._excluded(wanted)),
+                list(wanted.excluding),
+                wanted.keeps,
                 *errors,
             )
         if not rows:
             raise FenceLost([self._lease.name])
         self._numbers[wanted.slot] = number
         return rows
-
-    def _excluded(self, wanted: Wanted) -> set[uuid.UUID]:
-        """Return what a slot must not claim: what its turn names, and what other slots claimed meanwhile."""
-        others = (flying for slot, flying in self._flying.items() if slot != wanted.slot)
-        return {*wanted.excluding}.union(*others)
 
     async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
         """Return which entities are delivered as these CRM records."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from headwater.kernel.pg import queries
-from headwater.sync.domain.echoing import CrmKey, OwnWrite, Ruling
+from headwater.sync.domain.echoing import CrmKey, FormerRecord, OwnWrite, Ruling
 from headwater.sync.domain.log import Position
 from headwater.sync.domain.rows import plain_values
 from headwater.sync.projector.echoes import FoundRecord, Place
@@ -41,6 +41,18 @@ class PostgresHeldRecords:
             values = plain_values(row["fields"]) if row["state"] == "active" else {}
             found[key] = FoundRecord(key, row["entity_id"], row["object"], row["known"], values, row["waits"])
         return found
+
+    async def find_former(self, keys: Sequence[CrmKey]) -> dict[CrmKey, FormerRecord]:
+        """Return which of these CRM records deliveries held and had to give up."""
+        columns = [[key[index] for key in keys] for index in range(4)]
+        async with translated():
+            rows = await self._pool.fetch(_SQL["find_former"].text, *columns)
+        return {
+            (row["tenant_id"], row["connector"], row["crm_object"], row["crm_id"]): FormerRecord(
+                row["entity_id"], row["end_time"]
+            )
+            for row in rows
+        }
 
     async def find_written(self, places: Sequence[Place]) -> dict[Place, FoundRecord]:
         """Return deliveries for which we have written a CRM record, or may have without knowing its id."""
@@ -78,7 +90,9 @@ class PostgresHeldRecords:
         async with translated():
             rows = await self._pool.fetch(_SQL["read_rulings"].text, *columns)
         return {
-            row["event_key"]: Ruling(row["tenant_id"], row["event_key"], row["entity_id"], tuple(row["kept"]))
+            row["event_key"]: Ruling(
+                row["tenant_id"], row["event_key"], row["entity_id"], tuple(row["kept"]), row["rule"]
+            )
             for row in rows
         }
 

@@ -262,13 +262,10 @@ class ProjectionTransaction:
         """Bind what was seen to the deliveries, those that this batch has marked among them."""
         if self._seen.rulings:
             rows = [
-                (item.tenant_id, item.event_key, item.entity_id, list(item.kept))
+                (item.tenant_id, item.event_key, item.entity_id, ",".join(item.kept), item.rule)
                 for item in self._seen.rulings
             ]
-            tenants, keys, entities, kept = _columns(rows, 4)
-            await self._connection.execute(
-                _ECHO["write_rulings"].text, tenants, keys, entities, [",".join(names) for names in kept]
-            )
+            await self._connection.execute(_ECHO["write_rulings"].text, *_columns(rows, 5))
         if not self._seen.observations:
             return
         ordered = sorted(self._seen.observations, key=lambda item: (item.key[:2], item.entity_id))

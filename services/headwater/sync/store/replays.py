@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from headwater.kernel.pg import queries
 from headwater.sync.domain.operating import Steering
 from headwater.sync.domain.replaying import NOWHERE, Replay, ReplayState, Scope, after_portion, portion
+from headwater.sync.store.clock import read_time
 from headwater.sync.store.faults import reaching, translated
 
 if TYPE_CHECKING:
@@ -96,9 +97,7 @@ class PostgresReplays:
 
     async def now(self) -> dt.datetime:
         """Return the database's time: that of a process may be off."""
-        async with translated():
-            now: dt.datetime = await self._pool.fetchval(_SQL["read_time"].text)
-        return now
+        return await read_time(self._pool)
 
     async def work_off(self, now: dt.datetime) -> bool:
         """Make the next portion of the replay due that waits longest, or end it; return whether there was one.

@@ -19,6 +19,7 @@ from headwater.sync.domain.operating import Steering
 from headwater.sync.domain.rollout import OPEN_MAX, Fate, Rollout, Stage
 from headwater.sync.domain.workbench import Standing
 from headwater.sync.rollouts.ports import FailedMember, Member
+from headwater.sync.store.clock import read_time
 from headwater.sync.store.faults import reaching, translated
 from headwater.sync.store.rollout_rows import (
     read_change,
@@ -60,6 +61,10 @@ class PostgresRollouts:
             row = await connection.fetchrow(_SQL["hold_rollout"].text, order.tenant_id, rollout_id)
             yield None if row is None else await _unit(connection, row, order.actor)
             await connection.execute(_SQL["notify_rollouts"].text)
+
+    async def now(self) -> dt.datetime:
+        """Return the database's time: that of a process may be off."""
+        return await read_time(self._pool)
 
     async def next_time(self) -> dt.datetime | None:
         """Return when an open rollout is due next; None when none is open."""

@@ -126,11 +126,6 @@ def queue_places(rows: Sequence[Any]) -> dict[Lane, Place]:
     return places
 
 
-def claimed_entities(rows: Sequence[Any]) -> frozenset[uuid.UUID]:
-    """Return what a turn has claimed."""
-    return frozenset([row[_ENTITY] for row in islice(rows, 1, None)])
-
-
 def read_turn(tenant_id: str, connector: str, rows: Sequence[Any]) -> Turn:
     """Return the rows of a turn as it, by lane and place in the queue; the head comes first."""
     head = rows[0]["head"]
