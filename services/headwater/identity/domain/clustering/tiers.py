@@ -6,7 +6,7 @@ that one thing only has, a name that fits, and no conflict, whatever the score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +20,8 @@ from headwater.identity.domain.scoring.parts import Parts
 MERGE_BITS_MIN: Final = 10.0
 """Source: identity research, 4: with the rest of the rule, precision 0.9997."""
 REVIEW_BITS_MIN: Final = 6.0
+_NAMING: Final = frozenset({"email", "linkedin", "official_id", "domain"})
+"""Kinds of identifier that name a record which tells no name: a number alone may be anybody's at home."""
 
 
 class Tier(StrEnum):
@@ -41,13 +43,26 @@ class Merging:
     def allows(self, one: str, other: str, bits: float) -> bool:
         """Say whether a pair may be merged in a CRM."""
         ours, theirs = self.parts[one], self.parts[other]
-        if bits < MERGE_BITS_MIN or not self.strong_key(ours, theirs):
+        key = self.strong_key(ours, theirs)
+        if key is None:
             return False
+        if bits < MERGE_BITS_MIN and not (bits >= 0.0 and key[0] in _NAMING and _nameless(ours, theirs)):
+            return False
+        return self.compatible(one, other)
+
+    def compatible(self, one: str, other: str) -> bool:
+        """Say whether nothing stands against two records being one thing."""
+        ours, theirs = self.parts[one], self.parts[other]
         return not conflict(ours, theirs) and names_fit(ours, theirs)
 
     def strong_key(self, ours: Parts, theirs: Parts) -> tuple[str, str] | None:
         """Return the first identifier that both have and no stranger shares."""
         return next((key for key in ours.strong if key in theirs.strong and key[1] not in self.shared), None)
+
+
+def _nameless(ours: Parts, theirs: Parts) -> bool:
+    """Say whether one of two records tells no name: its identifier is all there is to go by."""
+    return not (ours.organisation and theirs.organisation) if ours.account else not (ours.words and theirs.words)
 
 
 def tier_of(one: str, other: str, bits: float, merging: Merging, *, linked: bool) -> Tier:
@@ -61,15 +76,23 @@ def tier_of(one: str, other: str, bits: float, merging: Merging, *, linked: bool
     return Tier.REVIEW if bits >= REVIEW_BITS_MIN else Tier.NEW
 
 
-def mergeable(group: Members, edges: Edges, merging: Merging) -> list[Members]:
-    """Part an entity into what may be one record in a CRM: connected by pairs that allow it, none in conflict."""
+def mergeable(
+    group: Members, edges: Edges, merging: Merging, standing: Iterable[Members] = ()
+) -> list[Members]:
+    """Part a group into what may be one record in a CRM: connected by pairs that allow it, none in conflict.
+
+    Args:
+        standing: records of the group that are one entity already: that stays, whatever is known now.
+    """
     part_of: dict[str, Members] = {record: (record,) for record in group}
+    for one in standing:
+        part_of.update(dict.fromkeys(one, tuple(sorted(one))))
     pairs = ((edges.get(one, {}).get(other, 0.0), one, other) for one, other in combinations(group, 2))
     for bits, one, other in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
         left, right = part_of[one], part_of[other]
         if left is right or not merging.allows(one, other, bits):
             continue
-        if any(conflict(merging.parts[a], merging.parts[b]) for a in left for b in right):
+        if not all(merging.compatible(a, b) for a in left for b in right):
             continue
         united = tuple(sorted(left + right))
         part_of.update(dict.fromkeys(united, united))

@@ -179,7 +179,9 @@ def _are_swapped(ours: Parts, theirs: Parts) -> bool:
 
 def _parted_otherwise(ours: Parts, theirs: Parts) -> bool:
     """Say whether the two names are the same words, whatever is given and what is family name."""
-    if ours.words == theirs.words or ours.joined == theirs.joined:
+    if ours.joined == theirs.joined:
+        return bool(ours.joined)
+    if ours.words == theirs.words:
         return True
     left, right = len(ours.words), len(theirs.words)
     short = min(left, right)

@@ -1,0 +1,139 @@
+"""From a record's raw attributes to what resolving reads: parts to compare, hashes of keys to meet by. Pure.
+
+A record says things piece by piece: what it says later is put on top of what it said before, and keys
+are only ever added, so that what was known by an old mailbox is still found by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from headwater.identity.domain.normalising import EXCLUSIVE, HashedKey, hash_of, keys_of, normalise
+from headwater.identity.domain.normalising.keys import STRONG_MAX, WEAK_MAX
+from headwater.identity.domain.normalising.record import EMAILS_MAX, PHONES_MAX
+from headwater.identity.domain.scoring.parts import Parts
+from headwater.identity.domain.scoring.taking_apart import parts_of
+
+COMPARED: Final = frozenset({"contact", "lead", "account"})
+"""Objects whose records are compared; those of the others are only ever themselves."""
+KEYS_MAX: Final = 2 * (STRONG_MAX + WEAK_MAX)
+"""Keys that a record may gather in its life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What a record says of who it is.
+
+    Args:
+        keys: hashes; the first `strong` of them are of strong keys, the first `exclusive` of exclusive ones.
+    """
+
+    parts: Parts
+    keys: tuple[int, ...] = ()
+    strong: int = 0
+    exclusive: int = 0
+
+    @property
+    def strong_keys(self) -> tuple[int, ...]:
+        """Hashes of the keys that name one thing."""
+        return self.keys[: self.strong]
+
+    @property
+    def exclusive_keys(self) -> tuple[int, ...]:
+        """Hashes of the keys that one entity alone may hold."""
+        return self.keys[: self.exclusive]
+
+
+NOTHING: Final = Identified(Parts())
+
+
+def identify(object_name: str, attributes: Mapping[str, str]) -> Identified:
+    """Return what *attributes* say; nothing for objects that are only ever themselves."""
+    if not attributes or object_name not in COMPARED:
+        return NOTHING
+    normal = normalise(object_name, attributes)
+    keys = keys_of(normal)
+    first = [key for key in keys.strong if key.kind in EXCLUSIVE]
+    rest = [key for key in keys.strong if key.kind not in EXCLUSIVE]
+    hashes = _hashes(object_name, (*first, *rest, *keys.weak))
+    return Identified(parts_of(normal), hashes, len(keys.strong), len(first))
+
+
+def _hashes(object_name: str, keys: Sequence[HashedKey]) -> tuple[int, ...]:
+    salt = salt_of(object_name)
+    return tuple([key.hash ^ salt for key in keys])
+
+
+@lru_cache
+def salt_of(object_name: str) -> int:
+    """Return what keeps the keys of two objects apart: an account's number never meets a person's."""
+    return hash_of("object", object_name)
+
+
+def watched_hash(object_name: str, kind: str, value: str) -> int:
+    """Return the hash of a strong key by which an object's records are looked up."""
+    return hash_of(kind, value) ^ salt_of(object_name)
+
+
+def combine(before: Identified, after: Identified) -> Identified:
+    """Return what a record says in all, *after* on top of *before*; the very same where nothing is new."""
+    parts = _combine_parts(before.parts, after.parts)
+    keys, strong, exclusive = _combine_keys(before, after)
+    if parts == before.parts and keys == before.keys:
+        return before
+    return Identified(parts, keys, strong, exclusive)
+
+
+def _combine_keys(before: Identified, after: Identified) -> tuple[tuple[int, ...], int, int]:
+    if set(after.keys) <= set(before.keys):
+        return before.keys, before.strong, before.exclusive
+    first = dict.fromkeys((*before.exclusive_keys, *after.exclusive_keys))
+    strong = dict.fromkeys((*first, *before.strong_keys, *after.strong_keys))
+    every = tuple(dict.fromkeys((*strong, *before.keys, *after.keys)))[:KEYS_MAX]
+    return every, min(len(strong), KEYS_MAX), min(len(first), KEYS_MAX)
+
+
+def _combine_parts(before: Parts, after: Parts) -> Parts:
+    """Put each thing that *after* knows over what was known; mailboxes and numbers are gathered."""
+    if after == NOTHING.parts or after == before:
+        return before
+    news = {name: told for name in _SINGLE if (told := getattr(after, name))}
+    mailboxes = (*(one for one in after.mailboxes if one not in before.mailboxes), *before.mailboxes)
+    phones = (*(one for one in after.phones if one not in before.phones), *before.phones)
+    kept = {
+        name: values
+        for name, values in (("mailboxes", mailboxes[:EMAILS_MAX]), ("phones", phones[:PHONES_MAX]))
+        if values
+    }
+    strong = tuple(dict.fromkeys((*before.strong, *after.strong)))
+    if after.linkedin:  # a person has one page: a new address of it takes the old one's place
+        strong = tuple(key for key in strong if key[0] != "linkedin" or key[1] == after.linkedin)
+    return replace(
+        before,
+        **news,
+        **kept,
+        texts={**before.texts, **after.texts},
+        codes={**before.codes, **after.codes},
+        numbers={**before.numbers, **after.numbers},
+        strong=strong[:STRONG_MAX],
+        account=before.account or after.account,
+    )
+
+
+_SINGLE: Final = (
+    "given",
+    "family",
+    "generation",
+    "linkedin",
+    "organisation",
+    "domains",
+    "house",
+    "street",
+    "city",
+    "state",
+    "country",
+)
+"""Parts of which a record has one: the newest counts."""
