@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING
 import anyio
 import grpc
 
+from headwater.identity.domain.clustering.linkage import Rules
+from headwater.identity.domain.identifying import COMPARED
+from headwater.identity.domain.resolving.values import Limits
+from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.event_log import IngestEventLog
 from headwater.identity.rpc import SERVICE_NAME, IdentityServicer
 from headwater.identity.settings import IdentitySettings
 from headwater.identity.store import PostgresIdentityStore, PostgresOutbox
 from headwater.identity.store.session import Sessions
 from headwater.identity.usecases.asking import Questions
+from headwater.identity.usecases.checking import Checker
 from headwater.identity.usecases.merging import Merger
 from headwater.identity.usecases.relay import Bell, Relay
 from headwater.identity.usecases.resolve import Resolver
+from headwater.identity.usecases.telling import Telling
 from headwater.identity.v1 import identity_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
@@ -94,11 +100,16 @@ def _relay(
 def _server(
     settings: IdentitySettings, telemetry: Telemetry, sessions: Sessions, clock: Clock, bell: Bell
 ) -> RpcServer:
-    store = PostgresIdentityStore(sessions, settings.key_rows_max, settings.statement_timeout_s)
+    limits = limits_of(settings)
+    store = PostgresIdentityStore(sessions, limits, settings.statement_timeout_s)
+    weights = {name: shipped(name) for name in COMPARED}
+    telling = Telling(clock, uuid.uuid4, current)
+    questions = Questions(store, weights)
     servicer = IdentityServicer(
-        Resolver(store, clock, settings.key_entities_max),
-        Merger(store, clock, uuid.uuid4, current, bell),
-        Questions(store, settings.key_entities_max),
+        Resolver(store, telling, bell, weights, limits),
+        Merger(store, telling, bell, weights, limits),
+        questions,
+        Checker(store, questions, weights, limits),
     )
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:
@@ -107,3 +118,15 @@ def _server(
 
     listen = ServerSettings(settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
     return RpcServer(listen, add_services, telemetry.tracer)
+
+
+def limits_of(settings: IdentitySettings) -> Limits:
+    """Return the bounds of one resolve."""
+    return Limits(
+        Rules(records_max=settings.entity_records_max),
+        settings.key_rows_max,
+        settings.candidates_max,
+        settings.near_max,
+        settings.pairs_max,
+        auto_merge=settings.merge == "auto",
+    )

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from headwater.identity.domain.explaining import Side
 from headwater.identity.domain.merging import Actor, Change, EntityState, Merge
-from headwater.identity.domain.records import Holder, Key, RecordId, RecordRef
-from headwater.identity.domain.resolving import KnownRecord, Plan
+from headwater.identity.domain.records import GroupId, RecordId, RecordRef
+from headwater.identity.domain.resolving.values import (
+    KeyUse,
+    KnownRecord,
+    Looked,
+    Near,
+    Plan,
+    Question,
+    Wanted,
+)
 from headwater.kernel.ids import EntityId, TenantId
 
 
@@ -23,6 +31,7 @@ class MemberRow:
     ref: RecordRef
     rule: str
     resolve_time: dt.datetime
+    group_id: GroupId
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,10 @@ class CandidateRow:
     object: str
     rule: str
     ref: RecordRef
+    other_ref: RecordRef
+    bits: float
+    blocked_by: str
+    question: Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +69,20 @@ class DueChange:
     attempts: int
 
 
-class ResolveTransaction(Protocol):
-    """A transaction that nobody else resolves these records and keys in."""
+class Transaction(Protocol):
+    """A transaction in which nobody else of the tenant resolves, merges or splits."""
 
-    async def list_known(self, records: Sequence[RecordId]) -> Mapping[RecordId, KnownRecord]:
-        """Return those of *records* that were resolved before."""
+    async def look_up(self, records: Sequence[RecordId], keys: Sequence[int]) -> Looked:
+        """Return what is known of *records*, and who else has their keys or *keys*."""
         ...
 
-    async def list_holders(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Holder]]:
-        """Return who has each of *keys*; keys that nobody has are left out."""
+    async def load_near(self, wanted: Wanted, near_max: int, *, keys: bool) -> Near:
+        """Return the neighbourhood of records, with their keys if asked."""
         ...
 
     async def write(self, plan: Plan, now: dt.datetime) -> None:
-        """Write what a batch comes to."""
+        """Write what a batch comes to, its merges aside."""
         ...
-
-
-class MergeTransaction(Protocol):
-    """A transaction in which nobody else of the tenant resolves, merges or splits."""
 
     async def find_entity(self, entity_id: EntityId) -> EntityState | None:
         """Return an entity, or None when it is unknown."""
@@ -91,33 +100,29 @@ class MergeTransaction(Protocol):
         """Return an entity's records."""
         ...
 
+    async def list_some_records(self, entities: Sequence[EntityId], rows_max: int) -> Sequence[RecordId]:
+        """Return records of entities, those resolved first."""
+        ...
+
     async def list_moved_back(self, merge_id: uuid.UUID) -> Sequence[tuple[RecordId, RecordRef]]:
         """Return the records that a split of the merge moves back."""
         ...
 
     async def write_merge(self, merge: Merge, actor: Actor, reason: str, change: Change) -> None:
-        """Move the loser's records, and write the merge and its change down."""
+        """Move the loser's records and the exclusive keys they hold, and write the merge and its change down."""
         ...
 
     async def write_split(
         self, merge: Merge, records: Sequence[RecordId], actor: Actor, change: Change
     ) -> None:
-        """Move records back, and write the split and its change down."""
+        """Move records back, tell the two entities apart, and write the split and its change down."""
         ...
 
 
 class IdentityStore(Protocol):
     """Where entities are kept."""
 
-    def resolving(
-        self, tenant_id: TenantId, locks: Sequence[int], timeout_s: float | None
-    ) -> AbstractAsyncContextManager[ResolveTransaction]:
-        """Open a transaction that holds *locks*; commits at the end of the block."""
-        ...
-
-    def merging(
-        self, tenant_id: TenantId, timeout_s: float | None
-    ) -> AbstractAsyncContextManager[MergeTransaction]:
+    def alone(self, tenant_id: TenantId, timeout_s: float | None) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction that has the tenant alone; commits at the end of the block."""
         ...
 
@@ -127,8 +132,22 @@ class IdentityStore(Protocol):
         """Return those of *records* that are resolved, all as of one moment; nothing is locked."""
         ...
 
-    async def list_holders(self, tenant_id: TenantId, keys: Iterable[Key]) -> Mapping[Key, Sequence[Holder]]:
-        """Return who has each of *keys* now."""
+    async def look_up(self, tenant_id: TenantId, keys: Sequence[int]) -> Looked:
+        """Return who has *keys* now."""
+        ...
+
+    async def load_near(self, tenant_id: TenantId, wanted: Wanted, near_max: int, *, keys: bool) -> Near:
+        """Return the neighbourhood of records as it is now."""
+        ...
+
+    async def list_uses(self, tenant_id: TenantId, keys: Sequence[int]) -> Mapping[int, KeyUse]:
+        """Return those of *keys* that say less than others."""
+        ...
+
+    async def find_ref(
+        self, tenant_id: TenantId, record_id: RecordId
+    ) -> tuple[RecordRef, EntityId, GroupId] | None:
+        """Return a record's name, entity and group, or None when it is unknown."""
         ...
 
     async def find_entity(self, tenant_id: TenantId, entity_id: EntityId) -> EntityState | None:
@@ -144,11 +163,11 @@ class IdentityStore(Protocol):
         ...
 
     async def find_side_of_record(self, tenant_id: TenantId, record_id: RecordId) -> Side | None:
-        """Return a record with its keys, or None when it is unknown."""
+        """Return a record as it is compared, or None when it is unknown."""
         ...
 
     async def find_side_of_entity(self, tenant_id: TenantId, entity_id: EntityId) -> Side | None:
-        """Return an entity with its keys, or None when it is unknown."""
+        """Return an entity by its records as they are compared, or None when it is unknown."""
         ...
 
     async def list_candidates(

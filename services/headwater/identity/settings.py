@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -28,10 +28,18 @@ class IdentitySettings(ServiceSettings):
     """Longest statement."""
     ingest_timeout_s: float = Field(10.0, gt=0, le=120)
     """One attempt to tell the event log of changes."""
-    key_entities_max: int = Field(5, ge=1, le=100)
-    """A key that more entities share joins nobody; 5 is what Segment's identity graph defaults to."""
-    key_rows_max: int = Field(64, ge=8, le=10_000)
-    """Records of one key that are read for a decision; more than `key_entities_max`."""
+    merge: Literal["auto", "review"] = "auto"
+    """What becomes of two entities that the merge rule finds to be one: merged at once, or put before a person."""
+    key_rows_max: int = Field(40, ge=8, le=1_000)
+    """A key that more records have brings nobody together; 40 is what the identity research measured with."""
+    candidates_max: int = Field(200, ge=10, le=2_000)
+    """Records that one record is compared with; beyond it those that share strong keys, then most keys."""
+    near_max: int = Field(400, ge=50, le=5_000)
+    """Records whose groups one record may change."""
+    entity_records_max: int = Field(50, ge=2, le=500)
+    """Records of one group; a union beyond it is left to a person."""
+    pairs_max: int = Field(5, ge=1, le=100)
+    """Pairs to review that one record may add."""
     drain_s: float = Field(10.0, gt=0, le=120)
     """How long calls under way may take after the end was asked for."""
 
@@ -41,8 +49,8 @@ class IdentitySettings(ServiceSettings):
             raise ValueError(
                 "HEADWATER_IDENTITY_POOL_SIZE_MIN must not exceed HEADWATER_IDENTITY_POOL_SIZE_MAX"
             )
-        if self.key_rows_max <= self.key_entities_max:
+        if self.near_max < self.entity_records_max:
             raise ValueError(
-                "HEADWATER_IDENTITY_KEY_ROWS_MAX must exceed HEADWATER_IDENTITY_KEY_ENTITIES_MAX"
+                "HEADWATER_IDENTITY_NEAR_MAX must not be below HEADWATER_IDENTITY_ENTITY_RECORDS_MAX"
             )
         return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from headwater.identity.domain.normalising import EXCLUSIVE, HashedKey, hash_of, keys_of, normalise
 from headwater.identity.domain.normalising.keys import STRONG_MAX, WEAK_MAX
@@ -98,23 +98,19 @@ def _combine_keys(before: Identified, after: Identified) -> tuple[tuple[int, ...
 
 def _combine_parts(before: Parts, after: Parts) -> Parts:
     """Put each thing that *after* knows over what was known; mailboxes and numbers are gathered."""
-    if after == NOTHING.parts or after == before:
+    if after in (NOTHING.parts, before):
         return before
-    news = {name: told for name in _SINGLE if (told := getattr(after, name))}
+    news: dict[str, Any] = {name: told for name in _SINGLE if (told := getattr(after, name))}
     mailboxes = (*(one for one in after.mailboxes if one not in before.mailboxes), *before.mailboxes)
     phones = (*(one for one in after.phones if one not in before.phones), *before.phones)
-    kept = {
-        name: values
-        for name, values in (("mailboxes", mailboxes[:EMAILS_MAX]), ("phones", phones[:PHONES_MAX]))
-        if values
-    }
     strong = tuple(dict.fromkeys((*before.strong, *after.strong)))
     if after.linkedin:  # a person has one page: a new address of it takes the old one's place
         strong = tuple(key for key in strong if key[0] != "linkedin" or key[1] == after.linkedin)
     return replace(
         before,
         **news,
-        **kept,
+        mailboxes=mailboxes[:EMAILS_MAX],
+        phones=phones[:PHONES_MAX],
         texts={**before.texts, **after.texts},
         codes={**before.codes, **after.codes},
         numbers={**before.numbers, **after.numbers},

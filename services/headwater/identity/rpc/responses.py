@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headwater.event.v1 import event_pb2
+from headwater.identity.domain.clustering.tiers import Tier
 from headwater.identity.domain.explaining import Explanation, SharedKey
 from headwater.identity.domain.records import RecordRef
-from headwater.identity.domain.resolving import Resolution, ResolutionKind
+from headwater.identity.domain.resolving.values import Question, Resolution, ResolutionKind
 from headwater.identity.ports import CandidateRow, MemberRow, ObjectCount
 from headwater.identity.rpc.checks import candidates_token
-from headwater.identity.usecases.asking import DuplicateAnswer, EntityView
+from headwater.identity.usecases.asking import EntityView
+from headwater.identity.usecases.checking import Answer, Duplicate, DuplicateAnswer
 from headwater.identity.v1 import identity_pb2
 
 _KINDS: Final[Mapping[ResolutionKind, identity_pb2.ResolutionKind.ValueType]] = {
@@ -19,6 +21,21 @@ _KINDS: Final[Mapping[ResolutionKind, identity_pb2.ResolutionKind.ValueType]] = 
     "matched": identity_pb2.RESOLUTION_KIND_MATCHED,
     "created": identity_pb2.RESOLUTION_KIND_CREATED,
     "unmatched": identity_pb2.RESOLUTION_KIND_UNMATCHED,
+}
+_TIERS: Final[Mapping[Tier, identity_pb2.MatchTier.ValueType]] = {
+    Tier.NEW: identity_pb2.MATCH_TIER_NEW,
+    Tier.REVIEW: identity_pb2.MATCH_TIER_REVIEW,
+    Tier.LINK: identity_pb2.MATCH_TIER_LINK,
+    Tier.MERGE: identity_pb2.MATCH_TIER_MERGE,
+}
+_ANSWERS: Final[Mapping[Answer, identity_pb2.DuplicateAnswer.ValueType]] = {
+    Answer.EXISTS: identity_pb2.DUPLICATE_ANSWER_EXISTS,
+    Answer.SIMILAR: identity_pb2.DUPLICATE_ANSWER_SIMILAR,
+    Answer.NEW: identity_pb2.DUPLICATE_ANSWER_NEW,
+}
+_QUESTIONS: Final[Mapping[Question, identity_pb2.CandidateQuestion.ValueType]] = {
+    "merge": identity_pb2.CANDIDATE_QUESTION_MERGE,
+    "split": identity_pb2.CANDIDATE_QUESTION_SPLIT,
 }
 
 
@@ -38,22 +55,41 @@ def _resolution(one: Resolution) -> identity_pb2.Resolution:
         kind=_KINDS[one.kind],
         rule=one.rule,
         matched_record=None if one.matched is None else record_ref(one.matched),
+        group_id="" if one.group_id is None else str(one.group_id),
+        tier=identity_pb2.MATCH_TIER_UNSPECIFIED if one.tier is None else _TIERS[one.tier],
+        bits=one.bits,
     )
 
 
 def duplicate_response(answer: DuplicateAnswer) -> identity_pb2.CheckDuplicateResponse:
     """Write the answer to a check."""
-    return identity_pb2.CheckDuplicateResponse(
-        exists=answer.entity is not None,
-        entity=None if answer.entity is None else entity_message(answer.entity),
-        rule=answer.rule,
-        matched_keys=[_matched_key(one) for one in answer.shared],
+    response = identity_pb2.CheckDuplicateResponse(
+        answer=_ANSWERS[answer.answer], candidates=[_duplicate(one) for one in answer.candidates]
+    )
+    if answer.answer is Answer.EXISTS:
+        best = response.candidates[0]
+        response.exists = True
+        response.entity.CopyFrom(best.entity)
+        response.rule = best.rule
+        response.matched_keys.extend(best.matched_keys)
+    return response
+
+
+def _duplicate(one: Duplicate) -> identity_pb2.DuplicateCandidate:
+    return identity_pb2.DuplicateCandidate(
+        entity=entity_message(one.entity),
+        group_id=str(one.group_id),
+        tier=_TIERS[one.tier],
+        bits=one.bits,
+        rule=one.rule,
+        matched_keys=[_matched_key(key) for key in one.shared],
+        record=record_ref(one.record),
     )
 
 
 def _matched_key(one: SharedKey) -> identity_pb2.MatchedKey:
     return identity_pb2.MatchedKey(
-        kind=one.key.kind, value=one.key.value, joins=not one.blocked_by, blocked_by=one.blocked_by
+        kind=one.kind, value=one.value, joins=not one.blocked_by, blocked_by=one.blocked_by
     )
 
 
@@ -71,7 +107,7 @@ def entity_message(view: EntityView) -> identity_pb2.Entity:
 
 
 def _member(one: MemberRow) -> identity_pb2.Member:
-    member = identity_pb2.Member(record=record_ref(one.ref), rule=one.rule)
+    member = identity_pb2.Member(record=record_ref(one.ref), rule=one.rule, group_id=str(one.group_id))
     member.resolve_time.FromDatetime(one.resolve_time)
     return member
 
@@ -83,6 +119,18 @@ def explain_response(found: Explanation) -> identity_pb2.ExplainResponse:
         shared_keys=[_matched_key(one) for one in found.shared],
         rule=found.rule,
         verdict=found.verdict,
+        fields=[
+            identity_pb2.FieldBits(
+                field=one.field, level=one.level, bits=one.bits, rarity_bits=one.rarity_bits
+            )
+            for one in found.score.parts
+        ],
+        bits=found.score.bits,
+        left_record=None if found.left is None else record_ref(found.left),
+        right_record=None if found.right is None else record_ref(found.right),
+        tier=_TIERS[found.tier],
+        same_group=found.same_group,
+        weights_version=found.score.version,
     )
 
 
@@ -98,6 +146,10 @@ def candidates_response(
                 object=row.object,
                 rule=row.rule,
                 record=record_ref(row.ref),
+                other_record=record_ref(row.other_ref),
+                bits=row.bits,
+                blocked_by=row.blocked_by,
+                question=_QUESTIONS[row.question],
             )
             for row in rows
         ],

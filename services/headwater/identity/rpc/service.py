@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from headwater.identity.rpc import requests, responses
 from headwater.identity.usecases.asking import Questions
+from headwater.identity.usecases.checking import Checker
 from headwater.identity.usecases.merging import Merger
 from headwater.identity.usecases.resolve import Resolver
 from headwater.identity.v1 import identity_pb2 as pb
@@ -18,10 +19,11 @@ SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["IdentityService"].full_nam
 class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
     """Serves `headwater.identity.v1.IdentityService`."""
 
-    def __init__(self, resolver: Resolver, merger: Merger, questions: Questions) -> None:
+    def __init__(self, resolver: Resolver, merger: Merger, questions: Questions, checker: Checker) -> None:
         self._resolver = resolver
         self._merger = merger
         self._questions = questions
+        self._checker = checker
 
     async def ResolveBatch(self, request: pb.ResolveBatchRequest, context: Any) -> pb.ResolveBatchResponse:
         tenant_id, records = requests.read_resolve(request)
@@ -31,9 +33,7 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
     async def CheckDuplicate(
         self, request: pb.CheckDuplicateRequest, context: Any
     ) -> pb.CheckDuplicateResponse:
-        return responses.duplicate_response(
-            await self._questions.check_duplicate(*requests.read_check(request))
-        )
+        return responses.duplicate_response(await self._checker.check(*requests.read_check(request)))
 
     async def GetEntity(self, request: pb.GetEntityRequest, context: Any) -> pb.GetEntityResponse:
         view = await self._questions.get_entity(*requests.read_get(request))

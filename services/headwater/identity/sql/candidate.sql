@@ -3,18 +3,19 @@
 
 -- name: list_candidates
 -- Open candidates, oldest first.
+-- One that asks to merge is open while its records are of two entities, one that asks to split while they are of one.
 -- $1 text: tenant. $2 bigint: after this position. $3 integer: rows at most.
 SELECT
-    c.seq, c.object, c.rule,
+    c.seq, c.object, c.rule, c.blocked_by, c.bits, c.question,
     ours.entity_id, theirs.entity_id AS other_entity_id,
-    ours.source, ours.external_id
+    ours.source, ours.external_id, theirs.source AS other_source, theirs.external_id AS other_external_id
 FROM identity.merge_candidate AS c
 INNER JOIN identity.member AS ours ON c.tenant_id = ours.tenant_id AND c.record_id = ours.record_id
 INNER JOIN identity.member AS theirs
     ON c.tenant_id = theirs.tenant_id AND c.other_record_id = theirs.record_id
 WHERE
     c.tenant_id = $1 AND c.close_time IS NULL AND c.seq > $2
-    AND ours.entity_id <> theirs.entity_id
+    AND (ours.entity_id <> theirs.entity_id) = (c.question = 'merge')
 ORDER BY c.seq
 LIMIT $3
 
@@ -26,13 +27,6 @@ FROM identity.merge_candidate AS c
 INNER JOIN identity.member AS ours ON c.tenant_id = ours.tenant_id AND c.record_id = ours.record_id
 INNER JOIN identity.member AS theirs
     ON c.tenant_id = theirs.tenant_id AND c.other_record_id = theirs.record_id
-WHERE c.tenant_id = $1 AND c.close_time IS NULL AND ours.entity_id <> theirs.entity_id
-
--- name: close_candidate
--- Take a pair off the list: someone split it, so they are two.
--- $1 text: tenant. $2 uuid, $3 uuid: the two entities, either order. $4 timestamptz: now.
-UPDATE identity.merge_candidate
-SET close_time = $4
 WHERE
-    tenant_id = $1 AND close_time IS NULL
-    AND low_id = least($2::uuid, $3::uuid) AND high_id = greatest($2::uuid, $3::uuid)
+    c.tenant_id = $1 AND c.close_time IS NULL
+    AND (ours.entity_id <> theirs.entity_id) = (c.question = 'merge')

@@ -17,38 +17,40 @@ WHERE tenant_id = $1 AND record_id = $2
 -- name: list_members
 -- The records of an entity, in the order in which they were resolved.
 -- $1 text: tenant. $2 uuid: entity.
-SELECT source, object, external_id, rule, resolve_time
+SELECT source, object, external_id, rule, resolve_time, group_id
 FROM identity.member
 WHERE tenant_id = $1 AND entity_id = $2
 ORDER BY seq
 
--- name: list_keyed_of_record
--- The keys of a record, each with the record as its holder.
+-- name: list_parts_of_record
+-- A record as it is compared.
 -- $1 text: tenant. $2 uuid: record.
-SELECT
-    r.kind, r.value, r.blocked_by,
-    m.record_id, m.entity_id, m.source, m.object, m.external_id,
-    m.given_name, m.family_name, m.generation, m.linkedin, m.domain, m.mailbox,
-    e.seq
+SELECT m.record_id::text AS record_id, m.entity_id, m.group_id, m.object, m.parts, m.source, m.external_id
 FROM identity.member AS m
-INNER JOIN identity.entity AS e ON m.tenant_id = e.tenant_id AND m.entity_id = e.entity_id
-INNER JOIN identity.record_key AS r ON m.tenant_id = r.tenant_id AND m.record_id = r.record_id
 WHERE m.tenant_id = $1 AND m.record_id = $2
 
--- name: list_keyed_of_entity
--- The keys of an entity's records, each with its record.
--- $1 text: tenant. $2 uuid: entity. $3 integer: the most keys read, oldest records first.
-SELECT
-    r.kind, r.value, r.blocked_by,
-    m.record_id, m.entity_id, m.source, m.object, m.external_id,
-    m.given_name, m.family_name, m.generation, m.linkedin, m.domain, m.mailbox,
-    e.seq
+-- name: list_parts_of_entity
+-- The records of an entity as they are compared, those resolved first.
+-- $1 text: tenant. $2 uuid: entity. $3 integer: rows at most.
+SELECT m.record_id::text AS record_id, m.entity_id, m.group_id, m.object, m.parts, m.source, m.external_id
 FROM identity.member AS m
-INNER JOIN identity.entity AS e ON m.tenant_id = e.tenant_id AND m.entity_id = e.entity_id
-INNER JOIN identity.record_key AS r ON m.tenant_id = r.tenant_id AND m.record_id = r.record_id
 WHERE m.tenant_id = $1 AND m.entity_id = $2
 ORDER BY m.seq
 LIMIT $3
+
+-- name: list_uses
+-- Of keys, those that say less than others.
+-- $1 text: tenant. $2 bigint[]: hashes.
+SELECT hash, value, names, generic, crowded
+FROM identity.key_use
+WHERE tenant_id = $1 AND hash = ANY($2::bigint[])
+
+-- name: list_refs_of_records
+-- The names of records, with the entity and group of each.
+-- $1 text: tenant. $2 uuid[]: records.
+SELECT record_id::text AS record_id, entity_id, group_id, source, object, external_id
+FROM identity.member
+WHERE tenant_id = $1 AND record_id = ANY($2::uuid[])
 
 -- name: count_by_object
 -- How many entities stand for themselves, and how many were merged, by object.

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from headwater.identity.domain.explaining import Side
+from headwater.identity.domain.explaining import Side, SideRecord
 from headwater.identity.domain.locking import tenant_lock
 from headwater.identity.domain.merging import EntityState
-from headwater.identity.domain.records import Holder, Key, RecordId
-from headwater.identity.domain.resolving import KnownRecord
+from headwater.identity.domain.records import GroupId, RecordId, RecordRef
+from headwater.identity.domain.resolving.values import KeyUse, KnownRecord, Limits, Looked, Near, Wanted
 from headwater.identity.ports import CandidateRow, MemberRow, ObjectCount
-from headwater.identity.store.merging import PostgresMergeTransaction
-from headwater.identity.store.resolving import PostgresResolveTransaction, read_holders, read_known
-from headwater.identity.store.rows import entity_of, holder_of, key_of, ref_of
-from headwater.identity.store.session import Session, Sessions
+from headwater.identity.store.resolving import read_known, read_looked, read_near
+from headwater.identity.store.rows import entity_of, parts_of, ref_of, use_of
+from headwater.identity.store.session import Sessions
+from headwater.identity.store.transaction import PostgresTransaction
 from headwater.kernel.ids import EntityId, TenantId
 
-SIDE_KEYS_MAX: Final = 1_000
-"""Keys of an entity that an explanation reads, oldest records first."""
+SIDE_RECORDS_MAX: Final = 50
+"""Records of an entity that an explanation compares, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +28,21 @@ class PostgresIdentityStore:
     """Entities in the schema `identity`.
 
     Args:
-        key_rows_max: records of one key that are read; those beyond decide nothing.
+        limits: what is read at the most.
         statement_timeout_s: longest statement of a transaction, when the caller gave no deadline.
     """
 
     sessions: Sessions
-    key_rows_max: int
+    limits: Limits
     statement_timeout_s: float
 
     @asynccontextmanager
-    async def resolving(
-        self, tenant_id: TenantId, locks: Sequence[int], timeout_s: float | None
-    ) -> AsyncIterator[PostgresResolveTransaction]:
-        """Open a transaction that holds *locks*; commits at the end of the block."""
-        async with self.sessions.transaction() as session:
-            limit = self._statement_timeout(timeout_s)
-            await session.fetch("lock_resolving", tenant_lock(tenant_id), limit, locks)
-            yield PostgresResolveTransaction(session, tenant_id, self.key_rows_max)
-
-    @asynccontextmanager
-    async def merging(
-        self, tenant_id: TenantId, timeout_s: float | None
-    ) -> AsyncIterator[PostgresMergeTransaction]:
+    async def alone(self, tenant_id: TenantId, timeout_s: float | None) -> AsyncIterator[PostgresTransaction]:
         """Open a transaction that has the tenant alone; commits at the end of the block."""
         async with self.sessions.transaction() as session:
             limit = self._statement_timeout(timeout_s)
-            await session.fetch("lock_tenant_alone", tenant_lock(tenant_id), limit)
-            yield PostgresMergeTransaction(session, tenant_id)
+            await session.fetch("lock_tenant", tenant_lock(tenant_id), limit)
+            yield PostgresTransaction(session, tenant_id, self.limits)
 
     def _statement_timeout(self, timeout_s: float | None) -> str:
         left_s = self.statement_timeout_s if timeout_s is None else min(timeout_s, self.statement_timeout_s)
@@ -66,9 +54,26 @@ class PostgresIdentityStore:
         async with self.sessions.open() as session:
             return await read_known(session, tenant_id, records)
 
-    async def list_holders(self, tenant_id: TenantId, keys: Iterable[Key]) -> Mapping[Key, Sequence[Holder]]:
+    async def look_up(self, tenant_id: TenantId, keys: Sequence[int]) -> Looked:
         async with self.sessions.open() as session:
-            return await read_holders(session, tenant_id, keys, self.key_rows_max)
+            return await read_looked(session, tenant_id, (), keys, self.limits.key_rows_max + 1)
+
+    async def load_near(self, tenant_id: TenantId, wanted: Wanted, near_max: int, *, keys: bool) -> Near:
+        bits_min = self.limits.rules.bits_min
+        async with self.sessions.open() as session:
+            return await read_near(session, tenant_id, wanted, bits_min, near_max, keys=keys)
+
+    async def list_uses(self, tenant_id: TenantId, keys: Sequence[int]) -> Mapping[int, KeyUse]:
+        async with self.sessions.open() as session:
+            rows = await session.fetch("list_uses", tenant_id, keys, rows=len(keys))
+        return {row["hash"]: use_of(row) for row in rows}
+
+    async def find_ref(
+        self, tenant_id: TenantId, record_id: RecordId
+    ) -> tuple[RecordRef, EntityId, GroupId] | None:
+        async with self.sessions.open() as session:
+            row = await session.fetch_one("list_refs_of_records", tenant_id, [record_id])
+        return None if row is None else (ref_of(row), row["entity_id"], row["group_id"])
 
     async def find_entity(self, tenant_id: TenantId, entity_id: EntityId) -> EntityState | None:
         async with self.sessions.open() as session:
@@ -83,22 +88,20 @@ class PostgresIdentityStore:
     async def list_members(self, tenant_id: TenantId, entity_id: EntityId) -> Sequence[MemberRow]:
         async with self.sessions.open() as session:
             rows = await session.fetch("list_members", tenant_id, entity_id)
-        return [MemberRow(ref_of(row), row["rule"], row["resolve_time"]) for row in rows]
+        return [MemberRow(ref_of(row), row["rule"], row["resolve_time"], row["group_id"]) for row in rows]
 
     async def find_side_of_record(self, tenant_id: TenantId, record_id: RecordId) -> Side | None:
         async with self.sessions.open() as session:
-            row = await session.fetch_one("find_entity_of_record", tenant_id, record_id)
-            if row is None:
-                return None
-            rows = await session.fetch("list_keyed_of_record", tenant_id, record_id)
-            return await _side(
-                session, tenant_id, row["entity_id"], [(key_of(r), holder_of(r)) for r in rows]
-            )
+            row = await session.fetch_one("list_parts_of_record", tenant_id, record_id)
+        return None if row is None else Side(row["entity_id"], row["object"], [_side_record(row)])
 
     async def find_side_of_entity(self, tenant_id: TenantId, entity_id: EntityId) -> Side | None:
+        state = await self.find_entity(tenant_id, entity_id)
+        if state is None:
+            return None
         async with self.sessions.open() as session:
-            rows = await session.fetch("list_keyed_of_entity", tenant_id, entity_id, SIDE_KEYS_MAX)
-            return await _side(session, tenant_id, entity_id, [(key_of(r), holder_of(r)) for r in rows])
+            rows = await session.fetch("list_parts_of_entity", tenant_id, entity_id, SIDE_RECORDS_MAX)
+        return Side(entity_id, state.object, [_side_record(row) for row in rows])
 
     async def list_candidates(
         self, tenant_id: TenantId, after_seq: int, rows_max: int
@@ -107,7 +110,16 @@ class PostgresIdentityStore:
             rows = await session.fetch("list_candidates", tenant_id, after_seq, rows_max)
         return [
             CandidateRow(
-                row["seq"], row["entity_id"], row["other_entity_id"], row["object"], row["rule"], ref_of(row)
+                row["seq"],
+                row["entity_id"],
+                row["other_entity_id"],
+                row["object"],
+                row["rule"],
+                ref_of(row),
+                RecordRef(row["other_source"], row["object"], row["other_external_id"]),
+                row["bits"],
+                row["blocked_by"],
+                row["question"],
             )
             for row in rows
         ]
@@ -125,8 +137,7 @@ class PostgresIdentityStore:
         return counts, candidates[0]["count"]
 
 
-async def _side(
-    session: Session, tenant_id: TenantId, entity_id: EntityId, keys: Sequence[tuple[Key, Holder]]
-) -> Side | None:
-    row = await session.fetch_one("find_entity", tenant_id, entity_id)
-    return None if row is None else Side(entity_id, row["object"], keys)
+def _side_record(row: Any) -> SideRecord:
+    return SideRecord(
+        row["record_id"], ref_of(row), row["entity_id"], row["group_id"], parts_of(row["parts"])
+    )

@@ -1,15 +1,17 @@
-"""The transaction in which a batch is resolved: one statement per table, whatever the batch's size."""
+"""Reading and writing what a batch comes to: one statement each way, whatever the batch's size."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from headwater.identity.domain.records import Holder, Key, RecordId
-from headwater.identity.domain.resolving import KnownRecord, Plan
-from headwater.identity.store.rows import evidence_columns, holder_of, known_of
+from headwater.identity.domain.identifying import Identified
+from headwater.identity.domain.normalising import NORMALISATION_VERSION
+from headwater.identity.domain.records import RecordId
+from headwater.identity.domain.resolving.values import KnownRecord, Looked, Near, NewCandidate, Plan, Wanted
+from headwater.identity.domain.scoring.stored import dump
+from headwater.identity.store.rows import NAME_BREAK, keys_text, known_of, looked_of, near_of
 from headwater.identity.store.session import Session
 from headwater.kernel.ids import TenantId
 
@@ -19,86 +21,95 @@ async def read_known(
 ) -> Mapping[RecordId, KnownRecord]:
     """Return those of *records* that were resolved before."""
     rows = await session.fetch("list_known", tenant_id, records, rows=len(records))
-    return {row["record_id"]: known_of(row) for row in rows}
+    return {row["record_id"]: known_of(*row.values()) for row in rows}
 
 
-async def read_holders(
-    session: Session, tenant_id: TenantId, keys: Iterable[Key], rows_max: int
-) -> Mapping[Key, Sequence[Holder]]:
-    """Return who has each of *keys*, at most *rows_max* records a key."""
-    wanted = list(keys)
-    if not wanted:
-        return {}
+async def read_looked(
+    session: Session, tenant_id: TenantId, records: Sequence[RecordId], keys: Sequence[int], rows_max: int
+) -> Looked:
+    """Return what records meet by their keys."""
+    rows = await session.fetch("look_up", tenant_id, records, keys, rows_max, rows=len(records))
+    return looked_of(rows[0])
+
+
+async def read_near(
+    session: Session, tenant_id: TenantId, wanted: Wanted, bits_min: float, near_max: int, *, keys: bool
+) -> Near:
+    """Return the neighbourhood of records; nothing where there are none."""
+    if not wanted.size:
+        return Near()
     rows = await session.fetch(
-        "list_holders",
+        "load_near",
         tenant_id,
-        [key.object for key in wanted],
-        [key.kind for key in wanted],
-        [key.value for key in wanted],
-        rows_max,
-        rows=len(wanted),
+        list(wanted.seeds),
+        list(wanted.turned),
+        bits_min,
+        near_max,
+        keys,
+        rows=wanted.size,
     )
-    found: dict[Key, list[Holder]] = {}
-    for row in rows:
-        found.setdefault(wanted[row["ord"] - 1], []).append(holder_of(row))
-    return found
+    return near_of(rows[0], near_max)
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresResolveTransaction:
-    """A resolving transaction under way."""
-
-    session: Session
-    tenant_id: TenantId
-    key_rows_max: int
-
-    async def list_known(self, records: Sequence[RecordId]) -> Mapping[RecordId, KnownRecord]:
-        return await read_known(self.session, self.tenant_id, records)
-
-    async def list_holders(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Holder]]:
-        return await read_holders(self.session, self.tenant_id, keys, self.key_rows_max)
-
-    async def write(self, plan: Plan, now: dt.datetime) -> None:
-        if plan.writes:
-            await self.session.fetch(
-                "write_plan", self.tenant_id, now, *_columns(plan), rows=len(plan.resolutions)
-            )
+async def write_plan(session: Session, tenant_id: TenantId, plan: Plan, now: dt.datetime) -> None:
+    """Write what a batch comes to, its merges aside."""
+    if plan.writes:
+        columns = _columns(plan)
+        await session.fetch(
+            "write_plan", tenant_id, now, NORMALISATION_VERSION, *columns, rows=len(plan.resolutions)
+        )
 
 
 def _columns(plan: Plan) -> Iterator[Sequence[Any]]:
     """Yield what a plan writes, table by table, as the statement takes it."""
     members = [
         (
-            one.record_id,
-            one.ref.source,
-            one.ref.object,
-            one.ref.external_id,
+            one.record.record_id,
+            *one.record.ref,
             one.entity_id,
+            one.group_id,
             one.rule,
-            one.event_key,
-            *evidence_columns(one.evidence),
+            one.record.event_key,
+            *_told(one.record.identified),
         )
-        for one in plan.members.values()
+        for one in plan.members
     ]
-    candidates = [
-        (
-            min(one.entity_id, one.other_entity_id),
-            max(one.entity_id, one.other_entity_id),
-            one.object,
-            one.rule,
-            one.blocked_by,
-            one.record_id,
-            one.other_record_id,
-        )
-        for one in plan.candidates.values()
+    uses = [
+        (key, use.value, NAME_BREAK.join(sorted(use.names)), use.generic, use.crowded)
+        for key, use in plan.uses
     ]
     yield from _turned(plan.founders, 2)
-    yield from _turned(members, 13)
-    yield from _turned(
-        [(record, *evidence_columns(evidence)) for record, evidence in plan.evidence.items()], 7
+    yield from _turned(members, 12)
+    yield from _turned([(record, *_told(told)) for record, told in plan.known], 5)
+    yield from _turned(plan.moved, 2)
+    yield from _turned(plan.keys, 2)
+    yield from _turned([(*pair, bits) for pair, bits in plan.edges], 3)
+    yield from _turned(plan.gone, 2)
+    yield from _turned(uses, 5)
+    yield from _turned(plan.held, 2)
+    yield from _turned([_candidate(one) for one in plan.candidates], 9)
+
+
+def _told(told: Identified) -> tuple[bytes, str, int, int]:
+    return dump(told.parts), keys_text(told.keys), told.strong, told.exclusive
+
+
+def _candidate(one: NewCandidate) -> tuple[Any, ...]:
+    two: tuple[Any, Any] = (one.entity_id, one.other_entity_id)
+    if one.question == "split":
+        two = (one.record_id, one.other_record_id)
+    low, high = sorted(two)
+    return (
+        low,
+        high,
+        one.object,
+        one.rule,
+        one.blocked_by,
+        one.bits,
+        one.question,
+        one.record_id,
+        one.other_record_id,
     )
-    yield from _turned([(record, *key) for record, key in plan.keys], 5)
-    yield from _turned(candidates, 7)
 
 
 def _turned(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Sequence[Any]]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
 
+from headwater.identity.domain.identifying import Identified
 from headwater.identity.domain.merging import EntityState, Merge
-from headwater.identity.domain.normalising.values import PersonName
-from headwater.identity.domain.records import Age, Evidence, Holder, Key, RecordRef
-from headwater.identity.domain.resolving import KnownRecord
+from headwater.identity.domain.records import RecordId, RecordRef
+from headwater.identity.domain.resolving.values import KeyUse, KnownRecord, Looked, Near, Standing
+from headwater.identity.domain.scoring.parts import Parts
+from headwater.identity.domain.scoring.stored import load
+
+NAME_BREAK: Final = "\x1f"
+"""Stands between the names seen with a value."""
+_NOBODY: Final = Parts()
 
 
 def ref_of(row: Any) -> RecordRef:
@@ -15,23 +23,88 @@ def ref_of(row: Any) -> RecordRef:
     return RecordRef(row["source"], row["object"], row["external_id"])
 
 
-def holder_of(row: Any) -> Holder:
-    """Read a record with its entity and its evidence."""
-    name = PersonName(row["given_name"], row["family_name"], row["generation"])
-    evidence = Evidence(name, row["linkedin"], row["domain"], row["mailbox"])
-    return Holder(row["record_id"], ref_of(row), row["entity_id"], Age(0, row["seq"]), evidence)
+def keys_text(keys: Sequence[int]) -> str:
+    """Write hashes of keys as one text."""
+    return " ".join(map(str, keys))
 
 
-def known_of(row: Any) -> KnownRecord:
-    """Read a record that was resolved before, with its keys."""
-    columns = zip(row["kinds"] or (), row["key_values"] or (), row["blocks"] or (), strict=True)
-    keys = frozenset(Key(row["object"], kind, value, block) for kind, value, block in columns)
-    return KnownRecord(holder_of(row), keys)
+def parts_of(stored: bytes) -> Parts:
+    """Read parts; a record that is never compared has none."""
+    return load(stored) if stored else _NOBODY
 
 
-def key_of(row: Any) -> Key:
-    """Read a key."""
-    return Key(row["object"], row["kind"], row["value"], row["blocked_by"])
+def known_of(
+    _record: str, entity: Any, group: Any, parts: bytes, keys: str, strong: int, exclusive: int
+) -> KnownRecord:
+    """Read a record that was resolved before."""
+    hashes = tuple(map(int, keys.split()))
+    return KnownRecord(entity, group, Identified(parts_of(parts), hashes, strong, exclusive))
+
+
+def use_of(row: Any) -> KeyUse:
+    """Read a key that says less than others."""
+    return _use(row["value"], row["names"], row["generic"], row["crowded"])
+
+
+def _use(value: str, names: str, generic: bool, crowded: bool) -> KeyUse:  # noqa: FBT001 - columns
+    return KeyUse(value, frozenset(names.split(NAME_BREAK)) if names else frozenset(), generic, crowded)
+
+
+def looked_of(row: Any) -> Looked:
+    """Read what a batch meets; a column without rows is NULL."""
+    columns = zip(
+        row["known_records"] or (),
+        row["known_entities"] or (),
+        row["known_groups"] or (),
+        row["known_parts"] or (),
+        row["known_keys"] or (),
+        row["known_strong"] or (),
+        row["known_exclusive"] or (),
+        strict=True,
+    )
+    known = {one[0]: known_of(*one) for one in columns}
+    holders: dict[int, list[RecordId]] = defaultdict(list)
+    for key, record in zip(row["hit_hashes"] or (), row["hit_records"] or (), strict=True):
+        holders[key].append(record)
+    found = dict(zip(row["found_records"] or (), row["found_parts"] or (), strict=True))
+    uses = zip(
+        row["use_hashes"] or (),
+        row["use_values"] or (),
+        row["use_names"] or (),
+        row["use_generic"] or (),
+        row["use_crowded"] or (),
+        strict=True,
+    )
+    return Looked(known, holders, found, {key: _use(*rest) for key, *rest in uses})
+
+
+def near_of(row: Any, near_max: int) -> Near:
+    """Read a neighbourhood; one of at least *near_max* records may not be all of it."""
+    records: dict[RecordId, Standing] = {}
+    for record, source, name, external_id, entity, group, parts, keys in zip(
+        row["near_records"] or (),
+        row["near_sources"] or (),
+        row["near_objects"] or (),
+        row["near_external_ids"] or (),
+        row["near_entities"] or (),
+        row["near_groups"] or (),
+        row["near_parts"] or (),
+        row["near_keys"] or (),
+        strict=True,
+    ):
+        ref = RecordRef(source, name, external_id)
+        records[record] = Standing(ref, entity, group, parts, frozenset(map(int, keys.split())))
+    edges = zip(row["edge_lows"] or (), row["edge_highs"] or (), strict=True)
+    apart = zip(row["apart_lows"] or (), row["apart_highs"] or (), strict=True)
+    return Near(
+        records,
+        dict(zip(row["age_entities"] or (), row["ages"] or (), strict=True)),
+        dict(zip(edges, row["edge_bits"] or (), strict=True)),
+        frozenset(row["generic_values"] or ()),
+        frozenset(row["crowded_hashes"] or ()),
+        frozenset(apart),
+        whole=len(records) < near_max,
+    )
 
 
 def entity_of(row: Any) -> EntityState:
@@ -50,8 +123,3 @@ def merge_of(row: Any) -> Merge:
         row["moved_count"],
         row["split_moved_count"],
     )
-
-
-def evidence_columns(evidence: Evidence) -> tuple[str, str, str, str, str, str]:
-    """Return a record's evidence in the order of the columns."""
-    return (*evidence.name, evidence.linkedin, evidence.domain, evidence.mailbox)

@@ -1,15 +1,14 @@
-"""Questions about entities: duplicates, members, explanations, candidates, counts. Writes nothing."""
+"""Questions about entities: members, explanations, candidates, counts. Writes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from headwater.identity.domain.explaining import Explanation, SharedKey, Side, explain, shared_with
-from headwater.identity.domain.keys import derive
-from headwater.identity.domain.matching import choose
+from headwater.identity.domain.explaining import Explanation, Side, explain, strong_hashes
 from headwater.identity.domain.merging import EntityState
 from headwater.identity.domain.records import RecordRef, record_id_of
+from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import CandidateRow, IdentityStore, MemberRow, ObjectCount
 from headwater.kernel.errors import NotFound
 from headwater.kernel.ids import EntityId, TenantId
@@ -27,38 +26,15 @@ class EntityView:
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateAnswer:
-    """What a record about to be created meets: the entity that exists, if any, and the keys they share."""
-
-    entity: EntityView | None
-    rule: str
-    shared: tuple[SharedKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Questions:
     """Answers questions about a tenant's entities.
 
     Args:
-        key_entities_max: a key that more entities share joins nobody.
+        weights: by object.
     """
 
     store: IdentityStore
-    key_entities_max: int
-
-    async def check_duplicate(
-        self, tenant_id: TenantId, object_name: str, attributes: Mapping[str, str]
-    ) -> DuplicateAnswer:
-        """Say whether a record with these attributes exists already, as resolving it would."""
-        wanted = derive(object_name, attributes)
-        index = await self.store.list_holders(tenant_id, wanted.keys)
-        choice = choose(wanted.keys, wanted.evidence, index, self.key_entities_max)
-        won = choice.winner
-        entity_id = None if won is None else won.entity_id
-        shared = shared_with(wanted.keys, wanted.evidence, index, entity_id, self.key_entities_max)
-        if won is None:
-            return DuplicateAnswer(None, "", shared)
-        return DuplicateAnswer(await self.get_entity(tenant_id, won.entity_id), won.rule, shared)
+    weights: Mapping[str, Weights]
 
     async def get_entity(self, tenant_id: TenantId, subject: Subject) -> EntityView:
         """Return an entity with its records.
@@ -81,15 +57,15 @@ class Questions:
         return found
 
     async def explain(self, tenant_id: TenantId, left: Subject, right: Subject) -> Explanation:
-        """Say what two records or entities share, and whether it joins them.
+        """Say what two records or entities share, in bits by field, and whether it joins them.
 
         Raises:
             NotFound: one of them is unknown.
         """
         ours, theirs = await self._side(tenant_id, left), await self._side(tenant_id, right)
-        both = {key for key, _ in ours.keys} & {key for key, _ in theirs.keys}
-        index = await self.store.list_holders(tenant_id, both)
-        return explain(ours, theirs, index, self.key_entities_max)
+        parts = [one.parts for side in (ours, theirs) for one in side.records]
+        uses = await self.store.list_uses(tenant_id, strong_hashes(ours.object, parts))
+        return explain(ours, theirs, uses, self.weights)
 
     async def _side(self, tenant_id: TenantId, subject: Subject) -> Side:
         if isinstance(subject, RecordRef):

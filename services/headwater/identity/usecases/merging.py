@@ -1,24 +1,28 @@
-"""Merging and splitting entities, each with its change for the event log in one transaction."""
+"""Merging and splitting entities, each with its change for the event log in one transaction.
+
+A person's word stands: what was split is told apart from then on, and what was merged again is not.
+The groups of the records are made anew in the same transaction.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from headwater.identity.domain.merging import (
-    Actor,
-    Change,
-    EntityState,
-    Merge,
-    change_payload,
-    merged_already,
-)
-from headwater.identity.ports import IdentityStore, MergeTransaction, Wake
-from headwater.kernel.clock import Clock
+from headwater.identity.domain.identifying import COMPARED
+from headwater.identity.domain.merging import Actor, EntityState, Merge, merged_already
+from headwater.identity.domain.resolving.plan import replan
+from headwater.identity.domain.resolving.values import Limits, Wanted
+from headwater.identity.domain.scoring.weights import Weights
+from headwater.identity.ports import IdentityStore, Transaction, Wake
+from headwater.identity.usecases.telling import Telling
 from headwater.kernel.errors import NotFound
 from headwater.kernel.ids import EntityId, TenantId
-from headwater.kernel.telemetry import TraceContext
+
+SEEDS_MAX: Final = 50
+"""Records of two entities from which their groups are made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,10 @@ class Merger:
     """Merges and splits."""
 
     store: IdentityStore
-    clock: Clock
-    new_id: Callable[[], uuid.UUID]
-    trace: Callable[[], TraceContext | None]
+    telling: Telling
     wake: Wake
+    weights: Mapping[str, Weights]
+    limits: Limits
 
     async def merge(
         self,
@@ -46,50 +50,25 @@ class Merger:
             NotFound: one of the two is unknown.
             PreconditionFailed: of different objects, one is in a third entity, or too large.
         """
-        async with self.store.merging(tenant_id, timeout_s) as transaction:
+        async with self.store.alone(tenant_id, timeout_s) as transaction:
             winner = await _entity(transaction, winner_id)
             loser = await _entity(transaction, loser_id)
             if merged_already(winner, loser):
                 standing = await transaction.find_standing_merge(loser_id)
                 if standing is not None:
                     return standing
-            merge = await self._write_merge(transaction, winner, loser, actor, reason)
+            moved = await transaction.list_refs(loser.entity_id)
+            merge = self.telling.merge(loser.object, winner_id, loser_id, len(moved))
+            change = self.telling.change("merged", merge, moved, actor)
+            await transaction.write_merge(merge, actor, reason, change)
+            await self._regroup(transaction, merge)
         self.wake.notify()
-        return merge
-
-    async def _write_merge(
-        self,
-        transaction: MergeTransaction,
-        winner: EntityState,
-        loser: EntityState,
-        actor: Actor,
-        reason: str,
-    ) -> Merge:
-        moved = await transaction.list_refs(loser.entity_id)
-        merge = Merge(
-            self.new_id(),
-            0,
-            loser.object,
-            winner.entity_id,
-            loser.entity_id,
-            len(moved),
-            split_moved_count=None,
-        )
-        payload = change_payload(
-            "merged",
-            merge_id=merge.merge_id,
-            object_name=merge.object,
-            winner_id=merge.winner_id,
-            loser_id=merge.loser_id,
-            moved=moved,
-        )
-        await transaction.write_merge(merge, actor, reason, self._change(merge, payload, actor))
         return merge
 
     async def split(
         self, tenant_id: TenantId, merge_id: uuid.UUID, actor: Actor, timeout_s: float | None
     ) -> tuple[EntityId, int]:
-        """Undo one merge exactly; idempotent.
+        """Undo one merge exactly, and tell the two entities apart from now on; idempotent.
 
         Returns:
             The entity that stands for itself again, and the number of records moved back.
@@ -97,40 +76,32 @@ class Merger:
         Raises:
             NotFound: the merge is unknown.
         """
-        async with self.store.merging(tenant_id, timeout_s) as transaction:
+        async with self.store.alone(tenant_id, timeout_s) as transaction:
             merge = await transaction.find_merge(merge_id)
             if merge is None:
                 raise NotFound(f"there is no merge {merge_id}", metadata={"merge_id": str(merge_id)})
             if merge.split_moved_count is not None:
                 return merge.loser_id, merge.split_moved_count
             moved = await transaction.list_moved_back(merge_id)
-            payload = change_payload(
-                "split",
-                merge_id=merge_id,
-                object_name=merge.object,
-                winner_id=merge.winner_id,
-                loser_id=merge.loser_id,
-                moved=[ref for _, ref in moved],
-            )
-            records = [record for record, _ in moved]
-            await transaction.write_split(merge, records, actor, self._change(merge, payload, actor))
+            change = self.telling.change("split", merge, [ref for _, ref in moved], actor)
+            await transaction.write_split(merge, [record for record, _ in moved], actor, change)
+            await self._regroup(transaction, merge)
         self.wake.notify()
         return merge.loser_id, len(moved)
 
-    def _change(self, merge: Merge, payload: bytes, actor: Actor) -> Change:
-        trace = self.trace()
-        return Change(
-            change_id=self.new_id(),
-            merge_id=merge.merge_id,
-            payload=payload,
-            change_time=self.clock.now(),
-            actor=actor,
-            traceparent=trace.traceparent if trace else "",
-            tracestate=trace.tracestate if trace else "",
+    async def _regroup(self, transaction: Transaction, merge: Merge) -> None:
+        if merge.object not in COMPARED:
+            return
+        entities: Sequence[EntityId] = (merge.winner_id, merge.loser_id)
+        seeds = await transaction.list_some_records(entities, SEEDS_MAX)
+        near = await transaction.load_near(
+            Wanted(frozenset(seeds), frozenset()), self.limits.near_max, keys=False
         )
+        plan = replan(near, self.weights, self.limits, merge.object, self.telling.new_id)
+        await transaction.write(plan, self.telling.clock.now())
 
 
-async def _entity(transaction: MergeTransaction, entity_id: EntityId) -> EntityState:
+async def _entity(transaction: Transaction, entity_id: EntityId) -> EntityState:
     found = await transaction.find_entity(entity_id)
     if found is None:
         raise NotFound(f"there is no entity {entity_id}", metadata={"entity_id": str(entity_id)})

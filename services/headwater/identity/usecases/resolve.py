@@ -6,16 +6,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from headwater.identity.domain.keys import derive
-from headwater.identity.domain.locking import stripe_locks
+from headwater.identity.domain.identifying import combine, identify
+from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordId, RecordRef, record_id_of
-from headwater.identity.domain.resolving import Incoming, Resolution, keys_to_look_up, plan_batch
-from headwater.identity.ports import IdentityStore
-from headwater.kernel.clock import Clock
+from headwater.identity.domain.resolving.plan import Batch, plan_batch
+from headwater.identity.domain.resolving.values import (
+    AutoMerge,
+    Incoming,
+    KnownRecord,
+    Limits,
+    Plan,
+    Resolution,
+)
+from headwater.identity.domain.scoring.weights import Weights
+from headwater.identity.ports import IdentityStore, Transaction, Wake
+from headwater.identity.usecases.telling import Telling
 from headwater.kernel.ids import EventKey, TenantId
 
 RECENT_MAX: Final = 65_536
 """Records that a process remembers to have resolved: about 10 MB."""
+NEAR_RECORDS_MAX: Final = 20_000
+"""Records that one batch groups anew at the most, however large it is."""
+ITSELF: Final = Actor(type=2, id="identity", display_name="Identity service")
+"""Who merges what the merge rule allows; 2 is ACTOR_TYPE_SERVICE of the wire contract."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +64,14 @@ class Resolver:
     """Resolves records to entities.
 
     Args:
-        key_entities_max: a key that more entities share joins nobody.
+        weights: by object.
     """
 
     store: IdentityStore
-    clock: Clock
-    key_entities_max: int
+    telling: Telling
+    wake: Wake
+    weights: Mapping[str, Weights]
+    limits: Limits
     recent: Recent = field(default_factory=Recent)
 
     async def resolve(
@@ -74,29 +89,51 @@ class Resolver:
         ids = list(dict.fromkeys(record.record_id for record in incoming))
         if self.recent.holds_all(ids) and (recalled := await self._recall(tenant_id, ids, incoming)):
             return recalled
-        keys = {key for record in incoming for key in record.identifiers.keys if not key.blocked_by}
-        async with self.store.resolving(
-            tenant_id, stripe_locks(tenant_id, ids, keys), timeout_s
-        ) as transaction:
-            known = await transaction.list_known(ids)
-            holders = await transaction.list_holders(keys_to_look_up(incoming, known))
-            plan = plan_batch(incoming, known, holders, self.key_entities_max)
-            await transaction.write(plan, self.clock.now())
+        keys = list({key for record in incoming for key in record.identified.keys})
+        async with self.store.alone(tenant_id, timeout_s) as transaction:
+            plan = await self._decide(transaction, incoming, ids, keys)
+            await transaction.write(plan, self.telling.clock.now())
+            for one in plan.merges:
+                await self._merge(transaction, one)
+        if plan.merges:
+            self.wake.notify()
         self.recent.add(ids)
         return plan.resolutions
+
+    async def _decide(
+        self,
+        transaction: Transaction,
+        incoming: Sequence[Incoming],
+        ids: Sequence[RecordId],
+        keys: Sequence[int],
+    ) -> Plan:
+        looked = await transaction.look_up(ids, keys)
+        batch = Batch(incoming, looked, self.weights, self.limits)
+        near_max = min(NEAR_RECORDS_MAX, self.limits.near_max * max(1, len(batch.fresh)))
+        near = await transaction.load_near(batch.wanted(), near_max, keys=batch.needs_keys)
+        return plan_batch(batch, near, self.telling.new_id)
+
+    async def _merge(self, transaction: Transaction, one: AutoMerge) -> None:
+        merge = self.telling.merge(one.object, one.winner_id, one.loser_id, len(one.moved))
+        change = self.telling.change("merged", merge, one.moved, ITSELF)
+        await transaction.write_merge(merge, ITSELF, f"{one.rule}: {one.bits:.1f} bits", change)
 
     async def _recall(
         self, tenant_id: TenantId, ids: Sequence[RecordId], incoming: Sequence[Incoming]
     ) -> Sequence[Resolution] | None:
         """Return the answers when all records are resolved and say nothing new, so that nothing is locked.
 
-        The answers are as of one moment, as if the batch had had its locks just then.
+        The answers are as of one moment, as if the batch had had its lock just then.
         """
         known = await self.store.list_known(tenant_id, ids)
-        if len(known) < len(ids) or keys_to_look_up(incoming, known):
+        if len(known) < len(ids) or any(_is_news(known[one.record_id], one) for one in incoming):
             return None
-        plan = plan_batch(incoming, known, {}, self.key_entities_max)
-        return None if plan.writes else plan.resolutions
+        found = (known[one.record_id] for one in incoming)
+        return [Resolution(one.entity_id, "known", group_id=one.group_id) for one in found]
+
+
+def _is_news(known: KnownRecord, record: Incoming) -> bool:
+    return combine(known.identified, record.identified) is not known.identified
 
 
 def _incoming(tenant_id: TenantId, record: RecordToResolve) -> Incoming:
@@ -104,6 +141,6 @@ def _incoming(tenant_id: TenantId, record: RecordToResolve) -> Incoming:
         record_id_of(tenant_id, record.ref),
         record.ref,
         record.event_key,
-        derive(record.ref.object, record.attributes),
+        identify(record.ref.object, record.attributes),
         record.match_only,
     )

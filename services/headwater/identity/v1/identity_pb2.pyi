@@ -21,6 +21,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MatchTier:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MatchTierEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MatchTier.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MATCH_TIER_UNSPECIFIED: _MatchTier.ValueType  # 0
+    """Not said."""
+    MATCH_TIER_NEW: _MatchTier.ValueType  # 1
+    """Nothing like it is known."""
+    MATCH_TIER_REVIEW: _MatchTier.ValueType  # 2
+    """A person should look."""
+    MATCH_TIER_LINK: _MatchTier.ValueType  # 3
+    """Likely the same thing: linked, reversibly, without effect on CRMs."""
+    MATCH_TIER_MERGE: _MatchTier.ValueType  # 4
+    """The same thing: one record in a CRM."""
+
+class MatchTier(_MatchTier, metaclass=_MatchTierEnumTypeWrapper):
+    """MatchTier is what a match allows, weakest first."""
+
+MATCH_TIER_UNSPECIFIED: MatchTier.ValueType  # 0
+"""Not said."""
+MATCH_TIER_NEW: MatchTier.ValueType  # 1
+"""Nothing like it is known."""
+MATCH_TIER_REVIEW: MatchTier.ValueType  # 2
+"""A person should look."""
+MATCH_TIER_LINK: MatchTier.ValueType  # 3
+"""Likely the same thing: linked, reversibly, without effect on CRMs."""
+MATCH_TIER_MERGE: MatchTier.ValueType  # 4
+"""The same thing: one record in a CRM."""
+Global___MatchTier: _TypeAlias = MatchTier  # noqa: Y015
+
 class _ResolutionKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -52,6 +84,58 @@ RESOLUTION_KIND_CREATED: ResolutionKind.ValueType  # 3
 RESOLUTION_KIND_UNMATCHED: ResolutionKind.ValueType  # 4
 """Nothing matched and the record was to be found only: it stays unplaced."""
 Global___ResolutionKind: _TypeAlias = ResolutionKind  # noqa: Y015
+
+class _DuplicateAnswer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DuplicateAnswerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DuplicateAnswer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DUPLICATE_ANSWER_UNSPECIFIED: _DuplicateAnswer.ValueType  # 0
+    """Never sent."""
+    DUPLICATE_ANSWER_EXISTS: _DuplicateAnswer.ValueType  # 1
+    """It exists: update that entity instead."""
+    DUPLICATE_ANSWER_SIMILAR: _DuplicateAnswer.ValueType  # 2
+    """Something similar exists: a person should look."""
+    DUPLICATE_ANSWER_NEW: _DuplicateAnswer.ValueType  # 3
+    """Nothing like it is known: create it."""
+
+class DuplicateAnswer(_DuplicateAnswer, metaclass=_DuplicateAnswerEnumTypeWrapper):
+    """DuplicateAnswer is what a caller should do."""
+
+DUPLICATE_ANSWER_UNSPECIFIED: DuplicateAnswer.ValueType  # 0
+"""Never sent."""
+DUPLICATE_ANSWER_EXISTS: DuplicateAnswer.ValueType  # 1
+"""It exists: update that entity instead."""
+DUPLICATE_ANSWER_SIMILAR: DuplicateAnswer.ValueType  # 2
+"""Something similar exists: a person should look."""
+DUPLICATE_ANSWER_NEW: DuplicateAnswer.ValueType  # 3
+"""Nothing like it is known: create it."""
+Global___DuplicateAnswer: _TypeAlias = DuplicateAnswer  # noqa: Y015
+
+class _CandidateQuestion:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CandidateQuestionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CandidateQuestion.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANDIDATE_QUESTION_UNSPECIFIED: _CandidateQuestion.ValueType  # 0
+    """Never sent."""
+    CANDIDATE_QUESTION_MERGE: _CandidateQuestion.ValueType  # 1
+    """Are two entities one?"""
+    CANDIDATE_QUESTION_SPLIT: _CandidateQuestion.ValueType  # 2
+    """Is one entity two? Later evidence speaks against its records being one."""
+
+class CandidateQuestion(_CandidateQuestion, metaclass=_CandidateQuestionEnumTypeWrapper):
+    """CandidateQuestion is what a person is asked."""
+
+CANDIDATE_QUESTION_UNSPECIFIED: CandidateQuestion.ValueType  # 0
+"""Never sent."""
+CANDIDATE_QUESTION_MERGE: CandidateQuestion.ValueType  # 1
+"""Are two entities one?"""
+CANDIDATE_QUESTION_SPLIT: CandidateQuestion.ValueType  # 2
+"""Is one entity two? Later evidence speaks against its records being one."""
+Global___CandidateQuestion: _TypeAlias = CandidateQuestion  # noqa: Y015
 
 @_typing.final
 class ResolveBatchRequest(_message.Message):
@@ -175,15 +259,26 @@ class Resolution(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     MATCHED_RECORD_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
     entity_id: _builtins.str
     """The entity, a UUID in lower case; empty when UNMATCHED."""
     kind: Global___ResolutionKind.ValueType
     """How it came about."""
     rule: _builtins.str
     """The rule that matched, as `contact.email`; empty for a new entity."""
+    group_id: _builtins.str
+    """The records that are linked to it, a UUID in lower case: those of its entity, and others that are
+    likely the same thing. Changes as evidence comes; no CRM hears of it. Empty when UNMATCHED.
+    """
+    tier: Global___MatchTier.ValueType
+    """What its best match allows; unspecified for a record resolved before."""
+    bits: _builtins.float
+    """Bits for that match: log2 of the odds, prior included; 0 where there is none."""
     @_builtins.property
     def matched_record(self) -> _event_pb2.RecordRef:
-        """The record of the same entity that matched first; unset for a new entity."""
+        """The record of the same entity that matched best; unset for a new entity."""
 
     def __init__(
         self,
@@ -192,10 +287,13 @@ class Resolution(_message.Message):
         kind: Global___ResolutionKind.ValueType = ...,
         rule: _builtins.str = ...,
         matched_record: _event_pb2.RecordRef | None = ...,
+        group_id: _builtins.str = ...,
+        tier: Global___MatchTier.ValueType = ...,
+        bits: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["matched_record", b"matched_record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_id", b"entity_id", "kind", b"kind", "matched_record", b"matched_record", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "entity_id", b"entity_id", "group_id", b"group_id", "kind", b"kind", "matched_record", b"matched_record", "rule", b"rule", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -263,10 +361,14 @@ class CheckDuplicateResponse(_message.Message):
     ENTITY_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     MATCHED_KEYS_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
     exists: _builtins.bool
     """True when an entity matches: update that one instead."""
     rule: _builtins.str
     """The rule that matched."""
+    answer: Global___DuplicateAnswer.ValueType
+    """What the best match means."""
     @_builtins.property
     def entity(self) -> Global___Entity:
         """The entity that exists; unset otherwise."""
@@ -275,6 +377,10 @@ class CheckDuplicateResponse(_message.Message):
     def matched_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchedKey]:
         """Key values that matched, normalised."""
 
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___DuplicateCandidate]:
+        """Entities that it is or may be, best first; 5 at the most."""
+
     def __init__(
         self,
         *,
@@ -282,14 +388,68 @@ class CheckDuplicateResponse(_message.Message):
         entity: Global___Entity | None = ...,
         rule: _builtins.str = ...,
         matched_keys: _abc.Iterable[Global___MatchedKey] | None = ...,
+        answer: Global___DuplicateAnswer.ValueType = ...,
+        candidates: _abc.Iterable[Global___DuplicateCandidate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "exists", b"exists", "matched_keys", b"matched_keys", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "candidates", b"candidates", "entity", b"entity", "exists", b"exists", "matched_keys", b"matched_keys", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckDuplicateResponse: _TypeAlias = CheckDuplicateResponse  # noqa: Y015
+
+@_typing.final
+class DuplicateCandidate(_message.Message):
+    """DuplicateCandidate is an entity that a record to be created is or may be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITY_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    MATCHED_KEYS_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.str
+    """The records that are linked to it, a UUID."""
+    tier: Global___MatchTier.ValueType
+    """What the match allows."""
+    bits: _builtins.float
+    """Bits for the best pair: log2 of the odds, prior included."""
+    rule: _builtins.str
+    """What ties them, as `contact.email`, or `contact.similar` where no identifier does."""
+    @_builtins.property
+    def entity(self) -> Global___Entity:
+        """The entity with its records."""
+
+    @_builtins.property
+    def matched_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchedKey]:
+        """Keys that both have."""
+
+    @_builtins.property
+    def record(self) -> _event_pb2.RecordRef:
+        """The record of the entity that matches best."""
+
+    def __init__(
+        self,
+        *,
+        entity: Global___Entity | None = ...,
+        group_id: _builtins.str = ...,
+        tier: Global___MatchTier.ValueType = ...,
+        bits: _builtins.float = ...,
+        rule: _builtins.str = ...,
+        matched_keys: _abc.Iterable[Global___MatchedKey] | None = ...,
+        record: _event_pb2.RecordRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "entity", b"entity", "group_id", b"group_id", "matched_keys", b"matched_keys", "record", b"record", "rule", b"rule", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DuplicateCandidate: _TypeAlias = DuplicateCandidate  # noqa: Y015
 
 @_typing.final
 class MatchedKey(_message.Message):
@@ -308,7 +468,9 @@ class MatchedKey(_message.Message):
     joins: _builtins.bool
     """True when the key may join records by itself; false when it is blocked or too common."""
     blocked_by: _builtins.str
-    """Why it does not join, as role_address, too_common, name_conflict; empty when it joins."""
+    """Why it does not join: weak (brings candidates together only), generic (several names use the
+    value), too_common (too many records have it), name_conflict …; empty when it joins.
+    """
     def __init__(
         self,
         *,
@@ -432,8 +594,11 @@ class Member(_message.Message):
     RECORD_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     RESOLVE_TIME_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     """The rule that joined it; empty for the first record."""
+    group_id: _builtins.str
+    """The records that are linked to it, a UUID."""
     @_builtins.property
     def record(self) -> _event_pb2.RecordRef:
         """The record."""
@@ -448,10 +613,11 @@ class Member(_message.Message):
         record: _event_pb2.RecordRef | None = ...,
         rule: _builtins.str = ...,
         resolve_time: _timestamp_pb2.Timestamp | None = ...,
+        group_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record", "resolve_time", b"resolve_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["record", b"record", "resolve_time", b"resolve_time", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id", "record", b"record", "resolve_time", b"resolve_time", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -633,15 +799,42 @@ class ExplainResponse(_message.Message):
     SHARED_KEYS_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
+    LEFT_RECORD_FIELD_NUMBER: _builtins.int
+    RIGHT_RECORD_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    SAME_GROUP_FIELD_NUMBER: _builtins.int
+    WEIGHTS_VERSION_FIELD_NUMBER: _builtins.int
     same_entity: _builtins.bool
     """True when they are the same entity now."""
     rule: _builtins.str
     """The rule that would join them; empty when none does."""
     verdict: _builtins.str
     """One sentence for people."""
+    bits: _builtins.float
+    """Bits for that pair being one: log2 of the odds, prior included."""
+    tier: Global___MatchTier.ValueType
+    """What the pair allows."""
+    same_group: _builtins.bool
+    """True when the two are in one group."""
+    weights_version: _builtins.str
+    """Names the weights that the bits were worked out with."""
     @_builtins.property
     def shared_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchedKey]:
         """Keys that both have."""
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldBits]:
+        """Where the bits of the best pair of their records come from; they add up to `bits` exactly."""
+
+    @_builtins.property
+    def left_record(self) -> _event_pb2.RecordRef:
+        """The pair."""
+
+    @_builtins.property
+    def right_record(self) -> _event_pb2.RecordRef:
+        """The pair."""
 
     def __init__(
         self,
@@ -650,14 +843,55 @@ class ExplainResponse(_message.Message):
         shared_keys: _abc.Iterable[Global___MatchedKey] | None = ...,
         rule: _builtins.str = ...,
         verdict: _builtins.str = ...,
+        fields: _abc.Iterable[Global___FieldBits] | None = ...,
+        bits: _builtins.float = ...,
+        left_record: _event_pb2.RecordRef | None = ...,
+        right_record: _event_pb2.RecordRef | None = ...,
+        tier: Global___MatchTier.ValueType = ...,
+        same_group: _builtins.bool = ...,
+        weights_version: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["left_record", b"left_record", "right_record", b"right_record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "same_entity", b"same_entity", "shared_keys", b"shared_keys", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "fields", b"fields", "left_record", b"left_record", "right_record", b"right_record", "rule", b"rule", "same_entity", b"same_entity", "same_group", b"same_group", "shared_keys", b"shared_keys", "tier", b"tier", "verdict", b"verdict", "weights_version", b"weights_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class FieldBits(_message.Message):
+    """FieldBits is what one field adds to a score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
+    RARITY_BITS_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The field, as name, mail, phone; `before evidence` is the prior."""
+    level: _builtins.str
+    """How the two values compare, in words."""
+    bits: _builtins.float
+    """Bits, negative when it speaks against."""
+    rarity_bits: _builtins.float
+    """The part of them that the rarity of an equal value makes."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        level: _builtins.str = ...,
+        bits: _builtins.float = ...,
+        rarity_bits: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "field", b"field", "level", b"level", "rarity_bits", b"rarity_bits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldBits: _TypeAlias = FieldBits  # noqa: Y015
 
 @_typing.final
 class ListMergeCandidatesRequest(_message.Message):
@@ -728,6 +962,10 @@ class MergeCandidate(_message.Message):
     OBJECT_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
+    OTHER_RECORD_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
+    BLOCKED_BY_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
     entity_id: _builtins.str
     """The entity the record was resolved to."""
     other_entity_id: _builtins.str
@@ -736,9 +974,19 @@ class MergeCandidate(_message.Message):
     """Canonical object."""
     rule: _builtins.str
     """Rule by which the other one matched."""
+    bits: _builtins.float
+    """Bits for the two records being one: log2 of the odds, prior included."""
+    blocked_by: _builtins.str
+    """What stands against a merge, as generation_conflict; empty where nothing does."""
+    question: Global___CandidateQuestion.ValueType
+    """What a person is asked."""
     @_builtins.property
     def record(self) -> _event_pb2.RecordRef:
         """The record that ties them."""
+
+    @_builtins.property
+    def other_record(self) -> _event_pb2.RecordRef:
+        """The record of the other entity that it is tied to."""
 
     def __init__(
         self,
@@ -748,10 +996,14 @@ class MergeCandidate(_message.Message):
         object: _builtins.str = ...,
         rule: _builtins.str = ...,
         record: _event_pb2.RecordRef | None = ...,
+        other_record: _event_pb2.RecordRef | None = ...,
+        bits: _builtins.float = ...,
+        blocked_by: _builtins.str = ...,
+        question: Global___CandidateQuestion.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["other_record", b"other_record", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_id", b"entity_id", "object", b"object", "other_entity_id", b"other_entity_id", "record", b"record", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "blocked_by", b"blocked_by", "entity_id", b"entity_id", "object", b"object", "other_entity_id", b"other_entity_id", "other_record", b"other_record", "question", b"question", "record", b"record", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -82,7 +82,8 @@ class IdentityServiceServicer:
     """
 
     def ResolveBatch(self, request, context):
-        """ResolveBatch assigns each record to an entity, creating entities where none matches.
+        """ResolveBatch assigns each record to an entity, creating entities where none matches. Entities that
+        a record shows to be one are merged, or made a merge candidate, as the service is set.
         Idempotent: a record that was resolved before keeps its entity, whatever the attributes,
         until a merge or a split moves it.
         """

@@ -34,7 +34,8 @@ class IdentityServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IdentityServiceAsyncStub: ...
     ResolveBatch: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ResolveBatchRequest, _identity_pb2.ResolveBatchResponse]
-    """ResolveBatch assigns each record to an entity, creating entities where none matches.
+    """ResolveBatch assigns each record to an entity, creating entities where none matches. Entities that
+    a record shows to be one are merged, or made a merge candidate, as the service is set.
     Idempotent: a record that was resolved before keeps its entity, whatever the attributes,
     until a merge or a split moves it.
     """
@@ -63,7 +64,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResolveBatch: _aio.UnaryUnaryMultiCallable[_identity_pb2.ResolveBatchRequest, _identity_pb2.ResolveBatchResponse]  # type: ignore[assignment]
-    """ResolveBatch assigns each record to an entity, creating entities where none matches.
+    """ResolveBatch assigns each record to an entity, creating entities where none matches. Entities that
+    a record shows to be one are merged, or made a merge candidate, as the service is set.
     Idempotent: a record that was resolved before keeps its entity, whatever the attributes,
     until a merge or a split moves it.
     """
@@ -95,7 +97,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.ResolveBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.ResolveBatchResponse, _abc.Awaitable[_identity_pb2.ResolveBatchResponse]]:
-        """ResolveBatch assigns each record to an entity, creating entities where none matches.
+        """ResolveBatch assigns each record to an entity, creating entities where none matches. Entities that
+        a record shows to be one are merged, or made a merge candidate, as the service is set.
         Idempotent: a record that was resolved before keeps its entity, whatever the attributes,
         until a merge or a split moves it.
         """

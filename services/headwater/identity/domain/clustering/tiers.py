@@ -55,6 +55,19 @@ class Merging:
         ours, theirs = self.parts[one], self.parts[other]
         return not conflict(ours, theirs) and names_fit(ours, theirs)
 
+    def unites(self, left: Members, right: Members, by: tuple[str, str]) -> bool:
+        """Say whether nothing stands against two parts being one thing.
+
+        Args:
+            by: the pair that ties them. Where one of it tells no name, it could be of several: all names must fit.
+        """
+        ours, theirs = self.parts[by[0]], self.parts[by[1]]
+        stands = self.compatible if _nameless(ours, theirs) else self._consistent
+        return all(stands(one, other) for one in left for other in right)
+
+    def _consistent(self, one: str, other: str) -> bool:
+        return not conflict(self.parts[one], self.parts[other])
+
     def strong_key(self, ours: Parts, theirs: Parts) -> tuple[str, str] | None:
         """Return the first identifier that both have and no stranger shares."""
         return next((key for key in ours.strong if key in theirs.strong and key[1] not in self.shared), None)
@@ -62,7 +75,9 @@ class Merging:
 
 def _nameless(ours: Parts, theirs: Parts) -> bool:
     """Say whether one of two records tells no name: its identifier is all there is to go by."""
-    return not (ours.organisation and theirs.organisation) if ours.account else not (ours.words and theirs.words)
+    return (
+        not (ours.organisation and theirs.organisation) if ours.account else not (ours.words and theirs.words)
+    )
 
 
 def tier_of(one: str, other: str, bits: float, merging: Merging, *, linked: bool) -> Tier:
@@ -85,14 +100,14 @@ def mergeable(
         standing: records of the group that are one entity already: that stays, whatever is known now.
     """
     part_of: dict[str, Members] = {record: (record,) for record in group}
-    for one in standing:
-        part_of.update(dict.fromkeys(one, tuple(sorted(one))))
+    for members in standing:
+        part_of.update(dict.fromkeys(members, tuple(sorted(members))))
     pairs = ((edges.get(one, {}).get(other, 0.0), one, other) for one, other in combinations(group, 2))
     for bits, one, other in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
         left, right = part_of[one], part_of[other]
         if left is right or not merging.allows(one, other, bits):
             continue
-        if not all(merging.compatible(a, b) for a in left for b in right):
+        if not merging.unites(left, right, by=(one, other)):
             continue
         united = tuple(sorted(left + right))
         part_of.update(dict.fromkeys(united, united))

@@ -1,24 +1,43 @@
-"""The transaction in which a merge or a split happens, change included."""
+"""The transaction in which a tenant's records are resolved, or its entities merged and split, change included."""
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from headwater.identity.domain.merging import Actor, Change, EntityState, Merge
 from headwater.identity.domain.records import RecordId, RecordRef
+from headwater.identity.domain.resolving.values import Limits, Looked, Near, Plan, Wanted
+from headwater.identity.store.resolving import read_looked, read_near, write_plan
 from headwater.identity.store.rows import entity_of, merge_of, ref_of
 from headwater.identity.store.session import Session
 from headwater.kernel.ids import EntityId, TenantId
 
+TOLD_APART_MAX: Final = 200
+"""Pairs of records that one split tells apart."""
+
 
 @dataclass(frozen=True, slots=True)
-class PostgresMergeTransaction:
-    """A merging transaction under way."""
+class PostgresTransaction:
+    """A transaction under way that has the tenant alone."""
 
     session: Session
     tenant_id: TenantId
+    limits: Limits
+
+    async def look_up(self, records: Sequence[RecordId], keys: Sequence[int]) -> Looked:
+        rows_max = self.limits.key_rows_max + 1
+        return await read_looked(self.session, self.tenant_id, records, keys, rows_max)
+
+    async def load_near(self, wanted: Wanted, near_max: int, *, keys: bool) -> Near:
+        bits_min = self.limits.rules.bits_min
+        return await read_near(self.session, self.tenant_id, wanted, bits_min, near_max, keys=keys)
+
+    async def write(self, plan: Plan, now: dt.datetime) -> None:
+        await write_plan(self.session, self.tenant_id, plan, now)
 
     async def find_entity(self, entity_id: EntityId) -> EntityState | None:
         row = await self.session.fetch_one("find_entity", self.tenant_id, entity_id)
@@ -35,15 +54,18 @@ class PostgresMergeTransaction:
     async def list_refs(self, entity_id: EntityId) -> Sequence[RecordRef]:
         return [ref_of(row) for row in await self.session.fetch("list_members", self.tenant_id, entity_id)]
 
+    async def list_some_records(self, entities: Sequence[EntityId], rows_max: int) -> Sequence[RecordId]:
+        rows = await self.session.fetch("list_some_records", self.tenant_id, entities, rows_max)
+        return [row["record_id"] for row in rows]
+
     async def list_moved_back(self, merge_id: uuid.UUID) -> Sequence[tuple[RecordId, RecordRef]]:
         rows = await self.session.fetch("list_moved_back", self.tenant_id, merge_id)
         return [(row["record_id"], ref_of(row)) for row in rows]
 
     async def write_merge(self, merge: Merge, actor: Actor, reason: str, change: Change) -> None:
-        run, tenant_id = self.session.fetch, self.tenant_id
-        await run(
-            "insert_merge",
-            tenant_id,
+        await self.session.fetch(
+            "write_merge",
+            self.tenant_id,
             merge.merge_id,
             merge.object,
             merge.winner_id,
@@ -53,22 +75,24 @@ class PostgresMergeTransaction:
             *_actor_columns(actor),
             reason,
         )
-        await run("insert_merge_members", tenant_id, merge.merge_id, merge.loser_id)
-        await run("move_members", tenant_id, merge.loser_id, merge.winner_id)
-        await run("set_merged_into", tenant_id, merge.loser_id, merge.winner_id)
         await self._insert_change(change)
 
     async def write_split(
         self, merge: Merge, records: Sequence[RecordId], actor: Actor, change: Change
     ) -> None:
-        run, tenant_id = self.session.fetch, self.tenant_id
-        await run("move_back", tenant_id, records, merge.loser_id, rows=len(records))
-        await run("release_moves", tenant_id, records, merge.seq, rows=len(records))
-        await run("set_merged_into", tenant_id, merge.loser_id, None)
-        await run(
-            "mark_split", tenant_id, merge.merge_id, change.change_time, len(records), *_actor_columns(actor)
+        await self.session.fetch(
+            "write_split",
+            self.tenant_id,
+            merge.merge_id,
+            merge.seq,
+            records,
+            merge.winner_id,
+            merge.loser_id,
+            change.change_time,
+            *_actor_columns(actor),
+            TOLD_APART_MAX,
+            rows=len(records),
         )
-        await run("close_candidate", tenant_id, merge.winner_id, merge.loser_id, change.change_time)
         await self._insert_change(change)
 
     async def _insert_change(self, change: Change) -> None:

@@ -1,0 +1,144 @@
+"""The records of one object in a batch, compared with each other and with whom they meet by their keys. Pure.
+
+Owns: which keys crowd, which values turn generic, the bits of the new pairs. Must not group or place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from headwater.identity.domain.clustering.sharing import NAMES_KEPT, is_generic, named, watched
+from headwater.identity.domain.identifying import Identified, watched_hash
+from headwater.identity.domain.records import RecordId
+from headwater.identity.domain.resolving.values import KeyUse, Limits, Looked, Pair, Wanted, pair_of
+from headwater.identity.domain.scoring.parts import Parts
+from headwater.identity.domain.scoring.scores import score_bits
+from headwater.identity.domain.scoring.stored import load
+from headwater.identity.domain.scoring.weights import Weights
+
+NOT_COMMON = KeyUse()
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What comparing gave.
+
+    Args:
+        fresh: records that are new or say something new.
+        edges: bits of the pairs that say more than one never compared; silent: the others.
+        turned: holders of each value that has turned generic. crowds: holders of each key that crowds now.
+    """
+
+    object: str
+    fresh: Mapping[RecordId, Identified]
+    looked: Looked
+    weights: Weights
+    limits: Limits
+    parts: dict[RecordId, Parts] = field(default_factory=dict)
+    edges: dict[Pair, float] = field(default_factory=dict)
+    silent: set[Pair] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
+    uses: dict[int, KeyUse] = field(default_factory=dict)
+    turned: list[tuple[RecordId, ...]] = field(default_factory=list)
+    crowds: dict[int, tuple[RecordId, ...]] = field(default_factory=dict)
+    _buckets: dict[int, tuple[RecordId, ...]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Compare."""
+        self.parts.update({record: one.parts for record, one in self.fresh.items()})
+        self.shared.update(use.value for use in self.looked.uses.values() if use.generic)
+        self._fill_buckets()
+        for record, one in self.fresh.items():
+            for kind, value in watched(one.parts):
+                self._watch(kind, value, record)
+        for record, one in self.fresh.items():
+            for other in self._candidates(record, one):
+                self._compare(record, other)
+
+    def parts_of(self, record: RecordId) -> Parts:
+        """Return the parts of a record of the batch or of one it meets."""
+        parts = self.parts.get(record)
+        if parts is None:
+            parts = self.parts[record] = load(self.looked.found[record])
+        return parts
+
+    def wanted(self) -> Wanted:
+        """Return the neighbourhood that decides: whom the new pairs link, and the holders of what turned common."""
+        seeds = {one for one in self.fresh if one in self.looked.known}
+        bits_min = self.limits.rules.bits_min
+        for (one, other), bits in self.edges.items():
+            if bits >= bits_min:
+                seeds.update((one, other))
+        turned = {holder for holders in (*self.turned, *self.crowds.values()) for holder in holders}
+        return Wanted(frozenset(self._stored(seeds)), frozenset(self._stored(turned)))
+
+    def _stored(self, records: Collection[RecordId]) -> set[RecordId]:
+        return {one for one in records if one not in self.fresh or one in self.looked.known}
+
+    def brings(self, key: int) -> bool:
+        """Say whether a key brings records together still."""
+        return key not in self.crowds and not self.looked.uses.get(key, NOT_COMMON).crowded
+
+    def _fill_buckets(self) -> None:
+        by_key: dict[int, list[RecordId]] = defaultdict(list)
+        for record, one in self.fresh.items():
+            for key in one.keys:
+                by_key[key].append(record)
+        for key, fresh in by_key.items():
+            if self.looked.uses.get(key, NOT_COMMON).crowded:
+                continue
+            before = self.looked.holders.get(key)
+            bucket = tuple(dict.fromkeys((*before, *fresh))) if before else tuple(fresh)
+            if len(bucket) > self.limits.key_rows_max:
+                self.crowds[key] = bucket
+                self.uses[key] = replace(self.looked.uses.get(key, NOT_COMMON), crowded=True)
+            elif len(bucket) > 1:
+                self._buckets[key] = bucket
+
+    def _watch(self, kind: str, value: str, record: RecordId) -> None:
+        """Note who uses a value; more names than a household has make it generic."""
+        key = watched_hash(self.object, kind, value)
+        before = self.uses.get(key) or self.looked.uses.get(key)
+        holders = self._buckets.get(key) or self.crowds.get(key) or (record,)
+        if before is None and len(holders) == 1:
+            return
+        names = {name for one in holders if (name := named(self.parts_of(one)))}
+        if before is not None:
+            names |= before.names
+        generic = (before is not None and before.generic) or is_generic(
+            kind, names, account=self.parts_of(record).account
+        )
+        use = KeyUse(
+            value, frozenset(sorted(names)[:NAMES_KEPT]), generic, before is not None and before.crowded
+        )
+        if before is None and not generic:
+            return
+        if generic and value not in self.shared:
+            self.shared.add(value)
+            self.turned.append(holders)
+        if use != self.looked.uses.get(key):
+            self.uses[key] = use
+
+    def _candidates(self, record: RecordId, one: Identified) -> Collection[RecordId]:
+        """Return whom a record is compared with; beyond the bound those that share strong keys, then most keys."""
+        ranks: Counter[RecordId] = Counter()
+        for number, key in enumerate(one.keys):
+            for other in self._buckets.get(key, ()):
+                ranks[other] += len(one.keys) if number < one.strong else 1
+        del ranks[record]
+        if len(ranks) <= self.limits.candidates_max:
+            return ranks
+        best = sorted(ranks, key=lambda other: (-ranks[other], other))
+        return best[: self.limits.candidates_max]
+
+    def _compare(self, record: RecordId, other: RecordId) -> None:
+        pair = pair_of(record, other)
+        if pair in self.edges or pair in self.silent:
+            return
+        bits = score_bits(self.parts_of(pair[0]), self.parts_of(pair[1]), self.weights, self.shared)
+        if bits > self.limits.rules.missing_bits:
+            self.edges[pair] = bits
+        else:
+            self.silent.add(pair)

@@ -1,0 +1,240 @@
+"""What planning reads and what it comes to: values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headwater.identity.domain.clustering.linkage import Rules
+from headwater.identity.domain.clustering.tiers import Tier
+from headwater.identity.domain.identifying import Identified
+from headwater.identity.domain.records import GroupId, RecordId, RecordRef
+from headwater.kernel.ids import EntityId, EventKey
+
+ResolutionKind = Literal["known", "matched", "created", "unmatched"]
+Question = Literal["merge", "split"]
+Pair = tuple[RecordId, RecordId]
+"""Two records, lower id first."""
+
+
+def pair_of(one: RecordId, other: RecordId) -> Pair:
+    """Return two records as a pair."""
+    return (one, other) if one < other else (other, one)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one resolve.
+
+    Args:
+        rules: when groups of records become one.
+        key_rows_max: a key that more records have brings nobody together.
+        candidates_max: records that one record is compared with; those that share strong keys first.
+        near_max: records that one batch groups anew, for each of its records at the most.
+        pairs_max: pairs to review that one record may add.
+        auto_merge: whether what may be one in a CRM is merged at once, or a person is asked.
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    key_rows_max: int = 40
+    candidates_max: int = 200
+    near_max: int = 400
+    pairs_max: int = 5
+    auto_merge: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A record to resolve; match_only: leave it unplaced when nothing matches."""
+
+    record_id: RecordId
+    ref: RecordRef
+    event_key: EventKey
+    identified: Identified
+    match_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRecord:
+    """A record that was resolved before, as it stands now."""
+
+    entity_id: EntityId
+    group_id: GroupId
+    identified: Identified
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A key that says less than others.
+
+    Args:
+        value: what identifies nobody; only of keys that can turn generic. names: seen with it.
+    """
+
+    value: str = ""
+    names: frozenset[str] = frozenset()
+    generic: bool = False
+    crowded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a batch meets.
+
+    Args:
+        known: those of its records that were resolved before.
+        holders: records that have a key, by its hash, of the batch's keys and those of its known records.
+        found: stored parts of every holder.
+        uses: of the same keys, those that say less.
+    """
+
+    known: Mapping[RecordId, KnownRecord] = field(default_factory=dict)
+    holders: Mapping[int, Sequence[RecordId]] = field(default_factory=dict)
+    found: Mapping[RecordId, bytes] = field(default_factory=dict)
+    uses: Mapping[int, KeyUse] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A record of a neighbourhood; keys only where they were asked for."""
+
+    ref: RecordRef
+    entity_id: EntityId
+    group_id: GroupId
+    parts: bytes
+    keys: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The records whose groups may change, as they stand.
+
+    Args:
+        ages: place in time of each of their entities.
+        edges: bits of compared pairs; some reach out of the neighbourhood.
+        generic: values among theirs that identify nobody; crowded: keys that bring nobody together.
+        apart: records whose entities a person told apart.
+        whole: whether all that is linked was read.
+    """
+
+    records: Mapping[RecordId, Standing] = field(default_factory=dict)
+    ages: Mapping[EntityId, int] = field(default_factory=dict)
+    edges: Mapping[Pair, float] = field(default_factory=dict)
+    generic: frozenset[str] = frozenset()
+    crowded: frozenset[int] = frozenset()
+    apart: frozenset[Pair] = frozenset()
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which neighbourhood decides a batch.
+
+    Args:
+        seeds: records whose links lead to it. turned: those of which a value or a key has become common.
+    """
+
+    seeds: frozenset[RecordId]
+    turned: frozenset[RecordId]
+
+    @property
+    def size(self) -> int:
+        """How many records to begin with."""
+        return len(self.seeds) + len(self.turned)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Which entity a record belongs to, and why; none when it stays unplaced.
+
+    Args:
+        group_id: of the records linked to it. tier: what its best match allows; none for a known record.
+        bits: for that match; 0 where there is none.
+    """
+
+    entity_id: EntityId | None
+    kind: ResolutionKind
+    rule: str = ""
+    matched: RecordRef | None = None
+    group_id: GroupId | None = None
+    tier: Tier | None = None
+    bits: float = 0.0
+
+
+UNMATCHED = Resolution(None, "unmatched")
+
+
+@dataclass(frozen=True, slots=True)
+class NewMember:
+    """A record resolved for the first time."""
+
+    record: Incoming
+    entity_id: EntityId
+    group_id: GroupId
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewCandidate:
+    """Two records of two entities to be reviewed; or of one, where later evidence tells them apart."""
+
+    record_id: RecordId
+    entity_id: EntityId
+    other_record_id: RecordId
+    other_entity_id: EntityId
+    object: str
+    rule: str
+    blocked_by: str
+    bits: float
+    question: Question = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class AutoMerge:
+    """Two entities that are one by the merge rule; moved: the records of the loser."""
+
+    winner_id: EntityId
+    loser_id: EntityId
+    object: str
+    rule: str
+    bits: float
+    moved: tuple[RecordRef, ...]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch comes to: answers in the order of the records, rows to write."""
+
+    resolutions: list[Resolution] = field(default_factory=list)
+    founders: list[tuple[EntityId, str]] = field(default_factory=list)
+    """New entities: id and object."""
+    members: list[NewMember] = field(default_factory=list)
+    known: list[tuple[RecordId, Identified]] = field(default_factory=list)
+    """Known records that say something new."""
+    moved: list[tuple[RecordId, GroupId]] = field(default_factory=list)
+    keys: list[tuple[int, RecordId]] = field(default_factory=list)
+    edges: list[tuple[Pair, float]] = field(default_factory=list)
+    gone: list[Pair] = field(default_factory=list)
+    """Pairs whose edge says nothing any more."""
+    uses: list[tuple[int, KeyUse]] = field(default_factory=list)
+    held: list[tuple[int, EntityId]] = field(default_factory=list)
+    """Exclusive keys, and who holds each unless somebody does already."""
+    candidates: list[NewCandidate] = field(default_factory=list)
+    merges: list[AutoMerge] = field(default_factory=list)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        return any(
+            (
+                self.founders,
+                self.members,
+                self.known,
+                self.moved,
+                self.edges,
+                self.gone,
+                self.uses,
+                self.candidates,
+            )
+        )
