@@ -15,11 +15,12 @@ from headwater.identity.v1 import identity_pb2 as pb
 pytestmark = pytest.mark.anyio
 
 Record = Callable[..., pb.ResolveRecord]
+NAMES = ("Nora", "Paul", "Ines", "Otto", "Vera")
 COUNTS = """
 SELECT
     (SELECT count(*) FROM identity.entity), (SELECT count(*) FROM identity.member),
     (SELECT count(*) FROM identity.record_key), (SELECT count(*) FROM identity.merge_candidate),
-    (SELECT count(*) FROM identity.change)
+    (SELECT count(*) FROM identity.change), (SELECT count(*) FROM identity.edge)
 """
 
 
@@ -51,18 +52,36 @@ async def test_a_duplicate_is_found_and_nothing_is_written(
     assert (found.exists, found.entity.entity_id, found.rule) == (True, known.entity_id, "contact.email")
     keys = {(key.kind, key.value): (key.joins, key.blocked_by) for key in found.matched_keys}
     assert keys["email", "ann@firm.io"] == (True, "")
-    assert ("phone_surname", "+12125557812|lee") in keys
+    assert keys["phone", "+12125557812"] == (True, "")
+    assert keys["family_domain", "lee|firm.io"] == (False, "weak")
+    (best,) = found.candidates
+    assert (best.record.external_id, best.tier, best.entity) == ("1", pb.MATCH_TIER_MERGE, found.entity)
+    assert (found.answer, best.group_id) == (pb.DUPLICATE_ANSWER_EXISTS, known.group_id)
+    assert best.bits > 10
     assert await connection.fetchrow(COUNTS) == before
     await connection.close()
 
 
-async def test_a_role_address_is_shown_but_is_no_duplicate(identity: Client) -> None:
-    """The caller sees that the address is known, and why it decides nothing."""
+async def test_a_role_address_is_no_duplicate(identity: Client) -> None:
+    """Who shares info@ with somebody is not somebody."""
     await identity.resolve(record("1", email="info@firm.io", last_name="Lee"))
     found = await _check(identity, email="info@firm.io", last_name="Moss")
     assert not found.exists
     assert not found.HasField("entity")
-    assert [(key.joins, key.blocked_by) for key in found.matched_keys] == [(False, "role_address")]
+    assert (found.answer, len(found.candidates)) == (pb.DUPLICATE_ANSWER_NEW, 0)
+
+
+async def test_something_similar_is_told_as_such(identity: Client) -> None:
+    """No identifier in common: the caller sees the entity, the bits and the weak keys, and decides."""
+    (known,) = await identity.resolve(
+        record("1", first_name="Mirela", last_name="Santanov", company="Acorn Freight", city="Leeds")
+    )
+    found = await _check(identity, first_name="Mirela", last_name="Santanov", company="Acorn Freight Ltd")
+    assert (found.exists, found.answer) == (False, pb.DUPLICATE_ANSWER_SIMILAR)
+    (best,) = found.candidates
+    assert (best.entity.entity_id, best.rule) == (known.entity_id, "contact.similar")
+    assert best.bits > 0
+    assert {key.blocked_by for key in best.matched_keys} == {"weak"}
 
 
 async def test_a_check_needs_attributes(identity: Client) -> None:
@@ -81,23 +100,29 @@ async def test_an_entity_lists_its_records_in_order(identity: Client) -> None:
     assert entity.create_time == entity.members[0].resolve_time
 
 
-async def test_explain_names_the_rule_that_joins(identity: Client) -> None:
-    """Two records of one entity share a key that joins them."""
-    await identity.resolve(record("1", email="a@firm.io"), record("2", email="a@firm.io"))
+async def test_explain_adds_up(identity: Client) -> None:
+    """The bits of the fields sum exactly to the score, and it is the score that resolving came to."""
+    await identity.resolve(record("1", email="a@firm.io", first_name="Ann", last_name="Lee", city="York"))
+    (second,) = await identity.resolve(
+        record("2", email="a@firm.io", first_name="A.", last_name="Lee", city="Leeds")
+    )
     found = await _explain(identity, "1", "2")
-    assert (found.same_entity, found.rule) == (True, "contact.email")
-    assert found.verdict == "They are one entity: contact.email joins them."
+    assert (found.same_entity, found.same_group, found.rule) == (True, True, "contact.email")
+    assert sum(one.bits for one in found.fields) == found.bits == second.bits
+    assert found.fields[0].field == "before evidence"
+    assert {found.left_record.external_id, found.right_record.external_id} == {"1", "2"}
+    assert found.tier == pb.MATCH_TIER_MERGE
 
 
-async def test_explain_names_what_blocks(identity: Client) -> None:
+async def test_explain_names_what_is_against_it(identity: Client) -> None:
     """Two people with one mailbox are two because their names conflict."""
     await identity.resolve(
         record("1", email="house@web.de", first_name="Nora", last_name="Keller"),
         record("2", email="house@web.de", first_name="Paul", last_name="Brandt"),
     )
     found = await _explain(identity, "1", "2")
-    assert (found.same_entity, found.rule) == (False, "")
-    assert [(key.kind, key.blocked_by) for key in found.shared_keys] == [("email", "name_conflict")]
+    assert not found.same_entity
+    assert [(key.kind, key.value) for key in found.shared_keys] == [("email", "house@web.de")]
     assert "name_conflict" in found.verdict
 
 
@@ -119,8 +144,8 @@ async def test_candidates_come_in_pages_without_loss(identity: Client) -> None:
     """Pages of two tell of all five pairs once, oldest first."""
     for n in range(5):
         await identity.resolve(
-            record(f"a{n}", email=f"h{n}@web.de", first_name="Nora", last_name="Keller"),
-            record(f"b{n}", email=f"h{n}@web.de", first_name="Paul", last_name="Brandt"),
+            record(f"a{n}", email=f"h{n}@web.de", first_name=NAMES[n], last_name="Keller Sr."),
+            record(f"b{n}", email=f"h{n}@web.de", first_name=NAMES[n], last_name="Keller Jr."),
         )
     seen: list[str] = []
     token, pages = "", 0

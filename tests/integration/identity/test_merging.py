@@ -177,8 +177,10 @@ async def test_an_unreachable_log_does_not_fail_a_merge(migrated_database_url: s
 
 async def test_candidates_follow_merges_and_splits(identity: Client) -> None:
     """A merged pair is off the list, and a pair that somebody split stays off."""
-    await identity.resolve(record("1"), record("2", email="x@firm.io"))
-    await identity.resolve(record("1", email="x@firm.io"))
+    await identity.resolve(
+        record("1", email="lee@web.de", first_name="Ann", last_name="Lee Sr."),
+        record("2", email="lee@web.de", first_name="Ann", last_name="Lee Jr."),
+    )
     (candidate,) = (await identity.candidates()).candidates
     merge = await identity.merge(candidate.entity_id, candidate.other_entity_id)
     assert not (await identity.candidates()).candidates

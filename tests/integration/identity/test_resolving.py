@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ import grpc
 import pytest
 from tests.integration.identity.conftest import Client
 
+from headwater.event.v1 import event_pb2
 from headwater.identity.domain.locking import tenant_lock
 from headwater.identity.v1 import identity_pb2 as pb
 from headwater.kernel.ids import TenantId
@@ -44,24 +46,55 @@ async def test_records_of_one_batch_join_each_other_when_they_share_a_key(
     """What the first record of a batch founds, the second one finds."""
     first, second = await identity.resolve(
         new_record("1", name="Acme Ltd", website="https://www.acme.co.uk", object_name="account"),
-        new_record("2", name="Other", domain="acme.co.uk", object_name="account"),
+        new_record("2", name="ACME", domain="acme.co.uk", object_name="account"),
     )
     assert second.entity_id == first.entity_id
     assert second.rule == "account.domain"
 
 
-async def test_a_known_record_keeps_its_entity_whatever_its_attributes(
+async def test_entities_that_a_known_record_shows_to_be_one_are_merged(
     identity: Client, new_record: Record
 ) -> None:
-    """A record resolved before stays, and its new key makes later records match."""
-    (first,) = await identity.resolve(new_record("1"))
-    (other,) = await identity.resolve(new_record("2", email="old@firm.example.co"))
-    (again,) = await identity.resolve(new_record("1", email="old@firm.example.co"))
-    assert (again.entity_id, again.kind) == (first.entity_id, KNOWN)
+    """A record resolved before says a mailbox that another entity has: the service merges, and tells the log."""
+    (first,) = await identity.resolve(new_record("1", first_name="Ada", last_name="Byrne"))
+    (other,) = await identity.resolve(new_record("2", email="ada@firm.example.co", last_name="Byrne"))
+    (again,) = await identity.resolve(new_record("1", email="ada@firm.example.co"))
+    assert again.kind == KNOWN
+    entity = await identity.entity_of("1")
+    assert entity.entity_id == again.entity_id == (await identity.entity_of("2")).entity_id
+    (gone,) = {first.entity_id, other.entity_id} - {again.entity_id}
+    assert (await identity.entity(gone)).merged_into == again.entity_id
+    await identity.log.wait_for(1)
+    _, event = identity.log.events[0]
+    assert (json.loads(event.payload)["winner"], event.actor.type) == (
+        again.entity_id,
+        event_pb2.ACTOR_TYPE_SERVICE,
+    )
+    (third,) = await identity.resolve(new_record("3", email="ada@firm.example.co"))
+    assert third.entity_id == again.entity_id
+
+
+async def test_a_bare_number_joins_nobody(identity: Client, new_record: Record) -> None:
+    """A record that tells a phone number alone may be anybody of the household."""
+    (first,) = await identity.resolve(new_record("1", last_name="Byrne", phone="+12125557812"))
+    (second,) = await identity.resolve(new_record("2", phone="+12125557812"))
+    assert second.entity_id != first.entity_id
+    assert (second.group_id, second.tier) == (first.group_id, pb.MATCH_TIER_LINK)
+
+
+async def test_a_similar_record_is_linked_and_not_merged(identity: Client, new_record: Record) -> None:
+    """Name and company agree and no identifier does: one group, two entities, and a person is asked."""
+    (first,) = await identity.resolve(
+        new_record("1", first_name="Mirela", last_name="Santanov", company="Acorn Freight", city="Leeds")
+    )
+    (second,) = await identity.resolve(
+        new_record("2", first_name="Mirela", last_name="Santanov", company="Acorn Freight Ltd", city="Leeds")
+    )
+    assert second.entity_id != first.entity_id
+    assert (second.kind, second.group_id) == (CREATED, first.group_id)
+    assert (second.tier, second.bits > 0) == (pb.MATCH_TIER_LINK, True)
     (candidate,) = (await identity.candidates()).candidates
-    assert {candidate.entity_id, candidate.other_entity_id} == {first.entity_id, other.entity_id}
-    (third,) = await identity.resolve(new_record("3", email="old@firm.example.co"))
-    assert third.entity_id == first.entity_id
+    assert (candidate.rule, candidate.bits) == ("contact.similar", second.bits)
 
 
 async def test_the_same_batch_changes_nothing_when_sent_again(identity: Client, new_record: Record) -> None:
@@ -96,27 +129,41 @@ async def test_a_role_address_joins_nobody(identity: Client, new_record: Record)
     assert not (await identity.candidates()).candidates
 
 
-async def test_a_shared_mailbox_makes_a_candidate_when_names_conflict(
+async def test_a_conflict_makes_a_candidate_that_says_what_is_against_it(
     identity: Client, new_record: Record
 ) -> None:
-    """Two people with one mailbox stay two, and a person is asked."""
+    """Father and son with one mailbox stay two, whatever the score, and a person is asked."""
+    one, two = await identity.resolve(
+        new_record("1", email="lee@web.de", first_name="Ann", last_name="Lee Sr."),
+        new_record("2", email="lee@web.de", first_name="Ann", last_name="Lee Jr."),
+    )
+    assert one.entity_id != two.entity_id
+    assert one.group_id != two.group_id
+    (candidate,) = (await identity.candidates()).candidates
+    assert (candidate.rule, candidate.blocked_by) == ("contact.email", "generation_conflict")
+    assert candidate.bits >= 10
+
+
+async def test_strangers_with_one_mailbox_stay_two(identity: Client, new_record: Record) -> None:
+    """Two names that have nothing in common: neither joined nor linked."""
     one, two = await identity.resolve(
         new_record("1", email="house@web.de", first_name="Nora", last_name="Keller"),
         new_record("2", email="house@web.de", first_name="Paul", last_name="Brandt"),
     )
     assert one.entity_id != two.entity_id
-    (candidate,) = (await identity.candidates()).candidates
-    assert candidate.rule == "contact.email"
+    assert one.group_id != two.group_id
 
 
-async def test_a_key_joins_nobody_when_too_many_entities_share_it(
+async def test_a_record_without_name_joins_none_of_two_strangers(
     identity: Client, new_record: Record
 ) -> None:
-    """Six entities with one name key: the seventh record founds its own."""
-    for n in range(6):
-        await identity.resolve(new_record(str(n), object_name="account", domain=f"d{n}.com", name="Apex"))
-    (last,) = await identity.resolve(new_record("x", object_name="account", name="Apex"))
-    assert last.kind == CREATED
+    """A mailbox that two strangers use does not make them one by way of a record that tells no name."""
+    found = await identity.resolve(
+        new_record("1", email="house@web.de", first_name="Nora", last_name="Keller"),
+        new_record("2", email="house@web.de", first_name="Paul", last_name="Brandt"),
+        new_record("3", email="house@web.de"),
+    )
+    assert found[0].entity_id != found[1].entity_id
 
 
 async def test_a_record_to_be_found_only_stays_unplaced_when_nothing_matches(
