@@ -103,7 +103,7 @@ async def test_what_known_records_newly_say_is_written_by_their_key(
         "SET auto_explain.log_min_duration = 0; SET client_min_messages = log"
     )
     record = await connection.fetchval("SELECT gen_random_uuid()")
-    columns: list[list[object]] = [[] for _ in range(44)]
+    columns: list[list[object]] = [[] for _ in range(43)]
     columns[14:19] = [[record], [b"x"], ["1 2"], [1], [0]]
     await connection.fetch(SQL["write_plan"].text, "t", dt.datetime.now(dt.UTC), 1, *columns)
     connection.remove_log_listener(plans_to)
@@ -129,7 +129,7 @@ async def test_a_look_up_of_a_batch_uses_its_indexes(
         "SET auto_explain.log_min_duration = 0; SET client_min_messages = log"
     )
     arguments, indexes = NESTED[name]
-    await connection.execute(f"SELECT * FROM identity.{name}({arguments})")
+    await connection.execute(f"SELECT * FROM identity.{name}({arguments})")  # noqa: S608 - constants
     connection.remove_log_listener(plans_to)
     nested = [plan for plan in plans if "Query Text: SELECT * FROM identity." not in plan]
     read = "\n".join(nested)

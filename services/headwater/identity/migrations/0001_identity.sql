@@ -62,14 +62,13 @@ CREATE TABLE key_use (
     tenant_id text NOT NULL,
     hash bigint NOT NULL,
     value text NOT NULL DEFAULT '',
-    names text NOT NULL DEFAULT '',
     generic boolean NOT NULL DEFAULT FALSE,
     crowded boolean NOT NULL DEFAULT FALSE,
     PRIMARY KEY (tenant_id, hash),
     CHECK (generic OR crowded)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE key_use IS
-'Keys that say less than others: generic ones, whose value several names use, and crowded ones, which too many records have.';
+'Keys that say less than others: generic ones, whose value several names or very many records use, and crowded ones, which too many records have.';
 COMMENT ON COLUMN key_use.names IS 'Names seen with the value, with unit separators between them; for kinds that can turn generic.';
 
 CREATE TABLE exclusive_key (

@@ -8,8 +8,8 @@ CREATE FUNCTION look_up(
     p_tenant text, p_records uuid[], p_hashes bigint[], p_rows_max integer,
     OUT known_records text[], OUT known_entities uuid[], OUT known_groups uuid[], OUT known_parts bytea[],
     OUT known_keys text[], OUT known_strong smallint[], OUT known_exclusive smallint[],
-    OUT use_hashes bigint[], OUT use_values text[], OUT use_names text[], OUT use_generic boolean[],
-    OUT use_crowded boolean[],
+    OUT use_hashes bigint[], OUT use_values text[], OUT use_generic boolean[], OUT use_crowded boolean[],
+    OUT generic_values text[],
     OUT hit_hashes bigint[], OUT hit_records text[],
     OUT found_records text[], OUT found_parts bytea[]
 )
@@ -39,9 +39,8 @@ BEGIN
             WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_records)
         ) AS h;
     END IF;
-    SELECT
-        array_agg(u.hash), array_agg(u.value), array_agg(u.names), array_agg(u.generic), array_agg(u.crowded)
-    INTO use_hashes, use_values, use_names, use_generic, use_crowded
+    SELECT array_agg(u.hash), array_agg(u.value), array_agg(u.generic), array_agg(u.crowded)
+    INTO use_hashes, use_values, use_generic, use_crowded
     FROM identity.key_use AS u
     WHERE u.tenant_id = p_tenant AND u.hash = ANY(v_hashes);
     SELECT array_agg(w.hash), array_agg(r.record_id), array_agg(r.record_id::text)
@@ -58,10 +57,19 @@ BEGIN
     INTO found_records, found_parts
     FROM identity.member AS m
     WHERE m.tenant_id = p_tenant AND m.record_id = ANY(v_holders);
+    SELECT array_agg(u.value) INTO generic_values
+    FROM identity.key_use AS u
+    WHERE
+        u.tenant_id = p_tenant AND u.generic
+        AND u.hash = ANY(ARRAY(
+            SELECT DISTINCT unnest(m.keys[1:m.strong]) FROM identity.member AS m
+            WHERE m.tenant_id = p_tenant AND m.record_id = ANY(v_holders)
+        ));
 END
 $$;
 COMMENT ON FUNCTION look_up IS
-'What is known of records, and who else has their keys or those given: holders by key, and the parts of each holder.';
+'What is known of records, and who else has their keys or those given: holders by key, the parts of each holder, and what '
+'is generic among their values.';
 
 CREATE FUNCTION load_near(
     p_tenant text, p_seeds uuid[], p_turned uuid[], p_bits_min real, p_near_max integer, p_keys boolean,
@@ -168,7 +176,7 @@ CREATE FUNCTION write_plan(
     p_hashes bigint[], p_keyed uuid[],
     p_lows uuid[], p_highs uuid[], p_bits real[],
     p_gone_lows uuid[], p_gone_highs uuid[],
-    p_uses bigint[], p_use_values text[], p_use_names text[], p_use_generic boolean[], p_use_crowded boolean[],
+    p_uses bigint[], p_use_values text[], p_use_generic boolean[], p_use_crowded boolean[],
     p_held bigint[], p_holders uuid[],
     p_pair_lows uuid[], p_pair_highs uuid[], p_pair_objects text[], p_pair_rules text[], p_pair_blocks text[],
     p_pair_bits real[], p_pair_questions text[], p_pair_records uuid[], p_pair_others uuid[]
@@ -224,13 +232,11 @@ BEGIN
         ORDER BY n.ord;
     END IF;
     IF cardinality(p_uses) > 0 THEN
-        INSERT INTO identity.key_use AS u (tenant_id, hash, value, names, generic, crowded)
-        SELECT p_tenant, n.hash, n.value, n.names, n.generic, n.crowded
-        FROM unnest(p_uses, p_use_values, p_use_names, p_use_generic, p_use_crowded)
-            AS n (hash, value, names, generic, crowded)
+        INSERT INTO identity.key_use AS u (tenant_id, hash, value, generic, crowded)
+        SELECT p_tenant, n.hash, n.value, n.generic, n.crowded
+        FROM unnest(p_uses, p_use_values, p_use_generic, p_use_crowded) AS n (hash, value, generic, crowded)
         ON CONFLICT (tenant_id, hash) DO UPDATE SET
             value = excluded.value,
-            names = excluded.names,
             generic = u.generic OR excluded.generic,
             crowded = u.crowded OR excluded.crowded;
         DELETE FROM identity.record_key AS k

@@ -41,7 +41,7 @@ LIMIT $3
 -- name: list_uses
 -- Of keys, those that say less than others.
 -- $1 text: tenant. $2 bigint[]: hashes.
-SELECT hash, value, names, generic, crowded
+SELECT hash, value, generic, crowded
 FROM identity.key_use
 WHERE tenant_id = $1 AND hash = ANY($2::bigint[])
 

@@ -28,11 +28,10 @@ SELECT * FROM identity.load_near($1, $2, $3, $4, $5, $6)
 -- $12 text: rule, $13 uuid: event key, $14 bytea: parts, $15 text: keys, $16 and $17 smallint: how many are strong,
 -- exclusive. Known: $18 uuid: record, $19 bytea, $20 text, $21 and $22 smallint as $14..$17. Groups: $23 uuid: record,
 -- $24 uuid: group. Keys: $25 bigint, $26 uuid: record. Edges: $27 and $28 uuid: lower and higher record, $29 real:
--- bits. Edges that go: $30 and $31 uuid. Uses of keys: $32 bigint, $33 text: value, $34 text: names, $35 and $36
--- boolean: generic, crowded. Exclusive keys: $37 bigint, $38 uuid: entity. Pairs: $39 and $40 uuid: lower and higher
--- entity, $41..$43 text: object, rule, what blocks it or '', $44 real: bits, $45 text: question, $46 and $47 uuid:
--- record of each.
+-- bits. Edges that go: $30 and $31 uuid. Uses of keys: $32 bigint, $33 text: value, $34 and $35 boolean: generic,
+-- crowded. Exclusive keys: $36 bigint, $37 uuid: entity. Pairs: $38 and $39 uuid: lower and higher entity, $40..$42
+-- text: object, rule, what blocks it or '', $43 real: bits, $44 text: question, $45 and $46 uuid: record of each.
 SELECT identity.write_plan(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47
+    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46
 )

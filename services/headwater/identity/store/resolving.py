@@ -11,7 +11,7 @@ from headwater.identity.domain.normalising import NORMALISATION_VERSION
 from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.resolving.values import KnownRecord, Looked, Near, NewCandidate, Plan, Wanted
 from headwater.identity.domain.scoring.stored import dump
-from headwater.identity.store.rows import NAME_BREAK, keys_text, known_of, looked_of, near_of
+from headwater.identity.store.rows import keys_text, known_of, looked_of, near_of
 from headwater.identity.store.session import Session
 from headwater.kernel.ids import TenantId
 
@@ -74,10 +74,7 @@ def _columns(plan: Plan) -> Iterator[Sequence[Any]]:
         )
         for one in plan.members
     ]
-    uses = [
-        (key, use.value, NAME_BREAK.join(sorted(use.names)), use.generic, use.crowded)
-        for key, use in plan.uses
-    ]
+    uses = [(key, use.value, use.generic, use.crowded) for key, use in plan.uses]
     yield from _turned(plan.founders, 2)
     yield from _turned(members, 12)
     yield from _turned([(record, *_told(told)) for record, told in plan.known], 5)
@@ -85,7 +82,7 @@ def _columns(plan: Plan) -> Iterator[Sequence[Any]]:
     yield from _turned(plan.keys, 2)
     yield from _turned([(*pair, bits) for pair, bits in plan.edges], 3)
     yield from _turned(plan.gone, 2)
-    yield from _turned(uses, 5)
+    yield from _turned(uses, 4)
     yield from _turned(plan.held, 2)
     yield from _turned([_candidate(one) for one in plan.candidates], 9)
 

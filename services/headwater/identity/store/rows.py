@@ -13,8 +13,6 @@ from headwater.identity.domain.resolving.values import KeyUse, KnownRecord, Look
 from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.stored import load
 
-NAME_BREAK: Final = "\x1f"
-"""Stands between the names seen with a value."""
 _NOBODY: Final = Parts()
 
 
@@ -43,11 +41,7 @@ def known_of(
 
 def use_of(row: Any) -> KeyUse:
     """Read a key that says less than others."""
-    return _use(row["value"], row["names"], row["generic"], row["crowded"])
-
-
-def _use(value: str, names: str, generic: bool, crowded: bool) -> KeyUse:  # noqa: FBT001 - columns
-    return KeyUse(value, frozenset(names.split(NAME_BREAK)) if names else frozenset(), generic, crowded)
+    return KeyUse(row["value"], row["generic"], row["crowded"])
 
 
 def looked_of(row: Any) -> Looked:
@@ -70,12 +64,17 @@ def looked_of(row: Any) -> Looked:
     uses = zip(
         row["use_hashes"] or (),
         row["use_values"] or (),
-        row["use_names"] or (),
         row["use_generic"] or (),
         row["use_crowded"] or (),
         strict=True,
     )
-    return Looked(known, holders, found, {key: _use(*rest) for key, *rest in uses})
+    return Looked(
+        known,
+        holders,
+        found,
+        {key: KeyUse(value, generic, crowded) for key, value, generic, crowded in uses},
+        frozenset(row["generic_values"] or ()),
+    )
 
 
 def near_of(row: Any, near_max: int) -> Near:

@@ -53,7 +53,8 @@ class Memory:
 
     Args:
         key_rows_max: a key that more records have brings nobody together, not even those that came first:
-            what is compared must not depend on the order of arrival.
+            what is compared must not depend on the order of arrival. A mailbox or number that so many
+            have identifies nobody.
     """
 
     def __init__(self, weights: Weights, rules: Rules, key_rows_max: int = 40) -> None:
@@ -82,13 +83,15 @@ class Memory:
     def _note_name(self, record: Keyed) -> Iterator[str]:
         name, account = named(record.parts), record.parts.account
         for key in watched(record.parts):
-            self._holders[key].append(record.record_id)
-            names = self._names[key]
-            if name and name not in names:
+            holders, names = self._holders[key], self._names[key]
+            holders.append(record.record_id)
+            if name:
                 names.add(name)
-                if key[1] not in self.shared and is_generic(key[0], names, account=account):
-                    self.shared.add(key[1])
-                    yield from self._holders[key]
+            if key[1] in self.shared:
+                continue
+            if len(holders) > self._rows_max or is_generic(key[0], names, account=account):
+                self.shared.add(key[1])
+                yield from holders
 
     def candidates(self, record: Keyed) -> set[str]:
         """Return the records that share a key with *record*."""

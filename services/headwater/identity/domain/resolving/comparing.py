@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from headwater.identity.domain.clustering.sharing import NAMES_KEPT, is_generic, named, watched
+from headwater.identity.domain.clustering.sharing import is_generic, named, watched
 from headwater.identity.domain.identifying import Identified, watched_hash
 from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.resolving.values import KeyUse, Limits, Looked, Pair, Wanted, pair_of
@@ -49,6 +49,7 @@ class Comparison:
         """Compare."""
         self.parts.update({record: one.parts for record, one in self.fresh.items()})
         self.shared.update(use.value for use in self.looked.uses.values() if use.generic)
+        self.shared.update(self.looked.generic)
         self._fill_buckets()
         for record, one in self.fresh.items():
             for kind, value in watched(one.parts):
@@ -98,26 +99,20 @@ class Comparison:
                 self._buckets[key] = bucket
 
     def _watch(self, kind: str, value: str, record: RecordId) -> None:
-        """Note who uses a value; more names than a household has make it generic."""
+        """Note who uses a value: more names than a household has, or more records than a key may have."""
         key = watched_hash(self.object, kind, value)
-        before = self.uses.get(key) or self.looked.uses.get(key)
+        before = self.uses.get(key) or self.looked.uses.get(key, NOT_COMMON)
         holders = self._buckets.get(key) or self.crowds.get(key) or (record,)
-        if before is None and len(holders) == 1:
+        if len(holders) == 1 and before is NOT_COMMON:
             return
         names = {name for one in holders if (name := named(self.parts_of(one)))}
-        if before is not None:
-            names |= before.names
-        generic = (before is not None and before.generic) or is_generic(
-            kind, names, account=self.parts_of(record).account
-        )
-        use = KeyUse(
-            value, frozenset(sorted(names)[:NAMES_KEPT]), generic, before is not None and before.crowded
-        )
-        if before is None and not generic:
+        account = self.parts_of(record).account
+        if not (before.generic or before.crowded or is_generic(kind, names, account=account)):
             return
-        if generic and value not in self.shared:
+        if value not in self.shared:
             self.shared.add(value)
             self.turned.append(holders)
+        use = KeyUse(value, generic=True, crowded=before.crowded)
         if use != self.looked.uses.get(key):
             self.uses[key] = use
 

@@ -69,11 +69,10 @@ class KeyUse:
     """A key that says less than others.
 
     Args:
-        value: what identifies nobody; only of keys that can turn generic. names: seen with it.
+        value: what identifies nobody; only of keys that can turn generic.
     """
 
     value: str = ""
-    names: frozenset[str] = frozenset()
     generic: bool = False
     crowded: bool = False
 
@@ -86,13 +85,14 @@ class Looked:
         known: those of its records that were resolved before.
         holders: records that have a key, by its hash, of the batch's keys and those of its known records.
         found: stored parts of every holder.
-        uses: of the same keys, those that say less.
+        uses: of the same keys, those that say less. generic: values of the holders that identify nobody.
     """
 
     known: Mapping[RecordId, KnownRecord] = field(default_factory=dict)
     holders: Mapping[int, Sequence[RecordId]] = field(default_factory=dict)
     found: Mapping[RecordId, bytes] = field(default_factory=dict)
     uses: Mapping[int, KeyUse] = field(default_factory=dict)
+    generic: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
