@@ -69,7 +69,6 @@ CREATE TABLE key_use (
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE key_use IS
 'Keys that say less than others: generic ones, whose value several names or very many records use, and crowded ones, which too many records have.';
-COMMENT ON COLUMN key_use.names IS 'Names seen with the value, with unit separators between them; for kinds that can turn generic.';
 
 CREATE TABLE exclusive_key (
     tenant_id text NOT NULL,
