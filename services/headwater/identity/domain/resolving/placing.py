@@ -61,6 +61,8 @@ class Placing:
     merges: list[AutoMerge] = field(default_factory=list)
     candidates: list[NewCandidate] = field(default_factory=list)
     _merging: Merging = field(init=False)
+    _order: dict[RecordId, int] = field(default_factory=dict)
+    """Place of each record in the batch."""
     _loose: list[tuple[Pair, float]] = field(default_factory=list)
     """Pairs that may be one, of entities that stay two until a person says so."""
 
@@ -68,6 +70,7 @@ class Placing:
         """Take what the merge rule reads from the neighbourhood."""
         memory = self.grouping.memory
         self._merging = Merging(memory.parts, memory.shared)
+        self._order = {one: number for number, one in enumerate(self.incoming)}
 
     def run(self) -> None:
         """Place all."""
@@ -124,11 +127,12 @@ class Placing:
             self._place_part([RecordId(one) for one in part])
 
     def _place_part(self, part: Sequence[RecordId]) -> None:
-        new = [one for one in self.incoming if one in set(part) and one not in self.grouping.entity_of]
+        new = [one for one in part if one in self._order and one not in self.grouping.entity_of]
+        new.sort(key=self._order.__getitem__)
         entities = self._by_standing(part)
         if entities[1:] and self._may_merge(entities):
             for loser in entities[1:]:
-                self._merge(entities[0], loser)
+                self._merge(part, entities[0], loser)
             entities = entities[:1]
         elif entities[1:]:
             self._loose.extend(self._ties(part))
@@ -157,9 +161,9 @@ class Placing:
             return False
         return not any(self.grouping.is_apart(one, other) for one in entities for other in entities)
 
-    def _merge(self, winner: EntityId, loser: EntityId) -> None:
-        ours = [one for one, entity in self.entity_of.items() if entity == winner]
-        theirs = [one for one, entity in self.entity_of.items() if entity == loser]
+    def _merge(self, part: Sequence[RecordId], winner: EntityId, loser: EntityId) -> None:
+        ours = [one for one in part if self.entity_of.get(one) == winner]
+        theirs = [one for one in part if self.entity_of.get(one) == loser]
         best = max(self._allowed(ours, theirs), default=(0.0, ours[0], theirs[0]))
         moved = tuple(self.ref(one) for one in theirs if one in self.grouping.entity_of)
         rule = self.rule(best[1], best[2])
@@ -251,8 +255,8 @@ class Placing:
         """Return a pair to review; its first record is the one that is new."""
         fresh = self.grouping.compared.fresh
         one, other = pair if pair[0] in fresh and pair[1] not in fresh else (pair[1], pair[0])
-        places = {record: number for number, record in enumerate(self.incoming)}
-        if one in places and other in places and places[one] < places[other]:
+        order = self._order
+        if one in order and other in order and order[one] < order[other]:
             one, other = other, one
         name = self.grouping.compared.object
         return NewCandidate(
