@@ -114,7 +114,9 @@ async def test_entity_ids_are_the_same_when_a_log_is_replayed_elsewhere(
     batch = [new_record("1", email="a@firm.io"), new_record("2", email="a@firm.io"), new_record("3")]
     first = [one.entity_id for one in await identity.resolve(*batch)]
     connection = await asyncpg.connect(migrated_database_url)
-    await connection.execute("TRUNCATE identity.entity CASCADE")
+    await connection.execute(
+        "TRUNCATE identity.entity, identity.record_key, identity.edge, identity.key_use CASCADE"
+    )
     await connection.close()
     assert [one.entity_id for one in await identity.resolve(*batch)] == first
 

@@ -156,8 +156,8 @@ class Ground:
         self.plans.append(plan)
         for entity, _ in plan.founders:
             self.ages[entity] = len(self.ages)
-        for record, told in plan.known:
-            self.members[record].told = told
+        for known in plan.known:
+            self.members[known.record_id].told = known.identified
         for record, group in plan.moved:
             self.members[record].group_id = group
         for one in plan.members:

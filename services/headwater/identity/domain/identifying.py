@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, Final
 
-from headwater.identity.domain.normalising import EXCLUSIVE, HashedKey, hash_of, keys_of, normalise
+import msgspec
+
+from headwater.identity.domain.normalising import (
+    EXCLUSIVE,
+    NORMALISATION_VERSION,
+    HashedKey,
+    hash_of,
+    keys_of,
+    normalise,
+)
 from headwater.identity.domain.normalising.keys import STRONG_MAX, WEAK_MAX
 from headwater.identity.domain.normalising.record import EMAILS_MAX, PHONES_MAX
 from headwater.identity.domain.scoring.parts import Parts
@@ -47,6 +57,7 @@ class Identified:
         return self.keys[: self.exclusive]
 
 
+_encode: Final = msgspec.msgpack.Encoder().encode
 NOTHING: Final = Identified(Parts())
 
 
@@ -60,6 +71,12 @@ def identify(object_name: str, attributes: Mapping[str, str]) -> Identified:
     rest = [key for key in keys.strong if key.kind not in EXCLUSIVE]
     hashes = _hashes(object_name, (*first, *rest, *keys.weak))
     return Identified(parts_of(normal), hashes, len(keys.strong), len(first))
+
+
+def digest_of(object_name: str, attributes: Mapping[str, str]) -> int:
+    """Return a hash of what a record comes with, whatever the order: equal attributes say equal things."""
+    text = _encode((object_name, sorted(attributes.items()), NORMALISATION_VERSION))
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), signed=True)
 
 
 def _hashes(object_name: str, keys: Sequence[HashedKey]) -> tuple[int, ...]:

@@ -37,6 +37,7 @@ CREATE TABLE member (
     strong smallint NOT NULL DEFAULT 0,
     exclusive smallint NOT NULL DEFAULT 0,
     normalisation_version smallint NOT NULL DEFAULT 0,
+    digest bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, record_id),
     FOREIGN KEY (tenant_id, entity_id) REFERENCES entity (tenant_id, entity_id),
     CHECK (exclusive BETWEEN 0 AND strong AND strong <= cardinality(keys))
@@ -46,6 +47,7 @@ COMMENT ON COLUMN member.event_key IS 'The event by which the record was resolve
 COMMENT ON COLUMN member.group_id IS 'The records that are linked to it: those of its entity, and others that are likely the same thing.';
 COMMENT ON COLUMN member.parts IS 'What the record is compared on, in its stored form; empty for objects that are never compared.';
 COMMENT ON COLUMN member.keys IS 'Hashes of its keys: the first `exclusive` of exclusive ones, the first `strong` of strong ones.';
+COMMENT ON COLUMN member.digest IS 'Hash of the attributes that were put on top last: told again, they say nothing new.';
 CREATE INDEX member_by_entity ON member (tenant_id, entity_id, seq) WHERE entity_id IS NOT NULL;
 CREATE INDEX member_by_group ON member (tenant_id, group_id) WHERE group_id IS NOT NULL;
 

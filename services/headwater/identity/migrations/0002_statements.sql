@@ -169,9 +169,9 @@ CREATE FUNCTION write_plan(
     p_entities uuid[], p_entity_objects text[],
     p_members uuid[], p_sources text[], p_objects text[], p_external_ids text[], p_homes uuid[], p_groups uuid[],
     p_rules text[], p_event_keys uuid[], p_parts bytea[], p_keys text[], p_strong smallint[],
-    p_exclusive smallint[],
+    p_exclusive smallint[], p_digests bigint[],
     p_known uuid[], p_known_parts bytea[], p_known_keys text[], p_known_strong smallint[],
-    p_known_exclusive smallint[],
+    p_known_exclusive smallint[], p_known_digests bigint[],
     p_moved uuid[], p_moved_groups uuid[],
     p_hashes bigint[], p_keyed uuid[],
     p_lows uuid[], p_highs uuid[], p_bits real[],
@@ -203,9 +203,11 @@ BEGIN
             keys = string_to_array(n.keys, ' ')::bigint[],
             strong = n.strong,
             exclusive = n.exclusive,
+            digest = n.digest,
             normalisation_version = p_version
-        FROM unnest(p_known, p_known_parts, p_known_keys, p_known_strong, p_known_exclusive)
-            AS n (record_id, parts, keys, strong, exclusive)
+        FROM unnest(
+            p_known, p_known_parts, p_known_keys, p_known_strong, p_known_exclusive, p_known_digests
+        ) AS n (record_id, parts, keys, strong, exclusive, digest)
         WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_known) AND m.record_id = n.record_id;
     END IF;
     IF cardinality(p_moved) > 0 THEN
@@ -217,17 +219,18 @@ BEGIN
     IF cardinality(p_members) > 0 THEN
         INSERT INTO identity.member (
             tenant_id, resolve_time, normalisation_version, record_id, source, object, external_id, entity_id,
-            group_id, rule, event_key, parts, keys, strong, exclusive
+            group_id, rule, event_key, parts, keys, strong, exclusive, digest
         )
         SELECT
             p_tenant, p_now, p_version, n.record_id, n.source, n.object, n.external_id, n.entity_id, n.group_id,
-            n.rule, n.event_key, n.parts, string_to_array(n.keys, ' ')::bigint[], n.strong, n.exclusive
+            n.rule, n.event_key, n.parts, string_to_array(n.keys, ' ')::bigint[], n.strong, n.exclusive,
+            n.digest
         FROM unnest(
             p_members, p_sources, p_objects, p_external_ids, p_homes, p_groups, p_rules, p_event_keys, p_parts,
-            p_keys, p_strong, p_exclusive
+            p_keys, p_strong, p_exclusive, p_digests
         ) WITH ORDINALITY AS n (
             record_id, source, object, external_id, entity_id, group_id, rule, event_key, parts,
-            keys, strong, exclusive, ord
+            keys, strong, exclusive, digest, ord
         )
         ORDER BY n.ord;
     END IF;
@@ -249,8 +252,7 @@ BEGIN
     IF cardinality(p_hashes) > 0 THEN
         INSERT INTO identity.record_key (tenant_id, hash, record_id)
         SELECT p_tenant, n.hash, n.record_id
-        FROM unnest(p_hashes, p_keyed) AS n (hash, record_id)
-        ON CONFLICT DO NOTHING;
+        FROM unnest(p_hashes, p_keyed) AS n (hash, record_id);
     END IF;
     IF cardinality(p_gone_lows) > 0 THEN
         DELETE FROM identity.edge AS e
@@ -292,7 +294,7 @@ END
 $$;
 COMMENT ON FUNCTION write_plan IS
 'Writes what a batch comes to: entities, what known records newly say, groups, members, keys, edges, who holds exclusive '
-'keys, pairs to review. A key, holder or pair that is there already stays as it is.';
+'keys, pairs to review. A holder or pair that is there already stays as it is.';
 
 CREATE FUNCTION write_merge(
     p_tenant text, p_merge uuid, p_object text, p_winner uuid, p_loser uuid, p_moved integer, p_now timestamptz,

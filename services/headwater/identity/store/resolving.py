@@ -71,15 +71,16 @@ def _columns(plan: Plan) -> Iterator[Sequence[Any]]:
             one.rule,
             one.record.event_key,
             *_told(one.record.identified),
+            one.record.digest,
         )
         for one in plan.members
     ]
     uses = [(key, use.value, use.generic, use.crowded) for key, use in plan.uses]
     yield from _turned(plan.founders, 2)
-    yield from _turned(members, 12)
-    yield from _turned([(record, *_told(told)) for record, told in plan.known], 5)
+    yield from _turned(members, 13)
+    yield from _turned([(one.record_id, *_told(one.identified), one.digest) for one in plan.known], 6)
     yield from _turned(plan.moved, 2)
-    yield from _turned(plan.keys, 2)
+    yield from _turned(sorted(plan.keys), 2)  # in the order of the index
     yield from _turned([(*pair, bits) for pair, bits in plan.edges], 3)
     yield from _turned(plan.gone, 2)
     yield from _turned(uses, 4)

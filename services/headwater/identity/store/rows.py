@@ -32,11 +32,18 @@ def parts_of(stored: bytes) -> Parts:
 
 
 def known_of(
-    _record: str, entity: Any, group: Any, parts: bytes, keys: str, strong: int, exclusive: int
+    _record: str,
+    entity: Any,
+    group: Any,
+    parts: bytes,
+    keys: str,
+    strong: int,
+    exclusive: int,
+    digest: int = 0,
 ) -> KnownRecord:
     """Read a record that was resolved before."""
     hashes = tuple(map(int, keys.split()))
-    return KnownRecord(entity, group, Identified(parts_of(parts), hashes, strong, exclusive))
+    return KnownRecord(entity, group, Identified(parts_of(parts), hashes, strong, exclusive), digest)
 
 
 def use_of(row: Any) -> KeyUse:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from headwater.identity.domain.identifying import combine, identify
+from headwater.identity.domain.identifying import combine, digest_of, identify
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordId, RecordRef, record_id_of
 from headwater.identity.domain.resolving.plan import Batch, plan_batch
@@ -85,10 +85,11 @@ class Resolver:
 
         Cancellation: nothing is written, unless the commit was under way; sending again is safe.
         """
-        incoming = [_incoming(tenant_id, record) for record in records]
-        ids = list(dict.fromkeys(record.record_id for record in incoming))
-        if self.recent.holds_all(ids) and (recalled := await self._recall(tenant_id, ids, incoming)):
+        named = [(record_id_of(tenant_id, one.ref), one) for one in records]
+        ids = list(dict.fromkeys(record_id for record_id, _ in named))
+        if self.recent.holds_all(ids) and (recalled := await self._recall(tenant_id, ids, named)):
             return recalled
+        incoming = [_incoming(record_id, one) for record_id, one in named]
         keys = list({key for record in incoming for key in record.identified.keys})
         async with self.store.alone(tenant_id, timeout_s) as transaction:
             plan = await self._decide(transaction, incoming, ids, keys)
@@ -119,28 +120,32 @@ class Resolver:
         await transaction.write_merge(merge, ITSELF, f"{one.rule}: {one.bits:.1f} bits", change)
 
     async def _recall(
-        self, tenant_id: TenantId, ids: Sequence[RecordId], incoming: Sequence[Incoming]
+        self, tenant_id: TenantId, ids: Sequence[RecordId], named: Sequence[tuple[RecordId, RecordToResolve]]
     ) -> Sequence[Resolution] | None:
         """Return the answers when all records are resolved and say nothing new, so that nothing is locked.
 
         The answers are as of one moment, as if the batch had had its lock just then.
         """
         known = await self.store.list_known(tenant_id, ids)
-        if len(known) < len(ids) or any(_is_news(known[one.record_id], one) for one in incoming):
+        if len(known) < len(ids) or any(_is_news(known[record_id], one) for record_id, one in named):
             return None
-        found = (known[one.record_id] for one in incoming)
+        found = (known[record_id] for record_id, _ in named)
         return [Resolution(one.entity_id, "known", group_id=one.group_id) for one in found]
 
 
-def _is_news(known: KnownRecord, record: Incoming) -> bool:
-    return combine(known.identified, record.identified) is not known.identified
+def _is_news(known: KnownRecord, record: RecordToResolve) -> bool:
+    if known.digest == digest_of(record.ref.object, record.attributes):
+        return False
+    told = identify(record.ref.object, record.attributes)
+    return combine(known.identified, told) is not known.identified
 
 
-def _incoming(tenant_id: TenantId, record: RecordToResolve) -> Incoming:
+def _incoming(record_id: RecordId, record: RecordToResolve) -> Incoming:
     return Incoming(
-        record_id_of(tenant_id, record.ref),
+        record_id,
         record.ref,
         record.event_key,
         identify(record.ref.object, record.attributes),
         record.match_only,
+        digest_of(record.ref.object, record.attributes),
     )

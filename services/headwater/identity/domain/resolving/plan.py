@@ -89,7 +89,8 @@ class Batch:
         if before is not None:
             told = combine(before.identified, record.identified)
             found = before.match_only and record.match_only
-            self.fresh[record.record_id] = replace(before, identified=told, match_only=found)
+            digest = record.digest if told is not before.identified else before.digest
+            self.fresh[record.record_id] = replace(before, identified=told, match_only=found, digest=digest)
         elif known is None:
             self.fresh[record.record_id] = record
         elif (told := combine(known.identified, record.identified)) is not known.identified:
@@ -175,7 +176,7 @@ def _write_object(plan: Plan, placing: Placing, answers: dict[RecordId, Resoluti
         joined = one not in placing.founded
         rule = match.rule if match is not None and joined else ""
         if one in known:
-            plan.known.append((one, record.identified))
+            plan.known.append(record)
             answers[one] = Resolution(entity, "known", group_id=group_id)
         else:
             plan.members.append(NewMember(record, entity, group_id, rule))

@@ -46,22 +46,29 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A record to resolve; match_only: leave it unplaced when nothing matches."""
+    """A record to resolve.
+
+    Args:
+        match_only: leave it unplaced when nothing matches.
+        digest: hash of the attributes it comes with.
+    """
 
     record_id: RecordId
     ref: RecordRef
     event_key: EventKey
     identified: Identified
     match_only: bool = False
+    digest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class KnownRecord:
-    """A record that was resolved before, as it stands now."""
+    """A record that was resolved before, as it stands now; digest: of the attributes put on top last."""
 
     entity_id: EntityId
     group_id: GroupId
     identified: Identified
+    digest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +217,7 @@ class Plan:
     founders: list[tuple[EntityId, str]] = field(default_factory=list)
     """New entities: id and object."""
     members: list[NewMember] = field(default_factory=list)
-    known: list[tuple[RecordId, Identified]] = field(default_factory=list)
+    known: list[Incoming] = field(default_factory=list)
     """Known records that say something new."""
     moved: list[tuple[RecordId, GroupId]] = field(default_factory=list)
     keys: list[tuple[int, RecordId]] = field(default_factory=list)
