@@ -20,6 +20,7 @@ from headwater.identity.domain.resolving.values import (
 )
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore, Transaction, Wake
+from headwater.identity.usecases.gathering import Gathering
 from headwater.identity.usecases.telling import Telling
 from headwater.kernel.ids import EventKey, TenantId
 
@@ -27,6 +28,8 @@ RECENT_MAX: Final = 65_536
 """Records that a process remembers to have resolved: about 10 MB."""
 NEAR_RECORDS_MAX: Final = 20_000
 """Records that one batch groups anew at the most, however large it is."""
+GATHERED_RECORDS_MAX: Final = 1_000
+"""Records of several calls that are resolved together."""
 ITSELF: Final = Actor(type=2, id="identity", display_name="Identity service")
 """Who merges what the merge rule allows; 2 is ACTOR_TYPE_SERVICE of the wire contract."""
 
@@ -73,6 +76,12 @@ class Resolver:
     weights: Mapping[str, Weights]
     limits: Limits
     recent: Recent = field(default_factory=Recent)
+    gathering: Gathering[Incoming, Resolution] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Gather the calls of each tenant."""
+        gathering = Gathering(self.resolve_batch, GATHERED_RECORDS_MAX)
+        object.__setattr__(self, "gathering", gathering)
 
     async def resolve(
         self, tenant_id: TenantId, records: Sequence[RecordToResolve], timeout_s: float | None
@@ -90,6 +99,15 @@ class Resolver:
         if self.recent.holds_all(ids) and (recalled := await self._recall(tenant_id, ids, named)):
             return recalled
         incoming = [_incoming(record_id, one) for record_id, one in named]
+        resolutions = await self.gathering.resolve(tenant_id, incoming, timeout_s)
+        self.recent.add(ids)
+        return resolutions
+
+    async def resolve_batch(
+        self, tenant_id: TenantId, incoming: Sequence[Incoming], timeout_s: float | None
+    ) -> Sequence[Resolution]:
+        """Resolve the records of one call or of several in one transaction."""
+        ids = list(dict.fromkeys(record.record_id for record in incoming))
         keys = list({key for record in incoming for key in record.identified.keys})
         async with self.store.alone(tenant_id, timeout_s) as transaction:
             plan = await self._decide(transaction, incoming, ids, keys)
@@ -98,7 +116,6 @@ class Resolver:
                 await self._merge(transaction, one)
         if plan.merges:
             self.wake.notify()
-        self.recent.add(ids)
         return plan.resolutions
 
     async def _decide(
