@@ -16,7 +16,7 @@ def test_the_defaults_are_those_of_one_machine() -> None:
     """Only the database has to be named."""
     found = read_settings(IdentitySettings, {"HEADWATER_DATABASE_URL": URL})
     assert (found.address, found.ingest_address) == ("127.0.0.1:7402", "127.0.0.1:7401")
-    assert found.key_entities_max == 5
+    assert (found.merge, found.key_rows_max) == ("auto", 40)
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -36,14 +36,14 @@ def test_every_fault_is_named_at_once() -> None:
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
-    """A look-up that reads no more records than entities may share could not tell what is too common."""
-    with pytest.raises(StartRefused, match="KEY_ROWS_MAX"):
+    """A neighbourhood that cannot hold one entity could never be grouped whole."""
+    with pytest.raises(StartRefused, match="NEAR_MAX"):
         read_settings(
             IdentitySettings,
             {
                 "HEADWATER_DATABASE_URL": URL,
-                "HEADWATER_IDENTITY_KEY_ROWS_MAX": "8",
-                "HEADWATER_IDENTITY_KEY_ENTITIES_MAX": "50",
+                "HEADWATER_IDENTITY_NEAR_MAX": "60",
+                "HEADWATER_IDENTITY_ENTITY_RECORDS_MAX": "200",
             },
         )
 
@@ -53,4 +53,4 @@ def test_settings_are_printed_without_password_and_stay_as_they_are() -> None:
     found = read_settings(IdentitySettings, {"HEADWATER_DATABASE_URL": URL})
     assert "secret" not in str(found.printed()) + repr(found)
     with pytest.raises(ValidationError):
-        found.key_entities_max = 6  # type: ignore[misc]
+        found.key_rows_max = 60  # type: ignore[misc]

@@ -209,9 +209,7 @@ class Placing:
             if all(counts[one] < self.limits.pairs_max for one in fresh):
                 counts.update({one: counts[one] + 1 for one in fresh})
                 yield self._candidate(pair, bits, reason or self._blocked(pair))
-        for pair in self.grouping.torn:
-            if any(one in compared.fresh for one in pair) or compared.turned or compared.crowds:
-                yield self._torn(pair)
+        yield from (self._torn(pair) for pair in self.grouping.torn)
 
     def _note(
         self, found: dict[frozenset[EntityId], tuple[float, Pair, str]], pair: Pair, bits: float, reason: str
