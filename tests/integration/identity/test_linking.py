@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -19,7 +20,7 @@ from headwater.identity.v1 import identity_pb2 as pb
 
 pytestmark = pytest.mark.anyio
 
-ANN = {"first_name": "Ann", "last_name": "Lee"}
+ANN: dict[str, Any] = {"first_name": "Ann", "last_name": "Lee"}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import asyncpg
@@ -54,7 +55,7 @@ def records() -> Sequence[pb.ResolveRecord]:
     people: dict[str, list[pb.ResolveRecord]] = defaultdict(list)
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            told = {name: row[name] for name in FIELDS if row[name]}
+            told: dict[str, Any] = {name: row[name] for name in FIELDS if row[name]}
             people[row["cluster_id"]].append(record(row["rec_id"], source=row["source"], **told))
     several = [one for one in people.values() if len(one) > 1]
     return [one for person in several for one in person][:RECORDS]

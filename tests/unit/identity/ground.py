@@ -6,7 +6,7 @@ import itertools
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from headwater.identity.domain.clustering.memory import Keyed
 from headwater.identity.domain.identifying import NOTHING, Identified, identify
@@ -179,9 +179,3 @@ class Ground:
             for row in self.members.values():
                 if row.entity_id == merge.loser_id:
                     row.entity_id = merge.winner_id
-
-
-def limits(**rules: float) -> Limits:
-    """Return limits with some of the rules set otherwise."""
-    found = Limits()
-    return replace(found, rules=replace(found.rules, **rules))

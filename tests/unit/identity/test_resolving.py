@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from headwater.identity.domain.resolving.values import Incoming, Limits
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.kernel.ids import EntityId
 
-ANN = {"first_name": "Ann", "last_name": "Lee"}
+ANN: dict[str, Any] = {"first_name": "Ann", "last_name": "Lee"}
 
 
 def streamed(records: list[Incoming], limits: Limits) -> tuple[tuple[str, ...], ...]:
