@@ -31,9 +31,12 @@ def streamed(records: list[Incoming], limits: Limits) -> tuple[tuple[str, ...], 
     return stream.groups()
 
 
-RECORDS = st.lists(FIELDS, min_size=1, max_size=24).map(
-    lambda rows: [incoming(f"r{number:02d}", **row) for number, row in enumerate(rows)]
-)
+def numbered(rows: list[dict[str, Any]]) -> list[Incoming]:
+    """Return a record per row."""
+    return [incoming(f"r{number:02d}", **row) for number, row in enumerate(rows)]
+
+
+RECORDS = st.lists(FIELDS, min_size=1, max_size=24).map(numbered)
 
 
 @given(RECORDS, st.integers(0, 1_000), st.sampled_from([2, 4, 40]))
