@@ -34,7 +34,7 @@ def test_every_invariant_holds(tmp_path: Path) -> None:
     assert {verdict.seed: verdict.violations for verdict in failing} == {}
 
 
-@pytest.mark.parametrize("seed", [2051, 5173, 5539, 20847])
+@pytest.mark.parametrize("seed", [2051, 4721, 5173, 5539, 6814, 8386, 20847])
 def test_a_seed_that_found_a_defect_is_clean(seed: int) -> None:
     """A discard of a write in doubt; what a CRM tells late of a record that was given up."""
     assert judge_seed(seed).violations == ()

@@ -34,13 +34,15 @@ class NothingWritten(MemoryHeldRecords):
 class NothingSought(MemoryHeldRecords):
     """What is on its way now is known; what may have been before is not."""
 
-    async def sought(self, records: Sequence[Place3]) -> Mapping[Place3, Sequence[tuple[str, Any]]]:
+    async def sought(
+        self, waits_since: Mapping[Place3, dt.datetime]
+    ) -> Mapping[Place3, Sequence[tuple[str, Any]]]:
         return {}
 
 
 class NothingComing(NothingSought):
     def found(self, key: CrmKey, row: DeliveryRow) -> FoundRecord:
-        return replace(super().found(key, row), waits=False)
+        return replace(super().found(key, row), waits_since=None)
 
 
 class ReplaysUnasked(MemoryReplays):

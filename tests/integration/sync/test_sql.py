@@ -42,7 +42,10 @@ HOT = {
     "echo.find_former": ("array['t'], array['a'], array['contacts'], array['7']", "former_record_pkey"),
     "echo.read_own_writes": (f"array['t'], array['a'], array[{ENTITY}], 20", "audit_by_entity"),
     "echo.find_written": (f"array['t'], array['a'], array[{ENTITY}]", "delivery_pkey"),
-    "echo.read_sought": (f"array['t'], array['a'], array[{ENTITY}], 20, 5.0", "audit_by_entity"),
+    "echo.read_sought": (
+        f"array['t'], array['a'], array[{ENTITY}], array[now()], 20, 5.0",
+        "audit_by_entity",
+    ),
     "echo.read_rulings": (f"array['t'], array[{ENTITY}]", "ruling_pkey"),
     "operations.read_projection": (f"'t', {ENTITY}", "projection_pkey"),
     "operations.read_entity": (f"'t', {ENTITY}", "entity_pkey"),

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from msgspec import structs
 from tests.simulation.chance import named_uuid, stream
+from tests.simulation.crm import CrmRecord
 from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
 from tests.simulation.policies import event_of, policy_of, title_of, told_event
 
@@ -164,10 +165,10 @@ class Driver:
         self._events += 1
         entity_id = named_uuid(TENANT, "contact", f"p{dice.randrange(5)}")
         shown = {"Title": title_of(dice.randint(1, self._events)), "Email": dice.choice(("e@x.io", "f@x.io"))}
-        told = told_event(
-            _ACCOUNTS[0], "Contact", f"{dice.choice(CRM_IDS)}{entity_id}", shown, (float(self._events), float(self._events)),
-            self._events, named_uuid(self.seed, "told", self._events),
-        )  # fmt: skip
+        mark = dice.choice(("", str(entity_id), str(named_uuid(TENANT, "contact", f"p{dice.randrange(5)}"))))
+        record = CrmRecord("Contact", f"{dice.choice(CRM_IDS)}{entity_id}", mark)
+        moment, key = (float(self._events), float(self._events)), named_uuid(self.seed, "told", self._events)
+        told = told_event(_ACCOUNTS[0], record, shown, moment, self._events, key)
         return await self._projected(plan, [structs.replace(told, object="contact")])
 
     async def _looked(self) -> Any:
@@ -183,7 +184,9 @@ class Driver:
         found, former = await held.find(keys), await held.find_former(keys)
         written = await held.find_written(places)
         writes = await held.own_writes(places)
-        sought = await held.sought(places)
+        waiting = {(*key[:2], item.entity_id): item.waits_since for key, item in found.items()}
+        waiting |= {place: item.waits_since for place, item in written.items()}
+        sought = await held.sought({place: time for place, time in waiting.items() if time is not None})
         return (
             sorted((key, _found(item)) for key, item in found.items()),
             sorted((key, item.entity_id) for key, item in former.items()),
@@ -390,7 +393,15 @@ class Driver:
 
 
 def _found(item: FoundRecord) -> Any:
-    return item.key, item.entity_id, item.object, dict(item.known), dict(item.values), item.waits
+    return (
+        item.key,
+        item.entity_id,
+        item.object,
+        dict(item.known),
+        dict(item.values),
+        item.waits_since is not None,
+        item.settle_time is not None,
+    )
 
 
 def _as_one(item: Settlement) -> Settlement:

@@ -46,8 +46,9 @@ class MemoryHeldRecords:
         entity = self.tables.entities[(row.tenant_id, row.entity_id)]
         values = {name: item.value for name, item in entity.fields.items()}
         shown = values if entity.state == "active" else {}
+        waits_since = row.dirty_time if row.is_due or row.try_count > 0 else None
         return FoundRecord(
-            key, row.entity_id, row.object, dict(row.known), shown, row.is_due or row.try_count > 0
+            key, row.entity_id, row.object, dict(row.known), shown, waits_since, row.settle_time
         )
 
     async def find_former(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FormerRecord]:
@@ -69,17 +70,18 @@ class MemoryHeldRecords:
             if row is not None and (row.crm_id or may_be_written(self.tables, row))
         }
 
-    async def sought(self, records: Sequence[Place]) -> Mapping[Place, Sequence[tuple[str, Any]]]:
+    async def sought(
+        self, waits_since: Mapping[Place, dt.datetime]
+    ) -> Mapping[Place, Sequence[tuple[str, Any]]]:
         """Return canonical field and value of what writes under way may carry."""
         return await self._link.call(
-            "read_sought", lambda: {place: self._sought(place) for place in records}, may_race=False
+            "read_sought",
+            lambda: {place: self._sought(place, time) for place, time in waits_since.items()},
+            may_race=False,
         )
 
-    def _sought(self, place: Place) -> list[tuple[str, Any]]:
-        row = self.tables.account(place[:2]).get(place[2])
-        if row is None:
-            return []
-        since = row.dirty_time - dt.timedelta(seconds=MARGIN_S)
+    def _sought(self, place: Place, waits_since: dt.datetime) -> list[tuple[str, Any]]:
+        since = waits_since - dt.timedelta(seconds=MARGIN_S)
         notes = [
             note
             for note in self.tables.audit

@@ -46,7 +46,7 @@ def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
     row.reference_came = False
     if item.state is State.DELIVERED:
         row.delivered_version = item.version
-        row.dirty_time = row.mark_time
+        row.dirty_time, row.settle_time = row.mark_time, now
     row.state = State.PENDING if item.state is State.DELIVERED and newer else item.state
     _bind(tables, row, item)
     row.failure_count, row.try_count = item.failure_count, item.try_count

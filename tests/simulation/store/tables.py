@@ -66,6 +66,7 @@ class DeliveryRow:
     last_error_class: str = ""
     last_error: str = ""
     fail_time: dt.datetime | None = None
+    settle_time: dt.datetime | None = None
     """`sync.error_member`: when its last try failed, while that stands."""
     doubt: bool = False
     """`sync.error_member`: nobody knows whether its last try was applied."""

@@ -327,51 +327,62 @@ async def test_a_lane_that_the_quota_slows_is_left_waiting_until_it_may_go_on() 
         await queue.until_empty()
 
 
-async def test_what_is_left_to_slowed_lanes_costs_few_turns() -> None:
+def test_what_is_left_to_slowed_lanes_costs_few_turns() -> None:
     """Due work that may not use the quota now does not keep the store busy."""
     queue, crm, clock = Queue(), Crm(), SteppedClock(dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
     shares = WIDE.quota_shares.model_copy(update={"backfill": 0.0})
     limits = WIDE.model_copy(update={"daily_calls": 10, "quota_shares": shares})
     queue.add(1, lane=Lane.BACKFILL)
-    async with running(account(queue, crm, policy=document(limits), clock=clock)):
-        await queue.until(lambda: queue.turns > 0)
-        await anyio.sleep(SLOWED_S / 2)
-        assert (queue.turns < 6, crm.writes) == (True, [])
+
+    async def look_on() -> None:
+        slowed = account(queue, crm, policy=document(limits), clock=clock, ticks=virtual_ns)
+        async with running(slowed):
+            await queue.until(lambda: queue.turns > 0)
+            await anyio.sleep(SLOWED_S / 2)
+            assert (queue.turns < 6, crm.writes) == (True, [])
+
+    run_virtually(look_on)
 
 
-async def test_a_question_beside_the_deliveries_counts_in_their_breaker() -> None:
+def test_a_question_beside_the_deliveries_counts_in_their_breaker() -> None:
     """Polls that fail open the account's breaker; while it is open none is asked, and then one is the probe."""
-    queue, crm = Queue(), Crm()
-    subject = account(queue, crm, policy=document(breaker=Breaker(failures=2, hold_s=0.05)))
-    asked: list[str] = []
 
-    async def fails() -> None:
-        asked.append("failed")
-        await anyio.lowlevel.checkpoint()
-        raise CallFailed(down())
+    async def ask() -> None:
+        queue, crm = Queue(), Crm()
+        subject = account(
+            queue, crm, policy=document(breaker=Breaker(failures=2, hold_s=60)), ticks=virtual_ns
+        )
+        asked: list[str] = []
 
-    answered, under_way = anyio.Event(), anyio.Event()
+        async def fails() -> None:
+            asked.append("failed")
+            await anyio.lowlevel.checkpoint()
+            raise CallFailed(down())
 
-    async def answers() -> None:
-        asked.append("answered")
-        under_way.set()
-        await answered.wait()
+        answered, under_way = anyio.Event(), anyio.Event()
 
-    for _ in range(2):
-        with pytest.raises(CallFailed, match="server"):
-            await subject.ask("search", fails)
-    with pytest.raises(CallFailed, match="held"):
-        await subject.ask("read", fails)
-    assert queue.state.breaker.of("write").probe_time is not None
-    await anyio.sleep(0.06)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(subject.ask, "read", answers)
-        await under_way.wait()
+        async def answers() -> None:
+            asked.append("answered")
+            under_way.set()
+            await answered.wait()
+
+        for _ in range(2):
+            with pytest.raises(CallFailed, match="server"):
+                await subject.ask("search", fails)
         with pytest.raises(CallFailed, match="held"):
-            await subject.ask("read", fails)  # the probe is one, whoever asks
-        answered.set()
-    assert asked == ["failed", "failed", "answered"]
-    await subject.ask("read", anyio.lowlevel.checkpoint)
+            await subject.ask("read", fails)
+        assert queue.state.breaker.of("write").probe_time is not None
+        await anyio.sleep(61)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subject.ask, "read", answers)
+            await under_way.wait()
+            with pytest.raises(CallFailed, match="held"):
+                await subject.ask("read", fails)  # the probe is one, whoever asks
+            answered.set()
+        assert asked == ["failed", "failed", "answered"]
+        await subject.ask("read", anyio.lowlevel.checkpoint)
+
+    run_virtually(ask)
 
 
 async def test_a_poll_heeds_what_operators_have_ordered_before_the_account_ever_woke() -> None:

@@ -245,6 +245,28 @@ async def test_only_changes_are_saved_and_a_failed_save_is_made_good() -> None:
     assert [(state.of("write").failures, generation) for state, generation in store.saved] == [(1, 0)]
 
 
+class Overtaking(Store):
+    """A store in which a write that begins later is done earlier."""
+
+    async def write_breaker(self, state: Breakers, generation: int) -> None:
+        """Take it: the first one only once everybody else has done what they can."""
+        if not self.saved:
+            await anyio.wait_all_tasks_blocked()
+        await super().write_breaker(state, generation)
+
+
+async def test_the_state_that_stands_is_the_last_though_two_slots_save_at_once() -> None:
+    """Else an account begun anew would take over a breaker that is not open yet."""
+    held, store = account(), Overtaking()
+    async with anyio.create_task_group() as tasks:
+        held.guard.failed("write", held.guard.now(), DOWN)
+        tasks.start_soon(held.guard.save, store)
+        await anyio.lowlevel.checkpoint()
+        held.open()
+        tasks.start_soon(held.guard.save, store)
+    assert store.saved[-1][0].of("write").probe_time is not None
+
+
 async def test_an_order_replaces_what_the_actor_remembers_and_nothing_else_does() -> None:
     """A higher generation is taken over; the same one is what the actor itself has written, or older."""
     held = account()

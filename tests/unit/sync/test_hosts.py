@@ -278,3 +278,74 @@ async def test_an_account_that_cannot_be_opened_is_tried_again_though_nobody_can
             tasks.start_soon(host.run)
             await store.again.wait()
             tasks.cancel_scope.cancel()
+
+
+class LosesItsFence:
+    """The store of an account that cannot be opened: its first finding ends it, on a sign, by the loss of its fence."""
+
+    def __init__(self, sign: anyio.Event) -> None:
+        self._sign = sign
+        self._lost = False
+
+    async def write_finding(self, finding: str) -> None:
+        """Lose the fence once; hang afterwards."""
+        del finding
+        await self._sign.wait()
+        if self._lost:
+            await anyio.sleep_forever()
+        self._lost = True
+        raise FenceLost(["one"])
+
+
+class EndsOneMeanwhile(MemoryLeases):
+    """Leases that are slow to answer the second time: meanwhile an account ends."""
+
+    def __init__(self, cluster: Cluster, holder: str, sign: anyio.Event) -> None:
+        super().__init__(cluster, holder)
+        self._sign = sign
+        self.taken: list[str] = []
+
+    async def acquire(self, names: Sequence[str], limit: int) -> dict[str, int]:
+        """Give the sign in the second call, and answer when what it does is done."""
+        if self.taken:
+            self._sign.set()
+            await anyio.sleep(0.1)
+        taken = await super().acquire(names, limit)
+        self.taken += taken
+        return taken
+
+
+def test_an_account_that_ends_while_leases_are_asked_for_is_taken_again() -> None:
+    """The answer says how many were wanted before it ended: without a second look it would be nobody's for ever."""
+    sign = anyio.Event()
+    cluster = Cluster()
+    cluster.held["connector/acme/hubspot"] = ("two", 1)
+    cluster.beats["two"] = float("inf")
+    leases = EndsOneMeanwhile(cluster, "one", sign)
+    membership = Membership(leases, anyio.current_time)
+    store = LosesItsFence(sign)
+
+    def open_store(*_: Any) -> Deliveries:
+        return cast("Deliveries", store)
+
+    host = DeliveryHost(
+        open_store,
+        lambda *_: memory_books(),
+        leases,
+        membership,
+        OnePolicy((TENANT, policy())),
+        account_parts(Crm(), secrets=NoSecrets()),
+    )
+
+    async def live() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await anyio.sleep(1.0)
+            assert leases.taken == ["connector/acme/salesforce"]
+            del cluster.beats["two"]
+            await anyio.sleep(10.0)
+            assert set(host.accounts()) == {(TENANT, "hubspot"), (TENANT, "salesforce")}
+            tasks.cancel_scope.cancel()
+
+    run_virtually(live)

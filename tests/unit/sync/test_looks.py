@@ -60,6 +60,7 @@ class Stored:
     held: Mapping[CrmKey, FoundRecord] = field(default_factory=dict)
     ruled: Mapping[uuid.UUID, Ruling] = field(default_factory=dict)
     written: Mapping[Place, FoundRecord] = field(default_factory=dict)
+    asked: list[dict[Place, dt.datetime]] = field(default_factory=list)
 
     async def find(self, keys: Sequence[CrmKey]) -> Mapping[CrmKey, FoundRecord]:
         """Return those that are held."""
@@ -78,9 +79,11 @@ class Stored:
         del records
         return {}
 
-    async def sought(self, records: Sequence[Place]) -> Mapping[Place, Sequence[tuple[str, Any]]]:
-        """Return nothing."""
-        del records
+    async def sought(
+        self, waits_since: Mapping[Place, dt.datetime]
+    ) -> Mapping[Place, Sequence[tuple[str, Any]]]:
+        """Return nothing; note what was asked."""
+        self.asked.append(dict(waits_since))
         return {}
 
     async def ruled_to(self, shards: Sequence[int]) -> Mapping[int, Position]:
@@ -167,12 +170,12 @@ MARK: Final = {"headwater_id": str(ENTITY)}
 PLACE: Final[Place] = (TENANT, "crm", ENTITY)
 
 
-def written(crm_id: str = "", title: str = "Countess") -> Stored:
+def written(crm_id: str = "", title: str = "Countess", settle_time: dt.datetime | None = None) -> Stored:
     """Return a store with a write for the entity whose end was not heard, at *crm_id* if it had a record before."""
     known = {"email": "ada@x.io", "title": "Lady"} if crm_id else {}
     values = {"email": "ada@x.io", "title": title}
     return Stored(
-        written={PLACE: FoundRecord((*OLD[:3], crm_id), ENTITY, "contact", known, values, waits=True)}
+        written={PLACE: FoundRecord((*OLD[:3], crm_id), ENTITY, "contact", known, values, NOON, settle_time)}
     )
 
 
@@ -210,6 +213,23 @@ async def test_other_marks_say_nothing(stored: Stored, mark: dict[str, str]) -> 
     after = await judged(stored, told(more=mark))
     assert len(after.sightings) == 1
     assert after.held == {}
+
+
+async def test_what_a_write_carries_is_asked_for_as_of_the_look_at_the_delivery() -> None:
+    """It may be settled between the two look-ups: what waits since then is another change."""
+    stored = written()
+    await judged(stored, told(more=MARK))
+    assert stored.asked == [{PLACE: NOON}]
+
+
+@pytest.mark.parametrize(("after_s", "counts"), [(4.0, False), (6.0, True)])
+async def test_a_marked_record_whose_entity_was_written_elsewhere_since_is_gone(
+    after_s: float, *, counts: bool
+) -> None:
+    """We made it, never heard of it, and it was deleted before we looked: another took its place."""
+    after = await judged(written("102", settle_time=NOON), told(after_s, more=MARK))
+    assert isinstance(after.readings[0], RecordReading) is counts
+    assert [item.rule for item in after.rulings] == ([] if counts else [GONE_RECORD])
 
 
 async def test_a_marked_record_that_was_given_up_stays_gone() -> None:

@@ -67,6 +67,7 @@ class AccountBreaker:
         self._state: Breakers = ALL_CLOSED
         self._saved: Breakers = ALL_CLOSED
         self._generation: int | None = None
+        self._saving = anyio.Lock()
 
     def now(self) -> dt.datetime:
         """Return the present moment, steady: the start time of a call is taken from here."""
@@ -140,14 +141,15 @@ class AccountBreaker:
             self._tell(after.hold_s, error)
 
     async def save(self, store: BreakerStore) -> None:
-        """Store what has changed, unless an operator's order is newer.
+        """Store what has changed, unless an operator's order is newer; one write at a time, so that the last one stands.
 
         Raises: Unavailable; then the next save stores it. FenceLost.
         """
-        state = self._state
-        if state.as_json() != self._saved.as_json():
-            await store.write_breaker(state, self._generation or 0)
-            self._saved = state
+        async with self._saving:
+            state = self._state
+            if state.as_json() != self._saved.as_json():
+                await store.write_breaker(state, self._generation or 0)
+                self._saved = state
 
     def _is_probe(self, endpoint_class: str) -> bool:
         """Return whether the running task belongs to a probe that is still under way."""

@@ -113,7 +113,7 @@ class HeldRecord:
         known: CRM field to value; moves on while a batch is judged.
         mapped: CRM fields that we write.
         coming: what is to be written and differs from what is known; it may be on its way.
-        waits: something is to be written, or is being written.
+        waits_since: since when something is to be written, or is being written; None: the CRM is up to date.
         sought: what a write whose end nobody knows yet may have carried, CRM field to values.
         writes: our writes of late, any order.
     """
@@ -129,7 +129,7 @@ class HeldRecord:
     coming: Mapping[str, Any] = field(default_factory=dict)
     writes: Sequence[OwnWrite] = ()
     sought: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    waits: bool = False
+    waits_since: dt.datetime | None = None
 
     @property
     def key(self) -> CrmKey:

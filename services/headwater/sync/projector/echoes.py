@@ -9,6 +9,7 @@ decided once is not decided anew when the log is projected again, by when delive
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,7 +47,9 @@ class FoundRecord:
     """A delivery that holds a CRM record, and its entity's values.
 
     Args:
-        waits: something is to be written, is being written, or may have been without our knowing.
+        waits_since: since when something is to be written, is being written, or may have been without our knowing;
+            None: the CRM is up to date.
+        settle_time: when a write to it was known to have succeeded, last.
     """
 
     key: CrmKey
@@ -54,7 +57,8 @@ class FoundRecord:
     object: str
     known: Mapping[str, Any]
     values: Mapping[str, Any]
-    waits: bool = False
+    waits_since: dt.datetime | None = None
+    settle_time: dt.datetime | None = None
 
 
 class HeldRecords(Protocol):
@@ -76,8 +80,10 @@ class HeldRecords(Protocol):
         """Return our writes of late, by tenant, connector and entity."""
         ...
 
-    async def sought(self, records: Sequence[Place]) -> Mapping[Place, Sequence[tuple[str, Any]]]:
-        """Return canonical field and value of what writes under way may carry."""
+    async def sought(
+        self, waits_since: Mapping[Place, dt.datetime]
+    ) -> Mapping[Place, Sequence[tuple[str, Any]]]:
+        """Return canonical field and value of what writes under way may carry: what the entities held since then."""
         ...
 
     async def ruled_to(self, shards: Sequence[int]) -> Mapping[int, Position]:
@@ -125,6 +131,19 @@ class Judged:
         return list(merged.values())
 
 
+@dataclass(slots=True)
+class _Written:
+    """What looks are at, by whatever numbers them.
+
+    Args:
+        held: records that we may have just made.
+        gone: at records that can be no more: since they looked so, the same entity was written elsewhere.
+    """
+
+    held: dict[int, HeldRecord] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
+
+
 class Echoes:
     """Judges batches; holds no state between them."""
 
@@ -156,8 +175,10 @@ class Echoes:
                 judged.readings.append(_rule(judged, look, told.get(reading.event.event_key)))
             elif (home := look.home_in(former)) is not None:
                 judged.readings.append(_leave(judged, look, home))
-            elif (made := marked.get(id(reading))) is not None:
+            elif (made := marked.held.get(id(reading))) is not None:
                 judged.readings.append(_count(judged, look, made, observes=False))
+            elif id(reading) in marked.gone and look.mark is not None:
+                judged.readings.append(_leave(judged, look, look.mark))
             else:
                 judged.readings.append(_judge(judged, look, look.held_in(held), number))
         return judged
@@ -174,15 +195,13 @@ class Echoes:
         }
         if not places:
             return judged
-        held = await self._written(
-            {number: (judged.unheld[number], place) for number, place in places.items()}
-        )
-        for number, item in held.items():
+        looks = {number: (judged.unheld[number], place) for number, place in places.items()}
+        for number, item in (await self._written(looks)).held.items():
             judged.readings[number] = _count(judged, judged.unheld[number], item, observes=False)
         return judged
 
-    async def _marked(self, looks: Sequence[Look]) -> dict[int, HeldRecord]:
-        """Return what the marks of *looks* tell, by id of the reading: records that we may have just made."""
+    async def _marked(self, looks: Sequence[Look]) -> _Written:
+        """Return what the marks of *looks* tell, by id of the reading."""
         wanted = {
             id(look.reading): (look, (*look.places[0][0][:2], look.mark))
             for look in looks
@@ -190,19 +209,23 @@ class Echoes:
         }
         return await self._written(wanted)
 
-    async def _written(self, wanted: Mapping[int, tuple[Look, Place]]) -> dict[int, HeldRecord]:
-        """Return which of these looks may be at a record that we wrote for the entity beside it."""
+    async def _written(self, wanted: Mapping[int, tuple[Look, Place]]) -> _Written:
+        """Return which of these looks may be, or were, at a record that we wrote for the entity beside it."""
         if not wanted:
-            return {}
+            return _Written()
         found = await self._store.find_written(list(dict.fromkeys(place for _, place in wanted.values())))
-        held: dict[int, HeldRecord] = {}
+        written = _Written()
         for number, (look, place) in wanted.items():
             record = found.get(place)
-            outbound = next((item for key, item in look.places if record and _is_same(record.key, key)), None)
-            if record is not None and outbound is not None:
-                held[number] = _held(record, outbound)
-        await self._add_sought([(item, wanted[number][0]) for number, item in held.items()])
-        return held
+            if record is None:
+                continue
+            outbound = next((item for key, item in look.places if _is_same(record.key, key)), None)
+            if outbound is not None:
+                written.held[number] = _held(record, outbound)
+            elif look.is_before(record.settle_time):
+                written.gone.add(number)
+        await self._add_sought([(item, wanted[number][0]) for number, item in written.held.items()])
+        return written
 
     async def _recorded(self, looks: Sequence[Look]) -> tuple[Mapping[uuid.UUID, Ruling], set[int]]:
         """Return what was decided before, and which readings (by id) that is about."""
@@ -232,7 +255,7 @@ class Echoes:
             writes = await self._store.own_writes(list(dict.fromkeys(_place(item) for item, _ in differing)))
             for record, _ in differing:
                 record.writes = writes.get(_place(record), ())
-        await self._add_sought([item for item in differing if item[0].waits])
+        await self._add_sought([item for item in differing if item[0].waits_since])
         return held
 
     async def _former(
@@ -245,7 +268,8 @@ class Echoes:
     async def _add_sought(self, wanted: Sequence[tuple[HeldRecord, Look]]) -> None:
         if not wanted:
             return
-        sought = await self._store.sought(list(dict.fromkeys(_place(record) for record, _ in wanted)))
+        since = {_place(record): record.waits_since for record, _ in wanted if record.waits_since is not None}
+        sought = await self._store.sought(since)
         for record, look in wanted:
             values = sought.get(_place(record), ())
             record.sought = {
@@ -317,7 +341,9 @@ def _apply(judged: Judged, look: Look, ruling: Ruling) -> Reading:
 
 def _held(record: FoundRecord, outbound: OutboundObject) -> HeldRecord:
     tenant_id, connector, crm_object, crm_id = record.key
-    coming = minimal_patch(desired_fields(outbound, record.values), record.known) if record.waits else {}
+    coming = (
+        minimal_patch(desired_fields(outbound, record.values), record.known) if record.waits_since else {}
+    )
     return HeldRecord(
         tenant_id,
         connector,
@@ -328,5 +354,5 @@ def _held(record: FoundRecord, outbound: OutboundObject) -> HeldRecord:
         dict(record.known),
         frozenset(outbound.fields),
         coming,
-        waits=record.waits,
+        waits_since=record.waits_since,
     )

@@ -54,9 +54,12 @@ class Look:
 
     def home_in(self, former: Mapping[CrmKey, FormerRecord]) -> uuid.UUID | None:
         """Return whose record it was when it looked so, None unless its delivery has given it up since."""
-        time = self.reading.event.event_time - dt.timedelta(seconds=self.skew_s)
         found = (former[key] for key, _ in self.places if key in former)
-        return next((item.entity_id for item in found if time <= item.end_time), None)
+        return next((item.entity_id for item in found if self.is_before(item.end_time)), None)
+
+    def is_before(self, time: dt.datetime | None) -> bool:
+        """Whether the record may have looked so at *time* or earlier, by clocks that differ; None: never."""
+        return time is not None and self.reading.event.event_time - dt.timedelta(seconds=self.skew_s) <= time
 
 
 def looks_of(policies: Mapping[str, PolicyDocument], reading: Reading) -> Iterable[Look]:

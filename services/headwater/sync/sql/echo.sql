@@ -5,7 +5,8 @@
 -- Arrays: $1 tenant, $2 connector, $3 CRM object, $4 CRM id.
 select
     held.tenant_id, held.connector, held.crm_object, held.crm_id, held.entity_id, held.object, held.known,
-    held.state in (1, 3, 4) or held.try_count > 0 as waits, entity.fields, entity.state
+    case when held.state in (1, 3, 4) or held.try_count > 0 then held.dirty_time end as waits_since,
+    held.settle_time, entity.fields, entity.state
 from unnest($1::text [], $2::text [], $3::text [], $4::text [])
     as wanted (tenant_id, connector, crm_object, crm_id)
 inner join sync.delivery as held using (tenant_id, connector, crm_object, crm_id)
@@ -32,7 +33,8 @@ cross join lateral (
 -- without a success. Arrays: $1 tenant, $2 connector, $3 entity.
 select
     held.tenant_id, held.connector, held.entity_id, held.object, held.crm_object, held.crm_id, held.known,
-    held.state in (1, 3, 4) or held.try_count > 0 as waits, entity.fields, entity.state
+    case when held.state in (1, 3, 4) or held.try_count > 0 then held.dirty_time end as waits_since,
+    held.settle_time, entity.fields, entity.state
 from unnest($1::text [], $2::text [], $3::uuid []) as wanted (tenant_id, connector, entity_id)
 inner join sync.delivery as held using (tenant_id, connector, entity_id)
 inner join sync.entity as entity
@@ -47,20 +49,20 @@ where
     );
 
 -- name: read_sought
--- What these entities held since the CRM was last brought up to date, newest first, at most $4 changes of each: what a
--- write under way may carry. Arrays: $1 tenant, $2 connector, $3 entity; $5 seconds by which the audit of a change may
--- be older than its mark.
+-- What these entities held since the CRM was last brought up to date, newest first, at most $5 changes of each: what a
+-- write under way may carry. Arrays: $1 tenant, $2 connector, $3 entity, $4 since when the delivery waits; $6 seconds
+-- by which the audit of a change may be older than its mark.
 select wanted.tenant_id, wanted.connector, wanted.entity_id, note.changes
-from unnest($1::text [], $2::text [], $3::uuid []) as wanted (tenant_id, connector, entity_id)
-inner join sync.delivery as held using (tenant_id, connector, entity_id)
+from unnest($1::text [], $2::text [], $3::uuid [], $4::timestamptz [])
+    as wanted (tenant_id, connector, entity_id, since_time)
 cross join lateral (
     select audit.audit_id, audit.changes
     from sync.audit
     where
         audit.tenant_id = wanted.tenant_id and audit.entity_id = wanted.entity_id and audit.connector = ''
-        and audit.audit_time >= held.dirty_time - make_interval(secs => $5::float8)
+        and audit.audit_time >= wanted.since_time - make_interval(secs => $6::float8)
     order by audit.audit_id desc
-    limit $4
+    limit $5
 ) as note;
 
 -- name: read_own_writes

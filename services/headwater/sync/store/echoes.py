@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from headwater.kernel.pg import queries
@@ -14,6 +15,8 @@ from headwater.sync.projector.echoes import FoundRecord, Place
 from headwater.sync.store.faults import translated
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from headwater.kernel.pg.pool import Pool
 
 _SQL = queries.load("headwater.sync", "echo.sql")
@@ -38,8 +41,7 @@ class PostgresHeldRecords:
         found = {}
         for row in rows:
             key = (row["tenant_id"], row["connector"], row["crm_object"], row["crm_id"])
-            values = plain_values(row["fields"]) if row["state"] == "active" else {}
-            found[key] = FoundRecord(key, row["entity_id"], row["object"], row["known"], values, row["waits"])
+            found[key] = _found(key, row)
         return found
 
     async def find_former(self, keys: Sequence[CrmKey]) -> dict[CrmKey, FormerRecord]:
@@ -62,16 +64,15 @@ class PostgresHeldRecords:
         found = {}
         for row in rows:
             key = (row["tenant_id"], row["connector"], row["crm_object"], row["crm_id"])
-            values = plain_values(row["fields"]) if row["state"] == "active" else {}
-            place = (row["tenant_id"], row["connector"], row["entity_id"])
-            found[place] = FoundRecord(key, place[2], row["object"], row["known"], values, row["waits"])
+            found[(row["tenant_id"], row["connector"], row["entity_id"])] = _found(key, row)
         return found
 
-    async def sought(self, records: Sequence[Place]) -> dict[Place, list[tuple[str, Any]]]:
-        """Return canonical field and value of what writes under way may carry."""
-        columns = [[record[index] for record in records] for index in range(3)]
+    async def sought(self, waits_since: Mapping[Place, dt.datetime]) -> dict[Place, list[tuple[str, Any]]]:
+        """Return canonical field and value of what writes under way may carry: what the entities held since then."""
+        columns = [[place[index] for place in waits_since] for index in range(3)]
+        times = list(waits_since.values())
         async with translated():
-            rows = await self._pool.fetch(_SQL["read_sought"].text, *columns, WRITES_MAX, MARGIN_S)
+            rows = await self._pool.fetch(_SQL["read_sought"].text, *columns, times, WRITES_MAX, MARGIN_S)
         sought: dict[Place, list[tuple[str, Any]]] = {}
         for row in rows:
             place = (row["tenant_id"], row["connector"], row["entity_id"])
@@ -108,3 +109,10 @@ class PostgresHeldRecords:
                 write = OwnWrite(item["field"], item.get("before"), item.get("after"), row["audit_time"])
                 writes.setdefault(place, []).append(write)
         return writes
+
+
+def _found(key: CrmKey, row: asyncpg.Record) -> FoundRecord:
+    values = plain_values(row["fields"]) if row["state"] == "active" else {}
+    return FoundRecord(
+        key, row["entity_id"], row["object"], row["known"], values, row["waits_since"], row["settle_time"]
+    )
