@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from headwater.identity.domain.normalising import Normal, keys_of, record
+from headwater.identity.domain.normalising import Normal, record, strong_of
 from headwater.identity.domain.normalising.text import clean, fold
 from headwater.identity.domain.normalising.values import Email
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
@@ -37,7 +37,7 @@ def parts_of(normal: Normal, sole_ids: Mapping[str, str] = NO_IDS) -> Parts:
         country=address.country,
         texts=dict(_texts(normal)),
         codes=dict(_codes(normal)),
-        strong=tuple((key.kind, key.value) for key in keys_of(normal).strong),
+        strong=tuple(strong_of(normal)),
         numbers=_numbers(normal, sole_ids),
         account=normal.object == "account",
     )
