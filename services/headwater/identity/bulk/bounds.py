@@ -1,4 +1,4 @@
-"""The numbers behind `sql/bounds.sql`: what each comparison of two people can add at the most. Pure.
+"""The numbers behind `sql/macros.sql`: what each comparison of two people can add at the most. Pure.
 
 Owns the bits per class of names and per level. Must not weigh a pair: that is `score_bits`, and no bound
 is below it. Organisations have no bound: every candidate pair of theirs is scored.
@@ -38,19 +38,20 @@ _CLASSES: Final = (
 )
 """Levels that each class of `given_class` and `family_class` leaves open; 6 more: a mailbox may tell it."""
 
-Variables = Mapping[str, float | list[float]]
+Bound = Mapping[str, float | list[float]]
 
 
-def variables_of(weights: Weights) -> Variables:
-    """Return the variables of `sql/bounds.sql`."""
+def bound_of(weights: Weights) -> Bound:
+    """Return what `sql/macros.sql` reads, by comparison."""
     scales = weights.scales
     organisation = _levels(scales[c.ORGANISATION])
+    given_rare, family_rare = _equal(scales[c.GIVEN_RARITY]), _equal(scales[c.FAMILY_RARITY])
     return {
         "prior": weights.prior_bits,
         "names": list(_name_classes(scales[c.NAME])),
         "swapped": scales[c.NAME].bits[SWAPPED],
-        "given_rare": _equal(scales[c.GIVEN_RARITY]),
-        "family_rare": _equal(scales[c.FAMILY_RARITY]),
+        "given_rare": given_rare,
+        "family_rare": family_rare,
         "mail": _levels(scales[c.MAIL]),
         "phone": _levels(scales[c.PHONE]),
         "linkedin": _levels(scales[c.LINKEDIN]),

@@ -13,7 +13,9 @@ from headwater.kernel.pg.queries import load
 _PACKAGE: Final = "headwater.identity.bulk"
 STAGES: Final = load(_PACKAGE, "stages.sql")
 BLOCKING: Final = load(_PACKAGE, "blocking.sql")
+MACROS: Final = load(_PACKAGE, "macros.sql")
 BOUNDS: Final = load(_PACKAGE, "bounds.sql")
+REPORT: Final = load(_PACKAGE, "report.sql")
 
 Connection = duckdb.DuckDBPyConnection
 

@@ -1,11 +1,11 @@
 """From a source's rows to what later stages read: parts for the workers, one line a record for the database.
 
-Owns the form of both files. Runs in workers; the rules are the domain's, one record at a time.
+Owns the lines. Runs in workers; the rules are the domain's, one record at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from headwater.identity.bulk.ports import Records
+from headwater.identity.bulk.storing import write_parts, write_whole
 from headwater.identity.domain.clustering.sharing import named, watched
 from headwater.identity.domain.normalising import normalise, weak_of
 from headwater.identity.domain.normalising.nicknaming import canonical_names
@@ -24,10 +25,10 @@ OWN_COLUMNS: Final = frozenset({"job_title", "postcode", "birth_date"})
 
 
 class Line(msgspec.Struct, omit_defaults=True, gc=False):
-    """One record as the database reads it: where its parts are, its keys, and what the bound looks at.
+    """One record as the database reads it: its keys, and what the bound looks at.
 
     Args:
-        n: its number; file, starts, size: where its parts stand.
+        n: its number.
         keys: `kind|value` of all keys; watched: those that can turn generic, with whom they name.
         first: first given name; plain: both names are one word; full_names: what `first` may be short for.
         boxes: mailboxes of the person itself; local, digits, domain, free: of the first of them.
@@ -36,10 +37,6 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
     """
 
     n: int
-    file: int
-    starts: int
-    size: int
-    id: str
     keys: list[str] = []
     watched: list[str] = []
     whom: str = ""
@@ -75,51 +72,45 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """What one chunk came to."""
-
-    file: int
-    records: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Preparing:
     """How records are prepared: pickled into every worker.
 
     Args:
         region: two letters; where numbers and dates are read when a record does not tell.
-        into: directory of the two files of each chunk.
+        scratch: directory of the files of each chunk.
     """
 
     records: Records
     object: str
     region: str | None
-    into: Path
+    scratch: Path
+    chunk_records: int
 
-    def parts_path(self, file: int) -> Path:
-        """Where the parts of a chunk stand."""
-        return self.into / f"parts-{file:05}.bin"
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+        return -(-self.records.count // self.chunk_records)
 
-    def lines_path(self, file: int) -> Path:
-        """Where the lines of a chunk stand."""
-        return self.into / f"lines-{file:05}.jsonl"
+    def lines_path(self, chunk: int) -> Path:
+        """Where the lines of a chunk stand; the file is there when the chunk is complete."""
+        return self.scratch / f"lines-{chunk:05}.jsonl"
 
-    def run(self, file: int, start: int, stop: int) -> int:
-        """Prepare the records from *start* to before *stop* as chunk *file*; return how many there were."""
-        rows = self.records.read(start, stop)
-        count = 0
-        with self.parts_path(file).open("wb") as parts_file, self.lines_path(file).open("wb") as lines_file:
-            at = 0
-            for number, name, record, keys in self._taken_apart(rows):
-                stored = _encode(record)
-                line = line_of(number, name, record, keys, (file, at, len(stored)))
-                parts_file.write(stored)
-                lines_file.write(_encode_line(line))
-                lines_file.write(b"\n")
-                at += len(stored)
-                count += 1
-        return count
+    def begin(self) -> Callable[[str, int], int]:
+        """Return what prepares a chunk; its key says nothing."""
+        return lambda _, chunk: self.run(chunk)
+
+    def run(self, chunk: int) -> int:
+        """Prepare a chunk; return how many records it has."""
+        first = chunk * self.chunk_records
+        rows = self.records.read(first, first + self.chunk_records)
+        lines: list[bytes] = []
+        stored: list[tuple[str, Parts]] = []
+        for number, name, record, keys in self._taken_apart(rows):
+            stored.append((name, record))
+            lines.append(_encode(line_of(number, record, keys)))
+        write_parts(self.scratch, chunk, stored)
+        write_whole(self.lines_path(chunk), b"\n".join(lines))
+        return len(lines)
 
     def _taken_apart(
         self, rows: Iterable[tuple[int, str, Sequence[str | None]]]
@@ -138,23 +129,16 @@ class Preparing:
             yield number, name, record, keys
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_encode_line: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
 
 
-def line_of(number: int, name: str, parts: Parts, keys: list[str], stands: tuple[int, int, int]) -> Line:
-    """Return the line of a record.
-
-    Args:
-        stands: the file with its parts, their first byte, and how many.
-    """
+def line_of(number: int, parts: Parts, keys: list[str]) -> Line:
+    """Return the line of a record."""
     boxes = [box for box in parts.mailboxes if not box.shared]
     first = parts.given.partition(" ")[0]
     box = boxes[0] if boxes else _NO_BOX
     return Line(
         number,
-        *stands,
-        name,
         keys,
         [f"{kind}|{value}" for kind, value in watched(parts)],
         named(parts),

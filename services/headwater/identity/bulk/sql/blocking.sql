@@ -10,8 +10,7 @@ FROM read_json(
     format = 'newline_delimited',
     maximum_object_size = 1048576,
     columns = {
-        n: 'BIGINT', file: 'INTEGER', starts: 'BIGINT', size: 'INTEGER', id: 'VARCHAR',
-        keys: 'VARCHAR[]', watched: 'VARCHAR[]', whom: 'VARCHAR',
+        n: 'BIGINT', keys: 'VARCHAR[]', watched: 'VARCHAR[]', whom: 'VARCHAR',
         given: 'VARCHAR', first: 'VARCHAR', family: 'VARCHAR', joined: 'VARCHAR', plain: 'BOOLEAN',
         full_names: 'VARCHAR[]', told_given: 'VARCHAR', told_family: 'VARCHAR', spelt: 'VARCHAR',
         boxes: 'VARCHAR[]', local: 'VARCHAR', digits: 'VARCHAR', domain: 'VARCHAR', free: 'BOOLEAN',
@@ -21,10 +20,6 @@ FROM read_json(
         title: 'VARCHAR', postcode: 'VARCHAR', birth: 'VARCHAR', others: 'VARCHAR[]'
     }
 )
-
--- name: locate
--- Where each record's parts stand, and its id.
-CREATE OR REPLACE TABLE place AS SELECT n, file, starts, size, id FROM line ORDER BY n
 
 -- name: list_shared_names
 -- Values of identifiers that things of more than $names_max names use: kind, value, the names.
@@ -67,3 +62,9 @@ DROP TABLE line
 -- name: forget_keys
 -- What no later stage reads.
 DROP TABLE key_row
+
+-- name: list_pairs_among
+-- Candidate pairs between two of the records $records.
+SELECT low, high FROM candidate
+WHERE list_contains($records, low) AND list_contains($records, high)
+ORDER BY low, high

@@ -1,0 +1,50 @@
+-- sqlfluff:dialect:duckdb
+-- From the workers' files to what a person reads.
+
+-- name: read_members
+-- Records in groups of two or more, from the lines of JSON arrays at $paths.
+CREATE OR REPLACE TABLE member AS
+SELECT
+    (json ->> '$[0]')::BIGINT AS n, json ->> '$[1]' AS group_id, json ->> '$[2]' AS merge_id,
+    (json ->> '$[3]')::DOUBLE AS bits
+FROM read_ndjson_objects($paths)
+
+-- name: read_doubts
+-- Pairs that a person may want to see, from the lines of JSON arrays at $paths.
+CREATE OR REPLACE TABLE doubt AS
+SELECT
+    json ->> '$[0]' AS record_id, json ->> '$[1]' AS other_id, (json ->> '$[2]')::DOUBLE AS bits,
+    json ->> '$[3]' AS outcome
+FROM read_ndjson_objects($paths)
+
+-- name: clusters
+-- Every record of the numbered file at $path with its group and merge part; bits are its best within the group.
+SELECT
+    numbered.id AS record_id,
+    coalesce(member.group_id, numbered.id) AS group_id,
+    coalesce(member.merge_id, numbered.id) AS merge_id,
+    member.bits
+FROM read_parquet($path) AS numbered LEFT JOIN member ON member.n = numbered.n
+ORDER BY group_id, merge_id, record_id
+
+-- name: review
+-- The pairs closest to the threshold $bits_min, $pairs_max at the most.
+SELECT record_id, other_id, bits, outcome FROM doubt
+ORDER BY abs(bits - $bits_min), record_id, other_id
+LIMIT $pairs_max
+
+-- name: count_doubts
+-- Doubtful pairs by outcome.
+SELECT split_part(outcome, ':', 1), count(*) FROM doubt GROUP BY 1 ORDER BY 1
+
+-- name: count_groups
+-- Groups of two records or more by size.
+SELECT records, count(*) FROM (SELECT count(*) AS records FROM member GROUP BY group_id) GROUP BY records ORDER BY records
+
+-- name: count_merges
+-- How many records a merge of every merge part would take away.
+SELECT count(*) - count(DISTINCT merge_id) FROM member
+
+-- name: largest
+-- The five largest groups.
+SELECT group_id, count(*) AS records FROM member GROUP BY group_id ORDER BY records DESC, group_id LIMIT 5
