@@ -77,7 +77,7 @@ class Linking:
     chunk_records: int
     weights: bytes
     shared: tuple[str, ...]
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
 
     def begin(self) -> Callable[[str, Task], Summary]:
         """Return what works on a task and leaves its files under the task's key."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 
-
 @dataclass(slots=True)
 class Task:
     """Pairs that one worker takes.

@@ -12,7 +12,7 @@ import random
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,14 +56,16 @@ class Plan:
     region: str | None = None
     learn: bool = False
     seed: int = 1
-    limits: Limits = Limits()
-    rules: Rules = Rules()
+    limits: Limits = field(default_factory=Limits)
+    rules: Rules = field(default_factory=Rules)
 
 
 class Scan:
     """One scan on its scratch directory."""
 
-    def __init__(self, plan: Plan, progress: Progress, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, plan: Plan, progress: Progress, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._plan, self._progress, self._clock = plan, progress, clock
         plan.scratch.mkdir(parents=True, exist_ok=True)
         self.connection: Connection = open_database(plan.scratch, plan.limits)
@@ -180,7 +182,10 @@ class Scan:
             for name in MACROS:
                 run(MACROS[name].text)
             for start, stop in self._slices():
-                run(BOUNDS["likely"].text, {"start": start, "stop": stop, "bits_min": self._plan.rules.bits_min})
+                run(
+                    BOUNDS["likely"].text,
+                    {"start": start, "stop": stop, "bits_min": self._plan.rules.bits_min},
+                )
                 self._progress("bound", stop, self.facts["copy"]["records"])
         ((pairs,),) = run(BOUNDS["count_likely"].text).fetchall()
         return {"likely_pairs": pairs}
@@ -215,7 +220,11 @@ class Scan:
             "compared_pairs": sum(one.compared for one in summaries),
             "large_components": len(large),
             "bands": sorted(bands.items()),
-            "tasks": [f"{step}-{at:05}" for step, some in (("a", first), ("b", second), ("c", third)) for at in range(len(some))],
+            "tasks": [
+                f"{step}-{at:05}"
+                for step, some in (("a", first), ("b", second), ("c", third))
+                for at in range(len(some))
+            ],
         }
 
     def _tasks(self, step: str, tasks: list[Task]) -> list[Summary]:
@@ -229,7 +238,9 @@ class Scan:
             plan.rules,
         )
         paths = {f"{step}-{at:05}": summary_path(plan.scratch, f"{step}-{at:05}") for at in range(len(tasks))}
-        missing = {key: task for (key, path), task in zip(paths.items(), tasks, strict=True) if not path.exists()}
+        missing = {
+            key: task for (key, path), task in zip(paths.items(), tasks, strict=True) if not path.exists()
+        }
         done = len(tasks) - len(missing)
         for _ in run_tasks(linking, missing, plan.limits.cores):
             done += 1

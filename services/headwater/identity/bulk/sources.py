@@ -84,7 +84,7 @@ class FileSource:
             raise InvalidInput(f"{self.path.name} has no column {identifier or 'id'!r}; it has {columns}")
         unknown = {*self.left_out, *self.names} - {*columns}
         if unknown:
-            raise InvalidInput(f"{self.path.name} has no column {sorted(unknown)[0]!r}; it has {columns}")
+            raise InvalidInput(f"{self.path.name} has no column {min(unknown)!r}; it has {columns}")
         fields = {
             column: self.names.get(column) or field_of(column)
             for column in columns

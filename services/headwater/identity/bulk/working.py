@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
-Done = TypeVar("Done", covariant=True)
+Done_co = TypeVar("Done_co", covariant=True)
 _UNDER_WAY: Final = 2
 """Tasks handed out per worker: one that it works on, one that waits."""
 
 
-class Work(Protocol[Done]):
+class Work(Protocol[Done_co]):
     """Something that can be pickled and works on a task, named by its key."""
 
-    def begin(self) -> Callable[[str, Any], Done]:
+    def begin(self) -> Callable[[str, Any], Done_co]:
         """Return what does the work in this process: it takes a key and a task."""
         ...
 
@@ -31,7 +31,7 @@ class Work(Protocol[Done]):
 _run: Callable[[str, Any], Any] | None = None
 
 
-def run_tasks(work: Work[Done], tasks: Mapping[str, Any], cores: int) -> Iterator[tuple[str, Done]]:
+def run_tasks(work: Work[Done_co], tasks: Mapping[str, Any], cores: int) -> Iterator[tuple[str, Done_co]]:
     """Yield each task's key and what it came to, as they end.
 
     Ends its workers when the caller stops reading; a worker whose parent dies ends itself.

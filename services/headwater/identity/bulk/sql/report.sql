@@ -1,21 +1,29 @@
 -- sqlfluff:dialect:duckdb
 -- From the workers' files to what a person reads.
 
+-- name: create_member
+-- Records in groups of two or more.
+CREATE OR REPLACE TABLE member (n BIGINT NOT NULL, group_id VARCHAR NOT NULL, merge_id VARCHAR NOT NULL, bits DOUBLE NOT NULL)
+
 -- name: read_members
--- Records in groups of two or more, from the lines of JSON arrays at $paths.
-CREATE OR REPLACE TABLE member AS
-SELECT
-    (json ->> '$[0]')::BIGINT AS n, json ->> '$[1]' AS group_id, json ->> '$[2]' AS merge_id,
-    (json ->> '$[3]')::DOUBLE AS bits
+-- From the lines of JSON arrays at $paths.
+INSERT INTO member
+SELECT (json ->> '$[0]')::BIGINT, json ->> '$[1]', json ->> '$[2]', (json ->> '$[3]')::DOUBLE
 FROM read_ndjson_objects($paths)
 
+-- name: create_doubt
+-- Pairs that a person may want to see.
+CREATE OR REPLACE TABLE doubt (record_id VARCHAR NOT NULL, other_id VARCHAR NOT NULL, bits DOUBLE NOT NULL, outcome VARCHAR NOT NULL)
+
 -- name: read_doubts
--- Pairs that a person may want to see, from the lines of JSON arrays at $paths.
-CREATE OR REPLACE TABLE doubt AS
-SELECT
-    json ->> '$[0]' AS record_id, json ->> '$[1]' AS other_id, (json ->> '$[2]')::DOUBLE AS bits,
-    json ->> '$[3]' AS outcome
+-- From the lines of JSON arrays at $paths.
+INSERT INTO doubt
+SELECT json ->> '$[0]', json ->> '$[1]', (json ->> '$[2]')::DOUBLE, json ->> '$[3]'
 FROM read_ndjson_objects($paths)
+
+-- name: forget_cluster
+-- What an earlier report, cut short, left behind.
+DROP TABLE IF EXISTS cluster
 
 -- name: clusters
 -- Every record of the numbered file at $path with its group and merge part; bits are its best within the group.
