@@ -157,7 +157,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.load.identity.measure_scan", description=__doc__)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--cores", type=int, default=1)
-    parser.add_argument("--duplicates", type=float, default=0.3, help="share of records beyond a person's first")
+    parser.add_argument(
+        "--duplicates", type=float, default=0.3, help="share of records beyond a person's first"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--learn", action="store_true")
     parser.add_argument("--files", default="", help="keep generated files in this folder")
