@@ -70,7 +70,7 @@ def missed(
     st.lists(FIELDS | PEOPLE, min_size=2, max_size=20),
     st.sampled_from([-1.0, 3.0, 8.0, 14.0, 20.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_bound_leaves_out_no_pair_that_reaches_the_threshold(
     rows: list[dict[str, str]], bits_min: float
 ) -> None:

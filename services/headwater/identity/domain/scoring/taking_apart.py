@@ -58,8 +58,9 @@ def _numbers(normal: Normal, sole_ids: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _mailbox(email: Email) -> Mailbox:
-    letters = "".join(c for c in email.local if c.isalnum())
-    digits = "".join(c for c in email.local if c.isdigit())
+    local = email.local
+    letters = local if local.isalnum() else "".join(filter(str.isalnum, local))
+    digits = "" if letters.isalpha() else "".join(filter(str.isdigit, local))
     return Mailbox(email.address, letters, digits, email.domain, email.free, bool(email.blocked_by))
 
 
