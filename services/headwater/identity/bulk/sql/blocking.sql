@@ -1,4 +1,3 @@
--- sqlfluff:dialect:duckdb
 -- From prepared lines to candidate pairs: records that share a key which few enough records have.
 
 -- name: read_lines
@@ -24,7 +23,7 @@ FROM read_json(
 -- name: list_shared_names
 -- Values of identifiers that things of more than $names_max names use: kind, value, the names.
 SELECT split_part(one, '|', 1), substr(one, strpos(one, '|') + 1), list(DISTINCT whom)
-FROM (SELECT unnest(watched) AS one, whom FROM line)
+FROM (SELECT unnest(watched) AS one, whom FROM line) AS used
 WHERE whom IS NOT NULL AND whom <> ''
 GROUP BY one
 HAVING count(DISTINCT whom) > $names_max
@@ -32,12 +31,12 @@ ORDER BY one
 
 -- name: hash_keys
 -- One row per record and key.
-CREATE OR REPLACE TEMP TABLE key_row AS SELECT hash(key) AS key, n FROM (SELECT unnest(keys) AS key, n FROM line)
+CREATE OR REPLACE TEMP TABLE key_row AS SELECT hash(key) AS key, n FROM (SELECT unnest(keys) AS key, n FROM line) AS held
 
 -- name: count_crowded
 -- Keys that more than $rows_max records have, and how many records the largest has.
 SELECT count(*), coalesce(max(held), 0)
-FROM (SELECT count(*) AS held FROM key_row GROUP BY key HAVING count(*) > $rows_max)
+FROM (SELECT count(*) AS held FROM key_row GROUP BY key HAVING count(*) > $rows_max) AS crowd
 
 -- name: pair_up
 -- Pairs of records that share a key which from two to $rows_max records have, each once, smaller number first.

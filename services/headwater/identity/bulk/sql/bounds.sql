@@ -1,4 +1,3 @@
--- sqlfluff:dialect:duckdb
 -- The pairs that may reach the threshold, by the bound of `macros.sql`.
 
 -- name: set_bound
@@ -83,7 +82,7 @@ WITH pair AS (
             text_most(a.title, b.title, getvariable('bound').title) AS title_best,
             text_most(a.street, b.street, getvariable('bound').street) AS street_best
         FROM fast
-    )
+    ) AS summed
     WHERE sum + organisation_best + title_best + street_best >= $bits_min
 )
 SELECT hopeful.low, hopeful.high

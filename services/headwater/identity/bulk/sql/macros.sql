@@ -1,4 +1,3 @@
--- sqlfluff:dialect:duckdb
 -- The most bits that a pair of people can score, from what a database compares fast: where even that is
 -- too little, no worker looks at the pair. Each macro mirrors one comparison of domain.scoring.fields and
 -- never says less than it; tests hold that against the exact score. Variables are set by `bounds.py`.

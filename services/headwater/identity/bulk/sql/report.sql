@@ -1,4 +1,3 @@
--- sqlfluff:dialect:duckdb
 -- From the workers' files to what a person reads.
 
 -- name: create_member
@@ -47,7 +46,7 @@ SELECT split_part(outcome, ':', 1), count(*) FROM doubt GROUP BY 1 ORDER BY 1
 
 -- name: count_groups
 -- Groups of two records or more by size.
-SELECT records, count(*) FROM (SELECT count(*) AS records FROM member GROUP BY group_id) GROUP BY records ORDER BY records
+SELECT records, count(*) FROM (SELECT count(*) AS records FROM member GROUP BY group_id) AS sized GROUP BY records ORDER BY records
 
 -- name: count_merges
 -- How many records a merge of every merge part would take away.
@@ -55,4 +54,4 @@ SELECT count(*) - count(DISTINCT merge_id) FROM member
 
 -- name: largest
 -- The five largest groups.
-SELECT group_id, count(*) AS records FROM member GROUP BY group_id ORDER BY records DESC, group_id LIMIT 5
+SELECT group_id, count(*) AS records FROM member GROUP BY group_id ORDER BY records DESC, group_id ASC LIMIT 5

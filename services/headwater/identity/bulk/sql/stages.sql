@@ -1,4 +1,3 @@
--- sqlfluff:dialect:duckdb
 -- Which stages are complete, and the tables that they fill: all in one database file of the scan.
 
 -- name: create_stage
