@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +22,9 @@ from headwater.identity.bulk.settings import Limits
 from headwater.identity.bulk.showing import write_pages
 from headwater.identity.bulk.sources import FileSource
 from headwater.kernel.errors import Conflict, HeadwaterError, InvalidInput
+
+OBJECTS: Final = ("contact", "lead", "account")
+"""What can be resolved."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -97,6 +100,8 @@ def _tell(kind: str, what: Any) -> None:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
+    if options.object not in OBJECTS:
+        raise InvalidInput(f"{options.object!r} is none of {', '.join(OBJECTS)}", reason="UNKNOWN_OBJECT")
     names = dict(_mapped(one) for one in options.map)
     source = FileSource(options.file, options.id_column, frozenset(options.ignore), names)
     return Plan(
@@ -121,7 +126,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="headwater.identity.bulk", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--into", type=Path, required=True)
-    parser.add_argument("--object", choices=("contact", "lead", "account"), default="contact")
+    parser.add_argument("--object", default="contact")
     parser.add_argument("--id-column", default="")
     parser.add_argument("--ignore", action="append", default=[])
     parser.add_argument("--map", action="append", default=[], metavar="COLUMN=FIELD")

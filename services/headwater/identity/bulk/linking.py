@@ -30,8 +30,11 @@ from headwater.identity.domain.scoring.weights import load
 
 LINKED, REFUSED, APART = "linked", "refused", "apart"
 
-Member = tuple[int, str, str, float]
-"""Number of a record, the ids that name its group and its merge part, and its best bits within the group."""
+Member = tuple[int, str, str, float | None]
+"""Number of a record, the ids that name its group and its merge part, and its best bits within the group.
+
+Bits are missing where no key brought it together with another of the group.
+"""
 Doubt = tuple[str, str, float, str]
 """Ids of two records, their bits, and what became of them: `linked`, `refused:` why, or `apart`."""
 
@@ -170,7 +173,7 @@ def _members(group: Members, memory: Memory, merging: Merging, numbers: dict[str
     inside = set(group)
     for part in mergeable(group, memory.edges, merging):
         for one in part:
-            best = max((bits for other, bits in memory.edges[one].items() if other in inside), default=_BELOW)
+            best = max((bits for other, bits in memory.edges[one].items() if other in inside), default=None)
             yield numbers[one], group[0], part[0], best
 
 

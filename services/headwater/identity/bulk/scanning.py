@@ -66,7 +66,8 @@ class Scan:
     def __init__(
         self, plan: Plan, progress: Progress, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self._plan, self._progress, self._clock = plan, progress, clock
+        self._plan, self._hear, self._clock = plan, progress, clock
+        self._of = 1
         plan.scratch.mkdir(parents=True, exist_ok=True)
         self.connection: Connection = open_database(plan.scratch, plan.limits)
         self.connection.execute(STAGES["create_stage"].text)
@@ -97,6 +98,10 @@ class Scan:
         """Close the database."""
         self.connection.close()
 
+    def _progress(self, stage: str, done: int, of: int) -> None:
+        self._of = of
+        self._hear(stage, done, of)
+
     def _complete(self, name: str, stage: Callable[[], Facts]) -> None:
         self._progress(name, 0, 1)
         started = self._clock()
@@ -107,7 +112,7 @@ class Scan:
         self.connection.execute(STAGES["complete_stage"].text, noted)
         self.connection.commit()
         self.facts[name], self.seconds[name] = facts, seconds
-        self._progress(name, 1, 1)
+        self._progress(name, self._of, self._of)
 
     def _copy(self) -> Facts:
         rows = self._plan.source.copy(self.connection, self.rows_path, self._plan.limits)

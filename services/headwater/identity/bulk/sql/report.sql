@@ -2,7 +2,7 @@
 
 -- name: create_member
 -- Records in groups of two or more.
-CREATE OR REPLACE TABLE member (n BIGINT NOT NULL, group_id VARCHAR NOT NULL, merge_id VARCHAR NOT NULL, bits DOUBLE NOT NULL)
+CREATE OR REPLACE TABLE member (n BIGINT NOT NULL, group_id VARCHAR NOT NULL, merge_id VARCHAR NOT NULL, bits DOUBLE)
 
 -- name: read_members
 -- From the lines of JSON arrays at $paths.
