@@ -88,7 +88,7 @@ def run(path: Path, into: Path, *, cores: int, learn: bool) -> Run:
 
 
 class _Memory(threading.Thread):
-    """Samples the resident memory of a process and its children, what they share counted once."""
+    """Samples the resident memory of a process and its children; what they share counts for each."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -106,7 +106,7 @@ class _Memory(threading.Thread):
         try:
             parent = psutil.Process(self._pid)
             family = [parent, *parent.children(recursive=True)]
-            return sum(one.memory_info().rss - one.memory_info().shared for one in family) / 2**20
+            return sum(one.memory_info().rss for one in family) / 2**20
         except psutil.NoSuchProcess:
             return 0.0
 
