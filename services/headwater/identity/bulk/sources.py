@@ -58,12 +58,12 @@ class FileSource:
             if order:
                 rows = rows.sort(*map(duckdb.ColumnExpression, order))
             rows.create_view("source", replace=True)
-            _check_ids(connection)
             numbered = connection.sql(STAGES["numbered"].text)
             numbered.write_parquet(str(into), row_group_size=max(2_048, limits.chunk_records))
         except duckdb.Error as error:
             raise InvalidInput(f"{self.path} cannot be read: {_sentence(error)}") from error
         connection.execute(STAGES["forget_source"].text)
+        _check_ids(connection, into)
         count = connection.execute(STAGES["count_rows"].text, {"path": str(into)}).fetchall()[0][0]
         return NumberedRows(into, tuple(values), int(count))
 
@@ -124,11 +124,12 @@ def _each_once(columns: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return listed
 
 
-def _check_ids(connection: Connection) -> None:
-    missing = connection.execute(STAGES["rows_without_id"].text).fetchall()[0][0]
+def _check_ids(connection: Connection, rows: Path) -> None:
+    path = {"path": str(rows)}
+    missing = connection.execute(STAGES["rows_without_id"].text, path).fetchall()[0][0]
     if missing:
         raise InvalidInput(f"{missing} rows have no id", reason="MISSING_ID")
-    repeated = [one for (one,) in connection.execute(STAGES["repeated_ids"].text).fetchall()]
+    repeated = [one for (one,) in connection.execute(STAGES["repeated_ids"].text, path).fetchall()]
     if repeated:
         raise InvalidInput(f"several rows have one id: {', '.join(repeated)}", reason="REPEATED_ID")
 

@@ -13,12 +13,12 @@ SELECT name, seconds, facts FROM stage
 INSERT INTO stage (name, seconds, facts) VALUES ($name, $seconds, $facts)
 
 -- name: repeated_ids
--- Ids that several rows of the source have, five at the most.
-SELECT id FROM source GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 5
+-- Ids that several rows of the numbered file at $path have, five at the most.
+SELECT id FROM read_parquet($path) GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 5
 
 -- name: rows_without_id
--- Rows of the source that have no id.
-SELECT count(*) FROM source WHERE id IS NULL OR id = ''
+-- Rows of the numbered file at $path that have no id.
+SELECT count(*) FROM read_parquet($path) WHERE id IS NULL OR id = ''
 
 -- name: numbered
 -- The rows of the source, numbered in the order in which they come.
