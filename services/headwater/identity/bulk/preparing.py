@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +15,14 @@ import msgspec
 
 from headwater.identity.bulk.ports import Records
 from headwater.identity.bulk.storing import write_parts, write_whole
-from headwater.identity.domain.clustering.sharing import named, watched
+from headwater.identity.domain.clustering.sharing import watched
 from headwater.identity.domain.normalising import normalise, weak_of
 from headwater.identity.domain.normalising.nicknaming import canonical_names
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
 from headwater.identity.domain.scoring.taking_apart import parts_of
 
+_NAMES_KEPT: Final = 16_384
+"""First names whose full names are remembered."""
 OWN_COLUMNS: Final = frozenset({"job_title", "postcode", "birth_date"})
 """Texts and codes that the bound reads by themselves."""
 
@@ -29,25 +32,19 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
 
     Args:
         n: its number.
-        keys: `kind|value` of all keys; watched: those that can turn generic, with whom they name.
-        first: first given name; plain: both names are one word; full_names: what `first` may be short for.
+        keys: `kind|value` of all keys; watched: those that can turn generic, by the names that use them.
+        full_names: what the first given name may be short for.
+        spelt: what the mailboxes spell.
         boxes: mailboxes of the person itself; local, digits, domain, free: of the first of them.
-        squeezed, label: the organisation's name and its domain's first label, without separators.
         others: names of further texts and codes.
     """
 
     n: int
     keys: list[str] = []
     watched: list[str] = []
-    whom: str = ""
     given: str = ""
-    first: str = ""
     family: str = ""
-    joined: str = ""
-    plain: bool = False
-    full_names: list[str] = []
-    told_given: str = ""
-    told_family: str = ""
+    full_names: tuple[str, ...] = ()
     spelt: str = ""
     boxes: list[str] = []
     local: str = ""
@@ -58,8 +55,6 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
     linkedin: str = ""
     organisation: str = ""
     domains: tuple[str, ...] = ()
-    squeezed: str = ""
-    label: str = ""
     house: str = ""
     street: str = ""
     city: str = ""
@@ -135,21 +130,14 @@ _encode: Final = msgspec.json.Encoder().encode
 def line_of(number: int, parts: Parts, keys: list[str]) -> Line:
     """Return the line of a record."""
     boxes = [box for box in parts.mailboxes if not box.shared]
-    first = parts.given.partition(" ")[0]
     box = boxes[0] if boxes else _NO_BOX
     return Line(
         number,
         keys,
         [f"{kind}|{value}" for kind, value in watched(parts)],
-        named(parts),
         parts.given,
-        first,
         parts.family,
-        parts.joined,
-        parts.plain,
-        sorted(canonical_names(first)) if len(first) > 1 else [],
-        parts.told_given,
-        parts.told_family,
+        _full_names(parts.given.partition(" ")[0]),
         parts.spelt,
         [one.address for one in boxes],
         box.local,
@@ -160,8 +148,6 @@ def line_of(number: int, parts: Parts, keys: list[str]) -> Line:
         parts.linkedin,
         parts.organisation,
         parts.domains,
-        parts.organisation.replace(" and ", "").replace(" ", ""),
-        parts.domains[0].partition(".")[0].replace("-", "") if parts.domains else "",
         parts.house,
         parts.street,
         parts.city,
@@ -172,6 +158,11 @@ def line_of(number: int, parts: Parts, keys: list[str]) -> Line:
         parts.codes.get("birth_date", ""),
         [field for field in (*parts.texts, *parts.codes) if field not in OWN_COLUMNS],
     )
+
+
+@lru_cache(_NAMES_KEPT)
+def _full_names(first: str) -> tuple[str, ...]:
+    return tuple(sorted(canonical_names(first))) if len(first) > 1 else ()
 
 
 _NO_BOX: Final = Mailbox("", "", "", "")

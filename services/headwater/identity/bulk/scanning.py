@@ -144,14 +144,16 @@ class Scan:
         run(BLOCKING["read_lines"].text, {"paths": paths})
         account = self._plan.object == "account"
         limits = ORGANISATIONS_MAX if account else SURNAMES_MAX
-        named = run(BLOCKING["list_shared_names"].text, {"names_max": min(limits.values())}).fetchall()
+        watched = {"names_max": min(limits.values()), "account": account}
+        named = run(BLOCKING["list_shared_names"].text, watched).fetchall()
         shared = {value for kind, value, names in named if is_generic(kind, names, account=account)}
         run(BLOCKING["hash_keys"].text)
         ((crowded, crowd_max),) = run(BLOCKING["count_crowded"].text, rows_max).fetchall()
         run(BLOCKING["pair_up"].text, rows_max)
         run(BLOCKING["forget_keys"].text)
         if not account:
-            run(BOUNDS["people"].text, {"shared": sorted(shared)})
+            run(BOUNDS["shared_values"].text, {"shared": sorted(shared)})
+            run(BOUNDS["people"].text)
         run(BLOCKING["forget_lines"].text)
         ((pairs,),) = run(BLOCKING["count_candidates"].text).fetchall()
         return {

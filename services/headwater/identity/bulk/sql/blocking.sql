@@ -9,21 +9,22 @@ FROM read_json(
     format = 'newline_delimited',
     maximum_object_size = 1048576,
     columns = {
-        n: 'BIGINT', keys: 'VARCHAR[]', watched: 'VARCHAR[]', whom: 'VARCHAR',
-        given: 'VARCHAR', first: 'VARCHAR', family: 'VARCHAR', joined: 'VARCHAR', plain: 'BOOLEAN',
-        full_names: 'VARCHAR[]', told_given: 'VARCHAR', told_family: 'VARCHAR', spelt: 'VARCHAR',
+        n: 'BIGINT', keys: 'VARCHAR[]', watched: 'VARCHAR[]',
+        given: 'VARCHAR', family: 'VARCHAR', full_names: 'VARCHAR[]', spelt: 'VARCHAR',
         boxes: 'VARCHAR[]', local: 'VARCHAR', digits: 'VARCHAR', domain: 'VARCHAR', free: 'BOOLEAN',
-        phones: 'VARCHAR[]', linkedin: 'VARCHAR',
-        organisation: 'VARCHAR', domains: 'VARCHAR[]', squeezed: 'VARCHAR', label: 'VARCHAR',
+        phones: 'VARCHAR[]', linkedin: 'VARCHAR', organisation: 'VARCHAR', domains: 'VARCHAR[]',
         house: 'VARCHAR', street: 'VARCHAR', city: 'VARCHAR', state: 'VARCHAR', country: 'VARCHAR',
         title: 'VARCHAR', postcode: 'VARCHAR', birth: 'VARCHAR', others: 'VARCHAR[]'
     }
 )
 
 -- name: list_shared_names
--- Values of identifiers that things of more than $names_max names use: kind, value, the names.
+-- Values of identifiers that things of more than $names_max names use: kind, value, the names, which are
+-- those of organisations where $account, else surnames.
 SELECT split_part(one, '|', 1), substr(one, strpos(one, '|') + 1), list(DISTINCT whom)
-FROM (SELECT unnest(watched) AS one, whom FROM line) AS used
+FROM (
+    SELECT unnest(watched) AS one, CASE WHEN $account THEN organisation ELSE family END AS whom FROM line
+) AS used
 WHERE whom IS NOT NULL AND whom <> ''
 GROUP BY one
 HAVING count(DISTINCT whom) > $names_max

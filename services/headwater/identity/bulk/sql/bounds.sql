@@ -4,28 +4,46 @@
 -- The numbers behind the macros: $bound, one field per comparison.
 SET VARIABLE bound = $bound
 
+-- name: shared_values
+-- The generic values $shared.
+CREATE OR REPLACE TEMP TABLE shared_value AS SELECT unnest($shared::VARCHAR[]) AS value
+
 -- name: people
 -- What the bound reads of each person; generic numbers are not its own.
 CREATE OR REPLACE TABLE person AS
+WITH whole AS (
+    SELECT
+        n, coalesce(given, '') AS given, coalesce(family, '') AS family,
+        coalesce(full_names, []) AS full_names, coalesce(spelt, '') AS spelt,
+        coalesce(boxes, []) AS boxes, coalesce(local, '') AS local, coalesce(digits, '') AS digits,
+        coalesce(domain, '') AS domain, coalesce(free, FALSE) AS free,
+        coalesce(phones, []) AS phones, coalesce(linkedin, '') AS linkedin,
+        coalesce(organisation, '') AS organisation, coalesce(domains, []) AS domains,
+        coalesce(house, '') AS house, coalesce(street, '') AS street,
+        coalesce(city, '') AS city, coalesce(state, '') AS state, coalesce(country, '') AS country,
+        coalesce(title, '') AS title, coalesce(postcode, '') AS postcode, coalesce(birth, '') AS birth,
+        coalesce(others, []) AS others
+    FROM line
+), own AS (
+    SELECT number.n, list(number.phone) AS own_phones
+    FROM (SELECT n, unnest(phones) AS phone FROM line) AS number
+    ANTI JOIN shared_value ON shared_value.value = number.phone
+    GROUP BY number.n
+)
 SELECT
-    n,
-    coalesce(given, '') AS given, coalesce(first, '') AS first, coalesce(family, '') AS family,
-    coalesce(joined, '') AS joined, coalesce(plain, FALSE) AS plain, coalesce(full_names, []) AS full_names,
-    coalesce(told_given, '') AS told_given, coalesce(told_family, '') AS told_family, coalesce(spelt, '') AS spelt,
-    coalesce(boxes, []) AS boxes, coalesce(local, '') AS local, coalesce(digits, '') AS digits,
-    coalesce(domain, '') AS domain, coalesce(free, FALSE) AS free,
-    coalesce(phones, []) AS phones,
-    list_filter(coalesce(phones, []), lambda x: NOT list_contains($shared, x)) AS own_phones,
-    coalesce(linkedin, '') AS linkedin,
-    coalesce(organisation, '') AS organisation, string_split(coalesce(organisation, ''), ' ') AS words,
-    coalesce(domains, []) AS domains, coalesce(squeezed, '') AS squeezed, coalesce(label, '') AS label,
-    coalesce(house, '') AS house, coalesce(street, '') AS street,
-    array_to_string(list_sort(string_split(coalesce(street, ''), ' ')), ' ') AS street_sorted,
-    coalesce(city, '') AS city, coalesce(state, '') AS state, coalesce(country, '') AS country,
-    coalesce(title, '') AS title,
-    array_to_string(list_sort(string_split(coalesce(title, ''), ' ')), ' ') AS title_sorted,
-    coalesce(postcode, '') AS postcode, coalesce(birth, '') AS birth, coalesce(others, []) AS others
-FROM line
+    whole.*,
+    split_part(given, ' ', 1) AS first,
+    CASE WHEN length(split_part(given, ' ', 1)) >= 3 THEN split_part(given, ' ', 1) ELSE '' END AS told_given,
+    CASE WHEN length(split_part(family, ' ', 1)) >= 3 THEN split_part(family, ' ', 1) ELSE '' END AS told_family,
+    replace(given || family, ' ', '') AS joined,
+    NOT contains(given, ' ') AND NOT contains(family, ' ') AS plain,
+    coalesce(own.own_phones, []) AS own_phones,
+    string_split(organisation, ' ') AS words,
+    replace(replace(organisation, ' and ', ''), ' ', '') AS squeezed,
+    CASE WHEN len(domains) > 0 THEN replace(split_part(domains[1], '.', 1), '-', '') ELSE '' END AS label,
+    array_to_string(list_sort(string_split(street, ' ')), ' ') AS street_sorted,
+    array_to_string(list_sort(string_split(title, ' ')), ' ') AS title_sorted
+FROM whole LEFT JOIN own ON own.n = whole.n
 
 -- name: create_likely
 -- Pairs that a worker looks at.
