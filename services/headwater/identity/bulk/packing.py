@@ -49,13 +49,20 @@ class Components:
 
 
 def pack(
-    low: Sequence[int], high: Sequence[int], bits: Sequence[float], records: int, pairs_max: int
+    low: Sequence[int],
+    high: Sequence[int],
+    bits: Sequence[float],
+    records: int,
+    pairs_max: int,
+    *,
+    cut: bool,
 ) -> list[Task]:
-    """Return tasks that hold all pairs: components whole where they have at most *pairs_max* pairs, else cut.
+    """Return tasks that hold all pairs, about *pairs_max* each.
 
     Args:
         low, high: of each pair; numbers below *records*.
-        bits: of each pair, or nothing. With bits every component stays whole.
+        bits: of each pair, or nothing.
+        cut: components of more than *pairs_max* pairs are cut; else they stay whole too.
     """
     components = Components(records)
     for one, other in zip(low, high, strict=True):
@@ -64,17 +71,17 @@ def pack(
     for one in low:
         root = components.of(one)
         sizes[root] = sizes.get(root, 0) + 1
-    task_of = _assigned(sizes, pairs_max, cut=not bits)
+    task_of = _assigned(sizes, pairs_max, cut=cut)
     tasks = [Task(whole=True) for _ in range(max(task_of.values(), default=-1) + 1)]
-    cut = Task(whole=False)
+    rest = Task(whole=False)
     for at, one in enumerate(low):
         place = task_of.get(components.of(one))
-        task = cut if place is None else tasks[place]
+        task = rest if place is None else tasks[place]
         task.low.append(one)
         task.high.append(high[at])
         if bits:
             task.bits.append(bits[at])
-    return [*_slices(cut, pairs_max), *tasks]
+    return [*_slices(rest, pairs_max), *tasks]
 
 
 def _assigned(sizes: dict[int, int], pairs_max: int, *, cut: bool) -> dict[int, int]:

@@ -12,7 +12,7 @@ import random
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -210,14 +210,13 @@ class Scan:
             for one, other in rows:
                 low.append(one)
                 high.append(other)
-        records, pairs_max = self.facts["copy"]["records"], self._plan.limits.chunk_pairs
-        first = self._tasks("a", pack(low, high, array("d"), records, pairs_max))
+        first = self._tasks("a", self._packed(low, high, array("d"), cut=True))
         bits = array("d", [weight for one in first for weight in one.bits])
         low = array("q", [number for one in first for number in one.low])
         high = array("q", [number for one in first for number in one.high])
-        second = self._tasks("b", pack(low, high, bits, records, pairs_max)) if bits else []
+        second = self._tasks("b", self._packed(low, high, bits, cut=False))
         large = [component for one in (*first, *second) for component in one.large]
-        third = self._tasks("c", [self._all_pairs(component) for component in large])
+        third = self._tasks("c", self._all_pairs(large))
         summaries = [*first, *second, *third]
         bands: dict[int, int] = {}
         for one in summaries:
@@ -254,10 +253,19 @@ class Scan:
             self._progress("link", done, len(tasks))
         return [read_summary(path) for path in paths.values()]
 
-    def _all_pairs(self, component: list[int]) -> Task:
-        found = self.connection.execute(BLOCKING["list_pairs_among"].text, {"records": component}).fetchall()
+    def _packed(self, low: array[int], high: array[int], bits: array[float], *, cut: bool) -> list[Task]:
+        return pack(low, high, bits, self.facts["copy"]["records"], self._plan.limits.chunk_pairs, cut=cut)
+
+    def _all_pairs(self, large: list[list[int]]) -> list[Task]:
+        """Return tasks with every candidate pair within components."""
+        members = {
+            "components": [at for at, component in enumerate(large) for _ in component],
+            "records": [record for component in large for record in component],
+        }
+        found = self.connection.execute(BLOCKING["list_pairs_within"].text, members).fetchall()
         low, high = array("q", [one for one, _ in found]), array("q", [other for _, other in found])
-        return Task(whole=True, all_pairs=True, low=low, high=high)
+        tasks = self._packed(low, high, array("d"), cut=False)
+        return [replace(task, all_pairs=True) for task in tasks]
 
 
 _FETCHED_ROWS: Final = 10_000

@@ -26,7 +26,7 @@ def test_pack_keeps_every_pair_once_and_components_whole(
     """Whatever the pairs: none is lost, a whole task shares no record with another task, a cut one is bounded."""
     low, high = [one for one, _ in pairs], [other for _, other in pairs]
     bits = [float(at) for at in range(len(pairs))] if known else []
-    tasks = pack(low, high, bits, RECORDS, pairs_max)
+    tasks = pack(low, high, bits, RECORDS, pairs_max, cut=not known)
     assert sorted(pair for task in tasks for pair in zip(task.low, task.high, strict=True)) == pairs
     for at, task in enumerate(tasks):
         others = {n for other in (*tasks[:at], *tasks[at + 1 :]) for n in (*other.low, *other.high)}
@@ -37,7 +37,7 @@ def test_pack_keeps_every_pair_once_and_components_whole(
 
 def test_pack_hands_known_bits_on_with_their_pairs() -> None:
     """A pair that was scored before keeps its bits."""
-    tasks = pack([0, 1, 4], [1, 2, 5], [3.0, 4.0, 5.0], 6, 2)
+    tasks = pack([0, 1, 4], [1, 2, 5], [3.0, 4.0, 5.0], 6, 2, cut=False)
     assert [(list(task.low), list(task.bits)) for task in tasks] == [([0, 1], [3.0, 4.0]), ([4], [5.0])]
 
 
@@ -51,4 +51,4 @@ def test_components_are_called_by_their_smallest_record() -> None:
 
 def test_task_counts_its_pairs() -> None:
     """An empty pack has no task."""
-    assert pack(array("q"), array("q"), [], 3, 10) == []
+    assert pack(array("q"), array("q"), [], 3, 10, cut=True) == []

@@ -63,8 +63,13 @@ DROP TABLE line
 -- What no later stage reads.
 DROP TABLE key_row
 
--- name: list_pairs_among
--- Candidate pairs between two of the records $records.
-SELECT low, high FROM candidate
-WHERE list_contains($records, low) AND list_contains($records, high)
-ORDER BY low, high
+-- name: list_pairs_within
+-- Candidate pairs between two records of one component: $components has the one of each of $records.
+WITH large AS (
+    SELECT unnest($components::BIGINT[]) AS component, unnest($records::BIGINT[]) AS n
+)
+SELECT candidate.low, candidate.high
+FROM candidate
+INNER JOIN large AS one ON one.n = candidate.low
+INNER JOIN large AS other ON other.n = candidate.high AND other.component = one.component
+ORDER BY candidate.low, candidate.high
