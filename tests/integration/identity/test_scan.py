@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.load.identity.sets import er_directory
@@ -157,7 +158,7 @@ def command_of(path: Path, into: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "headwater.identity.bulk", str(path), "--into", str(into), *more]
 
 
-def told(path: Path, into: Path, *more: str) -> list[dict[str, dict[str, object]]]:
+def told(path: Path, into: Path, *more: str) -> list[dict[str, Any]]:
     """Return the lines of a scan that runs to its end."""
     done = subprocess.run(
         command_of(path, into, *more), capture_output=True, text=True, check=False, timeout=60
@@ -169,7 +170,7 @@ def finished(path: Path, into: Path) -> list[str]:
     """Run a scan to its end; return the stages that it ran."""
     lines = told(path, into)
     assert "report" in lines[-1]
-    return list(dict.fromkeys(line["progress"][0] for line in lines if "progress" in line))  # type: ignore[index]
+    return list(dict.fromkeys(line["progress"][0] for line in lines if "progress" in line))
 
 
 def kill_at(stage: str, path: Path, into: Path) -> None:
