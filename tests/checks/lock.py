@@ -39,7 +39,9 @@ def declared(project: Mapping[str, object]) -> list[Requirement]:
     extras = project["optional-dependencies"]
     assert isinstance(direct, list)
     assert isinstance(extras, dict)
-    return [Requirement(text) for text in [*direct, *(text for name in EXTRAS for text in extras.get(name, ()))]]
+    return [
+        Requirement(text) for text in [*direct, *(text for name in EXTRAS for text in extras.get(name, ()))]
+    ]
 
 
 def faults(requirements: list[Requirement], pins: Mapping[str, str]) -> Iterator[str]:
