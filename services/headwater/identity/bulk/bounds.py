@@ -81,7 +81,7 @@ def _levels(scale: Scale) -> list[float]:
 
 
 def _equal(scale: Scale) -> float:
-    return max((scale.rarest, scale.bits[0] if not scale.equal else scale.rarest, *scale.equal.values()))
+    return max((scale.rarest, scale.bits[0], *scale.equal.values()))
 
 
 def _name_classes(names: Scale) -> Iterable[float]:

@@ -47,7 +47,8 @@ CREATE OR REPLACE TEMP MACRO told(word_a, spelt_a, word_b, spelt_b) AS
     (word_a <> '' AND contains(spelt_b, word_a)) OR (word_b <> '' AND contains(spelt_a, word_b))
 
 -- name: name_bits
--- Names: the best of all levels that the classes leave open; rarity where the part may be equal; a swap.
+-- Names: the best of all levels that the classes leave open; rarity where the part may be equal; a swap,
+-- which counts the family name's rarity.
 CREATE OR REPLACE TEMP MACRO name_bits(a, b, given_at, family_at, given_rare, family_rare) AS greatest(
     getvariable('bound').names[(given_at * 12 + family_at) * 4 + 1] + given_rare + family_rare,
     getvariable('bound').names[(given_at * 12 + family_at) * 4 + 2] + given_rare,
@@ -56,7 +57,7 @@ CREATE OR REPLACE TEMP MACRO name_bits(a, b, given_at, family_at, given_rare, fa
     CASE
         WHEN given_at IN (0, 6) AND family_at IN (0, 6) THEN -1000.0
         WHEN a.given = b.family OR a.family = b.given OR a.joined = b.joined OR NOT a.plain OR NOT b.plain
-        THEN getvariable('bound').swapped
+        THEN getvariable('bound').swapped + family_rare
         ELSE -1000.0
     END
 )
