@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = ("dev", "load")
+"""What `make lock` compiles; who wants another extra brings it along."""
 _PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)\s*(?:;\s*(?P<marker>.+?))?\s*\\?$")
 
 
@@ -32,12 +34,14 @@ def read_pins(lock: str) -> dict[str, str]:
 
 
 def declared(project: Mapping[str, object]) -> list[Requirement]:
-    """Return the requirements of pyproject.toml's `[project]` table, all extras included."""
+    """Return the requirements of pyproject.toml's `[project]` table, the locked extras included."""
     direct = project["dependencies"]
     extras = project["optional-dependencies"]
     assert isinstance(direct, list)
     assert isinstance(extras, dict)
-    return [Requirement(text) for text in [*direct, *(text for extra in extras.values() for text in extra)]]
+    return [
+        Requirement(text) for text in [*direct, *(text for name in EXTRAS for text in extras.get(name, ()))]
+    ]
 
 
 def faults(requirements: list[Requirement], pins: Mapping[str, str]) -> Iterator[str]:

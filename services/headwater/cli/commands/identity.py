@@ -1,18 +1,22 @@
-"""`headwater identity`: which records are the same, why, and the two ways to correct it."""
+"""`headwater identity`: which records are the same, why, the two ways to correct it, and a whole file at once."""
 
 from __future__ import annotations
 
+import os
 import uuid
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from headwater.cli.asking import asking
-from headwater.cli.options import PageSize, PageToken, Yes
+from headwater.cli.options import AsJson, PageSize, PageToken, Yes
 from headwater.cli.output import facts, table
 from headwater.cli.plain import moment, plain
+from headwater.cli.scanning import run_scan
 from headwater.cli.services import Services
-from headwater.cli.session import Session
+from headwater.cli.session import Session, act
 from headwater.event.v1 import event_pb2
 from headwater.identity.v1 import identity_pb2
 from headwater.kernel.errors import InvalidInput
@@ -134,6 +138,75 @@ async def split(
     found = await services.ask(services.identity.Split, request)
     done = f"{found.moved_count} moved back to {found.restored_entity_id}"
     session.output.result(plain(found) | {"dry_run": False}, done)
+
+
+@app.command()
+def scan(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a header, JSON lines, or Parquet.")
+    ],
+    into: Annotated[
+        Path,
+        typer.Option("--into", file_okay=False, help="Directory for the results; made if it is not there."),
+    ],
+    object_name: Annotated[str, typer.Option("--object", help="contact, lead or account.")] = "contact",
+    id_column: Annotated[
+        str,
+        typer.Option("--id-column", help="Column with the record's id; id, rec_id, record_id, external_id."),
+    ] = "",
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", help="COLUMN that says nothing about who it is; may be repeated."),
+    ] = None,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", help="COLUMN=FIELD where a heading is unusual, as Vorname=first_name; repeatable."
+        ),
+    ] = None,
+    region: Annotated[
+        str,
+        typer.Option(
+            "--region", help="Two letters: where numbers and dates are read when a record does not tell."
+        ),
+    ] = "",
+    learn: Annotated[
+        bool,
+        typer.Option("--learn", help="Learn the weights from this file; without it the shipped ones count."),
+    ] = False,
+    cores: Annotated[
+        int, typer.Option("--cores", min=1, max=64, help="Worker processes; all cores by default.")
+    ] = os.cpu_count() or 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch directory.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the duplicates of a whole file: the groups that the service would come to, record by record.
+
+    It only proposes: nothing is sent to a service or a CRM. DIR then holds clusters.parquet and clusters.csv
+    (record_id, group_id, merge_id, bits: records of one group are one thing; those with one merge_id may
+    be merged in a CRM as well), review.csv (pairs a person should see, closest to the threshold first), and
+    the figures as report.json, report.txt and report.html.
+
+    Stopped or killed, it goes on where it was when it is called again with the same file and options.
+
+    Examples:
+
+      headwater identity scan contacts.csv --into scan --cores 2
+
+      headwater identity scan firms.parquet --object account --id-column crm_id --into scan --learn
+    """
+    arguments = [str(file), "--into", str(into), "--object", object_name, "--cores", str(cores)]
+    arguments += ["--id-column", id_column, "--region", region]
+    arguments += [part for column in ignore or () for part in ("--ignore", column)]
+    arguments += [part for pair in mapped or () for part in ("--map", pair)]
+    arguments += [flag for flag, given in (("--learn", learn), ("--keep", keep)) if given]
+
+    def work(session: Session) -> None:
+        document = run_scan(arguments, session.output.err)
+        shown = (into / "report.txt").read_text(encoding="utf-8")
+        session.output.result(document, Text(shown), f"written to {into}; nothing else was changed")
+
+    act(work, as_json=as_json, data_dir=None)
 
 
 async def _get(session: Session, services: Services, who: str) -> identity_pb2.Entity:

@@ -35,11 +35,14 @@ def named(parts: Parts) -> str:
 def is_generic(kind: str, names: Iterable[str], *, account: bool = False) -> bool:
     """Say whether a value that things of *names* use is generic; misspellings count once."""
     are_one = _are_one_organisation if account else are_one_family
+    limit = _limits(account=account).get(kind, NAMES_KEPT)
     distinct: list[str] = []
     for name in sorted(names):
         if not any(are_one(name, other) for other in distinct):
             distinct.append(name)
-    return len(distinct) > _limits(account=account).get(kind, NAMES_KEPT)
+            if len(distinct) > limit:
+                return True
+    return False
 
 
 def _limits(*, account: bool) -> Mapping[str, int]:

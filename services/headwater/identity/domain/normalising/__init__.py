@@ -16,6 +16,8 @@ from headwater.identity.domain.normalising.keys import (
     external_key,
     hash_of,
     keys_of,
+    strong_of,
+    weak_of,
 )
 from headwater.identity.domain.normalising.record import changes_of, normalise
 from headwater.identity.domain.normalising.rules import NORMALISATION_VERSION, RULES, Change
@@ -34,4 +36,6 @@ __all__ = [
     "hash_of",
     "keys_of",
     "normalise",
+    "strong_of",
+    "weak_of",
 ]

@@ -86,9 +86,25 @@ def keys_of(normal: Normal) -> Keys:
     return Keys(_hashed(strong(normal), STRONG_MAX), _hashed(weak(normal), WEAK_MAX))
 
 
+def strong_of(normal: Normal) -> list[Pair]:
+    """Return kind and value of the strong keys of *normal*: those of `keys_of`, not hashed."""
+    makers = _MAKERS.get(normal.object)
+    return [] if makers is None else _bounded(makers[0](normal), STRONG_MAX)
+
+
+def weak_of(normal: Normal) -> list[Pair]:
+    """Return kind and value of the weak keys of *normal*: those of `keys_of`, not hashed."""
+    makers = _MAKERS.get(normal.object)
+    return [] if makers is None else _bounded(makers[1](normal), WEAK_MAX)
+
+
 def _hashed(pairs: list[Pair], keys_max: int) -> tuple[HashedKey, ...]:
-    wanted = pairs[:keys_max] if len(set(pairs)) == len(pairs) else list(dict.fromkeys(pairs))[:keys_max]
+    wanted = _bounded(pairs, keys_max)
     return tuple([HashedKey(kind, hash_of(kind, value), value) for kind, value in wanted])
+
+
+def _bounded(pairs: list[Pair], keys_max: int) -> list[Pair]:
+    return pairs[:keys_max] if len(set(pairs)) == len(pairs) else list(dict.fromkeys(pairs))[:keys_max]
 
 
 def _strong(normal: Normal) -> list[Pair]:

@@ -134,10 +134,12 @@ def _raw(fields: Mapping[str, str]) -> Raw:
         place = _PARTS.get(name)
         if place is None or not value or len(value) > RAW_CHARS_MAX:
             continue
-        values = raw.setdefault(place[0], [])
-        values.append((place[1], name, value))
-        if len(values) > 1:
-            values.sort()
+        part = place[0]
+        if part in raw:
+            raw[part].append((place[1], name, value))
+            raw[part].sort()
+        else:
+            raw[part] = [(place[1], name, value)]
     return raw
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from headwater.identity.domain.normalising import Normal, keys_of, record
+from headwater.identity.domain.normalising import Normal, record, strong_of
 from headwater.identity.domain.normalising.text import clean, fold
 from headwater.identity.domain.normalising.values import Email
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
 
+Fields = Sequence[tuple[str, str]]
+"""Fields that no rule reads, with their raw values."""
 NO_IDS: Final[Mapping[str, str]] = {}
 
 
@@ -19,14 +21,16 @@ def parts_of(normal: Normal, sole_ids: Mapping[str, str] = NO_IDS) -> Parts:
     Args:
         sole_ids: ids that it has in systems which hold each thing once, by system.
     """
-    address = normal.address
-    domain = normal.domain
+    address, domain = normal.address, normal.domain
+    others = [
+        (name, raw) for name, raw in normal.fields.items() if name not in _READ and _is_comparable(name, raw)
+    ]
     return Parts(
         given=normal.name.given,
         family=normal.name.family,
         generation=normal.name.generation,
-        mailboxes=tuple(_mailbox(email) for email in normal.emails),
-        phones=tuple(phone.e164 for phone in normal.phones),
+        mailboxes=tuple([_mailbox(email) for email in normal.emails]),
+        phones=tuple([phone.e164 for phone in normal.phones]),
         linkedin=normal.linkedin.path if normal.linkedin is not None else "",
         organisation=normal.company.key,
         domains=(domain,) if domain else (),
@@ -35,9 +39,9 @@ def parts_of(normal: Normal, sole_ids: Mapping[str, str] = NO_IDS) -> Parts:
         city=address.city,
         state=address.state,
         country=address.country,
-        texts=dict(_texts(normal)),
-        codes=dict(_codes(normal)),
-        strong=tuple((key.kind, key.value) for key in keys_of(normal).strong),
+        texts=_texts(normal, others),
+        codes=_codes(normal, others),
+        strong=tuple(strong_of(normal)),
         numbers=_numbers(normal, sole_ids),
         account=normal.object == "account",
     )
@@ -54,35 +58,32 @@ def _numbers(normal: Normal, sole_ids: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _mailbox(email: Email) -> Mailbox:
-    letters = "".join(c for c in email.local if c.isalnum())
-    digits = "".join(c for c in email.local if c.isdigit())
+    local = email.local
+    letters = local if local.isalnum() else "".join(filter(str.isalnum, local))
+    digits = "" if letters.isalpha() else "".join(filter(str.isdigit, local))
     return Mailbox(email.address, letters, digits, email.domain, email.free, bool(email.blocked_by))
 
 
-def _texts(normal: Normal) -> Iterator[tuple[str, str]]:
-    if normal.job_title:
-        yield "job_title", normal.job_title
-    for name, raw in normal.fields.items():
-        if raw and _is_comparable(name, raw) and not _is_code(raw):
-            yield name, fold(clean(raw))
+def _texts(normal: Normal, others: Fields) -> dict[str, str]:
+    texts = {"job_title": normal.job_title} if normal.job_title else {}
+    texts.update({name: fold(clean(raw)) for name, raw in others if not _is_code(raw)})
+    return texts
 
 
-def _codes(normal: Normal) -> Iterator[tuple[str, str]]:
-    if normal.address.postcode:
-        yield "postcode", normal.address.postcode
+def _codes(normal: Normal, others: Fields) -> dict[str, str]:
+    codes = {"postcode": normal.address.postcode} if normal.address.postcode else {}
     if normal.birth_date is not None:
-        yield "birth_date", normal.birth_date.iso.replace("-", "")
+        codes["birth_date"] = normal.birth_date.iso.replace("-", "")
     for official_id in normal.official_ids:
         kind, _, value = official_id.partition(":")
-        yield kind, value
-    for name, raw in normal.fields.items():
-        if raw and _is_comparable(name, raw) and _is_code(raw):
-            yield name, fold(clean(raw)).replace(" ", "")
+        codes[kind] = value
+    codes.update({name: fold(clean(raw)).replace(" ", "") for name, raw in others if _is_code(raw)})
+    return codes
 
 
 def _is_comparable(name: str, raw: str) -> bool:
     """Say whether a field that no rule reads says who a record is: not when it tells its own record or time."""
-    if name in _READ or len(raw) > _TEXT_CHARS_MAX:
+    if not raw or len(raw) > _TEXT_CHARS_MAX:
         return False
     return not name.endswith(_RECORD_ENDINGS) and name not in _RECORD_FIELDS
 
