@@ -125,9 +125,7 @@ def key_of(record: str) -> str:
 def write_history(path: Path, source: str, history: History) -> Path:
     """Keep a history, to be checked again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        msgspec.json.format(msgspec.json.encode(SavedHistory(source, tuple(history))), indent=1)
-    )
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(SavedHistory(source, tuple(history))), indent=1))
     return path
 
 

@@ -1,5 +1,6 @@
 """Histories made up from a seed: right ones, by asking the reference one call after another and then stretching the
-calls until they overlap; and wrong ones, by changing one answer. Pure."""
+calls until they overlap; and wrong ones, by changing one answer. Pure.
+"""
 
 from __future__ import annotations
 

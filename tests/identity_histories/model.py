@@ -53,12 +53,12 @@ class Rules:
 
 
 class MergeState(NamedTuple):
-    """A merge: `moved` without the records that were released since; `split` is how many went back."""
+    """A merge: `moved` without the records that were released since; `size` is how many it moved, `split` how many went back."""
 
     winner: str
     loser: str
     moved: frozenset[str]
-    count: int
+    size: int
     split: int | None = None
     merge_id: str = ""
 
@@ -91,7 +91,7 @@ class IdentityModel:
     def after(self, state: State, call: Call, answer: Answer | None) -> Iterable[State]:
         """Return every state that *call* with *answer* may lead to; none when the answer is wrong."""
         if isinstance(call, Resolve):
-            reached = self._resolve(state, call, answer)
+            reached: Iterable[State] = self._resolve(state, call, answer)
         elif isinstance(call, Merge):
             reached = _merge(state, call, answer)
         elif isinstance(call, Split):
@@ -214,7 +214,7 @@ def _merged(state: State, place: int, answer: Answer | None) -> list[State]:
     if answer is None:
         return [state]
     merge = state.merges[place]
-    if not isinstance(answer, Merged) or answer.moved != merge.count:
+    if not isinstance(answer, Merged) or answer.moved != merge.size:
         return []
     if merge.merge_id:
         return [state] if merge.merge_id == answer.merge else []
@@ -246,9 +246,7 @@ def _undone(state: State, place: int, back: frozenset[str]) -> State:
 
 
 def _get(state: State, call: GetRecord | GetEntity, answer: Answer | None) -> Iterable[State]:
-    entity = (
-        dict(state.homes).get(call.record) if isinstance(call, GetRecord) else _named(state, call.entity)
-    )
+    entity = dict(state.homes).get(call.record) if isinstance(call, GetRecord) else _named(state, call.entity)
     if entity is None:
         return _when(state, answer, Absent())
     if answer is None:

@@ -29,9 +29,7 @@ MODEL = IdentityModel()
 SPOILED = 400
 """Histories spoiled for each shape."""
 
-Shapes = st.builds(
-    Shape, calls=st.integers(1, 16), stretch=st.integers(0, 4), unanswered=st.floats(0.0, 0.2)
-)
+Shapes = st.builds(Shape, calls=st.integers(1, 16), stretch=st.integers(0, 4), unanswered=st.floats(0.0, 0.2))
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -1,4 +1,8 @@
-"""Questions about entities: duplicates, members, explanations, candidates, counts. Writes nothing."""
+"""Questions about entities: duplicates, members, explanations, candidates, counts. Writes nothing.
+
+A question is answered as of one moment: a merge that comes between two look-ups would show an entity
+that a record has left already, without records.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +55,14 @@ class Questions:
     ) -> DuplicateAnswer:
         """Say whether a record with these attributes exists already, as resolving it would."""
         wanted = derive(object_name, attributes)
-        index = await self.store.list_holders(tenant_id, wanted.keys)
-        choice = choose(wanted.keys, wanted.evidence, index, self.key_entities_max)
-        won = choice.winner
+        async with self.store.snapshot() as store:
+            index = await store.list_holders(tenant_id, wanted.keys)
+            choice = choose(wanted.keys, wanted.evidence, index, self.key_entities_max)
+            won = choice.winner
+            view = None if won is None else await _view(store, tenant_id, won.entity_id)
         entity_id = None if won is None else won.entity_id
         shared = shared_with(wanted.keys, wanted.evidence, index, entity_id, self.key_entities_max)
-        if won is None:
-            return DuplicateAnswer(None, "", shared)
-        return DuplicateAnswer(await self.get_entity(tenant_id, won.entity_id), won.rule, shared)
+        return DuplicateAnswer(view, "" if won is None else won.rule, shared)
 
     async def get_entity(self, tenant_id: TenantId, subject: Subject) -> EntityView:
         """Return an entity with its records.
@@ -66,19 +70,8 @@ class Questions:
         Raises:
             NotFound: the entity or the record is unknown.
         """
-        entity_id = await self._entity_id(tenant_id, subject)
-        state = await self.store.find_entity(tenant_id, entity_id)
-        if state is None:
-            raise _unknown(subject)
-        return EntityView(state, await self.store.list_members(tenant_id, entity_id))
-
-    async def _entity_id(self, tenant_id: TenantId, subject: Subject) -> EntityId:
-        if not isinstance(subject, RecordRef):
-            return subject
-        found = await self.store.find_entity_of_record(tenant_id, record_id_of(tenant_id, subject))
-        if found is None:
-            raise _unknown(subject)
-        return found
+        async with self.store.snapshot() as store:
+            return await _view(store, tenant_id, subject)
 
     async def explain(self, tenant_id: TenantId, left: Subject, right: Subject) -> Explanation:
         """Say what two records or entities share, and whether it joins them.
@@ -86,19 +79,11 @@ class Questions:
         Raises:
             NotFound: one of them is unknown.
         """
-        ours, theirs = await self._side(tenant_id, left), await self._side(tenant_id, right)
-        both = {key for key, _ in ours.keys} & {key for key, _ in theirs.keys}
-        index = await self.store.list_holders(tenant_id, both)
+        async with self.store.snapshot() as store:
+            ours, theirs = await _side(store, tenant_id, left), await _side(store, tenant_id, right)
+            both = {key for key, _ in ours.keys} & {key for key, _ in theirs.keys}
+            index = await store.list_holders(tenant_id, both)
         return explain(ours, theirs, index, self.key_entities_max)
-
-    async def _side(self, tenant_id: TenantId, subject: Subject) -> Side:
-        if isinstance(subject, RecordRef):
-            side = await self.store.find_side_of_record(tenant_id, record_id_of(tenant_id, subject))
-        else:
-            side = await self.store.find_side_of_entity(tenant_id, subject)
-        if side is None:
-            raise _unknown(subject)
-        return side
 
     async def list_candidates(
         self, tenant_id: TenantId, after_seq: int, page_size: int
@@ -110,7 +95,30 @@ class Questions:
 
     async def count(self, tenant_id: TenantId) -> tuple[Sequence[ObjectCount], int]:
         """Return counts by object and the number of open candidates."""
-        return await self.store.count(tenant_id)
+        async with self.store.snapshot() as store:
+            return await store.count(tenant_id)
+
+
+async def _view(store: IdentityStore, tenant_id: TenantId, subject: Subject) -> EntityView:
+    entity_id: EntityId | None
+    if isinstance(subject, RecordRef):
+        entity_id = await store.find_entity_of_record(tenant_id, record_id_of(tenant_id, subject))
+    else:
+        entity_id = subject
+    state = None if entity_id is None else await store.find_entity(tenant_id, entity_id)
+    if state is None:
+        raise _unknown(subject)
+    return EntityView(state, await store.list_members(tenant_id, state.entity_id))
+
+
+async def _side(store: IdentityStore, tenant_id: TenantId, subject: Subject) -> Side:
+    if isinstance(subject, RecordRef):
+        side = await store.find_side_of_record(tenant_id, record_id_of(tenant_id, subject))
+    else:
+        side = await store.find_side_of_entity(tenant_id, subject)
+    if side is None:
+        raise _unknown(subject)
+    return side
 
 
 def _unknown(subject: Subject) -> NotFound:
