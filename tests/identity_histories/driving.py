@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -34,6 +34,10 @@ class Load:
     clients: int = 4
     groups: int = 4
     calls_per_client: int = 12
+
+
+USUAL: Final = Load()
+"""A dozen calls a history, up to four at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ async def record_tenant(
                 told[group.name].append(Operation(number, part, called, returned, said))
                 if said is not None:
                     group.learn(said)
+            if answer is None:
+                await service.recovered()
 
     async with anyio.create_task_group() as tasks:
         for number in range(load.clients):
@@ -104,7 +110,7 @@ def _apart(
 
 @asynccontextmanager
 async def checked_histories(
-    service: Service, model: IdentityModel, seeds: Sequence[int], run: str, load: Load
+    service: Service, model: IdentityModel, seeds: Iterable[int], run: str, load: Load
 ) -> AsyncIterator[AsyncIterator[Checked]]:
     """Record and check one tenant for each seed, several at once; yields the histories as they come.
 
@@ -112,11 +118,13 @@ async def checked_histories(
         run: sets the tenants of this run apart from those of others in the same database.
     """
     send, receive = anyio.create_memory_object_stream[Checked](0)
-    todo = iter(seeds)
+    todo, ended = iter(seeds), anyio.Event()
 
     async def worker(out: MemoryObjectSendStream[Checked]) -> None:
         async with out:
             for seed in todo:
+                if ended.is_set():
+                    return
                 tenant = f"{run}-{seed}"
                 for number, history in enumerate(await record_tenant(service, tenant, seed, load)):
                     source = f"tenant {tenant}, seed {seed}, part {number}"
@@ -127,7 +135,11 @@ async def checked_histories(
             for _ in range(TENANTS_AT_ONCE):
                 tasks.start_soon(worker, send.clone())
         yield receive
-        tasks.cancel_scope.cancel()
+        ended.set()
+        async for (
+            _
+        ) in receive:  # tenants under way are left to end, unchecked: nothing is cancelled in mid-call
+            continue
 
 
 def overlaps(history: History) -> int:

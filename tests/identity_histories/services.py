@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import anyio
 import grpc
 from tests.identity_histories.calls import (
     Absent,
@@ -51,6 +52,9 @@ if TYPE_CHECKING:  # the name exists for type checkers only
 
 CALL_S: Final = 20.0
 """Deadline of a call."""
+AWAY_S_MAX: Final = 60.0
+"""From a kill until the service answers again, on a busy machine."""
+AGAIN_S: Final = 0.05
 CONNECTIONS: Final = 16
 _ACTOR: Final = Actor(event_pb2.ACTOR_TYPE_USER, "reviewer", "")
 _EVENTS: Final = uuid.UUID("6b0e0f7e-7d0f-4a53-9c3a-0d9f5f0c2b11")
@@ -66,6 +70,10 @@ class Service(Protocol):
 
     async def answer(self, tenant: str, call: Call) -> Answer | None:
         """Ask; None when nobody knows whether it took effect."""
+        ...
+
+    async def recovered(self) -> None:
+        """Return when the service answers again."""
         ...
 
 
@@ -87,6 +95,9 @@ class InProcess:
             return Refused()
         except Unavailable:
             return None
+
+    async def recovered(self) -> None:
+        """Nothing is away for long: the next call waits for a connection."""
 
     async def _answer(self, tenant_id: TenantId, call: Call) -> Answer:
         if isinstance(call, Resolve):
@@ -179,6 +190,22 @@ class OverGrpc:
             if error.code() in _UNSURE:
                 return None
             raise
+
+    async def recovered(self) -> None:
+        """Ask for something harmless until it is answered.
+
+        Raises:
+            TimeoutError: the service stays away.
+        """
+        question = pb.GetIdentityStatusRequest(tenant_id="nobody")
+        with anyio.fail_after(AWAY_S_MAX):
+            while True:
+                try:
+                    await self.stub.GetIdentityStatus(question, timeout=CALL_S, wait_for_ready=True)
+                except grpc.aio.AioRpcError:
+                    await anyio.sleep(AGAIN_S)
+                else:
+                    return
 
     async def _answer(self, tenant: str, call: Call) -> Answer:
         waiting: dict[str, Any] = {"timeout": CALL_S, "wait_for_ready": True}
