@@ -1,7 +1,8 @@
 """Proofs about the identity service on a real Postgres: `python -m tests.identity_histories`; exit code 1 when one fails.
 
-Histories of concurrent clients, some while processes are killed, are checked for an order that explains them; and the
-same without one safeguard each, which must be caught.
+Histories of concurrent clients, some while processes are killed, are checked for an order that explains them; 64
+resolvers must leave no duplicate entity; what was merged, split and corrected must be undone without a trace. And the
+same with one safeguard less each, which must be caught.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,18 @@ import anyio  # noqa: E402
 from rich.console import Console  # noqa: E402
 from tests.identity_histories.calls import read_history  # noqa: E402
 from tests.identity_histories.checking import check, explain  # noqa: E402
+from tests.identity_histories.crowding import RESOLVERS, Crowded, resolve_crowd  # noqa: E402
+from tests.identity_histories.crowds import make_crowd  # noqa: E402
 from tests.identity_histories.faults import Faulted, run_faulted  # noqa: E402
 from tests.identity_histories.model import IdentityModel  # noqa: E402
 from tests.identity_histories.services import service_on  # noqa: E402
-from tests.identity_histories.tallying import Order, Tally, tally_histories  # noqa: E402
-from tests.identity_histories.weakened import WEAKENED, Forgiving  # noqa: E402
+from tests.identity_histories.tallying import Order, Tally, run_name, tally_histories  # noqa: E402
+from tests.identity_histories.undoing_many import undo_sequences  # noqa: E402
+from tests.identity_histories.weakened import WEAKENED, Forgiving, NoKeyLocks  # noqa: E402
 from tests.load.figures import Figure, Goal, Report, conclude  # noqa: E402
 from tests.system.chaos.striking import chosen_seed  # noqa: E402
 
+from headwater.identity.store import PostgresIdentityStore  # noqa: E402
 from headwater.kernel.testing import postgres  # noqa: E402
 
 CONTROL_HISTORIES_MAX = 4_000
@@ -50,16 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.histories:
             order = Order(asked.histories, seed, asked.findings)
             figures += _judge("history", anyio.run(_histories, url, order, console), details, console)
+        if asked.records:
+            figures += _crowds(url, asked.records, seed, console, details)
+        if asked.sequences:
+            figures += _undone(url, asked.sequences, seed, console, details)
         for name in () if asked.no_controls else WEAKENED:
             order = Order(CONTROL_HISTORIES_MAX, seed, asked.findings / "controls", failures_max=1)
-            caught = anyio.run(_control, url, order, name, console)
-            console.print(f"{name}: {caught.line()}", highlight=False)
-            details[name] = _facts(caught)
-            figures.append(Figure(f"control caught, {name}", "", Goal(">=", 1), (float(caught.rejected),)))
+            figures.append(_caught(name, anyio.run(_control, url, order, name, console), details, console))
     if asked.faulted:
         order = Order(asked.faulted, seed, asked.findings / "faulted")
         figures += _judge_faulted(run_faulted(order, asked.kills, console), details, console)
-    return conclude(Report("Identity: histories", figures, details), json_path=asked.json)
+    return conclude(
+        Report("Identity: histories, duplicates, undoing", figures, details), json_path=asked.json
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--histories", type=int, default=10_000, help="how many (10,000; 0 for none)")
     parser.add_argument("--faulted", type=int, default=400, help="how many while processes die (400)")
     parser.add_argument("--kills", type=int, default=12, help="kills, every third of Postgres (12)")
+    parser.add_argument("--records", type=int, default=20_000, help="brought by 64 resolvers (20,000)")
+    parser.add_argument("--sequences", type=int, default=10_000, help="done and undone (10,000)")
     parser.add_argument("--no-controls", action="store_true", help="leave out the weakened services")
     parser.add_argument("--seed", type=int, help="draws the same calls again; their timing is the machine's")
     parser.add_argument("--findings", type=Path, default=Path("identity-findings"), help="where failures go")
@@ -83,6 +93,40 @@ async def _histories(url: str, order: Order, console: Console) -> Tally:
 async def _control(url: str, order: Order, name: str, console: Console) -> Tally:
     async with service_on(url, store=WEAKENED[name]) as service:
         return await tally_histories(Forgiving(service), order, name, console)
+
+
+async def _crowd(url: str, size: int, seed: int, store: type[PostgresIdentityStore]) -> Crowded:
+    async with service_on(url, RESOLVERS, store=store) as service:
+        return await resolve_crowd(service, run_name(seed), make_crowd(size, seed), seed)
+
+
+def _crowds(url: str, size: int, seed: int, console: Console, details: dict[str, Any]) -> Iterator[Figure]:
+    """Judge the crowd, then the same without locks."""
+    goals: tuple[tuple[str, type[PostgresIdentityStore], Goal], ...] = (
+        ("duplicate entities", PostgresIdentityStore, NONE),
+        ("duplicate entities in the control, no locks", NoKeyLocks, Goal(">=", 1)),
+    )
+    for name, store, goal in goals:
+        found = anyio.run(_crowd, url, size, seed, store)
+        console.print(found.line(), highlight=False)
+        details[name] = asdict(found)
+        yield Figure(name, "", goal, (float(found.findings.duplicates),))
+
+
+def _undone(url: str, sequences: int, seed: int, console: Console, details: dict[str, Any]) -> list[Figure]:
+    done = anyio.run(undo_sequences, url, sequences, seed, console)
+    console.print(done.line(), *done.failures, sep="\n", markup=False, highlight=False)
+    details["undone"] = asdict(done)
+    return [
+        Figure("sequences undone", "", Goal(">=", sequences), (float(done.sequences),)),
+        Figure("sequences that left a trace", "", NONE, (float(len(done.failures)),)),
+    ]
+
+
+def _caught(name: str, tally: Tally, details: dict[str, Any], console: Console) -> Figure:
+    console.print(f"{name}: {tally.line()}", highlight=False)
+    details[name] = _facts(tally)
+    return Figure(f"control caught, {name}", "", Goal(">=", 1), (float(tally.rejected),))
 
 
 def _judge(title: str, tally: Tally, details: dict[str, Any], console: Console) -> list[Figure]:

@@ -92,7 +92,7 @@ async def tally_histories(
     tally, began = Tally(), time.monotonic()
     seeds = (order.seed * 1_000_003 + number for number in count())
     model = IdentityModel()
-    with _progress(console) as progress:
+    with progress_on(console) as progress:
         bar = progress.add_task(title, total=order.histories)
         async with checked_histories(service, model, seeds, run_name(order.seed), order.load) as histories:
             async for one in histories:
@@ -112,7 +112,8 @@ def _keep(folder: Path, one: Checked, tally: Tally) -> str:
     return f"{path}: {one.source}\n{explain(one.history, one.verdict)}"
 
 
-def _progress(console: Console | None) -> Progress:
+def progress_on(console: Console | None) -> Progress:
+    """Return a bar with counts; without a console one that is not shown."""
     return Progress(
         TextColumn("{task.description:<40}"),
         BarColumn(),

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import asyncpg
 from tests.identity_histories.calls import Answer, Call
 from tests.identity_histories.services import Service
 
+from headwater.identity.domain.merging import Actor, Change, Merge
+from headwater.identity.domain.records import RecordId
 from headwater.identity.store import PostgresIdentityStore
 from headwater.identity.store.merging import PostgresMergeTransaction
 from headwater.identity.store.resolving import PostgresResolveTransaction
@@ -53,6 +55,45 @@ class NoSnapshot(PostgresIdentityStore):
     async def snapshot(self) -> AsyncIterator[Self]:
         """Open the store as it is from look to look."""
         yield self
+
+
+class _HalfSplit(PostgresMergeTransaction):
+    async def write_split(
+        self, merge: Merge, records: Sequence[RecordId], actor: Actor, change: Change
+    ) -> None:
+        await PostgresMergeTransaction.write_split(self, merge, records[:1], actor, change)
+
+
+class SplitsHalf(PostgresIdentityStore):
+    """A split gives only the first record back."""
+
+    @asynccontextmanager
+    async def merging(
+        self, tenant_id: TenantId, timeout_s: float | None
+    ) -> AsyncIterator[PostgresMergeTransaction]:
+        """Open a transaction that splits badly."""
+        async with PostgresIdentityStore.merging(self, tenant_id, timeout_s) as transaction:
+            yield _HalfSplit(transaction.session, tenant_id)
+
+
+class _ForgetsNoMove(PostgresMergeTransaction):
+    async def write_split(
+        self, merge: Merge, records: Sequence[RecordId], actor: Actor, change: Change
+    ) -> None:
+        last = replace(merge, seq=2**62)
+        await PostgresMergeTransaction.write_split(self, last, records, actor, change)
+
+
+class RemembersUndoneMoves(PostgresIdentityStore):
+    """A split does not take the moves out of the merges on top of it, which then give back what is not theirs."""
+
+    @asynccontextmanager
+    async def merging(
+        self, tenant_id: TenantId, timeout_s: float | None
+    ) -> AsyncIterator[PostgresMergeTransaction]:
+        """Open a transaction that splits without a memory."""
+        async with PostgresIdentityStore.merging(self, tenant_id, timeout_s) as transaction:
+            yield _ForgetsNoMove(transaction.session, tenant_id)
 
 
 WEAKENED: Final[Mapping[str, type[PostgresIdentityStore]]] = {
