@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from tests.identity_histories.calls import (
     Absent,
@@ -52,6 +52,10 @@ class Rules:
     late: Literal["stays", "returns", "either"] = "stays"
 
 
+PROMISED: Final = Rules()
+"""What the service does today, and what its histories are held to."""
+
+
 class MergeState(NamedTuple):
     """A merge: `moved` without the records that were released since; `size` is how many it moved, `split` how many went back."""
 
@@ -81,8 +85,8 @@ class State(NamedTuple):
 class IdentityModel:
     """The service, one call after another."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.rules = rules or Rules()
+    def __init__(self, rules: Rules = PROMISED) -> None:
+        self.rules = rules
 
     def initial(self) -> State:
         """Return the state of a tenant of which nothing is known."""
