@@ -110,6 +110,20 @@ _GOOD: Final[Mapping[str, Sequence[Line]]] = {
         _seen(11, 12, "bob/3", "A", "ann/1 bob/3"),
         _seen(11, 12, "bob/2", "B", "bob/1 bob/2"),
     ),
+    "a record whose answer was lost came before the split beside it": (
+        *THREE,
+        MERGED,
+        (8, 8, Resolve(("bob/3",)), None),
+        (8, 20, Split("m"), Restored("B", 2)),
+        _seen(21, 22, "bob/3", "A", "ann/1 bob/3"),
+    ),
+    "a record whose answer was lost came after the split beside it": (
+        *THREE,
+        MERGED,
+        (8, 8, Resolve(("bob/3",)), None),
+        (8, 20, Split("m"), Restored("B", 2)),
+        _seen(21, 22, "bob/3", "B", "bob/1 bob/2 bob/3"),
+    ),
     "an entity is not known by its id before it is founded": (
         (0, 1, GetEntity("A"), Absent()),
         _told(2, 3, "ann/1", "A"),
