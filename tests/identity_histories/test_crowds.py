@@ -14,7 +14,7 @@ from headwater.identity.domain.keys import derive
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-RECORDS = 5_000
+RECORDS = 3_000
 FEW_RECORDS = 1_500
 
 
