@@ -109,7 +109,7 @@ def _server(
         Resolver(store, telling, bell, weights, limits),
         Merger(store, telling, bell, weights, limits),
         questions,
-        Checker(store, questions, weights, limits),
+        Checker(store, weights, limits),
     )
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:

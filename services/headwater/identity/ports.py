@@ -126,6 +126,10 @@ class IdentityStore(Protocol):
         """Open a transaction that has the tenant alone; commits at the end of the block."""
         ...
 
+    def snapshot(self) -> AbstractAsyncContextManager[IdentityStore]:
+        """Open the store as of one moment, for questions that look at it more than once."""
+        ...
+
     async def list_known(
         self, tenant_id: TenantId, records: Sequence[RecordId]
     ) -> Mapping[RecordId, KnownRecord]:

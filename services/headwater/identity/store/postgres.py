@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 from headwater.identity.domain.explaining import Side, SideRecord
 from headwater.identity.domain.locking import tenant_lock
@@ -43,6 +43,12 @@ class PostgresIdentityStore:
             limit = self._statement_timeout(timeout_s)
             await session.fetch("lock_tenant", tenant_lock(tenant_id), limit)
             yield PostgresTransaction(session, tenant_id, self.limits)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Self]:
+        """Open the store as of one moment, for questions only."""
+        async with self.sessions.snapshot() as sessions:
+            yield replace(self, sessions=sessions)
 
     def _statement_timeout(self, timeout_s: float | None) -> str:
         left_s = self.statement_timeout_s if timeout_s is None else min(timeout_s, self.statement_timeout_s)

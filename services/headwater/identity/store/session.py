@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import asyncpg
 
@@ -77,18 +77,35 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Lends connections of a pool, waiting a bounded time."""
+    """Lends connections of a pool, waiting a bounded time.
+
+    Args:
+        held: the one session that is lent to everybody, while a snapshot is open.
+    """
 
     pool: Pool
     spans: Spans
     acquire_timeout_s: float
+    held: Session | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Session]:
         """Lend a connection; each statement commits by itself."""
+        if self.held is not None:
+            yield self.held
+            return
         with translated():
             async with self.pool.acquire(timeout=self.acquire_timeout_s) as connection:
                 yield Session(connection, self.spans)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Self]:
+        """Hold a connection whose statements, which only read, all see the database as of one moment."""
+        async with (
+            self.open() as session,
+            session.connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield replace(self, held=session)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

@@ -1,4 +1,8 @@
-"""Questions about entities: members, explanations, candidates, counts. Writes nothing."""
+"""Questions about entities: members, explanations, candidates, counts. Writes nothing.
+
+A question is answered as of one moment: a merge that comes between two look-ups would show an entity
+that a record has left already, without records.
+"""
 
 from __future__ import annotations
 
@@ -42,19 +46,8 @@ class Questions:
         Raises:
             NotFound: the entity or the record is unknown.
         """
-        entity_id = await self._entity_id(tenant_id, subject)
-        state = await self.store.find_entity(tenant_id, entity_id)
-        if state is None:
-            raise _unknown(subject)
-        return EntityView(state, await self.store.list_members(tenant_id, entity_id))
-
-    async def _entity_id(self, tenant_id: TenantId, subject: Subject) -> EntityId:
-        if not isinstance(subject, RecordRef):
-            return subject
-        found = await self.store.find_entity_of_record(tenant_id, record_id_of(tenant_id, subject))
-        if found is None:
-            raise _unknown(subject)
-        return found
+        async with self.store.snapshot() as store:
+            return await view_of(store, tenant_id, subject)
 
     async def explain(self, tenant_id: TenantId, left: Subject, right: Subject) -> Explanation:
         """Say what two records or entities share, in bits by field, and whether it joins them.
@@ -62,19 +55,11 @@ class Questions:
         Raises:
             NotFound: one of them is unknown.
         """
-        ours, theirs = await self._side(tenant_id, left), await self._side(tenant_id, right)
-        parts = [one.parts for side in (ours, theirs) for one in side.records]
-        uses = await self.store.list_uses(tenant_id, strong_hashes(ours.object, parts))
+        async with self.store.snapshot() as store:
+            ours, theirs = await _side(store, tenant_id, left), await _side(store, tenant_id, right)
+            parts = [one.parts for side in (ours, theirs) for one in side.records]
+            uses = await store.list_uses(tenant_id, strong_hashes(ours.object, parts))
         return explain(ours, theirs, uses, self.weights)
-
-    async def _side(self, tenant_id: TenantId, subject: Subject) -> Side:
-        if isinstance(subject, RecordRef):
-            side = await self.store.find_side_of_record(tenant_id, record_id_of(tenant_id, subject))
-        else:
-            side = await self.store.find_side_of_entity(tenant_id, subject)
-        if side is None:
-            raise _unknown(subject)
-        return side
 
     async def list_candidates(
         self, tenant_id: TenantId, after_seq: int, page_size: int
@@ -86,7 +71,35 @@ class Questions:
 
     async def count(self, tenant_id: TenantId) -> tuple[Sequence[ObjectCount], int]:
         """Return counts by object and the number of open candidates."""
-        return await self.store.count(tenant_id)
+        async with self.store.snapshot() as store:
+            return await store.count(tenant_id)
+
+
+async def view_of(store: IdentityStore, tenant_id: TenantId, subject: Subject) -> EntityView:
+    """Return an entity with its records.
+
+    Raises:
+        NotFound: the entity or the record is unknown.
+    """
+    entity_id: EntityId | None
+    if isinstance(subject, RecordRef):
+        entity_id = await store.find_entity_of_record(tenant_id, record_id_of(tenant_id, subject))
+    else:
+        entity_id = subject
+    state = None if entity_id is None else await store.find_entity(tenant_id, entity_id)
+    if state is None:
+        raise _unknown(subject)
+    return EntityView(state, await store.list_members(tenant_id, state.entity_id))
+
+
+async def _side(store: IdentityStore, tenant_id: TenantId, subject: Subject) -> Side:
+    if isinstance(subject, RecordRef):
+        side = await store.find_side_of_record(tenant_id, record_id_of(tenant_id, subject))
+    else:
+        side = await store.find_side_of_entity(tenant_id, subject)
+    if side is None:
+        raise _unknown(subject)
+    return side
 
 
 def _unknown(subject: Subject) -> NotFound:

@@ -10,7 +10,7 @@ from typing import Final
 
 from headwater.identity.domain.clustering.tiers import REVIEW_BITS_MIN, Tier
 from headwater.identity.domain.explaining import WEAK, SharedKey, blocked
-from headwater.identity.domain.identifying import COMPARED, identify, salt_of
+from headwater.identity.domain.identifying import COMPARED, Identified, identify, salt_of
 from headwater.identity.domain.normalising import keys_of, normalise
 from headwater.identity.domain.records import GroupId, RecordId, RecordRef
 from headwater.identity.domain.resolving.grouping import group
@@ -19,7 +19,7 @@ from headwater.identity.domain.resolving.plan import Batch
 from headwater.identity.domain.resolving.values import Incoming, Limits
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore
-from headwater.identity.usecases.asking import EntityView, Questions
+from headwater.identity.usecases.asking import EntityView, view_of
 from headwater.kernel.errors import NotFound
 from headwater.kernel.ids import EntityId, EventKey, TenantId
 
@@ -76,51 +76,60 @@ class Checker:
     """
 
     store: IdentityStore
-    questions: Questions
     weights: Mapping[str, Weights]
     limits: Limits
 
     async def check(
         self, tenant_id: TenantId, object_name: str, attributes: Mapping[str, str]
     ) -> DuplicateAnswer:
-        """Say whether a record with these attributes exists already, and what is like it."""
+        """Say whether a record with these attributes exists already, and what is like it, all as of one moment."""
         told = identify(object_name, attributes)
         if object_name not in COMPARED or not told.keys:
             return DuplicateAnswer(Answer.NEW, ())
+        async with self.store.snapshot() as store:
+            return await self._check(store, tenant_id, object_name, attributes, told)
+
+    async def _check(
+        self,
+        store: IdentityStore,
+        tenant_id: TenantId,
+        object_name: str,
+        attributes: Mapping[str, str],
+        told: Identified,
+    ) -> DuplicateAnswer:
         ref = RecordRef("", object_name, "")
         incoming = Incoming(PROBE, ref, EventKey(uuid.UUID(int=0)), told)
-        looked = await self.store.look_up(tenant_id, told.keys)
+        looked = await store.look_up(tenant_id, told.keys)
         batch = Batch([incoming], looked, self.weights, self.limits)
-        near = await self.store.load_near(
-            tenant_id, batch.wanted(), self.limits.near_max, keys=batch.needs_keys
-        )
+        near = await store.load_near(tenant_id, batch.wanted(), self.limits.near_max, keys=batch.needs_keys)
         placing = Placing(group(batch.comparisons[0], near), {PROBE: incoming}, self.limits)
         placing.run()
         best = _best(placing)
         if not best:
             return DuplicateAnswer(Answer.NEW, ())
         candidates = [
-            await self._duplicate(tenant_id, placing, found, object_name, attributes) for found in best
+            await _duplicate(store, tenant_id, placing, found, object_name, attributes) for found in best
         ]
         answer = Answer.EXISTS if best[0].tier is Tier.MERGE else Answer.SIMILAR
         return DuplicateAnswer(answer, candidates)
 
-    async def _duplicate(
-        self,
-        tenant_id: TenantId,
-        placing: Placing,
-        found: _Found,
-        object_name: str,
-        attributes: Mapping[str, str],
-    ) -> Duplicate:
-        stands = await self.store.find_ref(tenant_id, found.record)
-        if stands is None:
-            raise NotFound(f"record {found.record} has gone meanwhile")
-        ref, entity_id, group_id = stands
-        view = await self.questions.get_entity(tenant_id, entity_id)
-        shared = _shared(placing, found.record, object_name, attributes)
-        rule = placing.rule(PROBE, found.record)
-        return Duplicate(view, group_id, found.tier, found.bits, rule, ref, shared)
+
+async def _duplicate(
+    store: IdentityStore,
+    tenant_id: TenantId,
+    placing: Placing,
+    found: _Found,
+    object_name: str,
+    attributes: Mapping[str, str],
+) -> Duplicate:
+    stands = await store.find_ref(tenant_id, found.record)
+    if stands is None:
+        raise NotFound(f"record {found.record} has gone meanwhile")
+    ref, entity_id, group_id = stands
+    view = await view_of(store, tenant_id, entity_id)
+    shared = _shared(placing, found.record, object_name, attributes)
+    rule = placing.rule(PROBE, found.record)
+    return Duplicate(view, group_id, found.tier, found.bits, rule, ref, shared)
 
 
 def _best(placing: Placing) -> list[_Found]:

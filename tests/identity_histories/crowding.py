@@ -1,0 +1,135 @@
+"""Many resolvers bring a crowd of records at once; what became of them is read back through the use cases."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+import asyncpg
+from tests.identity_histories.crowds import Crowd, Findings, Record, judge
+from tests.identity_histories.services import CALL_S, InProcess
+
+from headwater.identity.domain.records import RecordRef
+from headwater.identity.usecases.resolve import RecordToResolve
+from headwater.kernel.errors import Unavailable
+from headwater.kernel.ids import EventKey, TenantId
+
+RESOLVERS: Final = 64
+BATCH_MAX: Final = 12
+TWICE: Final = 0.1
+"""Share of batches that two resolvers bring."""
+TRIES_MAX: Final = 5
+PAGE: Final = 500
+_EVENTS: Final = uuid.UUID("0d5b3b54-0a55-4b0b-8d3e-6f3f7a0e5d29")
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """What a crowd came to.
+
+    Args:
+        entities: in the end; at least as many as there are people, where the keys tell.
+        refused: batches that the database refused at first and that were brought again.
+    """
+
+    findings: Findings
+    records: int
+    duplicates: int
+    entities: int
+    candidates: int
+    refused: int
+    seconds: float
+
+    def line(self) -> str:
+        """Return it as one line."""
+        found = self.findings
+        return (
+            f"{self.records:,} records ({self.duplicates:,} of people seen before) by {RESOLVERS} resolvers in "
+            f"{self.seconds:.1f} s: {self.entities:,} entities, {self.candidates:,} candidates, "
+            f"{self.refused} batches refused at first; duplicates: {len(found.profiles)} profiles, "
+            f"{len(found.doubled)} people, {len(found.apart)} keys apart"
+        )
+
+
+async def resolve_crowd(service: InProcess, tenant: str, crowd: Crowd, seed: int) -> Crowded:
+    """Deal the crowd out to the resolvers, let them work at once, and judge the end."""
+    tenant_id, began, refused = TenantId(tenant), time.monotonic(), 0
+    todo = iter(_batches(crowd.records, random.Random(seed)))
+
+    async def resolver() -> None:
+        nonlocal refused
+        for batch in todo:
+            refused += await _bring(service, tenant_id, batch)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(RESOLVERS):
+            tasks.start_soon(resolver)
+    seconds = time.monotonic() - began
+    homes = await _homes(service, tenant_id, crowd.records)
+    candidates = await _candidates(service, tenant_id)
+    found = judge(crowd.records, homes, candidates, service.resolver.key_entities_max)
+    return Crowded(
+        found,
+        len(crowd.records),
+        crowd.duplicates,
+        len(set(homes.values())),
+        len(candidates),
+        refused,
+        seconds,
+    )
+
+
+def _batches(records: Sequence[Record], chance: random.Random) -> Iterator[Sequence[Record]]:
+    """Yield neighbours in small batches, each shuffled; some twice."""
+    begin = 0
+    while begin < len(records):
+        size = chance.randint(1, BATCH_MAX)
+        batch = list(records[begin : begin + size])
+        begin += size
+        chance.shuffle(batch)
+        yield batch
+        if chance.random() < TWICE:
+            yield batch[::-1]
+
+
+async def _bring(service: InProcess, tenant_id: TenantId, batch: Sequence[Record]) -> int:
+    """Resolve a batch, again when the database refused it; return how often it did.
+
+    Raises:
+        AssertionError: it was refused too often.
+    """
+    for refused in range(TRIES_MAX):
+        try:
+            await service.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
+        except (Unavailable, asyncpg.UniqueViolationError):
+            continue
+        return refused
+    raise AssertionError(f"a batch was refused {TRIES_MAX} times")
+
+
+def _to_resolve(record: Record) -> RecordToResolve:
+    ref = RecordRef(record.source, "contact", record.external_id)
+    return RecordToResolve(ref, EventKey(uuid.uuid5(_EVENTS, record.external_id)), record.attributes)
+
+
+async def _homes(service: InProcess, tenant_id: TenantId, records: Sequence[Record]) -> dict[str, str]:
+    homes: dict[str, str] = {}
+    for begin in range(0, len(records), PAGE):
+        batch = records[begin : begin + PAGE]
+        found = await service.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
+        homes |= {one.external_id: str(is_in.entity_id) for one, is_in in zip(batch, found, strict=True)}
+    return homes
+
+
+async def _candidates(service: InProcess, tenant_id: TenantId) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    after: int | None = 0
+    while after is not None:
+        page, after = await service.questions.list_candidates(tenant_id, after, PAGE)
+        found += [(str(one.entity_id), str(one.other_entity_id)) for one in page]
+    return found

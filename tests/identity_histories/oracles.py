@@ -1,0 +1,77 @@
+"""What must hold in the tables whatever happened, process and Postgres killed included. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import asyncpg
+
+HALF_DONE: Final[Mapping[str, str]] = {
+    "a merged entity has records": """
+        SELECT e.entity_id FROM identity.entity AS e
+        WHERE e.merged_into IS NOT NULL
+            AND EXISTS (
+                SELECT FROM identity.member AS m WHERE m.tenant_id = e.tenant_id AND m.entity_id = e.entity_id
+            )""",
+    "an entity is merged without a standing merge that says so": """
+        SELECT e.entity_id FROM identity.entity AS e
+        WHERE e.merged_into IS NOT NULL
+            AND NOT EXISTS (
+                SELECT FROM identity.merge AS g
+                WHERE g.tenant_id = e.tenant_id AND g.loser_id = e.entity_id
+                    AND g.winner_id = e.merged_into AND g.split_time IS NULL
+            )""",
+    "a standing merge whose loser stands for itself": """
+        SELECT g.merge_id FROM identity.merge AS g
+        INNER JOIN identity.entity AS e ON e.tenant_id = g.tenant_id AND e.entity_id = g.loser_id
+        WHERE g.split_time IS NULL AND e.merged_into IS DISTINCT FROM g.winner_id""",
+    "a merge that moved other than it says": """
+        SELECT g.merge_id FROM identity.merge AS g
+        WHERE g.moved_count <> (
+            SELECT count(*) FROM identity.merge_member AS mm
+            WHERE mm.tenant_id = g.tenant_id AND mm.merge_id = g.merge_id
+        )""",
+    "an undone merge that still holds records": """
+        SELECT g.merge_id FROM identity.merge AS g
+        INNER JOIN identity.merge_member AS mm ON mm.tenant_id = g.tenant_id AND mm.merge_id = g.merge_id
+        WHERE g.split_time IS NOT NULL AND NOT mm.released""",
+    "a merge or split that the log will not hear of": """
+        SELECT g.merge_id FROM identity.merge AS g
+        WHERE (
+            SELECT count(*) FROM identity.change AS c
+            WHERE c.tenant_id = g.tenant_id AND c.merge_id = g.merge_id
+        ) <> CASE WHEN g.split_time IS NULL THEN 1 ELSE 2 END""",
+    "a record without its keys": """
+        SELECT m.record_id FROM identity.member AS m
+        WHERE m.object = 'contact'
+            AND NOT EXISTS (
+                SELECT FROM identity.record_key AS k
+                WHERE k.tenant_id = m.tenant_id AND k.record_id = m.record_id
+            )""",
+    "an entity that never had a record": """
+        SELECT e.entity_id FROM identity.entity AS e
+        WHERE NOT EXISTS (
+            SELECT FROM identity.member AS m WHERE m.tenant_id = e.tenant_id AND m.record_id = e.entity_id
+        )""",
+}
+"""Each query names what breaks the rule; the records of a history all have keys."""
+
+
+async def half_done(database_url: str) -> dict[str, int]:
+    """Return how many break each rule; nothing when all is whole."""
+    connection = await asyncpg.connect(database_url, timeout=20)
+    try:
+        found = {rule: len(await connection.fetch(query)) for rule, query in HALF_DONE.items()}
+    finally:
+        await connection.close()
+    return {rule: number for rule, number in found.items() if number}
+
+
+async def count_merges(database_url: str) -> int:
+    """Return how many merges were written down: none would make the rules empty."""
+    connection = await asyncpg.connect(database_url, timeout=20)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM identity.merge"))
+    finally:
+        await connection.close()
