@@ -1,4 +1,4 @@
 """Pure identity: normalising, keys, matching, merging. No I/O, no clock, no chance.
 
-Reads downward only: normalising < namesakes, records < keys < matching < resolving, explaining.
+Reads downward only: normalising < scoring < clustering < identifying < resolving, explaining.
 """
