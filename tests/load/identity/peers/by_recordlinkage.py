@@ -28,7 +28,10 @@ BLOCKS = {
     ),
     "account": (("name",), ("phone",), ("linkedin",), ("domain",), ("street", "city"), ("start", "city"), ("start",)),
 }  # fmt: skip
-BLOCK_PAIRS_MAX = 3_000_000
+WIDE = {"contact": (("birth",), ("last",), ("first",)), "account": (("city",), ("country",))}
+PAIRS_MIN = 4
+"""Pairs a record below which wide blocks are added, as its guide uses: its classifier must see strangers too."""
+BLOCK_PAIRS_MAX = 1_000_000
 """A block that would make more pairs is left out: they are compared in memory."""
 
 
@@ -52,8 +55,10 @@ def main(source: Path, target: Path) -> None:
 def candidates(linkage: Any, frame: Any, kind: str) -> Any:
     """Return the pairs of all blocks; records without a value are in no block."""
     found = None
-    for block in BLOCKS[kind]:
+    for block in (*BLOCKS[kind], *WIDE[kind]):
         if not set(block) <= set(frame.columns):
+            continue
+        if block in WIDE[kind] and found is not None and len(found) >= PAIRS_MIN * len(frame):
             continue
         known = frame.dropna(subset=list(block))
         sizes = known.groupby(list(block)).size()

@@ -8,6 +8,8 @@ them, the prior from exact rules at an assumed recall, and its documented cluste
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,16 @@ BLOCKS = {
     "account": (("name",), ("phone",), ("linkedin",), ("domain",), ("street", "city"), ("start", "city"), ("start",)),
 }  # fmt: skip
 EXACT = {
-    "contact": (("email",), ("linkedin",), ("official",), ("first", "last", "phone"), ("first", "last", "birth")),
+    "contact": (
+        ("email",), ("linkedin",), ("official",), ("first", "last", "phone"), ("first", "last", "birth"), ("last", "birth"),
+    ),
     "account": (("name", "phone"), ("name", "city"), ("linkedin",)),
 }
 TEACHING = {
-    "contact": (("email",), ("first", "last"), ("phone",), ("birth",), ("postcode",)),
-    "account": (("name",), ("phone",), ("domain",), ("city", "start")),
+    "contact": (
+        ("email",), ("first", "last"), ("phone",), ("birth",), ("postcode",), ("last", "company"), ("last",), ("first",),
+    ),
+    "account": (("name",), ("phone",), ("domain",), ("start", "city"), ("city",), ("start",)),
 }
 """Blocks for EM: as many as needed until each comparison was free in one."""
 
@@ -58,6 +64,8 @@ def comparisons(library: Any, columns: list[str]) -> dict[str, Any]:
         "birth": library.DamerauLevenshteinAtThresholds("birth", [1, 2]),
         "official": library.DamerauLevenshteinAtThresholds("official", [1, 2]),
     }
+    if "name" in columns:  # of a person, the mailbox says it
+        all_of["domain"] = library.ExactMatch("domain").configure(term_frequency_adjustments=True)
     return {name: made for name, made in all_of.items() if name in columns}
 
 
@@ -89,28 +97,41 @@ def main(source: Path, target: Path) -> None:
         retain_matching_columns=False,
     )
     linker = splink.Linker(api.register(frame), settings, log_level="ERROR")
-    train(splink, linker, kind, [*made])
+    refused = train(splink, linker, kind, [*made])
     predicted = linker.inference.predict(threshold_match_probability=THRESHOLD)
     clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
         predicted, threshold_match_probability=THRESHOLD
     )
     group_of = {str(row["unique_id"]): str(row["cluster_id"]) for row in clusters.as_record_list()}
     table.write(target, group_of)
-    table.say(columns=[*made])
+    table.say(columns=[*made], refused=refused)
 
 
-def train(splink: Any, linker: Any, kind: str, columns: list[str]) -> None:
-    """Estimate the prior, u, and m."""
+def train(splink: Any, linker: Any, kind: str, columns: list[str]) -> list[str]:
+    """Estimate the prior, u, and m; return the steps that Splink refused on these records, whose defaults stay."""
+    refused: list[str] = []
+
+    def step(name: str, estimate: Callable[[], object]) -> bool:
+        try:
+            estimate()
+        except ValueError as failure:
+            refused.append(f"{name}: {failure}"[:160])
+            return False
+        return True
+
+    training = linker.training
     exact = [rule(splink, block) for block in usable(EXACT[kind], columns)]
-    if exact:
-        linker.training.estimate_probability_two_random_records_match(exact, recall=RECALL)
-    linker.training.estimate_u_using_random_sampling(max_pairs=PAIRS_MAX, seed=SEED)
+    step("prior", lambda: training.estimate_probability_two_random_records_match(exact, recall=RECALL))
+    step("u", lambda: training.estimate_u_using_random_sampling(max_pairs=PAIRS_MAX, seed=SEED))
     free: set[str] = set()
     for block in usable(TEACHING[kind], columns):
         teaches = {*columns} - {"name" if part == "start" else part for part in block}
-        if not teaches <= free:
-            linker.training.estimate_parameters_using_expectation_maximisation(rule(splink, block))
+        made = rule(splink, block)
+        if not teaches <= free and step(
+            f"m by {block}", partial(training.estimate_parameters_using_expectation_maximisation, made)
+        ):
             free |= teaches
+    return refused
 
 
 if __name__ == "__main__":

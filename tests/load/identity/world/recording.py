@@ -17,6 +17,7 @@ re-entry, not from one list of cluster sizes; family names have a long tail; typ
 | role mailbox | 0.04 (crm), 0.45 (billing) | assumed |
 | digit wrong in a number | 0.01 | assumed |
 | mailbox misspelt | 0.015 | bounce rates are kept at or under 2 % (requirement D9) |
+| other house, postcode with a slip, older LinkedIn page | 0.06, 0.03, 0.015 | assumed |
 | junk in place of a mailbox, a number | 0.01, 0.02 | assumed |
 | fields missing | by system, see `SYSTEMS` | assumed; in all two of five records lack a mailbox or a number |
 """
@@ -33,6 +34,8 @@ from tests.load.identity.world.making import Job, Organisation, Person, World
 
 Fields = dict[str, str]
 AGAIN: Final = 0.15
+BILLED: Final = 0.5
+"""A system that gives the switchboard more often than this has the organisation's address."""
 COUNTRY_CODES: Final = ("+353", "+1", "+44", "+49", "+43", "+33", "+34", "+39", "+48", "+46", "+55", "+65", "+91")
 
 
@@ -132,9 +135,9 @@ class Scribe:
             "phone": self._phone(person, job, system),
             "title": job.title,
             "linkedin_url": self._page(person.page),
-            "street": job.organisation.street if system.board > 0.5 else person.street,
-            "postcode": job.organisation.postcode if system.board > 0.5 else person.postcode,
         }
+        at_work = system.board > BILLED
+        fields |= self._address(job.organisation if at_work else person, system)
         return Record(system.name, f"p{person.number:07d}", self._kept(fields, system))
 
     def _account(self, one: Organisation, system: System) -> Record:
@@ -143,9 +146,8 @@ class Scribe:
         fields |= {
             "phone": self._written_number(one.board),
             "linkedin_url": self._page(one.page),
-            "street": one.street,
-            "postcode": one.postcode,
         }
+        fields |= self._address(one, system)
         return Record(system.name, f"o{one.number:07d}", self._kept(fields, system))
 
     def _kept(self, fields: Fields, system: System) -> Fields:
@@ -255,7 +257,18 @@ class Scribe:
             return f"{rest[:3]}.{rest[3:6]}.{rest[6:]} x{chance.randint(10, 999)}"
         return f"{country}-{rest[:2]}-{rest[2:5]}-{rest[5:]}"
 
+    def _address(self, place: Organisation | Person, system: System) -> Fields:
+        """Write an address; some have moved, or have a second house."""
+        street, postcode = place.street, place.postcode
+        if self._happens(0.06):
+            street = f"{self._chance.choice(tables.STREETS)} {self._chance.randint(1, 240)}"
+        if self._happens(0.03):
+            postcode = self._slip(postcode)
+        return {"street": self._typed(street, system.typed), "postcode": postcode}
+
     def _page(self, page: str) -> str:
+        if self._happens(0.015):
+            page = page.rpartition("-")[0]
         shape = self._chance.choice(
             ("https://www.linkedin.com/{}", "linkedin.com/{}/", "https://linkedin.com/{}?originalSubdomain=uk",
              "http://uk.linkedin.com/{}")
