@@ -40,7 +40,9 @@ def batches(records: Sequence[pb.ResolveRecord], size: int) -> Iterator[Sequence
     return (records[start : start + size] for start in range(0, len(records), size))
 
 
-async def feed(identity: Identity, records: Sequence[pb.ResolveRecord], size: int) -> tuple[Answer, list[float]]:
+async def feed(
+    identity: Identity, records: Sequence[pb.ResolveRecord], size: int
+) -> tuple[Answer, list[float]]:
     """Bring the records, then ask where each is; return the answer and the milliseconds of each call."""
     took_ms = []
     for batch in batches(records, size):
@@ -82,7 +84,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--batch", type=int, default=100, help="records of a call; 1 is record by record")
     parser.add_argument("--seed", type=int, default=ORDER_SEED)
     options = parser.parse_args(arguments)
-    anyio.run(run, options.folder, options.target, options.batch, options.seed, backend_options={"use_uvloop": True})
+    anyio.run(
+        run, options.folder, options.target, options.batch, options.seed, backend_options={"use_uvloop": True}
+    )
     return 0
 
 

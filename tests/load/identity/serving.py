@@ -76,8 +76,7 @@ def group_of(resolution: pb.Resolution) -> str:
 @asynccontextmanager
 async def open_identity() -> AsyncIterator[Identity]:
     """Start Postgres and the service in a directory of their own; all is gone at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
-    directory.chmod(0o755)  # Postgres, started by root, runs as another account and must be able to enter
+    directory = _make_directory()
     server = EmbeddedPostgres(directory / "pg")
     try:
         url = await to_thread.run_sync(server.start)
@@ -86,7 +85,9 @@ async def open_identity() -> AsyncIterator[Identity]:
         port = (await to_thread.run_sync(child.start))["port"]
         try:
             async with open_channel(f"127.0.0.1:{port}") as channel:
-                stub: identity_pb2_grpc.IdentityServiceAsyncStub = identity_pb2_grpc.IdentityServiceStub(channel)
+                stub: identity_pb2_grpc.IdentityServiceAsyncStub = identity_pb2_grpc.IdentityServiceStub(
+                    channel
+                )
                 yield Identity(stub, child.pid, server.pid or 0, database)
         finally:
             with anyio.CancelScope(shield=True):
@@ -95,6 +96,12 @@ async def open_identity() -> AsyncIterator[Identity]:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(lambda: server.stop("immediate"))
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _make_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
+    directory.chmod(0o755)  # Postgres, started by root, runs as another account and must be able to enter
+    return directory
 
 
 def _environment(database_url: str) -> dict[str, str]:

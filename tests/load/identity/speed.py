@@ -139,7 +139,9 @@ class Asker:
         rate = sent / (time.perf_counter() - began)
         sys.stderr.write(f"  {sent} records, {rate:.0f}/s, service {self.memory_bytes >> 20} MB\n")
 
-    async def one_by_one(self, records: Sequence[pb.ResolveRecord], writers: int) -> tuple[float, list[float]]:
+    async def one_by_one(
+        self, records: Sequence[pb.ResolveRecord], writers: int
+    ) -> tuple[float, list[float]]:
         """Resolve each record in a call of its own; return records a second and the milliseconds of each call."""
         left, took_ms = iter(records), list[float]()
         began = time.perf_counter()
@@ -158,7 +160,9 @@ class Asker:
         """Ask whether each exists already; return the milliseconds of each call."""
         took_ms = []
         for record in records:
-            question = pb.CheckDuplicateRequest(tenant_id=TENANT, object="contact", attributes=record.attributes)
+            question = pb.CheckDuplicateRequest(
+                tenant_id=TENANT, object="contact", attributes=record.attributes
+            )
             sent = time.perf_counter()
             await self._identity.stub.CheckDuplicate(question, timeout=CALL_S)
             took_ms.append((time.perf_counter() - sent) * 1_000)
@@ -209,7 +213,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("target", type=Path)
     parser.add_argument("--contacts", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=901)
-    parser.add_argument("--asked", type=int, default=20_000, help="new records in batches; a tenth of it one by one")
+    parser.add_argument(
+        "--asked", type=int, default=20_000, help="new records in batches; a tenth of it one by one"
+    )
     options = parser.parse_args(arguments)
     tenth = options.asked // 10
     plan = Plan(options.contacts, options.asked, tenth, tenth)

@@ -59,7 +59,9 @@ def learn(dedupe: Any, columns: list[str], teacher: Path) -> tuple[io.BytesIO, i
         for pair in deduper.uncertain_pairs():
             one, other = (owner.get(id(fields)) or same_as[record_key(fields)] for fields in pair)
             same += one == other
-            deduper.mark_pairs({"match": [pair] if one == other else [], "distinct": [] if one == other else [pair]})
+            deduper.mark_pairs(
+                {"match": [pair] if one == other else [], "distinct": [] if one == other else [pair]}
+            )
     deduper.train(index_predicates=False)
     learned = io.BytesIO()
     deduper.write_settings(learned)

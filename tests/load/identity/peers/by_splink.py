@@ -32,13 +32,25 @@ BLOCKS = {
 }  # fmt: skip
 EXACT = {
     "contact": (
-        ("email",), ("linkedin",), ("official",), ("first", "last", "phone"), ("first", "last", "birth"), ("last", "birth"),
+        ("email",),
+        ("linkedin",),
+        ("official",),
+        ("first", "last", "phone"),
+        ("first", "last", "birth"),
+        ("last", "birth"),
     ),
     "account": (("name", "phone"), ("name", "city"), ("linkedin",)),
 }
 TEACHING = {
     "contact": (
-        ("email",), ("first", "last"), ("phone",), ("birth",), ("postcode",), ("last", "company"), ("last",), ("first",),
+        ("email",),
+        ("first", "last"),
+        ("phone",),
+        ("birth",),
+        ("postcode",),
+        ("last", "company"),
+        ("last",),
+        ("first",),
     ),
     "account": (("name",), ("phone",), ("domain",), ("start", "city"), ("city",), ("start",)),
 }
@@ -50,7 +62,9 @@ def comparisons(library: Any, columns: list[str]) -> dict[str, Any]:
     all_of = {
         "first": library.NameComparison("first").configure(term_frequency_adjustments=True),
         "last": library.NameComparison("last").configure(term_frequency_adjustments=True),
-        "name": library.JaroWinklerAtThresholds("name", [0.95, 0.88, 0.8]).configure(term_frequency_adjustments=True),
+        "name": library.JaroWinklerAtThresholds("name", [0.95, 0.88, 0.8]).configure(
+            term_frequency_adjustments=True
+        ),
         "company": library.JaroWinklerAtThresholds("company", [0.95, 0.88]).configure(
             term_frequency_adjustments=True
         ),
@@ -60,7 +74,9 @@ def comparisons(library: Any, columns: list[str]) -> dict[str, Any]:
         "number": library.ExactMatch("number"),
         "street": library.JaroWinklerAtThresholds("street", [0.9]).configure(term_frequency_adjustments=True),
         "city": library.JaroWinklerAtThresholds("city", [0.9]).configure(term_frequency_adjustments=True),
-        "postcode": library.LevenshteinAtThresholds("postcode", [1]).configure(term_frequency_adjustments=True),
+        "postcode": library.LevenshteinAtThresholds("postcode", [1]).configure(
+            term_frequency_adjustments=True
+        ),
         "birth": library.DamerauLevenshteinAtThresholds("birth", [1, 2]),
         "official": library.DamerauLevenshteinAtThresholds("official", [1, 2]),
     }
@@ -93,7 +109,9 @@ def main(source: Path, target: Path) -> None:
     settings = splink.SettingsCreator(
         link_type="dedupe_only",
         comparisons=list(made.values()),
-        blocking_rules_to_generate_predictions=[rule(splink, block) for block in usable(BLOCKS[kind], [*made])],
+        blocking_rules_to_generate_predictions=[
+            rule(splink, block) for block in usable(BLOCKS[kind], [*made])
+        ],
         retain_matching_columns=False,
     )
     linker = splink.Linker(api.register(frame), settings, log_level="ERROR")

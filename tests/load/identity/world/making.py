@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import accumulate
@@ -192,7 +192,11 @@ class World:
     def _organisation(self, number: int) -> Organisation:
         chance, place = self._chance, self._chance.choice(tables.PLACES)
         name = self._organisation_name()
-        host = latin(name) if self._happens(0.6) else "-".join(latin(word) for word in name.split() if latin(word))
+        host = (
+            latin(name)
+            if self._happens(0.6)
+            else "-".join(latin(word) for word in name.split() if latin(word))
+        )
         domains = (self._unique(host + chance.choice((place.tld, ".com", place.tld))),)
         if self._happens(self.shares.rebranded):
             domains = (*domains, self._unique(f"{latin(name.split()[0])}online{place.tld}"))
@@ -221,7 +225,9 @@ class World:
             return f"{self._rare().title()} {chance.choice(tables.MIDDLES)}"
         if kind < 0.9:
             return f"{self._rare().title()} & {self._rare().title()}"
-        return f"{chance.choice(tables.HEADS)}{chance.choice(tables.SYLLABLES[2])} {chance.choice(tables.TAILS)}"
+        return (
+            f"{chance.choice(tables.HEADS)}{chance.choice(tables.SYLLABLES[2])} {chance.choice(tables.TAILS)}"
+        )
 
     def _rare(self) -> str:
         first, inner, last = tables.SYLLABLES
@@ -250,7 +256,10 @@ class World:
             names, weights = _common("last")
             common = self._happens(self.shares.common_name)
             family = chance.choices(names, cum_weights=weights)[0] if common else self._rare().title()
-        (home_given, _, latin_given), (home_family, _, latin_family) = given.partition("="), family.partition("=")
+        (home_given, _, latin_given), (home_family, _, latin_family) = (
+            given.partition("="),
+            family.partition("="),
+        )
         return latin_given or home_given, latin_family or home_family, home_given, home_family
 
     def _person(self, number: int, before: Person | None) -> Person:
@@ -304,8 +313,12 @@ class World:
 
     def _private(self, person: Person) -> str:
         given, family = latin(person.given), latin(person.family)
-        shapes = (f"{given}.{family}", f"{given}{family}", f"{given[:1]}{family}", f"{family}.{given}", f"{given}_{family}")
+        shapes = (
+            f"{given}.{family}",
+            f"{given}{family}",
+            f"{given[:1]}{family}",
+            f"{family}.{given}",
+            f"{given}_{family}",
+        )
         digits = self._chance.choice(("", "", self._digits(2), str(self._chance.randint(1955, 2003))))
         return self._unique(f"{self._chance.choice(shapes)}{digits}@{self._chance.choice(tables.FREE)}")
-
-

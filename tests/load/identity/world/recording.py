@@ -36,7 +36,21 @@ Fields = dict[str, str]
 AGAIN: Final = 0.15
 BILLED: Final = 0.5
 """A system that gives the switchboard more often than this has the organisation's address."""
-COUNTRY_CODES: Final = ("+353", "+1", "+44", "+49", "+43", "+33", "+34", "+39", "+48", "+46", "+55", "+65", "+91")
+COUNTRY_CODES: Final = (
+    "+353",
+    "+1",
+    "+44",
+    "+49",
+    "+43",
+    "+33",
+    "+34",
+    "+39",
+    "+48",
+    "+46",
+    "+55",
+    "+65",
+    "+91",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,9 @@ class Scribe:
 
     def accounts(self, one: Organisation) -> Iterator[Record]:
         """Write what every system has of an organisation."""
-        known = [system for system in SYSTEMS if self._happens(min(1.0, system.present * 1.2))] or [SYSTEMS[0]]
+        known = [system for system in SYSTEMS if self._happens(min(1.0, system.present * 1.2))] or [
+            SYSTEMS[0]
+        ]
         for system in known:
             yield self._account(one, system)
             while self._happens(AGAIN):
@@ -155,7 +171,8 @@ class Scribe:
         kept = {
             name: value
             for name, value in fields.items()
-            if value and (name in {"first_name", "last_name", "name"} or self._happens(system.filled.get(name, 0.0)))
+            if value
+            and (name in {"first_name", "last_name", "name"} or self._happens(system.filled.get(name, 0.0)))
         }
         if self._happens(system.upper):
             turned = str.upper if self._happens(0.5) else str.lower
@@ -224,7 +241,11 @@ class Scribe:
         if domain == domains[0] and len(domains) > 1 and self._happens(0.4):
             domain = domains[1]
         if domain == "gmail.com" and self._happens(0.1):
-            local = local.replace(".", "") if self._happens(0.5) else f"{local}+{chance.choice(('news', 'shop', 'web'))}"
+            local = (
+                local.replace(".", "")
+                if self._happens(0.5)
+                else f"{local}+{chance.choice(('news', 'shop', 'web'))}"
+            )
         if self._happens(0.015):
             local, domain = (self._slip(local), domain) if self._happens(0.6) else (local, self._slip(domain))
         return f"{local}@{domain}"

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 @dataclass(frozen=True, slots=True)
 class Culture:
     """How names are given somewhere.
@@ -159,22 +163,22 @@ PLACES: Final = (
     Place("IN", "Pune", "Poona", "+9120", 8, "999999", ("Pvt. Ltd.", "Private Limited", "LLP"), ".in"),
 )
 
-HEADS: Final = tuple(
+HEADS: Final = _words(
     "Aldbrook Amberline Arcturus Ashgrove Baywind Birchwood Blackthorn Bluestem Brightwater Calder Camberley Cascade"
     " Cinder Clearfield Copperhill Crestline Dovetail Driftwood Eastgate Elmstead Everly Fairmont Fenwick Foxglove"
     " Glenmore Greystone Halcyon Hartwell Hawthorn Hollin Ironbridge Ivory Jasper Kestrel Kingsway Larkspur Linden"
     " Lodestar Marlowe Mayfair Meadow Mistral Monarch Northwind Oakridge Ostara Palisade Pebble Pinnacle Quarry"
     " Ravenna Redwood Ridgeway Rosewood Saffron Sandstone Seabright Silverlake Skyline Solstice Springvale Starling"
     " Stonegate Summerhill Tamarack Tidewater Tribeca Umbra Vanguard Verdant Wavecrest Westbrook Whitaker Windmere"
-    " Wren Yarrow Zephyr".split()
+    " Wren Yarrow Zephyr"
 )
-MIDDLES: Final = tuple(
+MIDDLES: Final = _words(
     "Advisory Aerospace Agri Air Apparel Automation Brewing Capital Care Ceramics Cloud Coatings Dental Digital"
     " Drilling Education Electronics Events Fabrication Financial Fitness Foods Furniture Genomics Glass Hospitality"
     " Imaging Infrastructure Instruments Interiors Knits Legal Lighting Machinery Maritime Materials Metals Mobility"
     " Nutrition Optics Organics Packaging Paper Payments Pharma Photonics Printing Rail Recruiting Renewables Retail"
     " Robotics Security Semiconductors Shipping Staffing Surgical Surveying Telecom Timber Tooling Utilities Water"
-    " Wellness".split()
+    " Wellness"
 )
 TAILS: Final = ("Group", "Partners", "Holdings", "International", "Services", "Associates", "Works", "Labs")
 SHORTENED: Final = {
@@ -199,9 +203,9 @@ STREETS: Final = (
     "Church Street", "Gartenweg", "Calle Mayor", "Elm Street", "Industrial Parkway", "King's Road", "Lindenallee",
 )  # fmt: skip
 SYLLABLES: Final = (
-    tuple("bra cal dor el fen gar hal ing jar kel lan mor nor ost per quin rad sel tor ul van wil yor zel".split()),
-    tuple("a e i o u an en er in on ar el is".split()),
-    tuple("berg by croft den dale feld ford gate ham ley man ner ridge ski son stad ston ton vic well wick".split()),
+    _words("bra cal dor el fen gar hal ing jar kel lan mor nor ost per quin rad sel tor ul van wil yor zel"),
+    _words("a e i o u an en er in on ar el is"),
+    _words("berg by croft den dale feld ford gate ham ley man ner ridge ski son stad ston ton vic well wick"),
 )
 """Rare family names are put together from these: most people have a name that few others have."""
 NEAR: Final = {
