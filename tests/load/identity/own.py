@@ -111,12 +111,12 @@ def main(arguments: Sequence[str]) -> int:
         shares = orders_of(options.folder, range(options.seed, options.seed + options.orders))
         options.target.write_text(json.dumps(shares), encoding="utf-8")
         return 0
-    how = {
-        "stream": lambda: by_stream(options.folder, options.seed),
-        "bulk": lambda: by_bulk(options.folder),
-        "exact": lambda: by_exact_keys(options.folder),
-    }[options.how]
-    write_answer(options.target, how())
+    if options.how == "exact":
+        write_answer(options.target, by_exact_keys(options.folder))
+    elif options.how == "bulk":
+        write_answer(options.target, by_bulk(options.folder))
+    else:
+        write_answer(options.target, by_stream(options.folder, options.seed))
     return 0
 
 

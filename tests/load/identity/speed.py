@@ -13,11 +13,11 @@ import json
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from tests.load.figures import percentile
@@ -176,7 +176,7 @@ class Asker:
         return len(found)
 
     @staticmethod
-    async def _together(work: Callable[[], Awaitable[None]], count: int) -> None:
+    async def _together(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
         async with anyio.create_task_group() as tasks:
             for _ in range(count):
                 tasks.start_soon(work)

@@ -287,14 +287,17 @@ class World:
     def _related(self, person: Person, before: Person) -> Person:
         """Return *person* as one who lives with the one before, or not."""
         kind = self._chance.random()
-        home = {"street": before.street, "postcode": before.postcode, "culture": before.culture}
-        names = {"family": before.family, "home_family": before.home_family}
+        together = replace(
+            person,
+            culture=before.culture,
+            family=before.family,
+            home_family=before.home_family,
+            street=before.street,
+            postcode=before.postcode,
+        )
         if kind < self.shares.junior and not before.generation:
-            return replace(
-                person, given=before.given, home_given=before.home_given, generation="Jr.", **home, **names
-            )
+            return replace(together, given=before.given, home_given=before.home_given, generation="Jr.")
         if kind < self.shares.junior + self.shares.partner:
-            together = replace(person, **home, **names)
             if self._happens(self.shares.shared_line):
                 together = replace(together, mobile=before.mobile)
             if self._happens(self.shares.shared_mailbox):
