@@ -197,7 +197,7 @@ class World:
             if self._happens(0.6)
             else "-".join(latin(word) for word in name.split() if latin(word))
         )
-        domains = (self._unique(host + chance.choice((place.tld, ".com", place.tld))),)
+        domains: tuple[str, ...] = (self._unique(host + chance.choice((place.tld, ".com", place.tld))),)
         if self._happens(self.shares.rebranded):
             domains = (*domains, self._unique(f"{latin(name.split()[0])}online{place.tld}"))
         return Organisation(
