@@ -25,9 +25,9 @@ THINGS: Final[Mapping[tuple[str, str], int]] = {
     ("contacts", "200k"): 83_000,
     ("accounts", "15k"): 5_400,
     ("accounts", "200k"): 72_000,
-    ("crm", "4k"): 1_650,
-    ("contacts", "4k"): 1_650,
-    ("accounts", "4k"): 1_450,
+    ("crm", "2k"): 830,
+    ("contacts", "2k"): 830,
+    ("accounts", "2k"): 720,
 }
 """People or organisations of a size in records."""
 FAMILIES: Final = ("crm", "contacts", "accounts")

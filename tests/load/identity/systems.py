@@ -29,7 +29,8 @@ BULK: Final = "ours, bulk"
 SERVICE: Final = "ours, service"
 EXACT: Final = "exact keys"
 OURS: Final = (STREAM, BULK, SERVICE)
-PEERS: Final = ("splink", "splink, damped", "recordlinkage", "dedupe")
+DAMPED: Final = "splink, damped"
+PEERS: Final = ("splink", DAMPED, "recordlinkage", "dedupe")
 """`damped`: shared values left out beforehand, which is not in Splink's documents but in its best runs."""
 
 

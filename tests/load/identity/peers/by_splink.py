@@ -18,7 +18,7 @@ from tests.load.identity.peers import table
 
 THRESHOLD = 0.95
 SEED = 7
-PAIRS_MAX = 2e6
+PAIRS_MAX = 1e6
 """Random pairs for u, as in its examples."""
 RECALL = 0.7
 """Assumed share of the true pairs that the exact rules find."""
