@@ -11,6 +11,7 @@ import argparse
 import filecmp
 import json
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,11 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     )
     parser.add_argument("--timeout", type=float, default=1_800.0, help="seconds of one system on one set")
     parser.add_argument("--keep", type=Path, help="keep sets and outcomes in this folder")
-    parser.add_argument("--resume", action="store_true", help="take the outcomes that the folder has already")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="take the outcomes that the folder has already; delete one to run it again",
+    )
     parser.add_argument("--json", type=Path, help="write everything to this file")
     read = parser.parse_args(arguments)
     if read.resume and read.keep is None:
@@ -263,6 +268,7 @@ def _details(plan: Plan, outcomes: Sequence[Outcome], speeds: Sequence[Speed]) -
 def main() -> int:
     """Measure, print, and say by the exit code whether every goal is met."""
     read = read_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended too
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as scratch:
         folder = read.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)

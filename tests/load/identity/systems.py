@@ -121,6 +121,9 @@ def _end_of(process: subprocess.Popen[bytes], timeout_s: float) -> float | None:
     over.start()
     try:
         _, status, used = os.wait4(process.pid, 0)
+    except BaseException:
+        _kill(process.pid)  # the bench itself is ended
+        raise
     finally:
         over.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
