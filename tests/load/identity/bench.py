@@ -77,7 +77,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument(
         "--batch", type=int, default=100, help="records a call of the service; 1 is record by record"
     )
-    parser.add_argument("--timeout", type=float, default=1_800.0, help="seconds of one system on one set")
+    parser.add_argument("--timeout", type=float, default=900.0, help="seconds of one system on one set")
     parser.add_argument("--keep", type=Path, help="keep sets and outcomes in this folder")
     parser.add_argument(
         "--resume",

@@ -24,6 +24,7 @@ from tests.load.ingest.stages import ROOT, environment
 PEER_PYTHON: Final = ROOT / ".peers" / "identity" / "bin" / "python"
 PEER_FILES: Final = Path(__file__).parent / "peers"
 LOOK_S: Final = 0.1
+TOO_SLOW: Final = "not done within"
 STREAM: Final = "ours, stream"
 BULK: Final = "ours, bulk"
 SERVICE: Final = "ours, service"
@@ -104,7 +105,7 @@ def run(system: str, set_name: str, command: Sequence[str], target: Path, timeou
             meter.stop()
             watching.join()
         wall_s = time.perf_counter() - began
-        failure = "" if spent_s is not None else f"not done within {timeout_s:g} s"
+        failure = "" if spent_s is not None else f"{TOO_SLOW} {timeout_s:g} s"
         if spent_s is not None and process.returncode:
             errors.seek(0)
             failure = _reason(errors.read())

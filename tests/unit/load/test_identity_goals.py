@@ -93,6 +93,16 @@ def test_a_peer_that_failed_or_was_not_run_fails_the_comparison() -> None:
     assert figure.value == pytest.approx(0.07)
 
 
+def test_a_peer_that_was_too_slow_is_named_and_left_out() -> None:
+    """It had its chance; were all of them too slow, nothing would be compared."""
+    slow = [replace(peer, failure="not done within 9 s") for peer in peers_of(DEV.name)]
+    (figure,) = goals.peer_figures([DEV], [GOOD, *peers_of(DEV.name)[:-1], slow[-1]])
+    assert figure.passed
+    assert figure.name.endswith("(dedupe too slow)")
+    (figure,) = goals.peer_figures([DEV], [GOOD, *slow])
+    assert (figure.passed, figure.missing) == (False, "no peer answered")
+
+
 def test_made_up_accounts_are_not_asked_for_f1() -> None:
     """How hard they are is the maker's choice; the largest group still counts."""
     ours = replace(GOOD, set_name=ACCOUNTS.name, pairs=Rates(0.5, 0.5))

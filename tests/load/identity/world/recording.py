@@ -19,7 +19,7 @@ re-entry, not from one list of cluster sizes; family names have a long tail; typ
 | mailbox misspelt | 0.015 | bounce rates are kept at or under 2 % (requirement D9) |
 | other house, postcode with a slip, older LinkedIn page | 0.06, 0.03, 0.015 | assumed |
 | junk in place of a mailbox, a number | 0.01, 0.02 | assumed |
-| fields missing | by system, see `SYSTEMS` | assumed; in all two of five records lack a mailbox or a number |
+| fields missing | by system, see `SYSTEMS` | assumed; in all two of three records lack a mailbox or a number |
 """
 
 from __future__ import annotations
