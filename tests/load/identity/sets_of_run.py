@@ -37,7 +37,6 @@ _TEACHERS: Final[Mapping[str, str]] = {
     "febrl2": "febrl1",
     "febrl3": "febrl1",
     "rldata500": "febrl1",
-    "fodors_zagats": "restaurants",
     "restaurants": "fodors_zagats",
 }
 

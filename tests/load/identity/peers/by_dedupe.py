@@ -62,6 +62,8 @@ def learn(dedupe: Any, columns: list[str], teacher: Path) -> tuple[io.BytesIO, i
             deduper.mark_pairs(
                 {"match": [pair] if one == other else [], "distinct": [] if one == other else [pair]}
             )
+    if not same:
+        raise ValueError(f"none of the {LABELS} pairs that it asked for was the same: it cannot learn")
     deduper.train(index_predicates=False)
     learned = io.BytesIO()
     deduper.write_settings(learned)
