@@ -162,7 +162,7 @@ class Bench:
             system, one.name, self._command(one, system, folder, target), target, self._plan.timeout_s
         )
         if system == "dedupe":
-            run = replace(run, told={**run.told, "teacher": one.teacher or "this very set"})
+            run = replace(run, told={**run.told, "teacher": one.teacher})
         outcome = outcome_of(run, self._truth(folder))
         kept.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
         return outcome

@@ -37,6 +37,9 @@ _TEACHERS: Final[Mapping[str, str]] = {
     "febrl2": "febrl1",
     "febrl3": "febrl1",
     "rldata500": "febrl1",
+    "fake_1000": "febrl1",
+    "fodors_zagats": "accounts",
+    "ror_springer": "accounts",
     "restaurants": "fodors_zagats",
 }
 
@@ -48,14 +51,14 @@ class SetOfRun:
     Args:
         family: `labelled`, or what generated it.
         size: of a generated set, in words; empty for a labelled one.
-        teacher: the set or family whose labels dedupe gets; empty when it must be given labels of this set itself.
+        teacher: the set or family whose labels dedupe gets: never this set's own.
     """
 
     name: str
     family: str
+    teacher: str
     size: str = ""
     seed: int = 0
-    teacher: str = ""
 
     def folder(self, into: Path) -> Path:
         """Make the set, once; return its folder."""
@@ -67,7 +70,7 @@ class SetOfRun:
         """Return the folder of the teacher."""
         if self.teacher in FAMILIES:
             return _made(into, self.teacher, TEACHER_THINGS, TEACHER_SEED)
-        return sets.er_directory() / self.teacher if self.teacher else self.folder(into)
+        return sets.er_directory() / self.teacher
 
 
 def _made(into: Path, family: str, things: int, seed: int) -> Path:
@@ -78,7 +81,7 @@ def _made(into: Path, family: str, things: int, seed: int) -> Path:
 
 def labelled(names: Sequence[str] = sets.SETS) -> list[SetOfRun]:
     """Return the labelled sets."""
-    return [SetOfRun(name, "labelled", teacher=_TEACHERS.get(name, "")) for name in names]
+    return [SetOfRun(name, "labelled", _TEACHERS[name]) for name in names]
 
 
 def fresh(size: str, seeds: Sequence[int]) -> list[SetOfRun]:

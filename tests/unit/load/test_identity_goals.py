@@ -17,7 +17,10 @@ from tests.load.identity.speed import Speed
 from tests.load.identity.systems import PEERS, STREAM, Run
 from tests.load.identity.tables import row_of
 
-DEV, ACCOUNTS = labelled(("crm_synth_dev",))[0], SetOfRun("world_accounts_15k_1", "accounts", "15k", 1)
+DEV, ACCOUNTS = (
+    labelled(("crm_synth_dev",))[0],
+    SetOfRun("world_accounts_15k_1", "accounts", "accounts", "15k", 1),
+)
 GOOD = Outcome(
     STREAM,
     DEV.name,
