@@ -88,7 +88,7 @@ def fresh(size: str, seeds: Sequence[int]) -> list[SetOfRun]:
     """Return the generated sets of a size, family by family."""
     return [
         SetOfRun(
-            f"{'crm' if family == 'crm' else f'world_{family}'}_{size}_{seed}", family, size, seed, family
+            f"{'crm' if family == 'crm' else f'world_{family}'}_{size}_{seed}", family, family, size, seed
         )
         for family in FAMILIES
         for seed in seeds
