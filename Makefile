@@ -10,7 +10,7 @@ BASELINE := proto/baseline.binpb
 GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-peers lock-peers load-kill load-soak \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-peers bench-identity peers-identity lock-peers load-kill load-soak \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -63,6 +63,7 @@ load-abuse: $(STAMP) ## Abuse ingest in every way we know and print what a well-
 
 PEERS := .peers
 PEER_FILES := tests/load/ingest/peers
+IDENTITY_PEER_FILES := tests/load/identity/peers
 LOAD := PYTHONPATH=services:. $(BIN)/python -m tests.load.ingest
 
 bench-ingest: $(STAMP) bench-peers ## Measure ingest against raw limits, a no-op server and peers; exit 1 below a goal (ARGS="--rounds 5 --seconds 3")
@@ -73,11 +74,21 @@ bench-sync: $(STAMP) bench-peers ## Measure the sync engine against its goals an
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 
+bench-identity: $(STAMP) peers-identity ## Measure identity against Splink, recordlinkage, dedupe and exact keys (ARGS="--short --only quality,orders")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.identity.bench --json bench-identity.json $(ARGS)
+
+peers-identity: $(PEERS)/.identity ## Install the peers of bench-identity into .peers, apart from the product
+
 # A peer that cannot be installed is reported by the bench, whose figure then fails.
 $(PEERS)/.python: $(PEER_FILES)/requirements.txt
 	@mkdir -p $(PEERS)
 	-@"$(PYTHON)" -m venv $(PEERS)/python && $(PEERS)/python/bin/python -m pip install --quiet \
 		--disable-pip-version-check --require-hashes -r $(PEER_FILES)/requirements.txt && touch $@
+
+$(PEERS)/.identity: $(IDENTITY_PEER_FILES)/requirements.txt
+	@mkdir -p $(PEERS)
+	-@"$(PYTHON)" -m venv $(PEERS)/identity && $(PEERS)/identity/bin/python -m pip install --quiet \
+		--disable-pip-version-check --require-hashes -r $(IDENTITY_PEER_FILES)/requirements.txt && touch $@
 
 $(PEERS)/.node: $(PEER_FILES)/package-lock.json $(PEER_FILES)/package.json
 	@mkdir -p $(PEERS)/node
@@ -87,6 +98,8 @@ $(PEERS)/.node: $(PEER_FILES)/package-lock.json $(PEER_FILES)/package.json
 lock-peers: ## Compile the locks of the bench's peers (needs uv, npm and the network)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-o $(PEER_FILES)/requirements.txt $(PEER_FILES)/requirements.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		-o $(IDENTITY_PEER_FILES)/requirements.txt $(IDENTITY_PEER_FILES)/requirements.in
 	cd $(PEER_FILES) && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 load-kill: $(STAMP) ## Kill server and Postgres under 2 million events: none lost, none doubled (ARGS="--events N --kills N")

@@ -156,6 +156,8 @@ def shown(value: float) -> str:
     """Return a number with as many digits as it deserves."""
     if abs(value) >= 1_000:
         return f"{value:,.0f}"
+    if 0.9 <= abs(value) < 1:
+        return f"{value:.5g}"  # of a share near 1, what is missing counts
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -47,6 +47,11 @@ def b_cubed(predicted: Mapping[str, str], truth: Mapping[str, str]) -> Rates:
     return Rates(_ratio(precision, len(truth)), _ratio(recall, len(truth)))
 
 
+def wrong_merges(predicted: Mapping[str, str], truth: Mapping[str, str]) -> int:
+    """Return how many unions of different things the groups hold: a group of three things holds two."""
+    return len({(predicted[r], truth[r]) for r in truth}) - len({predicted[r] for r in truth})
+
+
 def largest(groups: Mapping[str, str]) -> int:
     """Return the size of the largest group."""
     return max(Counter(groups.values()).values(), default=0)

@@ -56,19 +56,36 @@ def er_directory() -> Path:
     return shared_directory() / "data" / "er"
 
 
-def read_set(directory: Path, region: str | None = None) -> Labelled:
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A set as it is written: its records under canonical names of fields, and the true cluster of each."""
+
+    name: str
+    object: str
+    records: list[tuple[str, dict[str, str]]]
+    truth: dict[str, str]
+
+
+def read_raw(directory: Path) -> Raw:
     """Read a folder with `records.csv` and `meta.json`."""
     meta = json.loads((directory / "meta.json").read_text(encoding="utf-8"))
     object_name = "account" if meta.get("entity") == "organisation" else "contact"
     mapped = _MAPPINGS.get(directory.name, dict)
-    records: list[Keyed] = []
+    records: list[tuple[str, dict[str, str]]] = []
     truth: dict[str, str] = {}
     with (directory / "records.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             fields = {name: value for name, value in row.items() if value and name not in NOT_FIELDS}
-            records.append(keyed(row["rec_id"], object_name, mapped(fields), region))
+            records.append((row["rec_id"], mapped(fields)))
             truth[row["rec_id"]] = row["cluster_id"]
-    return Labelled(directory.name, object_name, records, truth)
+    return Raw(directory.name, object_name, records, truth)
+
+
+def read_set(directory: Path, region: str | None = None) -> Labelled:
+    """Read a folder with `records.csv` and `meta.json`, its records normalised."""
+    raw = read_raw(directory)
+    records = [keyed(record, raw.object, fields, region) for record, fields in raw.records]
+    return Labelled(raw.name, raw.object, records, raw.truth)
 
 
 def keyed(record_id: str, object_name: str, fields: Row, region: str | None = None) -> Keyed:
