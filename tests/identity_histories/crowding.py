@@ -105,7 +105,7 @@ async def _bring(service: InProcess, tenant_id: TenantId, batch: Sequence[Record
     """
     for refused in range(TRIES_MAX):
         try:
-            await service.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
+            await service.replica.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
         except (Unavailable, asyncpg.UniqueViolationError):
             continue
         return refused
@@ -121,7 +121,7 @@ async def _homes(service: InProcess, tenant_id: TenantId, records: Sequence[Reco
     homes: dict[str, str] = {}
     for begin in range(0, len(records), PAGE):
         batch = records[begin : begin + PAGE]
-        found = await service.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
+        found = await service.replica.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
         homes |= {one.external_id: str(is_in.entity_id) for one, is_in in zip(batch, found, strict=True)}
     return homes
 
@@ -130,6 +130,6 @@ async def _candidates(service: InProcess, tenant_id: TenantId) -> list[tuple[str
     found: list[tuple[str, str]] = []
     after: int | None = 0
     while after is not None:
-        page, after = await service.questions.list_candidates(tenant_id, after, PAGE)
+        page, after = await service.replica.questions.list_candidates(tenant_id, after, PAGE)
         found += [(str(one.entity_id), str(one.other_entity_id)) for one in page]
     return found

@@ -48,7 +48,7 @@ class Rules:
         late: whether a record that joined a merged entity by a key of the loser stays with the winner at a split.
     """
 
-    shared_key: Literal["oldest", "any"] = "oldest"
+    shared_key: Literal["oldest", "any"] = "any"
     late: Literal["stays", "returns", "either"] = "stays"
 
 

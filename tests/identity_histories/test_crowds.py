@@ -9,7 +9,7 @@ from headwater.identity.domain.keys import derive
 from tests.identity_histories.crowding import RESOLVERS, resolve_crowd
 from tests.identity_histories.crowds import Record, judge, make_crowd
 from tests.identity_histories.services import service_on
-from tests.identity_histories.weakened import NoKeyLocks
+from tests.identity_histories.weakened import NoLock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -31,7 +31,7 @@ async def test_many_resolvers_leave_no_duplicate_entity(migrated_database_url: s
 
 async def test_duplicates_are_found_when_nothing_is_locked(migrated_database_url: str) -> None:
     """The control: the same resolvers on a store without key locks make duplicates, which the judge sees."""
-    async with service_on(migrated_database_url, RESOLVERS, store=NoKeyLocks) as service:
+    async with service_on(migrated_database_url, RESOLVERS, store=NoLock) as service:
         found = await resolve_crowd(service, "acme", make_crowd(FEW_RECORDS, seed=2), seed=2)
     assert found.findings.profiles
     assert found.findings.doubled

@@ -126,7 +126,7 @@ class Undoer:
             )
             for one, variant in said
         ]
-        found = await self.service.resolver.resolve(TenantId(self.tenant), batch, CALL_S)
+        found = await self.service.replica.resolver.resolve(TenantId(self.tenant), batch, CALL_S)
         return [str(one.entity_id) for one in found]
 
     async def _step(
