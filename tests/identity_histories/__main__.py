@@ -96,7 +96,7 @@ async def _control(url: str, order: Order, name: str, console: Console) -> Tally
 
 
 async def _crowd(url: str, size: int, seed: int, store: type[PostgresIdentityStore]) -> Crowded:
-    async with service_on(url, RESOLVERS, store=store) as service:
+    async with service_on(url, RESOLVERS, store, replicas=RESOLVERS) as service:
         return await resolve_crowd(service, run_name(seed), make_crowd(size, seed), seed)
 
 

@@ -359,21 +359,26 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
 DECLARE
+    v_from uuid[];
     v_stay uuid[];
 BEGIN
+    SELECT array_agg(DISTINCT m.entity_id) INTO v_from
+    FROM identity.member AS m
+    WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_records);
+    v_from := v_from || p_winner;
     UPDATE identity.member AS m
     SET entity_id = p_loser
     WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_records);
     UPDATE identity.exclusive_key AS x
     SET entity_id = p_loser
     WHERE
-        x.tenant_id = p_tenant AND x.entity_id = p_winner
+        x.tenant_id = p_tenant AND x.entity_id = ANY(v_from)
         AND x.hash = ANY(ARRAY(
             SELECT unnest(m.keys[1:m.exclusive]) FROM identity.member AS m
             WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_records)
             EXCEPT
             SELECT unnest(m.keys[1:m.exclusive]) FROM identity.member AS m
-            WHERE m.tenant_id = p_tenant AND m.entity_id = p_winner
+            WHERE m.tenant_id = p_tenant AND m.entity_id = ANY(v_from)
         ));
     UPDATE identity.merge_member AS mm
     SET released = TRUE
@@ -399,7 +404,7 @@ BEGIN
         AND c.low_id = least(p_winner, p_loser) AND c.high_id = greatest(p_winner, p_loser);
     SELECT array_agg(m.record_id ORDER BY m.seq) INTO v_stay
     FROM identity.member AS m
-    WHERE m.tenant_id = p_tenant AND m.entity_id = p_winner;
+    WHERE m.tenant_id = p_tenant AND m.entity_id = ANY(v_from);
     INSERT INTO identity.told_apart (tenant_id, low_id, high_id, merge_id, create_time)
     SELECT p_tenant, least(s.stays, g.goes), greatest(s.stays, g.goes), p_merge, p_now
     FROM unnest(v_stay) WITH ORDINALITY AS s (stays, ord)
@@ -410,5 +415,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION write_split IS
-'Gives the records that a merge moved back to its loser, with the exclusive keys that only they have, and tells the two '
-'entities apart from now on: each side''s first record from all of the other''s.';
+'Gives the records that a merge moved back to its loser, with the exclusive keys that only they have, and tells them apart '
+'from now on from those they leave, which a later merge may have moved on: each side''s first record from all of the other''s.';

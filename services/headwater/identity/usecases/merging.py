@@ -61,7 +61,7 @@ class Merger:
             merge = self.telling.merge(loser.object, winner_id, loser_id, len(moved))
             change = self.telling.change("merged", merge, moved, actor)
             await transaction.write_merge(merge, actor, reason, change)
-            await self._regroup(transaction, merge)
+            await self._regroup(transaction, merge.object, [winner_id])
         self.wake.notify()
         return merge
 
@@ -85,19 +85,21 @@ class Merger:
             moved = await transaction.list_moved_back(merge_id)
             change = self.telling.change("split", merge, [ref for _, ref in moved], actor)
             await transaction.write_split(merge, [record for record, _ in moved], actor, change)
-            await self._regroup(transaction, merge)
+            left = await _standing(transaction, merge.winner_id)
+            await self._regroup(transaction, merge.object, [left, merge.loser_id])
         self.wake.notify()
         return merge.loser_id, len(moved)
 
-    async def _regroup(self, transaction: Transaction, merge: Merge) -> None:
-        if merge.object not in COMPARED:
+    async def _regroup(
+        self, transaction: Transaction, object_name: str, entities: Sequence[EntityId]
+    ) -> None:
+        if object_name not in COMPARED:
             return
-        entities: Sequence[EntityId] = (merge.winner_id, merge.loser_id)
         seeds = await transaction.list_some_records(entities, SEEDS_MAX)
         near = await transaction.load_near(
             Wanted(frozenset(seeds), frozenset()), self.limits.near_max, keys=False
         )
-        plan = replan(near, self.weights, self.limits, merge.object, self.telling.new_id)
+        plan = replan(near, self.weights, self.limits, object_name, self.telling.new_id)
         await transaction.write(plan, self.telling.clock.now())
 
 
@@ -106,3 +108,11 @@ async def _entity(transaction: Transaction, entity_id: EntityId) -> EntityState:
     if found is None:
         raise NotFound(f"there is no entity {entity_id}", metadata={"entity_id": str(entity_id)})
     return found
+
+
+async def _standing(transaction: Transaction, entity_id: EntityId) -> EntityId:
+    """Return the entity that has the records of another one now."""
+    found = await _entity(transaction, entity_id)
+    while found.merged_into is not None:
+        found = await _entity(transaction, found.merged_into)
+    return found.entity_id
