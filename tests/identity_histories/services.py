@@ -132,7 +132,7 @@ class InProcess:
             return Resolved(tuple(str(one.entity_id) for one in found))
         if isinstance(call, Merge):
             ids = EntityId(uuid.UUID(call.winner)), EntityId(uuid.UUID(call.loser))
-            merge = await replica.merger.merge(tenant_id, *ids, _ACTOR, "", CALL_S)
+            merge = await replica.merger.merge(tenant_id, *ids, _ACTOR, "", CALL_S, call.request)
             return Merged(str(merge.merge_id), merge.moved_count)
         if isinstance(call, Split):
             merge_id = uuid.UUID(call.merge)
@@ -254,6 +254,7 @@ class OverGrpc:
                     winner_entity_id=call.winner,
                     loser_entity_id=call.loser,
                     actor=actor,
+                    request_id=call.request,
                 ),
                 **waiting,
             )

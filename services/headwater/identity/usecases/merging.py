@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.identity.domain.identifying import COMPARED
-from headwater.identity.domain.merging import Actor, EntityState, Merge, merged_already
+from headwater.identity.domain.merging import (
+    Actor,
+    EntityState,
+    Merge,
+    answered_before,
+    merge_id_of,
+    merged_already,
+)
 from headwater.identity.domain.resolving.plan import replan
 from headwater.identity.domain.resolving.values import Limits, Wanted
 from headwater.identity.domain.scoring.weights import Weights
@@ -43,14 +50,22 @@ class Merger:
         actor: Actor,
         reason: str,
         timeout_s: float | None,
+        request_id: str = "",
     ) -> Merge:
         """Move every record of the loser to the winner; idempotent.
 
+        Args:
+            request_id: of a repeated request, which must not undo a split that came in between.
+
         Raises:
             NotFound: one of the two is unknown.
-            PreconditionFailed: of different objects, one is in a third entity, or too large.
+            PreconditionFailed: of different objects, one is in a third entity, too large, or the request
+                merged others before.
         """
+        merge_id = merge_id_of(tenant_id, request_id) if request_id else None
         async with self.store.alone(tenant_id, timeout_s) as transaction:
+            if merge_id is not None and (before := await transaction.find_merge(merge_id)) is not None:
+                return answered_before(before, winner_id, loser_id)
             winner = await _entity(transaction, winner_id)
             loser = await _entity(transaction, loser_id)
             if merged_already(winner, loser):
@@ -58,7 +73,7 @@ class Merger:
                 if standing is not None:
                     return standing
             moved = await transaction.list_refs(loser.entity_id)
-            merge = self.telling.merge(loser.object, winner_id, loser_id, len(moved))
+            merge = self.telling.merge(loser.object, winner_id, loser_id, len(moved), merge_id)
             change = self.telling.change("merged", merge, moved, actor)
             await transaction.write_merge(merge, actor, reason, change)
             await self._regroup(transaction, merge.object, [winner_id])
