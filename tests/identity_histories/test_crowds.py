@@ -15,8 +15,8 @@ from headwater.identity.domain.identifying import identify
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-RECORDS = 3_000
-FEW_RECORDS = 1_500
+RECORDS = 1_500
+FEW_RECORDS = 1_000
 
 
 async def test_many_resolvers_leave_no_duplicate_entity(migrated_database_url: str) -> None:

@@ -16,7 +16,7 @@ from headwater.identity.store import PostgresIdentityStore
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-SEQUENCES = 160
+SEQUENCES = 100
 
 
 async def test_what_was_undone_leaves_no_trace(migrated_database_url: str) -> None:
