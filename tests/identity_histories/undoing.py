@@ -195,18 +195,23 @@ def with_groups_named(members: Sequence[bytes]) -> list[bytes]:
 
 def with_pairs_closed(before: Dump, after: Dump, split: set[Pair]) -> Dump:
     """Return what is expected: all as before, but that candidates of pairs that were split are closed, and some are new."""
-    closed = {_pair(line): line for line in after.get("merge_candidate", ())}
+    closed = {_tie(line): line for line in after.get("merge_candidate", ())}
     lines = []
     for line in before.get("merge_candidate", ()):
         row = msgspec.json.decode(line)
-        now = msgspec.json.decode(closed.get(_pair(line), line))
+        now = msgspec.json.decode(closed.get(_tie(line), line))
         if _pair(line) in split and row["close_time"] is None and now["close_time"] is not None:
-            lines.append(closed[_pair(line)] if {**row, "close_time": now["close_time"]} == now else line)
+            lines.append(closed[_tie(line)] if {**row, "close_time": now["close_time"]} == now else line)
         else:
             lines.append(line)
-    listed = {_pair(line) for line in before.get("merge_candidate", ())}
-    lines += [line for pair, line in closed.items() if pair not in listed]
+    listed = {_tie(line) for line in before.get("merge_candidate", ())}
+    lines += [line for tie, line in closed.items() if tie not in listed]
     return {**before, "merge_candidate": sorted(lines)} if lines else before
+
+
+def _tie(line: bytes) -> tuple[Pair, Pair]:
+    row = msgspec.json.decode(line)
+    return _pair(line), frozenset((row["record_id"], row["other_record_id"]))
 
 
 def _pair(line: bytes) -> Pair:
