@@ -107,7 +107,7 @@ class Findings:
     @property
     def duplicates(self) -> int:
         """How many promises are broken."""
-        return sum(map(len, (self.profiles, self.doubled, self.apart, self.strays, self.groups)))
+        return len(self.profiles) + len(self.doubled) + len(self.apart) + len(self.strays) + len(self.groups)
 
 
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"

@@ -77,3 +77,18 @@ async def test_an_exclusive_key_is_never_in_two_places_without_a_word(migrated_d
             for _ in range(STEPS):
                 await walk.step()
                 assert await half_done(migrated_database_url) == {}, f"seed {seed}: " + "; ".join(walk.done)
+
+
+async def test_who_comes_with_a_page_that_another_has_given_up_is_put_before_a_person(
+    migrated_database_url: str,
+) -> None:
+    """An entity holds the page that its record said before: a stranger with it is not joined, and a person is asked."""
+    async with service_on(migrated_database_url, replicas=1) as service:
+        resolver, tenant = service.replica.resolver, TenantId("acme")
+        for page in (1, 2):
+            (old,) = await resolver.resolve(tenant, [_told(0, page)], CALL_S)
+        (new,) = await resolver.resolve(tenant, [_told(4, 1)], CALL_S)
+        (asked,), _ = await service.replica.questions.list_candidates(tenant, 0, 10)
+    assert new.entity_id != old.entity_id
+    assert {asked.entity_id, asked.other_entity_id} == {old.entity_id, new.entity_id}
+    assert asked.blocked_by == "linkedin_conflict"

@@ -55,7 +55,15 @@ def test_corrections_can_be_taken_back() -> None:
 
 def _dump(**closed: str | None) -> Dump:
     rows = [
-        {"low_id": pair[0], "high_id": pair[1], "record_id": pair[0], "other_record_id": pair[1], "close_time": time, "seq": 1} for pair, time in closed.items()
+        {
+            "low_id": pair[0],
+            "high_id": pair[1],
+            "record_id": pair[0],
+            "other_record_id": pair[1],
+            "close_time": time,
+            "seq": 1,
+        }
+        for pair, time in closed.items()
     ]
     return {"merge_candidate": sorted(msgspec.json.encode(row) for row in rows)}
 
