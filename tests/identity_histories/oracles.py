@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
+
+if TYPE_CHECKING:  # the name exists for type checkers only
+    from headwater.kernel.pg.pool import Connection
 
 HALF_DONE: Final[Mapping[str, str]] = {
     "a merged entity has records": """
@@ -87,13 +90,21 @@ HALF_DONE: Final[Mapping[str, str]] = {
 """Each query names what breaks the rule; the records of a history all have keys."""
 
 
+EXCLUSIVE: Final = {rule: query for rule, query in HALF_DONE.items() if "exclusive key" in rule}
+
+
 async def half_done(database_url: str) -> dict[str, int]:
     """Return how many break each rule; nothing when all is whole."""
     connection = await asyncpg.connect(database_url, timeout=20)
     try:
-        found = {rule: len(await connection.fetch(query)) for rule, query in HALF_DONE.items()}
+        return await broken(connection, HALF_DONE)
     finally:
         await connection.close()
+
+
+async def broken(connection: Connection, rules: Mapping[str, str]) -> dict[str, int]:
+    """Return how many break each of *rules*."""
+    found = {rule: len(await connection.fetch(query)) for rule, query in rules.items()}
     return {rule: number for rule, number in found.items() if number}
 
 
