@@ -6,6 +6,7 @@ import json
 import random
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import asyncpg
 import grpc
@@ -107,7 +108,7 @@ async def test_what_is_split_below_a_later_merge_stays_apart(
     identity: Client, migrated_database_url: str
 ) -> None:
     """The records that go back leave the entity that a later merge made: they are told apart from it, key and all."""
-    told = {"first_name": "Ann", "last_name": "Bol", "company": "Firm"}
+    told: dict[str, Any] = {"first_name": "Ann", "last_name": "Bol", "company": "Firm"}
     page = "https://linkedin.com/in/ann-bol-7"
     found = await identity.resolve(
         record("a1", email="ann@one.io", linkedin_url=page, **told),
