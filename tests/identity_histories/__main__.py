@@ -29,7 +29,7 @@ from tests.identity_histories.model import IdentityModel  # noqa: E402
 from tests.identity_histories.services import service_on  # noqa: E402
 from tests.identity_histories.tallying import Order, Tally, run_name, tally_histories  # noqa: E402
 from tests.identity_histories.undoing_many import undo_sequences  # noqa: E402
-from tests.identity_histories.weakened import WEAKENED, Forgiving, NoKeyLocks  # noqa: E402
+from tests.identity_histories.weakened import WEAKENED, Forgiving, NoLock  # noqa: E402
 from tests.load.figures import Figure, Goal, Report, conclude  # noqa: E402
 from tests.system.chaos.striking import chosen_seed  # noqa: E402
 
@@ -96,7 +96,7 @@ async def _control(url: str, order: Order, name: str, console: Console) -> Tally
 
 
 async def _crowd(url: str, size: int, seed: int, store: type[PostgresIdentityStore]) -> Crowded:
-    async with service_on(url, RESOLVERS, store=store) as service:
+    async with service_on(url, RESOLVERS, store, replicas=RESOLVERS) as service:
         return await resolve_crowd(service, run_name(seed), make_crowd(size, seed), seed)
 
 
@@ -104,7 +104,7 @@ def _crowds(url: str, size: int, seed: int, console: Console, details: dict[str,
     """Judge the crowd, then the same without locks."""
     goals: tuple[tuple[str, type[PostgresIdentityStore], Goal], ...] = (
         ("duplicate entities", PostgresIdentityStore, NONE),
-        ("duplicate entities in the control, no locks", NoKeyLocks, Goal(">=", 1)),
+        ("duplicate entities in the control, no locks", NoLock, Goal(">=", 1)),
     )
     for name, store, goal in goals:
         found = anyio.run(_crowd, url, size, seed, store)

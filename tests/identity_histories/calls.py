@@ -20,10 +20,11 @@ class Resolve(msgspec.Struct, frozen=True, tag=True):
 
 
 class Merge(msgspec.Struct, frozen=True, tag=True):
-    """Merge an entity into another one."""
+    """Merge an entity into another one; request names the request, so that it can be repeated."""
 
     winner: str
     loser: str
+    request: str = ""
 
 
 class Split(msgspec.Struct, frozen=True, tag=True):

@@ -28,6 +28,12 @@ BATCH_MAX: Final = 3
 KEPT_MAX: Final = 3
 """Merges of a group that are still split, latest first; older ones are left as they are."""
 
+REPEATED: Final = 0.2
+"""Share of merges that are a request sent again."""
+
+NAMED: Final = 0.7
+"""Share of merges whose request has a name."""
+
 WEIGHTS: Final = {"resolve": 40, "merge": 20, "split": 14, "record": 20, "entity": 6}
 
 
@@ -38,6 +44,8 @@ class Group:
     name: str = ""
     entities: list[str] = field(default_factory=list)
     merges: list[str] = field(default_factory=list)
+    asked: list[Merge] = field(default_factory=list)
+    """Merges that were asked for: a channel that heard nothing sends them again."""
 
     @property
     def records(self) -> Sequence[str]:
@@ -63,8 +71,10 @@ def _note(known: list[str], fresh: Iterable[str]) -> None:
 def choose_call(group: Group, chance: random.Random) -> Call:
     """Draw a call that makes sense by what is known of *group*."""
     (kind,) = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
+    if kind == "merge" and group.asked and chance.random() < REPEATED:
+        return chance.choice(group.asked[-KEPT_MAX:])
     if kind == "merge" and len(group.entities) > 1:
-        return Merge(*chance.sample(group.entities, 2))
+        return _asked(group, chance)
     if kind == "split" and group.merges:
         return Split(chance.choice(group.merges[-KEPT_MAX:]))
     if kind == "entity" and group.entities:
@@ -72,3 +82,11 @@ def choose_call(group: Group, chance: random.Random) -> Call:
     if kind == "record":
         return GetRecord(chance.choice(group.records))
     return Resolve(tuple(chance.sample(group.records, chance.randint(1, BATCH_MAX))))
+
+
+def _asked(group: Group, chance: random.Random) -> Merge:
+    winner, loser = chance.sample(group.entities, 2)
+    merge = Merge(winner, loser, f"{chance.getrandbits(64):016x}" if chance.random() < NAMED else "")
+    if merge.request:
+        group.asked.append(merge)
+    return merge

@@ -38,6 +38,7 @@ def make_subjects(seed: int) -> Sequence[Subject]:
 
 def _variants(person: int, number: int, chance: random.Random) -> list[Mapping[str, str]]:
     own = {**attributes_of(f"p{person}/{number}"), "phone": _phone(person, 0)}
+    own["linkedin_url"] = f"https://linkedin.com/in/{own['last_name'].lower()}-{person}"
     typo = {
         **own,
         "first_name": own["first_name"] + chance.choice("eis"),

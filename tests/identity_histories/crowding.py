@@ -11,7 +11,7 @@ from typing import Final
 
 import anyio
 import asyncpg
-from tests.identity_histories.crowds import Crowd, Findings, Record, judge
+from tests.identity_histories.crowds import Crowd, Findings, Home, Record, judge
 from tests.identity_histories.services import CALL_S, InProcess
 
 from headwater.identity.domain.records import RecordRef
@@ -23,6 +23,8 @@ RESOLVERS: Final = 64
 BATCH_MAX: Final = 12
 TWICE: Final = 0.1
 """Share of batches that two resolvers bring."""
+IN_PIECES: Final = 0.1
+"""Share of batches that are brought without their profiles before: known records learn an exclusive key."""
 TRIES_MAX: Final = 5
 PAGE: Final = 500
 _EVENTS: Final = uuid.UUID("0d5b3b54-0a55-4b0b-8d3e-6f3f7a0e5d29")
@@ -33,7 +35,7 @@ class Crowded:
     """What a crowd came to.
 
     Args:
-        entities: in the end; at least as many as there are people, where the keys tell.
+        entities: in the end; at least as many as there are people, where the keys tell. groups: of linked records.
         refused: batches that the database refused at first and that were brought again.
     """
 
@@ -41,6 +43,7 @@ class Crowded:
     records: int
     duplicates: int
     entities: int
+    groups: int
     candidates: int
     refused: int
     seconds: float
@@ -50,9 +53,11 @@ class Crowded:
         found = self.findings
         return (
             f"{self.records:,} records ({self.duplicates:,} of people seen before) by {RESOLVERS} resolvers in "
-            f"{self.seconds:.1f} s: {self.entities:,} entities, {self.candidates:,} candidates, "
+            f"{self.seconds:.1f} s: {self.entities:,} entities, {self.groups:,} groups, "
+            f"{self.candidates:,} candidates, "
             f"{self.refused} batches refused at first; duplicates: {len(found.profiles)} profiles, "
-            f"{len(found.doubled)} people, {len(found.apart)} keys apart"
+            f"{len(found.doubled)} people, {len(found.apart)} keys apart; "
+            f"{len(found.strays)} entities astride groups, {len(found.groups)} records in other groups"
         )
 
 
@@ -72,12 +77,13 @@ async def resolve_crowd(service: InProcess, tenant: str, crowd: Crowd, seed: int
     seconds = time.monotonic() - began
     homes = await _homes(service, tenant_id, crowd.records)
     candidates = await _candidates(service, tenant_id)
-    found = judge(crowd.records, homes, candidates, service.resolver.key_entities_max)
+    found = judge(crowd.records, homes, candidates)
     return Crowded(
         found,
         len(crowd.records),
         crowd.duplicates,
-        len(set(homes.values())),
+        len({home.entity for home in homes.values()}),
+        len({home.group for home in homes.values()}),
         len(candidates),
         refused,
         seconds,
@@ -85,13 +91,15 @@ async def resolve_crowd(service: InProcess, tenant: str, crowd: Crowd, seed: int
 
 
 def _batches(records: Sequence[Record], chance: random.Random) -> Iterator[Sequence[Record]]:
-    """Yield neighbours in small batches, each shuffled; some twice."""
+    """Yield neighbours in small batches, each shuffled; some twice, some in pieces."""
     begin = 0
     while begin < len(records):
         size = chance.randint(1, BATCH_MAX)
         batch = list(records[begin : begin + size])
         begin += size
         chance.shuffle(batch)
+        if chance.random() < IN_PIECES:
+            yield [one.at_first() for one in batch]
         yield batch
         if chance.random() < TWICE:
             yield batch[::-1]
@@ -105,7 +113,7 @@ async def _bring(service: InProcess, tenant_id: TenantId, batch: Sequence[Record
     """
     for refused in range(TRIES_MAX):
         try:
-            await service.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
+            await service.replica.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
         except (Unavailable, asyncpg.UniqueViolationError):
             continue
         return refused
@@ -117,12 +125,15 @@ def _to_resolve(record: Record) -> RecordToResolve:
     return RecordToResolve(ref, EventKey(uuid.uuid5(_EVENTS, record.external_id)), record.attributes)
 
 
-async def _homes(service: InProcess, tenant_id: TenantId, records: Sequence[Record]) -> dict[str, str]:
-    homes: dict[str, str] = {}
+async def _homes(service: InProcess, tenant_id: TenantId, records: Sequence[Record]) -> dict[str, Home]:
+    homes: dict[str, Home] = {}
     for begin in range(0, len(records), PAGE):
         batch = records[begin : begin + PAGE]
-        found = await service.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
-        homes |= {one.external_id: str(is_in.entity_id) for one, is_in in zip(batch, found, strict=True)}
+        found = await service.replica.resolver.resolve(tenant_id, [_to_resolve(one) for one in batch], CALL_S)
+        homes |= {
+            one.external_id: Home(str(is_in.entity_id), str(is_in.group_id))
+            for one, is_in in zip(batch, found, strict=True)
+        }
     return homes
 
 
@@ -130,6 +141,6 @@ async def _candidates(service: InProcess, tenant_id: TenantId) -> list[tuple[str
     found: list[tuple[str, str]] = []
     after: int | None = 0
     while after is not None:
-        page, after = await service.questions.list_candidates(tenant_id, after, PAGE)
+        page, after = await service.replica.questions.list_candidates(tenant_id, after, PAGE)
         found += [(str(one.entity_id), str(one.other_entity_id)) for one in page]
     return found

@@ -1,29 +1,39 @@
 """Records of people for many resolvers at once, and what may have become of them. Pure.
 
-What exactly holds of exact resolving (domain/resolving.py and domain/matching.py), whatever the order and however many
-resolvers, for records that say the same each time they are brought:
+What exactly holds of fuzzy resolving, whatever the order of arrival, the batches and the number of resolvers, for
+records that in the end say the same however they were told (domain/resolving and domain/clustering/tiers.py), while
+nobody merges or splits by hand:
 
-1. A LinkedIn profile is exclusive: it is the strongest key, nothing blocks it, so all records with it are one entity.
-2. Records of one person that all have one mailbox, under names that do not conflict, are one entity.
-3. Any other exact key that is not blocked (role addresses are) joins, or leaves a candidate: the entities that share a
-   key, unless more than `key_entities_max` do, hang together by open merge candidates between them. So each set of
-   records that keys connect is one entity, or a web of candidates that a person can decide.
+1. A LinkedIn profile is exclusive: all records with it are one entity. The table that says which entity holds an
+   exclusive key has one row for it (its primary key), of an entity that has a record with the key.
+2. Records of one person that all have one mailbox of their own, under one name, are one entity.
+3. Records of one person that share a mailbox, a profile or a number are one entity, or there is an open candidate
+   between their entities: the merge rule allows every such pair, and where a part of several such pairs is refused
+   (too large, two values of what one has one of) a person is asked. So what keys connect is one entity, or a web of
+   candidates. Made-up names are alike in no two people, so a shared mailbox or office makes nobody one with another.
+4. The groups are those that the driver in memory makes of the same records, one by one in another order; each entity
+   is within one group.
 
-Not promised: which of two entities a record joins that has a key of each. That depends on the order.
+Not promised: which id of several an entity or a group keeps, and which records of it came by which rule.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+from headwater.identity.domain.clustering.linkage import Rules
+from headwater.identity.domain.clustering.memory import Keyed, Memory
+from headwater.identity.domain.clustering.stream import Stream
+from headwater.identity.domain.identifying import identify
+from headwater.identity.domain.scoring.priors import shipped
 
 SOURCES: Final = ("crm", "shop", "desk")
 NEAR: Final = 120
 """Records of one person stand at most so many places apart: different resolvers have them in hand at once."""
-ENTITIES_MAX: Final = 5
-"""Of one key; the service's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as a source tells it, and the exact keys that are in it by our own reckoning."""
+    """A record as a source tells it, and by our own reckoning what identifies it."""
 
     source: str
     external_id: str
@@ -53,6 +63,19 @@ class Record:
     keys: frozenset[str]
     profile: str = ""
     plain: bool = False
+
+    def at_first(self) -> Record:
+        """Return what the record says before its source has learnt of the profile."""
+        told = {name: value for name, value in self.attributes.items() if name != "linkedin_url"}
+        return replace(self, attributes=told)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a record is in the end."""
+
+    entity: str
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +93,21 @@ class Findings:
     Args:
         profiles: in more than one entity.
         doubled: people with one mailbox in more than one entity.
-        apart: keys whose entities do not hang together by candidates.
+        apart: people and their keys whose entities do not hang together by candidates.
+        strays: entities that are in more than one group.
+        groups: records whose group is not the one that the driver in memory makes.
     """
 
     profiles: list[str] = field(default_factory=list)
     doubled: list[int] = field(default_factory=list)
-    apart: list[str] = field(default_factory=list)
+    apart: list[tuple[int, str]] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
 
     @property
     def duplicates(self) -> int:
         """How many promises are broken."""
-        return len(self.profiles) + len(self.doubled) + len(self.apart)
+        return len(self.profiles) + len(self.doubled) + len(self.apart) + len(self.strays) + len(self.groups)
 
 
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
@@ -121,13 +148,11 @@ def _record(person: Person, number: int, chance: random.Random) -> Record:
     tells.add("email" if person.plain else chance.choice(["email", "profile", "phone"]))
     attributes = {"first_name": person.first, "last_name": person.last}
     keys: set[str] = set()
-    profile = domain = ""
+    profile = ""
     if "site" in tells:
         attributes["website"] = f"https://{person.firm}.com"
-        domain = f"{person.firm}.com"
     if "email" in tells:
         attributes["email"] = person.email
-        domain = person.email.partition("@")[2]
         if not person.email.startswith("info@"):
             keys.add(f"email {person.email}")
     if "profile" in tells:
@@ -136,9 +161,7 @@ def _record(person: Person, number: int, chance: random.Random) -> Record:
         keys.add(f"linkedin {profile}")
     if "phone" in tells:
         attributes["phone"] = f"+1212{2_000_000 + person.number:07d}"
-        keys.add(f"phone_surname {attributes['phone']}|{person.last}")
-    if domain:
-        keys.add(f"name_domain {person.first} {person.last}|{domain}")
+        keys.add(f"phone {attributes['phone']}")
     source = chance.choice(SOURCES)
     return Record(
         source, f"r{number}", person.number, attributes, frozenset(keys), profile, plain=person.plain
@@ -146,41 +169,55 @@ def _record(person: Person, number: int, chance: random.Random) -> Record:
 
 
 def judge(
-    records: Iterable[Record],
-    homes: Mapping[str, str],
-    candidates: Iterable[tuple[str, str]],
-    entities_max: int = ENTITIES_MAX,
+    records: Sequence[Record], homes: Mapping[str, Home], candidates: Iterable[tuple[str, str]]
 ) -> Findings:
     """Say what is not as promised.
 
     Args:
-        homes: the entity of each record, by external id.
+        homes: by external id.
         candidates: pairs of entities, open.
     """
     tied = {frozenset(pair) for pair in candidates}
-    profiles: dict[str, set[str]] = {}
-    people: dict[int, set[str]] = {}
-    keys: dict[str, set[str]] = {}
+    profiles: dict[str, set[str]] = defaultdict(set)
+    people: dict[int, set[str]] = defaultdict(set)
+    keys: dict[tuple[int, str], set[str]] = defaultdict(set)
+    groups: dict[str, set[str]] = defaultdict(set)
     for record in records:
         home = homes[record.external_id]
+        groups[home.entity].add(home.group)
         if record.profile:
-            profiles.setdefault(record.profile, set()).add(home)
+            profiles[record.profile].add(home.entity)
         if record.plain:
-            people.setdefault(record.person, set()).add(home)
+            people[record.person].add(home.entity)
         for key in record.keys:
-            keys.setdefault(key, set()).add(home)
+            keys[record.person, key].add(home.entity)
     return Findings(
         profiles=[profile for profile, found in profiles.items() if len(found) > 1],
         doubled=[person for person, found in people.items() if len(found) > 1],
-        apart=[
-            key
-            for key, found in keys.items()
-            if 1 < len(found) <= entities_max and not _hang_together(found, tied)
-        ],
+        apart=[key for key, found in keys.items() if len(found) > 1 and not _hang_together(found, tied)],
+        strays=[entity for entity, found in groups.items() if len(found) > 1],
+        groups=_grouped_otherwise(records, homes),
     )
 
 
-def _hang_together(entities: set[str], tied: set[frozenset[str]]) -> bool:
+def grouped_in_memory(records: Sequence[Record]) -> Collection[frozenset[str]]:
+    """Return the groups that the driver in memory makes of records, the last one first, by external id."""
+    stream = Stream(Memory(shipped("contact"), Rules()))
+    for record in reversed(records):
+        told = identify("contact", record.attributes)
+        stream.resolve(Keyed(record.external_id, told.parts, told.keys))
+    return {frozenset(group) for group in stream.groups()}
+
+
+def _grouped_otherwise(records: Sequence[Record], homes: Mapping[str, Home]) -> list[str]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        found[homes[record.external_id].group].add(record.external_id)
+    expected = grouped_in_memory(records)
+    return sorted(one for group in found.values() if frozenset(group) not in expected for one in group)
+
+
+def _hang_together(entities: set[str], tied: Collection[frozenset[str]]) -> bool:
     left = set(entities)
     reached = [left.pop()]
     while reached:

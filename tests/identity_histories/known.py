@@ -91,6 +91,20 @@ _GOOD: Final[Mapping[str, Sequence[Line]]] = {
         (6, 6, Merge("A", "B"), None),
         _seen(7, 8, "bob/1", "B", "bob/1 bob/2"),
     ),
+    "a request sent again after a split merges nothing": (
+        *THREE,
+        (6, 7, Merge("A", "B", "r"), Merged("m", 2)),
+        SPLIT,
+        (10, 11, Merge("A", "B", "r"), Merged("m", 2)),
+        _seen(12, 13, "bob/1", "B", "bob/1 bob/2"),
+    ),
+    "another request may merge what was split": (
+        *THREE,
+        (6, 7, Merge("A", "B", "r"), Merged("m", 2)),
+        SPLIT,
+        (10, 11, Merge("A", "B", "s"), Merged("n", 2)),
+        _seen(12, 13, "bob/1", "A", TOGETHER),
+    ),
     "the same merge twice at once is one merge": (
         *THREE,
         (6, 20, Merge("A", "B"), Merged("m", 2)),
@@ -221,6 +235,19 @@ _BAD: Final[Mapping[str, Sequence[Line]]] = {
         (13, 14, Split("n"), Restored("B", 2)),
         _seen(15, 16, "bob/1", "A", TOGETHER),
         _seen(17, 18, "bob/1", "B", "bob/1 bob/2"),
+    ),
+    "a request sent again undoes a split": (
+        *THREE,
+        (6, 7, Merge("A", "B", "r"), Merged("m", 2)),
+        SPLIT,
+        (10, 11, Merge("A", "B", "r"), Merged("m", 2)),
+        _seen(12, 13, "bob/1", "A", TOGETHER),
+    ),
+    "a request sent again is another merge": (
+        *THREE,
+        (6, 7, Merge("A", "B", "r"), Merged("m", 2)),
+        SPLIT,
+        (10, 11, Merge("A", "B", "r"), Merged("n", 2)),
     ),
     "two winners of one loser": (
         *THREE,

@@ -7,6 +7,7 @@ The promises (proto/headwater/identity/v1/identity.proto):
 - A record keeps its entity until a merge or a split moves it. A new record joins the entity whose records have its key;
   where several do, as after a split, see `Rules`. Otherwise it founds one. A batch happens at once.
 - A merge moves every record of the loser; again, it says the same; it is refused when one of the two is in a third.
+  A request that has a name and has merged says the same for ever, whatever was split since.
 - A split moves back the records that the merge moved, wherever they went since, but for those that a split below
   took out; again, it says the same.
 - A question is answered as of one moment.
@@ -48,7 +49,7 @@ class Rules:
         late: whether a record that joined a merged entity by a key of the loser stays with the winner at a split.
     """
 
-    shared_key: Literal["oldest", "any"] = "oldest"
+    shared_key: Literal["oldest", "any"] = "any"
     late: Literal["stays", "returns", "either"] = "stays"
 
 
@@ -65,6 +66,7 @@ class MergeState(NamedTuple):
     size: int
     split: int | None = None
     merge_id: str = ""
+    request: str = ""
 
 
 class State(NamedTuple):
@@ -199,6 +201,9 @@ def _members(state: State, entity: str) -> frozenset[str]:
 
 
 def _merge(state: State, call: Merge, answer: Answer | None) -> Iterable[State]:
+    for place, one in enumerate(state.merges):
+        if call.request and one.request == call.request:
+            return _merged(state, place, answer)
     winner, loser = _named(state, call.winner), _named(state, call.loser)
     if winner is None or loser is None:
         return _when(state, answer, Absent())
@@ -209,7 +214,7 @@ def _merge(state: State, call: Merge, answer: Answer | None) -> Iterable[State]:
         return _merged(state, state.merges.index(standing), answer)
     moved = _members(state, loser)
     homes = tuple((record, winner if home == loser else home) for record, home in state.homes)
-    merges = (*state.merges, MergeState(winner, loser, moved, len(moved)))
+    merges = (*state.merges, MergeState(winner, loser, moved, len(moved), request=call.request))
     return _merged(state._replace(homes=homes, merges=merges), len(state.merges), answer)
 
 

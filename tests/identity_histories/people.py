@@ -1,6 +1,8 @@
-"""The attributes behind a strong key: one made-up person each, unlike every other in all of them. Pure.
+"""The attributes behind a strong key: a mailbox that no other key has, under a made-up name. Pure.
 
-A record has all the keys of its person or none, so that exact and fuzzy resolving agree on whose it is.
+Keys whose first two letters are alike have name and firm in common. That links their records, and no average tears
+apart what somebody merges; but it takes an identifier to make two records one, so the mailbox alone decides.
+Keys with other beginnings are unlike in everything.
 """
 
 from __future__ import annotations
@@ -43,17 +45,23 @@ _VOWELS: Final = ("a", "e", "i", "o", "u", "ai", "ei", "ou")
 _ENDS: Final = ("b", "ck", "d", "f", "g", "l", "m", "n", "nd", "p", "rk", "rn", "st", "t", "v", "x", "z")
 
 
+ALIKE_LETTERS: Final = 2
+"""Letters of a key that say which keys are alike."""
+
+
 def attributes_of(record: str) -> dict[str, str]:
     """Return what a record says of its person: the same for every record of a key."""
     key = key_of(record)
-    drawn = iter(hashlib.sha256(key.encode()).digest())
+    alike = key[:ALIKE_LETTERS]
+    drawn = iter(hashlib.sha256(alike.encode()).digest())
     first, last, firm = (_word(drawn) for _ in range(3))
     mark = hashlib.sha256(key.encode()).hexdigest()[:8]
+    domain = _word(iter(hashlib.sha256(key.encode()).digest()))
     return {
         "first_name": first.title(),
         "last_name": last.title(),
-        "email": f"{first}.{last}@{firm}{mark}.com",
-        "linkedin_url": f"https://www.linkedin.com/in/{first}-{last}-{mark}",
+        "company": f"{firm.title()} {hashlib.sha256(alike.encode()).hexdigest()[:6]}",
+        "email": f"{domain}@{domain}{mark}.com",
     }
 
 

@@ -42,13 +42,14 @@ class Reference:
         self.into: dict[str, str] = {}
         """Entities in the order of their making; empty while one stands for itself."""
         self.merges: dict[str, _Merge] = {}
+        self.requests: dict[str, str] = {}
 
     def answer(self, call: Call) -> Answer:
         """Do what is asked."""
         if isinstance(call, Resolve):
             return Resolved(tuple(self.resolve(record) for record in call.records))
         if isinstance(call, Merge):
-            return self.merge(call.winner, call.loser)
+            return self.merge(call.winner, call.loser, call.request)
         if isinstance(call, Split):
             return self.split(call.merge)
         entity = self.home.get(call.record, "") if isinstance(call, GetRecord) else call.entity
@@ -67,8 +68,11 @@ class Reference:
         """Return the entities of which a record has the record's key."""
         return [home for other, home in self.home.items() if key_of(other) == key_of(record)]
 
-    def merge(self, winner: str, loser: str) -> Merged | Refused | Absent:
-        """Merge two entities."""
+    def merge(self, winner: str, loser: str, request: str = "") -> Merged | Refused | Absent:
+        """Merge two entities, once for each request that has a name."""
+        if request in self.requests:
+            merge_id = self.requests[request]
+            return Merged(merge_id, self.merges[merge_id].count)
         if winner not in self.into or loser not in self.into:
             return Absent()
         if self.into[winner] or self.into[loser] not in {"", winner}:
@@ -80,6 +84,8 @@ class Reference:
             return Merged(merge_id, standing.count)
         moved = [record for record, home in self.home.items() if home == loser]
         merge_id = f"m{len(self.merges)}"
+        if request:
+            self.requests[request] = merge_id
         self.merges[merge_id] = _Merge(winner, loser, moved, len(moved))
         self.home.update(dict.fromkeys(moved, winner))
         self.into[loser] = winner

@@ -8,7 +8,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
@@ -31,14 +32,19 @@ from tests.identity_histories.calls import (
 from tests.identity_histories.people import OBJECT, SOURCE, attributes_of
 
 from headwater.event.v1 import event_pb2
+from headwater.identity.app import limits_of
+from headwater.identity.domain.identifying import COMPARED
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordRef
+from headwater.identity.domain.resolving.values import Limits
+from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.settings import IdentitySettings
 from headwater.identity.store import PostgresIdentityStore
 from headwater.identity.store.session import Sessions
 from headwater.identity.usecases.asking import Questions
 from headwater.identity.usecases.merging import Merger
 from headwater.identity.usecases.resolve import RecordToResolve, Resolver
+from headwater.identity.usecases.telling import Telling
 from headwater.identity.v1 import identity_pb2 as pb
 from headwater.identity.v1 import identity_pb2_grpc
 from headwater.kernel.clock import SystemClock
@@ -56,6 +62,8 @@ AWAY_S_MAX: Final = 60.0
 """From a kill until the service answers again, on a busy machine."""
 AGAIN_S: Final = 0.05
 CONNECTIONS: Final = 16
+REPLICAS: Final = 4
+"""Of the service in one process: each gathers its calls by itself, and they meet in the database only."""
 _ACTOR: Final = Actor(event_pb2.ACTOR_TYPE_USER, "reviewer", "")
 _EVENTS: Final = uuid.UUID("6b0e0f7e-7d0f-4a53-9c3a-0d9f5f0c2b11")
 _UNSURE: Final = {
@@ -78,12 +86,30 @@ class Service(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class InProcess:
-    """The use cases, without wire and server."""
+class Replica:
+    """One process's use cases."""
 
     resolver: Resolver
     merger: Merger
     questions: Questions
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """Replicas of the use cases, without wire and server; they take turns.
+
+    Args:
+        limits: those that all of them resolve by.
+    """
+
+    replicas: Sequence[Replica]
+    limits: Limits
+    _turns: count[int] = field(default_factory=count)
+
+    @property
+    def replica(self) -> Replica:
+        """The one whose turn it is."""
+        return self.replicas[next(self._turns) % len(self.replicas)]
 
     async def answer(self, tenant: str, call: Call) -> Answer | None:
         """Ask; None when the database broke off."""
@@ -100,23 +126,24 @@ class InProcess:
         """Nothing is away for long: the next call waits for a connection."""
 
     async def _answer(self, tenant_id: TenantId, call: Call) -> Answer:
+        replica = self.replica
         if isinstance(call, Resolve):
-            found = await self.resolver.resolve(tenant_id, _to_resolve(call.records), CALL_S)
+            found = await replica.resolver.resolve(tenant_id, _to_resolve(call.records), CALL_S)
             return Resolved(tuple(str(one.entity_id) for one in found))
         if isinstance(call, Merge):
             ids = EntityId(uuid.UUID(call.winner)), EntityId(uuid.UUID(call.loser))
-            merge = await self.merger.merge(tenant_id, *ids, _ACTOR, "", CALL_S)
+            merge = await replica.merger.merge(tenant_id, *ids, _ACTOR, "", CALL_S, call.request)
             return Merged(str(merge.merge_id), merge.moved_count)
         if isinstance(call, Split):
             merge_id = uuid.UUID(call.merge)
-            restored, moved = await self.merger.split(tenant_id, merge_id, _ACTOR, CALL_S)
+            restored, moved = await replica.merger.split(tenant_id, merge_id, _ACTOR, CALL_S)
             return Restored(str(restored), moved)
         subject = (
             RecordRef(SOURCE, OBJECT, call.record)
             if isinstance(call, GetRecord)
             else EntityId(uuid.UUID(call.entity))
         )
-        view = await self.questions.get_entity(tenant_id, subject)
+        view = await replica.questions.get_entity(tenant_id, subject)
         into = view.state.merged_into
         members = frozenset(one.ref.external_id for one in view.members)
         return View(str(view.state.entity_id), "" if into is None else str(into), members)
@@ -138,24 +165,29 @@ def _to_resolve(records: Sequence[str]) -> list[RecordToResolve]:
     ]
 
 
-def in_process(pool: Pool, store: type[PostgresIdentityStore] = PostgresIdentityStore) -> InProcess:
+def in_process(
+    pool: Pool, store: type[PostgresIdentityStore] = PostgresIdentityStore, replicas: int = REPLICAS
+) -> InProcess:
     """Wire the use cases as the service's app does.
 
     Args:
         store: what keeps the entities; a weaker one shows what a check is worth.
     """
     settings = IdentitySettings.model_construct(database_url="")
-    kept = store(
-        Sessions(pool, Spans.off(), settings.pool_acquire_timeout_s),
-        settings.key_rows_max,
-        settings.statement_timeout_s,
-    )
-    clock = SystemClock()
-    return InProcess(
-        Resolver(kept, clock, settings.key_entities_max),
-        Merger(kept, clock, uuid.uuid4, lambda: None, _NobodyListens()),
-        Questions(kept, settings.key_entities_max),
-    )
+    limits = limits_of(settings)
+    sessions = Sessions(pool, Spans.off(), settings.pool_acquire_timeout_s)
+    weights = {name: shipped(name) for name in COMPARED}
+    telling, bell = Telling(SystemClock(), uuid.uuid4, lambda: None), _NobodyListens()
+
+    def replica() -> Replica:
+        kept = store(sessions, limits, settings.statement_timeout_s)
+        return Replica(
+            Resolver(kept, telling, bell, weights, limits),
+            Merger(kept, telling, bell, weights, limits),
+            Questions(kept, weights),
+        )
+
+    return InProcess([replica() for _ in range(replicas)], limits)
 
 
 @asynccontextmanager
@@ -163,13 +195,14 @@ async def service_on(
     database_url: str,
     connections: int = CONNECTIONS,
     store: type[PostgresIdentityStore] = PostgresIdentityStore,
+    replicas: int = REPLICAS,
 ) -> AsyncIterator[InProcess]:
     """Open the use cases on a migrated database."""
     pool = await open_pool(
         database_url, application_name="identity", size_max=connections, session_reset=False
     )
     async with pool:
-        yield in_process(pool, store)
+        yield in_process(pool, store, replicas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +254,7 @@ class OverGrpc:
                     winner_entity_id=call.winner,
                     loser_entity_id=call.loser,
                     actor=actor,
+                    request_id=call.request,
                 ),
                 **waiting,
             )

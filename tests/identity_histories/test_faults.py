@@ -20,7 +20,7 @@ TENANT = "acme"
 @pytest.mark.timeout(120)
 def test_histories_are_linearizable_while_service_and_postgres_are_killed(tmp_path: Path) -> None:
     """Four kills, one of them of Postgres: every answer fits one order, and the tables are whole."""
-    found = run_faulted(Order(60, 3, tmp_path), kills=4)
+    found = run_faulted(Order(40, 3, tmp_path), kills=4)
     assert not found.tally.failures, "\n".join(found.tally.failures)
     assert found.broken == {}
     assert (sum(found.kills.values()), found.kills[POSTGRES]) == (4, 1)

@@ -16,7 +16,7 @@ from tests.identity_histories.weakened import WEAKENED, Forgiving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
-HISTORIES = 200
+HISTORIES = 120
 WEAKENED_HISTORIES_MAX = 2_000
 """Within which a missing safeguard is to be seen; some dozens are usual."""
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import msgspec
 import pytest
-from headwater.identity.domain.keys import derive
 from tests.identity_histories.corrections import VARIANTS, make_subjects
-from tests.identity_histories.undoing import Dump, difference, with_pairs_closed
+from tests.identity_histories.undoing import Dump, difference, with_groups_named, with_pairs_closed
 from tests.identity_histories.undoing_many import undo_sequences
 from tests.identity_histories.weakened import RemembersUndoneMoves, SplitsHalf
 
+from headwater.identity.domain.identifying import combine, identify
 from headwater.identity.store import PostgresIdentityStore
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-SEQUENCES = 160
+SEQUENCES = 100
 
 
 async def test_what_was_undone_leaves_no_trace(migrated_database_url: str) -> None:
@@ -41,16 +43,27 @@ def test_corrections_can_be_taken_back() -> None:
     """Each variant says all that the first one says, so that the first one, said again, leaves nothing of it."""
     changes = 0
     for subject in (one for seed in range(20) for one in make_subjects(seed)):
-        told = [derive("contact", variant) for variant in subject.variants]
+        told = [identify("contact", variant) for variant in subject.variants]
         assert len(told) == VARIANTS
-        assert all(told[0].evidence == one.evidence.updated_by(told[0].evidence) for one in told)
-        changes += sum(one != told[0] for one in told)
+        every = reduce(combine, (*told, told[0]))
+        for one in told:
+            corrected = combine(every, one)
+            assert combine(corrected, told[0]) == every
+            changes += corrected != every
     assert changes > 100
 
 
 def _dump(**closed: str | None) -> Dump:
     rows = [
-        {"low_id": pair[0], "high_id": pair[1], "close_time": time, "seq": 1} for pair, time in closed.items()
+        {
+            "low_id": pair[0],
+            "high_id": pair[1],
+            "record_id": pair[0],
+            "other_record_id": pair[1],
+            "close_time": time,
+            "seq": 1,
+        }
+        for pair, time in closed.items()
     ]
     return {"merge_candidate": sorted(msgspec.json.encode(row) for row in rows)}
 
@@ -61,7 +74,18 @@ def test_only_the_candidate_of_a_pair_that_was_split_may_be_closed() -> None:
     assert with_pairs_closed(before, _dump(ab="now", cd=None), split) == _dump(ab="now", cd=None)
     assert with_pairs_closed(before, _dump(ab=None, cd="now"), split) == before
     assert with_pairs_closed(before, _dump(cd=None), split) == before
-    assert with_pairs_closed({}, _dump(ab="now"), split) == {}
+    assert with_pairs_closed({}, _dump(ab="now"), split) == _dump(ab="now")
+
+
+def test_groups_are_compared_by_who_is_in_them() -> None:
+    """Another id for the same group is no difference; another group is."""
+
+    def members(**groups: str) -> list[bytes]:
+        rows = [{"record_id": one, "group_id": group, "digest": 7} for one, group in groups.items()]
+        return with_groups_named([msgspec.json.encode(row) for row in rows])
+
+    assert members(a="g", b="g", c="h") == members(a="i", b="i", c="g")
+    assert members(a="g", b="g", c="h") != members(a="g", b="h", c="h")
 
 
 def test_a_difference_names_the_rows() -> None:

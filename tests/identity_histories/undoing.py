@@ -1,7 +1,11 @@
 """Random merges, splits and corrections, undone again in a random order: the tables are as before, byte for byte.
 
 What is compared is every row that the tenant has in the service's schema but for the ledger of what was done, which
-only grows. One thing stays by design: a pair that somebody split is off the list of candidates for good.
+only grows. What stays by design:
+- What somebody split is told apart (ledger), and off the list of candidates for good.
+- Candidates that came up meanwhile stay on the list; whether they are open is read from where their records are.
+- A group that was parted and found again may have another id: groups are compared by their first record.
+- A record's digest is of what was put on top of it last, not of what it says: it is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from headwater.kernel.ids import EventKey, TenantId
 if TYPE_CHECKING:  # the name exists for type checkers only
     from headwater.kernel.pg.pool import Connection
 
-LEDGER: Final = ("merge", "merge_member", "change")
+LEDGER: Final = ("merge", "merge_member", "change", "told_apart")
 """Tables that tell what was done; nothing of them is ever undone."""
 STEPS: Final = (2, 9)
 WRITE_DUMP: Final = """
@@ -126,7 +130,7 @@ class Undoer:
             )
             for one, variant in said
         ]
-        found = await self.service.resolver.resolve(TenantId(self.tenant), batch, CALL_S)
+        found = await self.service.replica.resolver.resolve(TenantId(self.tenant), batch, CALL_S)
         return [str(one.entity_id) for one in found]
 
     async def _step(
@@ -173,21 +177,41 @@ class Undoer:
         tables: dict[str, list[bytes]] = {}
         for name, line in await self.connection.fetch(statement, self.tenant):
             tables.setdefault(name, []).append(line.encode())
+        tables["member"] = with_groups_named(tables.get("member", ()))
         return {name: sorted(lines) for name, lines in tables.items()}
 
 
+def with_groups_named(members: Sequence[bytes]) -> list[bytes]:
+    """Return records with each group named by its first record, and without what is no part of their state."""
+    rows = [msgspec.json.decode(line) for line in members]
+    first: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: row["record_id"]):
+        first.setdefault(row["group_id"], row["record_id"])
+    for row in rows:
+        row["group_id"] = first[row["group_id"]]
+        del row["digest"]
+    return [msgspec.json.encode(row, order="sorted") for row in rows]
+
+
 def with_pairs_closed(before: Dump, after: Dump, split: set[Pair]) -> Dump:
-    """Return what is expected: all as before, but for candidates of pairs that were split, which are closed."""
-    closed = {_pair(line): line for line in after.get("merge_candidate", ())}
+    """Return what is expected: all as before, but that candidates of pairs that were split are closed, and some are new."""
+    closed = {_tie(line): line for line in after.get("merge_candidate", ())}
     lines = []
     for line in before.get("merge_candidate", ()):
         row = msgspec.json.decode(line)
-        now = msgspec.json.decode(closed.get(_pair(line), line))
+        now = msgspec.json.decode(closed.get(_tie(line), line))
         if _pair(line) in split and row["close_time"] is None and now["close_time"] is not None:
-            lines.append(closed[_pair(line)] if {**row, "close_time": now["close_time"]} == now else line)
+            lines.append(closed[_tie(line)] if {**row, "close_time": now["close_time"]} == now else line)
         else:
             lines.append(line)
+    listed = {_tie(line) for line in before.get("merge_candidate", ())}
+    lines += [line for tie, line in closed.items() if tie not in listed]
     return {**before, "merge_candidate": sorted(lines)} if lines else before
+
+
+def _tie(line: bytes) -> tuple[Pair, Pair]:
+    row = msgspec.json.decode(line)
+    return _pair(line), frozenset((row["record_id"], row["other_record_id"]))
 
 
 def _pair(line: bytes) -> Pair:

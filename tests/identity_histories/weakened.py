@@ -8,44 +8,30 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, Self
 
 import asyncpg
-from headwater.identity.store.merging import PostgresMergeTransaction
 from tests.identity_histories.calls import Answer, Call
 from tests.identity_histories.services import Service
 
 from headwater.identity.domain.merging import Actor, Change, Merge
 from headwater.identity.domain.records import RecordId
+from headwater.identity.domain.resolving.values import KnownRecord
 from headwater.identity.store import PostgresIdentityStore
-from headwater.identity.store.resolving import PostgresResolveTransaction
+from headwater.identity.store.transaction import PostgresTransaction
 from headwater.kernel.ids import TenantId
 
 
-class NoKeyLocks(PostgresIdentityStore):
-    """Resolving locks neither keys nor records."""
+class NoLock(PostgresIdentityStore):
+    """Nobody has a tenant alone."""
 
     @asynccontextmanager
-    async def resolving(
-        self, tenant_id: TenantId, locks: Sequence[int], timeout_s: float | None
-    ) -> AsyncIterator[PostgresResolveTransaction]:
-        """Open a transaction without the locks that were asked for."""
-        del locks
-        async with PostgresIdentityStore.resolving(self, tenant_id, [], timeout_s) as transaction:
-            yield transaction
-
-
-class NoTenantLock(PostgresIdentityStore):
-    """A merge or a split does not have its tenant alone."""
-
-    @asynccontextmanager
-    async def merging(
-        self, tenant_id: TenantId, timeout_s: float | None
-    ) -> AsyncIterator[PostgresMergeTransaction]:
+    async def alone(self, tenant_id: TenantId, timeout_s: float | None) -> AsyncIterator[PostgresTransaction]:
         """Open a transaction that locks nothing."""
         del timeout_s
         async with self.sessions.transaction() as session:
-            yield PostgresMergeTransaction(session, tenant_id)
+            yield PostgresTransaction(session, tenant_id, self.limits)
 
 
 class NoSnapshot(PostgresIdentityStore):
@@ -57,49 +43,60 @@ class NoSnapshot(PostgresIdentityStore):
         yield self
 
 
-class _HalfSplit(PostgresMergeTransaction):
+class StaleMemory(PostgresIdentityStore):
+    """Answers for known records out of what was read of them before."""
+
+    @cached_property
+    def _read(self) -> dict[tuple[TenantId, RecordId], KnownRecord]:
+        return {}
+
+    async def list_known(
+        self, tenant_id: TenantId, records: Sequence[RecordId]
+    ) -> Mapping[RecordId, KnownRecord]:
+        """Return records as they stood when they were read first."""
+        found = await PostgresIdentityStore.list_known(self, tenant_id, records)
+        return {one: self._read.setdefault((tenant_id, one), known) for one, known in found.items()}
+
+
+class _HalfSplit(PostgresTransaction):
     async def write_split(
         self, merge: Merge, records: Sequence[RecordId], actor: Actor, change: Change
     ) -> None:
-        await PostgresMergeTransaction.write_split(self, merge, records[:1], actor, change)
+        await PostgresTransaction.write_split(self, merge, records[:1], actor, change)
 
 
 class SplitsHalf(PostgresIdentityStore):
     """A split gives only the first record back."""
 
     @asynccontextmanager
-    async def merging(
-        self, tenant_id: TenantId, timeout_s: float | None
-    ) -> AsyncIterator[PostgresMergeTransaction]:
+    async def alone(self, tenant_id: TenantId, timeout_s: float | None) -> AsyncIterator[PostgresTransaction]:
         """Open a transaction that splits badly."""
-        async with PostgresIdentityStore.merging(self, tenant_id, timeout_s) as transaction:
-            yield _HalfSplit(transaction.session, tenant_id)
+        async with PostgresIdentityStore.alone(self, tenant_id, timeout_s) as transaction:
+            yield _HalfSplit(transaction.session, tenant_id, self.limits)
 
 
-class _ForgetsNoMove(PostgresMergeTransaction):
+class _ForgetsNoMove(PostgresTransaction):
     async def write_split(
         self, merge: Merge, records: Sequence[RecordId], actor: Actor, change: Change
     ) -> None:
         last = replace(merge, seq=2**62)
-        await PostgresMergeTransaction.write_split(self, last, records, actor, change)
+        await PostgresTransaction.write_split(self, last, records, actor, change)
 
 
 class RemembersUndoneMoves(PostgresIdentityStore):
     """A split does not take the moves out of the merges on top of it, which then give back what is not theirs."""
 
     @asynccontextmanager
-    async def merging(
-        self, tenant_id: TenantId, timeout_s: float | None
-    ) -> AsyncIterator[PostgresMergeTransaction]:
+    async def alone(self, tenant_id: TenantId, timeout_s: float | None) -> AsyncIterator[PostgresTransaction]:
         """Open a transaction that splits without a memory."""
-        async with PostgresIdentityStore.merging(self, tenant_id, timeout_s) as transaction:
-            yield _ForgetsNoMove(transaction.session, tenant_id)
+        async with PostgresIdentityStore.alone(self, tenant_id, timeout_s) as transaction:
+            yield _ForgetsNoMove(transaction.session, tenant_id, self.limits)
 
 
 WEAKENED: Final[Mapping[str, type[PostgresIdentityStore]]] = {
-    "no locks of keys and records": NoKeyLocks,
-    "no lock of the tenant": NoTenantLock,
+    "no lock of the tenant": NoLock,
     "no snapshot for questions": NoSnapshot,
+    "known records out of a stale memory": StaleMemory,
 }
 
 

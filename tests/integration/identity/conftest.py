@@ -76,11 +76,15 @@ class Client:
         request = pb.ResolveBatchRequest(tenant_id=tenant or self.tenant, records=records)
         return (await self.stub.ResolveBatch(request, timeout=timeout_s)).resolutions
 
-    async def merge(self, winner: str, loser: str) -> pb.MergeResponse:
+    async def merge(self, winner: str, loser: str, request_id: str = "") -> pb.MergeResponse:
         """Merge two entities."""
         return await self.stub.Merge(
             pb.MergeRequest(
-                tenant_id=self.tenant, winner_entity_id=winner, loser_entity_id=loser, actor=ACTOR
+                tenant_id=self.tenant,
+                winner_entity_id=winner,
+                loser_entity_id=loser,
+                actor=ACTOR,
+                request_id=request_id,
             )
         )
 

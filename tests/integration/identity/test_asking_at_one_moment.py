@@ -15,6 +15,7 @@ from headwater.identity.domain.merging import EntityState
 from headwater.identity.domain.records import RecordRef
 from headwater.identity.store import PostgresIdentityStore
 from headwater.identity.usecases.asking import Questions
+from headwater.identity.usecases.checking import Checker
 from headwater.kernel.ids import EntityId, TenantId
 
 pytestmark = pytest.mark.anyio
@@ -41,16 +42,17 @@ async def _while_merging(database_url: str) -> AsyncIterator[tuple[Questions, st
         found = await service.answer(TENANT, Resolve(("ann/1", "bob/1")))
         assert isinstance(found, Resolved)
         winner, loser = found.entities
-        plain = service.questions.store
+        asking = service.replica.questions
+        plain = asking.store
         assert isinstance(plain, PostgresIdentityStore)
-        store = _Interrupted(plain.sessions, plain.key_rows_max, plain.statement_timeout_s)
+        store = _Interrupted(plain.sessions, plain.limits, plain.statement_timeout_s)
         merge = Merge(winner, loser)
 
         async def interrupt() -> None:
             assert isinstance(await service.answer(TENANT, merge), Merged)
 
         store.happens.append(interrupt)
-        yield Questions(store, service.questions.weights), winner, loser
+        yield Questions(store, asking.weights), winner, loser
 
 
 async def test_an_entity_is_whole_while_it_is_merged(migrated_database_url: str) -> None:
@@ -67,7 +69,9 @@ async def test_an_entity_is_whole_while_it_is_merged(migrated_database_url: str)
 async def test_a_duplicate_found_is_whole_while_it_is_merged(migrated_database_url: str) -> None:
     """The entity to update is never one that has just lost its records."""
     async with _while_merging(migrated_database_url) as (questions, _, loser):
-        found = await questions.check_duplicate(TENANT, OBJECT, attributes_of("bob/2"))
-    assert found.entity is not None
-    assert (str(found.entity.state.entity_id), found.entity.state.merged_into) == (loser, None)
-    assert len(found.entity.members) == 1
+        assert isinstance(questions.store, PostgresIdentityStore)
+        checker = Checker(questions.store, questions.weights, questions.store.limits)
+        found = await checker.check(TENANT, OBJECT, attributes_of("bob/2"))
+    entity = found.candidates[0].entity
+    assert (str(entity.state.entity_id), entity.state.merged_into) == (loser, None)
+    assert len(entity.members) == 1

@@ -6,7 +6,9 @@ import json
 import random
 import uuid
 from collections.abc import Callable
+from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -80,6 +82,54 @@ async def test_a_pair_may_merge_again_when_it_was_split(identity: Client) -> Non
     second = await identity.merge(a, b)
     assert second.merge_id != first.merge_id
     assert second.moved_count == 2
+
+
+async def test_a_request_that_is_sent_again_does_not_undo_a_split(identity: Client) -> None:
+    """A channel that heard nothing repeats a merge: it is answered as before, and what was split since stays split."""
+    a, b, _ = await _three(identity)
+    merge = await identity.merge(a, b, "r1")
+    await identity.split(merge.merge_id)
+    assert await identity.merge(a, b, "r1") == merge
+    assert _names(await identity.entity(b)) == {"b1", "b2"}
+    assert (await identity.merge(a, b, "r2")).merge_id != merge.merge_id
+
+
+async def test_a_request_id_is_for_one_merge(identity: Client) -> None:
+    """FAILED_PRECONDITION for a request that has merged two other entities."""
+    a, b, c = await _three(identity)
+    await identity.merge(a, b, "r1")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await identity.merge(a, c, "r1")
+    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert _names(await identity.entity(c)) == {"c1"}
+
+
+async def test_what_is_split_below_a_later_merge_stays_apart(
+    identity: Client, migrated_database_url: str
+) -> None:
+    """The records that go back leave the entity that a later merge made: they are told apart from it, key and all."""
+    told: dict[str, Any] = {"first_name": "Ann", "last_name": "Bol", "company": "Firm"}
+    page = "https://linkedin.com/in/ann-bol-7"
+    found = await identity.resolve(
+        record("a1", email="ann@one.io", linkedin_url=page, **told),
+        record("b1", email="ann@two.io", **told),
+        record("c1", email="ann@three.io", **told),
+    )
+    a, b, c = (one.entity_id for one in found)
+    assert len({a, b, c}) == 3
+    lower = await identity.merge(b, a)
+    await identity.resolve(record("a2", email="ann@one.io", **told))
+    await identity.merge(c, b)
+    await identity.split(lower.merge_id)
+    await identity.resolve(
+        record("c2", email="ann@three.io", **told), record("b2", email="ann@two.io", **told)
+    )
+    assert _names(await identity.entity(a)) == {"a1"}
+    assert _names(await identity.entity(c)) == {"a2", "b1", "b2", "c1", "c2"}
+    connection = await asyncpg.connect(migrated_database_url)
+    holders = await connection.fetch("SELECT entity_id FROM identity.exclusive_key")
+    await connection.close()
+    assert [str(one["entity_id"]) for one in holders] == [a]
 
 
 async def test_the_lower_merge_of_a_chain_can_be_undone_first(identity: Client) -> None:

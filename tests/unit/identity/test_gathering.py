@@ -130,3 +130,31 @@ async def test_one_call_that_fails_does_not_fail_another() -> None:
         batches.gate.set()
     assert failed == [-2]
     assert sorted(answer for answers in found for answer in answers) == [2, 6, 8]
+
+
+async def test_others_go_on_when_the_queue_was_empty_for_a_moment() -> None:
+    """One who waited gives up while a batch is under way: when its leader goes too, the rest goes on by itself."""
+    batches = Batches()
+    gathering = Gathering(batches.run, 10)
+    found: list[Sequence[int]] = []
+    scopes = {record: anyio.CancelScope() for record in (1, 2, 3, 4)}
+
+    async def call(record: int) -> None:
+        with scopes[record]:
+            found.append(await gathering.resolve(ACME, (record,), None))
+
+    async with anyio.create_task_group() as tasks:
+        for record in (1, 2, 3):
+            tasks.start_soon(call, record)
+        await _settle()
+        scopes[1].cancel()
+        await _settle()
+        assert batches.seen[-1] == (ACME, (2, 3))
+        tasks.start_soon(call, 4)
+        await _settle()
+        scopes[4].cancel()
+        await _settle()
+        scopes[2].cancel()
+        await _settle()
+        batches.gate.set()
+    assert found == [[6]]

@@ -115,6 +115,7 @@ async def merge(
         loser_entity_id=goes.entity_id,
         actor=session.actor,
         merge_reason=reason,
+        request_id=str(uuid.uuid4()),
     )
     found = await services.ask(services.identity.Merge, request)
     undo = f"{found.moved_count} moved; undo with: headwater identity split {found.merge_id} --yes"

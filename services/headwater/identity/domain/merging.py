@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 from headwater.identity.domain.records import RecordRef
 from headwater.kernel.errors import PreconditionFailed
-from headwater.kernel.ids import EntityId
+from headwater.kernel.ids import EntityId, TenantId
 
+_REQUESTS: Final = uuid.UUID("2f2b8f0e-5d5b-4c57-9d0e-0b6a3f5f8c11")
 PAYLOAD_BYTES_MAX: Final = 250_000
 """Below the 256 KiB that an event may carry."""
 
@@ -61,6 +62,26 @@ class Change:
     actor: Actor
     traceparent: str = ""
     tracestate: str = ""
+
+
+def merge_id_of(tenant_id: TenantId, request_id: str) -> uuid.UUID:
+    """Return the id of the merge that a request makes, whenever it comes."""
+    return uuid.uuid5(_REQUESTS, f"{tenant_id}/{request_id}")
+
+
+def answered_before(merge: Merge, winner_id: EntityId, loser_id: EntityId) -> Merge:
+    """Return the merge that a request made before.
+
+    Raises:
+        PreconditionFailed: it asked for another one.
+    """
+    if (merge.winner_id, merge.loser_id) != (winner_id, loser_id):
+        raise PreconditionFailed(
+            f"this request_id has merged {merge.loser_id} into {merge.winner_id}: take a new one",
+            reason="REQUEST_ID_USED",
+            metadata={"merge_id": str(merge.merge_id)},
+        )
+    return merge
 
 
 def merged_already(winner: EntityState, loser: EntityState) -> bool:

@@ -156,12 +156,12 @@ CREATE TABLE merge_candidate (
     other_record_id uuid NOT NULL,
     create_time timestamptz NOT NULL,
     close_time timestamptz,
-    PRIMARY KEY (tenant_id, low_id, high_id),
+    PRIMARY KEY (tenant_id, low_id, high_id, record_id, other_record_id),
     FOREIGN KEY (tenant_id, record_id) REFERENCES member (tenant_id, record_id),
     FOREIGN KEY (tenant_id, other_record_id) REFERENCES member (tenant_id, record_id)
 );
 COMMENT ON TABLE merge_candidate IS
-'Two entities (as they were then, lower id first) tied by a record. Open while its two records belong to different entities and nobody split the pair.';
+'Two entities (as they were then, lower id first) tied by a record. Open while its two records belong to different entities and nobody split the pair. Once they moved on, others may tie the same two.';
 COMMENT ON COLUMN merge_candidate.question IS
 'Whether to merge two entities, or to split one: then low and high are its two records that later evidence tells apart.';
 CREATE INDEX merge_candidate_waiting ON merge_candidate (tenant_id, seq) WHERE close_time IS NULL;

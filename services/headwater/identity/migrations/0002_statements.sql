@@ -189,6 +189,9 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_memoize = off
 AS $$
+DECLARE
+    v_tied uuid[];
+    v_asked text[];
 BEGIN
     IF cardinality(p_entities) > 0 THEN
         INSERT INTO identity.entity (tenant_id, entity_id, object, create_time)
@@ -274,6 +277,30 @@ BEGIN
         ON CONFLICT DO NOTHING;
     END IF;
     IF cardinality(p_pair_lows) > 0 THEN
+        SELECT array_agg(t.record_id) INTO v_tied
+        FROM (
+            SELECT unnest(ARRAY[c.record_id, c.other_record_id]) AS record_id
+            FROM identity.merge_candidate AS c
+            WHERE c.tenant_id = p_tenant AND c.low_id = ANY(p_pair_lows)
+        ) AS t;
+    END IF;
+    IF cardinality(v_tied) > 0 THEN
+        SELECT array_agg(c.low_id::text || c.high_id::text) INTO v_asked
+        FROM identity.merge_candidate AS c
+        INNER JOIN identity.member AS o
+            ON o.tenant_id = p_tenant AND o.record_id = ANY(v_tied) AND o.record_id = c.record_id
+        INNER JOIN identity.member AS t
+            ON t.tenant_id = p_tenant AND t.record_id = ANY(v_tied) AND t.record_id = c.other_record_id
+        WHERE
+            c.tenant_id = p_tenant AND c.low_id = ANY(p_pair_lows)
+            AND (
+                c.question = 'split'
+                OR (
+                    least(o.entity_id, t.entity_id) = c.low_id AND greatest(o.entity_id, t.entity_id) = c.high_id
+                )
+            );
+    END IF;
+    IF cardinality(p_pair_lows) > 0 THEN
         INSERT INTO identity.merge_candidate (
             tenant_id, create_time, low_id, high_id, object, rule, blocked_by, bits, question, record_id,
             other_record_id
@@ -287,6 +314,7 @@ BEGIN
         ) WITH ORDINALITY AS n (
             low_id, high_id, object, rule, blocked_by, bits, question, record_id, other_record_id, ord
         )
+        WHERE v_asked IS NULL OR n.low_id::text || n.high_id::text <> ALL(v_asked)
         ORDER BY n.ord
         ON CONFLICT DO NOTHING;
     END IF;
@@ -294,7 +322,7 @@ END
 $$;
 COMMENT ON FUNCTION write_plan IS
 'Writes what a batch comes to: entities, what known records newly say, groups, members, keys, edges, who holds exclusive '
-'keys, pairs to review. A holder or pair that is there already stays as it is.';
+'keys, pairs to review. A holder stays as it is, and a pair that its records still tie.';
 
 CREATE FUNCTION write_merge(
     p_tenant text, p_merge uuid, p_object text, p_winner uuid, p_loser uuid, p_moved integer, p_now timestamptz,
@@ -359,21 +387,26 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
 DECLARE
+    v_from uuid[];
     v_stay uuid[];
 BEGIN
+    SELECT array_agg(DISTINCT m.entity_id) INTO v_from
+    FROM identity.member AS m
+    WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_records);
+    v_from := v_from || p_winner;
     UPDATE identity.member AS m
     SET entity_id = p_loser
     WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_records);
     UPDATE identity.exclusive_key AS x
     SET entity_id = p_loser
     WHERE
-        x.tenant_id = p_tenant AND x.entity_id = p_winner
+        x.tenant_id = p_tenant AND x.entity_id = ANY(v_from)
         AND x.hash = ANY(ARRAY(
             SELECT unnest(m.keys[1:m.exclusive]) FROM identity.member AS m
             WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_records)
             EXCEPT
             SELECT unnest(m.keys[1:m.exclusive]) FROM identity.member AS m
-            WHERE m.tenant_id = p_tenant AND m.entity_id = p_winner
+            WHERE m.tenant_id = p_tenant AND m.entity_id = ANY(v_from)
         ));
     UPDATE identity.merge_member AS mm
     SET released = TRUE
@@ -399,7 +432,7 @@ BEGIN
         AND c.low_id = least(p_winner, p_loser) AND c.high_id = greatest(p_winner, p_loser);
     SELECT array_agg(m.record_id ORDER BY m.seq) INTO v_stay
     FROM identity.member AS m
-    WHERE m.tenant_id = p_tenant AND m.entity_id = p_winner;
+    WHERE m.tenant_id = p_tenant AND m.entity_id = ANY(v_from);
     INSERT INTO identity.told_apart (tenant_id, low_id, high_id, merge_id, create_time)
     SELECT p_tenant, least(s.stays, g.goes), greatest(s.stays, g.goes), p_merge, p_now
     FROM unnest(v_stay) WITH ORDINALITY AS s (stays, ord)
@@ -410,5 +443,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION write_split IS
-'Gives the records that a merge moved back to its loser, with the exclusive keys that only they have, and tells the two '
-'entities apart from now on: each side''s first record from all of the other''s.';
+'Gives the records that a merge moved back to its loser, with the exclusive keys that only they have, and tells them apart '
+'from now on from those they leave, which a later merge may have moved on: each side''s first record from all of the other''s.';

@@ -30,6 +30,7 @@ class MergeOrder:
     loser_id: EntityId
     actor: Actor
     reason: str
+    request_id: str
 
 
 def read_resolve(
@@ -112,6 +113,7 @@ def read_merge(request: identity_pb2.MergeRequest) -> MergeOrder:
         EntityId(checks.uuid("loser_entity_id", request.loser_entity_id)),
         checks.actor("actor", request.actor),
         checks.text("merge_reason", request.merge_reason, required=False),
+        checks.text("request_id", request.request_id, required=False),
     )
     if order.winner_id == order.loser_id and request.loser_entity_id:
         checks.broken(

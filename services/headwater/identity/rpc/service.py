@@ -48,6 +48,7 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
             order.actor,
             order.reason,
             context.time_remaining(),
+            order.request_id,
         )
         return pb.MergeResponse(merge_id=str(merge.merge_id), moved_count=merge.moved_count)
 

@@ -58,8 +58,7 @@ class Gathering(Generic[Record, Answer]):
         Cancellation: others that were gathered with this call go on by themselves.
         """
         call = _Call[Record, Answer](records)
-        waiting = self._waiting.setdefault(tenant_id, deque())
-        waiting.append(call)
+        self._waiting_of(tenant_id).append(call)
         try:
             while call.answers is None:
                 if tenant_id in self._led:
@@ -68,8 +67,8 @@ class Gathering(Generic[Record, Answer]):
                 else:
                     await self._lead(tenant_id, call, timeout_s)
         finally:
-            if call in waiting:
-                waiting.remove(call)
+            if call in self._waiting_of(tenant_id):
+                self._waiting_of(tenant_id).remove(call)
             self._wake(tenant_id)
         return call.answers
 
@@ -85,7 +84,7 @@ class Gathering(Generic[Record, Answer]):
         except BaseException:
             for one in reversed(batch[1:]):
                 one.alone = True
-                self._waiting[tenant_id].appendleft(one)
+                self._waiting_of(tenant_id).appendleft(one)
             raise
         finally:
             self._led.discard(tenant_id)
@@ -93,7 +92,7 @@ class Gathering(Generic[Record, Answer]):
                 one.turn.set()
 
     def _gather(self, tenant_id: TenantId, call: _Call[Record, Answer]) -> list[_Call[Record, Answer]]:
-        waiting = self._waiting[tenant_id]
+        waiting = self._waiting_of(tenant_id)
         waiting.remove(call)
         batch, count = [call], len(call.records)
         while waiting and not call.alone and not waiting[0].alone:
@@ -102,6 +101,10 @@ class Gathering(Generic[Record, Answer]):
                 break
             batch.append(waiting.popleft())
         return batch
+
+    def _waiting_of(self, tenant_id: TenantId) -> deque[_Call[Record, Answer]]:
+        """Return the calls that wait; the queue goes whenever it is empty, so nobody may keep it."""
+        return self._waiting.setdefault(tenant_id, deque())
 
     def _wake(self, tenant_id: TenantId) -> None:
         """Let the next one lead, unless somebody does."""

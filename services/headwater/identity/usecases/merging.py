@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.identity.domain.identifying import COMPARED
-from headwater.identity.domain.merging import Actor, EntityState, Merge, merged_already
+from headwater.identity.domain.merging import (
+    Actor,
+    EntityState,
+    Merge,
+    answered_before,
+    merge_id_of,
+    merged_already,
+)
 from headwater.identity.domain.resolving.plan import replan
 from headwater.identity.domain.resolving.values import Limits, Wanted
 from headwater.identity.domain.scoring.weights import Weights
@@ -43,14 +50,22 @@ class Merger:
         actor: Actor,
         reason: str,
         timeout_s: float | None,
+        request_id: str = "",
     ) -> Merge:
         """Move every record of the loser to the winner; idempotent.
 
+        Args:
+            request_id: of a repeated request, which must not undo a split that came in between.
+
         Raises:
             NotFound: one of the two is unknown.
-            PreconditionFailed: of different objects, one is in a third entity, or too large.
+            PreconditionFailed: of different objects, one is in a third entity, too large, or the request
+                merged others before.
         """
+        merge_id = merge_id_of(tenant_id, request_id) if request_id else None
         async with self.store.alone(tenant_id, timeout_s) as transaction:
+            if merge_id is not None and (before := await transaction.find_merge(merge_id)) is not None:
+                return answered_before(before, winner_id, loser_id)
             winner = await _entity(transaction, winner_id)
             loser = await _entity(transaction, loser_id)
             if merged_already(winner, loser):
@@ -58,10 +73,10 @@ class Merger:
                 if standing is not None:
                     return standing
             moved = await transaction.list_refs(loser.entity_id)
-            merge = self.telling.merge(loser.object, winner_id, loser_id, len(moved))
+            merge = self.telling.merge(loser.object, winner_id, loser_id, len(moved), merge_id)
             change = self.telling.change("merged", merge, moved, actor)
             await transaction.write_merge(merge, actor, reason, change)
-            await self._regroup(transaction, merge)
+            await self._regroup(transaction, merge.object, [winner_id])
         self.wake.notify()
         return merge
 
@@ -85,19 +100,21 @@ class Merger:
             moved = await transaction.list_moved_back(merge_id)
             change = self.telling.change("split", merge, [ref for _, ref in moved], actor)
             await transaction.write_split(merge, [record for record, _ in moved], actor, change)
-            await self._regroup(transaction, merge)
+            left = await _standing(transaction, merge.winner_id)
+            await self._regroup(transaction, merge.object, [left, merge.loser_id])
         self.wake.notify()
         return merge.loser_id, len(moved)
 
-    async def _regroup(self, transaction: Transaction, merge: Merge) -> None:
-        if merge.object not in COMPARED:
+    async def _regroup(
+        self, transaction: Transaction, object_name: str, entities: Sequence[EntityId]
+    ) -> None:
+        if object_name not in COMPARED:
             return
-        entities: Sequence[EntityId] = (merge.winner_id, merge.loser_id)
         seeds = await transaction.list_some_records(entities, SEEDS_MAX)
         near = await transaction.load_near(
             Wanted(frozenset(seeds), frozenset()), self.limits.near_max, keys=False
         )
-        plan = replan(near, self.weights, self.limits, merge.object, self.telling.new_id)
+        plan = replan(near, self.weights, self.limits, object_name, self.telling.new_id)
         await transaction.write(plan, self.telling.clock.now())
 
 
@@ -106,3 +123,11 @@ async def _entity(transaction: Transaction, entity_id: EntityId) -> EntityState:
     if found is None:
         raise NotFound(f"there is no entity {entity_id}", metadata={"entity_id": str(entity_id)})
     return found
+
+
+async def _standing(transaction: Transaction, entity_id: EntityId) -> EntityId:
+    """Return the entity that has the records of another one now."""
+    found = await _entity(transaction, entity_id)
+    while found.merged_into is not None:
+        found = await _entity(transaction, found.merged_into)
+    return found.entity_id

@@ -22,9 +22,24 @@ class Telling:
     new_id: Callable[[], uuid.UUID]
     trace: Callable[[], TraceContext | None]
 
-    def merge(self, object_name: str, winner_id: EntityId, loser_id: EntityId, moved_count: int) -> Merge:
-        """Return a merge that is about to be written."""
-        return Merge(self.new_id(), 0, object_name, winner_id, loser_id, moved_count, split_moved_count=None)
+    def merge(
+        self,
+        object_name: str,
+        winner_id: EntityId,
+        loser_id: EntityId,
+        moved_count: int,
+        merge_id: uuid.UUID | None = None,
+    ) -> Merge:
+        """Return a merge that is about to be written, under a new id unless it has one."""
+        return Merge(
+            merge_id or self.new_id(),
+            0,
+            object_name,
+            winner_id,
+            loser_id,
+            moved_count,
+            split_moved_count=None,
+        )
 
     def change(
         self, kind: Literal["merged", "split"], merge: Merge, moved: Sequence[RecordRef], actor: Actor

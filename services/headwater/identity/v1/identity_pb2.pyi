@@ -634,6 +634,7 @@ class MergeRequest(_message.Message):
     LOSER_ENTITY_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     MERGE_REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Tenant. Required."""
     winner_entity_id: _builtins.str
@@ -642,6 +643,10 @@ class MergeRequest(_message.Message):
     """The entity that goes into it. Required."""
     merge_reason: _builtins.str
     """Why, up to 255 characters."""
+    request_id: _builtins.str
+    """Names this request, up to 255 characters: sent again, it is answered as it was the first time, even when the
+    merge was undone in between. Without it, a repeat that arrives after a Split merges anew.
+    """
     @_builtins.property
     def actor(self) -> _event_pb2.Actor:
         """Who merges, for the audit. Required."""
@@ -654,10 +659,11 @@ class MergeRequest(_message.Message):
         loser_entity_id: _builtins.str = ...,
         actor: _event_pb2.Actor | None = ...,
         merge_reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "loser_entity_id", b"loser_entity_id", "merge_reason", b"merge_reason", "tenant_id", b"tenant_id", "winner_entity_id", b"winner_entity_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "loser_entity_id", b"loser_entity_id", "merge_reason", b"merge_reason", "request_id", b"request_id", "tenant_id", b"tenant_id", "winner_entity_id", b"winner_entity_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,7 @@ Owns: which keys crowd, which values turn generic, the bits of the new pairs. Mu
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from headwater.identity.domain.clustering.sharing import is_generic, named, watched
@@ -66,14 +66,24 @@ class Comparison:
         return parts
 
     def wanted(self) -> Wanted:
-        """Return the neighbourhood that decides: whom the new pairs link, and the holders of what turned common."""
+        """Return the neighbourhood that decides: whom the new pairs link, and the holders of what turned common.
+
+        And whoever has an exclusive key of the batch, whatever else stands against it: a person must hear of it.
+        """
         seeds = {one for one in self.fresh if one in self.looked.known}
+        seeds.update(other for _, other in self.contested())
         bits_min = self.limits.rules.bits_min
         for (one, other), bits in self.edges.items():
             if bits >= bits_min:
                 seeds.update((one, other))
         turned = {holder for holders in (*self.turned, *self.crowds.values()) for holder in holders}
         return Wanted(frozenset(self._stored(seeds)), frozenset(self._stored(turned)))
+
+    def contested(self) -> Iterator[tuple[RecordId, RecordId]]:
+        """Yield each record of the batch with every other one that has an exclusive key of its."""
+        for record, one in self.fresh.items():
+            for key in one.exclusive_keys:
+                yield from ((record, other) for other in self._buckets.get(key, ()) if other != record)
 
     def _stored(self, records: Collection[RecordId]) -> set[RecordId]:
         return {one for one in records if one not in self.fresh or one in self.looked.known}

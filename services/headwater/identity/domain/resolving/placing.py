@@ -203,13 +203,28 @@ class Placing:
             self._note(found, pair, bits, "")
         for pair, bits, reason in self._refused():
             self._note(found, pair, bits, reason)
+        contested: set[frozenset[EntityId]] = set()
+        for pair, bits in self._contested():
+            self._note(found, pair, bits, "")
+            contested.add(self._entities(pair))
         counts: dict[RecordId, int] = defaultdict(int)
         for bits, pair, reason in sorted(found.values(), key=lambda one: (-one[0], one[1])):
             fresh = [one for one in pair if one in compared.fresh] or [pair[0]]
-            if all(counts[one] < self.limits.pairs_max for one in fresh):
+            few = all(counts[one] < self.limits.pairs_max for one in fresh)
+            if few or self._entities(pair) in contested:
                 counts.update({one: counts[one] + 1 for one in fresh})
                 yield self._candidate(pair, bits, reason or self._blocked(pair))
         yield from (self._torn(pair) for pair in self.grouping.torn)
+
+    def _contested(self) -> Iterator[tuple[Pair, float]]:
+        """Yield the pairs that have an exclusive key in common: of two entities, a person must hear of it."""
+        compared = self.grouping.compared
+        for one, other in compared.contested():
+            pair = pair_of(one, other)
+            yield pair, compared.edges.get(pair, self.limits.rules.missing_bits)
+
+    def _entities(self, pair: Pair) -> frozenset[EntityId]:
+        return frozenset(self.entity_of[one] for one in pair if one in self.entity_of)
 
     def _note(
         self, found: dict[frozenset[EntityId], tuple[float, Pair, str]], pair: Pair, bits: float, reason: str
