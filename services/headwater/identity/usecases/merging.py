@@ -13,6 +13,7 @@ from typing import Final
 
 from headwater.identity.domain.identifying import COMPARED
 from headwater.identity.domain.merging import Actor, EntityState, Merge, merged_already
+from headwater.identity.domain.records import RecordId, RecordRef
 from headwater.identity.domain.resolving.plan import replan
 from headwater.identity.domain.resolving.values import Limits, Wanted
 from headwater.identity.domain.scoring.weights import Weights
@@ -51,19 +52,26 @@ class Merger:
             PreconditionFailed: of different objects, one is in a third entity, or too large.
         """
         async with self.store.alone(tenant_id, timeout_s) as transaction:
-            winner = await _entity(transaction, winner_id)
-            loser = await _entity(transaction, loser_id)
+            winner = await entity_in(transaction, winner_id)
+            loser = await entity_in(transaction, loser_id)
             if merged_already(winner, loser):
                 standing = await transaction.find_standing_merge(loser_id)
                 if standing is not None:
                     return standing
-            moved = await transaction.list_refs(loser.entity_id)
-            merge = self.telling.merge(loser.object, winner_id, loser_id, len(moved))
-            change = self.telling.change("merged", merge, moved, actor)
-            await transaction.write_merge(merge, actor, reason, change)
-            await self._regroup(transaction, merge)
+            merge, _ = await self.merge_in(transaction, winner, loser, actor, reason)
         self.wake.notify()
         return merge
+
+    async def merge_in(
+        self, transaction: Transaction, winner: EntityState, loser: EntityState, actor: Actor, reason: str
+    ) -> tuple[Merge, Sequence[RecordRef]]:
+        """Merge two entities that stand for themselves in a transaction under way; return what moved, too."""
+        moved = await transaction.list_refs(loser.entity_id)
+        merge = self.telling.merge(loser.object, winner.entity_id, loser.entity_id, len(moved))
+        change = self.telling.change("merged", merge, moved, actor)
+        await transaction.write_merge(merge, actor, reason, change)
+        await self.regroup(transaction, merge.object, (merge.winner_id, merge.loser_id))
+        return merge, moved
 
     async def split(
         self, tenant_id: TenantId, merge_id: uuid.UUID, actor: Actor, timeout_s: float | None
@@ -82,26 +90,38 @@ class Merger:
                 raise NotFound(f"there is no merge {merge_id}", metadata={"merge_id": str(merge_id)})
             if merge.split_moved_count is not None:
                 return merge.loser_id, merge.split_moved_count
-            moved = await transaction.list_moved_back(merge_id)
-            change = self.telling.change("split", merge, [ref for _, ref in moved], actor)
-            await transaction.write_split(merge, [record for record, _ in moved], actor, change)
-            await self._regroup(transaction, merge)
+            moved = await self.split_in(transaction, merge, actor)
+            await self.regroup(transaction, merge.object, (merge.winner_id, merge.loser_id))
         self.wake.notify()
         return merge.loser_id, len(moved)
 
-    async def _regroup(self, transaction: Transaction, merge: Merge) -> None:
-        if merge.object not in COMPARED:
+    async def split_in(
+        self, transaction: Transaction, merge: Merge, actor: Actor
+    ) -> Sequence[tuple[RecordId, RecordRef]]:
+        """Undo a standing merge in a transaction under way; the groups are left as they are."""
+        moved = await transaction.list_moved_back(merge.merge_id)
+        change = self.telling.change("split", merge, [ref for _, ref in moved], actor)
+        await transaction.write_split(merge, [record for record, _ in moved], actor, change)
+        return moved
+
+    async def regroup(self, transaction: Transaction, object_name: str, entities: Sequence[EntityId]) -> None:
+        """Make the groups of entities anew, as evidence and people's decisions now stand."""
+        if object_name not in COMPARED:
             return
-        entities: Sequence[EntityId] = (merge.winner_id, merge.loser_id)
         seeds = await transaction.list_some_records(entities, SEEDS_MAX)
         near = await transaction.load_near(
             Wanted(frozenset(seeds), frozenset()), self.limits.near_max, keys=False
         )
-        plan = replan(near, self.weights, self.limits, merge.object, self.telling.new_id)
+        plan = replan(near, self.weights, self.limits, object_name, self.telling.new_id)
         await transaction.write(plan, self.telling.clock.now())
 
 
-async def _entity(transaction: Transaction, entity_id: EntityId) -> EntityState:
+async def entity_in(transaction: Transaction, entity_id: EntityId) -> EntityState:
+    """Return an entity as it stands.
+
+    Raises:
+        NotFound: it is unknown.
+    """
     found = await transaction.find_entity(entity_id)
     if found is None:
         raise NotFound(f"there is no entity {entity_id}", metadata={"entity_id": str(entity_id)})
