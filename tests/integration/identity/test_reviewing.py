@@ -80,7 +80,7 @@ async def _decide(identity: Client, review: pb.Review, verdict: str, **more: Any
         pb.DecideReviewRequest(
             tenant_id=TENANT,
             candidate_id=review.candidate_id,
-            verdict=f"REVIEW_VERDICT_{verdict}",
+            verdict=pb.ReviewVerdict.Value(f"REVIEW_VERDICT_{verdict}"),
             **{"actor": ACTOR, "request_id": str(uuid.uuid4()), "decision_reason": "looked at both", **more},
         )
     )
@@ -246,7 +246,8 @@ async def test_the_audit_says_who_did_what_and_why(identity: Client) -> None:
     assert not await _reviews(identity, assignee="somebody-else")
     done = await _decide(identity, review, "MERGE")
     undone = await _undo(identity, done.action, undo_reason="two sisters")
-    token, lines = "", []
+    token = ""
+    lines: list[pb.ReviewAction] = []
     for _ in range(3):
         page = await identity.stub.ListReviewActions(
             pb.ListReviewActionsRequest(tenant_id=TENANT, page_size=1, page_token=token)

@@ -13,6 +13,7 @@ from tests.unit.identity.people import parts
 
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordId, RecordRef
+from headwater.identity.domain.resolving.values import Question
 from headwater.identity.domain.reviewing import (
     VERDICTS,
     Action,
@@ -107,7 +108,7 @@ def test_what_asks_nothing_any_more_is_refused(review: Review) -> None:
 
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("question", ["merge", "split"])
-def test_an_answer_fits_its_question_or_is_refused(question: str, kind: Kind) -> None:
+def test_an_answer_fits_its_question_or_is_refused(question: Question, kind: Kind) -> None:
     """Merge, keep apart, skip to the one; split, keep together, skip to the other."""
     review = replace(REVIEW, question=question)
     if kind in VERDICTS[review.question]:

@@ -55,7 +55,10 @@ WHERE c.tenant_id = $1 AND c.seq = $2
 -- name: find_action
 -- One action, with the one that undid it.
 -- $1 text: tenant. $2 uuid: action.
-SELECT a.*, u.action_id AS undone_by
+SELECT
+    a.action_id, a.seq, a.request_id, a.candidate_seq, a.kind, a.entity_id, a.other_entity_id, a.merge_id,
+    a.moved_count, a.skip_time, a.assignee, a.undoes, a.reason, a.actor_type, a.actor_id, a.actor_name,
+    a.action_time, u.action_id AS undone_by
 FROM identity.review_action AS a
 LEFT JOIN identity.review_action AS u ON a.tenant_id = u.tenant_id AND a.action_id = u.undoes
 WHERE a.tenant_id = $1 AND a.action_id = $2
@@ -63,7 +66,10 @@ WHERE a.tenant_id = $1 AND a.action_id = $2
 -- name: find_action_of_request
 -- The action that a request led to.
 -- $1 text: tenant. $2 uuid: request.
-SELECT a.*, u.action_id AS undone_by
+SELECT
+    a.action_id, a.seq, a.request_id, a.candidate_seq, a.kind, a.entity_id, a.other_entity_id, a.merge_id,
+    a.moved_count, a.skip_time, a.assignee, a.undoes, a.reason, a.actor_type, a.actor_id, a.actor_name,
+    a.action_time, u.action_id AS undone_by
 FROM identity.review_action AS a
 LEFT JOIN identity.review_action AS u ON a.tenant_id = u.tenant_id AND a.action_id = u.undoes
 WHERE a.tenant_id = $1 AND a.request_id = $2
@@ -71,7 +77,10 @@ WHERE a.tenant_id = $1 AND a.request_id = $2
 -- name: list_actions
 -- Actions, newest first.
 -- $1 text: tenant. $2 bigint: candidate, 0 for all. $3 bigint: before this position. $4 integer: rows at most.
-SELECT a.*, u.action_id AS undone_by
+SELECT
+    a.action_id, a.seq, a.request_id, a.candidate_seq, a.kind, a.entity_id, a.other_entity_id, a.merge_id,
+    a.moved_count, a.skip_time, a.assignee, a.undoes, a.reason, a.actor_type, a.actor_id, a.actor_name,
+    a.action_time, u.action_id AS undone_by
 FROM identity.review_action AS a
 LEFT JOIN identity.review_action AS u ON a.tenant_id = u.tenant_id AND a.action_id = u.undoes
 WHERE a.tenant_id = $1 AND ($2::bigint = 0 OR a.candidate_seq = $2::bigint) AND a.seq < $3
