@@ -227,12 +227,12 @@ class ReviewTransaction(Transaction, Protocol):
         """Leave a merge and its split without a trace in what is told apart and asked."""
         ...
 
-    async def keep_groups(self, action: Action) -> None:
-        """Write down the groups that an action is about to touch."""
+    async def keep_before(self, action: Action, records: Sequence[RecordId]) -> None:
+        """Write down what an action is about to touch: the groups of *records*, who holds exclusive keys."""
         ...
 
-    async def restore_groups(self, action_id: uuid.UUID) -> None:
-        """Give groups of the same records as before an action the ids that they had then."""
+    async def restore_before(self, action_id: uuid.UUID) -> None:
+        """Give groups of the same records as before an action their ids again, and entities their exclusive keys."""
         ...
 
     async def list_refs_of(self, records: Sequence[RecordId]) -> Sequence[RecordRef]:

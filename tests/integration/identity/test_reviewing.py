@@ -188,6 +188,80 @@ async def test_a_torn_entity_may_stay_one(
     assert await _dump(tables) == before
 
 
+async def test_a_split_undoes_the_merge_that_brought_the_two_together(
+    identity: Client, tables: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """All that the merge moved goes back to the entity that it came from; taken back, all is one again."""
+    review = await _doubtful(identity)
+    merge = await identity.merge(review.candidate.entity_id, review.candidate.other_entity_id)
+    await identity.resolve(record("3", email="k@firm.io", first_name="Nora", last_name="Keller"))
+    await tables.execute(
+        "UPDATE identity.merge_candidate SET question = 'split', low_id = least(record_id, other_record_id),"
+        " high_id = greatest(record_id, other_record_id)"
+    )
+    before = await _members(tables)
+    done = await _decide(identity, review, "SPLIT")
+    assert done.action.merge_id == merge.merge_id
+    assert done.action.other_entity_id == review.candidate.other_entity_id
+    assert len(set((await _members(tables)).values())) == 3
+    await _undo(identity, done.action)
+    assert await _members(tables) == before
+
+
+async def test_undo_brings_back_who_was_told_apart_before(
+    identity: Client, tables: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """A merge against a person's earlier word took that back; undone, it stands again, and no more is told apart."""
+    review = await _doubtful(identity)
+    merge = await identity.merge(review.candidate.entity_id, review.candidate.other_entity_id)
+    await identity.split(merge.merge_id)
+    await tables.execute("UPDATE identity.merge_candidate SET close_time = NULL")
+    before = await _dump(tables)
+    assert before["told_apart"]
+    done = await _decide(identity, review, "MERGE")
+    assert (await _dump(tables))["told_apart"] != before["told_apart"]
+    await _undo(identity, done.action)
+    assert await _dump(tables) == before
+
+
+async def test_a_decision_that_was_overtaken_is_not_taken_back(identity: Client) -> None:
+    """Its merge was undone by hand: the undoing is refused and says so."""
+    review = await _doubtful(identity)
+    done = await _decide(identity, review, "MERGE")
+    await identity.split(done.action.merge_id)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await _undo(identity, done.action)
+    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert "undone by a split since" in (refused.value.details() or "")
+
+
+async def test_the_queue_is_read_page_by_page_in_order_of_worth(identity: Client) -> None:
+    """No question twice, none left out, and those first on which more hangs."""
+    for name in ("a", "b", "c"):
+        profile = f"linkedin.com/in/desk-{name}"
+        await identity.resolve(
+            record(f"{name}1", linkedin_url=profile, first_name="Nora", last_name=f"Keller{name}"),
+            record(f"{name}2", source="erp", linkedin_url=profile, first_name="Nora", last_name="Brandt"),
+        )
+    await identity.resolve(
+        record(
+            "c3", source="shop", linkedin_url="linkedin.com/in/desk-c", first_name="Nora", last_name="Kellerc"
+        )
+    )
+    whole = await _reviews(identity)
+    token, seen = "", list[int]()
+    for _ in whole:
+        page = await identity.stub.ListReviews(
+            pb.ListReviewsRequest(tenant_id=TENANT, page_size=1, page_token=token)
+        )
+        seen.extend(one.candidate_id for one in page.reviews)
+        token = page.next_page_token
+    assert not token
+    assert seen == [one.candidate_id for one in whole]
+    assert len(set(seen)) >= 3
+    assert [one.worth for one in whole] == sorted((one.worth for one in whole), reverse=True)
+
+
 async def test_of_two_who_decide_at_once_one_is_told_what_the_other_decided(identity: Client) -> None:
     """One decision stands; every other caller hears who decided what."""
     review = await _doubtful(identity)

@@ -49,6 +49,16 @@ CREATE TABLE review_group (
 COMMENT ON TABLE review_group IS
 'The groups that a decision touched as they were before: undone, a group of the same records has its id again.';
 
+CREATE TABLE review_key (
+    tenant_id text NOT NULL,
+    action_id uuid NOT NULL,
+    hash bigint NOT NULL,
+    entity_id uuid NOT NULL,
+    PRIMARY KEY (tenant_id, action_id, hash)
+);
+COMMENT ON TABLE review_key IS
+'Who held the exclusive keys of two entities before a decision: where both have a key, the records do not tell.';
+
 CREATE FUNCTION write_part(
     p_tenant text, p_merge uuid, p_object text, p_winner uuid, p_loser uuid, p_records uuid[], p_now timestamptz,
     p_actor_type smallint, p_actor_id text, p_actor_name text, p_reason text

@@ -169,16 +169,12 @@ WHERE
     AND c.high_id = greatest(g.winner_id, g.loser_id) AND c.close_time = g.split_time
 
 -- name: keep_groups
--- Write down the groups of two entities, as they are before a decision.
--- $1 text: tenant. $2 uuid: the action. $3 uuid[]: the entities.
+-- Write down the groups of records, as they are before a decision.
+-- $1 text: tenant. $2 uuid: the action. $3 uuid[]: the records.
 INSERT INTO identity.review_group (tenant_id, action_id, record_id, group_id)
 SELECT m.tenant_id, $2, m.record_id, m.group_id
 FROM identity.member AS m
-WHERE
-    m.tenant_id = $1
-    AND m.group_id = ANY(ARRAY(
-        SELECT o.group_id FROM identity.member AS o WHERE o.tenant_id = $1 AND o.entity_id = ANY($3::uuid[])
-    ))
+WHERE m.tenant_id = $1 AND m.record_id = ANY($3::uuid[])
 
 -- name: restore_groups
 -- Give groups that have the same records as before an action the ids that they had then, unless others hold them now.
@@ -221,4 +217,34 @@ WHERE
         WHERE
             o.tenant_id = $1 AND o.group_id = ANY(ARRAY(SELECT s.group_id FROM same AS s))
             AND o.record_id <> ALL(ARRAY(SELECT unnest(s.records) FROM same AS s))
+    )
+
+-- name: keep_keys
+-- Write down which of two entities holds each exclusive key, as it is before a decision.
+-- $1 text: tenant. $2 uuid: the action. $3 uuid[]: the entities.
+INSERT INTO identity.review_key (tenant_id, action_id, hash, entity_id)
+SELECT x.tenant_id, $2, x.hash, x.entity_id
+FROM identity.exclusive_key AS x
+WHERE
+    x.tenant_id = $1 AND x.entity_id = ANY($3::uuid[])
+    AND x.hash = ANY(ARRAY(
+        SELECT unnest(m.keys[1:m.exclusive]) FROM identity.member AS m
+        WHERE m.tenant_id = $1 AND m.entity_id = ANY($3::uuid[])
+    ))
+
+-- name: restore_keys
+-- Give the entities of an action the exclusive keys again that they held before it and whose records still have them.
+-- $1 text: tenant. $2 uuid: the action.
+UPDATE identity.exclusive_key AS x
+SET entity_id = k.entity_id
+FROM identity.review_key AS k
+INNER JOIN identity.review_action AS a ON k.tenant_id = a.tenant_id AND k.action_id = a.action_id
+WHERE
+    k.tenant_id = $1 AND k.action_id = $2
+    AND x.tenant_id = $1 AND x.hash = k.hash
+    AND x.hash = ANY(ARRAY(SELECT r.hash FROM identity.review_key AS r WHERE r.tenant_id = $1 AND r.action_id = $2))
+    AND x.entity_id <> k.entity_id AND x.entity_id = ANY(ARRAY[a.entity_id, a.other_entity_id])
+    AND EXISTS (
+        SELECT 1 FROM identity.member AS m
+        WHERE m.tenant_id = $1 AND m.entity_id = k.entity_id AND k.hash = ANY(m.keys[1:m.exclusive])
     )

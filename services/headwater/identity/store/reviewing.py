@@ -84,12 +84,14 @@ class PostgresReviewTransaction(PostgresTransaction):
         await self.session.fetch("revive_apart", self.tenant_id, merge.merge_id, records)
         await self.session.fetch("reopen_pair", self.tenant_id, merge.merge_id)
 
-    async def keep_groups(self, action: Action) -> None:
+    async def keep_before(self, action: Action, records: Sequence[RecordId]) -> None:
         entities = [action.entity_id, action.other_entity_id]
-        await self.session.fetch("keep_groups", self.tenant_id, action.action_id, entities)
+        await self.session.fetch("keep_groups", self.tenant_id, action.action_id, records)
+        await self.session.fetch("keep_keys", self.tenant_id, action.action_id, entities)
 
-    async def restore_groups(self, action_id: uuid.UUID) -> None:
+    async def restore_before(self, action_id: uuid.UUID) -> None:
         await self.session.fetch("restore_groups", self.tenant_id, action_id)
+        await self.session.fetch("restore_keys", self.tenant_id, action_id)
 
     async def list_refs_of(self, records: Sequence[RecordId]) -> Sequence[RecordRef]:
         rows = await self.session.fetch("list_refs_of_records", self.tenant_id, records)

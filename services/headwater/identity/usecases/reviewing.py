@@ -27,7 +27,7 @@ from headwater.identity.domain.reviewing import (
     refuse_unless_undoable,
 )
 from headwater.identity.ports import ReviewStore, ReviewTransaction
-from headwater.identity.usecases.merging import Merger, entity_in
+from headwater.identity.usecases.merging import SEEDS_MAX, Merger, entity_in
 from headwater.kernel.errors import NotFound, PreconditionFailed
 from headwater.kernel.ids import EntityId, TenantId
 
@@ -143,7 +143,7 @@ class Reviewer:
             done = await self._take_back(transaction, action, undoing)
             if undoing.dry:
                 return done
-            await transaction.restore_groups(action.action_id)
+            await transaction.restore_before(action.action_id)
             await transaction.write_action(done.action)
             review = await _review(transaction, action.candidate_seq)
             closed = None if action.kind in CLOSING else review.close_time
@@ -179,7 +179,7 @@ class Reviewer:
             return await self._split(transaction, review, decision)
         action = self._decided(review, decision)
         if decision.kind is Kind.KEEP_APART and not decision.dry:
-            await transaction.keep_groups(action)
+            await self._keep(transaction, action)
             await transaction.tell_apart(
                 action,
                 await _with_first(transaction, review.entity_id, review.record_id),
@@ -199,7 +199,7 @@ class Reviewer:
         if decision.dry:
             refs = await transaction.list_refs(loser.entity_id)
             return Done(replace(action, moved_count=len(refs)), refs)
-        await transaction.keep_groups(action)
+        await self._keep(transaction, action)
         merge, moved = await self.merger.merge_in(transaction, winner, loser, decision.actor, decision.reason)
         return Done(replace(action, merge_id=merge.merge_id, moved_count=merge.moved_count), moved)
 
@@ -216,7 +216,7 @@ class Reviewer:
         if decision.dry:
             refs = await _refs(transaction, merge, leaving)
             return Done(replace(action, moved_count=len(refs)), refs)
-        await transaction.keep_groups(action)
+        await self._keep(transaction, action)
         if leaving:
             merge = await transaction.write_part(
                 merge, leaving, decision.actor, decision.reason, action.action_time
@@ -276,6 +276,14 @@ class Reviewer:
             return Done(replace(undo, moved_count=len(refs)), refs)
         merge, moved = await self.merger.merge_in(transaction, winner, loser, undo.actor, undo.reason)
         return Done(replace(undo, merge_id=merge.merge_id, moved_count=len(moved)), moved)
+
+    async def _keep(self, transaction: ReviewTransaction, action: Action) -> None:
+        """Write down what making groups anew may change, so that the undoing restores it."""
+        entities = (action.entity_id, action.other_entity_id)
+        seeds = await transaction.list_some_records(entities, SEEDS_MAX)
+        wanted = Wanted(frozenset(seeds), frozenset())
+        near = await transaction.load_near(wanted, self.merger.limits.near_max, keys=False)
+        await transaction.keep_before(action, list(near.records))
 
     async def _regroup(self, transaction: ReviewTransaction, review: Review) -> None:
         await self.merger.regroup(transaction, review.object, (review.entity_id, review.other_entity_id))
