@@ -235,16 +235,21 @@ WHERE
 -- name: restore_keys
 -- Give the entities of an action the exclusive keys again that they held before it and whose records still have them.
 -- $1 text: tenant. $2 uuid: the action.
+WITH back AS (
+    SELECT k.hash, k.entity_id, a.entity_id AS one_id, a.other_entity_id AS other_id
+    FROM identity.review_key AS k
+    INNER JOIN identity.review_action AS a ON k.tenant_id = a.tenant_id AND k.action_id = a.action_id
+    WHERE
+        k.tenant_id = $1 AND k.action_id = $2
+        AND EXISTS (
+            SELECT 1 FROM identity.member AS m
+            WHERE m.tenant_id = $1 AND m.entity_id = k.entity_id AND k.hash = ANY(m.keys[1:m.exclusive])
+        )
+)
+
 UPDATE identity.exclusive_key AS x
-SET entity_id = k.entity_id
-FROM identity.review_key AS k
-INNER JOIN identity.review_action AS a ON k.tenant_id = a.tenant_id AND k.action_id = a.action_id
+SET entity_id = back.entity_id
+FROM back
 WHERE
-    k.tenant_id = $1 AND k.action_id = $2
-    AND x.tenant_id = $1 AND x.hash = k.hash
-    AND x.hash = ANY(ARRAY(SELECT r.hash FROM identity.review_key AS r WHERE r.tenant_id = $1 AND r.action_id = $2))
-    AND x.entity_id <> k.entity_id AND x.entity_id = ANY(ARRAY[a.entity_id, a.other_entity_id])
-    AND EXISTS (
-        SELECT 1 FROM identity.member AS m
-        WHERE m.tenant_id = $1 AND m.entity_id = k.entity_id AND k.hash = ANY(m.keys[1:m.exclusive])
-    )
+    x.tenant_id = $1 AND x.hash = ANY(ARRAY(SELECT b.hash FROM back AS b)) AND x.hash = back.hash
+    AND x.entity_id <> back.entity_id AND x.entity_id = ANY(ARRAY[back.one_id, back.other_id])
