@@ -36,7 +36,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),
     ("log", _STEER, "The days of the event log: look, archive, drop."),
     ("policy", _STEER, "The tenant's policy: check, show, diff, apply."),
-    ("identity", _STEER, "Who is who: entity, explain, candidates, merge, split, scan."),
+    ("identity", _STEER, "Who is who: entity, explain, check, review, merge, split, scan."),
     ("version", _LOOK, "The release and what it runs on."),
 )
 """Name, panel of the help page, and one line."""

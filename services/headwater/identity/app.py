@@ -13,19 +13,23 @@ import anyio
 import grpc
 
 from headwater.identity.domain.clustering.linkage import Rules
+from headwater.identity.domain.clustering.tiers import MERGE_BITS_MIN
 from headwater.identity.domain.identifying import COMPARED
 from headwater.identity.domain.resolving.values import Limits
+from headwater.identity.domain.reviewing import Thresholds
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.event_log import IngestEventLog
 from headwater.identity.rpc import SERVICE_NAME, IdentityServicer
 from headwater.identity.settings import IdentitySettings
-from headwater.identity.store import PostgresIdentityStore, PostgresOutbox
+from headwater.identity.store import PostgresIdentityStore, PostgresOutbox, PostgresReviewStore
 from headwater.identity.store.session import Sessions
 from headwater.identity.usecases.asking import Questions
 from headwater.identity.usecases.checking import Checker
 from headwater.identity.usecases.merging import Merger
+from headwater.identity.usecases.queueing import Queue
 from headwater.identity.usecases.relay import Bell, Relay
 from headwater.identity.usecases.resolve import Resolver
+from headwater.identity.usecases.reviewing import Reviewer
 from headwater.identity.usecases.telling import Telling
 from headwater.identity.v1 import identity_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
@@ -104,12 +108,14 @@ def _server(
     store = PostgresIdentityStore(sessions, limits, settings.statement_timeout_s)
     weights = {name: shipped(name) for name in COMPARED}
     telling = Telling(clock, uuid.uuid4, current)
-    questions = Questions(store, weights)
+    merger, reviews = Merger(store, telling, bell, weights, limits), PostgresReviewStore(store)
     servicer = IdentityServicer(
         Resolver(store, telling, bell, weights, limits),
-        Merger(store, telling, bell, weights, limits),
-        questions,
+        merger,
+        Questions(store, weights),
         Checker(store, weights, limits),
+        Reviewer(reviews, merger),
+        Queue(reviews, weights, thresholds_of(limits), clock),
     )
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:
@@ -118,6 +124,11 @@ def _server(
 
     listen = ServerSettings(settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
     return RpcServer(listen, add_services, telemetry.tracer)
+
+
+def thresholds_of(limits: Limits) -> Thresholds:
+    """Return the bits at which a review is in the balance: where a pair may be merged, where a group falls apart."""
+    return Thresholds(MERGE_BITS_MIN, limits.rules.bits_min)
 
 
 def limits_of(settings: IdentitySettings) -> Limits:

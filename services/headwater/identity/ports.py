@@ -21,6 +21,7 @@ from headwater.identity.domain.resolving.values import (
     Question,
     Wanted,
 )
+from headwater.identity.domain.reviewing import Action, Review, Thresholds
 from headwater.kernel.ids import EntityId, TenantId
 
 
@@ -182,6 +183,115 @@ class IdentityStore(Protocol):
 
     async def count(self, tenant_id: TenantId) -> tuple[Sequence[ObjectCount], int]:
         """Return counts by object and the number of open candidates."""
+        ...
+
+
+class ReviewTransaction(Transaction, Protocol):
+    """A transaction in which nobody else of the tenant decides, either."""
+
+    async def find_review(self, seq: int) -> Review | None:
+        """Return a candidate, open or closed, or None when it is unknown."""
+        ...
+
+    async def find_action(self, action_id: uuid.UUID) -> Action | None:
+        """Return an action, or None when it is unknown."""
+        ...
+
+    async def find_action_of_request(self, request_id: uuid.UUID) -> Action | None:
+        """Return the action that a request led to, or None."""
+        ...
+
+    async def list_actions(self, candidate_seq: int, rows_max: int) -> Sequence[Action]:
+        """Return what was done about a candidate, newest first."""
+        ...
+
+    async def write_action(self, action: Action) -> None:
+        """Write an action down."""
+        ...
+
+    async def settle_review(
+        self, seq: int, close_time: dt.datetime | None, skip_time: dt.datetime | None, assignee: str
+    ) -> None:
+        """Close a candidate, open it again, skip or assign it."""
+        ...
+
+    async def tell_apart(self, action: Action, first: Sequence[RecordId], second: Sequence[RecordId]) -> None:
+        """Tell the records of two entities apart from now on."""
+        ...
+
+    async def untell_apart(self, cause_id: uuid.UUID) -> None:
+        """Take back what an action or a split told apart."""
+        ...
+
+    async def forget_split(self, merge: Merge, records: Sequence[RecordId]) -> None:
+        """Leave a merge and its split without a trace in what is told apart and asked."""
+        ...
+
+    async def keep_before(self, action: Action, records: Sequence[RecordId]) -> None:
+        """Write down what an action is about to touch: the groups of *records*, who holds exclusive keys."""
+        ...
+
+    async def restore_before(self, action_id: uuid.UUID) -> None:
+        """Give groups of the same records as before an action their ids again, and entities their exclusive keys."""
+        ...
+
+    async def list_refs_of(self, records: Sequence[RecordId]) -> Sequence[RecordRef]:
+        """Return the names of records."""
+        ...
+
+    async def find_parting_merge(self, first: RecordId, second: RecordId) -> Merge | None:
+        """Return the latest standing merge whose undoing parts two records of one entity, or None."""
+        ...
+
+    async def write_part(
+        self, merge: Merge, records: Sequence[RecordId], actor: Actor, reason: str, now: dt.datetime
+    ) -> Merge:
+        """Write records down as if *merge* had brought them from a new entity, its loser, so that it can be undone."""
+        ...
+
+
+class ReviewStore(Protocol):
+    """Where candidates and what was decided about them are kept."""
+
+    @property
+    def entities(self) -> IdentityStore:
+        """Where their entities are kept."""
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[ReviewStore]:
+        """Open the store, with that of the entities, as of one moment, for questions only."""
+        ...
+
+    def alone(
+        self, tenant_id: TenantId, timeout_s: float | None
+    ) -> AbstractAsyncContextManager[ReviewTransaction]:
+        """Open a transaction that has the tenant alone; commits at the end of the block."""
+        ...
+
+    async def list_reviews(
+        self,
+        tenant_id: TenantId,
+        object_name: str,
+        assignee: str,
+        now: dt.datetime | None,
+        thresholds: Thresholds,
+        rows_max: int,
+    ) -> Sequence[Review]:
+        """Return open candidates, those closest to their threshold, in no order; of all objects or people where empty.
+
+        Args:
+            now: leaves out those skipped until later; None shows them.
+        """
+        ...
+
+    async def find_review(self, tenant_id: TenantId, seq: int) -> Review | None:
+        """Return a candidate, open or closed, or None when it is unknown."""
+        ...
+
+    async def list_actions(
+        self, tenant_id: TenantId, candidate_seq: int, before_seq: int, rows_max: int
+    ) -> Sequence[Action]:
+        """Return what was done before a place in the audit, newest first; about all candidates when 0."""
         ...
 
 

@@ -68,6 +68,7 @@ class Client:
     settings: IdentitySettings
     log: RecordingLog
     tenant: str = TENANT
+    address: str = ""
 
     async def resolve(
         self, *records: pb.ResolveRecord, tenant: str = "", timeout_s: float = 15
@@ -168,7 +169,8 @@ async def client_of(settings: IdentitySettings, log: RecordingLog) -> AsyncItera
     """Run the service as its process would; yield a client of it."""
     telemetry = start_telemetry("identity", TelemetrySettings(), environ={})
     async with running(settings, telemetry) as port, open_channel(f"127.0.0.1:{port}") as channel:
-        yield Client(identity_pb2_grpc.IdentityServiceStub(channel), settings, log)
+        stub = identity_pb2_grpc.IdentityServiceStub(channel)
+        yield Client(stub, settings, log, address=f"127.0.0.1:{port}")
 
 
 @pytest.fixture

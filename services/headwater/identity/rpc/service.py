@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from headwater.identity.rpc import requests, responses
+from headwater.identity.rpc import requests, responses, reviews
 from headwater.identity.usecases.asking import Questions
 from headwater.identity.usecases.checking import Checker
 from headwater.identity.usecases.merging import Merger
+from headwater.identity.usecases.queueing import Queue
 from headwater.identity.usecases.resolve import Resolver
+from headwater.identity.usecases.reviewing import Reviewer
 from headwater.identity.v1 import identity_pb2 as pb
 from headwater.identity.v1 import identity_pb2_grpc
 
@@ -19,11 +21,21 @@ SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["IdentityService"].full_nam
 class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
     """Serves `headwater.identity.v1.IdentityService`."""
 
-    def __init__(self, resolver: Resolver, merger: Merger, questions: Questions, checker: Checker) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        merger: Merger,
+        questions: Questions,
+        checker: Checker,
+        reviewer: Reviewer,
+        queue: Queue,
+    ) -> None:
         self._resolver = resolver
         self._merger = merger
         self._questions = questions
         self._checker = checker
+        self._reviewer = reviewer
+        self._queue = queue
 
     async def ResolveBatch(self, request: pb.ResolveBatchRequest, context: Any) -> pb.ResolveBatchResponse:
         tenant_id, records = requests.read_resolve(request)
@@ -71,3 +83,29 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
     ) -> pb.GetIdentityStatusResponse:
         counts, candidates = await self._questions.count(requests.read_status(request))
         return responses.status_response(counts, candidates)
+
+    async def ListReviews(self, request: pb.ListReviewsRequest, context: Any) -> pb.ListReviewsResponse:
+        page, after = await self._queue.list_reviews(*reviews.read_list(request))
+        return reviews.list_response(page, after, self._queue.thresholds)
+
+    async def GetReview(self, request: pb.GetReviewRequest, context: Any) -> pb.GetReviewResponse:
+        view = await self._queue.get_review(*reviews.read_get(request))
+        return reviews.view_response(view, self._queue.thresholds)
+
+    async def DecideReview(self, request: pb.DecideReviewRequest, context: Any) -> pb.DecideReviewResponse:
+        done = await self._reviewer.decide(*reviews.read_decide(request), context.time_remaining())
+        return reviews.decide_response(done)
+
+    async def UndoReview(self, request: pb.UndoReviewRequest, context: Any) -> pb.UndoReviewResponse:
+        done = await self._reviewer.undo(*reviews.read_undo(request), context.time_remaining())
+        return reviews.undo_response(done)
+
+    async def AssignReview(self, request: pb.AssignReviewRequest, context: Any) -> pb.AssignReviewResponse:
+        done = await self._reviewer.assign(*reviews.read_assign(request), context.time_remaining())
+        return pb.AssignReviewResponse(action=reviews.action_message(done.action))
+
+    async def ListReviewActions(
+        self, request: pb.ListReviewActionsRequest, context: Any
+    ) -> pb.ListReviewActionsResponse:
+        page, before = await self._queue.list_actions(*reviews.read_actions(request))
+        return reviews.actions_response(page, before)

@@ -2,5 +2,6 @@
 
 from headwater.identity.store.outbox import PostgresOutbox
 from headwater.identity.store.postgres import PostgresIdentityStore
+from headwater.identity.store.reviewing import PostgresReviewStore
 
-__all__ = ["PostgresIdentityStore", "PostgresOutbox"]
+__all__ = ["PostgresIdentityStore", "PostgresOutbox", "PostgresReviewStore"]

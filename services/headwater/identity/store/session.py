@@ -21,7 +21,15 @@ from headwater.kernel.telemetry import Spans
 if TYPE_CHECKING:  # the names exist for type checkers only
     from headwater.kernel.pg.pool import Connection, Pool
 
-FILES: Final = ("lock.sql", "resolve.sql", "entity.sql", "candidate.sql", "merge.sql", "change.sql")
+FILES: Final = (
+    "lock.sql",
+    "resolve.sql",
+    "entity.sql",
+    "candidate.sql",
+    "merge.sql",
+    "change.sql",
+    "review.sql",
+)
 
 SQL: Final[Mapping[str, Query]] = dict(
     chain.from_iterable(queries.load("headwater.identity", name).items() for name in FILES)

@@ -72,7 +72,7 @@ class PostgresTransaction:
             merge.loser_id,
             merge.moved_count,
             change.change_time,
-            *_actor_columns(actor),
+            *actor_columns(actor),
             reason,
         )
         await self._insert_change(change)
@@ -89,7 +89,7 @@ class PostgresTransaction:
             merge.winner_id,
             merge.loser_id,
             change.change_time,
-            *_actor_columns(actor),
+            *actor_columns(actor),
             TOLD_APART_MAX,
             rows=len(records),
         )
@@ -103,11 +103,12 @@ class PostgresTransaction:
             change.merge_id,
             change.payload,
             change.change_time,
-            *_actor_columns(change.actor),
+            *actor_columns(change.actor),
             change.traceparent,
             change.tracestate,
         )
 
 
-def _actor_columns(actor: Actor) -> tuple[int, str, str]:
+def actor_columns(actor: Actor) -> tuple[int, str, str]:
+    """Return who acts, as statements take it."""
     return actor.type, actor.id, actor.display_name

@@ -20,6 +20,7 @@ from headwater.identity.domain.merging import (
     merge_id_of,
     merged_already,
 )
+from headwater.identity.domain.records import RecordId, RecordRef
 from headwater.identity.domain.resolving.plan import replan
 from headwater.identity.domain.resolving.values import Limits, Wanted
 from headwater.identity.domain.scoring.weights import Weights
@@ -66,19 +67,32 @@ class Merger:
         async with self.store.alone(tenant_id, timeout_s) as transaction:
             if merge_id is not None and (before := await transaction.find_merge(merge_id)) is not None:
                 return answered_before(before, winner_id, loser_id)
-            winner = await _entity(transaction, winner_id)
-            loser = await _entity(transaction, loser_id)
+            winner = await entity_in(transaction, winner_id)
+            loser = await entity_in(transaction, loser_id)
             if merged_already(winner, loser):
                 standing = await transaction.find_standing_merge(loser_id)
                 if standing is not None:
                     return standing
-            moved = await transaction.list_refs(loser.entity_id)
-            merge = self.telling.merge(loser.object, winner_id, loser_id, len(moved), merge_id)
-            change = self.telling.change("merged", merge, moved, actor)
-            await transaction.write_merge(merge, actor, reason, change)
-            await self._regroup(transaction, merge.object, [winner_id])
+            merge, _ = await self.merge_in(transaction, winner, loser, actor, reason, merge_id)
         self.wake.notify()
         return merge
+
+    async def merge_in(
+        self,
+        transaction: Transaction,
+        winner: EntityState,
+        loser: EntityState,
+        actor: Actor,
+        reason: str,
+        merge_id: uuid.UUID | None = None,
+    ) -> tuple[Merge, Sequence[RecordRef]]:
+        """Merge two entities that stand for themselves in a transaction under way; return what moved, too."""
+        moved = await transaction.list_refs(loser.entity_id)
+        merge = self.telling.merge(loser.object, winner.entity_id, loser.entity_id, len(moved), merge_id)
+        change = self.telling.change("merged", merge, moved, actor)
+        await transaction.write_merge(merge, actor, reason, change)
+        await self.regroup(transaction, merge.object, (merge.winner_id, merge.loser_id))
+        return merge, moved
 
     async def split(
         self, tenant_id: TenantId, merge_id: uuid.UUID, actor: Actor, timeout_s: float | None
@@ -97,20 +111,26 @@ class Merger:
                 raise NotFound(f"there is no merge {merge_id}", metadata={"merge_id": str(merge_id)})
             if merge.split_moved_count is not None:
                 return merge.loser_id, merge.split_moved_count
-            moved = await transaction.list_moved_back(merge_id)
-            change = self.telling.change("split", merge, [ref for _, ref in moved], actor)
-            await transaction.write_split(merge, [record for record, _ in moved], actor, change)
-            left = await _standing(transaction, merge.winner_id)
-            await self._regroup(transaction, merge.object, [left, merge.loser_id])
+            moved = await self.split_in(transaction, merge, actor)
+            await self.regroup(transaction, merge.object, (merge.winner_id, merge.loser_id))
         self.wake.notify()
         return merge.loser_id, len(moved)
 
-    async def _regroup(
-        self, transaction: Transaction, object_name: str, entities: Sequence[EntityId]
-    ) -> None:
+    async def split_in(
+        self, transaction: Transaction, merge: Merge, actor: Actor
+    ) -> Sequence[tuple[RecordId, RecordRef]]:
+        """Undo a standing merge in a transaction under way; the groups are left as they are."""
+        moved = await transaction.list_moved_back(merge.merge_id)
+        change = self.telling.change("split", merge, [ref for _, ref in moved], actor)
+        await transaction.write_split(merge, [record for record, _ in moved], actor, change)
+        return moved
+
+    async def regroup(self, transaction: Transaction, object_name: str, entities: Sequence[EntityId]) -> None:
+        """Make the groups of entities anew, as evidence and people's decisions now stand."""
         if object_name not in COMPARED:
             return
-        seeds = await transaction.list_some_records(entities, SEEDS_MAX)
+        standing = {await _standing(transaction, one): None for one in entities}
+        seeds = await transaction.list_some_records(list(standing), SEEDS_MAX)
         near = await transaction.load_near(
             Wanted(frozenset(seeds), frozenset()), self.limits.near_max, keys=False
         )
@@ -118,7 +138,12 @@ class Merger:
         await transaction.write(plan, self.telling.clock.now())
 
 
-async def _entity(transaction: Transaction, entity_id: EntityId) -> EntityState:
+async def entity_in(transaction: Transaction, entity_id: EntityId) -> EntityState:
+    """Return an entity as it stands.
+
+    Raises:
+        NotFound: it is unknown.
+    """
     found = await transaction.find_entity(entity_id)
     if found is None:
         raise NotFound(f"there is no entity {entity_id}", metadata={"entity_id": str(entity_id)})
@@ -127,7 +152,7 @@ async def _entity(transaction: Transaction, entity_id: EntityId) -> EntityState:
 
 async def _standing(transaction: Transaction, entity_id: EntityId) -> EntityId:
     """Return the entity that has the records of another one now."""
-    found = await _entity(transaction, entity_id)
+    found = await entity_in(transaction, entity_id)
     while found.merged_into is not None:
-        found = await _entity(transaction, found.merged_into)
+        found = await entity_in(transaction, found.merged_into)
     return found.entity_id

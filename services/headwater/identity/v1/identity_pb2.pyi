@@ -137,6 +137,86 @@ CANDIDATE_QUESTION_SPLIT: CandidateQuestion.ValueType  # 2
 """Is one entity two? Later evidence speaks against its records being one."""
 Global___CandidateQuestion: _TypeAlias = CandidateQuestion  # noqa: Y015
 
+class _ReviewVerdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReviewVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReviewVerdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVIEW_VERDICT_UNSPECIFIED: _ReviewVerdict.ValueType  # 0
+    """Never sent."""
+    REVIEW_VERDICT_MERGE: _ReviewVerdict.ValueType  # 1
+    """To a question to merge: they are one."""
+    REVIEW_VERDICT_KEEP_APART: _ReviewVerdict.ValueType  # 2
+    """To a question to merge: they are two, and stay so."""
+    REVIEW_VERDICT_SKIP: _ReviewVerdict.ValueType  # 3
+    """To either: not now."""
+    REVIEW_VERDICT_KEEP_TOGETHER: _ReviewVerdict.ValueType  # 4
+    """To a question to split: it is one."""
+    REVIEW_VERDICT_SPLIT: _ReviewVerdict.ValueType  # 5
+    """To a question to split: they are two."""
+
+class ReviewVerdict(_ReviewVerdict, metaclass=_ReviewVerdictEnumTypeWrapper):
+    """ReviewVerdict is an answer."""
+
+REVIEW_VERDICT_UNSPECIFIED: ReviewVerdict.ValueType  # 0
+"""Never sent."""
+REVIEW_VERDICT_MERGE: ReviewVerdict.ValueType  # 1
+"""To a question to merge: they are one."""
+REVIEW_VERDICT_KEEP_APART: ReviewVerdict.ValueType  # 2
+"""To a question to merge: they are two, and stay so."""
+REVIEW_VERDICT_SKIP: ReviewVerdict.ValueType  # 3
+"""To either: not now."""
+REVIEW_VERDICT_KEEP_TOGETHER: ReviewVerdict.ValueType  # 4
+"""To a question to split: it is one."""
+REVIEW_VERDICT_SPLIT: ReviewVerdict.ValueType  # 5
+"""To a question to split: they are two."""
+Global___ReviewVerdict: _TypeAlias = ReviewVerdict  # noqa: Y015
+
+class _ReviewActionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReviewActionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReviewActionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVIEW_ACTION_KIND_UNSPECIFIED: _ReviewActionKind.ValueType  # 0
+    """Never sent."""
+    REVIEW_ACTION_KIND_MERGE: _ReviewActionKind.ValueType  # 1
+    """Merged two entities."""
+    REVIEW_ACTION_KIND_KEEP_APART: _ReviewActionKind.ValueType  # 2
+    """Told two entities apart."""
+    REVIEW_ACTION_KIND_SKIP: _ReviewActionKind.ValueType  # 3
+    """Put it off."""
+    REVIEW_ACTION_KIND_KEEP_TOGETHER: _ReviewActionKind.ValueType  # 4
+    """Left an entity as it is."""
+    REVIEW_ACTION_KIND_SPLIT: _ReviewActionKind.ValueType  # 5
+    """Split an entity."""
+    REVIEW_ACTION_KIND_UNDO: _ReviewActionKind.ValueType  # 6
+    """Took a decision back."""
+    REVIEW_ACTION_KIND_ASSIGN: _ReviewActionKind.ValueType  # 7
+    """Gave it to a person, or to nobody."""
+
+class ReviewActionKind(_ReviewActionKind, metaclass=_ReviewActionKindEnumTypeWrapper):
+    """ReviewActionKind is what was done."""
+
+REVIEW_ACTION_KIND_UNSPECIFIED: ReviewActionKind.ValueType  # 0
+"""Never sent."""
+REVIEW_ACTION_KIND_MERGE: ReviewActionKind.ValueType  # 1
+"""Merged two entities."""
+REVIEW_ACTION_KIND_KEEP_APART: ReviewActionKind.ValueType  # 2
+"""Told two entities apart."""
+REVIEW_ACTION_KIND_SKIP: ReviewActionKind.ValueType  # 3
+"""Put it off."""
+REVIEW_ACTION_KIND_KEEP_TOGETHER: ReviewActionKind.ValueType  # 4
+"""Left an entity as it is."""
+REVIEW_ACTION_KIND_SPLIT: ReviewActionKind.ValueType  # 5
+"""Split an entity."""
+REVIEW_ACTION_KIND_UNDO: ReviewActionKind.ValueType  # 6
+"""Took a decision back."""
+REVIEW_ACTION_KIND_ASSIGN: ReviewActionKind.ValueType  # 7
+"""Gave it to a person, or to nobody."""
+Global___ReviewActionKind: _TypeAlias = ReviewActionKind  # noqa: Y015
+
 @_typing.final
 class ResolveBatchRequest(_message.Message):
     """ResolveBatchRequest carries the records of one batch."""
@@ -1098,3 +1178,661 @@ class IdentityCount(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IdentityCount: _TypeAlias = IdentityCount  # noqa: Y015
+
+@_typing.final
+class ListReviewsRequest(_message.Message):
+    """ListReviewsRequest selects open candidates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    INCLUDE_SKIPPED_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    page_size: _builtins.int
+    """Rows a page, 1..500, default 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    object: _builtins.str
+    """Only this canonical object; empty for all."""
+    assignee: _builtins.str
+    """Only those assigned to this person; empty for all."""
+    include_skipped: _builtins.bool
+    """Show those that were skipped until later, too."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        object: _builtins.str = ...,
+        assignee: _builtins.str = ...,
+        include_skipped: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "include_skipped", b"include_skipped", "object", b"object", "page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReviewsRequest: _TypeAlias = ListReviewsRequest  # noqa: Y015
+
+@_typing.final
+class ListReviewsResponse(_message.Message):
+    """ListReviewsResponse is one page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___Review]:
+        """Reviews, worth most first. Of very many, the 2,000 closest to their threshold are ranked."""
+
+    def __init__(
+        self,
+        *,
+        reviews: _abc.Iterable[Global___Review] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reviews", b"reviews"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReviewsResponse: _TypeAlias = ListReviewsResponse  # noqa: Y015
+
+@_typing.final
+class Review(_message.Message):
+    """Review is a candidate as it is put before a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATE_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    WORTH_FIELD_NUMBER: _builtins.int
+    THRESHOLD_BITS_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    SYSTEMS_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    SKIP_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    candidate_id: _builtins.int
+    """Its id, positive."""
+    worth: _builtins.float
+    """Value of an answer: 2^(-distance to the threshold / 3 bits) x log2(1 + records) x systems."""
+    threshold_bits: _builtins.float
+    """Bits at which the question is in the balance."""
+    records: _builtins.int
+    """Records of both entities."""
+    systems: _builtins.int
+    """Sources that have one of them."""
+    assignee: _builtins.str
+    """Who is to decide; empty for anybody."""
+    closed: _builtins.bool
+    """True once it was answered, or asks nothing any more."""
+    @_builtins.property
+    def candidate(self) -> Global___MergeCandidate:
+        """The pair and what is asked."""
+
+    @_builtins.property
+    def skip_time(self) -> _timestamp_pb2.Timestamp:
+        """Not listed until then; unset when not skipped."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was found."""
+
+    def __init__(
+        self,
+        *,
+        candidate_id: _builtins.int = ...,
+        candidate: Global___MergeCandidate | None = ...,
+        worth: _builtins.float = ...,
+        threshold_bits: _builtins.float = ...,
+        records: _builtins.int = ...,
+        systems: _builtins.int = ...,
+        assignee: _builtins.str = ...,
+        skip_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        closed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "create_time", b"create_time", "skip_time", b"skip_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "candidate", b"candidate", "candidate_id", b"candidate_id", "closed", b"closed", "create_time", b"create_time", "records", b"records", "skip_time", b"skip_time", "systems", b"systems", "threshold_bits", b"threshold_bits", "worth", b"worth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Review: _TypeAlias = Review  # noqa: Y015
+
+@_typing.final
+class GetReviewRequest(_message.Message):
+    """GetReviewRequest names a candidate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    candidate_id: _builtins.int
+    """The candidate. Required."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        candidate_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_id", b"candidate_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReviewRequest: _TypeAlias = GetReviewRequest  # noqa: Y015
+
+@_typing.final
+class GetReviewResponse(_message.Message):
+    """GetReviewResponse puts a candidate side by side."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEW_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def review(self) -> Global___Review:
+        """The candidate."""
+
+    @_builtins.property
+    def left(self) -> Global___ReviewSide:
+        """The first entity; of a question to split, the first of the two records."""
+
+    @_builtins.property
+    def right(self) -> Global___ReviewSide:
+        """The other one."""
+
+    @_builtins.property
+    def explanation(self) -> Global___ExplainResponse:
+        """Why they are one or two, field by field."""
+
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewAction]:
+        """What was done about it, newest first; 50 at the most."""
+
+    def __init__(
+        self,
+        *,
+        review: Global___Review | None = ...,
+        left: Global___ReviewSide | None = ...,
+        right: Global___ReviewSide | None = ...,
+        explanation: Global___ExplainResponse | None = ...,
+        actions: _abc.Iterable[Global___ReviewAction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "left", b"left", "review", b"review", "right", b"right"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "explanation", b"explanation", "left", b"left", "review", b"review", "right", b"right"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReviewResponse: _TypeAlias = GetReviewResponse  # noqa: Y015
+
+@_typing.final
+class ReviewSide(_message.Message):
+    """ReviewSide is one of two things to compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITY_ID_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    entity_id: _builtins.str
+    """The entity, a UUID."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewRecord]:
+        """Its records with their fields, first resolved first; 50 at the most."""
+
+    def __init__(
+        self,
+        *,
+        entity_id: _builtins.str = ...,
+        records: _abc.Iterable[Global___ReviewRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_id", b"entity_id", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewSide: _TypeAlias = ReviewSide  # noqa: Y015
+
+@_typing.final
+class ReviewRecord(_message.Message):
+    """ReviewRecord is a record as identity compares it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FieldsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def record(self) -> _event_pb2.RecordRef:
+        """The record."""
+
+    @_builtins.property
+    def fields(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Normalised values by field, in words; unknown ones are left out."""
+
+    def __init__(
+        self,
+        *,
+        record: _event_pb2.RecordRef | None = ...,
+        fields: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewRecord: _TypeAlias = ReviewRecord  # noqa: Y015
+
+@_typing.final
+class ReviewAction(_message.Message):
+    """ReviewAction is one line of the audit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ENTITY_ID_FIELD_NUMBER: _builtins.int
+    OTHER_ENTITY_ID_FIELD_NUMBER: _builtins.int
+    MERGE_ID_FIELD_NUMBER: _builtins.int
+    MOVED_COUNT_FIELD_NUMBER: _builtins.int
+    SKIP_TIME_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    UNDOES_FIELD_NUMBER: _builtins.int
+    UNDONE_BY_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTION_TIME_FIELD_NUMBER: _builtins.int
+    action_id: _builtins.str
+    """Its id, a UUID: the argument of UndoReview."""
+    candidate_id: _builtins.int
+    """The candidate."""
+    kind: Global___ReviewActionKind.ValueType
+    """What was done."""
+    entity_id: _builtins.str
+    """The entity that stays, or the first of two."""
+    other_entity_id: _builtins.str
+    """The other one."""
+    merge_id: _builtins.str
+    """The merge that was made or undone; empty where there is none."""
+    moved_count: _builtins.int
+    """Records that moved."""
+    assignee: _builtins.str
+    """Assigned to."""
+    undoes: _builtins.str
+    """The action that this one undoes; empty otherwise."""
+    undone_by: _builtins.str
+    """The action that undid this one; empty while it stands."""
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def skip_time(self) -> _timestamp_pb2.Timestamp:
+        """Skipped until then."""
+
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who."""
+
+    @_builtins.property
+    def action_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        action_id: _builtins.str = ...,
+        candidate_id: _builtins.int = ...,
+        kind: Global___ReviewActionKind.ValueType = ...,
+        entity_id: _builtins.str = ...,
+        other_entity_id: _builtins.str = ...,
+        merge_id: _builtins.str = ...,
+        moved_count: _builtins.int = ...,
+        skip_time: _timestamp_pb2.Timestamp | None = ...,
+        assignee: _builtins.str = ...,
+        undoes: _builtins.str = ...,
+        undone_by: _builtins.str = ...,
+        actor: _event_pb2.Actor | None = ...,
+        reason: _builtins.str = ...,
+        action_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_time", b"action_time", "actor", b"actor", "skip_time", b"skip_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_id", b"action_id", "action_time", b"action_time", "actor", b"actor", "assignee", b"assignee", "candidate_id", b"candidate_id", "entity_id", b"entity_id", "kind", b"kind", "merge_id", b"merge_id", "moved_count", b"moved_count", "other_entity_id", b"other_entity_id", "reason", b"reason", "skip_time", b"skip_time", "undoes", b"undoes", "undone_by", b"undone_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviewAction: _TypeAlias = ReviewAction  # noqa: Y015
+
+@_typing.final
+class DecideReviewRequest(_message.Message):
+    """DecideReviewRequest answers a candidate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_ID_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    SKIP_TIME_FIELD_NUMBER: _builtins.int
+    WINNER_ENTITY_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DECISION_REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    candidate_id: _builtins.int
+    """The candidate. Required."""
+    verdict: Global___ReviewVerdict.ValueType
+    """The answer. Required."""
+    winner_entity_id: _builtins.str
+    """With MERGE: the entity that stays; by default the one with more records, then the older one."""
+    decision_reason: _builtins.str
+    """Why, up to 255 characters."""
+    request_id: _builtins.str
+    """A UUID of the caller's: the same one again gives the same answer. Required."""
+    validate_only: _builtins.bool
+    """Only say what would move; change nothing."""
+    @_builtins.property
+    def skip_time(self) -> _timestamp_pb2.Timestamp:
+        """With SKIP, required: when to ask again."""
+
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who decides, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        candidate_id: _builtins.int = ...,
+        verdict: Global___ReviewVerdict.ValueType = ...,
+        skip_time: _timestamp_pb2.Timestamp | None = ...,
+        winner_entity_id: _builtins.str = ...,
+        actor: _event_pb2.Actor | None = ...,
+        decision_reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "skip_time", b"skip_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "candidate_id", b"candidate_id", "decision_reason", b"decision_reason", "request_id", b"request_id", "skip_time", b"skip_time", "tenant_id", b"tenant_id", "validate_only", b"validate_only", "verdict", b"verdict", "winner_entity_id", b"winner_entity_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideReviewRequest: _TypeAlias = DecideReviewRequest  # noqa: Y015
+
+@_typing.final
+class DecideReviewResponse(_message.Message):
+    """DecideReviewResponse says what was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    MOVED_RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def action(self) -> Global___ReviewAction:
+        """The decision; its id is empty when validate_only."""
+
+    @_builtins.property
+    def moved_records(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.RecordRef]:
+        """Records that moved, or would; empty when a request id is repeated."""
+
+    def __init__(
+        self,
+        *,
+        action: Global___ReviewAction | None = ...,
+        moved_records: _abc.Iterable[_event_pb2.RecordRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "moved_records", b"moved_records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideReviewResponse: _TypeAlias = DecideReviewResponse  # noqa: Y015
+
+@_typing.final
+class UndoReviewRequest(_message.Message):
+    """UndoReviewRequest takes a decision back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ACTION_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    UNDO_REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    action_id: _builtins.str
+    """The decision. Required."""
+    undo_reason: _builtins.str
+    """Why, up to 255 characters."""
+    request_id: _builtins.str
+    """A UUID of the caller's: the same one again gives the same answer. Required."""
+    validate_only: _builtins.bool
+    """Only say what would move; change nothing."""
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        action_id: _builtins.str = ...,
+        actor: _event_pb2.Actor | None = ...,
+        undo_reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_id", b"action_id", "actor", b"actor", "request_id", b"request_id", "tenant_id", b"tenant_id", "undo_reason", b"undo_reason", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoReviewRequest: _TypeAlias = UndoReviewRequest  # noqa: Y015
+
+@_typing.final
+class UndoReviewResponse(_message.Message):
+    """UndoReviewResponse says what was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    MOVED_RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def action(self) -> Global___ReviewAction:
+        """The undoing; its id is empty when validate_only."""
+
+    @_builtins.property
+    def moved_records(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.RecordRef]:
+        """Records that moved, or would; empty when a request id is repeated."""
+
+    def __init__(
+        self,
+        *,
+        action: Global___ReviewAction | None = ...,
+        moved_records: _abc.Iterable[_event_pb2.RecordRef] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "moved_records", b"moved_records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoReviewResponse: _TypeAlias = UndoReviewResponse  # noqa: Y015
+
+@_typing.final
+class AssignReviewRequest(_message.Message):
+    """AssignReviewRequest gives a candidate to a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_ID_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ASSIGN_REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    candidate_id: _builtins.int
+    """The candidate. Required."""
+    assignee: _builtins.str
+    """The person, up to 255 characters; empty for anybody."""
+    assign_reason: _builtins.str
+    """Why, up to 255 characters."""
+    request_id: _builtins.str
+    """A UUID of the caller's: the same one again gives the same answer. Required."""
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who assigns, for the audit. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        candidate_id: _builtins.int = ...,
+        assignee: _builtins.str = ...,
+        actor: _event_pb2.Actor | None = ...,
+        assign_reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "assign_reason", b"assign_reason", "assignee", b"assignee", "candidate_id", b"candidate_id", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignReviewRequest: _TypeAlias = AssignReviewRequest  # noqa: Y015
+
+@_typing.final
+class AssignReviewResponse(_message.Message):
+    """AssignReviewResponse says what was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def action(self) -> Global___ReviewAction:
+        """The assignment."""
+
+    def __init__(
+        self,
+        *,
+        action: Global___ReviewAction | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignReviewResponse: _TypeAlias = AssignReviewResponse  # noqa: Y015
+
+@_typing.final
+class ListReviewActionsRequest(_message.Message):
+    """ListReviewActionsRequest selects lines of the audit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    candidate_id: _builtins.int
+    """Only of this candidate; 0 for all."""
+    page_size: _builtins.int
+    """Rows a page, 1..500, default 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        candidate_id: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_id", b"candidate_id", "page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReviewActionsRequest: _TypeAlias = ListReviewActionsRequest  # noqa: Y015
+
+@_typing.final
+class ListReviewActionsResponse(_message.Message):
+    """ListReviewActionsResponse is one page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewAction]:
+        """Actions, newest first."""
+
+    def __init__(
+        self,
+        *,
+        actions: _abc.Iterable[Global___ReviewAction] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReviewActionsResponse: _TypeAlias = ListReviewActionsResponse  # noqa: Y015

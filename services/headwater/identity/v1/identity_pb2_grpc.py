@@ -75,6 +75,36 @@ class IdentityServiceStub:
                 request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetIdentityStatusRequest.SerializeToString,
                 response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetIdentityStatusResponse.FromString,
                 _registered_method=True)
+        self.ListReviews = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/ListReviews',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewsRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewsResponse.FromString,
+                _registered_method=True)
+        self.GetReview = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/GetReview',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetReviewRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetReviewResponse.FromString,
+                _registered_method=True)
+        self.DecideReview = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/DecideReview',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.DecideReviewRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.DecideReviewResponse.FromString,
+                _registered_method=True)
+        self.UndoReview = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/UndoReview',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.UndoReviewRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.UndoReviewResponse.FromString,
+                _registered_method=True)
+        self.AssignReview = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/AssignReview',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.AssignReviewRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.AssignReviewResponse.FromString,
+                _registered_method=True)
+        self.ListReviewActions = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/ListReviewActions',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -142,6 +172,54 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReviews(self, request, context):
+        """ListReviews lists open merge candidates, those whose answer is worth most first: how close the bits
+        are to the threshold, times what hangs on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReview(self, request, context):
+        """GetReview puts one candidate side by side, with the bits field by field and what was done about it.
+        NOT_FOUND when unknown.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideReview(self, request, context):
+        """DecideReview answers a candidate in one transaction. Idempotent by request_id. FAILED_PRECONDITION
+        when somebody decided before (ALREADY_DECIDED says who and what), when its records were merged or
+        split since (NOTHING_TO_DECIDE), or when the verdict answers another question.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoReview(self, request, context):
+        """UndoReview takes one decision back exactly and opens the candidate again. Idempotent by request_id.
+        FAILED_PRECONDITION when it is undone already (ALREADY_UNDONE), or when its merge was undone by a
+        split or its entity merged elsewhere since.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignReview(self, request, context):
+        """AssignReview gives a candidate to a person, or to nobody. Idempotent by request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReviewActions(self, request, context):
+        """ListReviewActions is the audit: who decided, undid or assigned what, when and why, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -184,6 +262,36 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.GetIdentityStatus,
                     request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetIdentityStatusRequest.FromString,
                     response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetIdentityStatusResponse.SerializeToString,
+            ),
+            'ListReviews': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReviews,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewsRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewsResponse.SerializeToString,
+            ),
+            'GetReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReview,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetReviewRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetReviewResponse.SerializeToString,
+            ),
+            'DecideReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideReview,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.DecideReviewRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.DecideReviewResponse.SerializeToString,
+            ),
+            'UndoReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoReview,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.UndoReviewRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.UndoReviewResponse.SerializeToString,
+            ),
+            'AssignReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignReview,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.AssignReviewRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.AssignReviewResponse.SerializeToString,
+            ),
+            'ListReviewActions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReviewActions,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -403,6 +511,168 @@ class IdentityService:
             '/headwater.identity.v1.IdentityService/GetIdentityStatus',
             headwater_dot_identity_dot_v1_dot_identity__pb2.GetIdentityStatusRequest.SerializeToString,
             headwater_dot_identity_dot_v1_dot_identity__pb2.GetIdentityStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReviews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/ListReviews',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewsRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/GetReview',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.GetReviewRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.GetReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/DecideReview',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.DecideReviewRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.DecideReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/UndoReview',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.UndoReviewRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.UndoReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/AssignReview',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.AssignReviewRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.AssignReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReviewActions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/ListReviewActions',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

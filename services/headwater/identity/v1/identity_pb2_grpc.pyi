@@ -57,6 +57,28 @@ class IdentityServiceStub:
     """ListMergeCandidates lists pairs of entities that share a key but were not merged, for review."""
     GetIdentityStatus: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetIdentityStatusRequest, _identity_pb2.GetIdentityStatusResponse]
     """GetIdentityStatus counts the tenant's entities and records by object."""
+    ListReviews: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListReviewsRequest, _identity_pb2.ListReviewsResponse]
+    """ListReviews lists open merge candidates, those whose answer is worth most first: how close the bits
+    are to the threshold, times what hangs on it.
+    """
+    GetReview: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetReviewRequest, _identity_pb2.GetReviewResponse]
+    """GetReview puts one candidate side by side, with the bits field by field and what was done about it.
+    NOT_FOUND when unknown.
+    """
+    DecideReview: _grpc.UnaryUnaryMultiCallable[_identity_pb2.DecideReviewRequest, _identity_pb2.DecideReviewResponse]
+    """DecideReview answers a candidate in one transaction. Idempotent by request_id. FAILED_PRECONDITION
+    when somebody decided before (ALREADY_DECIDED says who and what), when its records were merged or
+    split since (NOTHING_TO_DECIDE), or when the verdict answers another question.
+    """
+    UndoReview: _grpc.UnaryUnaryMultiCallable[_identity_pb2.UndoReviewRequest, _identity_pb2.UndoReviewResponse]
+    """UndoReview takes one decision back exactly and opens the candidate again. Idempotent by request_id.
+    FAILED_PRECONDITION when it is undone already (ALREADY_UNDONE), or when its merge was undone by a
+    split or its entity merged elsewhere since.
+    """
+    AssignReview: _grpc.UnaryUnaryMultiCallable[_identity_pb2.AssignReviewRequest, _identity_pb2.AssignReviewResponse]
+    """AssignReview gives a candidate to a person, or to nobody. Idempotent by request_id."""
+    ListReviewActions: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListReviewActionsRequest, _identity_pb2.ListReviewActionsResponse]
+    """ListReviewActions is the audit: who decided, undid or assigned what, when and why, newest first."""
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -87,6 +109,28 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """ListMergeCandidates lists pairs of entities that share a key but were not merged, for review."""
     GetIdentityStatus: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetIdentityStatusRequest, _identity_pb2.GetIdentityStatusResponse]  # type: ignore[assignment]
     """GetIdentityStatus counts the tenant's entities and records by object."""
+    ListReviews: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListReviewsRequest, _identity_pb2.ListReviewsResponse]  # type: ignore[assignment]
+    """ListReviews lists open merge candidates, those whose answer is worth most first: how close the bits
+    are to the threshold, times what hangs on it.
+    """
+    GetReview: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetReviewRequest, _identity_pb2.GetReviewResponse]  # type: ignore[assignment]
+    """GetReview puts one candidate side by side, with the bits field by field and what was done about it.
+    NOT_FOUND when unknown.
+    """
+    DecideReview: _aio.UnaryUnaryMultiCallable[_identity_pb2.DecideReviewRequest, _identity_pb2.DecideReviewResponse]  # type: ignore[assignment]
+    """DecideReview answers a candidate in one transaction. Idempotent by request_id. FAILED_PRECONDITION
+    when somebody decided before (ALREADY_DECIDED says who and what), when its records were merged or
+    split since (NOTHING_TO_DECIDE), or when the verdict answers another question.
+    """
+    UndoReview: _aio.UnaryUnaryMultiCallable[_identity_pb2.UndoReviewRequest, _identity_pb2.UndoReviewResponse]  # type: ignore[assignment]
+    """UndoReview takes one decision back exactly and opens the candidate again. Idempotent by request_id.
+    FAILED_PRECONDITION when it is undone already (ALREADY_UNDONE), or when its merge was undone by a
+    split or its entity merged elsewhere since.
+    """
+    AssignReview: _aio.UnaryUnaryMultiCallable[_identity_pb2.AssignReviewRequest, _identity_pb2.AssignReviewResponse]  # type: ignore[assignment]
+    """AssignReview gives a candidate to a person, or to nobody. Idempotent by request_id."""
+    ListReviewActions: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListReviewActionsRequest, _identity_pb2.ListReviewActionsResponse]  # type: ignore[assignment]
+    """ListReviewActions is the audit: who decided, undid or assigned what, when and why, newest first."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """IdentityService resolves records to entities, and merges and splits entities reversibly."""
@@ -162,5 +206,63 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.GetIdentityStatusResponse, _abc.Awaitable[_identity_pb2.GetIdentityStatusResponse]]:
         """GetIdentityStatus counts the tenant's entities and records by object."""
+
+    @_abc_1.abstractmethod
+    def ListReviews(
+        self,
+        request: _identity_pb2.ListReviewsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ListReviewsResponse, _abc.Awaitable[_identity_pb2.ListReviewsResponse]]:
+        """ListReviews lists open merge candidates, those whose answer is worth most first: how close the bits
+        are to the threshold, times what hangs on it.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReview(
+        self,
+        request: _identity_pb2.GetReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.GetReviewResponse, _abc.Awaitable[_identity_pb2.GetReviewResponse]]:
+        """GetReview puts one candidate side by side, with the bits field by field and what was done about it.
+        NOT_FOUND when unknown.
+        """
+
+    @_abc_1.abstractmethod
+    def DecideReview(
+        self,
+        request: _identity_pb2.DecideReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.DecideReviewResponse, _abc.Awaitable[_identity_pb2.DecideReviewResponse]]:
+        """DecideReview answers a candidate in one transaction. Idempotent by request_id. FAILED_PRECONDITION
+        when somebody decided before (ALREADY_DECIDED says who and what), when its records were merged or
+        split since (NOTHING_TO_DECIDE), or when the verdict answers another question.
+        """
+
+    @_abc_1.abstractmethod
+    def UndoReview(
+        self,
+        request: _identity_pb2.UndoReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.UndoReviewResponse, _abc.Awaitable[_identity_pb2.UndoReviewResponse]]:
+        """UndoReview takes one decision back exactly and opens the candidate again. Idempotent by request_id.
+        FAILED_PRECONDITION when it is undone already (ALREADY_UNDONE), or when its merge was undone by a
+        split or its entity merged elsewhere since.
+        """
+
+    @_abc_1.abstractmethod
+    def AssignReview(
+        self,
+        request: _identity_pb2.AssignReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.AssignReviewResponse, _abc.Awaitable[_identity_pb2.AssignReviewResponse]]:
+        """AssignReview gives a candidate to a person, or to nobody. Idempotent by request_id."""
+
+    @_abc_1.abstractmethod
+    def ListReviewActions(
+        self,
+        request: _identity_pb2.ListReviewActionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ListReviewActionsResponse, _abc.Awaitable[_identity_pb2.ListReviewActionsResponse]]:
+        """ListReviewActions is the audit: who decided, undid or assigned what, when and why, newest first."""
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
