@@ -13,13 +13,23 @@ WHERE m.tenant_id = $1 AND m.record_id = ANY($2::uuid[])
 -- name: look_up
 -- What is known of records, and who else has their keys or those given; see the function.
 -- $1 text: tenant. $2 uuid[]: records. $3 bigint[]: hashes of keys. $4 integer: the most records of one key.
-SELECT * FROM identity.look_up($1, $2, $3, $4)
+SELECT
+    found.known_records, found.known_entities, found.known_groups, found.known_parts, found.known_keys,
+    found.known_strong, found.known_exclusive, found.use_hashes, found.use_values, found.use_generic,
+    found.use_crowded, found.generic_values, found.hit_hashes, found.hit_records, found.found_records,
+    found.found_parts
+FROM identity.look_up($1, $2, $3, $4) AS found
 
 -- name: load_near
 -- The records whose groups may change; see the function.
 -- $1 text: tenant. $2 uuid[]: records to begin with. $3 uuid[]: those of which a value or key has become common.
 -- $4 real: bits from which an edge links. $5 integer: records to stop at. $6 boolean: whether with all keys.
-SELECT * FROM identity.load_near($1, $2, $3, $4, $5, $6)
+SELECT
+    found.near_records, found.near_sources, found.near_objects, found.near_external_ids, found.near_entities,
+    found.near_groups, found.near_parts, found.near_keys, found.age_entities, found.ages, found.edge_lows,
+    found.edge_highs, found.edge_bits, found.generic_values, found.crowded_hashes, found.apart_lows,
+    found.apart_highs
+FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 
 -- name: write_plan
 -- Write what a batch comes to; see the function.
