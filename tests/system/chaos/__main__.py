@@ -18,10 +18,14 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from tests.load.figures import Figure, Goal, Report, conclude
-from tests.system.chaos.observing import observe
-from tests.system.chaos.oracles import judge
-from tests.system.chaos.running import PATIENT, disturb, tell
-from tests.system.chaos.stack import POSTGRES, running_stack
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+"""Before grpc is imported: its fork handlers crash the children that start and end the embedded server."""
+
+from tests.system.chaos.observing import observe  # noqa: E402
+from tests.system.chaos.oracles import judge  # noqa: E402
+from tests.system.chaos.running import PATIENT, disturb, tell  # noqa: E402
+from tests.system.chaos.stack import POSTGRES, running_stack  # noqa: E402
 
 VICTIMS: Final = ("sync", POSTGRES)
 ROUND_KILLS_MAX: Final = 20
@@ -80,5 +84,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # processes are started here beside gRPC's threads
     sys.exit(main())
