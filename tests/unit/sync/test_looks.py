@@ -242,3 +242,9 @@ async def test_a_marked_record_that_was_given_up_stays_gone() -> None:
 def test_a_poll_asks_for_the_mark_as_well() -> None:
     """Behind what the inbound mapping reads."""
     assert poll_plans(DOCUMENT, "crm")["contacts"].polled.fields == ("email", "title", "headwater_id")
+
+
+def test_a_poll_of_an_account_that_is_only_read_does_not_ask_for_the_mark() -> None:
+    """We never write it there, so the CRM may not have the field and would refuse the query."""
+    document = load_policy(POLICY.replace("direction: two_way", "direction: in"))
+    assert poll_plans(document, "crm")["contacts"].polled.fields == ("email", "title")

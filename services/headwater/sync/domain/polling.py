@@ -73,14 +73,18 @@ class Recorded:
 def poll_plans(document: PolicyDocument, connector: str) -> dict[str, PollPlan]:
     """Return what is read of an account, by CRM object.
 
-    Only fields that the inbound mapping reads, and the one that holds the entity's id: by it a record that a write
-    made is known for ours, also where its answer was lost.
+    Only fields that the inbound mapping reads, and where we write the one that holds the entity's id: by it a record
+    that a write made is known for ours, also where its answer was lost. Where we only read, the CRM need not have it.
     """
     policy = document.connectors[connector]
     system = document.systems[policy.system]
     plans: dict[str, PollPlan] = {}
     for object_name, crm_object in policy.polled():
-        marks = [item.external_id for item in policy.objects[object_name] if item.target == crm_object]
+        marks = [
+            item.external_id
+            for item in policy.objects[object_name]
+            if item.target == crm_object and item.direction != "in"
+        ]
         paths = [path for path, _ in system.inbound[object_name].readings()]
         fields = tuple(dict.fromkeys([*paths, *marks]))
         polled = Polled(crm_object, fields, policy.poll.overlap_s, policy.poll.deletions)

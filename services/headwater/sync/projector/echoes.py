@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import msgspec
 from msgspec import structs
 
 from headwater.policy.document import OutboundObject, PolicyDocument
@@ -35,8 +34,6 @@ from headwater.sync.domain.echoing import (
 from headwater.sync.domain.log import START, Position, RecordKey
 from headwater.sync.domain.reading import Echo, Reading
 from headwater.sync.projector.looking import Look, looks_of
-
-_decode = msgspec.json.Decoder().decode
 
 Place = tuple[str, str, uuid.UUID]
 """Tenant, connector and entity."""
