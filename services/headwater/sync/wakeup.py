@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import asyncpg
+
+from headwater.kernel.pg.pool import LOST
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -82,7 +83,7 @@ async def listen(pool: Pool, hearers: Mapping[str, Callable[[str], None]]) -> No
         try:
             async with pool.acquire() as connection:
                 await _listen_on(connection, hearers)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except LOST as error:
             _log.warning("listening connection lost: %s: %s", type(error).__name__, error)
             await anyio.sleep(1.0)
 

@@ -46,6 +46,7 @@ _PASSING: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver makes of a command on a connection whose end was announced
     OSError,
     TimeoutError,
 )

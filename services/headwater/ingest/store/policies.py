@@ -15,7 +15,11 @@ from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import EVENT_SQL
 
 if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
     from headwater.kernel.pg.pool import Pool
+
+    PooledConnection = PoolConnectionProxy[asyncpg.Record]
 
 CHANNEL: Final = "headwater_policy"
 _UNLISTEN_TIMEOUT_S: Final = 2.0
@@ -54,11 +58,19 @@ class PostgresPolicies:
                 await connection.add_listener(CHANNEL, watch.note)
             yield watch
         finally:
-            with translated(), anyio.move_on_after(_UNLISTEN_TIMEOUT_S, shield=True):
-                connection.remove_termination_listener(watch.lose)
-                if not connection.is_closed():
-                    await connection.remove_listener(CHANNEL, watch.note)
-                await self._pool.release(connection)
+            with translated():
+                await self._give_back(connection, watch)
+
+    async def _give_back(self, connection: PooledConnection, watch: _Watch) -> None:
+        """Stop listening and give the connection back, also where it was lost and nobody has noticed yet."""
+        with anyio.CancelScope(shield=True):
+            try:
+                with anyio.move_on_after(_UNLISTEN_TIMEOUT_S):
+                    connection.remove_termination_listener(watch.lose)
+                    if not connection.is_closed():
+                        await connection.remove_listener(CHANNEL, watch.note)
+            finally:
+                await self._pool.release(connection, timeout=_UNLISTEN_TIMEOUT_S)
 
 
 class _Watch:

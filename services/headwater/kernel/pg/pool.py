@@ -6,8 +6,10 @@ checked (`durability`), never set here.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import anyio
 import asyncpg
 import msgspec
 import stamina
@@ -35,6 +37,37 @@ _NOT_UP_YET: Final = (
 """A server that is coming up or is crowded; a wrong password or database is not among them."""
 
 
+LOST: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver makes of a command on a connection whose end was announced
+    OSError,
+    TimeoutError,
+)
+"""What comes of a database that is away, or of a connection that was lost."""
+
+QUERIES_MAX: Final = 50_000
+"""Statements after which a connection is replaced; the driver's own default."""
+
+CLOSE_S: Final = 10.0
+"""Longest wait at the end for connections that are still in use."""
+
+_log = logging.getLogger(__name__)
+
+
+class BoundedPool(asyncpg.Pool):
+    """A pool whose end takes a bounded time: connections that are not given back by then are cut off."""
+
+    close_s = CLOSE_S
+
+    async def close(self) -> None:
+        """Close the connections once they are given back, after `close_s` in any case."""
+        with anyio.move_on_after(self.close_s) as patience:
+            await super().close()
+        if patience.cancelled_caught:
+            _log.error("connections were not given back within %g s and are cut off", self.close_s)
+
+
 async def open_pool(
     dsn: str,
     *,
@@ -47,6 +80,7 @@ async def open_pool(
     start_timeout_s: float = 30.0,
     idle_connection_lifetime_s: float = 300.0,
     session_reset: bool = True,
+    close_s: float = CLOSE_S,
 ) -> Pool:
     """Open a pool, waiting a bounded time for a server that is not up yet.
 
@@ -62,6 +96,7 @@ async def open_pool(
         statement_timeout_s: longest statement; 0 for none.
         session_reset: undo settings, locks and listens at each release: a round trip. False for a service whose
             statements leave nothing behind in the session.
+        close_s: longest wait at the end for connections that are still in use.
         start_timeout_s: how long to retry while the server cannot be reached, in all.
 
     Raises:
@@ -81,16 +116,22 @@ async def open_pool(
     )
     async for attempt in attempts:
         with attempt:
-            return await asyncpg.create_pool(
+            pool = BoundedPool(
                 dsn,
+                connection_class=asyncpg.Connection,
+                record_class=asyncpg.Record,
                 min_size=size_min,
                 max_size=size_max,
+                max_queries=QUERIES_MAX,
+                loop=None,
                 timeout=connect_timeout_s,
                 max_inactive_connection_lifetime=idle_connection_lifetime_s,
                 server_settings=settings,
                 init=set_codecs,
                 reset=None if session_reset else _keep_session,
             )
+            pool.close_s = close_s
+            return await pool
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 

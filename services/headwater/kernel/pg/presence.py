@@ -9,24 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
-import asyncpg
 
 from headwater.kernel.pg import queries
+from headwater.kernel.pg.pool import LOST
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.kernel.pg", "presence.sql")
-_AWAY: Final = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what the driver makes of a command on a connection whose end was announced
-    OSError,
-    TimeoutError,
-)
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +70,7 @@ class PresenceWatch:
             try:
                 async with self._pool.acquire(timeout=self._settings.answer_s) as connection:
                     await self._ask_on(connection)
-            except _AWAY as error:
+            except LOST as error:
                 _log.debug("the database does not answer: %s", error)
             await self._learn(answered=False)
             await anyio.sleep(self._settings.interval_s)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from headwater.kernel.errors import Unavailable
+from headwater.kernel.pg.pool import LOST
 from headwater.sync.ports import StoreRaced, StoreRefused
 
 
@@ -24,7 +25,7 @@ async def translated() -> AsyncIterator[None]:
         raise StoreRaced(str(error)) from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise StoreRefused(f"{type(error).__name__}: {error}") from error
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except LOST as error:
         raise Unavailable(
             f"database: {type(error).__name__}: {error}", reason="DATABASE_UNAVAILABLE"
         ) from error

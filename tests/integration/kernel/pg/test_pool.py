@@ -102,3 +102,13 @@ async def test_opening_fails_at_once_when_the_database_is_missing(postgres_serve
         pytest.skip("the server's URL is not the embedded one's")
     with anyio.fail_after(2), pytest.raises(asyncpg.InvalidCatalogNameError):
         await open_pool(wrong, application_name="test", start_timeout_s=30)
+
+
+async def test_the_end_waits_a_bounded_time(database_url: str) -> None:
+    """A connection that nobody gives back is cut off, and whoever holds it is told at the next use."""
+    pool = await open_pool(database_url, application_name="test", size_max=1, close_s=0.05)
+    connection = await pool.acquire()
+    with anyio.fail_after(5):
+        await pool.close()
+    with pytest.raises(asyncpg.InterfaceError):
+        await connection.fetchval("SELECT 1")
