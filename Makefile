@@ -11,7 +11,7 @@ GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-peers bench-identity peers-identity lock-peers load-kill load-soak \
-	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate lint format type proto proto-check proto-baseline \
+	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
 help: ## List the targets
@@ -146,6 +146,9 @@ verify: lint type proto-check lock-check ## Check everything that needs no runni
 
 simulate: $(STAMP) ## Run the sync engine under virtual time with seeded faults; a failing seed leaves a bundle (ARGS="--seeds 10000 --start N --jobs 2 --ablations")
 	PYTHONPATH=services:. $(BIN)/python -m tests.simulation $(ARGS)
+
+histories: $(STAMP) ## Check histories of concurrent identity clients under faults, 64 resolvers, and undoing (ARGS="--histories 10000 --faulted 400 --records 20000 --sequences 10000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.identity_histories $(ARGS)
 
 fuzz: $(STAMP) ## A million generated requests against a real ingest process (ARGS="--requests N --seed S --minutes M")
 	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz $(ARGS)
