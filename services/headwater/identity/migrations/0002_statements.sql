@@ -71,6 +71,50 @@ COMMENT ON FUNCTION look_up IS
 'What is known of records, and who else has their keys or those given: holders by key, the parts of each holder, and what '
 'is generic among their values.';
 
+CREATE FUNCTION lower_ends(p_tenant text, p_records uuid[], p_bits_min real, OUT low_ids uuid[])
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+AS $$
+BEGIN
+    SELECT array_agg(l.low_id) INTO low_ids
+    FROM unnest(p_records) AS r (record_id)
+    CROSS JOIN LATERAL (
+        SELECT e.low_id
+        FROM identity.edge AS e
+        WHERE e.tenant_id = p_tenant AND e.high_id = r.record_id AND e.bits >= p_bits_min
+        ORDER BY e.bits
+        OFFSET 0
+    ) AS l;
+END
+$$;
+COMMENT ON FUNCTION lower_ends IS
+'The lower ends of the edges of which records are the higher one, in an order that only the index meant has: left to itself '
+'on a table never analysed the planner took the primary key, that is all edges of the tenant, at each look.';
+
+CREATE FUNCTION of_groups(p_tenant text, p_groups uuid[], OUT record_ids uuid[])
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+AS $$
+BEGIN
+    SELECT array_agg(g.record_id) INTO record_ids
+    FROM unnest(p_groups) AS w (group_id)
+    CROSS JOIN LATERAL (
+        SELECT m.record_id
+        FROM identity.member AS m
+        WHERE m.tenant_id = p_tenant AND m.group_id = w.group_id
+        ORDER BY m.seq
+        OFFSET 0
+    ) AS g;
+END
+$$;
+COMMENT ON FUNCTION of_groups IS 'The records of groups, in an order that only the index meant has: see lower_ends.';
+
 CREATE FUNCTION load_near(
     p_tenant text, p_seeds uuid[], p_turned uuid[], p_bits_min real, p_near_max integer, p_keys boolean,
     OUT near_records text[], OUT near_sources text[], OUT near_objects text[], OUT near_external_ids text[],
@@ -89,39 +133,34 @@ AS $$
 DECLARE
     v_near uuid[];
     v_frontier uuid[];
-    v_entities uuid[];
-    v_hashes bigint[];
 BEGIN
-    SELECT array_agg(DISTINCT s.record_id) INTO v_near
-    FROM (
-        SELECT unnest(p_seeds) AS record_id
-        UNION ALL
-        SELECT unnest(p_turned)
-        UNION ALL
-        SELECT e.high_id FROM identity.edge AS e WHERE e.tenant_id = p_tenant AND e.low_id = ANY(p_turned)
-        UNION ALL
-        SELECT e.low_id FROM identity.edge AS e WHERE e.tenant_id = p_tenant AND e.high_id = ANY(p_turned)
-    ) AS s;
+    v_near := p_seeds;
+    IF cardinality(p_turned) > 0 THEN
+        SELECT array_agg(DISTINCT s.record_id) INTO v_near
+        FROM (
+            SELECT unnest(p_seeds) AS record_id
+            UNION ALL
+            SELECT unnest(p_turned)
+            UNION ALL
+            SELECT e.high_id FROM identity.edge AS e WHERE e.tenant_id = p_tenant AND e.low_id = ANY(p_turned)
+            UNION ALL
+            SELECT unnest(identity.lower_ends(p_tenant, p_turned, '-infinity'))
+        ) AS s;
+    END IF;
     v_frontier := v_near;
     WHILE cardinality(v_frontier) > 0 AND cardinality(v_near) < p_near_max LOOP
         SELECT array_agg(n.record_id) INTO v_frontier
         FROM (
-            SELECT m.record_id
-            FROM identity.member AS m
-            WHERE
-                m.tenant_id = p_tenant
-                AND m.group_id = ANY(ARRAY(
-                    SELECT f.group_id FROM identity.member AS f
-                    WHERE f.tenant_id = p_tenant AND f.record_id = ANY(v_frontier)
-                ))
+            SELECT unnest(identity.of_groups(p_tenant, ARRAY(
+                SELECT DISTINCT f.group_id FROM identity.member AS f
+                WHERE f.tenant_id = p_tenant AND f.record_id = ANY(v_frontier)
+            ))) AS record_id
             UNION
             SELECT e.high_id
             FROM identity.edge AS e
             WHERE e.tenant_id = p_tenant AND e.low_id = ANY(v_frontier) AND e.bits >= p_bits_min
             UNION
-            SELECT e.low_id
-            FROM identity.edge AS e
-            WHERE e.tenant_id = p_tenant AND e.high_id = ANY(v_frontier) AND e.bits >= p_bits_min
+            SELECT unnest(identity.lower_ends(p_tenant, v_frontier, p_bits_min))
             EXCEPT
             SELECT unnest(v_near)
         ) AS n;
@@ -130,31 +169,30 @@ BEGIN
     SELECT
         array_agg(m.record_id::text), array_agg(m.source), array_agg(m.object), array_agg(m.external_id),
         array_agg(m.entity_id), array_agg(m.group_id), array_agg(m.parts),
-        array_agg(CASE WHEN p_keys THEN array_to_string(m.keys, ' ') ELSE '' END), array_agg(DISTINCT m.entity_id)
+        array_agg(CASE WHEN p_keys THEN array_to_string(m.keys, ' ') ELSE '' END)
     INTO
-        near_records, near_sources, near_objects, near_external_ids,
-        near_entities, near_groups, near_parts,
-        near_keys, v_entities
+        near_records, near_sources, near_objects, near_external_ids, near_entities, near_groups, near_parts,
+        near_keys
     FROM identity.member AS m
     WHERE m.tenant_id = p_tenant AND m.record_id = ANY(v_near);
     SELECT array_agg(e.entity_id), array_agg(e.seq) INTO age_entities, ages
     FROM identity.entity AS e
-    WHERE e.tenant_id = p_tenant AND e.entity_id = ANY(v_entities);
+    WHERE e.tenant_id = p_tenant AND e.entity_id = ANY(near_entities);
     SELECT array_agg(e.low_id::text), array_agg(e.high_id::text), array_agg(e.bits)
     INTO edge_lows, edge_highs, edge_bits
     FROM identity.edge AS e
     WHERE e.tenant_id = p_tenant AND e.low_id = ANY(v_near);
-    SELECT array_agg(k.hash) INTO v_hashes
-    FROM (
-        SELECT DISTINCT unnest(CASE WHEN p_keys THEN m.keys ELSE m.keys[1:m.strong] END) AS hash
-        FROM identity.member AS m
-        WHERE m.tenant_id = p_tenant AND m.record_id = ANY(v_near)
-    ) AS k;
     SELECT
         array_agg(u.value) FILTER (WHERE u.generic), array_agg(u.hash) FILTER (WHERE u.crowded)
     INTO generic_values, crowded_hashes
     FROM identity.key_use AS u
-    WHERE u.tenant_id = p_tenant AND u.hash = ANY(v_hashes);
+    WHERE
+        u.tenant_id = p_tenant
+        AND u.hash = ANY(ARRAY(
+            SELECT unnest(CASE WHEN p_keys THEN m.keys ELSE m.keys[1:m.strong] END)
+            FROM identity.member AS m
+            WHERE m.tenant_id = p_tenant AND m.record_id = ANY(v_near)
+        ));
     SELECT array_agg(t.low_id::text), array_agg(t.high_id::text) INTO apart_lows, apart_highs
     FROM identity.told_apart AS t
     WHERE t.tenant_id = p_tenant AND t.low_id = ANY(v_near) AND t.retract_time IS NULL;
