@@ -151,7 +151,7 @@ class Ground:
     def _is(self, key: int, what: str) -> bool:
         return key in self.uses and bool(getattr(self.uses[key], what))
 
-    def write(self, plan: Plan) -> None:  # noqa: C901 - one branch a table
+    def write(self, plan: Plan) -> None:  # noqa: C901, PLR0912 - one branch a table
         """Do as the functions `write_plan` and `write_merge` do."""
         self.plans.append(plan)
         for entity, _ in plan.founders:
@@ -164,6 +164,9 @@ class Ground:
             self.members[one.record.record_id] = Member(
                 one.record.ref, one.entity_id, one.group_id, one.record.identified, one.rule
             )
+            for key in one.record.identified.keys:
+                if key not in plan.barred:
+                    self.holders[key].append(one.record.record_id)
         for key, use in plan.uses:
             self.uses[key] = use
             if use.crowded:

@@ -211,7 +211,7 @@ CREATE FUNCTION write_plan(
     p_known uuid[], p_known_parts bytea[], p_known_keys text[], p_known_strong smallint[],
     p_known_exclusive smallint[], p_known_digests bigint[],
     p_moved uuid[], p_moved_groups uuid[],
-    p_hashes bigint[], p_keyed uuid[],
+    p_hashes bigint[], p_keyed uuid[], p_barred bigint[],
     p_lows uuid[], p_highs uuid[], p_bits real[],
     p_gone_lows uuid[], p_gone_highs uuid[],
     p_uses bigint[], p_use_values text[], p_use_generic boolean[], p_use_crowded boolean[],
@@ -258,22 +258,32 @@ BEGIN
         WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_moved) AND m.record_id = n.record_id;
     END IF;
     IF cardinality(p_members) > 0 THEN
-        INSERT INTO identity.member (
-            tenant_id, resolve_time, normalisation_version, record_id, source, object, external_id, entity_id,
-            group_id, rule, event_key, parts, keys, strong, exclusive, digest
+        WITH entered AS (
+            INSERT INTO identity.member (
+                tenant_id, resolve_time, normalisation_version, record_id, source, object, external_id, entity_id,
+                group_id, rule, event_key, parts, keys, strong, exclusive, digest
+            )
+            SELECT
+                p_tenant, p_now, p_version, n.record_id, n.source, n.object, n.external_id, n.entity_id,
+                n.group_id, n.rule, n.event_key, n.parts, string_to_array(n.keys, ' ')::bigint[], n.strong,
+                n.exclusive, n.digest
+            FROM unnest(
+                p_members, p_sources, p_objects, p_external_ids, p_homes, p_groups, p_rules, p_event_keys, p_parts,
+                p_keys, p_strong, p_exclusive, p_digests
+            ) WITH ORDINALITY AS n (
+                record_id, source, object, external_id, entity_id, group_id, rule, event_key, parts,
+                keys, strong, exclusive, digest, ord
+            )
+            ORDER BY n.ord
+            RETURNING record_id, keys
         )
-        SELECT
-            p_tenant, p_now, p_version, n.record_id, n.source, n.object, n.external_id, n.entity_id, n.group_id,
-            n.rule, n.event_key, n.parts, string_to_array(n.keys, ' ')::bigint[], n.strong, n.exclusive,
-            n.digest
-        FROM unnest(
-            p_members, p_sources, p_objects, p_external_ids, p_homes, p_groups, p_rules, p_event_keys, p_parts,
-            p_keys, p_strong, p_exclusive, p_digests
-        ) WITH ORDINALITY AS n (
-            record_id, source, object, external_id, entity_id, group_id, rule, event_key, parts,
-            keys, strong, exclusive, digest, ord
-        )
-        ORDER BY n.ord;
+
+        INSERT INTO identity.record_key (tenant_id, hash, record_id)
+        SELECT p_tenant, k.hash, e.record_id
+        FROM entered AS e
+        CROSS JOIN LATERAL unnest(e.keys) AS k (hash)
+        WHERE k.hash <> ALL(p_barred)
+        ORDER BY k.hash;
     END IF;
     IF cardinality(p_uses) > 0 THEN
         INSERT INTO identity.key_use AS u (tenant_id, hash, value, generic, crowded)

@@ -29,6 +29,7 @@ class Comparison:
         fresh: records that are new or say something new.
         edges: bits of the pairs that say more than one never compared; silent: the others.
         turned: holders of each value that has turned generic. crowds: holders of each key that crowds now.
+        barred: keys that bring nobody together, now or before.
     """
 
     object: str
@@ -43,6 +44,7 @@ class Comparison:
     uses: dict[int, KeyUse] = field(default_factory=dict)
     turned: list[tuple[RecordId, ...]] = field(default_factory=list)
     crowds: dict[int, tuple[RecordId, ...]] = field(default_factory=dict)
+    barred: set[int] = field(default_factory=set)
     _buckets: dict[int, tuple[RecordId, ...]] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -88,22 +90,20 @@ class Comparison:
     def _stored(self, records: Collection[RecordId]) -> set[RecordId]:
         return {one for one in records if one not in self.fresh or one in self.looked.known}
 
-    def brings(self, key: int) -> bool:
-        """Say whether a key brings records together still."""
-        return key not in self.crowds and not self.looked.uses.get(key, NOT_COMMON).crowded
-
     def _fill_buckets(self) -> None:
         by_key: dict[int, list[RecordId]] = defaultdict(list)
         for record, one in self.fresh.items():
             for key in one.keys:
                 by_key[key].append(record)
+        self.barred.update(key for key, use in self.looked.uses.items() if use.crowded)
         for key, fresh in by_key.items():
-            if self.looked.uses.get(key, NOT_COMMON).crowded:
+            if key in self.barred:
                 continue
             before = self.looked.holders.get(key)
             bucket = tuple(dict.fromkeys((*before, *fresh))) if before else tuple(fresh)
             if len(bucket) > self.limits.key_rows_max:
                 self.crowds[key] = bucket
+                self.barred.add(key)
                 self.uses[key] = replace(self.looked.uses.get(key, NOT_COMMON), crowded=True)
             elif len(bucket) > 1:
                 self._buckets[key] = bucket

@@ -134,7 +134,7 @@ def _keys(found: Grouping, record: RecordId) -> frozenset[int]:
 
 
 def _brings(found: Grouping, key: int) -> bool:
-    return key not in found.near.crowded and found.compared.brings(key)
+    return key not in found.near.crowded and key not in found.compared.barred
 
 
 def _doubtful(found: Grouping, edges: Mapping[Pair, float]) -> Iterator[Pair]:

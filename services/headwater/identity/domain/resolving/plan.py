@@ -184,6 +184,7 @@ def _write_object(plan: Plan, placing: Placing, answers: dict[RecordId, Resoluti
         _write_keys(plan, grouping.compared, one, entity)
     plan.founders.extend((entity_id_of(one), grouping.compared.object) for one in placing.founded)
     plan.uses.extend(grouping.compared.uses.items())
+    plan.barred.extend(grouping.compared.barred)
     plan.merges.extend(placing.merges)
     plan.candidates.extend(placing.candidates)
     _write_groups(plan, grouping, group_of)
@@ -203,9 +204,11 @@ def _answer(
 def _write_keys(plan: Plan, compared: Comparison, record: RecordId, entity: EntityId) -> None:
     told = compared.fresh[record]
     before = compared.looked.known.get(record)
-    had = set() if before is None else set(before.identified.keys)
-    plan.keys.extend((key, record) for key in told.keys if key not in had and compared.brings(key))
-    plan.held.extend((key, entity) for key in told.exclusive_keys)
+    if before is not None:
+        gained = set(told.keys).difference(before.identified.keys, compared.barred)
+        plan.keys.extend((key, record) for key in gained)
+    if told.exclusive:
+        plan.held.extend((key, entity) for key in told.exclusive_keys)
 
 
 def _write_groups(plan: Plan, grouping: Grouping, group_of: Mapping[RecordId, GroupId]) -> None:

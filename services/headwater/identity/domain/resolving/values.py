@@ -221,6 +221,9 @@ class Plan:
     """Known records that say something new."""
     moved: list[tuple[RecordId, GroupId]] = field(default_factory=list)
     keys: list[tuple[int, RecordId]] = field(default_factory=list)
+    """Keys that known records gain; new members are found by all of theirs but those barred."""
+    barred: list[int] = field(default_factory=list)
+    """Keys that bring nobody together."""
     edges: list[tuple[Pair, float]] = field(default_factory=list)
     gone: list[Pair] = field(default_factory=list)
     """Pairs whose edge says nothing any more."""
