@@ -157,6 +157,9 @@ class Memory:
         groups: list[Members] = []
         refused: list[Refused] = []
         for component in components(sorted(records), self.edges, self.rules.bits_min):
+            if len(component) == 1:
+                groups.append(component)
+                continue
             found = partition(component, self._complete(component), self.rules, guard)
             groups.extend(found.groups)
             refused.extend(found.refused)

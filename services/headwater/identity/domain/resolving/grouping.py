@@ -53,13 +53,14 @@ class Grouping:
         before: dict[str, str] = {
             one: str(stands.group_id) for one, stands in self.standing() if one in self.memory.parts
         }
-
-        def found(group: Members) -> str:
-            return str(new_id()) if any(one in before for one in group) else group[0]
-
-        named = name_groups(self.groups.groups, before, found).entity_of
-        ids = {text: GroupId(uuid.UUID(text)) for text in set(named.values())}
-        return {RecordId(one): ids[text] for one, text in named.items()}
+        new = [group for group in self.groups.groups if before.keys().isdisjoint(group)]
+        found = {RecordId(one): GroupId(uuid.UUID(group[0])) for group in new for one in group}
+        if before:
+            rest = [group for group in self.groups.groups if not before.keys().isdisjoint(group)]
+            named = name_groups(rest, before, lambda _: str(new_id())).entity_of
+            ids = {text: GroupId(uuid.UUID(text)) for text in set(named.values())}
+            found.update((RecordId(one), ids[text]) for one, text in named.items())
+        return found
 
     def standing(self) -> Iterable[tuple[RecordId, Standing]]:
         """Yield the records of the neighbourhood that are in the database."""
