@@ -5,7 +5,7 @@
 -- name the column cannot use them. Without it, on tables that were never analysed, all indexes that begin
 -- with tenant_id cost the same to the planner, and it read a look-up by record_id from the index by entity_id,
 -- that is the whole tenant for each row: 580 records/s in place of 7,000. Where a second index is meant, the look-up asks for
--- an order that only this index has, and sorting is off: see lower_ends.
+-- an order that only this index has, and sorting is off: see load_near.
 
 CREATE TABLE entity (
     tenant_id text NOT NULL CHECK (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),

@@ -2,7 +2,9 @@
 --
 -- Plans are kept, those of the foreign keys too: planning cost more than running. So there is one plan for any size
 -- of table and batch: rows are looked up by the array of their keys, and joined to what is said of them by hash.
--- Results are arrays, one row in all: a row costs the driver 3-5 us.
+-- Results are arrays, one row in all: a row costs the driver 3-5 us. A look-up by a second index asks for an order that
+-- only that index has, and sorting is off: on a table never analysed the planner, left to itself, took the primary key,
+-- that is all edges of the tenant, at each look.
 
 CREATE FUNCTION look_up(
     p_tenant text, p_records uuid[], p_hashes bigint[], p_rows_max integer,
@@ -71,50 +73,6 @@ COMMENT ON FUNCTION look_up IS
 'What is known of records, and who else has their keys or those given: holders by key, the parts of each holder, and what '
 'is generic among their values.';
 
-CREATE FUNCTION lower_ends(p_tenant text, p_records uuid[], p_bits_min real, OUT low_ids uuid[])
-LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET enable_sort = off
-AS $$
-BEGIN
-    SELECT array_agg(l.low_id) INTO low_ids
-    FROM unnest(p_records) AS r (record_id)
-    CROSS JOIN LATERAL (
-        SELECT e.low_id
-        FROM identity.edge AS e
-        WHERE e.tenant_id = p_tenant AND e.high_id = r.record_id AND e.bits >= p_bits_min
-        ORDER BY e.bits
-        OFFSET 0
-    ) AS l;
-END
-$$;
-COMMENT ON FUNCTION lower_ends IS
-'The lower ends of the edges of which records are the higher one, in an order that only the index meant has: left to itself '
-'on a table never analysed the planner took the primary key, that is all edges of the tenant, at each look.';
-
-CREATE FUNCTION of_groups(p_tenant text, p_groups uuid[], OUT record_ids uuid[])
-LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off
-SET enable_bitmapscan = off
-SET enable_sort = off
-AS $$
-BEGIN
-    SELECT array_agg(g.record_id) INTO record_ids
-    FROM unnest(p_groups) AS w (group_id)
-    CROSS JOIN LATERAL (
-        SELECT m.record_id
-        FROM identity.member AS m
-        WHERE m.tenant_id = p_tenant AND m.group_id = w.group_id
-        ORDER BY m.seq
-        OFFSET 0
-    ) AS g;
-END
-$$;
-COMMENT ON FUNCTION of_groups IS 'The records of groups, in an order that only the index meant has: see lower_ends.';
-
 CREATE FUNCTION load_near(
     p_tenant text, p_seeds uuid[], p_turned uuid[], p_bits_min real, p_near_max integer, p_keys boolean,
     OUT near_records text[], OUT near_sources text[], OUT near_objects text[], OUT near_external_ids text[],
@@ -129,6 +87,7 @@ SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_memoize = off
+SET enable_sort = off
 AS $$
 DECLARE
     v_near uuid[];
@@ -144,23 +103,41 @@ BEGIN
             UNION ALL
             SELECT e.high_id FROM identity.edge AS e WHERE e.tenant_id = p_tenant AND e.low_id = ANY(p_turned)
             UNION ALL
-            SELECT unnest(identity.lower_ends(p_tenant, p_turned, '-infinity'))
+            SELECT l.low_id
+            FROM unnest(p_turned) AS t (record_id)
+            CROSS JOIN LATERAL (
+                SELECT e.low_id FROM identity.edge AS e
+                WHERE e.tenant_id = p_tenant AND e.high_id = t.record_id
+                ORDER BY e.bits OFFSET 0
+            ) AS l
         ) AS s;
     END IF;
     v_frontier := v_near;
     WHILE cardinality(v_frontier) > 0 AND cardinality(v_near) < p_near_max LOOP
         SELECT array_agg(n.record_id) INTO v_frontier
         FROM (
-            SELECT unnest(identity.of_groups(p_tenant, ARRAY(
+            SELECT g.record_id
+            FROM (
                 SELECT DISTINCT f.group_id FROM identity.member AS f
                 WHERE f.tenant_id = p_tenant AND f.record_id = ANY(v_frontier)
-            ))) AS record_id
+            ) AS w
+            CROSS JOIN LATERAL (
+                SELECT m.record_id FROM identity.member AS m
+                WHERE m.tenant_id = p_tenant AND m.group_id = w.group_id
+                ORDER BY m.seq OFFSET 0
+            ) AS g
             UNION
             SELECT e.high_id
             FROM identity.edge AS e
             WHERE e.tenant_id = p_tenant AND e.low_id = ANY(v_frontier) AND e.bits >= p_bits_min
             UNION
-            SELECT unnest(identity.lower_ends(p_tenant, v_frontier, p_bits_min))
+            SELECT l.low_id
+            FROM unnest(v_frontier) AS f (record_id)
+            CROSS JOIN LATERAL (
+                SELECT e.low_id FROM identity.edge AS e
+                WHERE e.tenant_id = p_tenant AND e.high_id = f.record_id AND e.bits >= p_bits_min
+                ORDER BY e.bits OFFSET 0
+            ) AS l
             EXCEPT
             SELECT unnest(v_near)
         ) AS n;
