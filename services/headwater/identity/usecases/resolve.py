@@ -30,6 +30,8 @@ NEAR_RECORDS_MAX: Final = 20_000
 """Records that one batch groups anew at the most, however large it is."""
 GATHERED_RECORDS_MAX: Final = 1_000
 """Records of several calls that are resolved together."""
+PATIENCE_S: Final = 0.002
+"""Longest wait for callers who were just answered: half the time that a batch of their records takes."""
 ITSELF: Final = Actor(type=2, id="identity", display_name="Identity service")
 """Who merges what the merge rule allows; 2 is ACTOR_TYPE_SERVICE of the wire contract."""
 
@@ -80,7 +82,7 @@ class Resolver:
 
     def __post_init__(self) -> None:
         """Gather the calls of each tenant."""
-        gathering = Gathering(self.resolve_batch, GATHERED_RECORDS_MAX)
+        gathering = Gathering(self.resolve_batch, GATHERED_RECORDS_MAX, PATIENCE_S)
         object.__setattr__(self, "gathering", gathering)
 
     async def resolve(
