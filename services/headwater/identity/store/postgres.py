@@ -65,7 +65,7 @@ class PostgresIdentityStore:
             return await read_looked(session, tenant_id, (), keys, self.limits.key_rows_max + 1)
 
     async def load_near(self, tenant_id: TenantId, wanted: Wanted, near_max: int, *, keys: bool) -> Near:
-        bits_min = self.limits.rules.bits_min
+        bits_min = self.limits.rules.tie_bits_min
         async with self.sessions.open() as session:
             return await read_near(session, tenant_id, wanted, bits_min, near_max, keys=keys)
 

@@ -156,10 +156,7 @@ class Memory:
         """Group *records*: each component of linking pairs by itself, all its pairs scored."""
         groups: list[Members] = []
         refused: list[Refused] = []
-        for component in components(sorted(records), self.edges, self.rules.bits_min):
-            if len(component) == 1:
-                groups.append(component)
-                continue
+        for component in components(sorted(records), self.edges, self.rules.tie_bits_min):
             found = partition(component, self._complete(component), self.rules, guard)
             groups.extend(found.groups)
             refused.extend(found.refused)

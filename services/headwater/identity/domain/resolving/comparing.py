@@ -74,7 +74,7 @@ class Comparison:
         """
         seeds = {one for one in self.fresh if one in self.looked.known}
         seeds.update(other for _, other in self.contested())
-        bits_min = self.limits.rules.bits_min
+        bits_min = self.limits.rules.tie_bits_min
         for (one, other), bits in self.edges.items():
             if bits >= bits_min:
                 seeds.update((one, other))
