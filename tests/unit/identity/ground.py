@@ -120,7 +120,7 @@ class Ground:
         while frontier and len(near) < near_max:
             groups = {self.members[one].group_id for one in frontier}
             reached = {one for one, row in self.members.items() if row.group_id in groups}
-            bits_min = self.limits.rules.tie_bits_min
+            bits_min = wanted.bits_min
             for pair, bits in self.edges.items():
                 if bits >= bits_min and not frontier.isdisjoint(pair):
                     reached.update(pair)

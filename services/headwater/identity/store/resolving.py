@@ -41,7 +41,7 @@ async def read_looked(
 
 
 async def read_near(
-    session: Session, tenant_id: TenantId, wanted: Wanted, bits_min: float, near_max: int, *, keys: bool
+    session: Session, tenant_id: TenantId, wanted: Wanted, near_max: int, *, keys: bool
 ) -> Near:
     """Return the neighbourhood of records; nothing where there are none."""
     if not wanted.size:
@@ -51,7 +51,7 @@ async def read_near(
         tenant_id,
         list(wanted.seeds),
         list(wanted.turned),
-        bits_min,
+        wanted.bits_min,
         near_max,
         keys,
         rows=wanted.size,

@@ -74,12 +74,12 @@ class Comparison:
         """
         seeds = {one for one in self.fresh if one in self.looked.known}
         seeds.update(other for _, other in self.contested())
-        bits_min = self.limits.rules.tie_bits_min
+        bits_min = self.limits.rules.tie_bits_min(self.object)
         for (one, other), bits in self.edges.items():
             if bits >= bits_min:
                 seeds.update((one, other))
         turned = {holder for holders in (*self.turned, *self.crowds.values()) for holder in holders}
-        return Wanted(frozenset(self._stored(seeds)), frozenset(self._stored(turned)))
+        return Wanted(frozenset(self._stored(seeds)), frozenset(self._stored(turned)), bits_min)
 
     def contested(self) -> Iterator[tuple[RecordId, RecordId]]:
         """Yield each record of the batch with every other one that has an exclusive key of its."""

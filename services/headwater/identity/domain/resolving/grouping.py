@@ -194,7 +194,7 @@ def _held_together(found: Grouping, entities: Collection[EntityId]) -> set[str]:
         for one, other in pairwise(sorted(records)):
             memory.edges[one][other] = memory.edges[other][one] = MUST
     seeds = {one for records in records_of.values() for one in records}
-    connected = components(sorted(memory.parts), memory.edges, memory.rules.tie_bits_min)
+    connected = components(sorted(memory.parts), memory.edges, memory.tie_bits_min)
     return {one for component in connected if not seeds.isdisjoint(component) for one in component}
 
 

@@ -66,6 +66,7 @@ class Batch:
         return Wanted(
             frozenset().union(*(one.seeds for one in wanted)),
             frozenset().union(*(one.turned for one in wanted)),
+            min((one.bits_min for one in wanted), default=self.limits.rules.bits_min),
         )
 
     @property

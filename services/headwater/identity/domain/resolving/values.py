@@ -140,10 +140,12 @@ class Wanted:
 
     Args:
         seeds: records whose links lead to it. turned: those of which a value or a key has become common.
+        bits_min: from which an edge links; more are read than are grouped together where it is low.
     """
 
     seeds: frozenset[RecordId]
     turned: frozenset[RecordId]
+    bits_min: float = Rules().bits_min
 
     @property
     def size(self) -> int:
