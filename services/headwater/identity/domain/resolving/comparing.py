@@ -6,7 +6,7 @@ Owns: which keys crowd, which values turn generic, the bits of the new pairs. Mu
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from headwater.identity.domain.clustering.sharing import is_generic, named, watched
@@ -57,8 +57,7 @@ class Comparison:
             for kind, value in watched(one.parts):
                 self._watch(kind, value, record)
         for record, one in self.fresh.items():
-            for other in self._candidates(record, one):
-                self._compare(record, other)
+            self._compare(record, self._candidates(record, one))
 
     def parts_of(self, record: RecordId) -> Parts:
         """Return the parts of a record of the batch or of one it meets."""
@@ -128,22 +127,32 @@ class Comparison:
 
     def _candidates(self, record: RecordId, one: Identified) -> Collection[RecordId]:
         """Return whom a record is compared with; beyond the bound those that share strong keys, then most keys."""
+        buckets = self._buckets
+        found: dict[RecordId, None] = {}
+        for key in one.keys:
+            if key in buckets:
+                found.update(dict.fromkeys(buckets[key]))
+        found.pop(record, None)
+        if len(found) <= self.limits.candidates_max:
+            return found
         ranks: Counter[RecordId] = Counter()
         for number, key in enumerate(one.keys):
-            for other in self._buckets.get(key, ()):
+            for other in buckets.get(key, ()):
                 ranks[other] += len(one.keys) if number < one.strong else 1
         del ranks[record]
-        if len(ranks) <= self.limits.candidates_max:
-            return ranks
         best = sorted(ranks, key=lambda other: (-ranks[other], other))
         return best[: self.limits.candidates_max]
 
-    def _compare(self, record: RecordId, other: RecordId) -> None:
-        pair = pair_of(record, other)
-        if pair in self.edges or pair in self.silent:
-            return
-        bits = score_bits(self.parts_of(pair[0]), self.parts_of(pair[1]), self.weights, self.shared)
-        if bits > self.limits.rules.missing_bits:
-            self.edges[pair] = bits
-        else:
-            self.silent.add(pair)
+    def _compare(self, record: RecordId, others: Iterable[RecordId]) -> None:
+        missing_bits, fresh, ours = self.limits.rules.missing_bits, self.fresh, self.parts[record]
+        for other in others:
+            pair = pair_of(record, other)
+            if other in fresh and (pair in self.edges or pair in self.silent):
+                continue
+            theirs = self.parts_of(other)
+            two = (ours, theirs) if pair[0] == record else (theirs, ours)
+            bits = score_bits(*two, self.weights, self.shared)
+            if bits > missing_bits:
+                self.edges[pair] = bits
+            else:
+                self.silent.add(pair)
