@@ -24,6 +24,7 @@ from headwater.identity.domain.resolving.values import (
     Resolution,
     Standing,
     Wanted,
+    together,
 )
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.stored import dump
@@ -83,8 +84,8 @@ class Ground:
         ids = list(dict.fromkeys(one.record_id for one in records))
         looked = self.look_up(ids, {key for one in records for key in one.identified.keys})
         batch = Batch(records, looked, WEIGHTS, self.limits)
-        near = self.load_near(batch.wanted(), self.limits.near_max * len(records))
-        plan = plan_batch(batch, near, self.new_id)
+        near = [self.load_near(one, self.limits.near_max * len(records)) for one in batch.wanted()]
+        plan = plan_batch(batch, together(near), self.new_id)
         self.write(plan)
         return plan.resolutions
 

@@ -17,6 +17,7 @@ from headwater.identity.domain.resolving.values import (
     Limits,
     Plan,
     Resolution,
+    together,
 )
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore, Transaction, Wake
@@ -130,8 +131,8 @@ class Resolver:
         looked = await transaction.look_up(ids, keys)
         batch = Batch(incoming, looked, self.weights, self.limits)
         near_max = min(NEAR_RECORDS_MAX, self.limits.near_max * max(1, len(batch.fresh)))
-        near = await transaction.load_near(batch.wanted(), near_max, keys=batch.needs_keys)
-        return plan_batch(batch, near, self.telling.new_id)
+        near = [await transaction.load_near(one, near_max, keys=batch.needs_keys) for one in batch.wanted()]
+        return plan_batch(batch, together(near), self.telling.new_id)
 
     async def _merge(self, transaction: Transaction, one: AutoMerge) -> None:
         merge = self.telling.merge(one.object, one.winner_id, one.loser_id, len(one.moved))

@@ -60,14 +60,9 @@ class Batch:
         """Whether any record is new or says something new."""
         return bool(self.fresh)
 
-    def wanted(self) -> Wanted:
-        """Return the neighbourhood that decides the batch."""
-        wanted = [one.wanted() for one in self.comparisons]
-        return Wanted(
-            frozenset().union(*(one.seeds for one in wanted)),
-            frozenset().union(*(one.turned for one in wanted)),
-            min((one.bits_min for one in wanted), default=self.limits.rules.bits_min),
-        )
+    def wanted(self) -> list[Wanted]:
+        """Return the neighbourhoods that decide the batch, one for each object: no edge leads from one to another."""
+        return [wanted for one in self.comparisons if (wanted := one.wanted()).size]
 
     @property
     def needs_keys(self) -> bool:
@@ -112,7 +107,7 @@ def plan_batch(batch: Batch, near: Near, new_id: NewId) -> Plan:
     """Decide a whole batch.
 
     Args:
-        near: the neighbourhood that `batch.wanted()` names.
+        near: the neighbourhoods that `batch.wanted()` names, together.
         new_id: makes the id of a group that is parted from another.
     """
     placings = [_place(batch, comparison, near) for comparison in batch.comparisons]

@@ -134,6 +134,21 @@ class Near:
     whole: bool = True
 
 
+def together(found: Sequence[Near]) -> Near:
+    """Return neighbourhoods that have no record in common as one."""
+    if len(found) == 1:
+        return found[0]
+    return Near(
+        {record: stands for one in found for record, stands in one.records.items()},
+        {entity: age for one in found for entity, age in one.ages.items()},
+        {pair: bits for one in found for pair, bits in one.edges.items()},
+        frozenset().union(*(one.generic for one in found)),
+        frozenset().union(*(one.crowded for one in found)),
+        frozenset().union(*(one.apart for one in found)),
+        whole=all(one.whole for one in found),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which neighbourhood decides a batch.
