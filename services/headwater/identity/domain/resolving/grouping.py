@@ -186,16 +186,16 @@ def _partition(found: Grouping) -> None:
 def _held_together(found: Grouping, entities: Collection[EntityId]) -> set[str]:
     """Tie the records of each entity to one another; return all that hang together with them."""
     memory = found.memory
-    records_of: dict[EntityId, list[str]] = {entity: [] for entity in entities}
+    records_of: dict[EntityId, list[RecordId]] = {entity: [] for entity in entities}
     for one, own in found.entity_of.items():
         if own in records_of:
             records_of[own].append(one)
     for records in records_of.values():
         for one, other in pairwise(sorted(records)):
             memory.edges[one][other] = memory.edges[other][one] = MUST
-    seeds = {one for records in records_of.values() for one in records}
+    seeds = {record for records in records_of.values() for record in records}
     connected = components(sorted(memory.parts), memory.edges, memory.tie_bits_min)
-    return {one for component in connected if not seeds.isdisjoint(component) for one in component}
+    return {member for component in connected if not seeds.isdisjoint(component) for member in component}
 
 
 def _replaced(before: Partition, records: Collection[str], again: Partition) -> Partition:
