@@ -199,6 +199,39 @@ async def test_concurrent_batches_end_with_one_entity_per_person(
     assert all(len(entities) == 1 for entities in found.values())
 
 
+async def test_names_that_arrays_of_postgres_write_otherwise_are_kept(
+    identity: Client, new_record: Record
+) -> None:
+    """Quotes, backslashes, braces, commas, `NULL` and the empty value come back as they were told."""
+    names = ['a"b', "c\\d", "{e,f}", "NULL", " g ", "é\u2028"]
+    resolved = await identity.resolve(
+        *(new_record(name, email=f"p{number}@odd.example.co") for number, name in enumerate(names))
+    )
+    again = await identity.resolve(
+        *(
+            new_record(name, source="crm2", email=f"p{number}@odd.example.co")
+            for number, name in enumerate(names)
+        )
+    )
+    assert [one.entity_id for one in again] == [one.entity_id for one in resolved]
+    assert [one.matched_record.external_id for one in again] == names
+
+
+async def test_people_and_organisations_of_one_batch_join_their_own(
+    identity: Client, new_record: Record
+) -> None:
+    """A batch of two objects meets the neighbours of both."""
+    first = await identity.resolve(
+        new_record("1", email="kim@mixed.example.co"),
+        new_record("2", name="Mixed Goods Ltd", domain="mixed-goods.co.uk", object_name="account"),
+    )
+    then = await identity.resolve(
+        new_record("3", source="crm2", email="kim@mixed.example.co"),
+        new_record("4", source="crm2", name="Mixed Goods", domain="mixed-goods.co.uk", object_name="account"),
+    )
+    assert [one.entity_id for one in then] == [one.entity_id for one in first]
+
+
 async def test_tenants_never_meet(identity: Client, new_record: Record) -> None:
     """Another tenant's records neither match nor can be read."""
     shared = {"email": "same@firm.io"}

@@ -24,6 +24,7 @@ from headwater.identity.domain.resolving.values import (
     Resolution,
     Standing,
     Wanted,
+    together,
 )
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.stored import dump
@@ -83,8 +84,8 @@ class Ground:
         ids = list(dict.fromkeys(one.record_id for one in records))
         looked = self.look_up(ids, {key for one in records for key in one.identified.keys})
         batch = Batch(records, looked, WEIGHTS, self.limits)
-        near = self.load_near(batch.wanted(), self.limits.near_max * len(records))
-        plan = plan_batch(batch, near, self.new_id)
+        near = [self.load_near(one, self.limits.near_max * len(records)) for one in batch.wanted()]
+        plan = plan_batch(batch, together(near), self.new_id)
         self.write(plan)
         return plan.resolutions
 
@@ -120,7 +121,7 @@ class Ground:
         while frontier and len(near) < near_max:
             groups = {self.members[one].group_id for one in frontier}
             reached = {one for one, row in self.members.items() if row.group_id in groups}
-            bits_min = self.limits.rules.bits_min
+            bits_min = wanted.bits_min
             for pair, bits in self.edges.items():
                 if bits >= bits_min and not frontier.isdisjoint(pair):
                     reached.update(pair)
@@ -151,7 +152,7 @@ class Ground:
     def _is(self, key: int, what: str) -> bool:
         return key in self.uses and bool(getattr(self.uses[key], what))
 
-    def write(self, plan: Plan) -> None:  # noqa: C901 - one branch a table
+    def write(self, plan: Plan) -> None:  # noqa: C901, PLR0912 - one branch a table
         """Do as the functions `write_plan` and `write_merge` do."""
         self.plans.append(plan)
         for entity, _ in plan.founders:
@@ -164,6 +165,9 @@ class Ground:
             self.members[one.record.record_id] = Member(
                 one.record.ref, one.entity_id, one.group_id, one.record.identified, one.rule
             )
+            for key in one.record.identified.keys:
+                if key not in plan.barred:
+                    self.holders[key].append(one.record.record_id)
         for key, use in plan.uses:
             self.uses[key] = use
             if use.crowded:

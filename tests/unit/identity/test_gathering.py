@@ -158,3 +158,77 @@ async def test_others_go_on_when_the_queue_was_empty_for_a_moment() -> None:
         await _settle()
         batches.gate.set()
     assert found == [[6]]
+
+
+class Callers:
+    """Callers who come back with their next record as soon as they are answered."""
+
+    def __init__(self, patience_s: float) -> None:
+        self.sizes: list[int] = []
+        self._gathering = Gathering(self._run, 100, patience_s)
+
+    async def _run(
+        self, _tenant_id: TenantId, records: Sequence[int], _timeout_s: float | None
+    ) -> Sequence[int]:
+        self.sizes.append(len(records))
+        await _settle()
+        return records
+
+    async def call(self, number: int, rounds: int) -> None:
+        for _ in range(rounds):
+            await self._gathering.resolve(ACME, (number,), None)
+            await _settle_for(number)
+
+
+async def _settle_for(number: int) -> None:
+    for _ in range(number):
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_callers_who_were_just_answered_are_waited_for() -> None:
+    """They do not fall into batches of one and of all the others by turns."""
+    callers = Callers(patience_s=60.0)
+    async with anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(callers.call, number, 4 if number else 5)
+    assert callers.sizes == [1, 4, 4, 4, 4]
+
+
+async def test_a_caller_who_does_not_come_back_is_not_waited_for_long() -> None:
+    """The others go on when patience ends, and wait for it no more."""
+    callers = Callers(patience_s=0.001)
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(callers.call, number, 2 if number else 4)
+    assert sum(callers.sizes) == 8
+    assert callers.sizes[-1] == 1
+
+
+async def test_a_caller_alone_waits_for_nobody() -> None:
+    """However long patience is."""
+    callers = Callers(patience_s=3_600.0)
+    with anyio.fail_after(5):
+        await callers.call(1, 5)
+    assert callers.sizes == [1] * 5
+
+
+async def test_a_call_that_is_cancelled_while_others_are_awaited_holds_nobody_up() -> None:
+    """The next one leads in its place."""
+    callers = Callers(patience_s=60.0)
+    scope = anyio.CancelScope()
+
+    async def waiting() -> None:
+        with scope:
+            await callers.call(0, 3)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(waiting)
+        tasks.start_soon(callers.call, 1, 1)
+        for _ in range(10):
+            await _settle()
+        assert callers.sizes == [1, 2]
+        scope.cancel()
+        await _settle()
+        with anyio.fail_after(5):
+            await callers.call(1, 1)
+    assert callers.sizes == [1, 2, 1]

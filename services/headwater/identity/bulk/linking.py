@@ -139,7 +139,7 @@ class Linker:
     def _link(self, memory: Memory, numbers: dict[str, int], found: Linked, *, all_pairs: bool) -> None:
         guards = Guards(memory.parts, memory.rules, shared=memory.shared)
         merging = Merging(memory.parts, memory.shared)
-        for component in components(sorted(memory.parts), memory.edges, memory.rules.bits_min):
+        for component in components(sorted(memory.parts), memory.edges, memory.tie_bits_min):
             if len(component) == 1:
                 continue
             if len(component) > memory.rules.completed_max and not all_pairs:
@@ -163,7 +163,7 @@ def _hand_back(task: Task, names: dict[int, str], memory: Memory, found: Linked)
     summary = found.summary
     for one, other in zip(task.low, task.high, strict=True):
         weight = memory.edges[names[one]].get(names[other], _BELOW)
-        if weight >= memory.rules.bits_min:
+        if weight >= memory.tie_bits_min:
             summary.low.append(one)
             summary.high.append(other)
             summary.bits.append(weight)

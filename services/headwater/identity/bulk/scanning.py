@@ -191,7 +191,11 @@ class Scan:
             for start, stop in self._slices():
                 run(
                     BOUNDS["likely"].text,
-                    {"start": start, "stop": stop, "bits_min": self._plan.rules.bits_min},
+                    {
+                        "start": start,
+                        "stop": stop,
+                        "bits_min": self._plan.rules.tie_bits_min(self._plan.object),
+                    },
                 )
                 self._progress("bound", stop, self.facts["copy"]["records"])
         ((pairs,),) = run(BOUNDS["count_likely"].text).fetchall()

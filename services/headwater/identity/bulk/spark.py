@@ -56,7 +56,8 @@ def scan_on_spark(
     shared = _shared(prepared, account=object_name == "account")
     pairs = _pairs(prepared, key_rows_max)
     edges = _edges(prepared, pairs, dump(weights), shared, rules.missing_bits).cache()
-    linking = edges.filter(lambda edge: edge[2] >= rules.bits_min)
+    tie_bits_min = rules.tie_bits_min(object_name)
+    linking = edges.filter(lambda edge: edge[2] >= tie_bits_min)
     component = _components(linking.map(lambda edge: (edge[0], edge[1])).toLocalIterator(), prepared.count())
     inside = edges.map(lambda edge: (component.get(edge[0]), edge)).filter(
         lambda one: one[0] is not None and component.get(one[1][1]) == one[0]

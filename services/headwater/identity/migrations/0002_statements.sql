@@ -2,7 +2,9 @@
 --
 -- Plans are kept, those of the foreign keys too: planning cost more than running. So there is one plan for any size
 -- of table and batch: rows are looked up by the array of their keys, and joined to what is said of them by hash.
--- Results are arrays, one row in all: a row costs the driver 3-5 us.
+-- Results are arrays, one row in all: a row costs the driver 3-5 us. A look-up by a second index asks for an order that
+-- only that index has, and sorting is off: on a table never analysed the planner, left to itself, took the primary key,
+-- that is all edges of the tenant, at each look.
 
 CREATE FUNCTION look_up(
     p_tenant text, p_records uuid[], p_hashes bigint[], p_rows_max integer,
@@ -85,43 +87,57 @@ SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_memoize = off
+SET enable_sort = off
 AS $$
 DECLARE
     v_near uuid[];
     v_frontier uuid[];
-    v_entities uuid[];
-    v_hashes bigint[];
 BEGIN
-    SELECT array_agg(DISTINCT s.record_id) INTO v_near
-    FROM (
-        SELECT unnest(p_seeds) AS record_id
-        UNION ALL
-        SELECT unnest(p_turned)
-        UNION ALL
-        SELECT e.high_id FROM identity.edge AS e WHERE e.tenant_id = p_tenant AND e.low_id = ANY(p_turned)
-        UNION ALL
-        SELECT e.low_id FROM identity.edge AS e WHERE e.tenant_id = p_tenant AND e.high_id = ANY(p_turned)
-    ) AS s;
+    v_near := p_seeds;
+    IF cardinality(p_turned) > 0 THEN
+        SELECT array_agg(DISTINCT s.record_id) INTO v_near
+        FROM (
+            SELECT unnest(p_seeds) AS record_id
+            UNION ALL
+            SELECT unnest(p_turned)
+            UNION ALL
+            SELECT e.high_id FROM identity.edge AS e WHERE e.tenant_id = p_tenant AND e.low_id = ANY(p_turned)
+            UNION ALL
+            SELECT l.low_id
+            FROM unnest(p_turned) AS t (record_id)
+            CROSS JOIN LATERAL (
+                SELECT e.low_id FROM identity.edge AS e
+                WHERE e.tenant_id = p_tenant AND e.high_id = t.record_id
+                ORDER BY e.bits OFFSET 0
+            ) AS l
+        ) AS s;
+    END IF;
     v_frontier := v_near;
     WHILE cardinality(v_frontier) > 0 AND cardinality(v_near) < p_near_max LOOP
         SELECT array_agg(n.record_id) INTO v_frontier
         FROM (
-            SELECT m.record_id
-            FROM identity.member AS m
-            WHERE
-                m.tenant_id = p_tenant
-                AND m.group_id = ANY(ARRAY(
-                    SELECT f.group_id FROM identity.member AS f
-                    WHERE f.tenant_id = p_tenant AND f.record_id = ANY(v_frontier)
-                ))
+            SELECT g.record_id
+            FROM (
+                SELECT DISTINCT f.group_id FROM identity.member AS f
+                WHERE f.tenant_id = p_tenant AND f.record_id = ANY(v_frontier)
+            ) AS w
+            CROSS JOIN LATERAL (
+                SELECT m.record_id FROM identity.member AS m
+                WHERE m.tenant_id = p_tenant AND m.group_id = w.group_id
+                ORDER BY m.seq OFFSET 0
+            ) AS g
             UNION
             SELECT e.high_id
             FROM identity.edge AS e
             WHERE e.tenant_id = p_tenant AND e.low_id = ANY(v_frontier) AND e.bits >= p_bits_min
             UNION
-            SELECT e.low_id
-            FROM identity.edge AS e
-            WHERE e.tenant_id = p_tenant AND e.high_id = ANY(v_frontier) AND e.bits >= p_bits_min
+            SELECT l.low_id
+            FROM unnest(v_frontier) AS f (record_id)
+            CROSS JOIN LATERAL (
+                SELECT e.low_id FROM identity.edge AS e
+                WHERE e.tenant_id = p_tenant AND e.high_id = f.record_id AND e.bits >= p_bits_min
+                ORDER BY e.bits OFFSET 0
+            ) AS l
             EXCEPT
             SELECT unnest(v_near)
         ) AS n;
@@ -130,31 +146,30 @@ BEGIN
     SELECT
         array_agg(m.record_id::text), array_agg(m.source), array_agg(m.object), array_agg(m.external_id),
         array_agg(m.entity_id), array_agg(m.group_id), array_agg(m.parts),
-        array_agg(CASE WHEN p_keys THEN array_to_string(m.keys, ' ') ELSE '' END), array_agg(DISTINCT m.entity_id)
+        array_agg(CASE WHEN p_keys THEN array_to_string(m.keys, ' ') ELSE '' END)
     INTO
-        near_records, near_sources, near_objects, near_external_ids,
-        near_entities, near_groups, near_parts,
-        near_keys, v_entities
+        near_records, near_sources, near_objects, near_external_ids, near_entities, near_groups, near_parts,
+        near_keys
     FROM identity.member AS m
     WHERE m.tenant_id = p_tenant AND m.record_id = ANY(v_near);
     SELECT array_agg(e.entity_id), array_agg(e.seq) INTO age_entities, ages
     FROM identity.entity AS e
-    WHERE e.tenant_id = p_tenant AND e.entity_id = ANY(v_entities);
+    WHERE e.tenant_id = p_tenant AND e.entity_id = ANY(near_entities);
     SELECT array_agg(e.low_id::text), array_agg(e.high_id::text), array_agg(e.bits)
     INTO edge_lows, edge_highs, edge_bits
     FROM identity.edge AS e
     WHERE e.tenant_id = p_tenant AND e.low_id = ANY(v_near);
-    SELECT array_agg(k.hash) INTO v_hashes
-    FROM (
-        SELECT DISTINCT unnest(CASE WHEN p_keys THEN m.keys ELSE m.keys[1:m.strong] END) AS hash
-        FROM identity.member AS m
-        WHERE m.tenant_id = p_tenant AND m.record_id = ANY(v_near)
-    ) AS k;
     SELECT
         array_agg(u.value) FILTER (WHERE u.generic), array_agg(u.hash) FILTER (WHERE u.crowded)
     INTO generic_values, crowded_hashes
     FROM identity.key_use AS u
-    WHERE u.tenant_id = p_tenant AND u.hash = ANY(v_hashes);
+    WHERE
+        u.tenant_id = p_tenant
+        AND u.hash = ANY(ARRAY(
+            SELECT unnest(CASE WHEN p_keys THEN m.keys ELSE m.keys[1:m.strong] END)
+            FROM identity.member AS m
+            WHERE m.tenant_id = p_tenant AND m.record_id = ANY(v_near)
+        ));
     SELECT array_agg(t.low_id::text), array_agg(t.high_id::text) INTO apart_lows, apart_highs
     FROM identity.told_apart AS t
     WHERE t.tenant_id = p_tenant AND t.low_id = ANY(v_near) AND t.retract_time IS NULL;
@@ -173,7 +188,7 @@ CREATE FUNCTION write_plan(
     p_known uuid[], p_known_parts bytea[], p_known_keys text[], p_known_strong smallint[],
     p_known_exclusive smallint[], p_known_digests bigint[],
     p_moved uuid[], p_moved_groups uuid[],
-    p_hashes bigint[], p_keyed uuid[],
+    p_hashes bigint[], p_keyed uuid[], p_barred bigint[],
     p_lows uuid[], p_highs uuid[], p_bits real[],
     p_gone_lows uuid[], p_gone_highs uuid[],
     p_uses bigint[], p_use_values text[], p_use_generic boolean[], p_use_crowded boolean[],
@@ -220,22 +235,32 @@ BEGIN
         WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_moved) AND m.record_id = n.record_id;
     END IF;
     IF cardinality(p_members) > 0 THEN
-        INSERT INTO identity.member (
-            tenant_id, resolve_time, normalisation_version, record_id, source, object, external_id, entity_id,
-            group_id, rule, event_key, parts, keys, strong, exclusive, digest
+        WITH entered AS (
+            INSERT INTO identity.member (
+                tenant_id, resolve_time, normalisation_version, record_id, source, object, external_id, entity_id,
+                group_id, rule, event_key, parts, keys, strong, exclusive, digest
+            )
+            SELECT
+                p_tenant, p_now, p_version, n.record_id, n.source, n.object, n.external_id, n.entity_id,
+                n.group_id, n.rule, n.event_key, n.parts, string_to_array(n.keys, ' ')::bigint[], n.strong,
+                n.exclusive, n.digest
+            FROM unnest(
+                p_members, p_sources, p_objects, p_external_ids, p_homes, p_groups, p_rules, p_event_keys, p_parts,
+                p_keys, p_strong, p_exclusive, p_digests
+            ) WITH ORDINALITY AS n (
+                record_id, source, object, external_id, entity_id, group_id, rule, event_key, parts,
+                keys, strong, exclusive, digest, ord
+            )
+            ORDER BY n.ord
+            RETURNING record_id, keys
         )
-        SELECT
-            p_tenant, p_now, p_version, n.record_id, n.source, n.object, n.external_id, n.entity_id, n.group_id,
-            n.rule, n.event_key, n.parts, string_to_array(n.keys, ' ')::bigint[], n.strong, n.exclusive,
-            n.digest
-        FROM unnest(
-            p_members, p_sources, p_objects, p_external_ids, p_homes, p_groups, p_rules, p_event_keys, p_parts,
-            p_keys, p_strong, p_exclusive, p_digests
-        ) WITH ORDINALITY AS n (
-            record_id, source, object, external_id, entity_id, group_id, rule, event_key, parts,
-            keys, strong, exclusive, digest, ord
-        )
-        ORDER BY n.ord;
+
+        INSERT INTO identity.record_key (tenant_id, hash, record_id)
+        SELECT p_tenant, k.hash, e.record_id
+        FROM entered AS e
+        CROSS JOIN LATERAL unnest(e.keys) AS k (hash)
+        WHERE k.hash <> ALL(p_barred)
+        ORDER BY k.hash;
     END IF;
     IF cardinality(p_uses) > 0 THEN
         INSERT INTO identity.key_use AS u (tenant_id, hash, value, generic, crowded)

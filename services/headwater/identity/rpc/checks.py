@@ -18,6 +18,16 @@ CANDIDATES: Final = "merge_candidates"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
+def sound_ref(ref: event_pb2.RecordRef) -> RecordRef | None:
+    """Return a record's name, None where it breaks a rule that `Checks.record` names."""
+    source, name, external_id = ref.source, ref.object, ref.external_id
+    if not ids.SOURCE_PATTERN.fullmatch(source) or name not in ids.OBJECTS:
+        return None
+    if not 0 < len(external_id) <= ids.EXTERNAL_ID_CHARS_MAX or _CONTROL.search(external_id):
+        return None
+    return RecordRef(source, name, external_id)
+
+
 class Checks(checks.Checks):
     """Collects violations; `finish` raises them all."""
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from headwater.event.v1 import event_pb2
 from headwater.identity.domain.merging import Actor
-from headwater.identity.rpc.checks import Checks
+from headwater.identity.rpc.checks import Checks, sound_ref
 from headwater.identity.usecases.asking import Subject
 from headwater.identity.usecases.resolve import RecordToResolve
 from headwater.identity.v1 import identity_pb2
-from headwater.kernel.ids import EntityId, EventKey, TenantId
+from headwater.kernel.ids import EntityId, EventKey, TenantId, parse_uuid
 
 RECORDS_MAX: Final = 2_000
 """Records of one batch; the wire contract's number."""
@@ -41,11 +41,20 @@ def read_resolve(
     tenant_id = checks.tenant(request.tenant_id)
     checks.size("records", request.records, 1, RECORDS_MAX)
     records = [
-        _record(checks, f"records[{number}]", one)
+        _sound_record(one) or _record(checks, f"records[{number}]", one)
         for number, one in enumerate(request.records[: RECORDS_MAX + 1])
     ]
     checks.finish()
     return tenant_id, records
+
+
+def _sound_record(one: identity_pb2.ResolveRecord) -> RecordToResolve | None:
+    """Read a record that breaks no rule, as nearly all: only the others need words for what is wrong."""
+    ref = sound_ref(one.record)
+    event_key = parse_uuid(one.event_key)
+    if ref is None or event_key is None or len(one.attributes) > ATTRIBUTES_MAX:
+        return None
+    return RecordToResolve(ref, EventKey(event_key), dict(one.attributes), one.match_only)
 
 
 def _record(checks: Checks, field: str, one: identity_pb2.ResolveRecord) -> RecordToResolve:

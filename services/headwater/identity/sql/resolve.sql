@@ -32,18 +32,25 @@ SELECT
 FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 
 -- name: write_plan
--- Write what a batch comes to; see the function.
+-- Write what a batch comes to; see the function. Arrays come as text, save $14 and $20: the driver takes a microsecond
+-- for each element, the server a tenth.
 -- $1 text: tenant. $2 timestamptz: now. $3 smallint: version of the normal form. Arrays. Entities: $4 uuid, $5 text:
 -- object. Members: $6 uuid: record, $7..$9 text: source, object, external id, $10 uuid: entity, $11 uuid: group,
 -- $12 text: rule, $13 uuid: event key, $14 bytea: parts, $15 text: keys, $16 and $17 smallint: how many are strong,
 -- exclusive, $18 bigint: digest. Known: $19 uuid: record, $20 bytea, $21 text, $22 and $23 smallint, $24 bigint as
--- $14..$18. Groups: $25 uuid: record, $26 uuid: group. Keys: $27 bigint, $28 uuid: record. Edges: $29 and $30 uuid:
--- lower and higher record, $31 real: bits. Edges that go: $32 and $33 uuid. Uses of keys: $34 bigint, $35 text: value,
--- $36 and $37 boolean: generic, crowded. Exclusive keys: $38 bigint, $39 uuid: entity. Pairs: $40 and $41 uuid: lower
--- and higher entity, $42..$44 text: object, rule, what blocks it or '', $45 real: bits, $46 text: question, $47 and
--- $48 uuid: record of each.
+-- $14..$18. Groups: $25 uuid: record, $26 uuid: group. Keys that known records gain: $27 bigint, $28 uuid: record.
+-- Keys by which no new member is found: $29 bigint. Edges: $30 and $31 uuid: lower and higher record, $32 real: bits.
+-- Edges that go: $33 and $34 uuid. Uses of keys: $35 bigint, $36 text: value, $37 and $38 boolean: generic, crowded.
+-- Exclusive keys: $39 bigint, $40 uuid: entity. Pairs: $41 and $42 uuid: lower and higher entity, $43..$45 text:
+-- object, rule, what blocks it or '', $46 real: bits, $47 text: question, $48 and $49 uuid: record of each.
 SELECT identity.write_plan(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46,
-    $47, $48
+    $1, $2, $3, $4::text::uuid[], $5::text::text[], $6::text::uuid[], $7::text::text[], $8::text::text[],
+    $9::text::text[], $10::text::uuid[], $11::text::uuid[], $12::text::text[], $13::text::uuid[], $14,
+    $15::text::text[], $16::text::smallint[], $17::text::smallint[], $18::text::bigint[], $19::text::uuid[], $20,
+    $21::text::text[], $22::text::smallint[], $23::text::smallint[], $24::text::bigint[], $25::text::uuid[],
+    $26::text::uuid[], $27::text::bigint[], $28::text::uuid[], $29::text::bigint[], $30::text::uuid[],
+    $31::text::uuid[], $32::text::real[], $33::text::uuid[], $34::text::uuid[], $35::text::bigint[],
+    $36::text::text[], $37::text::boolean[], $38::text::boolean[], $39::text::bigint[], $40::text::uuid[],
+    $41::text::uuid[], $42::text::uuid[], $43::text::text[], $44::text::text[], $45::text::text[],
+    $46::text::real[], $47::text::text[], $48::text::uuid[], $49::text::uuid[]
 )

@@ -65,9 +65,8 @@ class PostgresIdentityStore:
             return await read_looked(session, tenant_id, (), keys, self.limits.key_rows_max + 1)
 
     async def load_near(self, tenant_id: TenantId, wanted: Wanted, near_max: int, *, keys: bool) -> Near:
-        bits_min = self.limits.rules.bits_min
         async with self.sessions.open() as session:
-            return await read_near(session, tenant_id, wanted, bits_min, near_max, keys=keys)
+            return await read_near(session, tenant_id, wanted, near_max, keys=keys)
 
     async def list_uses(self, tenant_id: TenantId, keys: Sequence[int]) -> Mapping[int, KeyUse]:
         async with self.sessions.open() as session:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from headwater.identity.domain.identifying import Identified
 from headwater.identity.domain.normalising import NORMALISATION_VERSION
 from headwater.identity.domain.records import RecordId
-from headwater.identity.domain.resolving.values import KnownRecord, Looked, Near, NewCandidate, Plan, Wanted
+from headwater.identity.domain.resolving.values import (
+    KnownRecord,
+    Looked,
+    Near,
+    NewCandidate,
+    NewMember,
+    Plan,
+    Wanted,
+)
 from headwater.identity.domain.scoring.stored import dump
 from headwater.identity.store.rows import keys_text, known_of, looked_of, near_of
 from headwater.identity.store.session import Session
@@ -33,7 +41,7 @@ async def read_looked(
 
 
 async def read_near(
-    session: Session, tenant_id: TenantId, wanted: Wanted, bits_min: float, near_max: int, *, keys: bool
+    session: Session, tenant_id: TenantId, wanted: Wanted, near_max: int, *, keys: bool
 ) -> Near:
     """Return the neighbourhood of records; nothing where there are none."""
     if not wanted.size:
@@ -43,7 +51,7 @@ async def read_near(
         tenant_id,
         list(wanted.seeds),
         list(wanted.turned),
-        bits_min,
+        wanted.bits_min,
         near_max,
         keys,
         rows=wanted.size,
@@ -60,32 +68,29 @@ async def write_plan(session: Session, tenant_id: TenantId, plan: Plan, now: dt.
         )
 
 
-def _columns(plan: Plan) -> Iterator[Sequence[Any]]:
+def _columns(plan: Plan) -> Iterator[Any]:
     """Yield what a plan writes, table by table, as the statement takes it."""
-    members = [
-        (
-            one.record.record_id,
-            *one.record.ref,
-            one.entity_id,
-            one.group_id,
-            one.rule,
-            one.record.event_key,
-            *_told(one.record.identified),
-            one.record.digest,
-        )
-        for one in plan.members
-    ]
+    yield from _turned(plan.founders, _IDS, _TEXTS)
+    yield from _turned([_member(one) for one in plan.members], *_MEMBER)
+    yield from _turned([(one.record_id, *_told(one.identified), one.digest) for one in plan.known], *_KNOWN)
+    yield from _turned(plan.moved, _IDS, _IDS)
+    yield from _turned(plan.keys, _IDS, _IDS)
+    yield _IDS(plan.barred)
+    yield from _turned([(*pair, bits) for pair, bits in plan.edges], _IDS, _IDS, _IDS)
+    yield from _turned(plan.gone, _IDS, _IDS)
     uses = [(key, use.value, use.generic, use.crowded) for key, use in plan.uses]
-    yield from _turned(plan.founders, 2)
-    yield from _turned(members, 13)
-    yield from _turned([(one.record_id, *_told(one.identified), one.digest) for one in plan.known], 6)
-    yield from _turned(plan.moved, 2)
-    yield from _turned(sorted(plan.keys), 2)  # in the order of the index
-    yield from _turned([(*pair, bits) for pair, bits in plan.edges], 3)
-    yield from _turned(plan.gone, 2)
-    yield from _turned(uses, 4)
-    yield from _turned(plan.held, 2)
-    yield from _turned([_candidate(one) for one in plan.candidates], 9)
+    yield from _turned(uses, _IDS, _TEXTS, _IDS, _IDS)
+    yield from _turned(plan.held, _IDS, _IDS)
+    yield from _turned([_candidate(one) for one in plan.candidates], *_CANDIDATE)
+
+
+def _member(one: NewMember) -> tuple[Any, ...]:
+    record = one.record
+    ref, told = record.ref, _told(record.identified)
+    return (
+        record.record_id, ref.source, ref.object, ref.external_id, one.entity_id, one.group_id, one.rule,
+        record.event_key, *told, record.digest,
+    )  # fmt: skip
 
 
 def _told(told: Identified) -> tuple[bytes, str, int, int]:
@@ -110,6 +115,37 @@ def _candidate(one: NewCandidate) -> tuple[Any, ...]:
     )
 
 
-def _turned(rows: Sequence[Sequence[Any]], width: int) -> Iterator[Sequence[Any]]:
+_Column = Callable[[Sequence[Any]], Any]
+
+
+def _turned(rows: Sequence[Sequence[Any]], *columns: _Column) -> Iterator[Any]:
     """Yield rows as columns."""
-    return iter(list(zip(*rows, strict=True)) if rows else [()] * width)
+    if not rows:
+        return (column(()) for column in columns)
+    return (column(values) for column, values in zip(columns, zip(*rows, strict=True), strict=True))
+
+
+def _plain(values: Sequence[Any]) -> str:
+    """Return an array of ids, numbers or truth values as Postgres reads it."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _quoted(values: Sequence[str]) -> str:
+    """Return an array of texts as Postgres reads it."""
+    if not values:
+        return "{}"
+    text = '{"' + '","'.join(values) + '"}'
+    if "\\" not in text and text.count('"') == 2 * len(values):
+        return text
+    escaped = [one.replace("\\", "\\\\").replace('"', '\\"') for one in values]
+    return '{"' + '","'.join(escaped) + '"}'
+
+
+_IDS: Final[_Column] = _plain
+_TEXTS: Final[_Column] = _quoted
+_BYTES: Final[_Column] = tuple
+_MEMBER: Final = (
+    _IDS, _TEXTS, _TEXTS, _TEXTS, _IDS, _IDS, _TEXTS, _IDS, _BYTES, _TEXTS, _IDS, _IDS, _IDS,
+)  # fmt: skip
+_KNOWN: Final = (_IDS, _BYTES, _TEXTS, _IDS, _IDS, _IDS)
+_CANDIDATE: Final = (_IDS, _IDS, _TEXTS, _TEXTS, _TEXTS, _IDS, _TEXTS, _IDS, _IDS)

@@ -14,6 +14,7 @@ from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.stored import load
 
 _NOBODY: Final = Parts()
+_NO_KEYS: Final[frozenset[int]] = frozenset()
 
 
 def ref_of(row: Any) -> RecordRef:
@@ -99,7 +100,8 @@ def near_of(row: Any, near_max: int) -> Near:
         strict=True,
     ):
         ref = RecordRef(source, name, external_id)
-        records[record] = Standing(ref, entity, group, parts, frozenset(map(int, keys.split())))
+        hashes = frozenset(map(int, keys.split())) if keys else _NO_KEYS
+        records[record] = Standing(ref, entity, group, parts, hashes)
     edges = zip(row["edge_lows"] or (), row["edge_highs"] or (), strict=True)
     apart = zip(row["apart_lows"] or (), row["apart_highs"] or (), strict=True)
     return Near(

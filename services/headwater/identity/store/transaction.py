@@ -33,8 +33,7 @@ class PostgresTransaction:
         return await read_looked(self.session, self.tenant_id, records, keys, rows_max)
 
     async def load_near(self, wanted: Wanted, near_max: int, *, keys: bool) -> Near:
-        bits_min = self.limits.rules.bits_min
-        return await read_near(self.session, self.tenant_id, wanted, bits_min, near_max, keys=keys)
+        return await read_near(self.session, self.tenant_id, wanted, near_max, keys=keys)
 
     async def write(self, plan: Plan, now: dt.datetime) -> None:
         await write_plan(self.session, self.tenant_id, plan, now)

@@ -101,8 +101,10 @@ class Checker:
         incoming = Incoming(PROBE, ref, EventKey(uuid.UUID(int=0)), told)
         looked = await store.look_up(tenant_id, told.keys)
         batch = Batch([incoming], looked, self.weights, self.limits)
-        near = await store.load_near(tenant_id, batch.wanted(), self.limits.near_max, keys=batch.needs_keys)
-        placing = Placing(group(batch.comparisons[0], near), {PROBE: incoming}, self.limits)
+        (compared,) = batch.comparisons
+        wanted = compared.wanted()
+        near = await store.load_near(tenant_id, wanted, self.limits.near_max, keys=batch.needs_keys)
+        placing = Placing(group(compared, near), {PROBE: incoming}, self.limits)
         placing.run()
         best = _best(placing)
         if not best:

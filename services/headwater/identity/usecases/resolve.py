@@ -17,6 +17,7 @@ from headwater.identity.domain.resolving.values import (
     Limits,
     Plan,
     Resolution,
+    together,
 )
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore, Transaction, Wake
@@ -30,6 +31,8 @@ NEAR_RECORDS_MAX: Final = 20_000
 """Records that one batch groups anew at the most, however large it is."""
 GATHERED_RECORDS_MAX: Final = 1_000
 """Records of several calls that are resolved together."""
+PATIENCE_S: Final = 0.002
+"""Longest wait for callers who were just answered: half the time that a batch of their records takes."""
 ITSELF: Final = Actor(type=2, id="identity", display_name="Identity service")
 """Who merges what the merge rule allows; 2 is ACTOR_TYPE_SERVICE of the wire contract."""
 
@@ -80,7 +83,7 @@ class Resolver:
 
     def __post_init__(self) -> None:
         """Gather the calls of each tenant."""
-        gathering = Gathering(self.resolve_batch, GATHERED_RECORDS_MAX)
+        gathering = Gathering(self.resolve_batch, GATHERED_RECORDS_MAX, PATIENCE_S)
         object.__setattr__(self, "gathering", gathering)
 
     async def resolve(
@@ -128,8 +131,8 @@ class Resolver:
         looked = await transaction.look_up(ids, keys)
         batch = Batch(incoming, looked, self.weights, self.limits)
         near_max = min(NEAR_RECORDS_MAX, self.limits.near_max * max(1, len(batch.fresh)))
-        near = await transaction.load_near(batch.wanted(), near_max, keys=batch.needs_keys)
-        return plan_batch(batch, near, self.telling.new_id)
+        near = [await transaction.load_near(one, near_max, keys=batch.needs_keys) for one in batch.wanted()]
+        return plan_batch(batch, together(near), self.telling.new_id)
 
     async def _merge(self, transaction: Transaction, one: AutoMerge) -> None:
         merge = self.telling.merge(one.object, one.winner_id, one.loser_id, len(one.moved))

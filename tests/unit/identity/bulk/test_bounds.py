@@ -50,7 +50,12 @@ def missed(
 ) -> list[tuple[str, str, float]]:
     """Return the candidate pairs that reach *bits_min* and that the bound leaves out."""
     path = write_csv(scratch / "rows.csv", rows)
-    scan = scanned(plan_of(path, scratch, rules=Rules(bits_min=bits_min), learn=learn), "bound")
+    scan = scanned(
+        plan_of(
+            path, scratch, rules=Rules(bits_min=min(bits_min, 0.0), people_tie_bits_min=bits_min), learn=learn
+        ),
+        "bound",
+    )
     try:
         run = scan.connection.execute
         names = dict(run("SELECT n, id FROM read_parquet($path)", {"path": str(scan.rows_path)}).fetchall())

@@ -111,3 +111,11 @@ def test_uniting_and_splitting_again_restores_the_ids() -> None:
     united = name_groups([("a", "b", "c")], before, lambda _: "new")
     apart = name_groups([("a", "b"), ("c",)], united.entity_of, lambda _: "new")
     assert apart.entity_of == {"a": "E1", "b": "E1", "c": "new"}
+
+
+def test_organisations_hang_together_by_less_than_people() -> None:
+    """Their names alone may be worth no bit; people meet strangers by as much."""
+    rules = Rules()
+    assert rules.tie_bits_min("account") == rules.bits_min
+    assert rules.tie_bits_min("contact") == rules.tie_bits_min("lead") == rules.people_tie_bits_min
+    assert Rules(bits_min=3.0).tie_bits_min("contact") == 3.0

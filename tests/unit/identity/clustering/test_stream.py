@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.identity.people import FIELDS, keyed, parts
 
 from headwater.identity.domain.clustering.bulk import resolve_all
-from headwater.identity.domain.clustering.linkage import Rules
+from headwater.identity.domain.clustering.linkage import Rules, no_guard
 from headwater.identity.domain.clustering.memory import Keyed, Memory
 from headwater.identity.domain.clustering.sharing import is_generic, shared_values
 from headwater.identity.domain.clustering.stream import Stream
@@ -100,3 +100,13 @@ def test_mergeable_parts_an_entity_where_a_conflict_stands_between() -> None:
     }
     edges = {"a": {"b": 14.0, "c": 12.0}, "b": {"a": 14.0, "c": 13.0}, "c": {"a": 12.0, "b": 13.0}}
     assert mergeable(("a", "b", "c"), edges, Merging(people, frozenset())) == [("a", "b"), ("c",)]
+
+
+def test_people_who_are_alike_by_chance_do_not_hang_together() -> None:
+    """A pair below the tie makes no neighbourhood, so no group either, though it reaches what an average needs."""
+    both = Memory(WEIGHTS, Rules(people_tie_bits_min=2.0))
+    both.parts.update({"a": parts(first_name="Kaya"), "b": parts(first_name="Tovik")})
+    both.edges["a"]["b"] = both.edges["b"]["a"] = 1.0
+    assert both.group(both.parts, no_guard).groups == (("a",), ("b",))
+    both.edges["a"]["b"] = both.edges["b"]["a"] = 2.0
+    assert both.group(both.parts, no_guard).groups == (("a", "b"),)

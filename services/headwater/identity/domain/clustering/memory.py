@@ -59,6 +59,7 @@ class Memory:
 
     def __init__(self, weights: Weights, rules: Rules, key_rows_max: int = 40) -> None:
         self.weights, self.rules, self._rows_max = weights, rules, key_rows_max
+        self.tie_bits_min = rules.tie_bits_min(weights.object)
         self.parts: dict[str, Parts] = {}
         self.edges: dict[str, dict[str, float]] = defaultdict(dict)
         self.shared: set[str] = set()
@@ -156,7 +157,7 @@ class Memory:
         """Group *records*: each component of linking pairs by itself, all its pairs scored."""
         groups: list[Members] = []
         refused: list[Refused] = []
-        for component in components(sorted(records), self.edges, self.rules.bits_min):
+        for component in components(sorted(records), self.edges, self.tie_bits_min):
             found = partition(component, self._complete(component), self.rules, guard)
             groups.extend(found.groups)
             refused.extend(found.refused)

@@ -79,7 +79,7 @@ class Stream:
         while frontier and len(near) < self._neighbourhood_max:
             one = frontier.pop()
             for other, bits in self._memory.edges.get(one, {}).items():
-                if bits >= self._memory.rules.bits_min and other not in near:
+                if bits >= self._memory.tie_bits_min and other not in near:
                     added = {other} | self._entity(other)
                     near |= added
                     frontier.extend(added)

@@ -99,6 +99,8 @@ def mergeable(
     Args:
         standing: records of the group that are one entity already: that stays, whatever is known now.
     """
+    if len(group) == 1:
+        return [group]
     part_of: dict[str, Members] = {record: (record,) for record in group}
     for members in standing:
         part_of.update(dict.fromkeys(members, tuple(sorted(members))))

@@ -6,7 +6,7 @@ Owns: which keys crowd, which values turn generic, the bits of the new pairs. Mu
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from headwater.identity.domain.clustering.sharing import is_generic, named, watched
@@ -29,6 +29,7 @@ class Comparison:
         fresh: records that are new or say something new.
         edges: bits of the pairs that say more than one never compared; silent: the others.
         turned: holders of each value that has turned generic. crowds: holders of each key that crowds now.
+        barred: keys that bring nobody together, now or before.
     """
 
     object: str
@@ -43,6 +44,7 @@ class Comparison:
     uses: dict[int, KeyUse] = field(default_factory=dict)
     turned: list[tuple[RecordId, ...]] = field(default_factory=list)
     crowds: dict[int, tuple[RecordId, ...]] = field(default_factory=dict)
+    barred: set[int] = field(default_factory=set)
     _buckets: dict[int, tuple[RecordId, ...]] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -55,8 +57,7 @@ class Comparison:
             for kind, value in watched(one.parts):
                 self._watch(kind, value, record)
         for record, one in self.fresh.items():
-            for other in self._candidates(record, one):
-                self._compare(record, other)
+            self._compare(record, self._candidates(record, one))
 
     def parts_of(self, record: RecordId) -> Parts:
         """Return the parts of a record of the batch or of one it meets."""
@@ -72,12 +73,12 @@ class Comparison:
         """
         seeds = {one for one in self.fresh if one in self.looked.known}
         seeds.update(other for _, other in self.contested())
-        bits_min = self.limits.rules.bits_min
+        bits_min = self.limits.rules.tie_bits_min(self.object)
         for (one, other), bits in self.edges.items():
             if bits >= bits_min:
                 seeds.update((one, other))
         turned = {holder for holders in (*self.turned, *self.crowds.values()) for holder in holders}
-        return Wanted(frozenset(self._stored(seeds)), frozenset(self._stored(turned)))
+        return Wanted(frozenset(self._stored(seeds)), frozenset(self._stored(turned)), bits_min)
 
     def contested(self) -> Iterator[tuple[RecordId, RecordId]]:
         """Yield each record of the batch with every other one that has an exclusive key of its."""
@@ -88,22 +89,20 @@ class Comparison:
     def _stored(self, records: Collection[RecordId]) -> set[RecordId]:
         return {one for one in records if one not in self.fresh or one in self.looked.known}
 
-    def brings(self, key: int) -> bool:
-        """Say whether a key brings records together still."""
-        return key not in self.crowds and not self.looked.uses.get(key, NOT_COMMON).crowded
-
     def _fill_buckets(self) -> None:
         by_key: dict[int, list[RecordId]] = defaultdict(list)
         for record, one in self.fresh.items():
             for key in one.keys:
                 by_key[key].append(record)
+        self.barred.update(key for key, use in self.looked.uses.items() if use.crowded)
         for key, fresh in by_key.items():
-            if self.looked.uses.get(key, NOT_COMMON).crowded:
+            if key in self.barred:
                 continue
             before = self.looked.holders.get(key)
             bucket = tuple(dict.fromkeys((*before, *fresh))) if before else tuple(fresh)
             if len(bucket) > self.limits.key_rows_max:
                 self.crowds[key] = bucket
+                self.barred.add(key)
                 self.uses[key] = replace(self.looked.uses.get(key, NOT_COMMON), crowded=True)
             elif len(bucket) > 1:
                 self._buckets[key] = bucket
@@ -128,22 +127,32 @@ class Comparison:
 
     def _candidates(self, record: RecordId, one: Identified) -> Collection[RecordId]:
         """Return whom a record is compared with; beyond the bound those that share strong keys, then most keys."""
+        buckets = self._buckets
+        found: dict[RecordId, None] = {}
+        for key in one.keys:
+            if key in buckets:
+                found.update(dict.fromkeys(buckets[key]))
+        found.pop(record, None)
+        if len(found) <= self.limits.candidates_max:
+            return found
         ranks: Counter[RecordId] = Counter()
         for number, key in enumerate(one.keys):
-            for other in self._buckets.get(key, ()):
+            for other in buckets.get(key, ()):
                 ranks[other] += len(one.keys) if number < one.strong else 1
         del ranks[record]
-        if len(ranks) <= self.limits.candidates_max:
-            return ranks
         best = sorted(ranks, key=lambda other: (-ranks[other], other))
         return best[: self.limits.candidates_max]
 
-    def _compare(self, record: RecordId, other: RecordId) -> None:
-        pair = pair_of(record, other)
-        if pair in self.edges or pair in self.silent:
-            return
-        bits = score_bits(self.parts_of(pair[0]), self.parts_of(pair[1]), self.weights, self.shared)
-        if bits > self.limits.rules.missing_bits:
-            self.edges[pair] = bits
-        else:
-            self.silent.add(pair)
+    def _compare(self, record: RecordId, others: Iterable[RecordId]) -> None:
+        missing_bits, fresh, ours = self.limits.rules.missing_bits, self.fresh, self.parts[record]
+        for other in others:
+            pair = pair_of(record, other)
+            if other in fresh and (pair in self.edges or pair in self.silent):
+                continue
+            theirs = self.parts_of(other)
+            two = (ours, theirs) if pair[0] == record else (theirs, ours)
+            bits = score_bits(*two, self.weights, self.shared)
+            if bits > missing_bits:
+                self.edges[pair] = bits
+            else:
+                self.silent.add(pair)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
 from headwater.identity.domain.clustering.guards import CANNOT_LINK, Guards
-from headwater.identity.domain.clustering.linkage import MUST, Members, Partition
+from headwater.identity.domain.clustering.linkage import MUST, Members, Partition, components
 from headwater.identity.domain.clustering.memory import Memory
 from headwater.identity.domain.clustering.naming import name_groups
 from headwater.identity.domain.records import GroupId, RecordId
@@ -53,13 +53,14 @@ class Grouping:
         before: dict[str, str] = {
             one: str(stands.group_id) for one, stands in self.standing() if one in self.memory.parts
         }
-
-        def found(group: Members) -> str:
-            return str(new_id()) if any(one in before for one in group) else group[0]
-
-        named = name_groups(self.groups.groups, before, found).entity_of
-        ids = {text: GroupId(uuid.UUID(text)) for text in set(named.values())}
-        return {RecordId(one): ids[text] for one, text in named.items()}
+        new = [group for group in self.groups.groups if before.keys().isdisjoint(group)]
+        found = {RecordId(one): GroupId(uuid.UUID(group[0])) for group in new for one in group}
+        if before:
+            rest = [group for group in self.groups.groups if not before.keys().isdisjoint(group)]
+            named = name_groups(rest, before, lambda _: str(new_id())).entity_of
+            ids = {text: GroupId(uuid.UUID(text)) for text in set(named.values())}
+            found.update((RecordId(one), ids[text]) for one, text in named.items())
+        return found
 
     def standing(self) -> Iterable[tuple[RecordId, Standing]]:
         """Yield the records of the neighbourhood that are in the database."""
@@ -134,7 +135,7 @@ def _keys(found: Grouping, record: RecordId) -> frozenset[int]:
 
 
 def _brings(found: Grouping, key: int) -> bool:
-    return key not in found.near.crowded and found.compared.brings(key)
+    return key not in found.near.crowded and key not in found.compared.barred
 
 
 def _doubtful(found: Grouping, edges: Mapping[Pair, float]) -> Iterator[Pair]:
@@ -144,8 +145,9 @@ def _doubtful(found: Grouping, edges: Mapping[Pair, float]) -> Iterator[Pair]:
     turned = {holder for holders in compared.turned for holder in holders}
     if not known and not turned:
         return
+    marked = known | turned
     for pair in list(edges):
-        if pair not in compared.edges and not ({*pair}.isdisjoint(known) and {*pair}.isdisjoint(turned)):
+        if (pair[0] in marked or pair[1] in marked) and pair not in compared.edges:
             yield pair
     for holders in compared.turned:
         if len(holders) <= compared.limits.key_rows_max:
@@ -175,14 +177,32 @@ def _partition(found: Grouping) -> None:
 
     found.groups = memory.group(memory.parts, guard)
     torn = dict(_torn(found))
-    if not torn:
-        return
-    found.torn = [pair_of(RecordId(one), RecordId(other)) for one, other in torn.values()]
-    for entity in torn:
-        records = sorted(one for one, own in found.entity_of.items() if own == entity)
-        for one, other in pairwise(records):
+    if torn:
+        found.torn = [pair_of(RecordId(one), RecordId(other)) for one, other in torn.values()]
+        again = _held_together(found, torn.keys())
+        found.groups = _replaced(found.groups, again, memory.group(again, holding_together))
+
+
+def _held_together(found: Grouping, entities: Collection[EntityId]) -> set[str]:
+    """Tie the records of each entity to one another; return all that hang together with them."""
+    memory = found.memory
+    records_of: dict[EntityId, list[RecordId]] = {entity: [] for entity in entities}
+    for one, own in found.entity_of.items():
+        if own in records_of:
+            records_of[own].append(one)
+    for records in records_of.values():
+        for one, other in pairwise(sorted(records)):
             memory.edges[one][other] = memory.edges[other][one] = MUST
-    found.groups = memory.group(memory.parts, holding_together)
+    seeds = {record for records in records_of.values() for record in records}
+    connected = components(sorted(memory.parts), memory.edges, memory.tie_bits_min)
+    return {member for component in connected if not seeds.isdisjoint(component) for member in component}
+
+
+def _replaced(before: Partition, records: Collection[str], again: Partition) -> Partition:
+    """Return groups with those of *records* made anew; no group is of both."""
+    groups = [group for group in before.groups if group[0] not in records]
+    refused = [one for one in before.refused if one.left[0] not in records]
+    return Partition(tuple(sorted((*groups, *again.groups))), (*refused, *again.refused))
 
 
 def _entities(found: Grouping, members: Members) -> set[EntityId]:

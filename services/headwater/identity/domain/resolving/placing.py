@@ -56,7 +56,7 @@ class Placing:
     incoming: Mapping[RecordId, Incoming]
     limits: Limits
     entity_of: dict[RecordId, EntityId] = field(default_factory=dict)
-    founded: list[RecordId] = field(default_factory=list)
+    founded: dict[RecordId, None] = field(default_factory=dict)
     homeless: set[RecordId] = field(default_factory=set)
     merges: list[AutoMerge] = field(default_factory=list)
     candidates: list[NewCandidate] = field(default_factory=list)
@@ -141,7 +141,7 @@ class Placing:
             return
         if not entities:
             founder = next(one for one in new if not self.incoming[one].match_only)
-            self.founded.append(founder)
+            self.founded[founder] = None
             entities = [entity_id_of(founder)]
         for one in new:
             self.entity_of[one] = self._closest(one, part, entities)

@@ -60,13 +60,9 @@ class Batch:
         """Whether any record is new or says something new."""
         return bool(self.fresh)
 
-    def wanted(self) -> Wanted:
-        """Return the neighbourhood that decides the batch."""
-        wanted = [one.wanted() for one in self.comparisons]
-        return Wanted(
-            frozenset().union(*(one.seeds for one in wanted)),
-            frozenset().union(*(one.turned for one in wanted)),
-        )
+    def wanted(self) -> list[Wanted]:
+        """Return the neighbourhoods that decide the batch, one for each object: no edge leads from one to another."""
+        return [wanted for one in self.comparisons if (wanted := one.wanted()).size]
 
     @property
     def needs_keys(self) -> bool:
@@ -111,7 +107,7 @@ def plan_batch(batch: Batch, near: Near, new_id: NewId) -> Plan:
     """Decide a whole batch.
 
     Args:
-        near: the neighbourhood that `batch.wanted()` names.
+        near: the neighbourhoods that `batch.wanted()` names, together.
         new_id: makes the id of a group that is parted from another.
     """
     placings = [_place(batch, comparison, near) for comparison in batch.comparisons]
@@ -184,6 +180,7 @@ def _write_object(plan: Plan, placing: Placing, answers: dict[RecordId, Resoluti
         _write_keys(plan, grouping.compared, one, entity)
     plan.founders.extend((entity_id_of(one), grouping.compared.object) for one in placing.founded)
     plan.uses.extend(grouping.compared.uses.items())
+    plan.barred.extend(grouping.compared.barred)
     plan.merges.extend(placing.merges)
     plan.candidates.extend(placing.candidates)
     _write_groups(plan, grouping, group_of)
@@ -203,9 +200,11 @@ def _answer(
 def _write_keys(plan: Plan, compared: Comparison, record: RecordId, entity: EntityId) -> None:
     told = compared.fresh[record]
     before = compared.looked.known.get(record)
-    had = set() if before is None else set(before.identified.keys)
-    plan.keys.extend((key, record) for key in told.keys if key not in had and compared.brings(key))
-    plan.held.extend((key, entity) for key in told.exclusive_keys)
+    if before is not None:
+        gained = set(told.keys).difference(before.identified.keys, compared.barred)
+        plan.keys.extend((key, record) for key in gained)
+    if told.exclusive:
+        plan.held.extend((key, entity) for key in told.exclusive_keys)
 
 
 def _write_groups(plan: Plan, grouping: Grouping, group_of: Mapping[RecordId, GroupId]) -> None:

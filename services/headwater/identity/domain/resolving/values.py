@@ -134,16 +134,33 @@ class Near:
     whole: bool = True
 
 
+def together(found: Sequence[Near]) -> Near:
+    """Return neighbourhoods that have no record in common as one."""
+    if len(found) == 1:
+        return found[0]
+    return Near(
+        {record: stands for one in found for record, stands in one.records.items()},
+        {entity: age for one in found for entity, age in one.ages.items()},
+        {pair: bits for one in found for pair, bits in one.edges.items()},
+        frozenset().union(*(one.generic for one in found)),
+        frozenset().union(*(one.crowded for one in found)),
+        frozenset().union(*(one.apart for one in found)),
+        whole=all(one.whole for one in found),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which neighbourhood decides a batch.
 
     Args:
         seeds: records whose links lead to it. turned: those of which a value or a key has become common.
+        bits_min: from which an edge links; more are read than are grouped together where it is low.
     """
 
     seeds: frozenset[RecordId]
     turned: frozenset[RecordId]
+    bits_min: float = Rules().bits_min
 
     @property
     def size(self) -> int:
@@ -221,6 +238,9 @@ class Plan:
     """Known records that say something new."""
     moved: list[tuple[RecordId, GroupId]] = field(default_factory=list)
     keys: list[tuple[int, RecordId]] = field(default_factory=list)
+    """Keys that known records gain; new members are found by all of theirs but those barred."""
+    barred: list[int] = field(default_factory=list)
+    """Keys that bring nobody together."""
     edges: list[tuple[Pair, float]] = field(default_factory=list)
     gone: list[Pair] = field(default_factory=list)
     """Pairs whose edge says nothing any more."""

@@ -6,6 +6,7 @@ a new field goes to the end, with a default.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -47,21 +48,38 @@ class _Parts(msgspec.Struct, array_like=True, frozen=True):
     account: bool
 
 
-_FIELDS: Final = tuple(name for name in _Parts.__struct_fields__ if name != "mailboxes")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Parts).decode
 
 
 def dump(parts: Parts) -> bytes:
     """Return the stored form; equal parts give equal bytes, whatever order their fields were told in."""
-    mailboxes = tuple(
-        _Mailbox(one.address, one.local, one.digits, one.domain, one.free, one.shared)
-        for one in parts.mailboxes
+    return _encode(
+        (
+            parts.given,
+            parts.family,
+            parts.generation,
+            [(o.address, o.local, o.digits, o.domain, o.free, o.shared) for o in parts.mailboxes],
+            parts.phones,
+            parts.linkedin,
+            parts.organisation,
+            parts.domains,
+            parts.house,
+            parts.street,
+            parts.city,
+            parts.state,
+            parts.country,
+            _sorted(parts.texts),
+            _sorted(parts.codes),
+            parts.strong,
+            _sorted(parts.numbers),
+            parts.account,
+        )
     )
-    told = {name: getattr(parts, name) for name in _FIELDS}
-    for name in ("texts", "codes", "numbers"):
-        told[name] = dict(sorted(told[name].items()))
-    return _encode(_Parts(mailboxes=mailboxes, **told))
+
+
+def _sorted(told: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(sorted(told.items())) if len(told) > 1 else told
 
 
 @lru_cache(DECODED_MAX)
