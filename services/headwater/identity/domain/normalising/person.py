@@ -28,14 +28,16 @@ class Person(NamedTuple):
     titles: tuple[str, ...] = ()
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
+    """One field of a name: its words, what stood about them, and the words as one text."""
+
     words: tuple[str, ...] = ()
     generation: str = ""
     titles: tuple[str, ...] = ()
     name: str = ""
 
 
-_NO_PART: Final = _Part()
+_NO_PART: Final = Part()
 
 
 def read_person(first: str, last: str, full: str, note: Note = unheard) -> Person:
@@ -126,12 +128,17 @@ def _in_natural_order(words: list[str], note: Note) -> tuple[tuple[str, ...], tu
     return tuple(words[:cut]), (*words[cut:], *tail)
 
 
+def read_part(raw: str) -> Part:
+    """Return what one field of a name says, where no other field has a say in it."""
+    return _part(clean(raw), unheard)
+
+
 @lru_cache(CACHED_MAX)
-def _cached_part(raw: str, note: Note) -> _Part:
+def _cached_part(raw: str, note: Note) -> Part:
     return _part(raw, note)
 
 
-def _part(raw: str, note: Note) -> _Part:
+def _part(raw: str, note: Note) -> Part:
     """Read one field of a name: its words without what stands about them."""
     if not raw:
         return _NO_PART
@@ -154,7 +161,7 @@ def _part(raw: str, note: Note) -> _Part:
     if name in tables.PLACEHOLDER_NAMES:
         note("name.placeholder", raw, "")
         return _NO_PART
-    return _Part(tuple(words), generation, tuple(titles), name)
+    return Part(tuple(words), generation, tuple(titles), name)
 
 
 def _has_more(words: list[str]) -> bool:

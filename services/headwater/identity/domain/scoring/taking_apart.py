@@ -32,7 +32,7 @@ def parts_of(normal: Normal, sole_ids: Mapping[str, str] = NO_IDS) -> Parts:
         normal.name.given,
         normal.name.family,
         normal.name.generation,
-        tuple([_mailbox(email) for email in normal.emails]),
+        tuple([mailbox_of(email) for email in normal.emails]),
         tuple([phone.e164 for phone in normal.phones]),
         normal.linkedin.path if normal.linkedin is not None else "",
         normal.company.key,
@@ -60,7 +60,8 @@ def _numbers(normal: Normal, sole_ids: Mapping[str, str]) -> Mapping[str, str]:
     return numbers
 
 
-def _mailbox(email: Email) -> Mailbox:
+def mailbox_of(email: Email) -> Mailbox:
+    """Return what pairs are compared on of a mailbox."""
     local = email.local
     letters = local if local.isalnum() else _bare(local)
     digits = "" if letters.isalpha() else "".join(filter(str.isdigit, local))
