@@ -23,7 +23,7 @@ ADDRESSES_MAX: Final = 4
 """Addresses that are read out of one field."""
 
 _ADDRESS: Final = re.compile(r"(?P<local>[^\s@<>(),;:\"\[\]\\|/]+)@(?P<domain>[^\s@<>(),;:\"\[\]\\|/]+)")
-_PLAIN_LOCAL: Final = re.compile(r"[a-z0-9._-]+")
+_PLAIN_LOCAL: Final = re.compile(r"[a-z0-9._+-]+")
 _PLAIN_DOMAIN: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _BETWEEN: Final = re.compile(r"[;,|/]")
@@ -57,17 +57,19 @@ def _cached(raw: str, note: Note) -> Email | None:
 
 
 def _plain(raw: str) -> Email | None:
-    """Return what `_read` does for a plain address, at a third of the cost; None for all others."""
-    local, _, domain = raw.partition("@")
-    host = _host_of(domain) if _PLAIN_LOCAL.fullmatch(local) and len(raw) <= VALUE_CHARS_MAX else None
+    """Return what `_read` does for a plain address, in any case, at a third of the cost; None for all others."""
+    text = raw.strip().lower()
+    local, _, domain = text.partition("@")
+    host = _host_of(domain) if _PLAIN_LOCAL.fullmatch(local) and len(text) <= VALUE_CHARS_MAX else None
     if host is None or local in tables.PLACEHOLDER_MAILBOXES:
         return None
-    bare = local.translate(host.ignored) if host.ignored else local
+    stem = local.partition("+")[0] if "+" in local else local
+    bare = stem.translate(host.ignored) if host.ignored else stem
     if not bare or bare in tables.PLACEHOLDER_MAILBOXES:
         return None
     suggestion = f"{local}@{host.meant}" if host.meant else ""
     blocked_by = "disposable_address" if host.disposable else _post(bare)
-    return Email(f"{bare}@{host.domain}", host.domain, blocked_by, host.free, raw, suggestion)
+    return Email(f"{bare}@{host.domain}", host.domain, blocked_by, host.free, text, suggestion)
 
 
 class _Host(NamedTuple):

@@ -61,21 +61,24 @@ def _cached(raw: str, region: str, note: Note) -> Phone | None:
 
 def _usual(raw: str, region: str) -> Phone | None:
     """Return what `_read` does for a number in a usual form, at a fraction of the cost; None for all others."""
-    if not _USUAL.fullmatch(raw):
+    found = _USUAL.fullmatch(raw)
+    if found is None or _is_filled_in(raw.translate(_MARKS)):
         return None
-    digits = raw.translate(_MARKS)
-    if _is_filled_in(digits):
-        return None
-    if raw[0] == "+":
-        number = _international(digits) if _PLAIN.fullmatch(raw) else None
-        return Phone(number) if number else None
-    number = _national(raw, region)
-    return Phone(number, "", region) if number and _international(number[1:]) else None
+    main, extension = found["main"], found["extension"] or ""
+    if main[0] != "+" and not main.startswith("00"):
+        number = _national(main, region)
+        return Phone(number, extension, region) if number and _international(number[1:]) else None
+    plain = f"+{main[2:]}" if main[0] == "0" else main
+    number = _plain(_TRUNK.sub(" ", plain) if "(" in plain else plain)
+    return Phone(number, extension) if number else None
 
 
-_USUAL: Final = re.compile(r"(?!\(?00)[+(]?[0-9][0-9(). -]{5,20}[0-9]")
-"""No extension, no letters, no other way to write that a country code follows."""
-_MARKS: Final = {ord(mark): None for mark in "+(). -"}
+_USUAL: Final = re.compile(
+    r"(?P<main>(?!\(|000)\+?[0-9][0-9(). -]{5,20}[0-9]|\([1-9][0-9(). -]{5,20}[0-9])"
+    r"(?: ?(?:ext\.?|x) ?(?P<extension>[0-9]{1,7}))?"
+)
+"""A number with nothing about it but an extension."""
+_MARKS: Final = {ord(mark): None for mark in "+(). -ext"}
 
 
 def _read(raw: str, region: str, note: Note) -> Phone | None:
