@@ -14,7 +14,19 @@ from headwater.identity.domain.normalising import email, phone
 from headwater.identity.domain.normalising.rules import unheard
 
 LOCALS = st.text(st.sampled_from("abkz.-_+09AK@ \t\u00a0\u212a\u0130"), max_size=9) | st.sampled_from(
-    ["info", "sales-eu", "test", "noreply", "kaya.orbeli", "k.a.y.a", "...", "a" * 240]
+    [
+        "info",
+        "sales-eu",
+        "test",
+        "te.st",
+        "test+crm",
+        "+crm",
+        "noreply",
+        "kaya.orbeli",
+        "k.a.y.a",
+        "...",
+        "a" * 240,
+    ]
 )
 DOMAINS = st.sampled_from(
     [
@@ -88,6 +100,8 @@ def values_of(field: str) -> frozenset[str]:
 @settings(max_examples=500, deadline=None)
 @example("\x1fkaya@acorn.io\n")
 @example("mailto:kaya@acorn.io")
+@example("te.st@gmail.com")
+@example("test+crm@acorn.io")
 def test_a_plain_mailbox_reads_as_the_rules_read_it(raw: str) -> None:
     """Case, outer space, aliases of providers, misspelt ones, posts, mailboxes to throw away."""
     fast = email._plain(raw)  # noqa: SLF001 - the road under test
