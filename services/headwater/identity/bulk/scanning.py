@@ -189,15 +189,13 @@ class Scan:
 
     def _bound(self) -> Facts:
         run = self.connection.execute
-        run(BOUNDS["create_likely"].text)
         if self._plan.object == "account":
+            run(BOUNDS["create_likely"].text)
             run(BOUNDS["take_all"].text)
             self._forget_lines()
         else:
-            self._read_lines()
-            run(BOUNDS["shared_values"].text, {"shared": self.facts["block"]["shared"]})
-            run(BOUNDS["people"].text)
-            self._forget_lines()
+            self._write_people()
+            run(BOUNDS["create_likely"].text)
             run(BOUNDS["set_bound"].text, {"bound": bound_of(self.weights)})
             for name in MACROS:
                 run(MACROS[name].text)
@@ -210,6 +208,16 @@ class Scan:
             run(BOUNDS["forget_people"].text)
         ((pairs,),) = run(BOUNDS["count_likely"].text).fetchall()
         return {"likely_pairs": pairs}
+
+    def _write_people(self) -> None:
+        """Write what the bound reads, apart from the stage's own transaction: lines leave memory only when it ends."""
+        run = self.connection.execute
+        self._read_lines()
+        run(BOUNDS["shared_values"].text, {"shared": self.facts["block"]["shared"]})
+        run(BOUNDS["people"].text)
+        self._forget_lines()
+        self.connection.commit()
+        self.connection.begin()
 
     def _slices(self) -> Iterator[tuple[int, int]]:
         records, pairs = self.facts["copy"]["records"], self.facts["block"]["candidate_pairs"]
