@@ -134,7 +134,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--learn", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cores", type=int, default=1)
-    parser.add_argument("--database-mb", type=int, default=700)
+    parser.add_argument("--database-mb", type=int, default=1_200)
     parser.add_argument("--keep", action="store_true")
     return parser.parse_args(arguments)
 

@@ -145,7 +145,7 @@ class Linker:
             if len(component) > memory.rules.completed_max and not all_pairs:
                 found.summary.large.append([numbers[one] for one in component])
                 continue
-            groups = memory.group(component, guards)
+            groups = memory.group_component(component, guards)
             refused = {
                 (one, other): item.reason
                 for item in groups.refused

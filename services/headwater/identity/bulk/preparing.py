@@ -7,63 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from headwater.identity.bulk.lines import Line, line_of
+from headwater.identity.bulk.people import People
 from headwater.identity.bulk.ports import Records
-from headwater.identity.bulk.storing import write_parts, write_whole
-from headwater.identity.domain.clustering.sharing import watched
+from headwater.identity.bulk.storing import stored_form, write_parts, write_whole
 from headwater.identity.domain.normalising import normalise, weak_of
-from headwater.identity.domain.normalising.nicknaming import canonical_names
-from headwater.identity.domain.scoring.parts import Mailbox, Parts
+from headwater.identity.domain.scoring.parts import Told
 from headwater.identity.domain.scoring.taking_apart import parts_of
-
-_NAMES_KEPT: Final = 16_384
-"""First names whose full names are remembered."""
-OWN_COLUMNS: Final = frozenset({"job_title", "postcode", "birth_date"})
-"""Texts and codes that the bound reads by themselves."""
-
-
-class Line(msgspec.Struct, omit_defaults=True, gc=False):
-    """One record as the database reads it: its keys, and what the bound looks at.
-
-    Args:
-        n: its number.
-        keys: `kind|value` of all keys; watched: those that can turn generic, by the names that use them.
-        full_names: what the first given name may be short for.
-        spelt: what the mailboxes spell.
-        boxes: mailboxes of the person itself; local, digits, domain, free: of the first of them.
-        others: names of further texts and codes.
-    """
-
-    n: int
-    keys: list[str] = []
-    watched: list[str] = []
-    given: str = ""
-    family: str = ""
-    full_names: tuple[str, ...] = ()
-    spelt: str = ""
-    boxes: list[str] = []
-    local: str = ""
-    digits: str = ""
-    domain: str = ""
-    free: bool = False
-    phones: tuple[str, ...] = ()
-    linkedin: str = ""
-    organisation: str = ""
-    domains: tuple[str, ...] = ()
-    house: str = ""
-    street: str = ""
-    city: str = ""
-    state: str = ""
-    country: str = ""
-    title: str = ""
-    postcode: str = ""
-    birth: str = ""
-    others: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,70 +54,39 @@ class Preparing:
         first = chunk * self.chunk_records
         rows = self.records.read(first, first + self.chunk_records)
         lines: list[bytes] = []
-        stored: list[tuple[str, Parts]] = []
-        for number, name, record, keys in self._taken_apart(rows):
-            stored.append((name, record))
-            lines.append(_encode(line_of(number, record, keys)))
+        stored: list[bytes] = []
+        for number, name, record, line in self._taken_apart(rows):
+            stored.append(stored_form(name, record))
+            line.n = number
+            lines.append(_encode(line))
         write_parts(self.scratch, chunk, stored)
         write_whole(self.lines_path(chunk), b"\n".join(lines))
         return len(lines)
 
     def _taken_apart(
         self, rows: Iterable[tuple[int, str, Sequence[str | None]]]
-    ) -> Iterator[tuple[int, str, Parts, list[str]]]:
-        """Yield each row's parts and keys; rows with the same values, which come in a row, are worked out once."""
+    ) -> Iterator[tuple[int, str, Told, Line]]:
+        """Yield each row's parts and line; rows with the same values, which come in a row, are worked out once."""
         fields = self.records.fields
+        usual = None if self.object == "account" else People.of(fields, self.region)
         before: Sequence[str | None] = ()
-        record, keys = Parts(), list[str]()
+        told: tuple[Told, Line] = (Told(), Line(0))
         for number, name, values in rows:
             if values != before:
-                raw = {field: value for field, value in zip(fields, values, strict=True) if value}
-                normal = normalise(self.object, raw, region=self.region)
-                record = parts_of(normal)
-                keys = [f"{kind}|{value}" for kind, value in (*record.strong, *weak_of(normal))]
+                told = (usual and usual.read(values)) or read_record(self.object, fields, values, self.region)
                 before = values
-            yield number, name, record, keys
+            yield number, name, *told
+
+
+def read_record(
+    object_name: str, fields: Sequence[str], values: Sequence[str | None], region: str | None
+) -> tuple[Told, Line]:
+    """Return the parts and the line of any record, the line without its number."""
+    raw = {field: value for field, value in zip(fields, values, strict=True) if value}
+    normal = normalise(object_name, raw, region=region)
+    record = parts_of(normal)
+    keys = [f"{kind}|{value}" for kind, value in (*record.strong, *weak_of(normal))]
+    return record, line_of(0, record, keys)
 
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-def line_of(number: int, parts: Parts, keys: list[str]) -> Line:
-    """Return the line of a record."""
-    boxes = [box for box in parts.mailboxes if not box.shared]
-    box = boxes[0] if boxes else _NO_BOX
-    return Line(
-        number,
-        keys,
-        [f"{kind}|{value}" for kind, value in watched(parts)],
-        parts.given,
-        parts.family,
-        _full_names(parts.given.partition(" ")[0]),
-        parts.spelt,
-        [one.address for one in boxes],
-        box.local,
-        box.digits,
-        box.domain,
-        box.free,
-        parts.phones,
-        parts.linkedin,
-        parts.organisation,
-        parts.domains,
-        parts.house,
-        parts.street,
-        parts.city,
-        parts.state,
-        parts.country,
-        parts.texts.get("job_title", ""),
-        parts.codes.get("postcode", ""),
-        parts.codes.get("birth_date", ""),
-        [field for field in (*parts.texts, *parts.codes) if field not in OWN_COLUMNS],
-    )
-
-
-@lru_cache(_NAMES_KEPT)
-def _full_names(first: str) -> tuple[str, ...]:
-    return tuple(sorted(canonical_names(first))) if len(first) > 1 else ()
-
-
-_NO_BOX: Final = Mailbox("", "", "", "")

@@ -68,6 +68,7 @@ class Scan:
     ) -> None:
         self._plan, self._hear, self._clock = plan, progress, clock
         self._of = 1
+        self._lines_are_there = False
         plan.scratch.mkdir(parents=True, exist_ok=True)
         self.connection: Connection = open_database(plan.scratch, plan.limits)
         self.connection.execute(STAGES["create_stage"].text)
@@ -139,9 +140,7 @@ class Scan:
 
     def _block(self) -> Facts:
         rows_max, run = {"rows_max": self._plan.limits.key_rows_max}, self.connection.execute
-        preparing = self._preparing()
-        paths = [str(preparing.lines_path(chunk)) for chunk in range(preparing.chunks)]
-        run(BLOCKING["read_lines"].text, {"paths": paths})
+        self._read_lines()
         account = self._plan.object == "account"
         limits = ORGANISATIONS_MAX if account else SURNAMES_MAX
         watched = {"names_max": min(limits.values()), "account": account}
@@ -151,10 +150,6 @@ class Scan:
         ((crowded, crowd_max),) = run(BLOCKING["count_crowded"].text, rows_max).fetchall()
         run(BLOCKING["pair_up"].text, rows_max)
         run(BLOCKING["forget_keys"].text)
-        if not account:
-            run(BOUNDS["shared_values"].text, {"shared": sorted(shared)})
-            run(BOUNDS["people"].text)
-        run(BLOCKING["forget_lines"].text)
         ((pairs,),) = run(BLOCKING["count_candidates"].text).fetchall()
         return {
             "shared": sorted(shared),
@@ -162,6 +157,19 @@ class Scan:
             "keys_crowded": crowded,
             "largest_key_records": crowd_max,
         }
+
+    def _read_lines(self) -> None:
+        """Read the workers' lines, unless they are there from the stage before."""
+        if not self._lines_are_there:
+            preparing = self._preparing()
+            paths = [str(preparing.lines_path(chunk)) for chunk in range(preparing.chunks)]
+            self.connection.execute(BLOCKING["read_lines"].text, {"paths": paths})
+            self._lines_are_there = True
+
+    def _forget_lines(self) -> None:
+        if self._lines_are_there:
+            self.connection.execute(BLOCKING["forget_lines"].text)
+            self._lines_are_there = False
 
     def _weigh(self) -> Facts:
         plan, count = self._plan, self.facts["copy"]["records"]
@@ -181,10 +189,13 @@ class Scan:
 
     def _bound(self) -> Facts:
         run = self.connection.execute
-        run(BOUNDS["create_likely"].text)
         if self._plan.object == "account":
+            run(BOUNDS["create_likely"].text)
             run(BOUNDS["take_all"].text)
+            self._forget_lines()
         else:
+            self._write_people()
+            run(BOUNDS["create_likely"].text)
             run(BOUNDS["set_bound"].text, {"bound": bound_of(self.weights)})
             for name in MACROS:
                 run(MACROS[name].text)
@@ -198,8 +209,19 @@ class Scan:
                     },
                 )
                 self._progress("bound", stop, self.facts["copy"]["records"])
+            run(BOUNDS["forget_people"].text)
         ((pairs,),) = run(BOUNDS["count_likely"].text).fetchall()
         return {"likely_pairs": pairs}
+
+    def _write_people(self) -> None:
+        """Write what the bound reads, apart from the stage's own transaction: lines leave memory only when it ends."""
+        run = self.connection.execute
+        self._read_lines()
+        run(BOUNDS["shared_values"].text, {"shared": self.facts["block"]["shared"]})
+        run(BOUNDS["people"].text)
+        self._forget_lines()
+        self.connection.commit()
+        self.connection.begin()
 
     def _slices(self) -> Iterator[tuple[int, int]]:
         records, pairs = self.facts["copy"]["records"], self.facts["block"]["candidate_pairs"]

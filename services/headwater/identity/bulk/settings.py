@@ -21,7 +21,7 @@ class Limits:
     """
 
     cores: int = 1
-    database_mb: int = 700
+    database_mb: int = 1_200
     chunk_records: int = 10_000
     chunk_pairs: int = 20_000
     slice_pairs: int = 2_000_000

@@ -1,6 +1,7 @@
 """Files as sources of records: CSV, JSON lines and Parquet, copied once into numbered rows.
 
-Rows are kept in the order of their values, so that equal ones stand together and are worked out once.
+Rows are kept in the order of their values, so that equal ones stand together and are worked out once; columns
+that tell of a row, not of what it is about, are left behind.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import duckdb
 
 from headwater.identity.bulk.database import STAGES, Connection, read_range
 from headwater.identity.bulk.settings import Limits
+from headwater.identity.domain.scoring.taking_apart import says_who
 from headwater.kernel.errors import InvalidInput
 
 KINDS: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -90,7 +92,8 @@ class FileSource:
             for column in columns
             if column != identifier and column not in self.left_out
         }
-        return [(identifier, "id"), *_each_once(fields.items())]
+        compared = [(column, name) for column, name in _each_once(fields.items()) if says_who(name)]
+        return [(identifier, "id"), *compared]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headwater.identity.domain.scoring.parts import Parts
+from headwater.identity.domain.scoring.parts import Parts, Told
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(tuple[str, Parts]).decode
@@ -33,9 +33,13 @@ def write_lines(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
     write_whole(path, b"".join([msgspec.json.encode(row) + b"\n" for row in rows]))
 
 
-def write_parts(scratch: Path, chunk: int, records: Sequence[tuple[str, Parts]]) -> None:
-    """Write id and parts of a chunk's records, and where each begins."""
-    stored = [_encode(record) for record in records]
+def stored_form(name: str, record: Told) -> bytes:
+    """Return a record's id and parts as they are stored."""
+    return _encode((name, record))
+
+
+def write_parts(scratch: Path, chunk: int, stored: Sequence[bytes]) -> None:
+    """Write a chunk's records, each in its stored form, and where each begins."""
     starts = array("q", accumulate(map(len, stored), initial=0))
     write_whole(scratch / f"parts-{chunk:05}.bin", b"".join(stored))
     write_whole(scratch / f"parts-{chunk:05}.at", starts.tobytes())

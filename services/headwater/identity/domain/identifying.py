@@ -7,7 +7,7 @@ are only ever added, so that what was known by an old mailbox is still found by 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -123,7 +123,7 @@ def _combine_parts(before: Parts, after: Parts) -> Parts:
     strong = tuple(dict.fromkeys((*before.strong, *after.strong)))
     if after.linkedin:  # a person has one page: a new address of it takes the old one's place
         strong = tuple(key for key in strong if key[0] != "linkedin" or key[1] == after.linkedin)
-    return replace(
+    return msgspec.structs.replace(
         before,
         **news,
         mailboxes=mailboxes[:EMAILS_MAX],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.unit.identity.people import parts
 
-from headwater.identity.bulk.storing import PartsReader, write_parts, write_whole
+from headwater.identity.bulk.storing import PartsReader, stored_form, write_parts, write_whole
 
 
 def test_parts_come_back_by_number(tmp_path: Path) -> None:
@@ -16,8 +16,9 @@ def test_parts_come_back_by_number(tmp_path: Path) -> None:
         ("b", parts(first_name="Mirela", last_name="Santanov", phone="+12125550147")),
         ("c", parts(company="Brindle Foods", birth_date="1970-01-02")),
     ]
-    write_parts(tmp_path, 0, people[:2])
-    write_parts(tmp_path, 1, people[2:])
+    stored = [stored_form(name, record) for name, record in people]
+    write_parts(tmp_path, 0, stored[:2])
+    write_parts(tmp_path, 1, stored[2:])
     read = PartsReader(tmp_path, 2).read([2, 0])
     assert read == {0: people[0], 2: people[2]}
     assert read[0][1].joined == "kayaorbeli"

@@ -1,8 +1,8 @@
 -- From prepared lines to candidate pairs: records that share a key which few enough records have.
 
 -- name: read_lines
--- One row a record, from the files at $paths; what a line leaves out is empty.
-CREATE OR REPLACE TABLE line AS
+-- One row a record, from the files at $paths; what a line leaves out is empty. Kept in memory: the files stay.
+CREATE OR REPLACE TEMP TABLE line AS
 SELECT *
 FROM read_json(
     $paths,

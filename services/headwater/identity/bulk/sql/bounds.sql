@@ -9,7 +9,7 @@ SET VARIABLE bound = $bound
 CREATE OR REPLACE TEMP TABLE shared_value AS SELECT unnest($shared::VARCHAR[]) AS value
 
 -- name: people
--- What the bound reads of each person; generic numbers are not its own.
+-- What the bound reads of each person; generic numbers are not its own. In the file, where it is a quarter as large.
 CREATE OR REPLACE TABLE person AS
 WITH whole AS (
     SELECT
@@ -36,6 +36,17 @@ SELECT
     CASE WHEN length(split_part(given, ' ', 1)) >= 3 THEN split_part(given, ' ', 1) ELSE '' END AS told_given,
     CASE WHEN length(split_part(family, ' ', 1)) >= 3 THEN split_part(family, ' ', 1) ELSE '' END AS told_family,
     replace(given || family, ' ', '') AS joined,
+    replace(given, ' ', '') AS given_joined,
+    replace(family, ' ', '') AS family_joined,
+    replace(organisation, ' ', '') AS work_joined,
+    coalesce(boxes[1], '') AS box,
+    len(boxes) > 1 AS more_boxes,
+    coalesce(phones[1], '') AS phone,
+    len(phones) > 1 AS more_phones,
+    coalesce(own.own_phones[1], '') AS own_phone,
+    coalesce(len(own.own_phones) > 1, FALSE) AS more_own_phones,
+    coalesce(domains[1], '') AS work,
+    len(domains) > 1 AS more_domains,
     NOT contains(given, ' ') AND NOT contains(family, ' ') AS plain,
     coalesce(own.own_phones, []) AS own_phones,
     string_split(organisation, ' ') AS words,
@@ -56,10 +67,12 @@ INSERT INTO likely
 WITH pair AS (
     SELECT
         candidate.low, candidate.high, a, b,
-        len(a.boxes) > 0 AND list_has_any(a.boxes, b.boxes) AS same_mail,
-        list_has_any(a.domains, b.domains) OR (a.organisation <> '' AND a.organisation = b.organisation) AS same_work,
-        list_has_any(a.own_phones, b.own_phones) AS same_phone,
-        len(a.boxes) = 1 AND len(b.boxes) = 1 AND a.domain = b.domain AND NOT a.free AS one_domain
+        meet(a.more_boxes, a.box, a.boxes, b.more_boxes, b.box, b.boxes) AS same_mail,
+        meet(a.more_domains, a.work, a.domains, b.more_domains, b.work, b.domains)
+        OR (a.organisation <> '' AND a.organisation = b.organisation) AS same_work,
+        meet(a.more_own_phones, a.own_phone, a.own_phones, b.more_own_phones, b.own_phone, b.own_phones) AS same_phone,
+        a.box <> '' AND b.box <> '' AND NOT (a.more_boxes OR b.more_boxes)
+        AND a.domain = b.domain AND NOT a.free AS one_domain
     FROM candidate
     INNER JOIN person AS a ON a.n = candidate.low
     INNER JOIN person AS b ON b.n = candidate.high
@@ -79,8 +92,8 @@ WITH pair AS (
             END,
             getvariable('bound').given_rare, getvariable('bound').family_rare
         )
-        + mail_bits(a, b)
-        + phone_bits(a, b, same_work)
+        + mail_bits(a, b, same_mail)
+        + phone_bits(a, b, same_work, same_phone)
         + CASE
             WHEN a.linkedin = '' OR b.linkedin = '' THEN 0.0
             WHEN a.linkedin = b.linkedin THEN getvariable('bound').linkedin[1] ELSE getvariable('bound').linkedin[2]
@@ -89,7 +102,10 @@ WITH pair AS (
         + code_bits(a.house, b.house, getvariable('bound').house)
         + code_bits(a.postcode, b.postcode, getvariable('bound').postcode)
         + code_bits(a.birth, b.birth, getvariable('bound').birth)
-        + len(list_intersect(a.others, b.others)) * getvariable('bound').other AS sum
+        + CASE
+            WHEN len(a.others) = 0 OR len(b.others) = 0 THEN 0.0
+            ELSE len(list_intersect(a.others, b.others)) * getvariable('bound').other
+        END AS sum
     FROM pair
 ), hopeful AS MATERIALIZED (
     SELECT low, high, told_so, same_work, sum
@@ -110,6 +126,10 @@ INNER JOIN person AS b ON b.n = hopeful.high
 WHERE sum + organisation_bits(a, b, same_work, told_so)
     + text_bits(a.title, b.title, a.title_sorted, b.title_sorted, getvariable('bound').title)
     + text_bits(a.street, b.street, a.street_sorted, b.street_sorted, getvariable('bound').street) >= $bits_min
+
+-- name: forget_people
+-- What no later stage reads.
+DROP TABLE person
 
 -- name: take_all
 -- Every candidate pair, where there is no bound.

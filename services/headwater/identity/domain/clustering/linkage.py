@@ -97,14 +97,33 @@ def partition(records: Iterable[str], edges: Edges, rules: Rules, guard: Guard =
     groups: list[Members] = []
     refused: list[Refused] = []
     for component in components(sorted(records), edges, rules.bits_min):
-        if len(component) == 1:
-            groups.append(component)
-            continue
-        linkage = _Linkage(component, edges, rules, guard)
-        linkage.run()
-        groups.extend(linkage.groups())
-        refused.extend(linkage.refused)
+        linked = link(component, edges, rules, guard)
+        groups.extend(linked.groups)
+        refused.extend(linked.refused)
     return Partition(tuple(sorted(groups)), tuple(refused))
+
+
+def link(component: Members, edges: Edges, rules: Rules, guard: Guard = no_guard) -> Partition:
+    """Group the records of one component, in order of id; the groups come in no order."""
+    if len(component) == 1:
+        return Partition((component,))
+    if len(component) == _PAIR:
+        return _link_pair(component, edges, rules, guard)
+    linkage = _Linkage(component, edges, rules, guard)
+    linkage.run()
+    return Partition(tuple(linkage.groups()), tuple(linkage.refused))
+
+
+_PAIR: Final = 2
+
+
+def _link_pair(component: Members, edges: Edges, rules: Rules, guard: Guard) -> Partition:
+    """Do what the linkage does with two records, as most components have."""
+    left, right = component[:1], component[1:]
+    if rules.clamp(edges[left[0]][right[0]]) < rules.bits_min:
+        return Partition((left, right))
+    reason = guard(left, right)
+    return Partition((left, right), (Refused(left, right, reason),)) if reason else Partition((component,))
 
 
 def components(records: Sequence[str], edges: Edges, bits_min: float) -> Iterator[Members]:

@@ -18,7 +18,7 @@ from headwater.identity.domain.clustering.linkage import (
     Refused,
     Rules,
     components,
-    partition,
+    link,
 )
 from headwater.identity.domain.clustering.sharing import is_generic, named, watched
 from headwater.identity.domain.scoring.parts import Parts
@@ -138,7 +138,7 @@ class Memory:
 
         They make no edges: a component must not outlive the edges that it came from.
         """
-        if len(component) > self.rules.completed_max:
+        if not 2 < len(component) <= self.rules.completed_max:  # noqa: PLR2004 - a pair is compared already
             return self.edges
         full = {one: dict(self.edges[one]) for one in component}
         for one, other in combinations(component, 2):
@@ -158,7 +158,11 @@ class Memory:
         groups: list[Members] = []
         refused: list[Refused] = []
         for component in components(sorted(records), self.edges, self.tie_bits_min):
-            found = partition(component, self._complete(component), self.rules, guard)
+            found = self.group_component(component, guard)
             groups.extend(found.groups)
             refused.extend(found.refused)
         return Partition(tuple(sorted(groups)), tuple(refused))
+
+    def group_component(self, component: Members, guard: Guard) -> Partition:
+        """Group one component of linking pairs, all its pairs scored; the groups come in no order."""
+        return link(component, self._complete(component), self.rules, guard)

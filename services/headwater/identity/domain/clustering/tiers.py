@@ -91,6 +91,10 @@ def tier_of(one: str, other: str, bits: float, merging: Merging, *, linked: bool
     return Tier.REVIEW if bits >= REVIEW_BITS_MIN else Tier.NEW
 
 
+_PAIR: Final = 2
+"""Records of most groups: what allows their pair unites them, there is no one else to stand against it."""
+
+
 def mergeable(
     group: Members, edges: Edges, merging: Merging, standing: Iterable[Members] = ()
 ) -> list[Members]:
@@ -101,6 +105,10 @@ def mergeable(
     """
     if len(group) == 1:
         return [group]
+    if len(group) == _PAIR and not standing:
+        one, other = group
+        allowed = merging.allows(one, other, edges.get(one, {}).get(other, 0.0))
+        return [group] if allowed else [(one,), (other,)]
     part_of: dict[str, Members] = {record: (record,) for record in group}
     for members in standing:
         part_of.update(dict.fromkeys(members, tuple(sorted(members))))

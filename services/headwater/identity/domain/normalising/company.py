@@ -28,6 +28,7 @@ def _spellings() -> dict[tuple[str, ...], str]:
 _FORMS: Final = _spellings()
 _LEADING: Final = {key: _FORMS[key] for key in (tuple(written.split()) for written in tables.LEADING_WORDS)}
 _FORM_WORDS_MAX: Final = max(len(words) for words in _FORMS)
+_STARTS: Final = frozenset(words[0] for words in _LEADING)
 _ENDS: Final = frozenset(words[-1] for words in _FORMS)
 
 
@@ -91,7 +92,7 @@ def _without_foreign_form(text: str, note: Note) -> tuple[str, str]:
 
 def _joined_initials(words: list[str]) -> list[str]:
     """Join single letters in a row, so that `b v` reads `bv`."""
-    if all(len(word) > 1 for word in words):
+    if 1 not in map(len, words):
         return words
     joined: list[str] = []
     initials = ""
@@ -127,10 +128,11 @@ def _without_form(words: list[str]) -> tuple[list[str], str]:
             form = _look_up(_FORMS, words[-count:])
             if form:
                 return _without_links(words[:-count]), form
-    for count in range(min(_FORM_WORDS_MAX, len(words) - 1), 0, -1):
-        form = _look_up(_LEADING, words[:count])
-        if form:
-            return words[count:], form
+    if words[0] in _STARTS:
+        for count in range(min(_FORM_WORDS_MAX, len(words) - 1), 0, -1):
+            form = _look_up(_LEADING, words[:count])
+            if form:
+                return words[count:], form
     return words, ""
 
 

@@ -133,17 +133,15 @@ def _pages_and_ids(normal: Normal) -> list[Pair]:
 def _weak(normal: Normal) -> list[Pair]:
     given, family = skeleton(normal.name.given), skeleton(normal.name.family)
     found: list[Pair] = []
-    if given and family and len(given) + len(family) >= _NAMES_CHARS_MIN:
+    if given and family and len(given) + len(family) >= NAMES_CHARS_MIN:
         _add_names(found, given, family, normal.name.given)
-    sound = _sound(family) if family else ""
+    sound = sound_of(family) if family else ""
     _add_organisation(found, given, family, sound, normal)
-    mailboxes = [
-        email.local.translate(_WRITTEN_EITHER_WAY) for email in normal.emails if not email.blocked_by
-    ]
-    found.extend([("mailbox", local) for local in mailboxes if len(local) >= _MAILBOX_CHARS_MIN])
+    mailboxes = [mailbox_key(email.local) for email in normal.emails if not email.blocked_by]
+    found.extend([("mailbox", local) for local in mailboxes if local])
     if normal.phones and (given or family):
         letter = min(given[:1] or "~", family[:1] or "~")
-        found.extend([("phone_tail", f"{phone.e164[-_TAIL_DIGITS:]}|{letter}") for phone in normal.phones])
+        found.extend([("phone_tail", f"{phone.e164[-TAIL_DIGITS:]}|{letter}") for phone in normal.phones])
     if normal.birth_date is not None:
         _add_birth(found, given, sound, normal)
     if normal.address is not NO_ADDRESS:
@@ -152,14 +150,20 @@ def _weak(normal: Normal) -> list[Pair]:
     return found
 
 
+def mailbox_key(local: str) -> str:
+    """Return what stands before the at sign, as far as it counts; nothing where it is short."""
+    bare = local.translate(_WRITTEN_EITHER_WAY)
+    return bare if len(bare) >= _MAILBOX_CHARS_MIN else ""
+
+
 def _add_names(found: list[Pair], given: str, family: str, written: str) -> None:
     """Add both names in either order: as they are, with the full forms of a nickname, and as they sound."""
     found.append(("names", _either_way(given, family)))
-    found.extend([("names", _either_way(full, family)) for full in _full_names(written)])
+    found.extend([("names", _either_way(full, family)) for full in full_names(written)])
     if len(given) >= _NAME_START and len(family) >= _NAME_START:
         found.append(("names_start", _either_way(given[:_NAME_START], family[:_NAME_START])))
-    if len(given) > 1 and (sounds := _sound(given)):
-        found.append(("names_sound", _either_way(sounds, _sound(family))))
+    if len(given) > 1 and (sounds := sound_of(given)):
+        found.append(("names_sound", _either_way(sounds, sound_of(family))))
 
 
 def _either_way(one: str, other: str) -> str:
@@ -167,7 +171,7 @@ def _either_way(one: str, other: str) -> str:
 
 
 @lru_cache(CACHED_MAX)
-def _full_names(written: str) -> tuple[str, ...]:
+def full_names(written: str) -> tuple[str, ...]:
     """Return the full names that the first given name may be short for, the longest first."""
     first = written.partition(" ")[0]
     others = canonical_names(first) - {written}
@@ -226,7 +230,7 @@ def _weak_account(normal: Normal) -> list[Pair]:
     found: list[Pair] = []
     if normal.company.key:
         _add_company(found, normal)
-    found.extend([("phone_tail", phone.e164[-_TAIL_DIGITS:]) for phone in normal.phones])
+    found.extend([("phone_tail", phone.e164[-TAIL_DIGITS:]) for phone in normal.phones])
     place = normal.address
     if place.number and place.postcode:
         found.append(("number_postcode", f"{place.number}|{place.postcode}"))
@@ -244,12 +248,12 @@ def _add_company(found: list[Pair], normal: Normal) -> None:
         found.append(("company_city", f"{rare[0][:5]}|{area}"))
     if len(joined) >= _START_CHARS:
         found.append(("company_start", joined[:_START_CHARS]))
-    if sound := _sound(" ".join(sorted(rare))):
+    if sound := sound_of(" ".join(sorted(rare))):
         found.append(("company_sound", sound))
 
 
 @lru_cache(CACHED_MAX)
-def _sound(name: str) -> str:
+def sound_of(name: str) -> str:
     """Return how a name sounds in English, coarsely."""
     return str(jellyfish.metaphone(name))
 
@@ -273,11 +277,11 @@ def skeleton(folded: str) -> str:
 _EITHER_WAY: Final = (("ae", "a"), ("oe", "o"), ("ue", "u"))
 _WRITTEN_EITHER_WAY: Final = str.maketrans("", "", "._-")
 """Some providers ignore them."""
-_NAMES_CHARS_MIN: Final = 5
+NAMES_CHARS_MIN: Final = 5
 """Two initials are everybody's."""
 _MAILBOX_CHARS_MIN: Final = 7
 """Shorter local parts recur at every provider."""
-_TAIL_DIGITS: Final = 7
+TAIL_DIGITS: Final = 7
 """What is left of a number when country and area are written otherwise."""
 _NAME_START: Final = 3
 """Letters of a name before the usual place of a typo; in a large tenant the key crowds and costs nothing."""

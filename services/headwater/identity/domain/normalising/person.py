@@ -28,13 +28,16 @@ class Person(NamedTuple):
     titles: tuple[str, ...] = ()
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
+    """One field of a name: its words, what stood about them, and the words as one text."""
+
     words: tuple[str, ...] = ()
     generation: str = ""
     titles: tuple[str, ...] = ()
+    name: str = ""
 
 
-_NO_PART: Final = _Part()
+_NO_PART: Final = Part()
 
 
 def read_person(first: str, last: str, full: str, note: Note = unheard) -> Person:
@@ -47,12 +50,14 @@ def read_person(first: str, last: str, full: str, note: Note = unheard) -> Perso
         first, last = _parted(first, last, full, note)
     part = _cached_part if note is unheard else _part
     given, family = part(first, note), part(last, note)
-    given_words, family_words = given.words, family.words
-    if given_words == family_words and len(given_words) >= _FULL_WORDS_MIN:
-        given_words, family_words = _in_natural_order(list(given_words), note)
-        note("name.repeated", last, " ".join(family_words))
-    name = PersonName(" ".join(given_words), " ".join(family_words), family.generation or given.generation)
-    return Person(name, given.titles + family.titles)
+    generation = family.generation or given.generation
+    if given.name != family.name or len(given.words) < _FULL_WORDS_MIN:
+        return Person(PersonName(given.name, family.name, generation), given.titles + family.titles)
+    given_words, family_words = _in_natural_order(list(given.words), note)
+    note("name.repeated", last, " ".join(family_words))
+    return Person(
+        PersonName(" ".join(given_words), " ".join(family_words), generation), given.titles + family.titles
+    )
 
 
 def _parted(first: str, last: str, full: str, note: Note) -> tuple[str, str]:
@@ -123,12 +128,17 @@ def _in_natural_order(words: list[str], note: Note) -> tuple[tuple[str, ...], tu
     return tuple(words[:cut]), (*words[cut:], *tail)
 
 
+def read_part(raw: str) -> Part:
+    """Return what one field of a name says, where no other field has a say in it."""
+    return _part(clean(raw), unheard)
+
+
 @lru_cache(CACHED_MAX)
-def _cached_part(raw: str, note: Note) -> _Part:
+def _cached_part(raw: str, note: Note) -> Part:
     return _part(raw, note)
 
 
-def _part(raw: str, note: Note) -> _Part:
+def _part(raw: str, note: Note) -> Part:
     """Read one field of a name: its words without what stands about them."""
     if not raw:
         return _NO_PART
@@ -147,10 +157,11 @@ def _part(raw: str, note: Note) -> _Part:
         generation = tables.GENERATIONS.get(word, generation)
         titles.extend([word] if word in tables.DEGREES else [])
         note(found, before, " ".join(words))
-    if " ".join(words) in tables.PLACEHOLDER_NAMES:
+    name = " ".join(words)
+    if name in tables.PLACEHOLDER_NAMES:
         note("name.placeholder", raw, "")
         return _NO_PART
-    return _Part(tuple(words), generation, tuple(titles))
+    return Part(tuple(words), generation, tuple(titles), name)
 
 
 def _has_more(words: list[str]) -> bool:

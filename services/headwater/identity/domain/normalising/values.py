@@ -7,8 +7,9 @@ otherwise; what is not known is empty. Every value is bounded by `text.VALUE_CHA
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 LinkedInKind = Literal["in", "company"]
 
@@ -138,8 +139,7 @@ NO_COMPANY: Final = Company()
 NO_ADDRESS: Final = Address()
 
 
-@dataclass(frozen=True, slots=True)
-class Normal:
+class Normal(msgspec.Struct, frozen=True, gc=False):
     """A record, normalised.
 
     Args:
@@ -169,4 +169,4 @@ class Normal:
     birth_date: BirthDate | None = None
     official_ids: tuple[str, ...] = ()
     region: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fields: Mapping[str, str] = {}

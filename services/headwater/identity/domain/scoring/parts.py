@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+
+class Mailbox(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A mailbox of a record.
 
     Args:
@@ -28,9 +28,8 @@ class Mailbox:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """A record as the comparisons see it; what is unknown is empty.
+class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a record says, and all that is kept of its parts; what is unknown is empty.
 
     Args:
         given: folded given names, `family` folded family names, `generation` as `jr`.
@@ -40,9 +39,6 @@ class Parts:
         strong: kind and value of each identifier that belongs to one thing only.
         numbers: by who gave them, where each thing has one: an authority, or `source:` and a system.
         account: whether it is an organisation rather than a person.
-        words: of both names, sorted; `joined` the names without spaces; `plain` where each is one word.
-        told_given: the first word of the given names when a mailbox may spell it, else empty; so `told_family`.
-        spelt: what the mailboxes spell, with spaces between them.
     """
 
     given: str = ""
@@ -58,28 +54,40 @@ class Parts:
     city: str = ""
     state: str = ""
     country: str = ""
-    texts: Mapping[str, str] = field(default_factory=dict)
-    codes: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = {}
+    codes: Mapping[str, str] = {}
     strong: tuple[tuple[str, str], ...] = ()
-    numbers: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, str] = {}
     account: bool = False
-    words: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
-    plain: bool = field(init=False, repr=False, compare=False, default=True)
-    joined: str = field(init=False, repr=False, compare=False, default="")
-    told_given: str = field(init=False, repr=False, compare=False, default="")
-    told_family: str = field(init=False, repr=False, compare=False, default="")
-    spelt: str = field(init=False, repr=False, compare=False, default="")
+
+
+class Parts(Told, frozen=True, array_like=True, gc=False):
+    """A record as the comparisons see it: what it says, and what every comparison of it reads, worked out once.
+
+    Args:
+        words: of both names, sorted; `joined` the names without spaces; `plain` where each is one word.
+        told_given: the first word of the given names when a mailbox may spell it, else empty; so `told_family`.
+        spelt: what the mailboxes spell, with spaces between them.
+    """
+
+    words: tuple[str, ...] = ()
+    plain: bool = True
+    joined: str = ""
+    told_given: str = ""
+    told_family: str = ""
+    spelt: str = ""
 
     def __post_init__(self) -> None:
-        """Work out once what every comparison of the record reads."""
-        words = (*self.given.split(), *self.family.split())
-        fill = object.__setattr__
-        fill(self, "words", tuple(sorted(words)))
-        fill(self, "plain", len(words) == bool(self.given) + bool(self.family))
-        fill(self, "joined", "".join(words))
-        fill(self, "told_given", _told(self.given))
-        fill(self, "told_family", _told(self.family))
-        fill(self, "spelt", " ".join([box.local for box in self.mailboxes if not box.shared]))
+        """Work out the rest, whatever was given for it."""
+        given, family = self.given, self.family
+        words = given.split() + family.split()
+        _fill(self, "plain", len(words) == bool(given) + bool(family))
+        _fill(self, "joined", "".join(words))
+        words.sort()
+        _fill(self, "words", tuple(words))
+        _fill(self, "told_given", _told(given))
+        _fill(self, "told_family", _told(family))
+        _fill(self, "spelt", " ".join([box.local for box in self.mailboxes if not box.shared]))
 
 
 def _told(name: str) -> str:
@@ -87,5 +95,6 @@ def _told(name: str) -> str:
     return first if len(first) >= _TOLD_CHARS_MIN else ""
 
 
+_fill: Final = msgspec.structs.force_setattr
 _TOLD_CHARS_MIN: Final = 3
 """Shorter names are in many a mailbox by chance."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from headwater.identity.domain.normalising import Normal, record, strong_of
@@ -21,29 +22,31 @@ def parts_of(normal: Normal, sole_ids: Mapping[str, str] = NO_IDS) -> Parts:
     Args:
         sole_ids: ids that it has in systems which hold each thing once, by system.
     """
-    address, domain = normal.address, normal.domain
-    others = [
-        (name, raw) for name, raw in normal.fields.items() if name not in _READ and _is_comparable(name, raw)
-    ]
+    address, domain, fields = normal.address, normal.domain, normal.fields
+    others: Fields = ()
+    if not fields.keys() <= _READ:
+        others = [
+            (name, raw) for name, raw in fields.items() if name not in _READ and _is_comparable(name, raw)
+        ]
     return Parts(
-        given=normal.name.given,
-        family=normal.name.family,
-        generation=normal.name.generation,
-        mailboxes=tuple([_mailbox(email) for email in normal.emails]),
-        phones=tuple([phone.e164 for phone in normal.phones]),
-        linkedin=normal.linkedin.path if normal.linkedin is not None else "",
-        organisation=normal.company.key,
-        domains=(domain,) if domain else (),
-        house=address.number,
-        street=address.street,
-        city=address.city,
-        state=address.state,
-        country=address.country,
-        texts=_texts(normal, others),
-        codes=_codes(normal, others),
-        strong=tuple(strong_of(normal)),
-        numbers=_numbers(normal, sole_ids),
-        account=normal.object == "account",
+        normal.name.given,
+        normal.name.family,
+        normal.name.generation,
+        tuple([mailbox_of(email) for email in normal.emails]),
+        tuple([phone.e164 for phone in normal.phones]),
+        normal.linkedin.path if normal.linkedin is not None else "",
+        normal.company.key,
+        (domain,) if domain else (),
+        address.number,
+        address.street,
+        address.city,
+        address.state,
+        address.country,
+        _texts(normal, others),
+        _codes(normal, others),
+        tuple(strong_of(normal)),
+        _numbers(normal, sole_ids),
+        normal.object == "account",
     )
 
 
@@ -57,16 +60,26 @@ def _numbers(normal: Normal, sole_ids: Mapping[str, str]) -> Mapping[str, str]:
     return numbers
 
 
-def _mailbox(email: Email) -> Mailbox:
+def mailbox_of(email: Email) -> Mailbox:
+    """Return what pairs are compared on of a mailbox."""
     local = email.local
-    letters = local if local.isalnum() else "".join(filter(str.isalnum, local))
+    letters = local if local.isalnum() else _bare(local)
     digits = "" if letters.isalpha() else "".join(filter(str.isdigit, local))
     return Mailbox(email.address, letters, digits, email.domain, email.free, bool(email.blocked_by))
 
 
+def _bare(local: str) -> str:
+    """Return the letters and digits of *local*."""
+    return local.translate(_PUNCTUATION) if local.isascii() else "".join(filter(str.isalnum, local))
+
+
+_PUNCTUATION: Final = {code: None for code in range(128) if not chr(code).isalnum()}
+
+
 def _texts(normal: Normal, others: Fields) -> dict[str, str]:
     texts = {"job_title": normal.job_title} if normal.job_title else {}
-    texts.update({name: fold(clean(raw)) for name, raw in others if not _is_code(raw)})
+    if others:
+        texts.update({name: fold(clean(raw)) for name, raw in others if not _is_code(raw)})
     return texts
 
 
@@ -77,15 +90,20 @@ def _codes(normal: Normal, others: Fields) -> dict[str, str]:
     for official_id in normal.official_ids:
         kind, _, value = official_id.partition(":")
         codes[kind] = value
-    codes.update({name: fold(clean(raw)).replace(" ", "") for name, raw in others if _is_code(raw)})
+    if others:
+        codes.update({name: fold(clean(raw)).replace(" ", "") for name, raw in others if _is_code(raw)})
     return codes
 
 
 def _is_comparable(name: str, raw: str) -> bool:
     """Say whether a field that no rule reads says who a record is: not when it tells its own record or time."""
-    if not raw or len(raw) > _TEXT_CHARS_MAX:
-        return False
-    return not name.endswith(_RECORD_ENDINGS) and name not in _RECORD_FIELDS
+    return bool(raw) and says_who(name) and len(raw) <= _TEXT_CHARS_MAX
+
+
+@lru_cache
+def says_who(name: str) -> bool:
+    """Say whether a field of this name can tell what its record is about."""
+    return name in _READ or not (name.endswith(_RECORD_ENDINGS) or name in _RECORD_FIELDS)
 
 
 def _is_code(raw: str) -> bool:
