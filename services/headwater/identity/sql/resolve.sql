@@ -27,7 +27,7 @@ FROM identity.look_up($1, $2, $3, $4) AS found
 SELECT
     found.near_records, found.near_sources, found.near_objects, found.near_external_ids, found.near_entities,
     found.near_groups, found.near_parts, found.near_keys, found.age_entities, found.ages, found.edge_lows,
-    found.edge_highs, found.edge_bits, found.generic_values, found.crowded_hashes, found.apart_lows,
+    found.edge_highs, found.edge_bits, found.edge_weights, found.generic_values, found.crowded_hashes, found.apart_lows,
     found.apart_highs
 FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 
@@ -41,9 +41,9 @@ FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 -- lower and higher record, $31 real: bits. Edges that go: $32 and $33 uuid. Uses of keys: $34 bigint, $35 text: value,
 -- $36 and $37 boolean: generic, crowded. Exclusive keys: $38 bigint, $39 uuid: entity. Pairs: $40 and $41 uuid: lower
 -- and higher entity, $42..$44 text: object, rule, what blocks it or '', $45 real: bits, $46 text: question, $47 and
--- $48 uuid: record of each.
+-- $48 uuid: record of each. Version of the weights, integer: $49 of the edges, $50 of the pairs.
 SELECT identity.write_plan(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
     $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46,
-    $47, $48
+    $47, $48, $49, $50
 )

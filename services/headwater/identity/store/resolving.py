@@ -81,11 +81,13 @@ def _columns(plan: Plan) -> Iterator[Sequence[Any]]:
     yield from _turned([(one.record_id, *_told(one.identified), one.digest) for one in plan.known], 6)
     yield from _turned(plan.moved, 2)
     yield from _turned(sorted(plan.keys), 2)  # in the order of the index
-    yield from _turned([(*pair, bits) for pair, bits in plan.edges], 3)
+    yield from _turned([(*pair, bits) for pair, bits, _ in plan.edges], 3)
     yield from _turned(plan.gone, 2)
     yield from _turned(uses, 4)
     yield from _turned(plan.held, 2)
     yield from _turned([_candidate(one) for one in plan.candidates], 9)
+    yield [weights for _, _, weights in plan.edges]
+    yield [one.weights for one in plan.candidates]
 
 
 def _told(told: Identified) -> tuple[bytes, str, int, int]:

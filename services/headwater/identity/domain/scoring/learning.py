@@ -48,12 +48,11 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A pair that a person has judged."""
+class Learnt:
+    """What records teach; pairs: those that share a strong key and are of one thing."""
 
-    ours: Parts
-    theirs: Parts
-    same: bool
+    weights: Weights
+    pairs: int
 
 
 _BLIND: Final[Mapping[str, frozenset[str]]] = {
@@ -81,26 +80,34 @@ def learn(
     *,
     version: str = "learned-1",
     shared: frozenset[str] = frozenset(),
-    judged: Iterable[Judged] = (),
 ) -> Weights:
     """Return the weights that *records* teach, resting on the shipped ones where they teach little.
 
     Args:
         shared: generic values, which tie nobody together.
-        judged: pairs that people have judged; those of one thing teach m as strong-key pairs do.
     """
+    return study(object_name, records, chance, plan, version=version, shared=shared).weights
+
+
+def study(
+    object_name: str,
+    records: Sequence[Parts],
+    chance: random.Random,
+    plan: Plan = Plan(),
+    *,
+    version: str = "learned-1",
+    shared: frozenset[str] = frozenset(),
+) -> Learnt:
+    """Return what `learn` does, and from how many pairs."""
     start = priors.shipped(object_name, len(records))
     if len(records) <= 1:
-        return start
+        return Learnt(start, 0)
     compare = c.COMPARES[object_name]
     rarities = _rarities(object_name, records, plan)
     strong, strangers = _split(object_name, records, start, _strong_pairs(records, plan, shared), shared)
     seen: Levels = defaultdict(list)
     for one, other, kind in strong:
         _count(compare(records[one], records[other], shared), seen, blind=_BLIND.get(kind, frozenset({kind})))
-    for pair in judged:
-        if pair.same:
-            _count(compare(pair.ours, pair.theirs, shared), seen, blind=frozenset())
     apart: Levels = defaultdict(list)
     drawn = min(plan.random_pairs, len(records) * (len(records) - 1) // 2)
     for _ in range(drawn):
@@ -111,10 +118,11 @@ def learn(
     weights = replace(start, version=version, fields=fields)
     pairs = len(records) * (len(records) - 1) / 2
     weights = _with_sharers(weights, strangers, pairs, len(records))
-    share = len({(one, other) for one, other, _ in strong}) / plan.strong_share / pairs
+    tied = len({(one, other) for one, other, _ in strong})
+    share = tied / plan.strong_share / pairs
     if len(strong) < plan.weight_of_priors:
         share = max(share, priors.PAIR_SHARE_OF_RECORDS / len(records))
-    return replace(weights, prior_bits=priors.prior_bits(min(share, 0.5)))
+    return Learnt(replace(weights, prior_bits=priors.prior_bits(min(share, 0.5))), tied)
 
 
 def _strong_pairs(records: Sequence[Parts], plan: Plan, shared: frozenset[str]) -> list[StrongPair]:
