@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol
 
 from headwater.identity.domain.records import RecordId
-from headwater.identity.domain.resolving.values import Pair
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.domain.teaching import Bounds, Lesson
 from headwater.identity.domain.weighing import Activation, Position, Version
@@ -135,12 +134,6 @@ class WeightsStore(Protocol):
 
     async def claim_run(self, tenant_id: TenantId, now: dt.datetime, since: dt.datetime) -> bool:
         """Take it on to learn a tenant's weights; say whether nobody did since a moment."""
-        ...
-
-    async def list_edge_weights(
-        self, tenant_id: TenantId, records: Sequence[RecordId]
-    ) -> Mapping[Pair, int]:
-        """Return the version by which pairs among records were scored last."""
         ...
 
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from headwater.identity.domain.identifying import COMPARED
 from headwater.identity.domain.merging import Actor
-from headwater.identity.domain.scoring.versions import SHIPPED, name_of
+from headwater.identity.domain.scoring.versions import name_of
 from headwater.kernel.errors import PreconditionFailed
 from headwater.kernel.ids import TenantId
 
@@ -96,7 +96,7 @@ def target_of_rollback(object_name: str, active: int, standing: Activation | Non
     Raises:
         PreconditionFailed: there is none.
     """
-    if standing is None or active == SHIPPED != standing.previous_version or standing.version != active:
+    if standing is None or standing.version != active:
         raise PreconditionFailed(
             f"there is no activation of {object_name} to take back: {name_of(active)} counts",
             reason="NOTHING_TO_ROLL_BACK",

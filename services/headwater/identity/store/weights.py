@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +12,6 @@ import anyio
 
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordId
-from headwater.identity.domain.resolving.values import Pair
 from headwater.identity.domain.scoring.versions import SHIPPED
 from headwater.identity.domain.weighing import Activation, Position, Source, Version
 from headwater.identity.store.session import Session, Sessions
@@ -162,12 +161,6 @@ class PostgresWeightsStore:
 
     async def claim_run(self, tenant_id: TenantId, now: dt.datetime, since: dt.datetime) -> bool:
         return bool(await self._fetch("claim_run", tenant_id, now, since))
-
-    async def list_edge_weights(
-        self, tenant_id: TenantId, records: Sequence[RecordId]
-    ) -> Mapping[Pair, int]:
-        rows = await self._fetch("list_edge_weights", tenant_id, records)
-        return {(row["low_id"], row["high_id"]): row["weights"] for row in rows}
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
         async with self.sessions.open() as session:
