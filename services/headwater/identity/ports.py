@@ -156,9 +156,7 @@ class IdentityStore(Protocol):
         """Return those of *keys* that say less than others."""
         ...
 
-    async def list_edge_weights(
-        self, tenant_id: TenantId, records: Sequence[RecordId]
-    ) -> Mapping[Pair, int]:
+    async def list_edge_weights(self, tenant_id: TenantId, records: Sequence[RecordId]) -> Mapping[Pair, int]:
         """Return the version of the weights by which pairs among *records* were scored last."""
         ...
 

@@ -80,9 +80,7 @@ class WeightsTransaction(Protocol):
 class WeightsStore(Protocol):
     """Where versions of weights are kept, and what is learnt from."""
 
-    def alone(
-        self, tenant_id: TenantId, object_name: str
-    ) -> AbstractAsyncContextManager[WeightsTransaction]:
+    def alone(self, tenant_id: TenantId, object_name: str) -> AbstractAsyncContextManager[WeightsTransaction]:
         """Open a transaction; commits at the end of the block."""
         ...
 
@@ -160,7 +158,7 @@ class WeightsNews(Protocol):
 class Progress(Protocol):
     """Hears how learning goes."""
 
-    async def __call__(self, object_name: str, stage: str, count: int) -> None:
+    async def __call__(self, object_name: str, stage: str, count: int, /) -> None:
         """Hear of a stage, as `reading`, and the records of it that are done."""
         ...
 
@@ -182,7 +180,7 @@ class Assignment:
 class Classroom(Protocol):
     """Where records are put down and learnt from, off the event loop."""
 
-    async def put(self, directory: Path, object_name: str, stored: Sequence[bytes]) -> None:
+    async def put(self, directory: Path, stored: Sequence[bytes]) -> None:
         """Put records of an object down."""
         ...
 

@@ -103,7 +103,7 @@ async def test_what_known_records_newly_say_is_written_by_their_key(
         "SET auto_explain.log_min_duration = 0; SET client_min_messages = log"
     )
     record = await connection.fetchval("SELECT gen_random_uuid()")
-    columns: list[list[object]] = [[] for _ in range(45)]
+    columns: list[list[object]] = [[] for _ in range(47)]
     columns[15:21] = [[record], [b"x"], ["1 2"], [1], [0], [7]]
     await connection.fetch(SQL["write_plan"].text, "t", dt.datetime.now(dt.UTC), 1, *columns)
     connection.remove_log_listener(plans_to)

@@ -172,7 +172,7 @@ class Ground:
             self.holders[key].append(record)
         for pair in plan.gone:
             self.edges.pop(pair)
-        self.edges.update(plan.edges)
+        self.edges.update({pair: bits for pair, bits, _ in plan.edges})
         for key, entity in plan.held:
             self.exclusive.setdefault(key, entity)
         for merge in plan.merges:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from headwater.identity.domain.scoring import priors
 from headwater.identity.domain.scoring.answers import Answer, agreement, improve
@@ -19,6 +20,8 @@ from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.soundness import faults
 from headwater.identity.domain.scoring.versions import name_of
 from headwater.identity.domain.scoring.weights import Weights
+
+PLAN: Final = Plan()
 
 
 class Outcome(StrEnum):
@@ -92,7 +95,7 @@ class Subject:
     shared: frozenset[str]
 
 
-def teach(subject: Subject, chance: random.Random, bounds: Bounds = Bounds(), plan: Plan = Plan()) -> Lesson:
+def teach(subject: Subject, chance: random.Random, bounds: Bounds = Bounds(), plan: Plan = PLAN) -> Lesson:
     """Learn new weights and hold them against those that are active."""
     version = name_of(subject.number)
     taught = [one for one in subject.answers if not one.held]
@@ -103,9 +106,7 @@ def teach(subject: Subject, chance: random.Random, bounds: Bounds = Bounds(), pl
             f"{learnt.pairs} pairs that share a strong key and {len(taught)} answers are too few: "
             f"{bounds.pairs_min} or {bounds.answers_min} are needed"
         )
-        return Lesson(
-            Outcome.KEPT, None, len(subject.records), learnt.pairs, len(taught), findings=(why,)
-        )
+        return Lesson(Outcome.KEPT, None, len(subject.records), learnt.pairs, len(taught), findings=(why,))
     start = replace(priors.shipped(subject.object), version=version) if few else learnt.weights
     weights = improve(start, taught, subject.shared)
     return _judge(subject, weights, learnt.pairs, len(taught), bounds, few=few)

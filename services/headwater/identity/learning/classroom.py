@@ -36,9 +36,9 @@ class ProcessClassroom:
             yield Path(directory)
         finally:
             with anyio.move_on_after(_REMOVE_TIMEOUT_S, shield=True):
-                await to_thread.run_sync(shutil.rmtree, directory, True)  # noqa: FBT003 - gone is gone
+                await to_thread.run_sync(shutil.rmtree, directory, True)
 
-    async def put(self, directory: Path, object_name: str, stored: Sequence[bytes]) -> None:
+    async def put(self, directory: Path, stored: Sequence[bytes]) -> None:
         """Put records of an object down."""
         await to_thread.run_sync(_append, directory, stored)
 

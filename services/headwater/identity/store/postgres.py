@@ -74,9 +74,7 @@ class PostgresIdentityStore:
             rows = await session.fetch("list_uses", tenant_id, keys, rows=len(keys))
         return {row["hash"]: use_of(row) for row in rows}
 
-    async def list_edge_weights(
-        self, tenant_id: TenantId, records: Sequence[RecordId]
-    ) -> Mapping[Pair, int]:
+    async def list_edge_weights(self, tenant_id: TenantId, records: Sequence[RecordId]) -> Mapping[Pair, int]:
         async with self.sessions.open() as session:
             rows = await session.fetch("list_edge_weights", tenant_id, records, rows=len(records))
         return {(row["low_id"], row["high_id"]): row["weights"] for row in rows}

@@ -72,9 +72,9 @@ class PostgresWeightsTransaction:
     async def switch(self, activation: Activation) -> None:
         key = (self.tenant_id, self.object)
         if activation.previous_version:
-            await self.session.fetch("switch_weights", *key, activation.previous_version, False)  # noqa: FBT003 - a column
+            await self.session.fetch("switch_weights", *key, activation.previous_version, False)
         if activation.version:
-            await self.session.fetch("switch_weights", *key, activation.version, True)  # noqa: FBT003 - a column
+            await self.session.fetch("switch_weights", *key, activation.version, True)
         await self.session.fetch(
             "insert_activation",
             *key,
@@ -208,7 +208,9 @@ class _Watch:
         """Return when some tenant's weights changed; see the port."""
         await self._told.wait()
         if self._gone:
-            raise Unavailable("the connection that listens for weights is lost", reason="DATABASE_UNAVAILABLE")
+            raise Unavailable(
+                "the connection that listens for weights is lost", reason="DATABASE_UNAVAILABLE"
+            )
         self._told = anyio.Event()
 
 

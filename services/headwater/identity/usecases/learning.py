@@ -179,7 +179,7 @@ class Learner:
             if row.parts and row.object in COMPARED and row.object in wish.objects:
                 by_object[row.object].append(row.parts)
         for name, stored in by_object.items():
-            await self._classroom.put(directory / name, name, stored)
+            await self._classroom.put(directory / name, stored)
             counts[name] += len(stored)
 
     async def _learn_object(
@@ -250,9 +250,7 @@ class Learner:
         made_by: MadeBy = "operator"
         if wish.by_clock:
             made_by = "review" if lesson.from_answers else "job"
-        return Version(
-            assignment.object, assignment.number, source, made_by, wish.actor, self._clock.now()
-        )
+        return Version(assignment.object, assignment.number, source, made_by, wish.actor, self._clock.now())
 
 
 def _by_object(answers: Sequence[GivenAnswer]) -> Mapping[str, Sequence[GivenAnswer]]:

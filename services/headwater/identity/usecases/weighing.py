@@ -140,7 +140,7 @@ class ActiveWeights:
         try:
             return await to_thread.run_sync(_ready, body, object_name, number)
         except PreconditionFailed as error:
-            _log.error("%s; what counted before goes on counting", error.message)  # noqa: TRY400 - no stack
+            _log.error("%s; what counted before goes on counting", error.message)
             return None
 
 
