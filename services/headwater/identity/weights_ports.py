@@ -165,7 +165,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What is to be learnt of one object; see `learning.spool`."""
+    """What is to be learnt of one object; see `learning.spool`.
+
+    Args:
+        population: records that there are, of which a sample was put down.
+    """
 
     object: str
     number: int
@@ -175,6 +179,7 @@ class Assignment:
     answers: Sequence[tuple[bytes, bytes, bool, bool]]
     seed: int
     bounds: Bounds
+    population: int = 0
 
 
 class Classroom(Protocol):

@@ -180,6 +180,8 @@ async def test_a_sample_is_bounded_and_reads_no_record_twice(
         THEIRS, Wish(("contact",), ME, dry=True), 30, _unheard
     )
     assert (len(gate.put_down), len(set(gate.put_down))) == (read, read)
+    assert gate.taught[0].population >= read
+    assert most < 50 or gate.taught[0].population == 10
 
 
 async def test_old_versions_are_forgotten_but_not_what_counts(

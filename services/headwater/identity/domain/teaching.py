@@ -85,6 +85,7 @@ class Subject:
     Args:
         number: that the new weights get.
         shared: generic values.
+        population: of which the records are a random sample; 0 when they are all.
     """
 
     object: str
@@ -93,13 +94,22 @@ class Subject:
     answers: Sequence[Answer]
     active: Weights
     shared: frozenset[str]
+    population: int = 0
 
 
 def teach(subject: Subject, chance: random.Random, bounds: Bounds = Bounds(), plan: Plan = PLAN) -> Lesson:
     """Learn new weights and hold them against those that are active."""
     version = name_of(subject.number)
     taught = [one for one in subject.answers if not one.held]
-    learnt = study(subject.object, subject.records, chance, plan, version=version, shared=subject.shared)
+    learnt = study(
+        subject.object,
+        subject.records,
+        chance,
+        plan,
+        version=version,
+        shared=subject.shared,
+        population=subject.population,
+    )
     few = learnt.pairs < bounds.pairs_min
     if few and len(taught) < bounds.answers_min:
         why = (

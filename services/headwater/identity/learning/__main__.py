@@ -32,7 +32,9 @@ def run(spool: Spool) -> None:
     records = list(spool.read_records())
     _say("learning", len(records))
     shared = frozenset(task.shared) | shared_values(records)
-    subject = Subject(task.object, task.number, records, spool.read_answers(), active, shared)
+    subject = Subject(
+        task.object, task.number, records, spool.read_answers(), active, shared, task.population
+    )
     chance = random.Random(task.seed)  # noqa: S311 - a sample, not a secret
     lesson = teach(subject, chance, task.bounds)
     _say("learnt", len(records))

@@ -74,6 +74,7 @@ def _write(spool: Spool, assignment: Assignment) -> None:
         assignment.active_number,
         tuple(assignment.shared),
         assignment.seed,
+        assignment.population,
         bounds.pairs_min,
         bounds.answers_min,
         bounds.moved_bits_max,

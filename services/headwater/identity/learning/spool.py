@@ -27,7 +27,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         number: that the new weights get; active_number: of those that they are held against.
-        shared: generic values. seed: of chance.
+        shared: generic values. seed: of chance. population: of which the records are a sample.
     """
 
     object: str
@@ -35,6 +35,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     active_number: int
     shared: tuple[str, ...]
     seed: int
+    population: int
     pairs_min: int
     answers_min: int
     moved_bits_max: float

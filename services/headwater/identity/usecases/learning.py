@@ -47,6 +47,7 @@ VERSIONS_KEPT: Final = 20
 """Versions of one object that are kept beside the one that counts."""
 BUSY_RETRY_S: Final = 30.0
 _FIRST: Final = RecordId(str(uuid.UUID(int=0)))
+_IDS: Final = 2**128
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,27 @@ class Learned:
     lesson: Lesson
     number: int = 0
     active: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """How many records of each object were read, and the share of all ids that they are from."""
+
+    counts: Mapping[str, int]
+    covered: float = 1.0
+
+    def population(self, object_name: str) -> int:
+        """Return how many records of an object there are, about: ids are spread evenly."""
+        return round(self.counts[object_name] / self.covered) if self.covered else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What teaches beside an object's records: answers, generic values, how many records there are."""
+
+    answers: Sequence[GivenAnswer]
+    shared: Sequence[str]
+    population: int
 
 
 class Learner:
@@ -137,22 +159,21 @@ class Learner:
         answers = _by_object(await self._store.list_answers(tenant_id, self._limits.answers_max))
         shared = await self._store.list_generic(tenant_id, GENERIC_VALUES_MAX)
         async with self._classroom.open() as directory:
-            counts = await self._read(tenant_id, directory, wish, progress)
+            sample = await self._read(tenant_id, directory, wish, progress)
+            heard = {
+                name: _Heard(answers.get(name, ()), shared, sample.population(name)) for name in wish.objects
+            }
             done = [
-                await self._learn_object(
-                    tenant_id, directory / name, name, wish, (answers.get(name, ()), shared), progress
-                )
+                await self._learn_object(tenant_id, directory / name, name, wish, heard[name], progress)
                 for name in wish.objects
-                if counts[name]
+                if sample.counts[name]
             ]
         if any(one.active for one in done):
             await self._weights.refresh()
         return done
 
-    async def _read(
-        self, tenant_id: TenantId, directory: Path, wish: Wish, progress: Progress
-    ) -> Mapping[str, int]:
-        """Put a sample of a tenant's records down, and return how many of each object."""
+    async def _read(self, tenant_id: TenantId, directory: Path, wish: Wish, progress: Progress) -> _Sample:
+        """Put a sample of a tenant's records down: a stretch of ids that begins anywhere."""
         start = RecordId(str(uuid.UUID(int=self._chance.getrandbits(128))))
         after, wrapped, read = start, False, 0
         counts: Counter[str] = Counter()
@@ -163,13 +184,14 @@ class Learner:
             await self._put(directory, fitting, wish, counts)
             read += len(fitting)
             await progress("", "reading", read)
-            if len(fitting) < asked:
-                if wrapped:
-                    break
-                after, wrapped = _FIRST, True
-            else:
+            if len(fitting) == asked:
                 after = rows[-1].record_id
-        return counts
+            elif wrapped:
+                return _Sample(counts)
+            else:
+                after, wrapped = _FIRST, True
+        stretch = (uuid.UUID(after).int - uuid.UUID(start).int) % _IDS
+        return _Sample(counts, stretch / _IDS)
 
     async def _put(
         self, directory: Path, rows: Sequence[SampledRecord], wish: Wish, counts: Counter[str]
@@ -188,7 +210,7 @@ class Learner:
         directory: Path,
         name: str,
         wish: Wish,
-        heard: tuple[Sequence[GivenAnswer], Sequence[str]],
+        heard: _Heard,
         progress: Progress,
     ) -> Learned:
         active = await self._store.find_active(tenant_id, name)
@@ -197,10 +219,11 @@ class Learner:
             await self._store.find_newest(tenant_id, name) + 1,
             active,
             await self._active_body(tenant_id, name, active),
-            heard[1],
-            [(a.ours, a.theirs, a.same, is_held_out(a.low_id, a.high_id)) for a in heard[0]],
+            heard.shared,
+            [(a.ours, a.theirs, a.same, is_held_out(a.low_id, a.high_id)) for a in heard.answers],
             self._chance.getrandbits(32),
             self._limits.bounds,
+            heard.population,
         )
         lesson, body = await self._classroom.teach(directory, assignment, progress)
         if wish.dry or lesson.outcome in {Outcome.KEPT, Outcome.UNCHANGED}:

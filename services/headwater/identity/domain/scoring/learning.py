@@ -97,9 +97,15 @@ def study(
     *,
     version: str = "learned-1",
     shared: frozenset[str] = frozenset(),
+    population: int = 0,
 ) -> Learnt:
-    """Return what `learn` does, and from how many pairs."""
-    start = priors.shipped(object_name, len(records))
+    """Return what `learn` does, and from how many pairs.
+
+    Args:
+        population: of which *records* are a random sample; 0 when they are all: chance meetings are rarer among more.
+    """
+    population = max(population, len(records))
+    start = priors.shipped(object_name, population)
     if len(records) <= 1:
         return Learnt(start, 0)
     compare = c.COMPARES[object_name]
@@ -117,11 +123,11 @@ def study(
     fields = _fields(start, seen, apart, rarities, codes, plan)
     weights = replace(start, version=version, fields=fields)
     pairs = len(records) * (len(records) - 1) / 2
-    weights = _with_sharers(weights, strangers, pairs, len(records))
+    weights = _with_sharers(weights, strangers, pairs, len(records), population)
     tied = len({(one, other) for one, other, _ in strong})
     share = tied / plan.strong_share / pairs
     if len(strong) < plan.weight_of_priors:
-        share = max(share, priors.PAIR_SHARE_OF_RECORDS / len(records))
+        share = max(share, priors.PAIR_SHARE_OF_RECORDS / population)
     return Learnt(replace(weights, prior_bits=priors.prior_bits(min(share, 0.5))), tied)
 
 
@@ -279,14 +285,17 @@ def _rarity(values: Counter[str], plan: Plan) -> FieldWeights | None:
     return FieldWeights((), (equal,), common, 2.0 / total)
 
 
-def _with_sharers(weights: Weights, strangers: Counter[str], pairs: float, records: int) -> Weights:
+def _with_sharers(
+    weights: Weights, strangers: Counter[str], pairs: float, records: int, population: int
+) -> Weights:
     """Set how often strangers share a mailbox, a number, a profile: counted, and shipped as if seen before."""
     fields = dict(weights.fields)
     for kind, name in _KEY_FIELD.items():
         if name not in priors.SHARERS or name not in fields:
             continue
         one = fields[name]
-        equal = (strangers[kind] + priors.SHARERS[name] * records / 2) / pairs
+        shipped = priors.SHARERS[name] * records / 2 * ((records - 1) / (population - 1))
+        equal = (strangers[kind] + shipped) / pairs
         fields[name] = replace(one, u=(equal, *one.u[1:]))
     fields[c.PHONE] = _below_own_number(fields[c.PHONE])
     return replace(weights, fields=fields)
