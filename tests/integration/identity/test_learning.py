@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -97,11 +98,14 @@ async def _some_people(identity: Client, count: int = 10) -> None:
     await identity.resolve(*(record(f"{n}", email=f"person{n}@firm.io") for n in range(count)))
 
 
-async def test_of_two_who_learn_at_once_one_wins(identity: Client, store: PostgresWeightsStore) -> None:
-    """The other is told, and only one version is kept and counts."""
+@pytest.mark.parametrize("activate", [False, True])
+async def test_of_two_who_learn_at_once_one_wins(
+    identity: Client, store: PostgresWeightsStore, *, activate: bool
+) -> None:
+    """The other is told, and only one version is kept, active or proposed."""
     await _some_people(identity)
     gate = Gate(waits_for=2)
-    wish = Wish(("contact",), ME, activate=True)
+    wish = Wish(("contact",), ME, activate=activate)
     won: list[int] = []
     lost: list[str] = []
 
@@ -117,7 +121,9 @@ async def test_of_two_who_learn_at_once_one_wins(identity: Client, store: Postgr
         tasks.start_soon(learn)
         tasks.start_soon(learn)
     assert (won, lost) == ([1], ["LEARNT_MEANWHILE"])
-    assert [(one.number, one.active) for one in await store.list_versions(THEIRS, "", 0, 10)] == [(1, True)]
+    assert [(one.number, one.active) for one in await store.list_versions(THEIRS, "", 0, 10)] == [
+        (1, activate)
+    ]
 
 
 async def test_a_process_learns_one_thing_at_a_time(identity: Client, store: PostgresWeightsStore) -> None:
@@ -205,7 +211,7 @@ async def test_what_people_answered_is_read_while_it_stands(
     identity: Client, store: PostgresWeightsStore, verdict: str, *, same: bool
 ) -> None:
     """A decision is one answer about its two records; undone, it is none."""
-    page = {"linkedin_url": "linkedin.com/in/sales", "first_name": "Nora"}
+    page: dict[str, Any] = {"linkedin_url": "linkedin.com/in/sales", "first_name": "Nora"}
     await identity.resolve(
         record("1", last_name="Keller", **page), record("2", source="erp", last_name="Brandt", **page)
     )

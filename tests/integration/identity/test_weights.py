@@ -29,7 +29,7 @@ from headwater.kernel.rpc import open_channel
 
 pytestmark = pytest.mark.anyio
 
-ANN: dict[str, str] = {"first_name": "Ann", "last_name": "Lee", "email": "ann@firm.io", "city": "Paris"}
+ANN: dict[str, Any] = {"first_name": "Ann", "last_name": "Lee", "email": "ann@firm.io", "city": "Paris"}
 
 
 @pytest.fixture
@@ -148,7 +148,8 @@ async def test_what_is_learnt_counts_once_it_is_activated(
     await _fill(identity)
     await identity.resolve(record("ann", **ANN))
     before = await _check(identity, **ANN)
-    assert before == score_bits(*[identify("contact", ANN).parts] * 2, shipped("contact"))
+    ann = identify("contact", ANN).parts
+    assert before == score_bits(ann, ann, shipped("contact"))
     _, (found,) = await _learn(weights)
     assert (found.version, found.active) == (1, False)
     assert await _check(identity, **ANN) == before
@@ -274,7 +275,7 @@ async def test_a_candidate_names_the_version_that_found_it(
     await _fill(identity)
     await _learn(weights)
     await _activate(weights)
-    page = {"linkedin_url": "linkedin.com/in/sales"}
+    page: dict[str, Any] = {"linkedin_url": "linkedin.com/in/sales"}
     await identity.resolve(
         record("n1", first_name="Nora", last_name="Keller", **page),
         record("n2", first_name="Nora", last_name="Brandt", **page),

@@ -64,7 +64,7 @@ def test_the_weights_before_bring_the_bits_before_back() -> None:
 def test_a_pair_that_new_weights_speak_against_is_forgotten() -> None:
     """Below what a pair never compared counts, its edge goes, though neither of the two said anything new."""
     ground = Ground(Limits(auto_merge=False))
-    weak = {"first_name": "Ann", "last_name": "Lee", "company": "Acorn Ltd"}
+    weak: dict[str, Any] = {"first_name": "Ann", "last_name": "Lee", "company": "Acorn Ltd"}
     ground.resolve(*(incoming("a1", source, **weak) for source in ("crm", "erp", "web")))
     assert len(ground.edges) == 3
     ground.weights = _learned(4, -60.0)

@@ -43,7 +43,7 @@ SELECT
     w.findings, w.made_by, w.actor_type, w.actor_id, w.actor_name, w.create_time, w.active
 FROM identity.weights AS w
 WHERE w.tenant_id = $1 AND ($2::text = '' OR w.object = $2::text) AND ($3::integer = 0 OR w.version = $3::integer)
-ORDER BY w.version DESC, w.object
+ORDER BY w.version DESC, w.object ASC
 LIMIT $4
 
 -- name: insert_weights
@@ -135,6 +135,7 @@ LIMIT $3
 SELECT u.value
 FROM identity.key_use AS u
 WHERE u.tenant_id = $1 AND u.generic
+ORDER BY u.hash
 LIMIT $2
 
 -- name: list_answers

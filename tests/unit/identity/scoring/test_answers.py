@@ -83,7 +83,7 @@ def test_answers_that_contradict_each_other_hardly_move_anything() -> None:
 
 def _in_balance() -> tuple[Parts, Parts]:
     one = {"first_name": "Kaya", "last_name": "Santanov", "company": "Brindle Foods"}
-    pairs = [
+    pairs: list[tuple[Parts, Parts]] = [
         (parts(**one, **more), parts(**one, **other))
         for more, other in (
             ({"city": "Paris"}, {"city": "London"}),
@@ -91,7 +91,7 @@ def _in_balance() -> tuple[Parts, Parts]:
             ({}, {}),
         )
     ]
-    return min(pairs, key=lambda pair: abs(score_bits(*pair, WEIGHTS)))
+    return min(pairs, key=lambda pair: abs(score_bits(pair[0], pair[1], WEIGHTS)))
 
 
 def test_agreement_counts_answers_that_even_odds_would_give() -> None:
