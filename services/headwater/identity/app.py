@@ -127,7 +127,7 @@ def _learner(
         Bounds(pairs_min=settings.learn_pairs_min, moved_bits_max=settings.learn_moved_bits_max),
     )
     chance = random.Random()  # noqa: S311 - a sample
-    return Learner(store, weights, ProcessClassroom(), limits, clock, chance)
+    return Learner(store, weights, ProcessClassroom(clock), limits, clock, chance)
 
 
 def _learning_job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -283,12 +284,29 @@ async def test_the_job_uses_what_is_fit_only_when_it_may(
 async def test_a_process_that_learns_and_dies_is_told(tmp_path: Path) -> None:
     """What it should learn against is no weights: it ends with an error, and so does the call."""
     directory = tmp_path / "contact"
-    classroom = ProcessClassroom()
+    classroom = ProcessClassroom(SteppedClock())
     await classroom.put(directory, [])
     limits = LearningLimits().bounds
     broken = Assignment("contact", 1, 0, b"nothing", (), (), 1, limits)
     with pytest.raises(Unavailable, match="exit code"):
         await classroom.teach(directory, broken, _unheard)
+
+
+async def test_what_a_dead_service_left_is_removed(tmp_path: Path) -> None:
+    """Its directories go at the next run, those of runs under way stay; one's own goes at the end."""
+    clock = SteppedClock()
+    classroom = ProcessClassroom(clock, str(tmp_path))
+    stale, other, young = (
+        tmp_path / name for name in ("headwater-learning-1", "else", "headwater-learning-2")
+    )
+    for directory in (stale, other, young):
+        directory.mkdir()
+    now_s = clock.now().timestamp()
+    os.utime(stale, (now_s - 9_000, now_s - 9_000))
+    os.utime(young, (now_s - 60, now_s - 60))
+    async with classroom.open() as own:
+        assert (own.parent, own.stat().st_mode & 0o077) == (tmp_path, 0)
+    assert [one.exists() for one in (stale, other, young, own)] == [False, True, True, False]
 
 
 async def test_tenants_are_walked_in_pages(identity: Client, store: PostgresWeightsStore) -> None:

@@ -17,6 +17,8 @@ HOT = {
     "list_members": ("'t', gen_random_uuid()", ("member_by_entity",)),
     "find_entity_of_record": ("'t', gen_random_uuid()", ("member_pkey",)),
     "list_due_changes": ("now(), 32", ("change_unsent",)),
+    "list_sample": ("'t', gen_random_uuid(), 2000", ("member_pkey",)),
+    "list_edge_weights": ("'t', ARRAY[gen_random_uuid()]", ("edge_pkey",)),
 }
 NESTED = {
     "look_up": (

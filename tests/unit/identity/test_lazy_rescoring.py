@@ -72,9 +72,11 @@ def test_a_pair_that_new_weights_speak_against_is_forgotten() -> None:
     assert not ground.edges
 
 
-RECORDS = st.lists(FIELDS, min_size=1, max_size=14).map(
-    lambda rows: [incoming(f"r{number:02d}", **row) for number, row in enumerate(rows)]
-)
+def _numbered(rows: list[dict[str, Any]]) -> list[Incoming]:
+    return [incoming(f"r{number:02d}", **row) for number, row in enumerate(rows)]
+
+
+RECORDS = st.lists(FIELDS, min_size=1, max_size=14).map(_numbered)
 
 
 @given(RECORDS, st.floats(-30, -5))

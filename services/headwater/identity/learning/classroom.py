@@ -7,7 +7,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
 from typing import Final
@@ -20,18 +21,32 @@ from anyio.streams.text import TextReceiveStream
 from headwater.identity.domain.teaching import Lesson
 from headwater.identity.learning.spool import Spool, StoredAnswer, Task
 from headwater.identity.weights_ports import Assignment, Progress
+from headwater.kernel.clock import Clock
 from headwater.kernel.errors import Unavailable
 
+PREFIX: Final = "headwater-learning-"
+STALE_S: Final = 7_200.0
+"""A directory that old is of a service that died: no run takes as long."""
 _REMOVE_TIMEOUT_S: Final = 10.0
 
 
+@dataclass(frozen=True, slots=True)
 class ProcessClassroom:
-    """Keeps `weights_ports.Classroom` with a process for each lesson."""
+    """Keeps `weights_ports.Classroom` with a process for each lesson.
+
+    Args:
+        scratch: where directories are made; the system's place for them where empty.
+    """
+
+    clock: Clock
+    scratch: str = ""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Path]:
-        """Make a directory that nobody else may read, for a block."""
-        directory = await to_thread.run_sync(tempfile.mkdtemp, "", "headwater-learning-")
+        """Make a directory that nobody else may read, for a block; those that dead services left go first."""
+        scratch = self.scratch or tempfile.gettempdir()
+        await to_thread.run_sync(_sweep, scratch, self.clock.now().timestamp() - STALE_S)
+        directory = await to_thread.run_sync(tempfile.mkdtemp, "", PREFIX, scratch)
         try:
             yield Path(directory)
         finally:
@@ -59,6 +74,14 @@ class ProcessClassroom:
                 f"the process that learns ended with exit code {code}", reason="LEARNING_FAILED"
             )
         return await to_thread.run_sync(spool.read_lesson)
+
+
+def _sweep(scratch: str, before_s: float) -> None:
+    """Remove directories that were last written before a moment: they hold what records say."""
+    for stale in Path(scratch).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if stale.stat().st_mtime < before_s:
+                shutil.rmtree(stale)
 
 
 def _append(directory: Path, stored: Sequence[bytes]) -> None:

@@ -48,6 +48,8 @@ class LearningJob:
                 await self.look()
             except HeadwaterError as error:
                 _log.warning("learning of weights waits: %s", error.message)
+            except Exception:  # noqa: BLE001 - the edge of the job: whatever comes, others go on resolving
+                _log.exception("learning of weights failed; the next look comes all the same")
 
     async def look(self) -> int:
         """Learn the tenants that are due; return how many."""
