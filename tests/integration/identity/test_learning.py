@@ -20,6 +20,7 @@ from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.weights import dump
 from headwater.identity.domain.teaching import Lesson, Outcome
+from headwater.identity.domain.weighing import Activation
 from headwater.identity.learning.classroom import ProcessClassroom
 from headwater.identity.store import PostgresWeightsStore
 from headwater.identity.store.session import Sessions
@@ -158,12 +159,10 @@ async def test_an_activation_in_between_wins_over_what_is_being_learnt(
         tasks.start_soon(late)
         while not gate.taught:
             await anyio.lowlevel.checkpoint()
-        await _learner(store, Gate()).learn(THEIRS, wish, 30, _unheard)
+        async with store.alone(THEIRS, "contact") as transaction:
+            await transaction.switch(Activation("contact", 1, 0, ME, "", SteppedClock().now()))
         gate.full.set()
-    assert [(one.number, one.active) for one in await store.list_versions(THEIRS, "", 0, 10)] == [
-        (2, True),
-        (1, False),
-    ]
+    assert [(one.number, one.active) for one in await store.list_versions(THEIRS, "", 0, 10)] == [(1, True)]
 
 
 async def test_a_run_ends_at_its_deadline(identity: Client, store: PostgresWeightsStore) -> None:
