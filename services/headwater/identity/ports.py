@@ -157,7 +157,7 @@ class IdentityStore(Protocol):
         ...
 
     async def list_edge_weights(self, tenant_id: TenantId, records: Sequence[RecordId]) -> Mapping[Pair, int]:
-        """Return the version of the weights by which pairs among *records* were scored last."""
+        """Return the version of the weights by which the pairs of *records*, as the lower one, were scored last."""
         ...
 
     async def find_ref(

@@ -188,8 +188,8 @@ WHERE r.run_time < $3
 RETURNING r.tenant_id
 
 -- name: list_edge_weights
--- Pairs among records, and the version of the weights that they were last scored with.
+-- Pairs of which the lower record is among these, and the version of the weights that they were last scored with.
 -- $1 text: tenant. $2 uuid[]: records.
 SELECT e.low_id::text AS low_id, e.high_id::text AS high_id, e.weights
 FROM identity.edge AS e
-WHERE e.tenant_id = $1 AND e.low_id = ANY($2::uuid[]) AND e.high_id = ANY($2::uuid[])
+WHERE e.tenant_id = $1 AND e.low_id = ANY($2::uuid[])
