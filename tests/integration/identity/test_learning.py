@@ -50,6 +50,7 @@ class Gate:
     taught: list[Assignment] = field(default_factory=list)
     put_down: list[bytes] = field(default_factory=list)
     outcome: Outcome = Outcome.FIT
+    from_answers: bool = False
     full: anyio.Event = field(default_factory=anyio.Event)
 
     @asynccontextmanager
@@ -74,7 +75,8 @@ class Gate:
         await self.full.wait()
         version = f"learned-{assignment.number}"
         weights = replace(shipped(assignment.object), version=version, prior_bits=-9.0)
-        return Lesson(self.outcome, weights, 10, 60, 0), dump(weights)
+        lesson = Lesson(self.outcome, weights, 10, 60, 0, from_answers=self.from_answers)
+        return lesson, dump(weights)
 
 
 @pytest.fixture
@@ -278,6 +280,17 @@ async def test_the_job_uses_what_is_fit_only_when_it_may(
         clock.advance(61)
         found = await store.list_versions(THEIRS, "", 0, 10)
         assert [one.number for one in found if one.active] == active
+
+
+@pytest.mark.parametrize(("by_clock", "made_by"), [(True, "review"), (False, "operator")])
+async def test_a_version_says_how_it_came_about(
+    identity: Client, store: PostgresWeightsStore, *, by_clock: bool, made_by: str
+) -> None:
+    """Answers alone taught it; where a person asked, that counts."""
+    await _some_people(identity)
+    wish = Wish(("contact",), ME, by_clock=by_clock)
+    await _learner(store, Gate(from_answers=True)).learn(THEIRS, wish, 30, _unheard)
+    assert [one.made_by for one in await store.list_versions(THEIRS, "", 0, 10)] == [made_by]
 
 
 async def test_a_process_that_learns_and_dies_is_told(tmp_path: Path) -> None:

@@ -328,6 +328,28 @@ async def test_a_service_starts_though_the_active_body_is_bad(
     assert await _check(identity, **ANN) == before
 
 
+async def test_a_caller_who_leaves_ends_the_run(
+    identity: Client, weights: weights_pb2_grpc.WeightsServiceAsyncStub
+) -> None:
+    """The process that learns is ended, nothing is kept, and the next run may begin."""
+    await _fill(identity)
+    call = weights.LearnWeights(pb.LearnWeightsRequest(tenant_id=TENANT, actor=ACTOR), timeout=60)
+    async for one in call:
+        if one.progress.stage == "learning":
+            break
+    call.cancel()
+    with anyio.fail_after(15):
+        while True:
+            try:
+                _, (found,) = await _learn(weights, validate_only=True)
+            except grpc.aio.AioRpcError as busy:
+                assert busy.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            else:
+                break
+    assert found.source.records == 160
+    assert await _versions(weights) == []
+
+
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
