@@ -343,7 +343,8 @@ async def test_a_caller_who_leaves_ends_the_run(
             try:
                 _, (found,) = await _learn(weights, validate_only=True)
             except grpc.aio.AioRpcError as busy:
-                assert busy.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                if busy.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise
             else:
                 break
     assert found.source.records == 160
