@@ -45,7 +45,7 @@ class IdentitySettings(ServiceSettings):
     learn_interval_s: float = Field(86_400.0, ge=60, le=2_592_000)
     """How often each tenant's weights are learnt."""
     learn_records_max: int = Field(100_000, ge=100, le=200_000)
-    """Records of a tenant that one run reads, a random sample where there are more; some 250 MB in its own process."""
+    """Records of a tenant that one run reads, a random sample where there are more; some 350 MB in its own process."""
     learn_answers_max: int = Field(2_000, ge=0, le=20_000)
     """People's newest answers that one run reads."""
     learn_pairs_min: int = Field(50, ge=10, le=10_000)
@@ -57,7 +57,7 @@ class IdentitySettings(ServiceSettings):
     weights_refresh_s: float = Field(60.0, gt=0, le=3_600)
     """How late a change of weights may be heard of when no word of it comes."""
     weights_tenants_max: int = Field(16, ge=1, le=1_000)
-    """Tenants whose learnt weights are kept in memory, some 10 MB each."""
+    """Tenants whose learnt weights are kept in memory, some 5 MB each."""
     drain_s: float = Field(10.0, gt=0, le=120)
     """How long calls under way may take after the end was asked for."""
 

@@ -47,7 +47,7 @@ class ActiveWeights:
     """Keeps `weights_ports.WeightsSource`.
 
     Args:
-        tenants_max: tenants whose learnt weights are kept in memory, some 10 MB each.
+        tenants_max: tenants whose learnt weights are kept in memory, some 5 MB each.
     """
 
     def __init__(self, store: WeightsStore, tenants_max: int) -> None:
