@@ -17,6 +17,8 @@ HOT = {
     "list_members": ("'t', gen_random_uuid()", ("member_by_entity",)),
     "find_entity_of_record": ("'t', gen_random_uuid()", ("member_pkey",)),
     "list_due_changes": ("now(), 32", ("change_unsent",)),
+    "list_sample": ("'t', gen_random_uuid(), 2000", ("member_pkey",)),
+    "list_edge_weights": ("'t', ARRAY[gen_random_uuid()]", ("edge_pkey",)),
 }
 NESTED = {
     "look_up": (
@@ -103,7 +105,7 @@ async def test_what_known_records_newly_say_is_written_by_their_key(
         "SET auto_explain.log_min_duration = 0; SET client_min_messages = log"
     )
     record = await connection.fetchval("SELECT gen_random_uuid()")
-    columns: list[object] = ["{}" for _ in range(46)]
+    columns: list[object] = ["{}" for _ in range(48)]
     columns[10] = []
     columns[15:21] = [f"{{{record}}}", [b"x"], '{"1 2"}', "{1}", "{0}", "{7}"]
     await connection.fetch(SQL["write_plan"].text, "t", dt.datetime.now(dt.UTC), 1, *columns)

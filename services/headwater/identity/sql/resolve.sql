@@ -27,7 +27,7 @@ FROM identity.look_up($1, $2, $3, $4) AS found
 SELECT
     found.near_records, found.near_sources, found.near_objects, found.near_external_ids, found.near_entities,
     found.near_groups, found.near_parts, found.near_keys, found.age_entities, found.ages, found.edge_lows,
-    found.edge_highs, found.edge_bits, found.generic_values, found.crowded_hashes, found.apart_lows,
+    found.edge_highs, found.edge_bits, found.edge_weights, found.generic_values, found.crowded_hashes, found.apart_lows,
     found.apart_highs
 FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 
@@ -43,6 +43,7 @@ FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 -- Edges that go: $33 and $34 uuid. Uses of keys: $35 bigint, $36 text: value, $37 and $38 boolean: generic, crowded.
 -- Exclusive keys: $39 bigint, $40 uuid: entity. Pairs: $41 and $42 uuid: lower and higher entity, $43..$45 text:
 -- object, rule, what blocks it or '', $46 real: bits, $47 text: question, $48 and $49 uuid: record of each.
+-- Version of the weights, integer: $50 of the edges, $51 of the pairs.
 SELECT identity.write_plan(
     $1, $2, $3, $4::text::uuid[], $5::text::text[], $6::text::uuid[], $7::text::text[], $8::text::text[],
     $9::text::text[], $10::text::uuid[], $11::text::uuid[], $12::text::text[], $13::text::uuid[], $14,
@@ -52,5 +53,6 @@ SELECT identity.write_plan(
     $31::text::uuid[], $32::text::real[], $33::text::uuid[], $34::text::uuid[], $35::text::bigint[],
     $36::text::text[], $37::text::boolean[], $38::text::boolean[], $39::text::bigint[], $40::text::uuid[],
     $41::text::uuid[], $42::text::uuid[], $43::text::text[], $44::text::text[], $45::text::text[],
-    $46::text::real[], $47::text::text[], $48::text::uuid[], $49::text::uuid[]
+    $46::text::real[], $47::text::text[], $48::text::uuid[], $49::text::uuid[], $50::text::integer[],
+    $51::text::integer[]
 )

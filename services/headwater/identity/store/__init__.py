@@ -3,5 +3,12 @@
 from headwater.identity.store.outbox import PostgresOutbox
 from headwater.identity.store.postgres import PostgresIdentityStore
 from headwater.identity.store.reviewing import PostgresReviewStore
+from headwater.identity.store.weights import PostgresWeightsNews, PostgresWeightsStore
 
-__all__ = ["PostgresIdentityStore", "PostgresOutbox", "PostgresReviewStore"]
+__all__ = [
+    "PostgresIdentityStore",
+    "PostgresOutbox",
+    "PostgresReviewStore",
+    "PostgresWeightsNews",
+    "PostgresWeightsStore",
+]

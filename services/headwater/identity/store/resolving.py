@@ -76,12 +76,14 @@ def _columns(plan: Plan) -> Iterator[Any]:
     yield from _turned(plan.moved, _IDS, _IDS)
     yield from _turned(plan.keys, _IDS, _IDS)
     yield _IDS(plan.barred)
-    yield from _turned([(*pair, bits) for pair, bits in plan.edges], _IDS, _IDS, _IDS)
+    yield from _turned([(*pair, bits) for pair, bits, _ in plan.edges], _IDS, _IDS, _IDS)
     yield from _turned(plan.gone, _IDS, _IDS)
     uses = [(key, use.value, use.generic, use.crowded) for key, use in plan.uses]
     yield from _turned(uses, _IDS, _TEXTS, _IDS, _IDS)
     yield from _turned(plan.held, _IDS, _IDS)
     yield from _turned([_candidate(one) for one in plan.candidates], *_CANDIDATE)
+    yield _IDS([weights for _, _, weights in plan.edges])
+    yield _IDS([one.weights for one in plan.candidates])
 
 
 def _member(one: NewMember) -> tuple[Any, ...]:

@@ -102,7 +102,8 @@ def near_of(row: Any, near_max: int) -> Near:
         ref = RecordRef(source, name, external_id)
         hashes = frozenset(map(int, keys.split())) if keys else _NO_KEYS
         records[record] = Standing(ref, entity, group, parts, hashes)
-    edges = zip(row["edge_lows"] or (), row["edge_highs"] or (), strict=True)
+    edges = list(zip(row["edge_lows"] or (), row["edge_highs"] or (), strict=True))
+    scored_with = zip(edges, row["edge_weights"] or (), strict=True)
     apart = zip(row["apart_lows"] or (), row["apart_highs"] or (), strict=True)
     return Near(
         records,
@@ -112,6 +113,7 @@ def near_of(row: Any, near_max: int) -> Near:
         frozenset(row["crowded_hashes"] or ()),
         frozenset(apart),
         whole=len(records) < near_max,
+        edge_weights={pair: number for pair, number in scored_with if number},
     )
 
 

@@ -29,6 +29,7 @@ FILES: Final = (
     "merge.sql",
     "change.sql",
     "review.sql",
+    "weights.sql",
 )
 
 SQL: Final[Mapping[str, Query]] = dict(

@@ -20,6 +20,7 @@ from headwater.identity.domain.resolving.values import Incoming, Limits
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore
 from headwater.identity.usecases.asking import EntityView, view_of
+from headwater.identity.weights_ports import WeightsSource
 from headwater.kernel.errors import NotFound
 from headwater.kernel.ids import EntityId, EventKey, TenantId
 
@@ -69,14 +70,10 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks records that are about to be created.
-
-    Args:
-        weights: by object.
-    """
+    """Checks records that are about to be created."""
 
     store: IdentityStore
-    weights: Mapping[str, Weights]
+    weights: WeightsSource
     limits: Limits
 
     async def check(
@@ -86,8 +83,9 @@ class Checker:
         told = identify(object_name, attributes)
         if object_name not in COMPARED or not told.keys:
             return DuplicateAnswer(Answer.NEW, ())
+        weights = await self.weights.of(tenant_id)
         async with self.store.snapshot() as store:
-            return await self._check(store, tenant_id, object_name, attributes, told)
+            return await self._check(store, tenant_id, object_name, attributes, told, weights)
 
     async def _check(
         self,
@@ -96,11 +94,12 @@ class Checker:
         object_name: str,
         attributes: Mapping[str, str],
         told: Identified,
+        weights: Mapping[str, Weights],
     ) -> DuplicateAnswer:
         ref = RecordRef("", object_name, "")
         incoming = Incoming(PROBE, ref, EventKey(uuid.UUID(int=0)), told)
         looked = await store.look_up(tenant_id, told.keys)
-        batch = Batch([incoming], looked, self.weights, self.limits)
+        batch = Batch([incoming], looked, weights, self.limits)
         (compared,) = batch.comparisons
         wanted = compared.wanted()
         near = await store.load_near(tenant_id, wanted, self.limits.near_max, keys=batch.needs_keys)

@@ -19,10 +19,12 @@ from headwater.identity.domain.resolving.values import (
     Resolution,
     together,
 )
+from headwater.identity.domain.scoring.versions import name_of
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore, Transaction, Wake
 from headwater.identity.usecases.gathering import Gathering
 from headwater.identity.usecases.telling import Telling
+from headwater.identity.weights_ports import WeightsSource
 from headwater.kernel.ids import EventKey, TenantId
 
 RECENT_MAX: Final = 65_536
@@ -70,13 +72,13 @@ class Resolver:
     """Resolves records to entities.
 
     Args:
-        weights: by object.
+        weights: taken once for a batch.
     """
 
     store: IdentityStore
     telling: Telling
     wake: Wake
-    weights: Mapping[str, Weights]
+    weights: WeightsSource
     limits: Limits
     recent: Recent = field(default_factory=Recent)
     gathering: Gathering[Incoming, Resolution] = field(init=False)
@@ -112,8 +114,9 @@ class Resolver:
         """Resolve the records of one call or of several in one transaction."""
         ids = list(dict.fromkeys(record.record_id for record in incoming))
         keys = list({key for record in incoming for key in record.identified.keys})
+        weights = await self.weights.of(tenant_id)
         async with self.store.alone(tenant_id, timeout_s) as transaction:
-            plan = await self._decide(transaction, incoming, ids, keys)
+            plan = await self._decide(transaction, incoming, ids, keys, weights)
             await transaction.write(plan, self.telling.clock.now())
             for one in plan.merges:
                 await self._merge(transaction, one)
@@ -127,9 +130,10 @@ class Resolver:
         incoming: Sequence[Incoming],
         ids: Sequence[RecordId],
         keys: Sequence[int],
+        weights: Mapping[str, Weights],
     ) -> Plan:
         looked = await transaction.look_up(ids, keys)
-        batch = Batch(incoming, looked, self.weights, self.limits)
+        batch = Batch(incoming, looked, weights, self.limits)
         near_max = min(NEAR_RECORDS_MAX, self.limits.near_max * max(1, len(batch.fresh)))
         near = [await transaction.load_near(one, near_max, keys=batch.needs_keys) for one in batch.wanted()]
         return plan_batch(batch, together(near), self.telling.new_id)
@@ -137,7 +141,8 @@ class Resolver:
     async def _merge(self, transaction: Transaction, one: AutoMerge) -> None:
         merge = self.telling.merge(one.object, one.winner_id, one.loser_id, len(one.moved))
         change = self.telling.change("merged", merge, one.moved, ITSELF)
-        await transaction.write_merge(merge, ITSELF, f"{one.rule}: {one.bits:.1f} bits", change)
+        by = f" by {name_of(one.weights)}" if one.weights else ""
+        await transaction.write_merge(merge, ITSELF, f"{one.rule}: {one.bits:.1f} bits{by}", change)
 
     async def _recall(
         self, tenant_id: TenantId, ids: Sequence[RecordId], named: Sequence[tuple[RecordId, RecordToResolve]]

@@ -1052,6 +1052,7 @@ class MergeCandidate(_message.Message):
     BITS_FIELD_NUMBER: _builtins.int
     BLOCKED_BY_FIELD_NUMBER: _builtins.int
     QUESTION_FIELD_NUMBER: _builtins.int
+    WEIGHTS_VERSION_FIELD_NUMBER: _builtins.int
     entity_id: _builtins.str
     """The entity the record was resolved to."""
     other_entity_id: _builtins.str
@@ -1066,6 +1067,8 @@ class MergeCandidate(_message.Message):
     """What stands against a merge, as generation_conflict; empty where nothing does."""
     question: Global___CandidateQuestion.ValueType
     """What a person is asked."""
+    weights_version: _builtins.str
+    """Names the weights that the bits were worked out with."""
     @_builtins.property
     def record(self) -> _event_pb2.RecordRef:
         """The record that ties them."""
@@ -1086,10 +1089,11 @@ class MergeCandidate(_message.Message):
         bits: _builtins.float = ...,
         blocked_by: _builtins.str = ...,
         question: Global___CandidateQuestion.ValueType = ...,
+        weights_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["other_record", b"other_record", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "blocked_by", b"blocked_by", "entity_id", b"entity_id", "object", b"object", "other_entity_id", b"other_entity_id", "other_record", b"other_record", "question", b"question", "record", b"record", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "blocked_by", b"blocked_by", "entity_id", b"entity_id", "object", b"object", "other_entity_id", b"other_entity_id", "other_record", b"other_record", "question", b"question", "record", b"record", "rule", b"rule", "weights_version", b"weights_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

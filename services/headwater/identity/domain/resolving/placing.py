@@ -167,7 +167,8 @@ class Placing:
         best = max(self._allowed(ours, theirs), default=(0.0, ours[0], theirs[0]))
         moved = tuple(self.ref(one) for one in theirs if one in self.grouping.entity_of)
         rule = self.rule(best[1], best[2])
-        self.merges.append(AutoMerge(winner, loser, self.grouping.compared.object, rule, best[0], moved))
+        name, weights = self.grouping.compared.object, self.grouping.weights_number
+        self.merges.append(AutoMerge(winner, loser, name, rule, best[0], moved, weights))
         self.entity_of.update(dict.fromkeys(theirs, winner))
 
     def _allowed(
@@ -273,13 +274,24 @@ class Placing:
             one, other = other, one
         name = self.grouping.compared.object
         return NewCandidate(
-            one, self.entity_of[one], other, self.entity_of[other], name, self.rule(one, other), reason, bits
+            one,
+            self.entity_of[one],
+            other,
+            self.entity_of[other],
+            name,
+            self.rule(one, other),
+            reason,
+            bits,
+            weights=self.grouping.weights_number,
         )
 
     def _torn(self, pair: Pair) -> NewCandidate:
         memory = self.grouping.memory
         compared = self.grouping.compared
-        bits = compared.edges.get(pair, self.grouping.near.edges.get(pair, memory.rules.missing_bits))
+        stood = self.grouping.near.edges.get(pair, memory.rules.missing_bits)
+        if pair in self.grouping.outdated:
+            stood = self.grouping.rescored.get(pair, memory.rules.missing_bits)
+        bits = compared.edges.get(pair, stood)
         entity = self.entity_of[pair[0]]
         return NewCandidate(
             pair[0],
@@ -291,6 +303,7 @@ class Placing:
             self._blocked(pair),
             bits,
             "split",
+            self.grouping.weights_number,
         )
 
 

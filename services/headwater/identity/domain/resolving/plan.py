@@ -208,7 +208,8 @@ def _write_keys(plan: Plan, compared: Comparison, record: RecordId, entity: Enti
 
 
 def _write_groups(plan: Plan, grouping: Grouping, group_of: Mapping[RecordId, GroupId]) -> None:
-    plan.edges.extend(grouping.rescored.items())
+    number = grouping.weights_number
+    plan.edges.extend((pair, bits, number) for pair, bits in grouping.rescored.items())
     plan.gone.extend(grouping.gone)
     plan.moved.extend(
         (one, group_of[one])

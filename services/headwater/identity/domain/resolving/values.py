@@ -123,6 +123,7 @@ class Near:
         generic: values among theirs that identify nobody; crowded: keys that bring nobody together.
         apart: records whose entities a person told apart.
         whole: whether all that is linked was read.
+        edge_weights: version of the weights that a pair was scored with, of those not scored with the shipped ones.
     """
 
     records: Mapping[RecordId, Standing] = field(default_factory=dict)
@@ -132,6 +133,7 @@ class Near:
     crowded: frozenset[int] = frozenset()
     apart: frozenset[Pair] = frozenset()
     whole: bool = True
+    edge_weights: Mapping[Pair, int] = field(default_factory=dict)
 
 
 def together(found: Sequence[Near]) -> Near:
@@ -146,6 +148,7 @@ def together(found: Sequence[Near]) -> Near:
         frozenset().union(*(one.crowded for one in found)),
         frozenset().union(*(one.apart for one in found)),
         whole=all(one.whole for one in found),
+        edge_weights={pair: version for one in found for pair, version in one.edge_weights.items()},
     )
 
 
@@ -201,7 +204,11 @@ class NewMember:
 
 @dataclass(frozen=True, slots=True)
 class NewCandidate:
-    """Two records of two entities to be reviewed; or of one, where later evidence tells them apart."""
+    """Two records of two entities to be reviewed; or of one, where later evidence tells them apart.
+
+    Args:
+        weights: version by which the bits were worked out.
+    """
 
     record_id: RecordId
     entity_id: EntityId
@@ -212,11 +219,12 @@ class NewCandidate:
     blocked_by: str
     bits: float
     question: Question = "merge"
+    weights: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AutoMerge:
-    """Two entities that are one by the merge rule; moved: the records of the loser."""
+    """Two entities that are one by the merge rule; moved: the records of the loser; weights: version of the bits."""
 
     winner_id: EntityId
     loser_id: EntityId
@@ -224,6 +232,7 @@ class AutoMerge:
     rule: str
     bits: float
     moved: tuple[RecordRef, ...]
+    weights: int = 0
 
 
 @dataclass(slots=True)
@@ -241,7 +250,8 @@ class Plan:
     """Keys that known records gain; new members are found by all of theirs but those barred."""
     barred: list[int] = field(default_factory=list)
     """Keys that bring nobody together."""
-    edges: list[tuple[Pair, float]] = field(default_factory=list)
+    edges: list[tuple[Pair, float, int]] = field(default_factory=list)
+    """Pairs with their bits, and the version of the weights by which those were worked out."""
     gone: list[Pair] = field(default_factory=list)
     """Pairs whose edge says nothing any more."""
     uses: list[tuple[int, KeyUse]] = field(default_factory=list)
