@@ -134,7 +134,7 @@ def thresholds_of(limits: Limits) -> Thresholds:
 def limits_of(settings: IdentitySettings) -> Limits:
     """Return the bounds of one resolve."""
     return Limits(
-        Rules(records_max=settings.entity_records_max),
+        Rules(records_max=settings.entity_records_max, margin_bits=settings.margin_bits),
         settings.key_rows_max,
         settings.candidates_max,
         settings.near_max,

@@ -38,6 +38,9 @@ class IdentitySettings(ServiceSettings):
     """Records whose groups one record may change."""
     entity_records_max: int = Field(50, ge=2, le=500)
     """Records of one group; a union beyond it is left to a person."""
+    margin_bits: float = Field(3.0, ge=0, le=20)
+    """By how much a record must match one of two entities that a person told apart better than the other; else a
+    person is asked. 3 bits are odds of 8 to 1."""
     pairs_max: int = Field(5, ge=1, le=100)
     """Pairs to review that one record may add."""
     drain_s: float = Field(10.0, gt=0, le=120)

@@ -38,6 +38,7 @@ class Rules:
         records_max: a union beyond this many records is refused and left to review.
         values_max: as many different values of one kind of strong key an entity may hold.
         completed_max: up to this many records, all pairs of a component are scored.
+        margin_bits: by how much one of two entities that a person told apart must match better than the other.
     """
 
     bits_min: float = -1.0
@@ -47,6 +48,7 @@ class Rules:
     records_max: int = 50
     values_max: int = 5
     completed_max: int = 64
+    margin_bits: float = 3.0
 
     def clamp(self, bits: float) -> float:
         """Return what a pair's score counts in an average."""
