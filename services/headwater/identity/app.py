@@ -14,19 +14,27 @@ import grpc
 
 from headwater.identity.domain.clustering.linkage import Rules
 from headwater.identity.domain.clustering.tiers import MERGE_BITS_MIN
-from headwater.identity.domain.identifying import COMPARED
+from headwater.identity.domain.identifying import COMPARED, SHIPPED, Normaliser
 from headwater.identity.domain.resolving.values import Limits
 from headwater.identity.domain.reviewing import Thresholds
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.event_log import IngestEventLog
 from headwater.identity.rpc import SERVICE_NAME, IdentityServicer
 from headwater.identity.settings import IdentitySettings
-from headwater.identity.store import PostgresIdentityStore, PostgresOutbox, PostgresReviewStore
+from headwater.identity.store import (
+    PostgresGroupStore,
+    PostgresIdentityStore,
+    PostgresOutbox,
+    PostgresRedoStore,
+    PostgresReviewStore,
+)
 from headwater.identity.store.session import Sessions
 from headwater.identity.usecases.asking import Questions
 from headwater.identity.usecases.checking import Checker
+from headwater.identity.usecases.following import Groups
 from headwater.identity.usecases.merging import Merger
 from headwater.identity.usecases.queueing import Queue
+from headwater.identity.usecases.redoing import Redoer, RedoSettings
 from headwater.identity.usecases.relay import Bell, Relay
 from headwater.identity.usecases.resolve import Resolver
 from headwater.identity.usecases.reviewing import Reviewer
@@ -61,9 +69,12 @@ async def serve(settings: IdentitySettings, telemetry: Telemetry, shutdown: Shut
 
 @asynccontextmanager
 async def running(
-    settings: IdentitySettings, telemetry: Telemetry, clock: Clock | None = None
+    settings: IdentitySettings,
+    telemetry: Telemetry,
+    clock: Clock | None = None,
+    rules: Normaliser = SHIPPED,
 ) -> AsyncIterator[int]:
-    """Run server and relay while the block runs; yield the port."""
+    """Run server, relay and the going over of records while the block runs; yield the port."""
     async with (
         await _open_database(settings) as pool,
         open_channel(settings.ingest_address, client_tracing(telemetry.tracer)) as ingest,
@@ -74,13 +85,17 @@ async def running(
         sessions = Sessions(pool, telemetry.spans, settings.pool_acquire_timeout_s)
         relay = _relay(settings, sessions, ingest, clock, bell)
         tasks.start_soon(relay.run)
-        server = _server(settings, telemetry, sessions, clock, bell)
+        asked = Bell()
+        redoer = _redoer(settings, sessions, clock, bell, rules, asked)
+        tasks.start_soon(redoer.run)
+        server = _server(settings, telemetry, sessions, redoer)
         try:
             async with server.serving() as port:
                 yield port
         finally:
             tasks.cancel_scope.cancel()
             bell.close()
+            asked.close()
 
 
 async def _open_database(settings: IdentitySettings) -> Pool:
@@ -101,21 +116,39 @@ def _relay(
     return Relay(PostgresOutbox(sessions), log, clock, bell, random.Random())  # noqa: S311 - jitter
 
 
-def _server(
-    settings: IdentitySettings, telemetry: Telemetry, sessions: Sessions, clock: Clock, bell: Bell
-) -> RpcServer:
+def _redoer(
+    settings: IdentitySettings, sessions: Sessions, clock: Clock, bell: Bell, rules: Normaliser, asked: Bell
+) -> Redoer:
     limits = limits_of(settings)
     store = PostgresIdentityStore(sessions, limits, settings.statement_timeout_s)
     weights = {name: shipped(name) for name in COMPARED}
-    telling = Telling(clock, uuid.uuid4, current)
-    merger, reviews = Merger(store, telling, bell, weights, limits), PostgresReviewStore(store)
+    resolver = Resolver(store, Telling(clock, uuid.uuid4, current), bell, weights, limits, rules)
+    pace = RedoSettings(
+        settings.redo_batch_records,
+        settings.redo_records_per_s,
+        settings.redo_check_s,
+        settings.redo_lease_s,
+        settings.statement_timeout_s,
+    )
+    return Redoer(PostgresRedoStore(store), resolver, str(uuid.uuid4()), asked, pace)
+
+
+def _server(
+    settings: IdentitySettings, telemetry: Telemetry, sessions: Sessions, redoer: Redoer
+) -> RpcServer:
+    resolver = redoer.resolver
+    limits, weights, telling = resolver.limits, resolver.weights, resolver.telling
+    store = PostgresIdentityStore(sessions, limits, settings.statement_timeout_s)
+    merger, reviews = Merger(store, telling, resolver.wake, weights, limits), PostgresReviewStore(store)
     servicer = IdentityServicer(
-        Resolver(store, telling, bell, weights, limits),
+        resolver,
         merger,
         Questions(store, weights),
-        Checker(store, weights, limits),
+        Checker(store, weights, limits, resolver.rules),
         Reviewer(reviews, merger),
-        Queue(reviews, weights, thresholds_of(limits), clock),
+        Queue(reviews, weights, thresholds_of(limits), telling.clock),
+        Groups(PostgresGroupStore(sessions)),
+        redoer,
     )
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:

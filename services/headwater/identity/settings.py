@@ -43,6 +43,15 @@ class IdentitySettings(ServiceSettings):
     person is asked. 3 bits are odds of 8 to 1."""
     pairs_max: int = Field(5, ge=1, le=100)
     """Pairs to review that one record may add."""
+    redo_batch_records: int = Field(50, ge=1, le=1_000)
+    """Records that one transaction goes over again when the rules of normalisation have changed; live calls of the
+    tenant wait as long."""
+    redo_records_per_s: float = Field(500.0, gt=0, le=100_000)
+    """Records a second that are gone over at the most."""
+    redo_check_s: float = Field(60.0, gt=0, le=3_600)
+    """Pause between two looks for records by older rules."""
+    redo_lease_s: float = Field(60.0, ge=1, le=3_600)
+    """After so long without a word from the process that goes over a tenant another one goes on."""
     drain_s: float = Field(10.0, gt=0, le=120)
     """How long calls under way may take after the end was asked for."""
 

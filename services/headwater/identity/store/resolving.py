@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from headwater.identity.domain.identifying import Identified
-from headwater.identity.domain.normalising import NORMALISATION_VERSION
 from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.resolving.values import KnownRecord, Looked, Near, NewCandidate, Plan, Wanted
 from headwater.identity.domain.scoring.stored import dump
 from headwater.identity.store.rows import keys_text, known_of, looked_of, near_of
 from headwater.identity.store.session import Session
 from headwater.kernel.ids import TenantId
+
+SAID_MAX: Final = 16
+"""Statements of one record that are kept as they were told; beyond it the two oldest become one."""
 
 
 async def read_known(
@@ -56,7 +58,7 @@ async def write_plan(session: Session, tenant_id: TenantId, plan: Plan, now: dt.
     if plan.writes:
         columns = _columns(plan)
         await session.fetch(
-            "write_plan", tenant_id, now, NORMALISATION_VERSION, *columns, rows=len(plan.resolutions)
+            "write_plan", tenant_id, now, plan.version, *columns, SAID_MAX, rows=len(plan.resolutions)
         )
 
 
@@ -86,6 +88,7 @@ def _columns(plan: Plan) -> Iterator[Sequence[Any]]:
     yield from _turned(uses, 4)
     yield from _turned(plan.held, 2)
     yield from _turned([_candidate(one) for one in plan.candidates], 9)
+    yield from _turned(plan.said, 2)
 
 
 def _told(told: Identified) -> tuple[bytes, str, int, int]:

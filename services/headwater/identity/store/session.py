@@ -29,6 +29,8 @@ FILES: Final = (
     "merge.sql",
     "change.sql",
     "review.sql",
+    "redo.sql",
+    "group.sql",
 )
 
 SQL: Final[Mapping[str, Query]] = dict(

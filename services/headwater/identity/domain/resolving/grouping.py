@@ -102,6 +102,9 @@ def _settle_edges(found: Grouping) -> None:
     edges = dict(stored)
     for pair in _unsupported(found, stored):
         del edges[pair]
+    if compared.again:
+        for pair in [one for one in edges if not compared.fresh.keys().isdisjoint(one)]:
+            del edges[pair]
     for pair in _doubtful(found, edges):
         edges[pair] = score_bits(memory.parts[pair[0]], memory.parts[pair[1]], memory.weights, memory.shared)
     edges.update(compared.edges)

@@ -169,6 +169,8 @@ class Placing:
         """Say whether an entity may be one of two told apart and says nothing new: a person was asked, and decides."""
         if entity not in self.grouping.choice.chose:
             return False
+        if self.grouping.compared.again:
+            return True
         return not any(self.grouping.entity_of.get(one) == entity for one in self.incoming)
 
     def _merge(self, part: Sequence[RecordId], winner: EntityId, loser: EntityId) -> None:
