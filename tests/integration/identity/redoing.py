@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headwater.identity.app import limits_of
 from headwater.identity.domain.identifying import COMPARED, SHIPPED, Normaliser
@@ -60,6 +60,32 @@ STRICTER = Normaliser(NORMALISATION_VERSION + 1, _stricter_form)
 """Rules of a newer version that part more."""
 
 
+def _parting_form(object_name: str, attributes: Mapping[str, str]) -> Normal:
+    """Return the normal form by rules that leave the firm out of a record with initials: no key of it is another's."""
+    told = dict(attributes)
+    if told["last_name"].endswith("."):
+        del told["company"]
+    return normalise(object_name, told)
+
+
+PARTING = Normaliser(NORMALISATION_VERSION + 1, _parting_form)
+"""Rules of a newer version by which records that look alike have no key in common."""
+LINKED: Final = [
+    (
+        f"l{number:02d}",
+        {
+            "first_name": ("Kaya", "Mirela")[number % 2],
+            "last_name": ("Santanov", "S.")[number // 2 % 2],
+            "company": "Acorn Freight",
+            "city": "Lima",
+            "job_title": "Buyer",
+        },
+    )
+    for number in range(12)
+]
+"""Records of a few people without an identifier: linked, never merged."""
+
+
 @dataclass(slots=True)
 class Desk:
     """Use cases on one pool, under rules that a test picks."""
@@ -96,7 +122,7 @@ class Desk:
         async with self.pool.acquire(timeout=10) as connection:
             return list(await connection.fetch(query, *arguments))
 
-    async def state(self, tenant: TenantId) -> Mapping[str, object]:
+    async def state(self, tenant: TenantId) -> Mapping[str, Any]:
         """Return what a tenant's records come to, named by what does not depend on the tenant or on chance."""
         members = await self.rows(
             """SELECT record_id, external_id, group_id, parts, keys, strong, exclusive, normalisation_version, digest

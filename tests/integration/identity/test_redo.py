@@ -14,6 +14,8 @@ from tests.integration.identity.redoing import (
     FAST,
     FRESH,
     LATER,
+    LINKED,
+    PARTING,
     STRICTER,
     Desk,
     described,
@@ -68,6 +70,33 @@ async def test_what_is_gone_over_is_as_if_told_under_the_new_rules(desk: Desk, s
     after, fresh = await desk.state(ACME), await desk.state(FRESH)
     assert before["groups"] != fresh["groups"]
     assert after == fresh
+
+
+async def test_what_the_new_rules_no_longer_support_goes(desk: Desk) -> None:
+    """Of records that are linked only, edges, keys and groups part as if they had never been linked."""
+    await desk.tell(ACME, LINKED)
+    await desk.redoer().redo_due()
+    before = await desk.state(ACME)
+    await desk.redoer(PARTING).redo_due()
+    await desk.tell(FRESH, LINKED, PARTING)
+    after, fresh = await desk.state(ACME), await desk.state(FRESH)
+    assert len(before["edges"]) > len(fresh["edges"]) > 0
+    assert after == fresh
+
+
+async def test_what_was_common_only_by_the_old_rules_is_not_any_more(desk: Desk) -> None:
+    """A number of three surnames is a switchboard; where two of them are one, it is a family's."""
+    records = [
+        (str(number), {"first_name": "Kaya", "last_name": family, "phone": "+12125550147"})
+        for number, family in enumerate(("Santanov", "Ito", "Brunnel"))
+    ]
+    await desk.tell(ACME, records)
+    assert (await desk.state(ACME))["uses"]
+    await desk.redoer(LATER).redo_due()
+    await desk.tell(FRESH, records, LATER)
+    after = await desk.state(ACME)
+    assert not after["uses"]
+    assert after == await desk.state(FRESH)
 
 
 async def test_a_second_look_finds_nothing_to_do(desk: Desk) -> None:
