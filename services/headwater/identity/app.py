@@ -27,6 +27,7 @@ from headwater.identity.store import (
     PostgresOutbox,
     PostgresRedoStore,
     PostgresReviewStore,
+    PostgresSurveyStore,
 )
 from headwater.identity.store.session import Sessions
 from headwater.identity.usecases.asking import Questions
@@ -38,6 +39,7 @@ from headwater.identity.usecases.redoing import Redoer, RedoSettings
 from headwater.identity.usecases.relay import Bell, Relay
 from headwater.identity.usecases.resolve import Resolver
 from headwater.identity.usecases.reviewing import Reviewer
+from headwater.identity.usecases.surveying import Surveys
 from headwater.identity.usecases.telling import Telling
 from headwater.identity.v1 import identity_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
@@ -149,6 +151,7 @@ def _server(
         Queue(reviews, weights, thresholds_of(limits), telling.clock),
         Groups(PostgresGroupStore(sessions)),
         redoer,
+        Surveys(PostgresSurveyStore(store), weights, limits, telling.clock, settings.stream_s),
     )
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What groups by former ids and going over records again need of the world, in domain words. Protocols only."""
+"""What groups by former ids, going over records again and scans of a tenant need of the world. Protocols only."""
 
 from __future__ import annotations
 
@@ -95,4 +95,30 @@ class GroupStore(Protocol):
         self, tenant_id: TenantId, group_id: GroupId, rows_max: int
     ) -> Sequence[GroupMember]:
         """Return the records that are in a group."""
+        ...
+
+
+class SurveyTransaction(Transaction, Protocol):
+    """A transaction in which nobody else of the tenant resolves, merges or splits."""
+
+    async def list_asked(self, entities: Sequence[EntityId]) -> frozenset[frozenset[EntityId]]:
+        """Return pairs of *entities* that a person is asked about."""
+        ...
+
+
+class SurveyStore(Protocol):
+    """Where records are kept, with what they said."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[SurveyStore]:
+        """Open the store as of one moment."""
+        ...
+
+    def alone(
+        self, tenant_id: TenantId, timeout_s: float | None
+    ) -> AbstractAsyncContextManager[SurveyTransaction]:
+        """Open a transaction that has the tenant alone; commits at the end of the block."""
+        ...
+
+    async def list_said(self, tenant_id: TenantId, after: RecordId, rows_max: int) -> Sequence[Said]:
+        """Return records behind one, in the order of their ids, with what they said."""
         ...

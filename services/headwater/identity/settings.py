@@ -52,6 +52,8 @@ class IdentitySettings(ServiceSettings):
     """Pause between two looks for records by older rules."""
     redo_lease_s: float = Field(60.0, ge=1, le=3_600)
     """After so long without a word from the process that goes over a tenant another one goes on."""
+    stream_s: float = Field(600.0, gt=0, le=86_400)
+    """Longest stream of a tenant's records, which are as of one moment: the database keeps what is changed meanwhile."""
     drain_s: float = Field(10.0, gt=0, le=120)
     """How long calls under way may take after the end was asked for."""
 

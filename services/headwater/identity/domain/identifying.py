@@ -98,6 +98,11 @@ def said_of(object_name: str, attributes: Mapping[str, str]) -> str:
     return _encode_text(attributes).decode()
 
 
+def attributes_of(said: Sequence[str]) -> list[dict[str, str]]:
+    """Return what a record said, as it was kept, as attributes."""
+    return [_decode_text(one) for one in said]
+
+
 @dataclass(frozen=True, slots=True)
 class Normaliser:
     """The rules by which records are identified.
@@ -119,7 +124,7 @@ class Normaliser:
 
     def read(self, object_name: str, said: Sequence[str]) -> tuple[Identified, int]:
         """Return what a record said in all, oldest first, by these rules, and the digest of what it said last."""
-        told = [_decode_text(one) for one in said]
+        told = attributes_of(said)
         found = reduce(combine, (self.identify(object_name, one) for one in told), NOTHING)
         return found, self.digest_of(object_name, told[-1]) if told else 0
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from headwater.identity.domain.identifying import COMPARED, Identified, Normaliser
-from headwater.identity.domain.records import RecordId, RecordRef
+from headwater.identity.domain.records import GroupId, RecordId, RecordRef
 from headwater.kernel.ids import EntityId, EventKey, TenantId
 
 Phase = Literal["rewrite", "resolve", "done"]
@@ -62,12 +62,13 @@ class Said:
 
     Args:
         identified: by the rules of *version*.
-        said: oldest first; empty where it never said who it is.
+        said: oldest first, each the JSON of its attributes; empty where it never said who it is.
     """
 
     record_id: RecordId
     ref: RecordRef
     entity_id: EntityId
+    group_id: GroupId
     event_key: EventKey
     identified: Identified
     digest: int

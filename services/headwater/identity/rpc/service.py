@@ -15,6 +15,7 @@ from headwater.identity.usecases.queueing import Queue
 from headwater.identity.usecases.redoing import Redoer
 from headwater.identity.usecases.resolve import Resolver
 from headwater.identity.usecases.reviewing import Reviewer
+from headwater.identity.usecases.surveying import Surveys
 from headwater.identity.v1 import identity_pb2 as pb
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["IdentityService"].full_name
@@ -33,8 +34,9 @@ class IdentityServicer(OverTimeMethods):
         queue: Queue,
         groups: Groups,
         redoer: Redoer,
+        surveys: Surveys,
     ) -> None:
-        super().__init__(groups, redoer)
+        super().__init__(groups, redoer, surveys)
         self._resolver = resolver
         self._merger = merger
         self._questions = questions

@@ -26,3 +26,16 @@ FROM identity.member AS m
 WHERE m.tenant_id = $1 AND m.group_id = $2
 ORDER BY m.record_id
 LIMIT $3
+
+-- name: list_asked
+-- Pairs of entities that a person is asked about, of those that have one of some entities.
+-- $1 text: tenant. $2 uuid[]: entities.
+SELECT ours.entity_id, theirs.entity_id AS other_entity_id
+FROM identity.merge_candidate AS c
+INNER JOIN identity.member AS ours ON c.tenant_id = ours.tenant_id AND c.record_id = ours.record_id
+INNER JOIN identity.member AS theirs
+    ON c.tenant_id = theirs.tenant_id AND c.other_record_id = theirs.record_id
+WHERE
+    c.tenant_id = $1 AND c.close_time IS NULL AND c.question = 'merge'
+    AND c.low_id = ANY($2::uuid[]) AND c.high_id = ANY($2::uuid[])
+    AND ours.entity_id <> theirs.entity_id

@@ -3,7 +3,7 @@
 from headwater.identity.store.grouping import PostgresGroupStore
 from headwater.identity.store.outbox import PostgresOutbox
 from headwater.identity.store.postgres import PostgresIdentityStore
-from headwater.identity.store.redoing import PostgresRedoStore
+from headwater.identity.store.redoing import PostgresRedoStore, PostgresSurveyStore
 from headwater.identity.store.reviewing import PostgresReviewStore
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "PostgresOutbox",
     "PostgresRedoStore",
     "PostgresReviewStore",
+    "PostgresSurveyStore",
 ]

@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from headwater.identity.domain.identifying import Identified
-from headwater.identity.domain.records import RecordId
+from headwater.identity.domain.records import GroupId, RecordId
 from headwater.identity.domain.redoing import BEFORE_ALL, Redo, Reread, Rewriting, Said, Step
 from headwater.identity.domain.scoring.stored import dump
 from headwater.identity.store.postgres import PostgresIdentityStore
@@ -104,6 +104,40 @@ class PostgresRedoStore:
             return await _list_said(session, tenant_id, after, rows_max)
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresSurveyTransaction(PostgresTransaction):
+    """A transaction under way that has the tenant alone."""
+
+    async def list_asked(self, entities: Sequence[EntityId]) -> frozenset[frozenset[EntityId]]:
+        rows = await self.session.fetch("list_asked", self.tenant_id, entities, rows=len(entities))
+        return frozenset(frozenset((row["entity_id"], row["other_entity_id"])) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSurveyStore:
+    """Records with what they said, beside the entities that *entities* keeps."""
+
+    entities: PostgresIdentityStore
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Self]:
+        """Open the store as of one moment."""
+        async with self.entities.snapshot() as entities:
+            yield type(self)(entities)
+
+    @asynccontextmanager
+    async def alone(
+        self, tenant_id: TenantId, timeout_s: float | None
+    ) -> AsyncIterator[PostgresSurveyTransaction]:
+        """Open a transaction that has the tenant alone; commits at the end of the block."""
+        async with self.entities.alone(tenant_id, timeout_s) as one:
+            yield PostgresSurveyTransaction(one.session, one.tenant_id, one.limits)
+
+    async def list_said(self, tenant_id: TenantId, after: RecordId, rows_max: int) -> Sequence[Said]:
+        async with self.entities.sessions.open() as session:
+            return await _list_said(session, tenant_id, after, rows_max)
+
+
 async def _list_said(session: Session, tenant_id: TenantId, after: RecordId, rows_max: int) -> Sequence[Said]:
     rows = await session.fetch("list_said", tenant_id, after, rows_max, rows=rows_max)
     return [_said_of(row) for row in rows]
@@ -144,6 +178,7 @@ def _said_of(row: Any) -> Said:
         RecordId(row["record_id"]),
         ref_of(row),
         EntityId(row["entity_id"]),
+        GroupId(row["group_id"]),
         EventKey(row["event_key"]),
         told,
         row["digest"],

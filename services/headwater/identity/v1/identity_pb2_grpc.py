@@ -283,7 +283,7 @@ class IdentityServiceServicer:
 
     def StreamRecords(self, request, context):
         """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
-        DEADLINE_EXCEEDED when it takes longer than the service is set to hold that moment.
+        UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

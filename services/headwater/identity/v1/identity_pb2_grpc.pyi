@@ -94,7 +94,7 @@ class IdentityServiceStub:
     """PreviewRedo says of one page of records what the present rules would change. Writes nothing."""
     StreamRecords: _grpc.UnaryStreamMultiCallable[_identity_pb2.StreamRecordsRequest, _identity_pb2.StreamRecordsResponse]
     """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
-    DEADLINE_EXCEEDED when it takes longer than the service is set to hold that moment.
+    UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
     """
     ProposeMerges: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ProposeMergesRequest, _identity_pb2.ProposeMergesResponse]
     """ProposeMerges puts pairs of records before a person: are their entities one? Idempotent: a pair whose
@@ -167,7 +167,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """PreviewRedo says of one page of records what the present rules would change. Writes nothing."""
     StreamRecords: _aio.UnaryStreamMultiCallable[_identity_pb2.StreamRecordsRequest, _identity_pb2.StreamRecordsResponse]  # type: ignore[assignment]
     """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
-    DEADLINE_EXCEEDED when it takes longer than the service is set to hold that moment.
+    UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
     """
     ProposeMerges: _aio.UnaryUnaryMultiCallable[_identity_pb2.ProposeMergesRequest, _identity_pb2.ProposeMergesResponse]  # type: ignore[assignment]
     """ProposeMerges puts pairs of records before a person: are their entities one? Idempotent: a pair whose
@@ -351,7 +351,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_identity_pb2.StreamRecordsResponse], _abc.AsyncIterator[_identity_pb2.StreamRecordsResponse]]:
         """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
-        DEADLINE_EXCEEDED when it takes longer than the service is set to hold that moment.
+        UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
         """
 
     @_abc_1.abstractmethod
