@@ -57,6 +57,10 @@ class RedoStore(Protocol):
         """Ask for one, unless it is under way."""
         ...
 
+    async def release(self, redo: Redo, now: dt.datetime) -> None:
+        """Give the lease back, so that another process goes on at once."""
+        ...
+
     async def find(self, tenant_id: TenantId) -> Redo | None:
         """Return how far it is, or None where there never was one."""
         ...

@@ -158,9 +158,48 @@ def test_what_cannot_be_read_is_told_without_a_call(desk: Desk, words: tuple[str
     assert words[1].partition("=")[0] in done.stderr
 
 
+def test_a_going_over_is_counted_and_followed_to_its_end(desk: Desk) -> None:
+    """A dry run changes nothing; the job is begun, its bar ends with it, and the figures say what it did."""
+    for number in range(3):
+        desk.portal.call(desk.client.resolve, record(str(number), email=f"p{number}@firm.io"))
+    assert desk.json("redo", "--status")["behind"] is False
+    tried = desk.json("redo", "--dry-run")
+    assert tried == {"records": 3, "behind": 0, "changed": 0, "changed_keys": 0, "dry_run": True}
+    assert "redo" not in desk.json("redo", "--status")
+    done = desk.json("redo")["redo"]
+    assert (done["phase"], int(done["steps_done"])) == ("REDO_PHASE_DONE", 6)
+    shown = desk.type("redo")
+    assert (shown.exit_code, "6 / 6" in shown.stdout) == (0, True)
+
+
+def test_a_going_over_of_a_tenant_without_records_ends(desk: Desk) -> None:
+    """There is nothing to wait for."""
+    assert desk.json("redo", "--tenant", "nobody")["redo"]["phase"] == "REDO_PHASE_DONE"
+
+
+def test_a_group_is_shown_by_an_id_that_it_had(desk: Desk) -> None:
+    """The id that went leads to the group that took its records."""
+    one, two = desk.portal.call(
+        desk.client.resolve, record("1", email="a@firm.io"), record("2", phone="+12125557812")
+    )
+    desk.json("merge", one.entity_id, two.entity_id, "--yes")
+    found = {desk.json("group", group)["group_id"] for group in (one.group_id, two.group_id)}
+    assert len(found) == 1
+    assert "crm/contact/2" in desk.type("group", one.group_id).stdout
+    assert desk.type("group", str(uuid.uuid4())).exit_code == 1
+
+
 def test_every_command_teaches_itself(desk: Desk) -> None:
     """--help of each says what it does and what comes of it."""
-    for words in (("review",), ("review", "decide"), ("review", "undo"), ("explain",), ("check",)):
+    for words in (
+        ("review",),
+        ("review", "decide"),
+        ("review", "undo"),
+        ("explain",),
+        ("check",),
+        ("redo",),
+        ("group",),
+    ):
         done = desk.type(*words, "--help")
         assert done.exit_code == 0
         assert "Usage" in done.stdout

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.integration.identity.redoing import (
     ACME,
@@ -135,6 +136,23 @@ async def test_stopped_half_way_another_process_goes_on(desk: Desk, batches: int
     assert (redo.phase, redo.holder, redo.seen) == ("done", "two", 60)
     await desk.tell(FRESH, records, LATER)
     assert await desk.state(ACME) == await desk.state(FRESH)
+
+
+async def test_a_process_that_ends_gives_the_lease_back(desk: Desk) -> None:
+    """Another one goes on at once, from where it was."""
+    await desk.tell(ACME, people(20, 5))
+    slow = desk.redoer(LATER, settings=replace(FAST, batch_records=5, records_per_s=0.01))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(slow.redo_due)
+        with anyio.fail_after(10):
+            while (redo := await slow.store.find(ACME)) is None or redo.seen == 0:
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    other = desk.redoer(LATER, holder="two")
+    await other.redo_due()
+    done = await other.store.find(ACME)
+    assert done is not None
+    assert (done.phase, done.holder, done.seen) == ("done", "two", 40)
 
 
 async def test_who_lost_the_lease_writes_nothing_more(desk: Desk) -> None:

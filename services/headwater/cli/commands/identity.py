@@ -15,7 +15,7 @@ from rich.text import Text
 
 from headwater.cli import bits
 from headwater.cli.asking import asking
-from headwater.cli.commands import identity_review
+from headwater.cli.commands import identity_redo, identity_review
 from headwater.cli.options import AsJson, PageSize, PageToken, Yes
 from headwater.cli.output import facts, table
 from headwater.cli.plain import moment, plain
@@ -29,6 +29,8 @@ app = typer.Typer(
     rich_markup_mode="rich", no_args_is_help=True, help="Who is who: look, explain, merge, split."
 )
 app.add_typer(identity_review.app, name="review")
+app.command()(identity_redo.redo)
+app.command()(identity_redo.group)
 
 
 @app.command()

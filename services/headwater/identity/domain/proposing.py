@@ -1,4 +1,4 @@
-"""What becomes of pairs of records that a scan of the whole tenant proposes as one. Pure."""
+"""What a scan of the whole tenant reads of a record, and what becomes of the pairs that it proposes as one. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from headwater.identity.domain.clustering.guards import NAME, Guards
 from headwater.identity.domain.clustering.linkage import Rules
 from headwater.identity.domain.clustering.tiers import Merging
 from headwater.identity.domain.identifying import COMPARED
+from headwater.identity.domain.normalising.record import FIELDS
 from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.resolving.placing import MAILBOX, SIMILAR
 from headwater.identity.domain.resolving.values import Near, NewCandidate, Pair, Standing
@@ -41,6 +42,19 @@ class Proposals:
 
     outcomes: Sequence[Outcome]
     candidates: Sequence[NewCandidate]
+
+
+def in_all(said: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return what a record says in all: what it said last on top of what it said before.
+
+    A record gathers mailboxes and numbers: former ones stand under other names of such fields, the newest first.
+    """
+    found = {name: value for one in said for name, value in one.items() if value}
+    for names in (FIELDS["email"], FIELDS["phone"]):
+        told = dict.fromkeys(one[name] for one in reversed(said) for name in names if one.get(name))
+        former = [value for value in told if value not in {found.get(name) for name in names}]
+        found.update(zip((name for name in names if name not in found), former, strict=False))
+    return found
 
 
 def propose(
@@ -95,7 +109,7 @@ def _candidate(
     rules: Rules,
 ) -> NewCandidate:
     (one, ours), (other, theirs) = left, right
-    parts = {one: load(ours.parts), other: load(theirs.parts)}
+    parts: dict[str, Parts] = {one: load(ours.parts), other: load(theirs.parts)}
     name = ours.ref.object
     bits = score_bits(parts[one], parts[other], weights[name], near.generic)
     key = Merging(parts, near.generic).strong_key(parts[one], parts[other])

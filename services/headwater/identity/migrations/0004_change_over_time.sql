@@ -18,6 +18,17 @@ AS $$
 DECLARE
     v_statements text[] := p_statements;
 BEGIN
+    IF cardinality(v_statements) > p_statements_max THEN
+        SELECT array_agg(s.statement ORDER BY s.ord) INTO v_statements
+        FROM (
+            SELECT
+                n.statement, n.ord,
+                min(n.ord) OVER same AS first_ord, max(n.ord) OVER same AS last_ord
+            FROM unnest(p_statements) WITH ORDINALITY AS n (statement, ord)
+            WINDOW same AS (PARTITION BY n.statement)
+        ) AS s
+        WHERE s.ord IN (s.first_ord, s.last_ord);
+    END IF;
     WHILE cardinality(v_statements) > p_statements_max LOOP
         v_statements := (v_statements[1]::jsonb || v_statements[2]::jsonb)::text || v_statements[3:];
     END LOOP;
@@ -25,7 +36,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION folded IS
-'Puts the second of too many statements on top of the first: what the oldest said and a later one overwrote goes.';
+'Of too many statements leaves out those between the first and the last telling of the same; then puts the second on top of the first: what the oldest said and a later one overwrote goes.';
 
 CREATE FUNCTION write_evidence(p_tenant text, p_records uuid[], p_statements text[], p_statements_max integer)
 RETURNS void

@@ -11,7 +11,7 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from headwater.identity.domain.identifying import attributes_of
-from headwater.identity.domain.proposing import Outcome
+from headwater.identity.domain.proposing import Outcome, in_all
 from headwater.identity.domain.records import GroupId, RecordId
 from headwater.identity.domain.redoing import BEFORE_ALL, Phase, Redo, Said
 from headwater.identity.rpc.checks import Checks
@@ -121,7 +121,9 @@ class OverTimeMethods(identity_pb2_grpc.IdentityServiceServicer):
                     f"pairs[{number}].right_record", right.external_id, "distinct", "another record"
                 )
         checks.finish()
-        outcomes = await self._surveys.propose(tenant_id, pairs, context.time_remaining())
+        outcomes = await self._surveys.propose(
+            tenant_id, pairs, context.time_remaining(), validate_only=request.validate_only
+        )
         return pb.ProposeMergesResponse(outcomes=[_OUTCOMES[one] for one in outcomes])
 
 
@@ -130,7 +132,7 @@ def _streamed(one: Said) -> pb.StreamedRecord:
         record=record_ref(one.ref),
         entity_id=str(one.entity_id),
         group_id=str(one.group_id),
-        statements=[pb.Statement(attributes=told) for told in attributes_of(one.said)],
+        attributes=in_all(attributes_of(one.said)),
     )
 
 

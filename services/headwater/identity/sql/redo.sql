@@ -20,16 +20,14 @@ SELECT t.tenant_id
 FROM tenant AS t
 WHERE
     t.tenant_id IS NOT NULL
-    AND (
-        EXISTS (
-            SELECT FROM identity.member AS m
-            WHERE m.tenant_id = t.tenant_id AND m.normalisation_version < $1
-        )
-        OR EXISTS (
-            SELECT FROM identity.redo AS r
-            WHERE r.tenant_id = t.tenant_id AND r.version = $1 AND r.phase <> 'done'
-        )
+    AND EXISTS (
+        SELECT FROM identity.member AS m
+        WHERE m.tenant_id = t.tenant_id AND m.normalisation_version < $1
     )
+UNION
+SELECT r.tenant_id
+FROM identity.redo AS r
+WHERE r.version = $1 AND r.phase <> 'done'
 LIMIT $2
 
 -- name: take_redo
@@ -91,6 +89,13 @@ SET
     finish_time = CASE WHEN $4 = 'done' THEN $9::timestamptz END
 WHERE tenant_id = $1 AND version = $2 AND holder = $3 AND phase <> 'done'
 RETURNING tenant_id
+
+-- name: release_redo
+-- Give the lease back.
+-- $1 text: tenant. $2 text: who has it. $3 timestamptz: now.
+UPDATE identity.redo
+SET lease_time = $3
+WHERE tenant_id = $1 AND holder = $2
 
 -- name: find_redo
 -- How far it is.

@@ -89,6 +89,10 @@ class PostgresRedoStore:
         async with self.entities.sessions.open() as session:
             await session.fetch("start_redo", tenant_id, version, now, BEFORE_ALL)
 
+    async def release(self, redo: Redo, now: dt.datetime) -> None:
+        async with self.entities.sessions.open() as session:
+            await session.fetch("release_redo", redo.tenant_id, redo.holder, now)
+
     async def find(self, tenant_id: TenantId) -> Redo | None:
         async with self.entities.sessions.open() as session:
             row = await session.fetch_one("find_redo", tenant_id)

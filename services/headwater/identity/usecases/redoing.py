@@ -31,9 +31,11 @@ from headwater.identity.domain.resolving.values import Incoming
 from headwater.identity.redo_ports import RedoStore, RedoTransaction
 from headwater.identity.usecases.relay import Bell
 from headwater.identity.usecases.resolve import Resolver
-from headwater.kernel.errors import Unavailable
+from headwater.kernel.errors import PreconditionFailed, Unavailable
 from headwater.kernel.ids import TenantId
 
+RELEASE_S: Final = 2.0
+"""Longest that the end of the process waits for the lease to be given back; else it lapses by itself."""
 TENANTS_MAX: Final = 1_000
 """Tenants of one look for work."""
 
@@ -101,6 +103,8 @@ class Redoer:
                 await self.redo_due()
             except Unavailable as error:
                 _log.warning("going over records waits: %s", error.message)
+            except Exception:  # the job's edge: live calls go on whatever it meets, and it tries again
+                _log.exception("going over records failed; it goes on from there at the next look")
             await self.bell.wait(self.settings.check_s)
 
     async def redo_due(self) -> None:
@@ -113,6 +117,8 @@ class Redoer:
                 await self._redo(tenant_id)
             except TakenOver:
                 _log.info("another process goes over the records of tenant %s", tenant_id)
+            except PreconditionFailed as error:
+                _log.error("the records of tenant %s wait to be gone over: %s", tenant_id, error.message)
 
     async def start(self, tenant_id: TenantId) -> Redo | None:
         """Ask for a tenant's records to be gone over, whether any is by older rules or not."""
@@ -143,7 +149,12 @@ class Redoer:
         )
         if redo is not None:
             _log.info("going over the records of tenant %s by rules %s", tenant_id, redo.version)
-            await self.go_on(redo)
+            try:
+                await self.go_on(redo)
+            except anyio.get_cancelled_exc_class():
+                with anyio.move_on_after(RELEASE_S, shield=True):
+                    await self.store.release(redo, self._now())
+                raise
 
     async def go_on(self, redo: Redo) -> None:
         """Go over a tenant's records from where it is, batch by batch, resting between them.

@@ -61,9 +61,18 @@ class Surveys:
                     )
 
     async def propose(
-        self, tenant_id: TenantId, pairs: Sequence[tuple[RecordRef, RecordRef]], timeout_s: float | None
+        self,
+        tenant_id: TenantId,
+        pairs: Sequence[tuple[RecordRef, RecordRef]],
+        timeout_s: float | None,
+        *,
+        validate_only: bool = False,
     ) -> Sequence[Outcome]:
-        """Put pairs before a person, in one transaction; idempotent."""
+        """Put pairs before a person, in one transaction; idempotent.
+
+        Args:
+            validate_only: only say what would become of them.
+        """
         named = [
             pair_of(record_id_of(tenant_id, one), record_id_of(tenant_id, other)) for one, other in pairs
         ]
@@ -74,7 +83,7 @@ class Surveys:
             homes = [near.records[one].entity_id for one in seeds if one in near.records]
             asked = await transaction.list_asked(homes)
             found = propose(named, near, asked, self.weights, self.limits.rules)
-            if found.candidates:
+            if found.candidates and not validate_only:
                 plan = Plan(candidates=list(found.candidates))
                 await transaction.write(plan, self.clock.now())
         return found.outcomes

@@ -2279,44 +2279,6 @@ class StreamedRecord(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    RECORD_FIELD_NUMBER: _builtins.int
-    ENTITY_ID_FIELD_NUMBER: _builtins.int
-    GROUP_ID_FIELD_NUMBER: _builtins.int
-    STATEMENTS_FIELD_NUMBER: _builtins.int
-    entity_id: _builtins.str
-    """Its entity, a UUID in lower case."""
-    group_id: _builtins.str
-    """Its group, a UUID in lower case."""
-    @_builtins.property
-    def record(self) -> _event_pb2.RecordRef:
-        """The record."""
-
-    @_builtins.property
-    def statements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Statement]:
-        """What it said of who it is, raw, oldest first; each said something new."""
-
-    def __init__(
-        self,
-        *,
-        record: _event_pb2.RecordRef | None = ...,
-        entity_id: _builtins.str = ...,
-        group_id: _builtins.str = ...,
-        statements: _abc.Iterable[Global___Statement] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_id", b"entity_id", "group_id", b"group_id", "record", b"record", "statements", b"statements"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___StreamedRecord: _TypeAlias = StreamedRecord  # noqa: Y015
-
-@_typing.final
-class Statement(_message.Message):
-    """Statement is what a record said at one time."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
     @_typing.final
     class AttributesEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
@@ -2337,23 +2299,39 @@ class Statement(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    RECORD_FIELD_NUMBER: _builtins.int
+    ENTITY_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    entity_id: _builtins.str
+    """Its entity, a UUID in lower case."""
+    group_id: _builtins.str
+    """Its group, a UUID in lower case."""
+    @_builtins.property
+    def record(self) -> _event_pb2.RecordRef:
+        """The record."""
+
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Canonical attributes, raw."""
+        """What it says of who it is, raw, by canonical field: what it said last on top of what it said before;
+        former mailboxes and numbers under other names of such fields, as long as there are any.
+        """
 
     def __init__(
         self,
         *,
+        record: _event_pb2.RecordRef | None = ...,
+        entity_id: _builtins.str = ...,
+        group_id: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "entity_id", b"entity_id", "group_id", b"group_id", "record", b"record"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Statement: _TypeAlias = Statement  # noqa: Y015
+Global___StreamedRecord: _TypeAlias = StreamedRecord  # noqa: Y015
 
 @_typing.final
 class ProposeMergesRequest(_message.Message):
@@ -2363,8 +2341,11 @@ class ProposeMergesRequest(_message.Message):
 
     TENANT_ID_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Tenant. Required."""
+    validate_only: _builtins.bool
+    """Only say what would become of them; ask nobody."""
     @_builtins.property
     def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProposedPair]:
         """1..500 pairs."""
@@ -2374,10 +2355,11 @@ class ProposeMergesRequest(_message.Message):
         *,
         tenant_id: _builtins.str = ...,
         pairs: _abc.Iterable[Global___ProposedPair] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pairs", b"pairs", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pairs", b"pairs", "tenant_id", b"tenant_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
