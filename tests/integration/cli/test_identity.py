@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,26 +55,33 @@ class Desk:
         return str(review["candidate_id"])
 
 
-@pytest.fixture
-def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk]:
-    """A running identity service, and the command's environment."""
+@contextmanager
+def desk_of(database_url: str, data_dir: Path, **settings: str) -> Iterator[Desk]:
+    """Run an identity service; yield the command with its environment."""
     log = RecordingLog()
     with (
         start_blocking_portal("asyncio") as portal,
         portal.wrap_async_context_manager(ingest_of(log)) as ingest,
         portal.wrap_async_context_manager(
-            client_of(settings_for(migrated_database_url, ingest), log)
+            client_of(settings_for(database_url, ingest, **settings), log)
         ) as client,
     ):
         environment = {
             "HEADWATER_INGEST_ADDRESS": ingest,
             "HEADWATER_SYNC_ADDRESS": "127.0.0.1:1",
             "HEADWATER_IDENTITY_ADDRESS": client.address,
-            "HEADWATER_DATA_DIR": str(tmp_path / "data"),
+            "HEADWATER_DATA_DIR": str(data_dir),
             "HEADWATER_TENANT": TENANT,
             "HEADWATER_ACTOR": "jo",
         }
         yield Desk(portal, client, environment)
+
+
+@pytest.fixture
+def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk]:
+    """A running identity service, and the command's environment."""
+    with desk_of(migrated_database_url, tmp_path / "data") as found:
+        yield found
 
 
 def test_a_question_is_shown_tried_decided_and_taken_back(desk: Desk) -> None:

@@ -17,6 +17,10 @@ HOT = {
     "list_members": ("'t', gen_random_uuid()", ("member_by_entity",)),
     "find_entity_of_record": ("'t', gen_random_uuid()", ("member_pkey",)),
     "list_due_changes": ("now(), 32", ("change_unsent",)),
+    "list_said": ("'t', gen_random_uuid(), 50", ("member_pkey", "evidence_pkey")),
+    "has_older": ("'t', 2::smallint", ("member_by_version",)),
+    "list_ever": ("'t', gen_random_uuid(), 50", ("member_pkey", "former_group_pkey", "member_by_group")),
+    "list_group": ("'t', gen_random_uuid(), 50", ("member_by_group",)),
 }
 NESTED = {
     "look_up": (
@@ -103,9 +107,9 @@ async def test_what_known_records_newly_say_is_written_by_their_key(
         "SET auto_explain.log_min_duration = 0; SET client_min_messages = log"
     )
     record = await connection.fetchval("SELECT gen_random_uuid()")
-    columns: list[list[object]] = [[] for _ in range(45)]
+    columns: list[list[object]] = [[] for _ in range(47)]
     columns[15:21] = [[record], [b"x"], ["1 2"], [1], [0], [7]]
-    await connection.fetch(SQL["write_plan"].text, "t", dt.datetime.now(dt.UTC), 1, *columns)
+    await connection.fetch(SQL["write_plan"].text, "t", dt.datetime.now(dt.UTC), 1, *columns, 16)
     connection.remove_log_listener(plans_to)
     (plan,) = [plan for plan in plans if "UPDATE identity.member" in plan]
     assert "using member_pkey" in plan

@@ -20,10 +20,11 @@ SELECT t.tenant_id
 FROM tenant AS t
 WHERE
     t.tenant_id IS NOT NULL
-    AND EXISTS (
-        SELECT FROM identity.member AS m
-        WHERE m.tenant_id = t.tenant_id AND m.normalisation_version < $1
-    )
+    AND (
+        SELECT m.normalisation_version FROM identity.member AS m
+        WHERE m.tenant_id = t.tenant_id AND m.normalisation_version >= 0
+        ORDER BY m.normalisation_version LIMIT 1
+    ) < $1
 UNION
 SELECT r.tenant_id
 FROM identity.redo AS r
@@ -107,10 +108,15 @@ FROM identity.redo AS r
 WHERE r.tenant_id = $1
 
 -- name: has_older
--- Whether a tenant has records by older rules.
+-- Whether a tenant has records by older rules: by the oldest of them, so that no plan looks for one that is not there.
 -- $1 text: tenant. $2 smallint: version of the rules.
-SELECT EXISTS (
-    SELECT FROM identity.member AS m WHERE m.tenant_id = $1 AND m.normalisation_version < $2
+SELECT coalesce(
+    (
+        SELECT m.normalisation_version FROM identity.member AS m
+        WHERE m.tenant_id = $1 AND m.normalisation_version >= 0
+        ORDER BY m.normalisation_version LIMIT 1
+    ) < $2,
+    FALSE
 ) AS behind
 
 -- name: list_said

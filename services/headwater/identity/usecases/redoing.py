@@ -103,7 +103,7 @@ class Redoer:
                 await self.redo_due()
             except Unavailable as error:
                 _log.warning("going over records waits: %s", error.message)
-            except Exception:  # the job's edge: live calls go on whatever it meets, and it tries again
+            except Exception:  # noqa: BLE001 - the job's edge: live calls go on whatever it meets, and it tries again
                 _log.exception("going over records failed; it goes on from there at the next look")
             await self.bell.wait(self.settings.check_s)
 
