@@ -26,8 +26,10 @@ from tests.integration.identity.redoing import (
 
 from headwater.identity.domain.identifying import Normaliser
 from headwater.identity.domain.redoing import BEFORE_ALL
+from headwater.identity.domain.scoring.stored import load
 from headwater.identity.store import PostgresRedoStore
 from headwater.identity.store.redoing import PostgresRedoTransaction
+from headwater.identity.store.resolving import SAID_MAX
 from headwater.identity.usecases.redoing import TakenOver
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.ids import TenantId
@@ -248,3 +250,22 @@ async def _preview(desk: Desk, rules: Normaliser) -> tuple[int, int, int]:
 def _records(state: object) -> list[tuple[object, ...]]:
     assert isinstance(state, dict)
     return list(state["records"].values())
+
+
+async def test_what_a_record_said_is_kept_within_a_bound(desk: Desk) -> None:
+    """Told back and forth, the first and the last telling stay; beyond it the oldest become one, their newest on top."""
+    one, other = {"email": "a@firm.io", "city": "Lima"}, {"email": "b@firm.io", "city": "Rome"}
+    for number in range(24):
+        await desk.tell(ACME, [("1", (one, other)[number % 2])])
+    (row,) = await desk.rows("SELECT statements FROM identity.evidence")
+    assert len(row["statements"]) <= SAID_MAX
+    for number in range(24):
+        await desk.tell(ACME, [("1", {"email": f"p{number}@firm.io", "city": f"Town {number}"})])
+    (row,) = await desk.rows("SELECT statements FROM identity.evidence")
+    assert len(row["statements"]) == SAID_MAX
+    assert '"Town 23"' in row["statements"][-1]
+    (before,) = await desk.rows("SELECT parts FROM identity.member")
+    await desk.redoer(LATER).redo_due()
+    (after,) = await desk.rows("SELECT parts FROM identity.member")
+    assert load(after["parts"]).mailboxes == load(before["parts"]).mailboxes
+    assert load(after["parts"]).city == "town 23"
