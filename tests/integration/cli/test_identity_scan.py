@@ -37,12 +37,11 @@ def _tell(desk: Desk, count: int) -> list[str]:
     with (er_directory() / "crm_synth_dev" / "records.csv").open(encoding="utf-8", newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["cluster_id"])[:count]
     random.Random(5).shuffle(rows)
-    records = [
-        record(
-            row["rec_id"], **{name: value for name, value in row.items() if value and name not in NOT_FIELDS}
-        )
+    told: list[tuple[str, dict[str, Any]]] = [
+        (row["rec_id"], {name: value for name, value in row.items() if value and name not in NOT_FIELDS})
         for row in rows
     ]
+    records = [record(name, **said) for name, said in told]
     for start in range(0, count, 20):
         desk.portal.call(desk.client.resolve, *records[start : start + 20])
     return [row["rec_id"] for row in rows]

@@ -242,7 +242,7 @@ async def _preview(desk: Desk, rules: Normaliser) -> tuple[int, int, int]:
     page = await job.preview(ACME, BEFORE_ALL, 7)
     while True:
         records, behind, changed = records + page.records, behind + page.behind, changed + page.changed
-        if not page.after:
+        if page.after is None:
             return records, behind, changed
         page = await job.preview(ACME, page.after, 7)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -277,10 +278,9 @@ def scan(
     arguments += [part for column in ignore or () for part in ("--ignore", column)]
     arguments += [part for pair in mapped or () for part in ("--map", pair)]
     arguments += [flag for flag, given in (("--learn", learn), ("--keep", keep)) if given]
-
     if file is None:
         how = Survey(object_name, into, arguments, propose=propose, merge=merge_them, yes=yes)
-        ask(lambda *services: _survey(*services, how), as_json=as_json, data_dir=data_dir, tenant=tenant)
+        ask(partial(_survey, how), as_json=as_json, data_dir=data_dir, tenant=tenant)
         return
     own = [str(file), "--into", str(into), "--object", object_name, "--id-column", id_column]
 
@@ -296,7 +296,7 @@ def scan(
     act(work, as_json=as_json, data_dir=data_dir)
 
 
-async def _survey(session: Session, services: Services, how: Survey) -> None:
+async def _survey(how: Survey, session: Session, services: Services) -> None:
     document = await survey(session, services, how)
     shown = await anyio.Path(how.into / "report.txt").read_text(encoding="utf-8")
     rest = "nothing was changed; add --propose, or --merge --yes" if document["dry_run"] else "done"

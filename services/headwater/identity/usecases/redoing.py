@@ -71,14 +71,14 @@ class Preview:
     Args:
         records: looked at; behind: by older rules; changed: of these, that would say something else; keys: that would
             be found by other keys.
-        after: where the next ones begin; empty when there are none.
+        after: where the next ones begin; None when there are none.
     """
 
     records: int
     behind: int
     changed: int
     keys: int
-    after: str
+    after: RecordId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Redoer:
         keys = sum(set(one.before.keys) != set(one.after.keys) for one in changed)
         behind = len(found.same) + len(found.changed)
         return Preview(
-            len(page), behind, len(changed), keys, page[-1].record_id if len(page) == records_max else ""
+            len(page), behind, len(changed), keys, page[-1].record_id if len(page) == records_max else None
         )
 
     async def _redo(self, tenant_id: TenantId) -> None:
