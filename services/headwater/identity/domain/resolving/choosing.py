@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,12 +57,11 @@ def choose(memory: Memory, entity_of: Mapping[RecordId, EntityId], apart: frozen
     kept_from: dict[RecordId, frozenset[EntityId]] = {}
     undecided: dict[RecordId, Sequence[EntityId]] = {}
     chose: set[EntityId] = set()
-    for entity, records in _whoever(memory, entity_of, members):
-        facing = [one for one in sorted(halves) if one != entity and frozenset((one, entity)) not in apart]
-        reached = [one for one in facing if _links(memory, records, members[one])]
-        if not any(frozenset((one, other)) in apart for one in reached for other in reached):
+    for entity, records, reached in _facing(memory, entity_of, members, halves):
+        open_to = [half for half in reached if entity is None or frozenset((half, entity)) not in apart]
+        if not any(frozenset((half, other)) in apart for half in open_to for other in open_to):
             continue
-        averages = {one: _average(memory, records, members[one]) for one in reached}
+        averages = {half: _average(memory, records, members[half]) for half in open_to}
         kept, either = _weigh(averages, apart, memory.rules.bits_min, memory.rules.margin_bits)
         kept_from.update(dict.fromkeys(records, kept))
         if entity is not None:
@@ -79,20 +79,27 @@ def _members(memory: Memory, entity_of: Mapping[RecordId, EntityId]) -> dict[Ent
     return found
 
 
-def _whoever(
-    memory: Memory, entity_of: Mapping[RecordId, EntityId], members: Mapping[EntityId, list[RecordId]]
-) -> Iterator[tuple[EntityId | None, list[RecordId]]]:
-    yield from members.items()
-    for one in memory.parts:
-        if one not in entity_of:
-            yield None, [RecordId(one)]
-
-
-def _links(memory: Memory, ours: Sequence[RecordId], theirs: Sequence[RecordId]) -> bool:
-    bits_min = memory.rules.bits_min
-    return any(
-        memory.edges.get(one, {}).get(other, bits_min - 1) >= bits_min for one in ours for other in theirs
-    )
+def _facing(
+    memory: Memory,
+    entity_of: Mapping[RecordId, EntityId],
+    members: Mapping[EntityId, Sequence[RecordId]],
+    halves: AbstractSet[EntityId],
+) -> Iterator[tuple[EntityId | None, Sequence[RecordId], AbstractSet[EntityId]]]:
+    """Yield every entity, and every record without one, that some pair links to halves, with its records and these."""
+    entities: dict[EntityId, set[EntityId]] = defaultdict(set)
+    records: dict[RecordId, set[EntityId]] = defaultdict(set)
+    for half in halves:
+        for one in members[half]:
+            for other, bits in memory.edges.get(one, {}).items():
+                entity = entity_of.get(RecordId(other))
+                if bits < memory.rules.bits_min or entity == half:
+                    continue
+                if entity is None:
+                    records[RecordId(other)].add(half)
+                else:
+                    entities[entity].add(half)
+    yield from ((entity, members[entity], reached) for entity, reached in entities.items())
+    yield from ((None, [record], reached) for record, reached in records.items())
 
 
 def _average(memory: Memory, ours: Sequence[RecordId], theirs: Sequence[RecordId]) -> float:
