@@ -16,7 +16,7 @@ ANN: dict[str, Any] = {"first_name": "Ann", "last_name": "Santanov"}
 MORE: dict[str, Any] = {"company": "Acorn Freight", "city": "London", "phone": "+12125557812"}
 
 
-async def _halves(identity: Client, first: dict[str, str], second: dict[str, str]) -> tuple[str, str]:
+async def _halves(identity: Client, first: dict[str, Any], second: dict[str, Any]) -> tuple[str, str]:
     """Let a person merge two entities, a record of both come, and the person split them again."""
     one, two = await identity.resolve(
         record("1", email="a@one.io", first_name="Zed", last_name="Quill"),
@@ -41,7 +41,7 @@ async def test_a_late_record_goes_to_the_loser_when_it_matches_it_better(identit
 
 async def test_a_late_record_of_either_half_is_put_before_a_person(identity: Client) -> None:
     """It stands alone until somebody says which one it is; then it is that one's, and the halves are still two."""
-    told: dict[str, str] = {"email": "ann@firm.io", **ANN}
+    told: dict[str, Any] = {"email": "ann@firm.io", **ANN}
     winner, loser = await _halves(identity, told, told)
     (late,) = await identity.resolve(record("3", **told))
     assert late.kind == pb.RESOLUTION_KIND_CREATED
