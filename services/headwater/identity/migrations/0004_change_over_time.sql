@@ -50,14 +50,18 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO identity.evidence AS e (tenant_id, record_id, statements)
-    SELECT p_tenant, n.record_id, identity.folded(array_agg(n.statement ORDER BY n.ord), p_statements_max)
-    FROM unnest(p_records, p_statements) WITH ORDINALITY AS n (record_id, statement, ord)
-    GROUP BY n.record_id
+    SELECT p_tenant, n.record_id, string_to_array(n.statements, chr(30))
+    FROM unnest(p_records, p_statements) AS n (record_id, statements)
     ON CONFLICT (tenant_id, record_id) DO UPDATE SET
-        statements = identity.folded(e.statements || excluded.statements, p_statements_max);
+        statements = CASE
+            WHEN cardinality(e.statements) + cardinality(excluded.statements) <= p_statements_max
+                THEN e.statements || excluded.statements
+            ELSE identity.folded(e.statements || excluded.statements, p_statements_max)
+        END;
 END
 $$;
-COMMENT ON FUNCTION write_evidence IS 'Keeps what records say on top of what they said before.';
+COMMENT ON FUNCTION write_evidence IS
+'Keeps what records say on top of what they said before: each once, its statements with record separators between them.';
 
 CREATE TABLE redo (
     tenant_id text NOT NULL,

@@ -41,8 +41,8 @@ FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 -- lower and higher record, $31 real: bits. Edges that go: $32 and $33 uuid. Uses of keys: $34 bigint, $35 text: value,
 -- $36 and $37 boolean: generic, crowded. Exclusive keys: $38 bigint, $39 uuid: entity. Pairs: $40 and $41 uuid: lower
 -- and higher entity, $42..$44 text: object, rule, what blocks it or '', $45 real: bits, $46 text: question, $47 and
--- $48 uuid: record of each. What records say as they said it: $49 uuid: record, $50 text. $51 integer: the most that is
--- kept of one.
+-- $48 uuid: record of each. What records say as they said it: $49 uuid: record, $50 text: its statements with record
+-- separators between them. $51 integer: the most that is kept of one.
 SELECT
     identity.write_plan(
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,

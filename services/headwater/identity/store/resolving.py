@@ -16,6 +16,8 @@ from headwater.kernel.ids import TenantId
 
 SAID_MAX: Final = 16
 """Statements of one record that are kept as they were told; beyond it the two oldest become one."""
+SEPARATOR: Final = "\x1e"
+"""Stands between two statements of one record in a batch: JSON has no such character unescaped."""
 
 
 async def read_known(
@@ -88,7 +90,14 @@ def _columns(plan: Plan) -> Iterator[Sequence[Any]]:
     yield from _turned(uses, 4)
     yield from _turned(plan.held, 2)
     yield from _turned([_candidate(one) for one in plan.candidates], 9)
-    yield from _turned(plan.said, 2)
+    yield from _turned([(one, SEPARATOR.join(said)) for one, said in _by_record(plan.said).items()], 2)
+
+
+def _by_record(said: Sequence[tuple[RecordId, str]]) -> Mapping[RecordId, Sequence[str]]:
+    found: dict[RecordId, list[str]] = {}
+    for record, text in said:
+        found.setdefault(record, []).append(text)
+    return found
 
 
 def _told(told: Identified) -> tuple[bytes, str, int, int]:
