@@ -43,7 +43,7 @@ class IdentitySettings(ServiceSettings):
     person is asked. 3 bits are odds of 8 to 1."""
     pairs_max: int = Field(5, ge=1, le=100)
     """Pairs to review that one record may add."""
-    redo_batch_records: int = Field(50, ge=1, le=1_000)
+    redo_batch_records: int = Field(20, ge=1, le=1_000)
     """Records that one transaction goes over again when the rules of normalisation have changed; live calls of the
     tenant wait as long."""
     redo_records_per_s: float = Field(500.0, gt=0, le=100_000)

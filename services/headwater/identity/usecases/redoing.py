@@ -53,7 +53,7 @@ class RedoSettings:
         timeout_s: longest wait for the tenant's lock.
     """
 
-    batch_records: int = 50
+    batch_records: int = 20
     records_per_s: float = 500.0
     check_s: float = 60.0
     lease_s: float = 60.0
