@@ -3,36 +3,33 @@
 -- name: list_ever
 -- Records that are or were in a group, lowest id first, with the group that each is in now.
 -- $1 text: tenant. $2 uuid: group. $3 integer: rows at most.
+WITH ever AS MATERIALIZED (
+    SELECT f.record_id FROM identity.former_group AS f
+    WHERE f.tenant_id = $1 AND f.group_id = $2
+    UNION ALL
+    SELECT p.record_id FROM identity.member AS p
+    WHERE p.tenant_id = $1 AND p.group_id = $2
+)
+
 SELECT m.record_id::text AS record_id, m.group_id
 FROM identity.member AS m
 WHERE
     m.tenant_id = $1
-    AND m.record_id = ANY(ARRAY(
-        SELECT ever.record_id
-        FROM (
-            SELECT f.record_id FROM identity.former_group AS f
-            WHERE f.tenant_id = $1 AND f.group_id = $2
-            UNION ALL
-            SELECT p.record_id FROM identity.member AS p
-            WHERE p.tenant_id = $1 AND p.group_id = $2
-            OFFSET 0
-        ) AS ever
-        ORDER BY ever.record_id
-        LIMIT $3
-    ))
+    AND m.record_id = ANY(ARRAY(SELECT ever.record_id FROM ever ORDER BY ever.record_id LIMIT $3))
 ORDER BY m.record_id
 
 -- name: list_group
 -- Records of a group, lowest id first.
 -- $1 text: tenant. $2 uuid: group. $3 integer: rows at most.
-SELECT m.record_id::text AS record_id, m.source, m.object, m.external_id, m.entity_id
-FROM (
-    SELECT p.record_id, p.source, p.object, p.external_id, p.entity_id
-    FROM identity.member AS p
-    WHERE p.tenant_id = $1 AND p.group_id = $2
-    OFFSET 0
-) AS m
-ORDER BY m.record_id
+WITH own AS MATERIALIZED (
+    SELECT m.record_id, m.source, m.object, m.external_id, m.entity_id
+    FROM identity.member AS m
+    WHERE m.tenant_id = $1 AND m.group_id = $2
+)
+
+SELECT own.record_id::text AS record_id, own.source, own.object, own.external_id, own.entity_id
+FROM own
+ORDER BY own.record_id
 LIMIT $3
 
 -- name: list_asked

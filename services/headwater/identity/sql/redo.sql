@@ -70,26 +70,26 @@ WHERE r.version < $2 OR r.phase = 'done'
 -- name: count_redo
 -- Count the records to go over.
 -- $1 text: tenant. $2 text: who has the lease.
-UPDATE identity.redo
+UPDATE identity.redo AS r
 SET records = (SELECT count(*) FROM identity.member AS m WHERE m.tenant_id = $1)
-WHERE tenant_id = $1 AND holder = $2
+WHERE r.tenant_id = $1 AND r.holder = $2
 
 -- name: advance_redo
 -- Note how far it is, and lengthen the lease; no row when somebody else has taken over.
 -- $1 text: tenant. $2 smallint: version. $3 text: who. $4 text: phase. $5 uuid: last record that is through.
 -- $6, $7, $8 bigint: records seen, changed, entities merged since. $9 timestamptz: now. $10 timestamptz: until when.
-UPDATE identity.redo
+UPDATE identity.redo AS r
 SET
     phase = $4,
     after_id = $5,
-    seen = seen + $6,
-    changed = changed + $7,
-    merged = merged + $8,
+    seen = r.seen + $6,
+    changed = r.changed + $7,
+    merged = r.merged + $8,
     update_time = $9,
     lease_time = $10,
-    finish_time = CASE WHEN $4 = 'done' THEN $9::timestamptz END
-WHERE tenant_id = $1 AND version = $2 AND holder = $3 AND phase <> 'done'
-RETURNING tenant_id
+    finish_time = CASE $4::text WHEN 'done' THEN $9::timestamptz END
+WHERE r.tenant_id = $1 AND r.version = $2 AND r.holder = $3 AND r.phase <> 'done'
+RETURNING r.tenant_id
 
 -- name: release_redo
 -- Give the lease back.
@@ -124,22 +124,15 @@ SELECT coalesce(
 -- $1 text: tenant. $2 uuid: after this one. $3 integer: rows at most.
 SELECT
     m.record_id::text AS record_id, m.source, m.object, m.external_id, m.entity_id, m.group_id, m.event_key, m.parts,
-    m.keys, m.strong, m.exclusive, m.digest, m.normalisation_version, s.statements
-FROM (
-    SELECT
-        p.tenant_id, p.record_id, p.source, p.object, p.external_id, p.entity_id, p.group_id, p.event_key, p.parts,
-        array_to_string(p.keys, ' ') AS keys, p.strong, p.exclusive, p.digest, p.normalisation_version
-    FROM identity.member AS p
-    WHERE p.tenant_id = $1 AND p.record_id > $2
-    ORDER BY p.record_id
-    LIMIT $3
-) AS m
-LEFT JOIN LATERAL (
-    SELECT e.statements FROM identity.evidence AS e
-    WHERE e.tenant_id = m.tenant_id AND e.record_id = m.record_id
-    OFFSET 0
-) AS s ON TRUE
+    array_to_string(m.keys, ' ') AS keys, m.strong, m.exclusive, m.digest, m.normalisation_version,
+    (
+        SELECT e.statements FROM identity.evidence AS e
+        WHERE e.tenant_id = m.tenant_id AND e.record_id = m.record_id
+    ) AS statements
+FROM identity.member AS m
+WHERE m.tenant_id = $1 AND m.record_id > $2
 ORDER BY m.record_id
+LIMIT $3
 
 -- name: rewrite_records
 -- Write what records say by later rules; see the function.
