@@ -38,6 +38,9 @@ class IdentitySettings(ServiceSettings):
     """Records whose groups one record may change."""
     entity_records_max: int = Field(50, ge=2, le=500)
     """Records of one group; a union beyond it is left to a person."""
+    margin_bits: float = Field(3.0, ge=0, le=20)
+    """By how much a record must match one of two entities that a person told apart better than the other; else a
+    person is asked. 3 bits are odds of 8 to 1."""
     pairs_max: int = Field(5, ge=1, le=100)
     """Pairs to review that one record may add."""
     learn: Literal["off", "propose", "auto"] = "propose"
@@ -58,6 +61,17 @@ class IdentitySettings(ServiceSettings):
     """How late a change of weights may be heard of when no word of it comes."""
     weights_tenants_max: int = Field(16, ge=1, le=1_000)
     """Tenants whose learnt weights are kept in memory, some 5 MB each."""
+    redo_batch_records: int = Field(20, ge=1, le=1_000)
+    """Records that one transaction goes over again when the rules of normalisation have changed; live calls of the
+    tenant wait as long."""
+    redo_records_per_s: float = Field(500.0, gt=0, le=100_000)
+    """Records a second that are gone over at the most."""
+    redo_check_s: float = Field(60.0, gt=0, le=3_600)
+    """Pause between two looks for records by older rules."""
+    redo_lease_s: float = Field(60.0, ge=1, le=3_600)
+    """After so long without a word from the process that goes over a tenant another one goes on."""
+    stream_s: float = Field(600.0, gt=0, le=86_400)
+    """Longest stream of a tenant's records, which are as of one moment: the database keeps what is changed meanwhile."""
     drain_s: float = Field(10.0, gt=0, le=120)
     """How long calls under way may take after the end was asked for."""
 

@@ -223,7 +223,7 @@ BEGIN
             strong = n.strong,
             exclusive = n.exclusive,
             digest = n.digest,
-            normalisation_version = p_version
+            normalisation_version = least(m.normalisation_version, p_version)
         FROM unnest(
             p_known, p_known_parts, p_known_keys, p_known_strong, p_known_exclusive, p_known_digests
         ) AS n (record_id, parts, keys, strong, exclusive, digest)

@@ -43,9 +43,11 @@ FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 -- Edges that go: $33 and $34 uuid. Uses of keys: $35 bigint, $36 text: value, $37 and $38 boolean: generic, crowded.
 -- Exclusive keys: $39 bigint, $40 uuid: entity. Pairs: $41 and $42 uuid: lower and higher entity, $43..$45 text:
 -- object, rule, what blocks it or '', $46 real: bits, $47 text: question, $48 and $49 uuid: record of each.
--- Version of the weights, integer: $50 of the edges, $51 of the pairs.
-SELECT identity.write_plan(
-    $1, $2, $3, $4::text::uuid[], $5::text::text[], $6::text::uuid[], $7::text::text[], $8::text::text[],
+-- Version of the weights, integer: $50 of the edges, $51 of the pairs. What records say as they said it: $52 uuid:
+-- record, $53 text: its statements with record separators between them. $54 integer: the most that is kept of one.
+SELECT
+    identity.write_plan(
+        $1, $2, $3, $4::text::uuid[], $5::text::text[], $6::text::uuid[], $7::text::text[], $8::text::text[],
     $9::text::text[], $10::text::uuid[], $11::text::uuid[], $12::text::text[], $13::text::uuid[], $14,
     $15::text::text[], $16::text::smallint[], $17::text::smallint[], $18::text::bigint[], $19::text::uuid[], $20,
     $21::text::text[], $22::text::smallint[], $23::text::smallint[], $24::text::bigint[], $25::text::uuid[],
@@ -55,4 +57,5 @@ SELECT identity.write_plan(
     $41::text::uuid[], $42::text::uuid[], $43::text::text[], $44::text::text[], $45::text::text[],
     $46::text::real[], $47::text::text[], $48::text::uuid[], $49::text::uuid[], $50::text::integer[],
     $51::text::integer[]
-)
+    ),
+    identity.write_evidence($1, $52::text::uuid[], $53::text::text[], $54)

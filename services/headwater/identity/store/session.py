@@ -30,6 +30,8 @@ FILES: Final = (
     "change.sql",
     "review.sql",
     "weights.sql",
+    "redo.sql",
+    "group.sql",
 )
 
 SQL: Final[Mapping[str, Query]] = dict(

@@ -19,14 +19,13 @@ from headwater.identity.domain.clustering.linkage import MUST, Members, Partitio
 from headwater.identity.domain.clustering.memory import Memory
 from headwater.identity.domain.clustering.naming import name_groups
 from headwater.identity.domain.records import GroupId, RecordId
+from headwater.identity.domain.resolving.choosing import NO_CHOICE, Choice, EntityPair, choose
 from headwater.identity.domain.resolving.comparing import Comparison
 from headwater.identity.domain.resolving.values import Near, Pair, Standing, pair_of
 from headwater.identity.domain.scoring.scores import score_bits
 from headwater.identity.domain.scoring.stored import load
 from headwater.identity.domain.scoring.versions import SHIPPED, number_of
 from headwater.kernel.ids import EntityId
-
-EntityPair = frozenset[EntityId]
 
 
 @dataclass(slots=True)
@@ -37,6 +36,7 @@ class Grouping:
         memory: parts, edges and generic values of its records.
         entity_of: entity of each record that has one.
         torn: records of one entity that the evidence alone would part, a pair for each entity.
+        choice: who may go with which of the entities that a person told apart.
         rescored: edges of the database whose bits have changed; gone: those that say nothing any more.
         outdated: edges of the database that other weights scored.
     """
@@ -47,6 +47,7 @@ class Grouping:
     entity_of: dict[RecordId, EntityId]
     apart: frozenset[EntityPair]
     groups: Partition = field(default_factory=lambda: Partition(()))
+    choice: Choice = NO_CHOICE
     torn: list[Pair] = field(default_factory=list)
     rescored: dict[Pair, float] = field(default_factory=dict)
     gone: set[Pair] = field(default_factory=set)
@@ -95,6 +96,7 @@ def group(compared: Comparison, near: Near) -> Grouping:
     )
     found = Grouping(compared, near, memory, entity_of, apart)
     _settle_edges(found)
+    found.choice = choose(memory, entity_of, apart)
     _partition(found)
     return found
 
@@ -110,6 +112,9 @@ def _settle_edges(found: Grouping) -> None:
     edges = dict(stored)
     for pair in _unsupported(found, stored):
         del edges[pair]
+    if compared.again:
+        for pair in [one for one in edges if not compared.fresh.keys().isdisjoint(one)]:
+            del edges[pair]
     found.outdated.update(_outdated(found, edges))
     for pair in (*_doubtful(found, edges), *found.outdated):
         edges[pair] = score_bits(memory.parts[pair[0]], memory.parts[pair[1]], memory.weights, memory.shared)
@@ -188,6 +193,8 @@ def _partition(found: Grouping) -> None:
             ours, theirs = _entities(found, left), _entities(found, right)
             if any(found.is_apart(one, other) for one in ours for other in theirs):
                 return CANNOT_LINK
+            if found.choice.forbids(left, theirs) or found.choice.forbids(right, ours):
+                return CANNOT_LINK
         return guards(left, right)
 
     def holding_together(left: Members, right: Members) -> str:
@@ -223,8 +230,8 @@ def _replaced(before: Partition, records: Collection[str], again: Partition) -> 
     return Partition(tuple(sorted((*groups, *again.groups))), (*refused, *again.refused))
 
 
-def _entities(found: Grouping, members: Members) -> set[EntityId]:
-    return {found.entity_of[RecordId(one)] for one in members if one in found.entity_of}
+def _entities(found: Grouping, members: Members) -> frozenset[EntityId]:
+    return frozenset(found.entity_of[RecordId(one)] for one in members if one in found.entity_of)
 
 
 def _torn(found: Grouping) -> Iterator[tuple[EntityId, tuple[str, str]]]:

@@ -9,6 +9,7 @@ from typing import Literal
 from headwater.identity.domain.clustering.linkage import Rules
 from headwater.identity.domain.clustering.tiers import Tier
 from headwater.identity.domain.identifying import Identified
+from headwater.identity.domain.normalising import NORMALISATION_VERSION
 from headwater.identity.domain.records import GroupId, RecordId, RecordRef
 from headwater.kernel.ids import EntityId, EventKey
 
@@ -50,7 +51,7 @@ class Incoming:
 
     Args:
         match_only: leave it unplaced when nothing matches.
-        digest: hash of the attributes it comes with.
+        digest: hash of the attributes it comes with. said: these attributes as they are kept.
     """
 
     record_id: RecordId
@@ -59,6 +60,7 @@ class Incoming:
     identified: Identified
     match_only: bool = False
     digest: int = 0
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,10 @@ class Plan:
     """Exclusive keys, and who holds each unless somebody does already."""
     candidates: list[NewCandidate] = field(default_factory=list)
     merges: list[AutoMerge] = field(default_factory=list)
+    said: list[tuple[RecordId, str]] = field(default_factory=list)
+    """What records say that are new or say something new, as they said it."""
+    version: int = NORMALISATION_VERSION
+    """Of the rules by which members and known records are identified."""
 
     @property
     def writes(self) -> bool:
