@@ -128,9 +128,12 @@ class Redoer:
         return await self.store.find(tenant_id)
 
     async def status(self, tenant_id: TenantId) -> tuple[Redo | None, bool]:
-        """Return how far a tenant is, and whether it has records by older rules."""
-        behind = await self.store.has_older(tenant_id, self.resolver.rules.version)
-        return await self.store.find(tenant_id), behind
+        """Return how far a tenant is, and whether it has records by older rules.
+
+        In this order: what is done when it is read has no older records afterwards.
+        """
+        redo = await self.store.find(tenant_id)
+        return redo, await self.store.has_older(tenant_id, self.resolver.rules.version)
 
     async def preview(self, tenant_id: TenantId, after: RecordId, records_max: int) -> Preview:
         """Say of some records what the rules would change; writes nothing."""
