@@ -48,14 +48,14 @@ FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 SELECT
     identity.write_plan(
         $1, $2, $3, $4::text::uuid[], $5::text::text[], $6::text::uuid[], $7::text::text[], $8::text::text[],
-    $9::text::text[], $10::text::uuid[], $11::text::uuid[], $12::text::text[], $13::text::uuid[], $14,
-    $15::text::text[], $16::text::smallint[], $17::text::smallint[], $18::text::bigint[], $19::text::uuid[], $20,
-    $21::text::text[], $22::text::smallint[], $23::text::smallint[], $24::text::bigint[], $25::text::uuid[],
-    $26::text::uuid[], $27::text::bigint[], $28::text::uuid[], $29::text::bigint[], $30::text::uuid[],
-    $31::text::uuid[], $32::text::real[], $33::text::uuid[], $34::text::uuid[], $35::text::bigint[],
-    $36::text::text[], $37::text::boolean[], $38::text::boolean[], $39::text::bigint[], $40::text::uuid[],
-    $41::text::uuid[], $42::text::uuid[], $43::text::text[], $44::text::text[], $45::text::text[],
-    $46::text::real[], $47::text::text[], $48::text::uuid[], $49::text::uuid[], $50::text::integer[],
-    $51::text::integer[]
+        $9::text::text[], $10::text::uuid[], $11::text::uuid[], $12::text::text[], $13::text::uuid[], $14,
+        $15::text::text[], $16::text::smallint[], $17::text::smallint[], $18::text::bigint[], $19::text::uuid[], $20,
+        $21::text::text[], $22::text::smallint[], $23::text::smallint[], $24::text::bigint[], $25::text::uuid[],
+        $26::text::uuid[], $27::text::bigint[], $28::text::uuid[], $29::text::bigint[], $30::text::uuid[],
+        $31::text::uuid[], $32::text::real[], $33::text::uuid[], $34::text::uuid[], $35::text::bigint[],
+        $36::text::text[], $37::text::boolean[], $38::text::boolean[], $39::text::bigint[], $40::text::uuid[],
+        $41::text::uuid[], $42::text::uuid[], $43::text::text[], $44::text::text[], $45::text::text[],
+        $46::text::real[], $47::text::text[], $48::text::uuid[], $49::text::uuid[], $50::text::integer[],
+        $51::text::integer[]
     ),
     identity.write_evidence($1, $52::text::uuid[], $53::text::text[], $54)

@@ -58,11 +58,6 @@ class Batch:
             self._fold(record)
         self._compare()
 
-    @property
-    def says_something(self) -> bool:
-        """Whether any record is new or says something new."""
-        return bool(self.fresh)
-
     def wanted(self) -> list[Wanted]:
         """Return the neighbourhoods that decide the batch, one for each object: no edge leads from one to another."""
         return [wanted for one in self.comparisons if (wanted := one.wanted()).size]

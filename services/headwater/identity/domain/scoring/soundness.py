@@ -10,7 +10,7 @@ import msgspec
 
 from headwater.identity.domain.scoring import comparing as c
 from headwater.identity.domain.scoring import priors
-from headwater.identity.domain.scoring.versions import SHIPPED, name_of
+from headwater.identity.domain.scoring.versions import name_of
 from headwater.identity.domain.scoring.weights import RARITIES, FieldWeights, Weights, load
 from headwater.kernel.errors import PreconditionFailed
 
@@ -69,8 +69,3 @@ def _unsound(object_name: str, number: int, why: str) -> PreconditionFailed:
         reason="WEIGHTS_UNSOUND",
         metadata={"object": object_name, "version": str(number)},
     )
-
-
-def shipped_or_none(object_name: str, number: int) -> Weights | None:
-    """Return the shipped weights where *number* stands for them."""
-    return priors.shipped(object_name) if number == SHIPPED else None
