@@ -158,8 +158,18 @@ async def entity_in(transaction: Transaction, entity_id: EntityId) -> EntityStat
 
 
 async def _standing(transaction: Transaction, entity_id: EntityId) -> EntityId:
-    """Return the entity that has the records of another one now."""
+    """Return the entity that has the records of another one now.
+
+    Raises:
+        NotFound: it is unknown.
+        RuntimeError: entities are merged into each other in a ring, which nobody who has the tenant alone can write.
+    """
     found = await entity_in(transaction, entity_id)
+    passed = {found.entity_id: None}
     while found.merged_into is not None:
         found = await entity_in(transaction, found.merged_into)
+        if found.entity_id in passed:
+            ring = ", ".join(map(str, passed))
+            raise RuntimeError(f"entities of {transaction.tenant_id} are merged in a ring: {ring}")
+        passed[found.entity_id] = None
     return found.entity_id
