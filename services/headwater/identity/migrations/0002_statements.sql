@@ -6,6 +6,19 @@
 -- only that index has, and sorting is off: on a table never analysed the planner, left to itself, took the primary key,
 -- that is all edges of the tenant, at each look.
 
+CREATE FUNCTION revision(p_tenant text) RETURNS bigint
+LANGUAGE sql STABLE
+RETURN coalesce(
+    (
+        SELECT c.seq FROM identity.change AS c
+        WHERE c.tenant_id = p_tenant AND c.seq IS NOT NULL
+        ORDER BY c.seq DESC
+        LIMIT 1
+    ),
+    0
+);
+COMMENT ON FUNCTION revision IS 'The last merge or split of a tenant, by its place among them; 0 before the first.';
+
 CREATE FUNCTION look_up(
     p_tenant text, p_records uuid[], p_hashes bigint[], p_rows_max integer,
     OUT known_records text[], OUT known_entities uuid[], OUT known_groups uuid[], OUT known_parts bytea[],
@@ -13,7 +26,8 @@ CREATE FUNCTION look_up(
     OUT use_hashes bigint[], OUT use_values text[], OUT use_generic boolean[], OUT use_crowded boolean[],
     OUT generic_values text[],
     OUT hit_hashes bigint[], OUT hit_records text[],
-    OUT found_records text[], OUT found_parts bytea[]
+    OUT found_records text[], OUT found_parts bytea[],
+    OUT revision bigint
 )
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
@@ -25,6 +39,7 @@ DECLARE
     v_hashes bigint[] := p_hashes;
     v_holders uuid[];
 BEGIN
+    revision := identity.revision(p_tenant);
     SELECT
         array_agg(m.record_id::text), array_agg(m.entity_id), array_agg(m.group_id), array_agg(m.parts),
         array_agg(array_to_string(m.keys, ' ')), array_agg(m.strong), array_agg(m.exclusive)

@@ -47,7 +47,10 @@ def record_ref(ref: RecordRef) -> event_pb2.RecordRef:
 
 def resolve_response(resolutions: Sequence[Resolution]) -> identity_pb2.ResolveBatchResponse:
     """Write the answer to a batch."""
-    return identity_pb2.ResolveBatchResponse(resolutions=[_resolution(one) for one in resolutions])
+    return identity_pb2.ResolveBatchResponse(
+        resolutions=[_resolution(one) for one in resolutions],
+        revision=min(one.revision for one in resolutions),
+    )
 
 
 def _resolution(one: Resolution) -> identity_pb2.Resolution:

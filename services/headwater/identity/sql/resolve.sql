@@ -6,7 +6,7 @@
 -- $1 text: tenant. $2 uuid[]: records.
 SELECT
     m.record_id::text AS record_id, m.entity_id, m.group_id, m.parts, array_to_string(m.keys, ' ') AS keys,
-    m.strong, m.exclusive, m.digest
+    m.strong, m.exclusive, m.digest, (SELECT identity.revision($1)) AS revision
 FROM identity.member AS m
 WHERE m.tenant_id = $1 AND m.record_id = ANY($2::uuid[])
 
@@ -17,7 +17,7 @@ SELECT
     found.known_records, found.known_entities, found.known_groups, found.known_parts, found.known_keys,
     found.known_strong, found.known_exclusive, found.use_hashes, found.use_values, found.use_generic,
     found.use_crowded, found.generic_values, found.hit_hashes, found.hit_records, found.found_records,
-    found.found_parts
+    found.found_parts, found.revision
 FROM identity.look_up($1, $2, $3, $4) AS found
 
 -- name: load_near

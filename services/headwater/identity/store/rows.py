@@ -41,10 +41,12 @@ def known_of(
     strong: int,
     exclusive: int,
     digest: int = 0,
+    revision: int = 0,
 ) -> KnownRecord:
     """Read a record that was resolved before."""
     hashes = tuple(map(int, keys.split()))
-    return KnownRecord(entity, group, Identified(parts_of(parts), hashes, strong, exclusive), digest)
+    identified = Identified(parts_of(parts), hashes, strong, exclusive)
+    return KnownRecord(entity, group, identified, digest, revision)
 
 
 def use_of(row: Any) -> KeyUse:
@@ -82,6 +84,7 @@ def looked_of(row: Any) -> Looked:
         found,
         {key: KeyUse(value, generic, crowded) for key, value, generic, crowded in uses},
         frozenset(row["generic_values"] or ()),
+        row["revision"],
     )
 
 

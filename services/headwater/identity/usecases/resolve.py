@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from headwater.identity.domain.identifying import SHIPPED, Normaliser, combine, said_of
@@ -119,7 +119,7 @@ class Resolver:
             plan = await self.resolve_in(transaction, incoming, weights)
         if plan.merges:
             self.wake.notify()
-        return plan.resolutions
+        return [replace(one, revision=plan.revision) for one in plan.resolutions]
 
     async def resolve_in(
         self,
@@ -175,7 +175,9 @@ class Resolver:
         if len(known) < len(ids) or any(self._is_news(known[record_id], one) for record_id, one in named):
             return None
         found = (known[record_id] for record_id, _ in named)
-        return [Resolution(one.entity_id, "known", group_id=one.group_id) for one in found]
+        return [
+            Resolution(one.entity_id, "known", group_id=one.group_id, revision=one.revision) for one in found
+        ]
 
     def _is_news(self, known: KnownRecord, record: RecordToResolve) -> bool:
         if known.digest == self.rules.digest_of(record.ref.object, record.attributes):

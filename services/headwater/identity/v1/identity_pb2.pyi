@@ -376,6 +376,11 @@ class ResolveBatchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOLUTIONS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The tenant's last merge or split that all of them know of, by the number that its event carries as
+    `seq`; 0 before the first. Changes up to it are in the answers already.
+    """
     @_builtins.property
     def resolutions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Resolution]:
         """Resolutions, as many as records."""
@@ -384,10 +389,11 @@ class ResolveBatchResponse(_message.Message):
         self,
         *,
         resolutions: _abc.Iterable[Global___Resolution] | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolutions", b"resolutions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolutions", b"resolutions", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -118,7 +118,7 @@ def plan_batch(batch: Batch, near: Near, new_id: NewId) -> Plan:
         plan = plan_batch(batch.without(homeless), near, new_id)
         plan.resolutions = _with_homeless(batch, plan.resolutions, homeless)
         return plan
-    plan = Plan()
+    plan = Plan(revision=batch.looked.revision)
     answers: dict[RecordId, Resolution] = {}
     for placing in placings:
         _write_object(plan, placing, answers, new_id)

@@ -65,12 +65,18 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class KnownRecord:
-    """A record that was resolved before, as it stands now; digest: of the attributes put on top last."""
+    """A record that was resolved before, as it stands now.
+
+    Args:
+        digest: of the attributes put on top last.
+        revision: as of which change of the tenant.
+    """
 
     entity_id: EntityId
     group_id: GroupId
     identified: Identified
     digest: int = 0
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class Looked:
         holders: records that have a key, by its hash, of the batch's keys and those of its known records.
         found: stored parts of every holder.
         uses: of the same keys, those that say less. generic: values of the holders that identify nobody.
+        revision: the tenant's last merge or split before it.
     """
 
     known: Mapping[RecordId, KnownRecord] = field(default_factory=dict)
@@ -102,6 +109,7 @@ class Looked:
     found: Mapping[RecordId, bytes] = field(default_factory=dict)
     uses: Mapping[int, KeyUse] = field(default_factory=dict)
     generic: frozenset[str] = frozenset()
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,7 @@ class Resolution:
     Args:
         group_id: of the records linked to it. tier: what its best match allows; none for a known record.
         bits: for that match; 0 where there is none.
+        revision: the tenant's last merge or split that the answer surely knows of; 0 before the first.
     """
 
     entity_id: EntityId | None
@@ -189,6 +198,7 @@ class Resolution:
     group_id: GroupId | None = None
     tier: Tier | None = None
     bits: float = 0.0
+    revision: int = 0
 
 
 UNMATCHED = Resolution(None, "unmatched")
@@ -265,6 +275,8 @@ class Plan:
     """What records say that are new or say something new, as they said it."""
     version: int = NORMALISATION_VERSION
     """Of the rules by which members and known records are identified."""
+    revision: int = 0
+    """The tenant's last merge or split before it."""
 
     @property
     def writes(self) -> bool:
