@@ -7,16 +7,24 @@
 -- that is all edges of the tenant, at each look.
 
 CREATE FUNCTION revision(p_tenant text) RETURNS bigint
-LANGUAGE sql STABLE
-RETURN coalesce(
-    (
-        SELECT c.seq FROM identity.change AS c
-        WHERE c.tenant_id = p_tenant AND c.seq IS NOT NULL
-        ORDER BY c.seq DESC
-        LIMIT 1
-    ),
-    0
-);
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+AS $$
+BEGIN
+    RETURN coalesce(
+        (
+            SELECT c.seq FROM identity.change AS c
+            WHERE c.tenant_id = p_tenant AND c.seq > 0
+            ORDER BY c.seq DESC
+            LIMIT 1
+        ),
+        0
+    );
+END
+$$;
 COMMENT ON FUNCTION revision IS 'The last merge or split of a tenant, by its place among them; 0 before the first.';
 
 CREATE FUNCTION look_up(
