@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from headwater.kernel.ids import ObjectName
 from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Retry, Rollout
+from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.words import (
     CLOCK_SKEW_MAX_S,
     BodyPath,
@@ -273,6 +274,11 @@ class PolicyDocument(Part):
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     rollout: Rollout = Rollout()
+
+    @cached_property
+    def rules(self) -> dict[ObjectName, ObjectRules]:
+        """The rules of every object, compiled once: what the decision core works with."""
+        return {name: compile_rules(item, self.systems, name) for name, item in self.objects.items()}
 
     def retry_of(self, connector: str) -> Retry:
         """Return the retries in force for a connector account."""

@@ -37,7 +37,17 @@ FieldType = Literal[
 EndpointClass = Literal["write", "read", "search", "auth"]
 """Classes of a vendor's endpoints that limits may tell apart; as the connectors' port has them."""
 FieldFormat = Literal["e164", "postal", "state", "country"]
-SurvivorshipRule = Literal["source_priority", "most_recent", "first", "longest", "max", "min", "union"]
+SurvivorshipRule = Literal[
+    "source_priority",
+    "most_recent",
+    "first",
+    "longest",
+    "most_complete",
+    "max",
+    "min",
+    "union",
+    "manual",
+]
 FieldClass = Literal["public", "internal", "personal", "secret"]
 RetryClass = Literal[
     "auth",

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.policy.document import ObjectPolicy
+from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.survivorship import FieldFact, MemberRecord, survive
 from headwater.policy.words import SurvivorshipRule
 
@@ -19,11 +20,10 @@ NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 VALUES = st.one_of(st.none(), st.text(max_size=3), st.integers(-5, 5), st.floats(-5, 5))
 
 
-def policy(rule: str) -> ObjectPolicy:
+def policy(rule: str) -> ObjectRules:
     """Return a policy of one field, owned by a before b."""
-    return ObjectPolicy.model_validate(
-        {"fields": {"x": {"type": "text", "owners": ["a", "b"], "rule": rule}}}
-    )
+    fields = {"x": {"type": "text", "owners": ["a", "b"], "rule": rule}}
+    return compile_rules(ObjectPolicy.model_validate({"fields": fields}), {}, "contact")
 
 
 def member(

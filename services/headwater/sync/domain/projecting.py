@@ -281,7 +281,7 @@ class Workspace:
             return  # a correction makes no entity: it waits for the first record
         before, state_before = entity.fields, entity.state
         after = survive(
-            policy.objects[cast("ObjectName", entity.object)], [m.as_member() for m in members.values()]
+            policy.rules[cast("ObjectName", entity.object)], [m.as_member() for m in members.values()]
         )
         if entity.state != "merged":
             entity.state = "deleted" if own and all(m.deleted for m in own) else "active"
