@@ -46,7 +46,7 @@ format: headwater/v1
 version: "1"
 systems:
   shop:
-    layer: engagement
+    layer: record
     owner: shop team
     backup: crm team
     runbook: docs/shop

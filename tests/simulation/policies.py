@@ -55,8 +55,8 @@ def policy_of(plan: Plan, tenant: str, version: int) -> dict[str, Any]:
         "version": str(version),
         "systems": {
             **{item.system: _system(item) for item in accounts},
-            "site": {"layer": "engagement", "inbound": inbound, **_OWNED},
-            "bulk": {"layer": "engagement", "inbound": inbound, "lane": "backfill", **_OWNED},
+            "site": {"layer": "record", "inbound": inbound, **_OWNED},
+            "bulk": {"layer": "record", "inbound": inbound, "lane": "backfill", **_OWNED},
         },
         "objects": {
             "contact": {
@@ -85,7 +85,7 @@ def _system(item: PlannedAccount) -> dict[str, Any]:
 
 
 def _connector(item: PlannedAccount) -> dict[str, Any]:
-    direction = "two_way" if item.two_way else "out"
+    direction = {"direction": "two_way", "conflict": "policy"} if item.two_way else {}
     return {
         "vendor": VENDOR,
         "system": item.system,
@@ -104,7 +104,7 @@ def _connector(item: PlannedAccount) -> dict[str, Any]:
             "contact": [
                 {
                     "target": "Contact",
-                    "direction": direction,
+                    **direction,
                     "external_id": "Headwater",
                     "fields": _CONTACT,
                     "references": {"Account": "account"},
@@ -114,7 +114,7 @@ def _connector(item: PlannedAccount) -> dict[str, Any]:
             "account": [
                 {
                     "target": "Account",
-                    "direction": direction,
+                    **direction,
                     "external_id": "Headwater",
                     "fields": {"Title": {"field": "title"}},
                 }

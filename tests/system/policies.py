@@ -65,7 +65,7 @@ def _systems() -> dict[str, Any]:
     record = {**_PEOPLE, "layer": "record"}
     return {
         "erp": {**record, "inbound": {**erp, **contact}},
-        "shop": {**_PEOPLE, "layer": "engagement", "inbound": contact},
+        "shop": {**_PEOPLE, "layer": "record", "inbound": contact},
         "mail": {
             **_PEOPLE, "layer": "engagement", "participants": "create", "inbound": {"activity": activity},
         },
@@ -99,6 +99,7 @@ def _objects() -> dict[str, Any]:
                 "title": owned("text", "erp", "shop"),
             },
             "require_any": [["email", "phone"]],
+            "granted": ["mail"],
         },
         "activity": {
             "fields": {

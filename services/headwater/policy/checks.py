@@ -6,32 +6,18 @@ Each fault names the path, the value and the rule; all are reported at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, get_args
 
 from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.account import Limits
-from headwater.policy.document import ConnectorPolicy, ObjectPolicy, OutboundObject, PolicyDocument
+from headwater.policy.conflicts import conflict_faults
+from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.faults import Fault, nearest
+from headwater.policy.objects import ObjectPolicy
+from headwater.policy.ownership import ownership_faults
 from headwater.policy.words import EndpointClass
 
 CLASSES: Final[tuple[EndpointClass, ...]] = get_args(EndpointClass)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with a policy.
-
-    Args:
-        path: where, as `objects.contact.fields.email.owners`.
-        rule: name of the rule that is broken.
-        message: what is wrong and what would be right.
-        line: line of the YAML text, from 1; 0 when not known.
-    """
-
-    path: str
-    rule: str
-    message: str
-    line: int = 0
 
 
 def check(document: PolicyDocument) -> tuple[Fault, ...]:
@@ -60,15 +46,13 @@ def _field_faults(document: PolicyDocument) -> Iterator[Fault]:
     for object_name, item in document.objects.items():
         for field_name, policy in item.fields.items():
             path = f"objects.{object_name}.fields.{field_name}"
-            for owner in policy.owners:
-                if owner not in document.systems:
-                    yield Fault(f"{path}.owners", "known_system", f"{owner!r} is not under systems")
             if policy.type == "picklist" and not policy.allowed:
                 yield Fault(f"{path}.allowed", "picklist_values", "a picklist needs allowed values")
             if (policy.type == "reference") != (policy.reference is not None):
                 yield Fault(
                     f"{path}.reference", "reference_object", "type reference and reference go together"
                 )
+        yield from ownership_faults(object_name, item, document.systems)
         yield from _narrowing_faults(object_name, item)
         for group in item.require_any:
             for field_name in group:
@@ -115,7 +99,8 @@ def _inbound_faults(document: PolicyDocument) -> Iterator[Fault]:
             for source_field, reading in inbound.readings():
                 if reading.field not in known.fields:
                     message = f"{reading.field!r} is not a field of {object_name}"
-                    yield Fault(f"{path}.fields.{source_field}", "known_field", message)
+                    fix = nearest(reading.field, known.fields)
+                    yield Fault(f"{path}.fields.{source_field}", "known_field", message, fix)
 
 
 def _webhook_faults(document: PolicyDocument) -> Iterator[Fault]:
@@ -156,7 +141,8 @@ def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorP
     path = f"connectors.{name}"
     system = document.systems.get(connector.system)
     if system is None:
-        yield Fault(f"{path}.system", "known_system", f"{connector.system!r} is not under systems")
+        message = f"{connector.system!r} is not under systems"
+        yield Fault(f"{path}.system", "known_system", message, nearest(connector.system, document.systems))
     elif system.layer != "record":
         yield Fault(f"{path}.system", "layer_direction", "only systems of the record layer are written to")
     yield from limit_faults(f"{path}.limits", connector.limits)
@@ -171,6 +157,7 @@ def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorP
         for number, target in enumerate(targets):
             target_path = f"{path}.objects.{object_name}.{number}"
             yield from _target_faults(target_path, target, {k: v.type for k, v in known.fields.items()})
+            yield from conflict_faults(target_path, document, connector, object_name, target)
 
 
 def limit_faults(path: str, limits: Limits) -> Iterator[Fault]:
@@ -218,9 +205,8 @@ def _target_faults(path: str, target: OutboundObject, types: dict[str, str]) -> 
         if item.field is None and item.default is None:
             yield Fault(f"{path}.fields.{crm_field}", "field_or_default", "needs field, default or both")
         elif item.field is not None and item.field not in types:
-            yield Fault(
-                f"{path}.fields.{crm_field}", "known_field", f"{item.field!r} is not a field of the object"
-            )
+            message = f"{item.field!r} is not a field of the object"
+            yield Fault(f"{path}.fields.{crm_field}", "known_field", message, nearest(item.field, types))
     for crm_name, field_name in target.references.items():
         if types.get(field_name) not in {"reference", "participants"}:
             message = f"{field_name!r} is not a reference or participants field"

@@ -21,8 +21,10 @@ import msgspec
 from msgspec import Meta
 
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import FieldPolicy, Inbound, InboundField, ObjectPolicy, PolicyDocument
+from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import agrees, reach
+from headwater.policy.objects import FieldPolicy, ObjectPolicy
+from headwater.policy.systems import Inbound, InboundField
 from headwater.policy.values import EMAIL_PATTERN, Broken, read_value
 from headwater.policy.words import FieldType
 

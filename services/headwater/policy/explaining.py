@@ -92,7 +92,7 @@ def explain(
         fact = member.fields.get(field)
         if fact is None:
             continue
-        reason, place = _lost_by(unit, member, field, winner, best)
+        reason, place = _lost_by(unit, member, winner, best)
         stand = stand_of(unit, member, unit.ranks.get(member.source, len(unit.ranks)))
         strength = order(stand) if stand is not None else ()
         rows.append(
@@ -136,37 +136,38 @@ def _winning_stand(
     return None
 
 
-_ALWAYS: Final = 9
-"""Place of records that no rule ever looks at."""
+_WINS: Final = ("", 0)
+"""The loss and the place of who won; the others come after by how far they got."""
 
 
-def _lost_by(
-    unit: Unit, member: MemberRecord, field: str, winner: Chosen | None, best: Stand | None
-) -> tuple[str, int]:
+def _lost_by(unit: Unit, member: MemberRecord, winner: Chosen | None, best: Stand | None) -> tuple[str, int]:
     """Return what *member* lost by, empty when it won, and its place: the winner before those who came near."""
     if best is not None and best.member is member:
-        return "", 0
-    if member.deleted:
-        return "record deleted", _ALWAYS
-    if member.source == OPERATOR_SOURCE:
-        if not unit.overridable:
-            return "corrections are not allowed", 8
-    elif member.source in unit.denied:
-        return unit.denied[member.source], 8
-    elif member.source not in unit.ranks:
-        return "not an owner", 8
+        return _WINS
+    barred = _barred(unit, member)
+    if barred:
+        return barred, 4
     stand = stand_of(unit, member, unit.ranks.get(member.source, 0))
     if stand is None:
-        return "states no value", 7
+        return "states no value", 3
     if winner is None or best is None:
-        return "another record won the group", 6
+        return "another record decides the group", 2
     if winner.rule == "operator":
-        return ("older" if member.source == OPERATOR_SOURCE else "overridden by an operator"), 2
+        return ("older" if member.source == OPERATOR_SOURCE else "corrected by an operator"), 2
     if winner.rule == "locked":
         return f"locked by {unit.lock}", 2
-    if unit.rule == "union":
-        return "", 1
-    return _difference(unit, best, stand), 2
+    return _WINS if unit.rule == "union" else (_difference(unit, best, stand), 2)
+
+
+def _barred(unit: Unit, member: MemberRecord) -> str:
+    """Return why *member* may not decide *unit* at all; empty when it may."""
+    if member.deleted:
+        return "record deleted"
+    if member.source == OPERATOR_SOURCE:
+        return "" if unit.overridable else "corrections are not allowed"
+    if member.source in unit.ranks:
+        return ""
+    return unit.denied.get(member.source, "not an owner")
 
 
 _LABELS: Final[Mapping[SurvivorshipRule, tuple[str, ...]]] = {

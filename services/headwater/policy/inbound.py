@@ -13,7 +13,9 @@ from typing import Any, Final
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
 from headwater.policy import places
-from headwater.policy.document import Inbound, InboundField, ObjectPolicy, PolicyDocument
+from headwater.policy.document import PolicyDocument
+from headwater.policy.objects import ObjectPolicy
+from headwater.policy.systems import Inbound, InboundField
 from headwater.policy.values import Broken, read_value
 
 _VALUE_CHARS_MAX: Final = 128
@@ -64,7 +66,7 @@ def _read_correction(
     policy = document.objects.get(object_name)
     if policy is None:
         return _refused("event.object", object_name, "mapped_object", "the policy names no such object")
-    inbound = Inbound(fields={name: name for name in payload if name in policy.fields})
+    inbound = Inbound(fields={name: InboundField(field=name) for name in payload if name in policy.fields})
     fields, violations, _ = _read_fields(policy, inbound.readings(), payload)
     violations.extend(_disagreements(policy, inbound, fields))
     for name in payload:

@@ -1,44 +1,43 @@
-"""From YAML text to a checked policy document, every fault with its line. Pure: reads no files."""
+"""From YAML text to a checked policy document, every fault with its line and column. Pure: reads no files.
+
+A policy may be several texts, as the files of a folder: their mappings are laid into one another, and what one of them
+says no other may say again.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import math
-import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from io import StringIO
 from itertools import islice
 from typing import Any, Final
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from headwater.kernel.errors import FieldViolation, InvalidInput
-from headwater.policy.checks import Fault, check
+from headwater.policy.checks import check
 from headwater.policy.document import PolicyDocument
+from headwater.policy.faults import Fault, nearest
+from headwater.policy.parsing import PolicyRefused, locate, parse
+from headwater.policy.words import Part
 
-NODES_MAX: Final = 100_000
-"""Keys and values of a policy, aliases spelled out: a hundred times the largest one known."""
-DEPTH_MAX: Final = 32
-"""Mappings and lists inside one another; the document's own shape has nine."""
-_BRACKETS = re.compile(r"[\[\]{}]")
-_MARKERS = re.compile(r"(?:[-?:][ \t]+){33}")
+__all__ = ["FAULTS_MAX", "PolicyRefused", "PolicyText", "load_parts", "load_policy", "policy_digest"]
+
 FAULTS_MAX: Final = 50
 """Faults told at once; whoever mends those sees the rest."""
-MESSAGE_CHARS_MAX: Final = 300
+FILES_MAX: Final = 256
+"""Files of one policy."""
+Trees = Mapping[str, Any]
 
 
-class PolicyRefused(InvalidInput):
-    """The text is no policy that could be applied; *faults* say all that is wrong."""
+@dataclass(frozen=True, slots=True)
+class PolicyText:
+    """A policy and the one text that says it."""
 
-    default_reason = "POLICY_REFUSED"
-
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        lines = "; ".join(f"line {item.line}: {item.path}: {item.message}" for item in faults[:5])
-        more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""  # noqa: PLR2004
-        violations = tuple(FieldViolation(item.path, "", item.rule, item.message) for item in faults)
-        super().__init__(f"policy refused: {lines}{more}", violations=violations)
-        self.faults = faults
+    document: PolicyDocument
+    text: str
 
 
 def load_policy(text: str) -> PolicyDocument:
@@ -47,19 +46,36 @@ def load_policy(text: str) -> PolicyDocument:
     Raises:
         PolicyRefused: it is not YAML, has the wrong shape, or its parts disagree.
     """
-    tree = _parse(text)
-    try:
-        document = PolicyDocument.model_validate(tree)
-    except ValidationError as error:
-        shown = error.errors(include_url=False, include_context=False)[:FAULTS_MAX]
-        raise PolicyRefused(tuple(_shape_fault(tree, item) for item in shown)) from error
-    faults = check(document)
-    if faults:
-        located = (
-            Fault(item.path, item.rule, item.message, _line(tree, item.path.split("."))) for item in faults
+    tree = parse(text)
+    return _checked(tree, {"": tree})
+
+
+def load_parts(parts: Mapping[str, str]) -> PolicyText:
+    """Return the policy that several texts state together, and one text that states the same.
+
+    Args:
+        parts: name of the file to its text; one alone stays as it is.
+
+    Raises:
+        PolicyRefused: one of them is not YAML, two say the same, or as of `load_policy`; faults name their file.
+    """
+    if not 0 < len(parts) <= FILES_MAX:
+        message = f"{len(parts)} files make no policy: 1 to {FILES_MAX} do"
+        raise PolicyRefused((Fault("", "files", message, "put *.yaml files into the folder"),))
+    trees = {name: _parse_part(name, text) for name, text in parts.items()}
+    if len(parts) == 1:
+        ((name, text),) = parts.items()
+        return PolicyText(_checked(trees[name], trees), text)
+    whole: dict[str, Any] = {}
+    twice = [fault for name, tree in trees.items() for fault in _lay(whole, tree, "", name)]
+    if twice:
+        raise PolicyRefused(
+            tuple(_placed({item.file: trees[item.file]}, item) for item in twice[:FAULTS_MAX])
         )
-        raise PolicyRefused(tuple(islice(located, FAULTS_MAX)))
-    return document
+    document = _checked(whole, trees)
+    written = StringIO()
+    YAML(typ="rt").dump(_plain(whole), written)
+    return PolicyText(document, written.getvalue())
 
 
 def policy_digest(text: str) -> str:
@@ -67,79 +83,72 @@ def policy_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _parse(text: str) -> Any:
-    if _nests_deep(text):
-        raise PolicyRefused((Fault("", "depth_max", f"must not nest deeper than {DEPTH_MAX}", 0),))
-    reader = YAML(typ="rt")
-    reader.allow_duplicate_keys = False
+def _parse_part(name: str, text: str) -> Any:
     try:
-        tree = reader.load(StringIO(text))
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise PolicyRefused((Fault("", "yaml", str(error.problem or error), line),)) from error
-    except (YAMLError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        # Beside its own errors the reader lets out those of the constructors of its tags (!!int, !!timestamp).
-        message = str(error)[:MESSAGE_CHARS_MAX] or type(error).__name__
-        raise PolicyRefused((Fault("", "yaml", message, 0),)) from error
-    except RecursionError as error:
-        raise PolicyRefused((Fault("", "depth_max", "nests too deep", 0),)) from error
-    if _spread(tree, {}, 0) > NODES_MAX:
-        message = (
-            f"must not have more than {NODES_MAX} parts, aliases spelled out, or nest deeper than {DEPTH_MAX}"
-        )
-        raise PolicyRefused((Fault("", "size", message, 0),))
+        tree = parse(text)
+    except PolicyRefused as refused:
+        raise PolicyRefused(tuple(replace(item, file=name) for item in refused.faults)) from refused
+    if not isinstance(tree, dict):
+        message = "is no mapping: a part of a policy begins with systems, objects, connectors or the like"
+        raise PolicyRefused((Fault("", "model_type", message, line=1, column=1, file=name),))
     return tree
 
 
-def _nests_deep(text: str) -> bool:
-    """Tell whether lists and mappings are opened in one another far beyond any policy's need.
-
-    The reader takes time that grows with the square of the depth, half a minute at 3,000; so this is looked at
-    before it, roughly: brackets, and block markers in a row, wherever they stand.
-    """
-    if _MARKERS.search(text):
-        return True
-    depth = 0
-    for bracket in _BRACKETS.findall(text):
-        depth = depth + 1 if bracket in "[{" else max(depth - 1, 0)
-        if depth > DEPTH_MAX:
-            return True
-    return False
+def _lay(whole: dict[str, Any], part: Any, path: str, file: str) -> Iterator[Fault]:
+    """Lay the mapping *part* into *whole*; yield what is there already and is no mapping on both sides."""
+    for key, value in part.items():
+        place = f"{path}.{key}" if path else str(key)
+        held = whole.get(key)
+        if isinstance(held, dict) and isinstance(value, dict):
+            yield from _lay(held, value, place, file)
+        elif key in whole:
+            yield Fault(place, "one_place", "is said in another file already", file=file)
+        else:
+            whole[key] = _plain(value)
 
 
-def _spread(node: Any, known: dict[int, float], depth: int) -> float:
-    """Return how many parts *node* has once its aliases are spelled out; infinite where it holds itself.
-
-    A few lines of aliases of aliases stand for billions of parts: whatever walked them would never end.
-    """
-    if not isinstance(node, (dict, list)):
-        return 1
-    if depth > DEPTH_MAX:
-        return math.inf
-    if id(node) not in known:
-        known[id(node)] = math.inf  # until it is counted: met again inside itself, it has no end
-        parts = (*node.keys(), *node.values()) if isinstance(node, dict) else node
-        known[id(node)] = 1 + sum(_spread(part, known, depth + 1) for part in parts)
-    return known[id(node)]
+def _plain(node: Any) -> Any:
+    """Return a tree without positions and comments, whose mappings are its own."""
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items()}
+    return [_plain(item) for item in node] if isinstance(node, list) else node
 
 
-def _shape_fault(tree: Any, item: Any) -> Fault:
-    path = [str(part) for part in item["loc"]]
-    value = repr(item.get("input"))[:128]
-    return Fault(".".join(path), str(item["type"]), f"{item['msg']} (value: {value})", _line(tree, path))
+def _checked(tree: Any, trees: Trees) -> PolicyDocument:
+    try:
+        document = PolicyDocument.model_validate(tree)
+    except ValidationError as error:
+        shown = error.errors(include_url=False, include_context=False)[:FAULTS_MAX]
+        raise PolicyRefused(tuple(_placed(trees, _shape_fault(item)) for item in shown)) from error
+    faults = tuple(_placed(trees, fault) for fault in islice(check(document), FAULTS_MAX))
+    if faults:
+        raise PolicyRefused(faults)
+    return document
 
 
-def _line(tree: Any, path: list[str]) -> int:
-    """Return the line of the deepest part of *path* that exists; ruamel keeps lines per key."""
-    line = 1
-    for part in path:
-        position = getattr(tree, "lc", None)
-        key: Any = int(part) if part.isdecimal() and isinstance(tree, list) else part
-        try:
-            child = tree[key]
-        except (KeyError, IndexError, TypeError):
-            break
-        if position is not None and position.data and key in position.data:
-            line = position.data[key][0] + 1
-        tree = child
-    return line
+def _placed(trees: Trees, fault: Fault) -> Fault:
+    """Return *fault* with file, line and column: those of the text that says most of its path."""
+    found = [(name, locate(tree, fault.path)) for name, tree in trees.items()]
+    file, (line, column, _) = max(found, key=lambda item: item[1][2])
+    return replace(fault, file=file, line=line, column=column)
+
+
+def _shape_fault(item: Any) -> Fault:
+    """Return what pydantic found as a fault, with the value where it is a plain one."""
+    path, rule, given = [str(part) for part in item["loc"]], str(item["type"]), item.get("input")
+    message = str(item["msg"])
+    if rule != "missing" and isinstance(given, (str, int, float)):
+        message = f"{message} (value: {repr(given)[:128]})"
+    fix = nearest(path[-1], _settings()) if rule == "extra_forbidden" else ""
+    return Fault(".".join(path), rule, message, fix)
+
+
+@lru_cache(1)
+def _settings() -> frozenset[str]:
+    """Return the name of every setting of every part."""
+    parts, found = [Part], set[str]()
+    while parts:
+        part = parts.pop()
+        parts.extend(part.__subclasses__())
+        found.update(item.alias or name for name, item in part.model_fields.items())
+    return frozenset(found)

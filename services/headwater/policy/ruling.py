@@ -1,22 +1,24 @@
 """The rules of an object's fields as the decision core needs them: compiled once per document. Pure.
 
 A unit is what is decided together: one field, or all fields of a group. Who may decide is settled here, so that no
-decision looks at the document again: owners whose layer gives them no right to the field, and which the field does
-not grant it, have no rank.
+decision looks at the document again: an owner whose layer gives it no right to the fields, and which they do not
+grant it, has no rank.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
-from headwater.policy.words import SurvivorshipRule
+from headwater.kernel.ids import ObjectName
+from headwater.policy.objects import Deciding, ObjectPolicy
+from headwater.policy.systems import System
+from headwater.policy.words import Layer, SurvivorshipRule
 
-if TYPE_CHECKING:
-    from headwater.kernel.ids import ObjectName
-    from headwater.policy.document import ObjectPolicy, System
+OPEN_TO_ENGAGEMENT: Final[frozenset[ObjectName]] = frozenset({"activity", "lead"})
+"""Objects that engagement systems bring in; the others say who somebody is, which they may not by themselves (A13)."""
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -57,27 +59,63 @@ class ObjectRules(msgspec.Struct, frozen=True):
 
 
 def compile_rules(
-    policy: ObjectPolicy, systems: Mapping[str, System], object_name: ObjectName
+    policy: ObjectPolicy,
+    systems: Mapping[str, System],
+    object_name: ObjectName,
+    override: tuple[str, ...] = ("operator",),
 ) -> ObjectRules:
-    """Return the rules of *policy*, the object *object_name* of a document with *systems*."""
-    units = tuple(_units(policy, systems, object_name))
+    """Return the rules of *policy*, the object *object_name* of a document with *systems*.
+
+    Args:
+        override: who may correct what says nothing of its own.
+    """
+    units = tuple(
+        _unit(group, fields, item, policy, systems, object_name, override)
+        for _, group, fields, item in policy.units()
+    )
     locks = frozenset(unit.lock for unit in units if unit.lock)
     ordered = sorted(units, key=lambda unit: unit.fields[0] not in locks)
     return ObjectRules(tuple(ordered), {name: unit for unit in units for name in unit.fields}, locks)
 
 
-def _units(policy: ObjectPolicy, systems: Mapping[str, System], object_name: ObjectName) -> Iterator[Unit]:
-    for name, item in policy.fields.items():
-        yield _unit((name,), "", item.owners, item.rule, systems)
+def may_decide(layer: Layer, object_name: ObjectName) -> bool:
+    """Tell whether systems of *layer* may decide fields of an object without being granted them."""
+    return layer == "record" or (layer == "engagement" and object_name in OPEN_TO_ENGAGEMENT)
 
 
 def _unit(
-    fields: tuple[str, ...],
     group: str,
-    owners: tuple[str, ...],
-    rule: SurvivorshipRule,
+    fields: tuple[str, ...],
+    item: Deciding,
+    policy: ObjectPolicy,
     systems: Mapping[str, System],
+    object_name: ObjectName,
+    override: tuple[str, ...],
 ) -> Unit:
-    ranks = {owner: owners.index(owner) for owner in owners}
-    skew_s = max((systems[owner].clock_skew_s for owner in ranks if owner in systems), default=0.0)
-    return Unit(fields, group, rule, ranks, {}, skew_s, lock="", overridable=True)
+    denied = dict(_denials(item, policy, systems, object_name))
+    ranks = {owner: item.owners.index(owner) for owner in item.owners if owner not in denied}
+    return Unit(
+        fields,
+        group,
+        item.rule or "manual",
+        ranks,
+        denied,
+        max((systems[owner].echo_skew_s for owner in ranks if owner in systems), default=0.0),
+        item.locked_by or "",
+        bool(override if item.override is None else item.override),
+    )
+
+
+def _denials(
+    item: Deciding, policy: ObjectPolicy, systems: Mapping[str, System], object_name: ObjectName
+) -> list[tuple[str, str]]:
+    """Return the owners that have no right to decide, and why."""
+    found: list[tuple[str, str]] = []
+    for owner in item.owners:
+        layer: Layer = systems[owner].layer if owner in systems else "record"
+        granted = item.granted if layer == "intelligence" else (*item.granted, *policy.granted)
+        if not may_decide(layer, object_name) and owner not in granted:
+            found.append((owner, f"not granted to the {layer} layer"))
+        elif item.rule == "manual" and owner not in item.human:
+            found.append((owner, "not a person's value"))
+    return found

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from headwater.policy import places
-from headwater.policy.document import FieldPolicy, InboundField
+from headwater.policy.objects import FieldPolicy
+from headwater.policy.systems import InboundField
 from headwater.policy.words import FieldType
 
 EMAIL_PATTERN: Final = (

@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
-FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+FIELD_PATTERN: Final = r"^[a-z][a-z0-9_]{0,62}$"
+FieldName = Annotated[str, Field(pattern=FIELD_PATTERN)]
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -67,6 +68,8 @@ RetryClass = Literal[
     "held",
 ]
 """Classes of errors of connectors, by the kit's names."""
+Conflict = Literal["policy", "overwrite"]
+Overriders = Annotated[tuple[Text, ...], Field(max_length=32)]
 Direction = Literal["out", "in", "two_way"]
 TransformName = Literal["text", "iso_date", "iso_datetime", "epoch_ms", "upper", "lower", "integer", "join"]
 

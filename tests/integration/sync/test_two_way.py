@@ -52,7 +52,7 @@ connectors:
     limits: {window: {calls: 100, window_s: 1}, batch_records: 100}
     poll: {every_s: 3600, overlap_s: 5}
     objects:
-      contact: [{target: OBJECT, external_id: KEY, direction: two_way, fields: {EMAIL: {field: email},
+      contact: [{target: OBJECT, external_id: KEY, direction: two_way, conflict: policy, fields: {EMAIL: {field: email},
         FIRST: {field: first_name}, LAST: {field: last_name}, PHONE: {field: phone}}}]
 """
 

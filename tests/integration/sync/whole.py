@@ -47,7 +47,7 @@ systems:
   erp: {layer: record, owner: sales ops, backup: rev ops, runbook: docs/erp, inbound: {
     account: {fields: {name: name}}, deal: {fields: {name: name, stage: stage, account: account}},
     contact: {fields: {email: email, first_name: first_name, last_name: last_name, title: title}}}}
-  shop: {layer: engagement, owner: shop team, backup: rev ops, runbook: docs/shop, inbound: {
+  shop: {layer: record, owner: shop team, backup: rev ops, runbook: docs/shop, inbound: {
     contact: {fields: {email: email, first_name: first_name, last_name: last_name, phone: phone}}}}
   mail: {layer: engagement, owner: mail team, backup: rev ops, runbook: docs/mail, participants: create, inbound: {
     activity: {fields: {kind: kind, subject: subject, occurred_time: occurred_time, participants: participants}}}}
@@ -57,7 +57,7 @@ objects:
     name: {type: text, owners: [erp], rule: source_priority},
     stage: {type: text, owners: [erp], rule: most_recent},
     account: {type: reference, reference: account, owners: [erp], rule: most_recent}}}
-  contact: {fields: {
+  contact: {granted: [mail], fields: {
     email: {type: email, owners: [erp, shop, mail], rule: source_priority},
     first_name: {type: text, owners: [shop, erp, mail], rule: source_priority},
     last_name: {type: text, owners: [erp, shop, mail], rule: longest},

@@ -13,7 +13,7 @@ DOCUMENT = PolicyDocument.model_validate(
         "version": "1",
         "systems": {
             "site": {
-                "layer": "engagement", "owner": "o", "backup": "b", "runbook": "r",
+                "layer": "record", "owner": "o", "backup": "b", "runbook": "r",
                 "inbound": {"contact": {"fields": {
                     "mail": "email", "alt.mail": "email", "nach": "last_name", "person.phone": "phone",
                     "pin": "secret",

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 from tests.unit.sync.tenant import POLICY
 
-from headwater.policy.document import InboundField
 from headwater.policy.loading import FAULTS_MAX, PolicyRefused, load_policy, policy_digest
+from headwater.policy.systems import InboundField
 
 LINES = POLICY.splitlines()
 

@@ -20,6 +20,7 @@ def document(direction: str = "out", *, inbound: bool = True, **poll: Any) -> Po
         "external_id": "key",
         "direction": direction,
         "fields": {"email": {"field": "email"}},
+        **({"conflict": "policy"} if direction == "two_way" else {}),
     }
     account = {
         **PERSON,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.policy.document import ObjectPolicy
+from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.survivorship import FieldFact, MemberRecord, survive
 from headwater.policy.words import SurvivorshipRule

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.policy.document import FieldPolicy, InboundField
+from headwater.policy.objects import FieldPolicy
+from headwater.policy.systems import InboundField
 from headwater.policy.values import Broken, read_value
 from headwater.policy.words import FieldType
 

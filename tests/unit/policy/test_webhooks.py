@@ -11,7 +11,7 @@ format: headwater/v1
 version: "1"
 systems:
   shop:
-    layer: engagement
+    layer: record
     owner: shop team
     backup: crm team
     runbook: docs/shop
@@ -25,7 +25,7 @@ systems:
     cloud_events:
       sources: [/shop]
   other:
-    layer: engagement
+    layer: record
     owner: shop team
     backup: crm team
     runbook: docs/other

@@ -48,6 +48,7 @@ systems:
       activity: {fields: {subject: subject, people: people, at: start_time}}
 objects:
   contact:
+    granted: [crm, site, mail]
     require_any: [[email, last_name]]
     fields:
       email: {type: email, owners: [crm, site, mail], rule: source_priority, class: personal}
@@ -57,6 +58,7 @@ objects:
       plan: {type: picklist, allowed: [free, pro], owners: [site], rule: first}
       account: {type: reference, reference: account, owners: [site], rule: most_recent}
   account:
+    granted: [site]
     fields:
       name: {type: text, owners: [site], rule: most_recent, required: true}
       domain: {type: text, owners: [site], rule: most_recent}

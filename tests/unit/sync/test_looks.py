@@ -46,7 +46,7 @@ connectors:
     runbook: docs/crm
     limits: {window: {calls: 100, window_s: 1}, batch_records: 100}
     objects:
-      contact: [{target: contacts, external_id: headwater_id, direction: two_way,
+      contact: [{target: contacts, external_id: headwater_id, direction: two_way, conflict: policy,
         fields: {email: {field: email}, title: {field: title}}}]
 """
 DOCUMENT: Final = load_policy(POLICY)
@@ -246,5 +246,5 @@ def test_a_poll_asks_for_the_mark_as_well() -> None:
 
 def test_a_poll_of_an_account_that_is_only_read_does_not_ask_for_the_mark() -> None:
     """We never write it there, so the CRM may not have the field and would refuse the query."""
-    document = load_policy(POLICY.replace("direction: two_way", "direction: in"))
+    document = load_policy(POLICY.replace("direction: two_way, conflict: policy", "direction: in"))
     assert poll_plans(document, "crm")["contacts"].polled.fields == ("email", "title")

@@ -16,7 +16,8 @@ import msgspec
 from headwater.ingest.domain.event import EVENT_OBJECTS, NOBODY, Arrival, Operation
 from headwater.ingest.domain.times import read_rfc3339_us
 from headwater.ingest.domain.webhook import Read
-from headwater.policy.document import CloudEventMeaning, PolicyDocument
+from headwater.policy.document import PolicyDocument
+from headwater.policy.systems import CloudEventMeaning
 
 _DELETED: Final = frozenset({"delete", "deleted", "removed"})
 _UNKNOWN: Final = -1

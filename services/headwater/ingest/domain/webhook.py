@@ -16,7 +16,7 @@ import msgspec
 from headwater.ingest.domain.event import NOBODY, Arrival, Operation
 from headwater.ingest.domain.times import read_time_us
 from headwater.kernel.errors import FieldViolation, InvalidInput
-from headwater.policy.document import Webhook
+from headwater.policy.systems import Webhook
 
 MESSAGE_ID_CHARS_MAX: Final = 100
 """A longer message id is replaced by its digest: with a number behind it must fit a request id of 128."""

@@ -36,7 +36,7 @@ from headwater.ingest.usecases.recording import Recorder
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, InvalidInput, NotFound, Unavailable
 from headwater.kernel.telemetry import TraceContext
-from headwater.policy.document import Webhook
+from headwater.policy.systems import Webhook
 
 _log = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ WEBHOOKS: Final = """\
         shop.customer.changed: {object: contact}
         shop.customer.gone: {object: contact, operation: delete}
   form:
-    layer: engagement
+    layer: record
     owner: web team
     backup: crm team
     runbook: docs/form

@@ -16,7 +16,7 @@ format: headwater/v1
 version: "1"
 systems:
   webshop:
-    layer: engagement
+    layer: record
     owner: shop team
     backup: crm team
     runbook: docs/webshop

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headwater.ingest.domain.webhook import reach, read_message
 from headwater.kernel.errors import InvalidInput
-from headwater.policy.document import Webhook
+from headwater.policy.systems import Webhook
 
 NOW_US = 1_760_000_000_000_000
 
