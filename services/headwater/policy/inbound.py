@@ -18,6 +18,8 @@ from headwater.policy.objects import ObjectPolicy
 from headwater.policy.systems import Inbound, InboundField
 from headwater.policy.values import Broken, read_value
 
+EVERY_OPERATOR: Final = "operator"
+"""The word for everybody who may correct at all, under `override`."""
 _VALUE_CHARS_MAX: Final = 128
 """Length to which values are cut in violations (event.proto, Violation.value)."""
 
@@ -36,14 +38,21 @@ class CanonicalRecord:
 
 
 def canonicalise(
-    document: PolicyDocument, source: str, object_name: ObjectName, payload: Mapping[str, Any]
+    document: PolicyDocument,
+    source: str,
+    object_name: ObjectName,
+    payload: Mapping[str, Any],
+    actor_id: str = "",
 ) -> CanonicalRecord:
     """Read *payload*, a record of *object_name* as *source* words it.
 
     A field the payload does not hold is unchanged; null or an empty text clears it.
+
+    Args:
+        actor_id: who corrects, where *source* is the operators'.
     """
     if source == OPERATOR_SOURCE:
-        return _read_correction(document, object_name, payload)
+        return _read_correction(document, object_name, payload, actor_id)
     system = document.systems.get(source)
     if system is None:
         return _refused("event.source", source, "known_source", "the policy names no such system")
@@ -60,7 +69,7 @@ def canonicalise(
 
 
 def _read_correction(
-    document: PolicyDocument, object_name: ObjectName, payload: Mapping[str, Any]
+    document: PolicyDocument, object_name: ObjectName, payload: Mapping[str, Any], actor_id: str
 ) -> CanonicalRecord:
     """Read an operator's correction: canonical fields by name, references by entity, nothing required."""
     policy = document.objects.get(object_name)
@@ -69,6 +78,7 @@ def _read_correction(
     inbound = Inbound(fields={name: InboundField(field=name) for name in payload if name in policy.fields})
     fields, violations, _ = _read_fields(policy, inbound.readings(), payload)
     violations.extend(_disagreements(policy, inbound, fields))
+    violations.extend(_unauthorised(document, policy, fields, actor_id))
     for name in payload:
         item = policy.fields.get(name)
         if item is None or item.type == "participants":
@@ -84,6 +94,33 @@ def _read_correction(
     broken = {item.field for item in violations}
     kept = {name: value for name, value in fields.items() if f"event.payload.{name}" not in broken}
     return CanonicalRecord(kept, tuple(violations))
+
+
+def _unauthorised(
+    document: PolicyDocument, policy: ObjectPolicy, fields: Mapping[str, Any], actor_id: str
+) -> Iterator[FieldViolation]:
+    """Yield the fields that *actor_id* may not correct, or not without those that go with them."""
+    for _, group, names, item in policy.units():
+        stated = [name for name in names if name in fields]
+        if not stated:
+            continue
+        allowed = document.override if item.override is None else item.override
+        if EVERY_OPERATOR not in allowed and actor_id not in allowed:
+            who = f"{actor_id or 'nobody'} may not correct it, only {', '.join(allowed) or 'no one'}"
+            yield from (
+                FieldViolation(f"event.payload.{name}", "", "override", f"{name}: {who}") for name in stated
+            )
+        absent = [name for name in names if name not in fields]
+        if group and absent:
+            whole = f"goes with {', '.join(absent)}: state all of {group}, null where there is none"
+            yield from (
+                FieldViolation(f"event.payload.{name}", "", "group_whole", f"{name}: {whole}") for name in stated
+            )
+    for _, _, names, item in policy.units():
+        flag = item.locked_by
+        if flag and fields.get(flag) is True and all(fields.get(name) is None for name in names):
+            rule = f"{flag}: state {names[0]} as well, the value that it holds"
+            yield FieldViolation(f"event.payload.{flag}", "true", "lock_states_value", rule)
 
 
 def agrees(policy: ObjectPolicy, inbound: Inbound, payload: Mapping[str, Any]) -> bool:

@@ -40,7 +40,7 @@ def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> V
         return refused("NO_POLICY", (FieldViolation("tenant_id", tenant_id, "policy", description),))
     arrival = event.arrival
     name = cast("ObjectName", arrival.object)
-    violations = canonicalise(policy, arrival.source, name, event.payload).violations
+    violations = canonicalise(policy, arrival.source, name, event.payload, arrival.actor.actor_id).violations
     if arrival.operation == Operation.DELETE:
         violations = tuple(item for item in violations if item.rule in _MAPPING_RULES)
     known = policy.objects.get(name)

@@ -156,7 +156,7 @@ def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
     key = event.record_key
     if event.operation == OPERATION_DELETE:
         return RecordReading(event, {}, Subject(key, {}), deleted=True, references={}, participants={})
-    canonical = canonicalise(policy, event.source, object_name, _decode(event.payload))
+    canonical = canonicalise(policy, event.source, object_name, _decode(event.payload), event.actor_id)
     if not canonical.fields and canonical.violations:
         first = canonical.violations[0]
         return Poisoned(event, f"{first.field}: {first.rule}: {first.description}")
