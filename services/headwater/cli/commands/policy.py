@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from headwater.cli import failures
 from headwater.cli.asking import asking
@@ -15,6 +17,7 @@ from headwater.cli.options import Acknowledged, AsJson
 from headwater.cli.output import table
 from headwater.cli.plain import moment
 from headwater.cli.policies import apply_policy, policy_history, policy_in_force
+from headwater.cli.policy_files import fault_lines, read_policy, schema, starter_text
 from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
 from headwater.cli.session import Session, act
@@ -27,12 +30,14 @@ app = typer.Typer(
     rich_markup_mode="rich", no_args_is_help=True, help="The tenant's policy: check, show, diff, apply."
 )
 
-File = Annotated[Path, typer.Argument(help="Policy document, YAML.", exists=True, dir_okay=False)]
+File = Annotated[Path, typer.Argument(help="Policy document: a YAML file, or a folder of them.", exists=True)]
 
 
 @app.command()
 def check(file: File, as_json: AsJson = False) -> None:
-    """Check a document without any service: every fault with line, path and rule. Exit code 1 when there is one.
+    """Check a document without any service: every fault with line, column, rule and what to do about it.
+
+    Exit code 1 when there is one. A folder's files are one document.
 
     Example:
 
@@ -40,19 +45,17 @@ def check(file: File, as_json: AsJson = False) -> None:
     """
 
     def work(session: Session) -> None:
-        text = file.read_text(encoding="utf-8")
         try:
-            document = load_policy(text)
+            read = read_policy(file)
         except PolicyRefused as refused:
-            rows = [(item.line, item.path, item.rule, item.message) for item in refused.faults]
             found = {
                 "file": str(file),
                 "applicable": False,
                 "faults": [asdict(item) for item in refused.faults],
             }
-            session.output.result(found, table(("line", "path", "rule", "what is wrong"), rows))
+            session.output.result(found, *(Text(line) for line in fault_lines(file, refused.faults)))
             raise typer.Exit(failures.FAILED) from None
-        digest = policy_digest(text)
+        document, digest = read.document, policy_digest(read.text)
         found = {
             "file": str(file),
             "applicable": True,
@@ -63,6 +66,41 @@ def check(file: File, as_json: AsJson = False) -> None:
         session.output.result(found, f"{file}: version {document.version} (digest {digest}) can be applied")
 
     act(work, as_json=as_json, data_dir=None)
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="Where to write it.", dir_okay=False)] = Path("policy.yaml"),
+    as_json: AsJson = False,
+) -> None:
+    """Write a policy to begin with, for HubSpot, Salesforce, Gmail, forms and enrichment; it says what each part means.
+
+    A file that is there already is left alone, and the command ends with code 1.
+
+    Example:
+
+      headwater policy init policy.yaml && headwater policy check policy.yaml
+    """
+
+    def work(session: Session) -> None:
+        text = starter_text()
+        with file.open("x", encoding="utf-8") as made:
+            made.write(text)
+        said = f"{file}: written; put in your base URLs, then `headwater policy check {file}`"
+        session.output.result({"file": str(file), "digest": policy_digest(text)}, Text(said))
+
+    act(work, as_json=as_json, data_dir=None)
+
+
+@app.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of policies, for editors: completion, hints and the shape's faults while typing.
+
+    Example:
+
+      headwater policy schema > headwater-policy.schema.json
+    """
+    typer.echo(json.dumps(schema(), ensure_ascii=False, indent=2))
 
 
 @app.command()
@@ -95,7 +133,7 @@ async def show(
 @asking
 async def diff(session: Session, services: Services, file: File) -> None:
     """Show what FILE would change in the policy in force, path by path, defaults filled in."""
-    await _print_diff(session, services, file.read_text(encoding="utf-8"))
+    await _print_diff(session, services, read_policy(file).text)
 
 
 @app.command("apply")
@@ -127,9 +165,8 @@ async def apply_file(
 
       headwater policy diff policy.yaml && headwater policy apply policy.yaml --canary
     """
-    text = file.read_text(encoding="utf-8")
+    text = read_policy(file).text
     if canary:
-        load_policy(text)
         wish = rollouts_pb2.RolloutWish(
             policy_document=text, connector=connector, acknowledged=acknowledged or ()
         )
