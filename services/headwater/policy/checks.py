@@ -21,7 +21,14 @@ CLASSES: Final[tuple[EndpointClass, ...]] = get_args(EndpointClass)
 
 
 def check(document: PolicyDocument) -> tuple[Fault, ...]:
-    """Return every disagreement between the parts of *document*; empty when it can be applied."""
+    """Return every disagreement between the parts of *document*; empty when it can be applied.
+
+    Names that nobody knows go first: what else is wrong may follow from them.
+    """
+    return tuple(sorted(_faults(document), key=lambda item: not item.rule.startswith("known_")))
+
+
+def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
     return (
         *_reserved_faults(document),
         *_field_faults(document),

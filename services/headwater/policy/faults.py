@@ -83,8 +83,6 @@ FIXES: Final[Mapping[str, str]] = {
     "distinct_owners": "name each owner once",
     "distinct_windows": "remove the larger of the two windows",
     "email_only": "remove it, or change the type to email",
-    "expression": "correct the expression; `headwater policy check` shows where it ends to make sense",
-    "expression_alone": "do in the expression what the others did, or remove it",
     "field_or_default": "add `field: NAME`, `default: TEXT`, or both",
     "format_type": "remove the format, or change the field's type",
     "formats": "give the first field `format: state` or `postal`, the second `format: country`",

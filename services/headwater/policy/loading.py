@@ -7,6 +7,7 @@ says no other may say again.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -136,11 +137,19 @@ def _placed(trees: Trees, fault: Fault) -> Fault:
 def _shape_fault(item: Any) -> Fault:
     """Return what pydantic found as a fault, with the value where it is a plain one."""
     path, rule, given = [str(part) for part in item["loc"]], str(item["type"]), item.get("input")
-    message = str(item["msg"])
+    message = str(item["msg"]).removeprefix("Value error, ")
     if rule != "missing" and isinstance(given, (str, int, float)):
         message = f"{message} (value: {repr(given)[:128]})"
-    fix = nearest(path[-1], _settings()) if rule == "extra_forbidden" else ""
-    return Fault(".".join(path), rule, message, fix)
+    return Fault(".".join(path), rule, message, _shape_fix(rule, path, str(item["msg"]), given))
+
+
+def _shape_fix(rule: str, path: list[str], message: str, given: Any) -> str:
+    """Return what to do about a shape where more can be said than of its kind; else nothing."""
+    if rule == "missing":
+        return f"add `{path[-1]}: …` here"
+    if rule == "extra_forbidden":
+        return nearest(path[-1], _settings())
+    return nearest(str(given), re.findall(r"'([^']+)'", message)) if rule == "literal_error" else ""
 
 
 @lru_cache(1)

@@ -44,6 +44,34 @@ objects:
       city: {type: text}
     groups:
       address: {fields: [street, city], owners: [salesforce, hubspot], rule: most_recent}
+connectors:
+  hubspot:
+    vendor: hubspot
+    system: hubspot
+    base_url: http://127.0.0.1:1/hubspot
+    credentials: env:HUBSPOT
+    owner: marketing ops
+    backup: rev ops
+    runbook: docs/hubspot
+    limits: {window: {calls: 1000, window_s: 10}}
+    objects:
+      contact: [{target: contacts, external_id: headwater_id, fields: {company: {field: company}, phone: {field: phone},
+        jobtitle: {field: title}, hubspotscore: {field: hubspot_lead_score}, message: {field: last_activity},
+        address: {field: street}, city: {field: city}}}]
+  salesforce:
+    vendor: salesforce
+    system: salesforce
+    base_url: http://127.0.0.1:1/salesforce
+    credentials: env:SALESFORCE
+    owner: sales ops
+    backup: rev ops
+    runbook: docs/salesforce
+    limits: {window: {calls: 1000, window_s: 10}}
+    objects:
+      contact: [{target: Contact, external_id: Headwater_Id__c, fields: {LastName: {default: Someone},
+        Department: {field: company}, Phone: {field: phone}, Title: {field: title},
+        AssistantName: {field: hubspot_lead_score, transform: join}, Description: {field: last_activity},
+        MailingStreet: {field: street}, MailingCity: {field: city}}}]
 """
 SOURCES: Final = ("salesforce", "hubspot", "form", "enrichment", "mail", "stranger")
 FIELDS: Final = (
