@@ -20,19 +20,23 @@ format: headwater/v1
 version: "two CRMs"
 systems:
   salesforce: {layer: record, owner: sales ops, backup: rev ops, runbook: docs/sf, inbound: {contact: {fields: {
-    company: company, phone: phone, phone_verified: phone_verified, street: street, city: city, title: title}}}}
+    email: email, first: first_name, last: last_name, company: company, phone: phone, phone_verified: phone_verified, street: street, city: city, title: title}}}}
   hubspot: {layer: record, owner: marketing ops, backup: rev ops, runbook: docs/hs, inbound: {contact: {fields: {
-    company: company, score: hubspot_lead_score, title: title, phone: phone, street: street, city: city}}}}
+    email: email, first: first_name, last: last_name, company: company, score: hubspot_lead_score, title: title, phone: phone, street: street, city: city}}}}
   form: {layer: engagement, owner: web, backup: rev ops, runbook: docs/form, inbound: {contact: {fields: {
-    phone: phone, title: title, company: company}}}}
+    email: email, first: first_name, last: last_name, phone: phone, title: title, company: company}}}}
   enrichment: {layer: intelligence, owner: rev ops, backup: web, runbook: docs/en, inbound: {contact: {fields: {
-    title: title, company: company}}}}
+    email: email, first: first_name, last: last_name, title: title, company: company}}}}
   mail: {layer: engagement, owner: it, backup: rev ops, runbook: docs/mail, inbound: {contact: {fields: {
-    last_activity: last_activity, title: title}}}}
+    email: email, first: first_name, last: last_name, last_activity: last_activity, title: title}}}}
 objects:
   contact:
     granted: [form, mail]
     fields:
+      email: {type: email, owners: [salesforce, hubspot, form, enrichment, mail], rule: source_priority,
+        granted: [enrichment]}
+      first_name: {type: text, owners: [salesforce, hubspot, form, mail], rule: longest}
+      last_name: {type: text, owners: [salesforce, hubspot, form, mail], rule: most_complete}
       company: {type: text, owners: [salesforce, form], rule: source_priority}
       hubspot_lead_score: {type: integer, owners: [hubspot], rule: most_recent, custom: true, override: []}
       phone: {type: phone, owners: [form, salesforce, hubspot], rule: source_priority, locked_by: phone_verified}
@@ -55,8 +59,9 @@ connectors:
     runbook: docs/hubspot
     limits: {window: {calls: 1000, window_s: 10}}
     objects:
-      contact: [{target: contacts, external_id: headwater_id, fields: {company: {field: company}, phone: {field: phone},
-        jobtitle: {field: title}, hubspotscore: {field: hubspot_lead_score}, message: {field: last_activity},
+      contact: [{target: contacts, external_id: headwater_id,
+        end_marks: {headwater_status: state}, fields: {email: {field: email}, company: {field: company}, phone: {field: phone},
+        jobtitle: {field: title}, message: {field: last_activity},
         address: {field: street}, city: {field: city}}}]
   salesforce:
     vendor: salesforce
@@ -68,15 +73,45 @@ connectors:
     runbook: docs/salesforce
     limits: {window: {calls: 1000, window_s: 10}}
     objects:
-      contact: [{target: Contact, external_id: Headwater_Id__c, fields: {LastName: {default: Someone},
+      contact: [{target: Contact, external_id: Headwater_Id__c,
+        end_marks: {Headwater_Status__c: state}, fields: {LastName: {field: last_name, default: Someone}, Email: {field: email},
         Department: {field: company}, Phone: {field: phone}, Title: {field: title},
         AssistantName: {field: hubspot_lead_score, transform: join}, Description: {field: last_activity},
         MailingStreet: {field: street}, MailingCity: {field: city}}}]
 """
 SOURCES: Final = ("salesforce", "hubspot", "form", "enrichment", "mail", "stranger")
 FIELDS: Final = (
-    "company", "hubspot_lead_score", "phone", "title", "last_activity", "nickname", "street", "city",
+    "email", "first_name", "last_name", "company", "hubspot_lead_score", "phone", "title", "last_activity", "nickname", "street", "city",
 )  # fmt: skip
+SAYINGS: Final[tuple[tuple[str, str, float, Mapping[str, Any]], ...]] = (
+    ("salesforce", "003", 10, {
+        "company": "Acme GmbH", "title": "Manager", "phone": "+49 30 1111111", "street": "Salzufer 1",
+        "city": "Berlin",
+    }),
+    ("hubspot", "501", 20, {
+        "company": "acme inc", "score": 85, "title": "CEO?", "phone": "+49 30 2222222", "street": "Main St 5",
+        "city": "Springfield",
+    }),
+    ("form", "f-1", 30, {"company": "ACME", "phone": "+49 30 3333333"}),
+    ("enrichment", "e-1", 40, {"company": "Acme Holding", "title": "VP Sales"}),
+    ("mail", "m-1", 50, {"last_activity": "2026-03-01T11:59:00Z", "title": "Re: offer"}),
+    ("salesforce", "003", 60, {"phone": "+49 30 9999999", "phone_verified": True}),
+)  # fmt: skip
+"""Six events about one person that contradict each other: source, record, seconds after noon, what it says."""
+ENDS = {
+    "email": "dana@acme.example",
+    "first_name": "Dana",
+    "last_name": "Lindqvist",
+    "company": "Acme GmbH",
+    "hubspot_lead_score": 85,
+    "phone": "+49 30 9999999",
+    "phone_verified": True,
+    "title": "VP Sales",
+    "last_activity": "2026-03-01T11:59:00Z",
+    "street": "Main St 5",
+    "city": "Springfield",
+}
+"""Each field is its owner's, the verified number stands, the address is one record's."""
 
 
 def two_crms() -> PolicyDocument:

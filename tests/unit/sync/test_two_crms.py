@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.policy.two_crms import FIELDS, NOON, SOURCES, two_crms
+from tests.unit.policy.two_crms import ENDS, FIELDS, NOON, SAYINGS, SOURCES, two_crms
 
 from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.document import PolicyDocument
@@ -40,31 +40,10 @@ def stated(source: str, external_id: str, at_s: float, *, operation: int = 1, **
     )  # fmt: skip
 
 
-CONFLICT = (
-    stated(
-        "salesforce", "003", 10, company="Acme GmbH", title="Manager", phone="+49 30 1111111",
-        street="Salzufer 1", city="Berlin",
-    ),
-    stated(
-        "hubspot", "501", 20, company="acme inc", score=85, title="CEO?", phone="+49 30 2222222",
-        street="Main St 5", city="Springfield",
-    ),
-    stated("form", "f-1", 30, company="ACME", phone="+49 30 3333333"),
-    stated("enrichment", "e-1", 40, company="Acme Holding", title="VP Sales"),
-    stated("mail", "m-1", 50, last_activity="2026-03-01T11:59:00Z", title="Re: offer"),
-    stated("salesforce", "003", 60, phone="+49 30 9999999", phone_verified=True),
-)  # fmt: skip
-ENDS = {
-    "company": "Acme GmbH",
-    "hubspot_lead_score": 85,
-    "phone": "+49 30 9999999",
-    "phone_verified": True,
-    "title": "VP Sales",
-    "last_activity": "2026-03-01T11:59:00Z",
-    "street": "Main St 5",
-    "city": "Springfield",
-}
-
+CONFLICT = tuple(
+    stated(source, external_id, at_s, email="dana@acme.example", first="Dana", last="Lindqvist", **fields)
+    for source, external_id, at_s, fields in SAYINGS
+)
 
 def projected(policy: PolicyDocument, events: Sequence[LogEvent]) -> Workspace:
     """Return what the projector makes of *events*, in their order."""
@@ -111,16 +90,19 @@ def test_both_crms_show_the_owners_values() -> None:
     """The mapping of the one state, in each CRM's words."""
     held = in_both_crms(projected(POLICY, CONFLICT))
     assert held["hubspot"] == {
-        "company": "Acme GmbH", "phone": "+49 30 9999999", "jobtitle": "VP Sales", "hubspotscore": 85,
+        "email": "dana@acme.example", "company": "Acme GmbH", "phone": "+49 30 9999999", "jobtitle": "VP Sales",
         "message": "2026-03-01T11:59:00Z", "address": "Main St 5", "city": "Springfield",
     }  # fmt: skip
     assert held["salesforce"]["Department"] == "Acme GmbH"
+    assert held["salesforce"]["AssistantName"] == "85"
     assert held["salesforce"]["Phone"] == "+49 30 9999999"
 
 
 def _value(field: str, chance: random.Random) -> Any:
     if field in {"score", "phone_verified"}:
         return chance.choice([True, False, None]) if field == "phone_verified" else chance.randrange(100)
+    if field == "email":
+        return chance.choice(["dana@acme.example", "d@acme.example", None])
     if field == "phone":
         return chance.choice(["+49 30 1111111", "+1 212 555 0100", None])
     return f"2026-03-0{chance.randrange(1, 9)}T10:00:00Z" if field == "last_activity" else chance.choice("abc")
@@ -147,7 +129,7 @@ def history(seed: int) -> list[LogEvent]:
             paths = chance.sample(sorted(inbound.fields), chance.randrange(1, len(inbound.fields) + 1))
             events.append(stated(source, external_id, at_s, **{path: _value(path, chance) for path in paths}))
     if all(item.source == OPERATOR_SOURCE for item in events):
-        events.append(stated("hubspot", "hubspot-0", 1, company="a"))
+        events.append(stated("hubspot", "hubspot-0", 1, email="dana@acme.example"))
     return events
 
 
