@@ -10,7 +10,7 @@ BASELINE := proto/baseline.binpb
 GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-peers bench-identity peers-identity lock-peers load-kill load-soak \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -73,6 +73,9 @@ bench-sync: $(STAMP) bench-peers ## Measure the sync engine against its goals an
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.bench --json bench-sync.json $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
+
+bench-policy: $(STAMP) ## Measure deciding, normalising and what a full policy costs; exit 1 below a goal (ARGS="--rounds 3")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.policy.bench --json bench-policy.json $(ARGS)
 
 bench-identity: $(STAMP) peers-identity ## Measure identity against Splink, recordlinkage, dedupe and exact keys (ARGS="--short --only quality,orders")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.identity.bench --json bench-identity.json $(ARGS)

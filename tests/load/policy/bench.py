@@ -1,0 +1,139 @@
+"""`make bench-policy`: what deciding, normalising and a full policy cost. CPU time of one process, no database.
+
+One line a figure: value, goal, PASS or FAIL. Exit code 1 when a goal is missed. What is compared is measured in turns
+within each round, so both sides saw the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.load.figures import Figure, Goal, Report, conclude, ratios
+from tests.load.identity.measure_normalise import forget
+from tests.load.identity.measure_resolve import shared_directory
+from tests.load.policy.world import TENANT, bare_policy, events, full_policy, project
+
+from headwater.identity.domain.normalising import normalise
+from headwater.policy.explaining import explain
+from headwater.policy.survivorship import MemberRecord, survive
+from headwater.sync.domain.projecting import Workspace
+
+DECISIONS_PER_S: Final = 100_000.0
+NORMALISE_US: Final = 60.0
+FULL_OVER_BARE: Final = 1.25
+PEOPLE: Final = 150
+CHUNK_EVENTS: Final = 300
+"""Events of one side's turn: some 20 ms, so that both sides share what else the machine does."""
+FULL_FIELDS: Final = 7
+"""Values that a contact states at least to be a full one."""
+
+
+def members_of(workspace: Workspace) -> list[list[MemberRecord]]:
+    """Return the records of each person."""
+    return [[record.as_member() for record in members.values()] for members in workspace.members.values() if members]
+
+
+def decisions_per_s(people: Sequence[Sequence[MemberRecord]]) -> float:
+    """Return how many fields of entities of four full records are decided in a second of CPU time."""
+    rules = full_policy().rules["contact"]
+    decided = sum(len(survive(rules, members)) for members in people)
+    started = time.process_time()
+    for members in people:
+        survive(rules, members)
+    return decided / (time.process_time() - started)
+
+
+def explain_us(people: Sequence[Sequence[MemberRecord]]) -> float:
+    """Return microseconds of one explanation."""
+    policy = full_policy()
+    started = time.process_time()
+    for members in people:
+        explain(policy, "contact", members, "phone")
+    return (time.process_time() - started) / len(people) * 1e6
+
+
+def full_contacts() -> list[dict[str, str]]:
+    """Return the contacts of the made set that state nearly everything."""
+    path = shared_directory() / "data" / "er" / "crm_synth_dev" / "records.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+    return [row for row in rows if len(row) >= FULL_FIELDS]
+
+
+def normalise_us(contacts: Sequence[dict[str, str]]) -> float:
+    """Return microseconds of normalising a full contact whose values were never seen before."""
+    forget()
+    started = time.process_time()
+    for contact in contacts:
+        normalise("contact", contact)
+    return (time.process_time() - started) / len(contacts) * 1e6
+
+
+def projection_s(seed: int) -> tuple[float, float]:
+    """Return CPU seconds of projecting the same events under the bare and under the full policy, in turns."""
+    told, policies = events(PEOPLE, seed), (bare_policy(), full_policy())
+    spent = [0.0, 0.0]
+    workspaces = [Workspace({TENANT: policy}) for policy in policies]
+    for start in range(0, len(told), CHUNK_EVENTS):
+        chunk = told[start : start + CHUNK_EVENTS]
+        for side in (0, 1) if (start // CHUNK_EVENTS) % 2 else (1, 0):
+            began = time.process_time()
+            project(workspaces[side], chunk)
+            spent[side] += time.process_time() - began
+    return spent[0], spent[1]
+
+
+def repeated(rounds: int, measure: Callable[[], float]) -> tuple[float, ...]:
+    """Return one value a round; a first one warms up."""
+    measure()
+    return tuple(measure() for _ in range(rounds))
+
+
+def run(rounds: int) -> Report:
+    """Measure everything."""
+    people = members_of(project(Workspace({TENANT: full_policy()}), events(PEOPLE, seed=1)))
+    contacts = full_contacts()
+    gc.collect()
+    gc.freeze()
+    decisions = repeated(rounds, lambda: decisions_per_s(people))
+    explained = repeated(rounds, lambda: explain_us(people))
+    normalised = repeated(rounds, lambda: normalise_us(contacts))
+    projection_s(0)
+    pairs = [projection_s(seed) for seed in range(1, rounds + 1)]
+    bare, full = (tuple(side) for side in zip(*pairs, strict=True))
+    figures = [
+        Figure("field decisions", "1/s", Goal(">=", DECISIONS_PER_S), decisions),
+        Figure("normalising a full contact", "us", Goal("<=", NORMALISE_US), normalised),
+        Figure("projection, full policy / bare", "", Goal("<=", FULL_OVER_BARE), ratios(full, bare)),
+    ]
+    details = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "contacts_normalised": len(contacts),
+        "events_projected": PEOPLE * 12,
+        "explanation_us": explained,
+        "projection_bare_s": bare,
+        "projection_full_s": full,
+    }
+    return Report("Headwater policy", figures, details)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write the file asked for; return the exit code."""
+    parser = argparse.ArgumentParser(prog="make bench-policy", description=__doc__)
+    parser.add_argument("--json", type=Path, default=None, help="where to write the figures")
+    parser.add_argument("--rounds", type=int, default=7, help="of each figure; the median counts")
+    given = parser.parse_args(arguments)
+    return conclude(run(given.rounds), json_path=given.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
