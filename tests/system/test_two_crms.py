@@ -71,7 +71,10 @@ def _people(tenant: Tenant, vendor: str, kind: str, email: str, mark: str) -> di
 
 @pytest.mark.parametrize(
     ("vendor", "kind", "email", "mark", "mapping"),
-    [("hubspot", "contacts", "email", "headwater_status", HUBSPOT), ("salesforce", "Contact", "Email", "Headwater_Status__c", SALESFORCE)],
+    [
+        ("hubspot", "contacts", "email", "headwater_status", HUBSPOT),
+        ("salesforce", "Contact", "Email", "Headwater_Status__c", SALESFORCE),
+    ],
 )
 def test_every_order_ends_alike_in_both_crms(
     tenant: Tenant, vendor: str, kind: str, email: str, mark: str, mapping: dict[str, str]

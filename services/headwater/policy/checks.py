@@ -12,6 +12,7 @@ from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.account import Limits
 from headwater.policy.conflicts import conflict_faults
 from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.expressions import expression_fault
 from headwater.policy.faults import Fault, nearest
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
@@ -104,6 +105,7 @@ def _inbound_faults(document: PolicyDocument) -> Iterator[Fault]:
                     path, "layer_direction", "the intelligence layer writes derived facts, not activities"
                 )
             for source_field, reading in inbound.readings():
+                yield from _expression_faults(f"{path}.fields.{source_field}.expr", reading.expr)
                 if reading.field not in known.fields:
                     message = f"{reading.field!r} is not a field of {object_name}"
                     fix = nearest(reading.field, known.fields)
@@ -207,8 +209,18 @@ def _poll_faults(document: PolicyDocument, path: str, connector: ConnectorPolicy
             yield Fault(f"{path}.objects.{object_name}", "polled_object", message)
 
 
+def _expression_faults(path: str, source: str) -> Iterator[Fault]:
+    fault = expression_fault(source) if source else ""
+    if fault:
+        yield Fault(path, "expression", fault)
+
+
 def _target_faults(path: str, target: OutboundObject, types: dict[str, str]) -> Iterator[Fault]:
     for crm_field, item in target.fields.items():
+        yield from _expression_faults(f"{path}.fields.{crm_field}.expr", item.expr)
+        if item.expr and item.transform != "text":
+            message = f"has an expression and the transform {item.transform}"
+            yield Fault(f"{path}.fields.{crm_field}.transform", "expression_alone", message)
         if item.field is None and item.default is None:
             yield Fault(f"{path}.fields.{crm_field}", "field_or_default", "needs field, default or both")
         elif item.field is not None and item.field not in types:

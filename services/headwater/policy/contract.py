@@ -197,7 +197,7 @@ def _place(tree: dict[str, Any], path: str) -> str:
 
 def _kind(field: FieldPolicy, reading: InboundField, *, required: bool) -> tuple[Any, bool] | None:
     """Return the type whose values are fine, and whether it may be left out; None where no type can tell."""
-    if reading.values or reading.date_format or field.is_special:
+    if reading.expr or reading.values or reading.date_format or field.is_special:
         return None
     kinds = _choices(field, required=required) if field.allowed else _usual(field, required=required)
     if not kinds:

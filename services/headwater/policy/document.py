@@ -16,7 +16,17 @@ from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Ret
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.systems import System
-from headwater.policy.words import Conflict, Direction, FieldName, Name, Overriders, Part, Text, TransformName
+from headwater.policy.words import (
+    EXPRESSION_CHARS_MAX,
+    Conflict,
+    Direction,
+    FieldName,
+    Name,
+    Overriders,
+    Part,
+    Text,
+    TransformName,
+)
 
 
 class OutboundField(Part):
@@ -24,6 +34,8 @@ class OutboundField(Part):
 
     field: FieldName | None = None
     transform: TransformName = "text"
+    expr: Annotated[str, Field(max_length=EXPRESSION_CHARS_MAX)] = ""
+    """CEL expression of `value` that is written in its place; not asked about a missing value."""
     values: dict[str, str] = {}
     """Canonical value to the CRM's value; values not listed pass unchanged."""
     default: str | None = None

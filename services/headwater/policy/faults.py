@@ -83,6 +83,8 @@ FIXES: Final[Mapping[str, str]] = {
     "distinct_owners": "name each owner once",
     "distinct_windows": "remove the larger of the two windows",
     "email_only": "remove it, or change the type to email",
+    "expression": "correct the expression, as `value.trim()`; https://cel.dev says how they are written",
+    "expression_alone": "do in the expression what the transform does, and remove that",
     "field_or_default": "add `field: NAME`, `default: TEXT`, or both",
     "format_type": "remove the format, or change the field's type",
     "formats": "give the first field `format: state` or `postal`, the second `format: country`",

@@ -114,7 +114,8 @@ def _unauthorised(
         if group and absent:
             whole = f"goes with {', '.join(absent)}: state all of {group}, null where there is none"
             yield from (
-                FieldViolation(f"event.payload.{name}", "", "group_whole", f"{name}: {whole}") for name in stated
+                FieldViolation(f"event.payload.{name}", "", "group_whole", f"{name}: {whole}")
+                for name in stated
             )
     for _, _, names, item in policy.units():
         flag = item.locked_by

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from headwater.policy.document import OutboundField, OutboundObject
+from headwater.policy.expressions import evaluate
 from headwater.policy.words import TransformName
+
+
+class Unwritable(ValueError):
+    """A value of an entity that its mapping cannot put into the CRM's words: field, value and rule are said."""
 
 
 def select_target(targets: Sequence[OutboundObject], values: Mapping[str, Any]) -> OutboundObject | None:
@@ -19,7 +24,11 @@ def select_target(targets: Sequence[OutboundObject], values: Mapping[str, Any]) 
 
 
 def desired_fields(target: OutboundObject, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every mapped CRM field with the value it should have; None where there is none."""
+    """Return every mapped CRM field with the value it should have; None where there is none.
+
+    Raises:
+        Unwritable: a transform or an expression makes nothing of a value.
+    """
     return {crm_field: _render(item, values) for crm_field, item in target.fields.items()}
 
 
@@ -77,7 +86,11 @@ def _render(item: OutboundField, values: Mapping[str, Any]) -> Any:
         return item.default
     if isinstance(value, str):
         value = item.values.get(value, value)
-    return _TRANSFORMS[item.transform](value)
+    try:
+        return evaluate(item.expr, value) if item.expr else _TRANSFORMS[item.transform](value)
+    except (ValueError, TypeError, OverflowError) as error:
+        by = f"expression {item.expr}" if item.expr else f"transform {item.transform}"
+        raise Unwritable(f"{item.field}: {by} makes nothing of {str(value)[:128]!r}: {error}") from error
 
 
 def _text(value: Any) -> Any:

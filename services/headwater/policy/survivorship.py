@@ -20,6 +20,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -123,15 +124,32 @@ def _decide(
             return "operator", (max(stated, key=_newest),)
     if unit.lock and (holder := held_by(unit, chosen, deciders)) is not None:
         return "locked", (holder,)
-    ranks = unit.ranks
-    stands = [
-        stand
-        for member in own
-        if member.source in ranks and (stand := stand_of(unit, member, ranks[member.source])) is not None
-    ]
-    if not stands:
-        return None
-    return unit.rule, stands if len(stands) == 1 else ordered(unit, stands)
+    stands = _group_stands(unit, own) if unit.group else _field_stands(unit, own)
+    if len(stands) > 1:
+        ordered = (
+            sorted(stands, key=order_of(unit)) if unit.rule == "union" else (min(stands, key=order_of(unit)),)
+        )
+        return unit.rule, ordered
+    return (unit.rule, stands) if stands else None
+
+
+def _field_stands(unit: Unit, own: Sequence[MemberRecord]) -> list[Stand]:
+    """Return the records that state a value of a single field: the hottest loop of a projection, so written out."""
+    name, ranks = unit.fields[0], unit.ranks
+    stands: list[Stand] = []
+    for member in own:
+        fact = member.fields.get(name)
+        if fact is not None and fact.value is not None:
+            rank = ranks.get(member.source)
+            if rank is not None:
+                stands.append(Stand(rank, member, fact))
+    return stands
+
+
+def _group_stands(unit: Unit, own: Sequence[MemberRecord]) -> list[Stand]:
+    ranked = ((member, unit.ranks.get(member.source)) for member in own)
+    found = (stand_of(unit, member, rank) for member, rank in ranked if rank is not None)
+    return [stand for stand in found if stand is not None]
 
 
 def stand_of(unit: Unit, member: MemberRecord, rank: int) -> Stand | None:
@@ -154,16 +172,9 @@ def held_by(unit: Unit, chosen: Mapping[str, Chosen], deciders: Mapping[str, Mem
     return stand_of(unit, deciders[unit.lock], 0)
 
 
-def ordered(unit: Unit, stands: Iterable[Stand]) -> list[Stand]:
-    """Return *stands*, the winner by the unit's rule first."""
-    order = order_of(unit)
-    return sorted(stands, key=order)
-
-
 def order_of(unit: Unit) -> Callable[[Stand], OrderKey]:
     """Return the key by which the records of *unit* are ordered, the smallest first."""
-    rule, skew_s = ORDERS[unit.rule], unit.skew_s
-    return lambda stand: rule(unit, stand, stand.fact.field_time.timestamp(), skew_s)
+    return partial(ORDERS[unit.rule], unit)
 
 
 def _newest(stand: Stand) -> tuple[Any, ...]:
@@ -188,36 +199,39 @@ def span(time_s: float, skew_s: float) -> float:
     return time_s // skew_s if skew_s else time_s
 
 
-def _by_time(_: Unit, stand: Stand, time_s: float, skew_s: float) -> OrderKey:
+def _by_time(unit: Unit, stand: Stand) -> OrderKey:
+    time_s = stand.fact.field_time.timestamp()
     member = stand.member
-    return (-span(time_s, skew_s), stand.rank, -time_s, member.external_id, stand.fact.event_key)
+    return (-span(time_s, unit.skew_s), stand.rank, -time_s, member.external_id, stand.fact.event_key)
 
 
-def _by_age(_: Unit, stand: Stand, time_s: float, skew_s: float) -> OrderKey:
+def _by_age(unit: Unit, stand: Stand) -> OrderKey:
+    time_s = stand.fact.field_time.timestamp()
     member = stand.member
-    return (span(time_s, skew_s), stand.rank, time_s, member.external_id, stand.fact.event_key)
+    return (span(time_s, unit.skew_s), stand.rank, time_s, member.external_id, stand.fact.event_key)
 
 
-def _by_rank(_: Unit, stand: Stand, time_s: float, __: float) -> OrderKey:
-    return (stand.rank, -time_s, stand.member.external_id, stand.fact.event_key)
+def _by_rank(_: Unit, stand: Stand) -> OrderKey:
+    fact = stand.fact
+    return (stand.rank, -fact.field_time.timestamp(), stand.member.external_id, fact.event_key)
 
 
-def _by_length(unit: Unit, stand: Stand, time_s: float, skew_s: float) -> OrderKey:
-    return (-len(str(stand.fact.value)), *_by_time(unit, stand, time_s, skew_s))
+def _by_length(unit: Unit, stand: Stand) -> OrderKey:
+    return (-len(str(stand.fact.value)), *_by_time(unit, stand))
 
 
-def _by_completeness(unit: Unit, stand: Stand, time_s: float, skew_s: float) -> OrderKey:
+def _by_completeness(unit: Unit, stand: Stand) -> OrderKey:
     fields = stand.member.fields
     counted = [fields.get(name) for name in unit.fields] if unit.group else fields.values()
     filled = sum(1 for fact in counted if fact is not None and fact.value is not None)
-    return (-filled, *_by_time(unit, stand, time_s, skew_s))
+    return (-filled, *_by_time(unit, stand))
 
 
-def _by_size(unit: Unit, stand: Stand, time_s: float, skew_s: float) -> OrderKey:
+def _by_size(unit: Unit, stand: Stand) -> OrderKey:
     """Numbers by size, texts (dates, moments) by their order, numbers before texts."""
     value = stand.fact.value
     size = (False, float(value), "") if isinstance(value, (int, float)) else (True, 0.0, str(value))
-    return (size, *_by_time(unit, stand, time_s, skew_s))
+    return (size, *_by_time(unit, stand))
 
 
 class _Descending:
@@ -234,15 +248,16 @@ class _Descending:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Descending) and self.key == other.key
 
-    __hash__ = None  # type: ignore[assignment] - an order, never looked up
+    def __hash__(self) -> int:
+        return hash(self.key)
 
 
-def _by_size_down(unit: Unit, stand: Stand, time_s: float, skew_s: float) -> OrderKey:
-    size, *rest = _by_size(unit, stand, time_s, skew_s)
+def _by_size_down(unit: Unit, stand: Stand) -> OrderKey:
+    size, *rest = _by_size(unit, stand)
     return (_Descending(size), *rest)
 
 
-ORDERS: Final[Mapping[SurvivorshipRule, Callable[[Unit, Stand, float, float], OrderKey]]] = {
+ORDERS: Final[Mapping[SurvivorshipRule, Callable[[Unit, Stand], OrderKey]]] = {
     "source_priority": _by_rank,
     "most_recent": _by_time,
     "first": _by_age,

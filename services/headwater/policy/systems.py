@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema
 from headwater.kernel.ids import ObjectName
 from headwater.policy.words import (
     CLOCK_SKEW_MAX_S,
+    EXPRESSION_CHARS_MAX,
     FIELD_PATTERN,
     BodyPath,
     FieldName,
@@ -30,6 +31,8 @@ class InboundField(Part):
 
     field: FieldName
     """The canonical field; where nothing else is said, its name alone stands for the whole."""
+    expr: Annotated[str, Field(max_length=EXPRESSION_CHARS_MAX)] = ""
+    """CEL expression of `value` that is read in its place, as `value.trim()`; not asked about null."""
     date_format: str = ""
     """strptime format of the source's dates; ISO 8601 when empty."""
     values: dict[str, str] = {}

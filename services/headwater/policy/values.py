@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from headwater.policy import places
+from headwater.policy.expressions import ExpressionFailed, evaluate
 from headwater.policy.objects import FieldPolicy
 from headwater.policy.systems import InboundField
 from headwater.policy.words import FieldType
@@ -51,6 +52,11 @@ class Broken:
 
 def read_value(policy: FieldPolicy, reading: InboundField, raw: Any) -> Any | Broken:
     """Return the canonical value of *raw*, None when it is missing, or the rule it breaks."""
+    if reading.expr and raw is not None:
+        try:
+            raw = evaluate(reading.expr, raw)
+        except ExpressionFailed as error:
+            return Broken("expression", f"the policy's expression makes nothing of it: {error}")
     if isinstance(raw, str):
         raw = raw.strip()
         raw = reading.values.get(raw, raw)

@@ -13,6 +13,7 @@ Text = Annotated[str, Field(min_length=1, max_length=255)]
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+EXPRESSION_CHARS_MAX: Final = 512
 CLOCK_SKEW_MAX_S: Final = 3600.0
 """The furthest that any system's event times may lie ahead of our clock: a log partition is ready that far."""
 

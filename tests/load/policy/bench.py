@@ -38,7 +38,11 @@ FULL_FIELDS: Final = 7
 
 def members_of(workspace: Workspace) -> list[list[MemberRecord]]:
     """Return the records of each person."""
-    return [[record.as_member() for record in members.values()] for members in workspace.members.values() if members]
+    return [
+        [record.as_member() for record in members.values()]
+        for members in workspace.members.values()
+        if members
+    ]
 
 
 def decisions_per_s(people: Sequence[Sequence[MemberRecord]]) -> float:

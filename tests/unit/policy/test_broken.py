@@ -65,7 +65,9 @@ def test_a_folder_is_one_document() -> None:
     assert read.document == load_policy(text) == load_policy(read.text)
     with pytest.raises(PolicyRefused) as caught:
         load_parts({**parts, "more.yaml": 'version: "2"\n'})
-    assert [(item.file, item.line, item.rule) for item in caught.value.faults] == [("more.yaml", 1, "one_place")]
+    assert [(item.file, item.line, item.rule) for item in caught.value.faults] == [
+        ("more.yaml", 1, "one_place")
+    ]
     with pytest.raises(PolicyRefused) as caught:
         load_parts({**parts, "systems.yaml": text[:at].replace("layer: intelligence", "layer: record")})
     assert {(item.file, item.rule) for item in caught.value.faults} == {("rest.yaml", "granted_needless")}

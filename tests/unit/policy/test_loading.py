@@ -63,7 +63,7 @@ def test_all_faults_are_told_at_once() -> None:
     found = faults(
         POLICY.replace("AccountId: account", "AccountId: title").replace("when: {plan", "when: {rank")
     )
-    assert [rule for _, rule, _ in found] == ["reference_field", "known_field"]
+    assert [rule for _, rule, _ in found] == ["known_field", "reference_field"]
 
 
 @pytest.mark.parametrize(

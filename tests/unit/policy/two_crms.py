@@ -141,7 +141,9 @@ _FLAGS = st.one_of(st.none(), st.tuples(st.booleans(), st.integers(0, 12)))
 def _records(rows: list[tuple[str, Mapping[str, Any], Any, bool]]) -> list[MemberRecord]:
     members = []
     for number, (source, facts, flag, deleted) in enumerate(rows):
-        flags = {"phone_verified": flag} if flag is not None and source in {"salesforce", OPERATOR_SOURCE} else {}
+        flags = (
+            {"phone_verified": flag} if flag is not None and source in {"salesforce", OPERATOR_SOURCE} else {}
+        )
         members.append(record(source, str(number), deleted=deleted, **facts, **flags))
     return members
 

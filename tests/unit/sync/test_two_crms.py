@@ -45,6 +45,7 @@ CONFLICT = tuple(
     for source, external_id, at_s, fields in SAYINGS
 )
 
+
 def projected(policy: PolicyDocument, events: Sequence[LogEvent]) -> Workspace:
     """Return what the projector makes of *events*, in their order."""
     workspace = Workspace({TENANT: policy})
@@ -105,7 +106,9 @@ def _value(field: str, chance: random.Random) -> Any:
         return chance.choice(["dana@acme.example", "d@acme.example", None])
     if field == "phone":
         return chance.choice(["+49 30 1111111", "+1 212 555 0100", None])
-    return f"2026-03-0{chance.randrange(1, 9)}T10:00:00Z" if field == "last_activity" else chance.choice("abc")
+    return (
+        f"2026-03-0{chance.randrange(1, 9)}T10:00:00Z" if field == "last_activity" else chance.choice("abc")
+    )
 
 
 def history(seed: int) -> list[LogEvent]:

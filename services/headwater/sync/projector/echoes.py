@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from headwater.policy.document import OutboundObject, PolicyDocument
-from headwater.policy.outbound import desired_fields, minimal_patch
+from headwater.policy.outbound import Unwritable, desired_fields, minimal_patch
 from headwater.sync.domain.echoing import (
     GONE_RECORD,
     CrmKey,
@@ -336,11 +336,16 @@ def _apply(judged: Judged, look: Look, ruling: Ruling) -> Reading:
     )
 
 
+def _coming(record: FoundRecord, outbound: OutboundObject) -> dict[str, Any]:
+    try:
+        return minimal_patch(desired_fields(outbound, record.values), record.known)
+    except Unwritable:
+        return {}  # its delivery fails by itself, and writes nothing
+
+
 def _held(record: FoundRecord, outbound: OutboundObject) -> HeldRecord:
     tenant_id, connector, crm_object, crm_id = record.key
-    coming = (
-        minimal_patch(desired_fields(outbound, record.values), record.known) if record.waits_since else {}
-    )
+    coming = _coming(record, outbound) if record.waits_since else {}
     return HeldRecord(
         tenant_id,
         connector,
