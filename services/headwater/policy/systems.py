@@ -142,6 +142,9 @@ class System(Part):
     """How far ahead of our clock the system's event times may be."""
     dedup_window_s: Annotated[float, Field(gt=0, le=315_576_000)] | None = None
     """How long an event's key blocks a re-send of the same; None: for ever."""
+    deletes: Literal["soft", "ignore"] = "soft"
+    """What a deletion in the system does. `soft`: its record decides nothing any more, what it said is kept, and an
+    entity without another record is marked as ended in the CRMs; nothing is ever removed. `ignore`: nothing."""
     participants: Literal["create", "associate"] = "associate"
     """Whether addresses on the system's activities create contacts or only find them."""
     lane: Literal["live", "backfill", "reconcile"] = "live"

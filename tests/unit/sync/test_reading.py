@@ -8,10 +8,14 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.unit.sync.tenant import POLICY as POLICY_TEXT
 from tests.unit.sync.tenant import TENANT, event, key, policy
 
+from headwater.policy.loading import load_policy
 from headwater.sync.domain.log import OPERATION_DELETE
 from headwater.sync.domain.reading import (
+    DELETION_IGNORED,
+    Echo,
     IdentityReading,
     Poisoned,
     PolicyReading,
@@ -141,3 +145,16 @@ def test_display_names_are_split(name: str, first: str, last: str) -> None:
 def test_every_display_name_gives_a_last_name(name: str) -> None:
     """Whatever people call themselves."""
     assert split_name(name, "ada@x.io")[1]
+
+
+def test_a_delete_says_nothing_where_the_policy_leaves_it_out() -> None:
+    """A system that cleans up after itself ends no entity; its other events are read as ever."""
+    lenient = load_policy(
+        POLICY_TEXT.replace("participants: create", "participants: create\n    deletes: ignore")
+    )
+    deleted = read_event(lenient, event(1, "mail", "activity", operation=OPERATION_DELETE, payload=b""))
+    assert isinstance(deleted, Echo)
+    assert deleted.rule == DELETION_IGNORED
+    other = read_event(lenient, event(1, "crm", operation=OPERATION_DELETE, payload=b""))
+    assert isinstance(other, RecordReading)
+    assert other.deleted

@@ -19,6 +19,8 @@ from headwater.policy.inbound import canonicalise
 from headwater.sync.domain.correcting import corrected_entity, is_correction
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 
+DELETION_IGNORED: Final = "deletion_ignored"
+"""By the policy, deletions in the event's source say nothing."""
 _decode = msgspec.json.Decoder().decode
 
 _UNREADABLE: Final = (
@@ -109,7 +111,9 @@ class Poisoned:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """A record of a CRM that says nothing of its own: by *rule*, only what we have written there."""
+    """An event that changes nothing by *rule*: a record of a CRM that shows only what we have written there, or a
+    deletion that the policy leaves out.
+    """
 
     event: LogEvent
     rule: str
@@ -155,6 +159,8 @@ def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
     object_name = event.object
     key = event.record_key
     if event.operation == OPERATION_DELETE:
+        if _deletes(policy, event) == "ignore":
+            return Echo(event, DELETION_IGNORED)
         return RecordReading(event, {}, Subject(key, {}), deleted=True, references={}, participants={})
     canonical = canonicalise(policy, event.source, object_name, _decode(event.payload), event.actor_id)
     if not canonical.fields and canonical.violations:
@@ -172,6 +178,11 @@ def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
         references=dict(_references(policy, event, fields)),
         participants=dict(_participants(policy, event, fields)),
     )
+
+
+def _deletes(policy: PolicyDocument, event: LogEvent) -> str:
+    system = policy.systems.get(event.source)
+    return system.deletes if system else "soft"
 
 
 def _attributes(fields: Mapping[str, Any]) -> dict[str, str]:
