@@ -42,8 +42,8 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema of the document: its shape; what must agree across parts is only in `check`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Headwater policy",
         **PolicyDocument.model_json_schema(by_alias=True),
+        "title": "Headwater policy",
     }
 
 

@@ -78,4 +78,4 @@ TransformName = Literal["text", "iso_date", "iso_datetime", "epoch_ms", "upper",
 class Part(BaseModel):
     """A part of the document: frozen, and strict about what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
