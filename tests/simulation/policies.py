@@ -55,8 +55,8 @@ def policy_of(plan: Plan, tenant: str, version: int) -> dict[str, Any]:
         "version": str(version),
         "systems": {
             **{item.system: _system(item) for item in accounts},
-            "site": {"layer": "record", "inbound": inbound, **_OWNED},
-            "bulk": {"layer": "record", "inbound": inbound, "lane": "backfill", **_OWNED},
+            "site": {"layer": "record", "inbound": inbound, "echo_skew_s": 0, **_OWNED},
+            "bulk": {"layer": "record", "inbound": inbound, "lane": "backfill", "echo_skew_s": 0, **_OWNED},
         },
         "objects": {
             "contact": {
@@ -81,7 +81,7 @@ def _system(item: PlannedAccount) -> dict[str, Any]:
         "contact": {"fields": {"Title": "title", "Email": "email", "Note": "note"}},
         "account": {"fields": {"Title": "title"}},
     }
-    return {"layer": "record", **_OWNED, **({"inbound": inbound} if item.two_way else {})}
+    return {"layer": "record", "echo_skew_s": 0, **_OWNED, **({"inbound": inbound} if item.two_way else {})}
 
 
 def _connector(item: PlannedAccount) -> dict[str, Any]:
