@@ -138,7 +138,9 @@ _FACTS = st.dictionaries(
 _FLAGS = st.one_of(st.none(), st.tuples(st.booleans(), st.integers(0, 12)))
 
 
-def _records(rows: list[tuple[str, Mapping[str, Any], Any, bool]]) -> list[MemberRecord]:
+def _records(
+    rows: list[tuple[str, dict[str, tuple[str | None, int]], tuple[bool, int] | None, bool]],
+) -> list[MemberRecord]:
     members = []
     for number, (source, facts, flag, deleted) in enumerate(rows):
         flags = (

@@ -22,11 +22,11 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import desired_fields
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, Position
 from headwater.sync.domain.projecting import Workspace
-from headwater.sync.domain.reading import RecordReading, read_event
+from headwater.sync.domain.reading import IdentityReading, RecordReading, read_event
 
 TENANT = "acme"
 POLICY = two_crms()
-PERSON = uuid.UUID(int=7)
+PERSON, OTHER = uuid.UUID(int=7), uuid.UUID(int=8)
 HISTORIES = 500
 
 
@@ -97,6 +97,38 @@ def test_both_crms_show_the_owners_values() -> None:
     assert held["salesforce"]["Department"] == "Acme GmbH"
     assert held["salesforce"]["AssistantName"] == "85"
     assert held["salesforce"]["Phone"] == "+49 30 9999999"
+
+
+def _entity(workspace: Workspace, entity_id: uuid.UUID) -> tuple[Any, ...]:
+    held = workspace.entities[TENANT, entity_id]
+    return held.fields, held.state
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_split_undoes_a_merge(seed: int) -> None:
+    """Two people with histories of their own, merged and split again: each shows what it showed before."""
+    chance = random.Random(seed)
+    homes = {item.record_key: chance.choice([PERSON, OTHER]) for item in history(seed) if not _is_pin(item)}
+    workspace = Workspace({TENANT: POLICY})
+    for item in history(seed):
+        reading = read_event(POLICY, item)
+        assert isinstance(reading, RecordReading)
+        home = homes.get(item.record_key, PERSON)
+        workspace.apply_record(reading, {one.key: home for one in reading.subjects})
+    people = [one for one in (PERSON, OTHER) if (TENANT, one) in workspace.entities]
+    before = {one: _entity(workspace, one) for one in people}
+    moved = tuple(key for key, home in homes.items() if home == OTHER)
+    for seq, change in ((1, "merged"), (2, "split")):
+        told = IdentityReading(CONFLICT[0], change, PERSON, OTHER, "contact", moved, seq)
+        workspace.apply_identity(told)
+        if change == "merged" and len(people) > 1:
+            whole = values(workspace)
+            assert {name for one in people for name in before[one][0]} - {"street", "city"} <= set(whole)
+    assert {one: _entity(workspace, one) for one in people} == before
+
+
+def _is_pin(event: LogEvent) -> bool:
+    return event.source == OPERATOR_SOURCE
 
 
 def _value(field: str, chance: random.Random) -> Any:
