@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.survivorship import FieldFact, MemberRecord, survive
 from headwater.policy.words import SurvivorshipRule
 
-RULES: list[SurvivorshipRule] = ["source_priority", "most_recent", "first", "longest", "max", "min", "union"]
+RULES: tuple[SurvivorshipRule, ...] = get_args(SurvivorshipRule)
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 VALUES = st.one_of(st.none(), st.text(max_size=3), st.integers(-5, 5), st.floats(-5, 5))
 
@@ -89,3 +90,23 @@ def test_the_newest_of_equals_has_the_provenance() -> None:
     """A tie of `max` goes to the newer fact, as of every rule."""
     chosen = survive(policy("max"), [member("a", 5, 1, 1), member("b", 5, 2, 2)])["x"]
     assert (chosen.source, chosen.event_key) == ("b", uuid.UUID(int=2))
+
+
+def test_the_fullest_record_goes_first() -> None:
+    """Of `most_complete` the record that states most fields wins, whoever it belongs to and however old it is."""
+    fact = member("b", "full", 0).fields["x"]
+    full = MemberRecord("b", "2", {"x": fact, "y": fact, "z": fact})
+    spare = FieldFact(None, NOON, uuid.UUID(int=9))
+    thin = MemberRecord("a", "1", {"x": FieldFact("thin", NOON, uuid.UUID(int=8)), "y": spare, "z": spare})
+    assert value("most_complete", full, thin) == "full"
+    assert value("most_complete", member("b", "later", 9, 2), member("a", "sooner", 1, 1)) == "later"
+
+
+def test_only_people_decide_what_is_manual() -> None:
+    """A source counts where people type the value in it; an operator's correction always does."""
+    fields = {"x": {"type": "text", "owners": ["a", "b"], "rule": "manual", "human": ["b"]}}
+    rules = compile_rules(ObjectPolicy.model_validate({"fields": fields}), {}, "contact")
+    assert "x" not in survive(rules, [member("a", "machine", 9)])
+    typed = [member("a", "machine", 9), member("b", "typed", 1, 2)]
+    assert survive(rules, typed)["x"].value == "typed"
+    assert survive(rules, [*typed, member(OPERATOR_SOURCE, "corrected", 0, 3)])["x"].rule == "operator"
