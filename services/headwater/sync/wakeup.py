@@ -30,6 +30,8 @@ ROLLOUT_CHANNEL: Final = "headwater_rollout"
 """Notified when a rollout was begun or steered."""
 INSPECTION_CHANNEL: Final = "headwater_inspection"
 """Notified when an account is asked about its automations."""
+POLICY_CHANNEL: Final = "headwater_policy"
+"""Notified by the projector when it came by a policy."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 

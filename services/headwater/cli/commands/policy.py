@@ -12,7 +12,7 @@ from rich.text import Text
 
 from headwater.cli import failures
 from headwater.cli.asking import asking
-from headwater.cli.differences import differences
+from headwater.policy.differences import differences
 from headwater.cli.options import Acknowledged, AsJson
 from headwater.cli.output import table
 from headwater.cli.plain import moment

@@ -219,6 +219,10 @@ class Workspace:
                 self._place(record, destination.entity_id)
         return list(left.values())
 
+    def renew(self, entity: EntityState, event: LogEvent) -> None:
+        """Compute an entity anew, as another policy wants it."""
+        self._refresh(entity, event, "policy_changed")
+
     def _rehome_corrections(self, entity: EntityState) -> list[EntityState]:
         """Move operators' corrections to whoever stands now for the entities that they name; return all concerned.
 
@@ -294,17 +298,9 @@ class Workspace:
         entity.version += 1
         entity.policy_version = policy.version
         self.entities_changed[entity.key] = entity
-        self.audit.append(
-            AuditNote(
-                entity.tenant_id,
-                action,
-                actor_of(event),
-                entity.entity_id,
-                event.event_key,
-                changes,
-                policy.version,
-            )
-        )
+        key = (entity.entity_id, event.event_key)
+        note = AuditNote(entity.tenant_id, action, actor_of(event), *key, changes, policy.version)
+        self.audit.append(note)
         self._mark(policy, entity, event)
 
     def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
@@ -19,6 +20,7 @@ from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, un
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
+from headwater.sync.store.versions import note_versions
 from headwater.sync.wakeup import name_accounts
 
 if TYPE_CHECKING:
@@ -136,6 +138,7 @@ class ProjectionTransaction:
         self._marks: list[tuple[Any, ...]] = []
         self._ends: list[tuple[Any, ...]] = []
         self._seen = NOTHING_SEEN
+        self._policies: list[LogEvent] = []
 
     async def hold(self) -> None:
         """Make sure that the fences stand until the transaction ends. Raises: FenceLost."""
@@ -213,6 +216,11 @@ class ProjectionTransaction:
         self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]
     ) -> None:
         """Record how each event ended."""
+        self._policies = [
+            effect.event
+            for effect in effects
+            if (effect.event.source, effect.event.object) == (OWN_SOURCE, POLICY_OBJECT)
+        ]
         self._ends = [
             (
                 effect.event.tenant_id,
@@ -248,6 +256,7 @@ class ProjectionTransaction:
             name_accounts({(mark[0], mark[1]) for mark in self._marks}),
             *_columns(places, 3),
         )
+        await note_versions(self._connection, self._policies)
         await self._observe()
 
     async def _observe(self) -> None:

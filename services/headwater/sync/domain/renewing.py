@@ -1,0 +1,183 @@
+"""Entities under another policy: computed anew from their records, and counted. Pure.
+
+A renewal and the estimate before it are one computation: `renew` on a workspace of the new policy. So what was
+predicted and what is seen differ only by what happened in between.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any, Final
+
+from msgspec import structs
+
+from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
+from headwater.policy.differences import differences
+from headwater.policy.document import PolicyDocument
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.log import LogEvent, Position
+from headwater.sync.domain.projecting import Workspace
+
+NOWHERE: Final = uuid.UUID(int=0)
+"""Before every entity."""
+CHANGES_SHOWN: Final = 500
+"""Paths of a policy's difference that the audit names; a number says how many more there are."""
+
+
+class RenewalState(IntEnum):
+    """How far the entities are under a version; numbers of policies.proto."""
+
+    WAITING = 1
+    RENEWING = 2
+    SETTLING = 3
+    DONE = 4
+    SUPERSEDED = 5
+    REFUSED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A policy as it came into force, and how far the entities are under it.
+
+    Args:
+        version: what the document calls itself; empty until it was read.
+        place: the entity that was renewed last.
+        changed: entities that show another value; *late* ones among them were found by the second look.
+        restated: entities whose values stayed and have another provenance.
+        fields: `object.field` to the entities in which it changed.
+        deliveries: connector account to the entities that were made due there.
+    """
+
+    tenant_id: str
+    event_key: uuid.UUID
+    position: Position
+    digest: str
+    document: str
+    actor: str
+    record_time: dt.datetime
+    next_time: dt.datetime
+    version: str = ""
+    state: RenewalState = RenewalState.WAITING
+    place: uuid.UUID = NOWHERE
+    scanned: int = 0
+    changed: int = 0
+    restated: int = 0
+    late: int = 0
+    fields: Mapping[str, int] = field(default_factory=dict)
+    deliveries: Mapping[str, int] = field(default_factory=dict)
+    begin_time: dt.datetime | None = None
+    settle_time: dt.datetime | None = None
+    end_time: dt.datetime | None = None
+    reason: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether something of it is still to be done."""
+        return self.state in {RenewalState.WAITING, RenewalState.RENEWING, RenewalState.SETTLING}
+
+    def ended(self, state: RenewalState, now: dt.datetime, reason: str = "") -> PolicyVersion:
+        """Return it once nothing is left to do."""
+        return replace(self, state=state, end_time=now, reason=reason)
+
+    def counted(self, tally: Tally, place: uuid.UUID, next_time: dt.datetime) -> PolicyVersion:
+        """Return it with one more page of entities counted."""
+        settling = self.state is RenewalState.SETTLING
+        return replace(
+            self,
+            place=place,
+            next_time=next_time,
+            scanned=self.scanned + (0 if settling else tally.scanned),
+            changed=self.changed + tally.changed,
+            restated=self.restated + tally.restated,
+            late=self.late + (tally.changed if settling else 0),
+            fields=dict(Counter(self.fields) + tally.fields),
+            deliveries=dict(Counter(self.deliveries) + tally.deliveries),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one page of entities came to; names as in `PolicyVersion`."""
+
+    scanned: int
+    changed: int
+    restated: int
+    fields: Counter[str]
+    deliveries: Counter[str]
+
+
+def event_of(version: PolicyVersion) -> LogEvent:
+    """Return the event by which a version came into force, as renewed entities name it."""
+    return LogEvent(
+        tenant_id=version.tenant_id,
+        event_key=version.event_key,
+        source=OWN_SOURCE,
+        object=POLICY_OBJECT,
+        external_id=version.tenant_id,
+        event_time=version.record_time,
+        record_time=version.record_time,
+        operation=1,
+        actor_id=version.actor,
+        payload=b"",
+        trace=None,
+        shard=0,
+        position=version.position,
+    )
+
+
+def renew(workspace: Workspace, event: LogEvent) -> Tally:
+    """Compute every entity of *workspace* anew, behind live traffic, in the name of who changed the policy.
+
+    Entities of an object that the policy no longer has stay as they are.
+    """
+    known = workspace.policies[event.tenant_id].objects
+    entities = [item for item in workspace.entities.values() if item.object in known]
+    for entity in entities:
+        workspace.renew(entity, event)
+    workspace.audit = [structs.replace(note, actor=event.actor_id or note.actor) for note in workspace.audit]
+    workspace.marks = {
+        key: structs.replace(mark, lane=Lane.BACKFILL) for key, mark in workspace.marks.items()
+    }
+    return _tally(workspace)
+
+
+def _tally(workspace: Workspace) -> Tally:
+    objects = {entity.entity_id: entity.object for entity in workspace.entities.values()}
+    return Tally(
+        scanned=len(workspace.entities),
+        changed=len(workspace.audit),
+        restated=len(workspace.entities_changed) - len(workspace.audit),
+        fields=Counter(
+            f"{objects[note.entity_id]}.{change['field']}"
+            for note in workspace.audit
+            for change in note.changes
+        ),
+        deliveries=Counter(connector for _, connector, _ in workspace.marks),
+    )
+
+
+def change_notes(
+    before: PolicyDocument | None, before_digest: str, after: PolicyDocument, digest: str
+) -> tuple[Mapping[str, Any], ...]:
+    """Return what the audit tells of a change: version and digest before and after, then path by path."""
+    found = [
+        {"field": "version", "before": before.version if before else None, "after": after.version},
+        {"field": "digest", "before": before_digest or None, "after": digest},
+    ]
+    paths = list(differences(before.as_json() if before else {}, after.as_json())) if before else []
+    found += [
+        {"field": item.path, "before": item.before or None, "after": item.after or None}
+        for item in _first(paths)
+    ]
+    if len(paths) > CHANGES_SHOWN:
+        found.append({"field": "more", "before": None, "after": str(len(paths) - CHANGES_SHOWN)})
+    return tuple({**item, "rule": "policy"} for item in found)
+
+
+def _first(paths: list[Any]) -> Iterable[Any]:
+    return paths[:CHANGES_SHOWN]
