@@ -26,6 +26,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("load", _FEED, "Send made-up events, measure the answers, account for every one."),
     ("status", _LOOK, "What a tenant has in the log, in entities and in delivery."),
     ("event", _LOOK, "One event and its whole fate."),
+    ("why", _LOOK, "Why an entity shows a value: winner, losers, rule, what each CRM holds."),
+    ("quality", _LOOK, "How complete, valid, fresh and free of duplicates the records are."),
     ("trace", _LOOK, "One event's way from the producer to the CRMs, as a waterfall."),
     ("connectors", _STEER, "CRM accounts: list, pause, resume, reset the breaker."),
     ("deliveries", _STEER, "What is to be written to the CRMs: list, replay, discard, redeliver."),
@@ -35,7 +37,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),
     ("log", _STEER, "The days of the event log: look, archive, drop."),
-    ("policy", _STEER, "The tenant's policy: check, show, diff, apply."),
+    ("policy", _STEER, "The tenant's policy: init, check, show, diff, impact, apply, versions, rollback."),
     ("identity", _STEER, "Who is who: entity, explain, check, review, merge, split, scan."),
     ("version", _LOOK, "The release and what it runs on."),
 )

@@ -16,7 +16,14 @@ from headwater.ingest.v1 import ingest_pb2_grpc
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.rpc.received import from_rpc_error
-from headwater.sync.v1 import rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.v1 import (
+    policies_pb2_grpc,
+    provenance_pb2_grpc,
+    quality_pb2_grpc,
+    rollouts_pb2_grpc,
+    schedules_pb2_grpc,
+    sync_pb2_grpc,
+)
 
 CALL_TIMEOUT_S: Final = 15.0
 PAUSE_S: Final = 0.2
@@ -34,6 +41,9 @@ class Services:
     sync: sync_pb2_grpc.SyncServiceAsyncStub
     schedules: schedules_pb2_grpc.ScheduleServiceAsyncStub
     rollouts: rollouts_pb2_grpc.RolloutServiceAsyncStub
+    policies: policies_pb2_grpc.PolicyServiceAsyncStub
+    provenance: provenance_pb2_grpc.ProvenanceServiceAsyncStub
+    quality: quality_pb2_grpc.QualityServiceAsyncStub
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
@@ -69,6 +79,9 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             sync_pb2_grpc.SyncServiceStub(sync),
             schedules_pb2_grpc.ScheduleServiceStub(sync),
             rollouts_pb2_grpc.RolloutServiceStub(sync),
+            policies_pb2_grpc.PolicyServiceStub(sync),
+            provenance_pb2_grpc.ProvenanceServiceStub(sync),
+            quality_pb2_grpc.QualityServiceStub(sync),
             weights_pb2_grpc.WeightsServiceStub(identity),
             patience_s,
         )

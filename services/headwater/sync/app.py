@@ -40,6 +40,8 @@ from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
+from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
@@ -54,20 +56,33 @@ from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
+from headwater.sync.store.provenance import PostgresProvenance
+from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.store.schedules import PostgresSchedules
+from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.schedules import SteeredSchedules
+from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
-from headwater.sync.v1 import rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.v1 import (
+    policies_pb2_grpc,
+    provenance_pb2_grpc,
+    rollouts_pb2_grpc,
+    schedules_pb2_grpc,
+    sync_pb2_grpc,
+)
+from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
     INSPECTION_CHANNEL,
     LOG_CHANNEL,
+    POLICY_CHANNEL,
     REPLAY_CHANNEL,
     ROLLOUT_CHANNEL,
     SCHEDULE_CHANNEL,
@@ -116,7 +131,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         projections = PostgresProjections(pool)
         projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
         log_bell, replay_bell, schedule_bell, rollout_bell = Wakeup(), Wakeup(), Wakeup(), Wakeup()
-        inspection_bell = Wakeup()
+        inspection_bell, policy_bell = Wakeup(), Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
         catch_up = CatchUp(clock, settings.catch_up_s_max)
@@ -145,6 +160,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             SyncServicer(operations, workbench),
             ScheduleServicer(SteeredSchedules(desk)),
             RolloutServicer(Rollouts(rollouts, book, clock, PostedInspections(inspections))),
+            PolicyServicer(Versions(PostgresVersions(pool), book, clock)),
+            ProvenanceServicer(Provenance(PostgresProvenance(pool))),
         )
         async with (
             _server(servicers, telemetry, settings).serving() as port,
@@ -157,11 +174,13 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 SCHEDULE_CHANNEL: lambda _: schedule_bell.set(),
                 ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
                 INSPECTION_CHANNEL: lambda _: inspection_bell.set(),
+                POLICY_CHANNEL: lambda _: policy_bell.set(),
             }
             tasks.start_soon(membership.keep)
             tasks.start_soon(listen, pool, hearers)
             tasks.start_soon(ReplayWorker(replays).run, replay_bell)
             tasks.start_soon(rolling.run, rollout_bell)
+            tasks.start_soon(RenewalWorker(PostgresRenewals(pool)).run, policy_bell)
             tasks.start_soon(InspectionWorker(inspections, accounts).run, inspection_bell)
             tasks.start_soon(host.run)
             tasks.start_soon(deliveries.run)
@@ -207,6 +226,8 @@ class Servicers:
     sync: SyncServicer
     schedules: ScheduleServicer
     rollouts: RolloutServicer
+    policies: PolicyServicer
+    provenance: ProvenanceServicer
 
 
 def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -214,7 +235,9 @@ def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) 
         sync_pb2_grpc.add_SyncServiceServicer_to_server(servicers.sync, server)
         schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(servicers.schedules, server)
         rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
-        return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME)
+        policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
+        provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
+        return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME, POLICIES_NAME, PROVENANCE_NAME)
 
     listening = ServerSettings(
         settings.address, reflection=settings.reflection, share_port=settings.replica > 0

@@ -12,22 +12,29 @@ from rich.text import Text
 
 from headwater.cli import failures
 from headwater.cli.asking import asking
-from headwater.policy.differences import differences
-from headwater.cli.options import Acknowledged, AsJson
+from headwater.cli.foreseeing import difference_table, foresee, impact_tables
+from headwater.cli.options import Acknowledged, AsJson, PageSize, PageToken
 from headwater.cli.output import table
-from headwater.cli.plain import moment
-from headwater.cli.policies import apply_policy, policy_history, policy_in_force
+from headwater.cli.plain import moment, plain
+from headwater.cli.policies import policy_history, policy_in_force
 from headwater.cli.policy_files import fault_lines, read_policy, schema, starter_text
+from headwater.cli.reforming import (
+    earlier_version,
+    look_ahead,
+    policy_difference,
+    put_in_force,
+    versions_table,
+)
 from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
 from headwater.cli.session import Session, act
-from headwater.kernel.clock import SystemClock
-from headwater.kernel.errors import NotFound
-from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
-from headwater.sync.v1 import rollouts_pb2
+from headwater.policy.loading import PolicyRefused, policy_digest
+from headwater.sync.v1 import policies_pb2, rollouts_pb2
 
 app = typer.Typer(
-    rich_markup_mode="rich", no_args_is_help=True, help="The tenant's policy: check, show, diff, apply."
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    help="The tenant's policy: init, check, show, diff, impact, apply, versions, rollback.",
 )
 
 File = Annotated[Path, typer.Argument(help="Policy document: a YAML file, or a folder of them.", exists=True)]
@@ -136,6 +143,37 @@ async def diff(session: Session, services: Services, file: File) -> None:
     await _print_diff(session, services, read_policy(file).text)
 
 
+@app.command()
+@asking
+async def impact(session: Session, services: Services, file: File) -> None:
+    """Say what FILE would change on the live data; changes nothing.
+
+    Every entity is computed under it as it would be: which change, in which fields, what each CRM would be told, in
+    how many calls. Exact up to 200,000 entities, beyond that from a sample, with the interval it lies in.
+
+    Example:
+
+      headwater policy impact policy.yaml
+    """
+    text = read_policy(file).text
+    found = await foresee(session, services, text)
+    session.output.result(plain(found), *impact_tables(found))
+
+
+@app.command()
+@asking
+async def versions(
+    session: Session, services: Services, limit: PageSize = 50, page_token: PageToken = ""
+) -> None:
+    """List the policies that came into force, the newest first, with what each has changed."""
+    request = policies_pb2.ListPolicyVersionsRequest(
+        tenant_id=session.tenant_id, page_size=limit, page_token=page_token
+    )
+    found = await services.ask(services.policies.ListPolicyVersions, request)
+    more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
+    session.output.result(plain(found), versions_table(found.versions), more)
+
+
 @app.command("apply")
 @asking
 async def apply_file(
@@ -154,16 +192,17 @@ async def apply_file(
         bool, typer.Option("--yes", help="With --canary: do it, instead of saying what it would do.")
     ] = False,
 ) -> None:
-    """Put FILE in force. Applying the same again changes nothing; the one before can be applied again at any time.
+    """Put FILE in force, having said what that changes. Applying the same again changes nothing.
 
-    Without --canary a change of mappings shows in a CRM as its entities change next. With it, every record that
-    looks different is delivered again in stages, and the policy before is put back when too many fail. Changes of
-    single entities follow the new policy meanwhile. Each account is asked for automations that may fire and for
-    required fields that no mapping writes; it begins when each of these is acknowledged by its name.
+    Entities that show other values under it are renewed and delivered at once, behind live traffic; `versions` shows
+    how far that is, `rollback` takes it back. A change of mappings alone shows in a CRM as its entities change next.
+    With --canary, every record that looks different by a mapping is delivered again in stages, and the policy before
+    is put back when too many fail. Each account is asked for automations that may fire and for required fields that
+    no mapping writes; it begins when each of these is acknowledged by its name.
 
     Example:
 
-      headwater policy diff policy.yaml && headwater policy apply policy.yaml --canary
+      headwater policy impact policy.yaml && headwater policy apply policy.yaml
     """
     text = read_policy(file).text
     if canary:
@@ -172,26 +211,47 @@ async def apply_file(
         )
         await roll_out(session, services, wish, yes=yes)
         return
-    key, changed = await apply_policy(
-        services, session.tenant_id, text, clock=SystemClock(), actor=session.actor
-    )
-    said = "in force" if changed else "was in force already"
-    document = {
-        "tenant_id": session.tenant_id,
-        "digest": policy_digest(text),
-        "event_key": key,
-        "changed": changed,
-    }
-    session.output.result(document, f"{policy_digest(text)} {said} for {session.tenant_id} (event {key})")
+    foreseen = await look_ahead(session, services, text)
+    foreseen.show(session.output)
+    document, said = await put_in_force(session, services, text)
+    session.output.result(document | foreseen.document, said)
+
+
+@app.command()
+@asking
+async def rollback(
+    session: Session,
+    services: Services,
+    to: Annotated[
+        str, typer.Option("--to", help="Digest of the version, as `policy show --history` lists it.")
+    ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it; without this the command only says what it would do.")
+    ] = False,
+) -> None:
+    """Put an earlier policy in force again, by default the one before; without --yes say what that would change.
+
+    Entities are renewed under it as after any other change. Rolling back again takes the rollback back.
+
+    Example:
+
+      headwater policy rollback --to 0123456789abcdef --yes
+    """
+    history = await policy_history(services, session.tenant_id)
+    target = earlier_version(history, to)
+    foreseen = await look_ahead(session, services, target.text)
+    if not yes:
+        document = {"dry_run": True, "digest": target.digest, **foreseen.document}
+        foreseen.show(session.output)
+        session.output.result(
+            document, f"nothing was changed; add --yes to put {target.digest} in force again"
+        )
+        return
+    foreseen.show(session.output)
+    document, said = await put_in_force(session, services, target.text)
+    session.output.result(document | {"dry_run": False} | foreseen.document, said)
 
 
 async def _print_diff(session: Session, services: Services, text: str) -> None:
-    after = load_policy(text).as_json()
-    try:
-        before = (await policy_in_force(services, session.tenant_id)).document().as_json()
-    except NotFound:
-        before = {}
-    found = list(differences(before, after))
-    rows = [(item.change, item.path, item.before, item.after) for item in found]
-    shown = table(("change", "path", "before", "after"), rows) if rows else "no difference"
-    session.output.result([asdict(item) for item in found], shown)
+    found = await policy_difference(services, session.tenant_id, text)
+    session.output.result([asdict(item) for item in found], difference_table(found))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Final
@@ -165,19 +165,15 @@ def change_notes(
     before: PolicyDocument | None, before_digest: str, after: PolicyDocument, digest: str
 ) -> tuple[Mapping[str, Any], ...]:
     """Return what the audit tells of a change: version and digest before and after, then path by path."""
-    found = [
-        {"field": "version", "before": before.version if before else None, "after": after.version},
+    found: list[dict[str, str | None]] = [
+        {"field": "version", "before": None if before is None else before.version, "after": after.version},
         {"field": "digest", "before": before_digest or None, "after": digest},
     ]
-    paths = list(differences(before.as_json() if before else {}, after.as_json())) if before else []
+    paths = [] if before is None else list(differences(before.as_json(), after.as_json()))
     found += [
         {"field": item.path, "before": item.before or None, "after": item.after or None}
-        for item in _first(paths)
+        for item in paths[:CHANGES_SHOWN]
     ]
     if len(paths) > CHANGES_SHOWN:
         found.append({"field": "more", "before": None, "after": str(len(paths) - CHANGES_SHOWN)})
     return tuple({**item, "rule": "policy"} for item in found)
-
-
-def _first(paths: list[Any]) -> Iterable[Any]:
-    return paths[:CHANGES_SHOWN]

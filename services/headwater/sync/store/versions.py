@@ -10,13 +10,13 @@ import msgspec
 
 from headwater.kernel.pg import queries
 from headwater.policy.loading import policy_digest
+from headwater.sync.domain.foreseeing import EntityPage
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import EntityState, RecordState
 from headwater.sync.domain.renewing import PolicyVersion, RenewalState
 from headwater.sync.domain.rows import unpack_facts, unpack_values
 from headwater.sync.store.faults import reaching
 from headwater.sync.store.workbench import standings
-from headwater.sync.versions.ports import EntityPage
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -49,9 +49,7 @@ class PostgresVersions:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def list_versions(
-        self, tenant_id: str, before: Position, limit: int
-    ) -> tuple[PolicyVersion, ...]:
+    async def list_versions(self, tenant_id: str, before: Position, limit: int) -> tuple[PolicyVersion, ...]:
         """Return up to *limit* versions that came into force before *before*, the newest first."""
         async with reaching():
             rows = await self._pool.fetch(_SQL["list_versions"].text, tenant_id, *before, limit)
@@ -86,7 +84,9 @@ class PostgresVersions:
                 standing = await connection.fetch(_SQL["standing_of"].text, tenant_id, name, entities)
                 linked = await connection.fetch(_ERRORS["read_references"].text, tenant_id, name, entities)
                 held[name] = standings(tenant_id, name, standing, linked)
-        return EntityPage([read_entity(tenant_id, row) for row in rows], [read_member(row) for row in members], held)
+        return EntityPage(
+            [read_entity(tenant_id, row) for row in rows], [read_member(row) for row in members], held
+        )
 
 
 def read_version(row: Any) -> PolicyVersion:

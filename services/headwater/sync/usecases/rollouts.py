@@ -272,11 +272,9 @@ class Rollouts:
             if impact.scanned >= SCAN_MAX:
                 impact.complete = False
                 break
-        now = self._clock.now()
-        (facts,) = await self._operations.read_accounts(tenant_id, [name], now.date())
-        books = await self._operations.read_books(tenant_id, {name: day_of(now, allowance_of(policy.limits))})
-        account = view_account(policy, facts, books[name], now)
-        impact.quota_used, impact.quota_limit = account.standing.used, account.quota_limit
+        impact.quota_used, impact.quota_limit = await quota_of(
+            self._operations, tenant_id, name, policy, self._clock.now()
+        )
         ends = stage_ends(plan.terms, impact.records) if impact.records else ()
         return Forecast(
             impact,
@@ -301,6 +299,16 @@ class Rollouts:
         if found is None:
             raise _unknown(rollout_id)
         return found
+
+
+async def quota_of(
+    operations: OperationsStore, tenant_id: str, name: str, policy: ConnectorPolicy, now: dt.datetime
+) -> tuple[int, int]:
+    """Return how many calls of an account's day are used, and how many there are; 0 where none are stated."""
+    (facts,) = await operations.read_accounts(tenant_id, [name], now.date())
+    books = await operations.read_books(tenant_id, {name: day_of(now, allowance_of(policy.limits))})
+    account = view_account(policy, facts, books[name], now)
+    return account.standing.used, account.quota_limit
 
 
 def _refuse_open(found: Mapping[str, tuple[Finding, ...]], acknowledged: frozenset[str]) -> None:

@@ -6,23 +6,13 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from headwater.policy.document import PolicyDocument
+from headwater.sync.domain.foreseeing import EntityPage
 from headwater.sync.domain.log import Position
-from headwater.sync.domain.projecting import EntityState, RecordState, Workspace
+from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.renewing import PolicyVersion
-from headwater.sync.domain.workbench import Standing
-
-
-@dataclass(frozen=True, slots=True)
-class EntityPage:
-    """A page of entities with all their records, and how accounts have them."""
-
-    entities: Sequence[EntityState]
-    members: Sequence[RecordState]
-    standings: Mapping[str, Sequence[Standing]]
 
 
 class VersionUnit(Protocol):
@@ -86,9 +76,7 @@ class VersionStore(Protocol):
 class VersionDesk(Protocol):
     """What operators read of versions. Every method raises Unavailable."""
 
-    async def list_versions(
-        self, tenant_id: str, before: Position, limit: int
-    ) -> tuple[PolicyVersion, ...]:
+    async def list_versions(self, tenant_id: str, before: Position, limit: int) -> tuple[PolicyVersion, ...]:
         """Return up to *limit* versions that came into force before *before*, the newest first."""
         ...
 
