@@ -7,6 +7,7 @@ predicted and what is seen differ only by what happened in between.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -165,15 +166,20 @@ def change_notes(
     before: PolicyDocument | None, before_digest: str, after: PolicyDocument, digest: str
 ) -> tuple[Mapping[str, Any], ...]:
     """Return what the audit tells of a change: version and digest before and after, then path by path."""
-    found: list[dict[str, str | None]] = [
+    paths = [] if before is None else list(differences(before.as_json(), after.as_json()))
+    found: list[dict[str, Any]] = [
         {"field": "version", "before": None if before is None else before.version, "after": after.version},
         {"field": "digest", "before": before_digest or None, "after": digest},
     ]
-    paths = [] if before is None else list(differences(before.as_json(), after.as_json()))
     found += [
-        {"field": item.path, "before": item.before or None, "after": item.after or None}
+        {"field": item.path, "before": _plain(item.before), "after": _plain(item.after)}
         for item in paths[:CHANGES_SHOWN]
+        if item.path != "version"
     ]
     if len(paths) > CHANGES_SHOWN:
-        found.append({"field": "more", "before": None, "after": str(len(paths) - CHANGES_SHOWN)})
+        found.append({"field": "more", "before": None, "after": len(paths) - CHANGES_SHOWN})
     return tuple({**item, "rule": "policy"} for item in found)
+
+
+def _plain(text: str) -> Any:
+    return json.loads(text) if text else None
