@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-import grpc
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from headwater.cli.output import table
-from headwater.cli.services import Services, told
+from headwater.cli.services import Services
 from headwater.cli.session import Session
-from headwater.kernel.errors import Unavailable
+from headwater.cli.stepping import last_step
 from headwater.policy.differences import Difference
 from headwater.sync.v1 import policies_pb2 as pb
 
 PREVIEW_TIMEOUT_S: Final = 600.0
 """Longest look ahead; 200,000 entities take some seconds each 10,000."""
-BAR_MIN: Final = 2_000
-"""Entities from which a bar is worth its line."""
 
 
 async def foresee(session: Session, services: Services, text: str) -> pb.PolicyImpact:
@@ -28,28 +23,8 @@ async def foresee(session: Session, services: Services, text: str) -> pb.PolicyI
         HeadwaterError: what the service said, or that it does not answer.
     """
     request = pb.PreviewPolicyRequest(tenant_id=session.tenant_id, policy_document=text)
-    bar = Progress(
-        TextColumn("entities under the new policy"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=session.output.err,
-        transient=True,
-        disable=session.output.as_json,
-    )
-    with bar:
-        task = None
-        try:
-            async for step in services.policies.PreviewPolicy(request, timeout=PREVIEW_TIMEOUT_S):
-                if step.HasField("impact"):
-                    return step.impact
-                if task is None and step.wanted_count >= BAR_MIN:
-                    task = bar.add_task("entities", total=step.wanted_count)
-                if task is not None:
-                    bar.update(task, completed=step.scanned_count, total=step.wanted_count)
-        except grpc.aio.AioRpcError as error:
-            raise told(error, services.addresses, pb.__name__) from error
-    raise Unavailable("sync ended the answer before it was whole")
+    steps = services.policies.PreviewPolicy(request, timeout=PREVIEW_TIMEOUT_S)
+    return (await last_step(session, services, steps, "entities under the new policy", "impact")).impact
 
 
 def difference_table(found: Iterable[Difference]) -> Any:

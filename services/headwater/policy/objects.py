@@ -55,6 +55,8 @@ class FieldPolicy(Deciding):
     field_class: FieldClass = Field(default="internal", alias="class")
     reference: ObjectName | None = None
     """Object a reference points to; the value is that record's external id in the same source."""
+    fresh_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    """Age from which the quality report counts a value as stale; None: values of the field do not age."""
     custom: bool = False
     """Whether the field is one that a single system invented: then it bears that system's prefix."""
 

@@ -42,6 +42,7 @@ from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
+from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
@@ -57,6 +58,7 @@ from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.provenance import PostgresProvenance
+from headwater.sync.store.quality import PostgresQuality
 from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
@@ -66,6 +68,7 @@ from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
+from headwater.sync.usecases.quality import Quality
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.versions import Versions
@@ -73,6 +76,7 @@ from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import (
     policies_pb2_grpc,
     provenance_pb2_grpc,
+    quality_pb2_grpc,
     rollouts_pb2_grpc,
     schedules_pb2_grpc,
     sync_pb2_grpc,
@@ -146,7 +150,10 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             accounts,
         )
         desk = PostgresSchedules(pool)
-        stores = JobStores(desk, PostgresCursors(pool), PostgresCalendar(pool), PostgresUpkeep(pool))
+        quality = Quality(PostgresQuality(pool), resolver, policies, clock)
+        stores = JobStores(
+            desk, PostgresCursors(pool), PostgresCalendar(pool), PostgresUpkeep(pool), quality.measure_all
+        )
         schedules = scheduling_host(
             stores, IngestLog(settings.ingest_address), leases, membership, accounts, clock, settings
         )
@@ -162,6 +169,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             RolloutServicer(Rollouts(rollouts, book, clock, PostedInspections(inspections))),
             PolicyServicer(Versions(PostgresVersions(pool), book, clock)),
             ProvenanceServicer(Provenance(PostgresProvenance(pool))),
+            QualityServicer(quality),
         )
         async with (
             _server(servicers, telemetry, settings).serving() as port,
@@ -228,6 +236,7 @@ class Servicers:
     rollouts: RolloutServicer
     policies: PolicyServicer
     provenance: ProvenanceServicer
+    quality: QualityServicer
 
 
 def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -237,7 +246,15 @@ def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) 
         rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
         policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
-        return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME, POLICIES_NAME, PROVENANCE_NAME)
+        quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
+        return (
+            SERVICE_NAME,
+            SCHEDULES_NAME,
+            ROLLOUTS_NAME,
+            POLICIES_NAME,
+            PROVENANCE_NAME,
+            QUALITY_NAME,
+        )
 
     listening = ServerSettings(
         settings.address, reflection=settings.reflection, share_port=settings.replica > 0

@@ -44,6 +44,15 @@ class IdentityResolver:
             revisions.append(response.revision)
         return Answers(resolved, min(revisions))
 
+    async def open_count(self, tenant_id: str) -> int:
+        """Count pairs that wait for a person; see the port `Reviews`."""
+        request = identity_pb2.GetIdentityStatusRequest(tenant_id=tenant_id)
+        try:
+            found = await self._stub.GetIdentityStatus(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable(f"identity: {error.code().name}: {error.details()}") from error
+        return found.merge_candidates
+
 
 def _record(subject: Subject, event_key: uuid.UUID) -> identity_pb2.ResolveRecord:
     key = subject.key

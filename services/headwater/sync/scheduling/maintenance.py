@@ -27,6 +27,8 @@ QUEUE_BYTES_MIN: Final = 32 * 1024 * 1024
 """Size of the queue's indexes below which nothing is worth a rebuild."""
 QUEUE_EXCESS: Final = 4
 """How much larger than its rows want the queue's indexes are when they are rebuilt."""
+QUALITY_EVERY_S: Final = 86_400.0
+"""One measurement of every tenant's records a day: a point of the trend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,24 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """Runs the engine's own jobs."""
+    """Runs the engine's own jobs.
+
+    Args:
+        measure_quality: measures the records of every tenant, for the trend; None: nobody asks.
+    """
 
     upkeep: Upkeep
     clock: Clock
     retention: Retention
+    measure_quality: Callable[[], Awaitable[str]] | None = None
 
     def jobs(self) -> tuple[Job, ...]:
         """Return every job."""
+        every = dict(_EVERY_S)
+        if self.measure_quality is not None:
+            every["quality"] = QUALITY_EVERY_S
         return tuple(
-            Job("", f"maintenance/{name}", "maintenance", every_s) for name, every_s in _EVERY_S.items()
+            Job("", f"maintenance/{name}", "maintenance", every_s) for name, every_s in every.items()
         )
 
     async def run(self, job: Job) -> str:
@@ -67,6 +77,8 @@ class Maintenance:
             "queue": self._queue,
             "vacuum": self._vacuum,
         }
+        if self.measure_quality is not None:
+            runs = {**runs, "quality": self.measure_quality}
         return await runs[job.name.removeprefix("maintenance/")]()
 
     async def _attempts(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from headwater.kernel.clock import Clock
@@ -26,6 +27,7 @@ class JobStores:
     cursors: Cursors
     calendar: Calendar
     upkeep: Upkeep
+    measure_quality: Callable[[], Awaitable[str]] | None = None
 
 
 def scheduling_host(
@@ -42,7 +44,7 @@ def scheduling_host(
     jobs = Jobs(
         Polling(stores.cursors, log, clock),
         ExpiryWatch(stores.calendar, clock),
-        Maintenance(stores.upkeep, clock, retention),
+        Maintenance(stores.upkeep, clock, retention, stores.measure_quality),
     )
     chance = random.Random()  # noqa: S311 - jitter
     bounds = HostSettings(runs_max=settings.schedule_runs_max)

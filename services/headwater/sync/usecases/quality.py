@@ -1,0 +1,155 @@
+"""Measuring the quality of records, keeping it by day, and reporting it with its trend. Orders effects, holds no state.
+
+NotFound    NO_POLICY, NOT_MEASURED
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from headwater.kernel.clock import Clock
+from headwater.kernel.errors import HeadwaterError, NotFound
+from headwater.policy.document import PolicyDocument
+from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.projecting import RecordState
+from headwater.sync.domain.quality import (
+    KEPT_DAYS,
+    Counts,
+    Measured,
+    Measurement,
+    Report,
+    Subject,
+    fresh_days_of,
+)
+from headwater.sync.ports import Policies
+
+_log = logging.getLogger(__name__)
+
+PAGE_RECORDS: Final = 500
+
+
+class QualityStore(Protocol):
+    """Where records and kept reports are. Every method raises Unavailable."""
+
+    async def count_records(self, tenant_id: str) -> int:
+        """Count a tenant's records."""
+        ...
+
+    async def page_records(self, tenant_id: str, after: RecordKey, limit: int) -> tuple[RecordState, ...]:
+        """Return the next records behind *after*, in key order."""
+        ...
+
+    async def count_entities(self, tenant_id: str) -> Mapping[tuple[str, str], int]:
+        """Return of how many entities the living records are; object and source, an empty source for all."""
+        ...
+
+    async def write(self, tenant_id: str, day: dt.date, now: dt.datetime, measured: Measured) -> None:
+        """Keep *measured* as what was found on *day*, in place of what was found earlier that day."""
+        ...
+
+    async def read(
+        self, tenant_id: str, since: dt.date
+    ) -> Mapping[dt.date, tuple[dt.datetime, dict[Subject, Counts]]]:
+        """Return what was kept since a day, with the time of each measurement, the oldest first."""
+        ...
+
+    async def newest_day(self, tenant_id: str) -> dt.date | None:
+        """Return the last day that was measured; None when none was."""
+        ...
+
+    async def prune(self, tenant_id: str, before: dt.date) -> None:
+        """Forget days before *before*."""
+        ...
+
+
+class Reviews(Protocol):
+    """Pairs that wait for a person."""
+
+    async def open_count(self, tenant_id: str) -> int:
+        """Count pairs that wait for an answer whether they are one. Raises: Unavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a measurement is; the last one has the report."""
+
+    scanned: int
+    wanted: int
+    report: Report | None = None
+
+
+class Quality:
+    """Measures the records of any tenant."""
+
+    def __init__(self, store: QualityStore, reviews: Reviews, policies: Policies, clock: Clock) -> None:
+        self._store = store
+        self._reviews = reviews
+        self._policies = policies
+        self._clock = clock
+
+    async def measure(self, tenant_id: str, trend_days: int) -> AsyncGenerator[Progress]:
+        """Read every record once, keep the counts as those of the day, and yield how far that is; at last the report.
+
+        Raises: NotFound (NO_POLICY).
+        """
+        now, wanted = self._clock.now(), await self._store.count_records(tenant_id)
+        measurement = Measurement(self._document(tenant_id), now)
+        place = RecordKey(tenant_id, "", "", "")
+        while page := await self._store.page_records(tenant_id, place, PAGE_RECORDS):
+            measurement.add(page)
+            place = page[-1].key
+            yield Progress(measurement.scanned, max(wanted, measurement.scanned))
+        measurement.total()
+        measurement.note_entities(await self._store.count_entities(tenant_id))
+        await self._store.write(tenant_id, now.date(), now, measurement.measured)
+        await self._store.prune(tenant_id, now.date() - dt.timedelta(days=KEPT_DAYS))
+        report = await self._report(tenant_id, now.date(), trend_days)
+        yield Progress(measurement.scanned, measurement.scanned, report)
+
+    async def newest(self, tenant_id: str, trend_days: int) -> Report:
+        """Return the newest report that was kept. Raises: NotFound (NO_POLICY, NOT_MEASURED)."""
+        self._document(tenant_id)
+        day = await self._store.newest_day(tenant_id)
+        if day is None:
+            raise NotFound(f"the records of {tenant_id} were never measured", reason="NOT_MEASURED")
+        return await self._report(tenant_id, day, trend_days)
+
+    async def measure_all(self) -> str:
+        """Measure every tenant, one after the other; return what was done, in one sentence."""
+        records = tenants = 0
+        for tenant_id in sorted(self._policies.current()):
+            async with aclosing(self.measure(tenant_id, 0)) as steps:
+                async for step in steps:
+                    records += step.scanned if step.report is not None else 0
+            tenants += 1
+        return f"{records} records of {tenants} tenants measured"
+
+    async def _report(self, tenant_id: str, day: dt.date, trend_days: int) -> Report:
+        document = self._document(tenant_id)
+        kept = await self._store.read(tenant_id, day - dt.timedelta(days=trend_days))
+        trend: dict[Subject, list[tuple[dt.date, float]]] = {}
+        for one, (_, measured) in kept.items():
+            for subject, counts in measured.items():
+                trend.setdefault(subject, []).append((one, counts.good_share))
+        measure_time, newest = kept.get(day, (self._clock.now(), {}))
+        reviews = await self._open_reviews(tenant_id)
+        return Report(day, measure_time, newest, trend, fresh_days_of(document), reviews)
+
+    async def _open_reviews(self, tenant_id: str) -> int | None:
+        try:
+            return await self._reviews.open_count(tenant_id)
+        except HeadwaterError as error:  # a report without it is better than none
+            _log.warning("open reviews of %s are not known: %s", tenant_id, error)
+            return None
+
+    def _document(self, tenant_id: str) -> PolicyDocument:
+        document = self._policies.current().get(tenant_id)
+        if document is None:
+            raise NotFound(f"tenant {tenant_id} has no policy yet", reason="NO_POLICY")
+        return document
