@@ -11,22 +11,39 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
+import msgspec
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from tests.unit.sync.tenant import NOON, TENANT, key, policy
 
 from headwater.event.v1 import event_pb2
 from headwater.kernel.clock import SteppedClock
+from headwater.kernel.errors import Unavailable
 from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.policy.document import PolicyDocument
+from headwater.policy.loading import policy_digest
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
+from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
+from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
 from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.provenance import PostgresProvenance
+from headwater.sync.store.quality import PostgresQuality
 from headwater.sync.store.replays import PostgresReplays
+from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.provenance import Provenance
+from headwater.sync.usecases.quality import Quality
+from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
-from headwater.sync.v1 import sync_pb2_grpc
+from headwater.sync.v1 import (
+    policies_pb2_grpc,
+    provenance_pb2_grpc,
+    quality_pb2_grpc,
+    sync_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
@@ -45,13 +62,35 @@ class FixedPolicies:
 
 
 @dataclass(slots=True)
+class FixedReviews:
+    """Port `Reviews`: three pairs wait, unless identity is away."""
+
+    away: bool = False
+
+    async def open_count(self, tenant_id: str) -> int:
+        """Return three."""
+        assert tenant_id
+        if self.away:
+            raise Unavailable("identity is away")
+        return 3
+
+
+ENTITIES_MAX: Final = 700
+"""Entities that a look ahead computes one by one in these tests."""
+
+
+@dataclass(slots=True)
 class World:
     """A served API, and the database under it."""
 
     stub: sync_pb2_grpc.SyncServiceAsyncStub
+    policies: policies_pb2_grpc.PolicyServiceAsyncStub
+    provenance: provenance_pb2_grpc.ProvenanceServiceAsyncStub
+    quality: quality_pb2_grpc.QualityServiceAsyncStub
     pool: Pool
     clock: SteppedClock
     address: str
+    reviews: FixedReviews
     _counter: list[int] = field(default_factory=lambda: [1000])
 
     async def time(self) -> dt.datetime:
@@ -93,6 +132,37 @@ class World:
         }
         await self.insert("entity", **{**row, **columns})
         return key(number)
+
+    async def enforce(self, text: str, number: int = 1) -> uuid.UUID:
+        """Put a policy in force by event *number*, as ingest keeps it."""
+        payload = msgspec.json.encode({"document": text, "digest": policy_digest(text)})
+        await self.pool.execute(
+            "insert into ingest.policy as held (tenant_id, event_key, xid, seq, payload)"
+            " values ($1, $2, '1', $3, $4) on conflict (tenant_id) do update"
+            " set event_key = excluded.event_key, seq = excluded.seq, payload = excluded.payload",
+            TENANT,
+            key(number),
+            number,
+            payload,
+        )
+        return key(number)
+
+    async def add_record(
+        self, number: int, source: str, external_id: str, *, at: float = 1, **fields: Any
+    ) -> None:
+        """Put a contact's record of entity *number* in, whose fields were stated *at* seconds after 1970."""
+        deleted = fields.pop("deleted", False)
+        packed = {name: [value, int(at * 1e6), str(key(9000 + number))] for name, value in fields.items()}
+        await self.insert(
+            "record",
+            tenant_id=TENANT,
+            object="contact",
+            source=source,
+            external_id=external_id,
+            entity_id=key(number),
+            fields=packed,
+            deleted=deleted,
+        )
 
     async def add_delivery(
         self, number: int, state: int = 1, connector: str = "salesforce", **columns: Any
@@ -154,15 +224,32 @@ async def served(database_url: str) -> AsyncIterator[World]:
         desk = Workbench(PostgresWorkbench(pool), PostgresReplays(pool), store, policies, clock)
         servicer = SyncServicer(Operations(store, policies, clock), desk)
 
+        reviews = FixedReviews()
+        quality = QualityServicer(Quality(PostgresQuality(pool), reviews, policies, clock))
+        versions = PolicyServicer(Versions(PostgresVersions(pool), store, clock, ENTITIES_MAX))
+        provenance = ProvenanceServicer(Provenance(PostgresProvenance(pool)))
+
         def add(server: grpc.aio.Server) -> Sequence[str]:
             sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)
-            return (SERVICE_NAME,)
+            policies_pb2_grpc.add_PolicyServiceServicer_to_server(versions, server)
+            provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(provenance, server)
+            quality_pb2_grpc.add_QualityServiceServicer_to_server(quality, server)
+            return (SERVICE_NAME, POLICIES_NAME, PROVENANCE_NAME, QUALITY_NAME)
 
         async with (
             RpcServer(ServerSettings(drain_s=1.0), add).serving() as port,
             open_channel(f"127.0.0.1:{port}") as channel,
         ):
-            yield World(sync_pb2_grpc.SyncServiceStub(channel), pool, clock, f"127.0.0.1:{port}")
+            yield World(
+                sync_pb2_grpc.SyncServiceStub(channel),
+                policies_pb2_grpc.PolicyServiceStub(channel),
+                provenance_pb2_grpc.ProvenanceServiceStub(channel),
+                quality_pb2_grpc.QualityServiceStub(channel),
+                pool,
+                clock,
+                f"127.0.0.1:{port}",
+                reviews,
+            )
 
 
 def refusal(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str, list[str]]:
