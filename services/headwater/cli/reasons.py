@@ -39,7 +39,7 @@ def shown_entity(found: pb.ExplainEntityResponse) -> list[Any]:
 def _field(item: pb.ExplainedField) -> Tree:
     head = Text.assemble((item.field, "bold"), " = ", _value(item, item.value_json or "(none)"))
     tree = Tree(head, guide_style="dim")
-    tree.add(Text(f"{item.rule}: {item.reason}"))
+    tree.add(Text(item.reason if item.reason.startswith(item.rule) else f"{item.rule}: {item.reason}"))
     if item.group:
         tree.add(Text(f"decided together: {', '.join(item.group)}"))
     if item.renewal_pending:

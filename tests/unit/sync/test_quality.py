@@ -1,0 +1,114 @@
+"""The quality of records, counted without a database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.sync.tenant import NOON, POLICY, TENANT, key
+
+from headwater.policy.document import PolicyDocument
+from headwater.policy.loading import load_policy
+from headwater.policy.survivorship import FieldFact
+from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.projecting import RecordState
+from headwater.sync.domain.quality import Counts, Measurement, Subject, fresh_days_of
+
+AGEING = POLICY.replace(
+    "title: {type: text, owners: [crm, site], rule: longest}",
+    "title: {type: text, owners: [crm, site], rule: longest, fresh_days: 30}",
+)
+TITLE = Subject("contact", "crm", "title")
+EMAIL = Subject("contact", "crm", "email")
+WHOLE = Subject("contact", "crm", "")
+
+
+def document() -> PolicyDocument:
+    """Return a policy whose titles grow stale."""
+    return load_policy(AGEING)
+
+
+def record(
+    number: int, *, source: str = "crm", age_days: float = 0, deleted: bool = False, **values: Any
+) -> RecordState:
+    """Return a contact's record whose values were stated so long ago."""
+    stated = NOON - dt.timedelta(days=age_days)
+    fields = {name: FieldFact(value, stated, key(number)) for name, value in values.items()}
+    return RecordState(
+        RecordKey(TENANT, "contact", source, str(number)),
+        key(number),
+        fields,
+        deleted,
+        NOON if deleted else None,
+    )
+
+
+def measured(*records: RecordState) -> dict[Subject, Counts]:
+    """Return what is found of records."""
+    measurement = Measurement(document(), NOON)
+    measurement.add(records)
+    measurement.total()
+    return measurement.measured
+
+
+@pytest.mark.parametrize(("age_days", "stale"), [(29.9, 0), (30.1, 1)])
+def test_a_value_is_stale_from_the_age_that_the_policy_states(age_days: float, stale: int) -> None:
+    """By field time, not by arrival; fields without an age never are."""
+    found = measured(record(1, age_days=age_days, title="CTO", email="a@one.example.com"))
+    assert (found[TITLE].stale, found[EMAIL].stale) == (stale, 0)
+    assert fresh_days_of(document()) == {("contact", "title"): 30.0}
+
+
+def test_a_record_is_invalid_by_a_value_or_by_what_it_lacks() -> None:
+    """A broken address; neither address nor name, of which one is required."""
+    found = measured(record(1, email="a@one.example.com"), record(2, email="nothing"), record(3, title="CTO"))
+    assert (found[WHOLE].records, found[WHOLE].invalid) == (3, 2)
+    assert (found[EMAIL].present, found[EMAIL].invalid) == (2, 1)
+
+
+def test_only_fields_that_a_source_can_state_are_asked_of_it() -> None:
+    """What crm has no mapping of is not missing there."""
+    found = measured(record(1, email="a@one.example.com"))
+    assert {subject.field for subject in found if subject.source == "crm"} == {
+        "", "email", "first_name", "last_name", "title",
+    }  # fmt: skip
+
+
+def test_addresses_of_private_mailboxes_are_counted() -> None:
+    """By the domain."""
+    found = measured(record(1, email="a@gmail.com"), record(2, email="b@one.example.com"))
+    assert found[EMAIL].personal_mail == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["crm", "site", "operator"]), st.booleans(), st.booleans()), max_size=12
+    ),
+    st.integers(0, 12),
+)
+def test_counts_do_not_hang_on_pages(rows: list[tuple[str, bool, bool]], cut: int) -> None:
+    """Cut anywhere, the same; nothing is more than all records, and all sources are their sum."""
+    records = [
+        record(number, source=source, deleted=deleted, **({"email": "a@gmail.com"} if stated else {}))
+        for number, (source, deleted, stated) in enumerate(rows)
+    ]
+    parts = Measurement(document(), NOON)
+    parts.add(records[:cut])
+    parts.add(records[cut:])
+    parts.total()
+    found = measured(*records)
+    assert parts.measured == found
+    assert all(
+        max(item.invalid, item.stale, item.personal_mail) <= item.present <= item.records
+        for item in found.values()
+    )
+    living = sum(source != "operator" and not deleted for source, deleted, _ in rows)
+    assert found.get(Subject("contact", "", ""), Counts()).records == living
+
+
+def test_shares_of_nothing_are_neither_bad_nor_duplicate() -> None:
+    """No record, no fault."""
+    assert (Counts().good_share, Counts().duplicate_share) == (1.0, 0.0)
