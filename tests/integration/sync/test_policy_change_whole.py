@@ -15,6 +15,7 @@ from tests.integration.sync.whole import (
     POLICY,
     SECRET,
     TENANT,
+    Doors,
     doors,
     event,
     looking,
@@ -42,6 +43,7 @@ class Bench:
     """Everything that runs, and how to type a command and to look."""
 
     sandbox: SandboxProcess
+    doors: Doors
     tables: Any
     environment: dict[str, str]
     folder: Path
@@ -142,7 +144,7 @@ async def bench(sandbox: SandboxProcess, migrated_database_url: str, tmp_path: P
             "HEADWATER_TENANT": TENANT,
             "HEADWATER_ACTOR": "operator-1",
         }
-        bench = Bench(sandbox, tables, environment, tmp_path)
+        bench = Bench(sandbox, ways, tables, environment, tmp_path)
         told: dict[str, Any] = {"document": bench.policy, "digest": policy_digest(bench.policy)}
         outcomes = await ways.record([event("headwater", "policy", TENANT, **told)])
         for source, name, count in (("erp", "Robert", BOTH + ALONE), ("shop", "Bob", BOTH)):
@@ -243,3 +245,35 @@ async def test_why_names_winner_losers_and_what_the_crm_holds(bench: Bench) -> N
     (account,) = found["accounts"]
     assert account["delivery"]["state"] == "DELIVERY_STATE_DELIVERED"
     assert (found["policy_version"], found["policy_digest"]) == ("1", policy_digest(bench.policy))
+
+
+async def test_no_entity_is_left_behind_beside_live_traffic(bench: Bench) -> None:
+    """Policies turned back and forth while events stream in: in the end every entity is as its records decide."""
+
+    async def traffic() -> None:
+        for turn in range(1, 9):
+            outcomes = await bench.doors.record(
+                [
+                    event(source, "contact", f"c-{n}", float(turn), first_name=f"{name}{turn}",
+                          last_name=f"Brandt{n}", email=f"p{n}@one{n}.example.com")
+                    for source, name in (("erp", "Robert"), ("shop", "Bob"))
+                    for n in range(BOTH)
+                ]
+            )  # fmt: skip
+            assert {item.disposition for item in outcomes} == {1}, outcomes
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(traffic)
+        for text in (bench.turned, bench.policy, bench.turned):
+            applied = await bench.type("policy", "apply", bench.write(text))
+    await bench.renewed(applied["event_key"])
+    shown = await bench.tables.fetch("select entity_id, fields from sync.entity where object = 'contact'")
+    assert len(shown) == BOTH + ALONE
+    for row in shown:
+        stated = await bench.tables.fetch(
+            "select source, fields from sync.record where entity_id = $1", row["entity_id"]
+        )
+        by_source = {item["source"]: item["fields"]["first_name"][0] for item in stated}
+        assert row["fields"]["first_name"][0] == by_source["erp"], "erp owns given names now"
+    names = {"Robert8": BOTH, "Robert": ALONE}
+    assert bench.names() == names
