@@ -48,15 +48,17 @@ async def last_step(
         disable=session.output.as_json,
     )
     with bar:
-        task = None
+        task, whole = None, None
         try:
-            async for step in steps:
+            async for step in steps:  # to its very end: a call that is left open outlives its loop
                 if step.HasField(result):
-                    return step
+                    whole = step
                 if task is None and step.wanted_count >= BAR_MIN:
                     task = bar.add_task(what, total=step.wanted_count)
                 if task is not None:
                     bar.update(task, completed=step.scanned_count, total=step.wanted_count)
         except grpc.aio.AioRpcError as error:
             raise told(error, services.addresses, "headwater.sync.v1") from error
-    raise Unavailable("sync ended the answer before it was whole")
+    if whole is None:
+        raise Unavailable("sync ended the answer before it was whole")
+    return whole

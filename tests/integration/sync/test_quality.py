@@ -65,7 +65,8 @@ async def test_every_record_is_counted_once_over_pages(world: World) -> None:
     await world.pool.execute(
         "insert into sync.record (tenant_id, object, source, external_id, entity_id, fields, deleted)"
         " select $1, 'contact', case when number % 2 = 0 then 'crm' else 'site' end, number::text,"
-        " gen_random_uuid(), '{}', false from generate_series(1, $2) as number",
+        " gen_random_uuid(), jsonb_build_object('title', jsonb_build_array('CTO', 1, gen_random_uuid())), false"
+        " from generate_series(1, $2) as number",
         TENANT,
         total,
     )

@@ -12,8 +12,9 @@ from headwater.policy.survivorship import FieldFact
 from headwater.sync.domain.foreseeing import EntityPage, PolicyImpact, stride_of, wilson
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.projecting import EntityState, RecordState, Workspace
+from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.renewing import CHANGES_SHOWN, change_notes, renew
+from headwater.sync.domain.states import EntityState, RecordState
 
 LONGEST = "title: {type: text, owners: [crm, site], rule: longest}"
 SHORTER = POLICY.replace(LONGEST, "title: {type: text, owners: [crm, site], rule: source_priority}")

@@ -14,8 +14,8 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy
 from headwater.policy.survivorship import FieldFact
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.projecting import RecordState
 from headwater.sync.domain.quality import Counts, Measurement, Subject, fresh_days_of
+from headwater.sync.domain.states import RecordState
 
 AGEING = POLICY.replace(
     "title: {type: text, owners: [crm, site], rule: longest}",
@@ -92,7 +92,7 @@ def test_addresses_of_private_mailboxes_are_counted() -> None:
 def test_counts_do_not_hang_on_pages(rows: list[tuple[str, bool, bool]], cut: int) -> None:
     """Cut anywhere, the same; nothing is more than all records, and all sources are their sum."""
     records = [
-        record(number, source=source, deleted=deleted, **({"email": "a@gmail.com"} if stated else {}))
+        record(number, source=source, deleted=deleted, email="a@gmail.com" if stated else None)
         for number, (source, deleted, stated) in enumerate(rows)
     ]
     parts = Measurement(document(), NOON)

@@ -20,9 +20,10 @@ from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.domain.impact import Impact, changed_accounts, selected
 from headwater.sync.domain.log import START, LogEvent
-from headwater.sync.domain.projecting import EntityState, RecordState, Workspace
+from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.renewing import NOWHERE, renew
 from headwater.sync.domain.rollout import Selection
+from headwater.sync.domain.states import EntityState, RecordState
 from headwater.sync.domain.workbench import Standing
 
 Z_95: Final = 1.959964

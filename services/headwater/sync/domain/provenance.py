@@ -15,7 +15,7 @@ from headwater.policy.outbound import desired_fields, same_value
 from headwater.policy.words import FieldClass
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, choose_outbound
 from headwater.sync.domain.operating import Delivery
-from headwater.sync.domain.projecting import EntityState, RecordState
+from headwater.sync.domain.states import EntityState, RecordState
 from headwater.sync.domain.workbench import Standing
 
 _UNTOLD: Final[frozenset[FieldClass]] = frozenset({"secret"})

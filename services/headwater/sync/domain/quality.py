@@ -18,7 +18,7 @@ from headwater.policy.objects import FieldPolicy, ObjectPolicy
 from headwater.policy.survivorship import FieldFact
 from headwater.policy.systems import InboundField
 from headwater.policy.values import PERSONAL_MAIL_DOMAINS, Broken, read_value
-from headwater.sync.domain.projecting import RecordState
+from headwater.sync.domain.states import RecordState
 
 KEPT_DAYS: Final = 400
 """Days of reports that are kept: a year and what it takes to compare with it."""
@@ -100,11 +100,11 @@ class Measurement:
     measured: dict[Subject, Counts] = field(default_factory=dict)
 
     def add(self, page: Iterable[RecordState]) -> None:
-        """Count one more page; operators' corrections and deleted records are none."""
+        """Count one more page of records that count."""
         for record in page:
             self.scanned += 1
             policy = self.document.objects.get(cast("ObjectName", record.key.object))
-            if policy is not None and not record.deleted and record.key.source != OPERATOR_SOURCE:
+            if policy is not None and _counts(record):
                 self._count(policy, record)
 
     def note_entities(self, counts: Mapping[tuple[str, str], int]) -> None:
@@ -146,6 +146,11 @@ class Measurement:
         if inbound is None:
             return policy.fields
         return dict.fromkeys(reading.field for _, reading in inbound.readings())
+
+
+def _counts(record: RecordState) -> bool:
+    """Say whether a record counts: operators' corrections, deleted ones and those not heard of yet do not."""
+    return record.speaks and not record.deleted and record.key.source != OPERATOR_SOURCE
 
 
 def fresh_days_of(document: PolicyDocument) -> dict[tuple[str, str], float]:

@@ -1,23 +1,23 @@
 -- Why an entity shows what it shows: everything that is known of it, at one moment.
 
 -- name: follow_entity
--- An entity and those that it was merged into, in order. $1 tenant; $2 entity; $3 steps at most.
+-- An entity and those that it was merged into, in order; a ring is walked once. $1 tenant; $2 entity; $3 steps at most.
 with recursive followed as (
-    select entity.entity_id, entity.merged_into, 1 as step
+    select entity.entity_id, entity.merged_into, array[entity.entity_id] as passed
     from sync.entity as entity
     where entity.tenant_id = $1 and entity.entity_id = $2 and entity.version > 0
     union all
-    select entity.entity_id, entity.merged_into, followed.step + 1 as step
+    select entity.entity_id, entity.merged_into, followed.passed || entity.entity_id as passed
     from followed
     cross join lateral (
         select one.entity_id, one.merged_into from sync.entity as one
         where one.tenant_id = $1 and one.entity_id = followed.merged_into and one.version > 0
         offset 0 -- noqa: AM09
     ) as entity
-    where followed.step < $3
+    where cardinality(followed.passed) < $3 and entity.entity_id <> all(followed.passed)
 )
 select entity_id from followed
-order by step;
+order by cardinality(passed);
 
 -- name: entity_of_record
 -- The entity of a source record. $1 tenant; $2 object; $3 source; $4 external id.

@@ -15,7 +15,7 @@ select count(*) as records from sync.record where tenant_id = $1;
 -- Of how many entities the records are, by object and source, and by object alone. $1 tenant; $2 source left out.
 select object, coalesce(source, '') as source, count(distinct entity_id) as entities
 from sync.record
-where tenant_id = $1 and not deleted and source <> $2
+where tenant_id = $1 and not deleted and source <> $2 and fields <> '{}'::jsonb
 group by grouping sets ((object, source), (object));
 
 -- name: write_quality

@@ -10,8 +10,8 @@ import msgspec
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.projecting import RecordState
 from headwater.sync.domain.provenance import Actor, Known
+from headwater.sync.domain.states import RecordState
 from headwater.sync.domain.workbench import Standing
 from headwater.sync.store.faults import reaching
 from headwater.sync.store.versions import read_entity, read_member

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.kernel.pg import queries
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.projecting import RecordState
 from headwater.sync.domain.quality import Counts, Measured, Subject
+from headwater.sync.domain.states import RecordState
 from headwater.sync.store.faults import reaching
 from headwater.sync.store.versions import read_member
 

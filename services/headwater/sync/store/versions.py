@@ -12,9 +12,9 @@ from headwater.kernel.pg import queries
 from headwater.policy.loading import policy_digest
 from headwater.sync.domain.foreseeing import EntityPage
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
-from headwater.sync.domain.projecting import EntityState, RecordState
 from headwater.sync.domain.renewing import PolicyVersion, RenewalState
 from headwater.sync.domain.rows import unpack_facts, unpack_values
+from headwater.sync.domain.states import EntityState, RecordState
 from headwater.sync.store.faults import reaching
 from headwater.sync.store.workbench import standings
 

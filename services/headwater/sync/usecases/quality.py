@@ -16,7 +16,6 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, NotFound
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.projecting import RecordState
 from headwater.sync.domain.quality import (
     KEPT_DAYS,
     Counts,
@@ -26,6 +25,7 @@ from headwater.sync.domain.quality import (
     Subject,
     fresh_days_of,
 )
+from headwater.sync.domain.states import RecordState
 from headwater.sync.ports import Policies
 
 _log = logging.getLogger(__name__)
