@@ -69,6 +69,17 @@ HOT = {
         "rollout_member_pkey",
     ),
     "rollout.next_members": (f"'t', {ENTITY}, 50", "rollout_member_next"),
+    "policy.page_entities": (f"'t', {ENTITY}, 200", "entity_pkey"),
+    "policy.page_changed_entities": (f"'t', {ENTITY}, 200, now()", "entity_pkey"),
+    "policy.sample_entities": (f"'t', {ENTITY}, 500, 1", "entity_pkey"),
+    "policy.members_of": (f"'t', array[{ENTITY}]", "record_by_entity"),
+    "policy.standing_of": (f"'t', 'a', array[{ENTITY}]", "delivery_pkey"),
+    "policy.version_before": ("'t', 1, 1", "policy_version_by_place"),
+    "policy.list_versions": ("'t', 9, 9, 50", "policy_version_by_place"),
+    "provenance.follow_entity": (f"'t', {ENTITY}, 32", "entity_pkey"),
+    "provenance.entity_of_record": ("'t', 'contact', 'site', '1'", "record_pkey"),
+    "provenance.accounts_of_entity": (f"'t', {ENTITY}", "delivery_by_entity"),
+    "quality.page_records": ("'t', 'contact', 'site', '1', 500", "record_pkey"),
     "operations.list_entity_deliveries": (
         f"'t', 'a', {ENTITY}, '~', '{{1}}', 51, {ENTITY}",
         "delivery_by_entity",
@@ -116,6 +127,20 @@ with entity as (
     select 't', '00000000-0000-0000-0000-000000000005', entity_id, (random() * 1000000)::bigint,
         case when random() < 0.05 then 1 else 0 end
     from entity
+), record as (
+    insert into sync.record (tenant_id, object, source, external_id, entity_id, fields, deleted)
+    select 't', 'contact', 'site', entity_id::text, entity_id, '{}', false from entity
+), policy_version as (
+    insert into sync.policy_version (
+        tenant_id, event_key, xid, seq, digest, document, actor, record_time, state
+    )
+    select 't', entity_id, row_number() over (), 1, '', '', '', now(), 4 from entity
+), quality as (
+    insert into sync.quality (
+        tenant_id, day, source, object, field, record_count, present_count, invalid_count, stale_count,
+        personal_mail_count
+    )
+    select 't', date '2026-01-01' - (row_number() over ())::int, '', '', '', 0, 0, 0, 0, 0 from entity
 ), audit as (
     insert into sync.audit (tenant_id, action, actor, entity_id, event_key)
     select 't', 'field_changed', 'site', entity_id, entity_id from entity
@@ -170,7 +195,8 @@ async def test_hot_look_ups_use_their_index(connection: asyncpg.Connection[async
     await connection.execute(FILL)
     await connection.execute("analyze sync.entity, sync.delivery, sync.attempt, sync.audit, sync.projection")
     await connection.execute(
-        "analyze sync.error_group, sync.error_member, sync.replay, sync.rollout, sync.rollout_member"
+        "analyze sync.error_group, sync.error_member, sync.replay, sync.rollout, sync.rollout_member,"
+        " sync.record, sync.policy_version, sync.quality"
     )
     await connection.execute("set plan_cache_mode = force_generic_plan")
     for number, (name, (arguments, index)) in enumerate(HOT.items()):

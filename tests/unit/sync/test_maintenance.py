@@ -131,3 +131,19 @@ async def test_the_queue_is_rebuilt_when_its_indexes_keep_much_more_than_its_row
     assert not needs_rebuild(1_000_000, 200 * 1024 * 1024)
     assert not needs_rebuild(0, 31 * 1024 * 1024)
     assert needs_rebuild(0, 32 * 1024 * 1024)
+
+
+async def test_records_are_measured_once_a_day_where_somebody_asks() -> None:
+    """A job of the engine's own; without a measurement there is none."""
+    asked: list[str] = []
+
+    async def measure() -> str:
+        asked.append("all")
+        return "2 records of 1 tenants measured"
+
+    maintenance = Maintenance(Tables(), SteppedClock(NOON), Retention(), measure)
+    (job,) = [job for job in maintenance.jobs() if job.name == "maintenance/quality"]
+    assert (job.every_s, await maintenance.run(job)) == (86_400.0, "2 records of 1 tenants measured")
+    assert asked == ["all"]
+    bare = Maintenance(Tables(), SteppedClock(NOON), Retention())
+    assert "maintenance/quality" not in {job.name for job in bare.jobs()}
