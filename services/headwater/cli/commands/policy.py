@@ -197,8 +197,9 @@ async def apply_file(
     Entities that show other values under it are renewed and delivered at once, behind live traffic; `versions` shows
     how far that is, `rollback` takes it back. A change of mappings alone shows in a CRM as its entities change next.
     With --canary, every record that looks different by a mapping is delivered again in stages, and the policy before
-    is put back when too many fail; values that the policy decides otherwise are not staged, they follow at once. Each account is asked for automations that may fire and for required fields that
-    no mapping writes; it begins when each of these is acknowledged by its name.
+    is put back when too many fail; values that the policy decides otherwise are not staged, they follow at once.
+    Each account is asked for automations that may fire and for required fields that no mapping writes; it begins when
+    each of these is acknowledged by its name.
 
     Example:
 
