@@ -72,6 +72,18 @@ async def test_a_mapping_alone_is_told_apart_from_values(world: World) -> None:
     assert (impact.changed_count, account.delivery_count, account.mapping_count) == (0, 0, 1)
 
 
+async def test_an_account_that_is_new_would_get_everything(world: World) -> None:
+    """It is in no delivery yet: nothing is made due by values, all of it by the mapping."""
+    renewal = Renewal(world)
+    for number in (11, 12):
+        await renewal.contact(number)
+    await world.enforce(OLD)
+    enabled = OLD.replace("  old:\n", "  fresh:\n").replace("    enabled: false\n", "")
+    impact = (await looked(world, enabled))[-1].impact
+    account = next(item for item in impact.accounts if item.connector == "fresh")
+    assert (account.delivery_count, account.mapping_count, account.quota_limit) == (0, 2, 0)
+
+
 async def test_more_than_it_computes_is_a_stated_sample(world: World) -> None:
     """Half of the entities would change: the estimate says so, within its interval, from a part of them."""
     total = ENTITIES_MAX * 2
