@@ -100,9 +100,7 @@ def _put_into(desk: Desk, kind: Sobject, master: Record, other: Record) -> list[
     moved: list[str] = []
     for child in sobjects().values():
         fields = [
-            one.name
-            for one in child.fields.values()
-            if kind.name in one.reference_to and one.name != "MasterRecordId"
+            one.name for one in child.fields.values() if kind.name in one.reference_to and one.updateable
         ]
         for row in desk.account.records.scan(child.name):
             tied = {name: master.record_id for name in fields if row.fields.get(name) == other.record_id}

@@ -21,6 +21,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import Chosen, FieldFact, MemberRecord, survive
 from headwater.sync.domain.correcting import actor_of, corrected_entity, is_correction
+from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading
@@ -154,6 +155,7 @@ class Workspace:
     entities_changed: dict[EntityKey, EntityState] = field(default_factory=dict)
     audit: list[AuditNote] = field(default_factory=list)
     marks: dict[tuple[str, str, uuid.UUID], Mark] = field(default_factory=dict)
+    follows: list[Follow] = field(default_factory=list)
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -236,6 +238,7 @@ class Workspace:
             self._rehome_corrections(entity)
         for entity in (winner, loser):
             self._refresh(entity, event, f"identity_{reading.change}", force=True)
+        self.follows.extend(followed(self.policies[tenant_id], reading))
         return Effect(event, PROJECTED, (winner.key, loser.key), (winner.version, loser.version))
 
     def _rehome_corrections(self, entity: EntityState) -> None:

@@ -77,6 +77,7 @@ class IdentityReading:
     loser: uuid.UUID
     object: str
     moved: tuple[RecordKey, ...]
+    merge_id: uuid.UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def _read_identity(event: LogEvent) -> IdentityReading:
         uuid.UUID(payload["loser"]),
         payload["object"],
         moved,
+        uuid.UUID(payload["merge_id"]),
     )
 
 

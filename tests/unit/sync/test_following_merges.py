@@ -1,0 +1,190 @@
+"""Merges of records followed and undone, by the real connectors against CRMs in memory."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator
+from typing import Any, Final
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.sync.following_lab import CONTACTS, Lab
+
+from headwater.sync.domain.following import FollowState
+
+VENDORS: Final = ("hubspot", "salesforce")
+NAMES: Final = {
+    "hubspot": ("email", "lastname", "firstname", "phone", "jobtitle", "city"),
+    "salesforce": ("Email", "LastName", "FirstName", "Phone", "Title", "MailingCity"),
+}
+
+
+def person(lab: Lab, number: int, chance: random.Random) -> uuid.UUID:
+    """Make an entity whose record has its own address and name, and some of the other fields."""
+    email, last, *others = NAMES[lab.vendor]
+    some = {name: f"{name} {number}" for name in others if chance.random() < 0.5}
+    return lab.entity({email: f"p{number}@example.org", last: f"Person {number}", **some})
+
+
+def ties(lab: Lab, people: list[uuid.UUID], chance: random.Random) -> None:
+    """Tie records to others, some of them to the same ones."""
+    if lab.vendor == "hubspot":
+        firms = [lab.make("companies", {"name": f"Firm {number}"}) for number in range(3)]
+        deals = [lab.make("deals", {"dealname": f"Deal {number}"}) for number in range(3)]
+        for entity in people:
+            for kind, ids in (("companies", firms), ("deals", deals)):
+                for other in chance.sample(ids, chance.randint(0, 2)):
+                    lab.tie(lab.book.records[entity], kind, other)
+        return
+    for entity in people:
+        for number in range(chance.randint(0, 2)):
+            lab.make("Task", {"Subject": f"Task {number}", "WhoId": lab.book.records[entity]})
+
+
+def world(vendor: str, seed: int, people: int = 4) -> tuple[Lab, list[uuid.UUID]]:
+    """Return a CRM with a few people and what they are tied to."""
+    chance = random.Random(seed)
+    lab = Lab(vendor, seed)
+    made = [person(lab, number, chance) for number in range(people)]
+    ties(lab, made, chance)
+    return lab, made
+
+
+def steps(lab: Lab, people: list[uuid.UUID], chance: random.Random, count: int) -> Iterator[uuid.UUID]:
+    """Yield merges that were ordered or split, at random, and at last every split that is left."""
+    standing: list[uuid.UUID] = []
+    for _ in range(count):
+        alone = [one for one in people if one not in lab.book.merged_into]
+        if standing and (len(alone) < 2 or chance.random() < 0.4):
+            merge_id = standing.pop(chance.randrange(len(standing)))
+            lab.split(merge_id)
+        else:
+            merge_id = lab.order(*chance.sample(alone, 2))
+            standing.append(merge_id)
+        yield merge_id
+    chance.shuffle(standing)
+    for merge_id in standing:
+        lab.split(merge_id)
+        yield merge_id
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_merge_makes_one_record_of_two(vendor: str) -> None:
+    """The CRM holds one record fewer, and it is the survivor's."""
+
+    async def run() -> None:
+        lab, (first, second, *_) = world(vendor, 1)
+        before = len(lab.bench.account.records.scan(CONTACTS[vendor]))
+        state = await lab.follow(lab.order(first, second))
+        live = [one for one in lab.bench.account.records.scan(CONTACTS[vendor]) if not one.archived]
+        assert (state, len(live)) == (FollowState.MERGED, before - 1)
+        assert lab.book.records[first] in {one.record_id for one in live}
+        assert lab.book.records[second] == ""
+
+    anyio.run(run)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 10))
+def test_random_merges_and_splits_leave_the_crm_as_it_was(vendor: str, seed: int, count: int) -> None:
+    """Whatever was merged and split in whatever order: once all is split, fields and ties are those of before."""
+
+    async def run() -> None:
+        lab, people = world(vendor, seed)
+        before = lab.contents()
+        for merge_id in steps(lab, people, lab.chance, count):
+            assert await lab.follow(merge_id) in {FollowState.MERGED, FollowState.UNDONE}
+        assert lab.contents() == before
+
+    anyio.run(run)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 6))
+def test_lost_answers_and_crashes_between_steps_change_nothing(vendor: str, seed: int, count: int) -> None:
+    """Answers of writes are lost after the CRM has done them, the process ends between steps: the same outcome."""
+
+    async def run() -> None:
+        lab, people = world(vendor, seed)
+        before = lab.contents()
+        lab.transport.lose = lambda _method, _path: lab.chance.random() < 0.2
+        lab.book.crash = lambda: lab.chance.random() < 0.2
+        for merge_id in steps(lab, people, lab.chance, count):
+            assert await lab.follow(merge_id) in {FollowState.MERGED, FollowState.UNDONE}
+        assert lab.contents() == before
+
+    anyio.run(run)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_merge_whose_answer_was_lost_is_sent_once(vendor: str) -> None:
+    """The lost merge is looked at, found done, and not sent again."""
+
+    async def run() -> None:
+        lab, (first, second, *_) = world(vendor, 2)
+        lost: list[Any] = []
+        lab.transport.lose = lambda method, path: not lost and not lost.append((method, path))
+        assert await lab.follow(lab.order(first, second)) is FollowState.MERGED
+        sent = [path for _, path in lab.transport.writes if path.endswith("merge") or "/Soap/" in path]
+        assert (len(lost), len(sent)) == (1, 1)
+
+    anyio.run(run)
+
+
+def test_a_split_before_the_merge_was_begun_calls_nobody() -> None:
+    """What was never merged needs no undoing."""
+
+    async def run() -> None:
+        lab, (first, second, *_) = world("hubspot", 3)
+        merge_id = lab.order(first, second)
+        lab.split(merge_id)
+        assert await lab.follow(merge_id) is FollowState.NOT_NEEDED
+        assert lab.transport.writes == []
+
+    anyio.run(run)
+
+
+def test_a_record_that_left_the_bin_is_made_anew() -> None:
+    """Sixteen days later Salesforce undeletes nothing: the record comes back with a new id, and its tasks with it."""
+
+    async def run() -> None:
+        lab, (first, second, *_) = world("salesforce", 4)
+        task = lab.make("Task", {"Subject": "late", "WhoId": lab.book.records[second]})
+        before, former = lab.contents(), lab.book.records[second]
+        merge_id = lab.order(first, second)
+        await lab.follow(merge_id)
+        lab.bench.now_ms += 16 * 86_400_000
+        lab.split(merge_id)
+        assert await lab.follow(merge_id) is FollowState.UNDONE
+        assert lab.book.records[second] != former
+        held = lab.bench.account.records.find("Task", task)
+        assert held is not None
+        assert held.fields["WhoId"] == lab.book.records[second]
+        assert lab.contents() == before
+
+    anyio.run(run)
+
+
+def test_what_a_person_changed_since_the_merge_stays() -> None:
+    """A field of the survivor that was changed after the merge is not put back, one that the merge filled is."""
+
+    async def run() -> None:
+        lab = Lab("hubspot")
+        first = lab.entity({"email": "a@example.org", "lastname": "A"})
+        second = lab.entity({"email": "b@example.org", "lastname": "B", "city": "Bonn", "phone": "1"})
+        merge_id = lab.order(first, second)
+        await lab.follow(merge_id)
+        path = f"/crm/v3/objects/contacts/{lab.book.records[first]}"
+        lab.bench.call("PATCH", path, {"properties": {"phone": "2"}})
+        lab.split(merge_id)
+        await lab.follow(merge_id)
+        found = lab.bench.account.records.live("contacts", lab.book.records[first])
+        assert found is not None
+        assert (found.fields.get("city"), found.fields.get("phone")) == (None, "2")
+
+    anyio.run(run)
