@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - methods have the port's arguments
 """A CRM in memory, merges of entities, and the real follower and connectors between them. Asserts nothing."""
 
 from __future__ import annotations
@@ -86,16 +87,16 @@ class Book:
     crash: Callable[[], bool] = lambda: False
     turns: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    async def hold(self, merge: RecordMerge, lease: Lease) -> Places:  # noqa: ARG002 - nobody else writes here
+    async def hold(self, merge: RecordMerge, lease: Lease) -> Places:
         return self._places(merge.winner_id, merge.loser_id)
 
     def _places(self, winner_id: uuid.UUID, loser_id: uuid.UUID) -> Places:
         while winner_id in self.merged_into:
             winner_id = self.merged_into[winner_id]
-        return Places(winner_id, False, self._place(winner_id), self._place(loser_id))  # noqa: FBT003
+        return Places(winner_id, False, self._place(winner_id), self._place(loser_id))
 
     def _place(self, entity_id: uuid.UUID) -> Place:
-        return Place(self.crm_object, self.records.get(entity_id, ""), False)  # noqa: FBT003
+        return Place(self.crm_object, self.records.get(entity_id, ""), False)
 
     async def related(self, merge: RecordMerge, survivor_id: uuid.UUID) -> Sequence[RecordMerge]:
         below, found = {merge.winner_id, merge.loser_id, survivor_id}, dict[uuid.UUID, RecordMerge]()
@@ -114,7 +115,7 @@ class Book:
         merge: RecordMerge,
         lease: Lease,
         pause_s: float = 0.0,
-        notes: Sequence[object] = (),  # noqa: ARG002
+        notes: Sequence[object] = (),
     ) -> None:
         self._keep(merge)
         if self.crash():
@@ -193,7 +194,7 @@ class Lab:
             answer = self.bench.call("POST", f"/crm/v3/objects/{crm_object}", {"properties": fields})
         else:
             answer = self.bench.call("POST", f"/services/data/v61.0/sobjects/{crm_object}", dict(fields))
-        if answer.status != 201:  # noqa: PLR2004
+        if answer.status != 201:
             raise AssertionError(answer.content)
         return str(answer.content["id"])
 
@@ -201,7 +202,7 @@ class Lab:
         """Associate a HubSpot contact."""
         path = f"/crm/v4/objects/contacts/{crm_id}/associations/default/{other}/{other_id}"
         answer = self.bench.call("PUT", path)
-        if answer.status != 200:  # noqa: PLR2004
+        if answer.status != 200:
             raise AssertionError(answer.content)
 
     def order(self, winner: uuid.UUID, loser: uuid.UUID) -> uuid.UUID:
@@ -262,7 +263,7 @@ _OWN: Final = frozenset(
 
 
 def _contents(lab: Lab) -> dict[str, Any]:
-    account, told = lab.bench.account, {}
+    account, told = lab.bench.account, dict[str, Any]()
     names: dict[str, str] = {}
     for record in account.records.scan(CONTACTS[lab.vendor]):
         names[record.record_id] = str(record.fields.get(KEYS[lab.vendor]) or record.record_id)

@@ -67,6 +67,7 @@ def identity(number: int, change: str, winner: uuid.UUID, loser: uuid.UUID, *mov
         "winner": str(winner),
         "loser": str(loser),
         "object": "contact",
+        "merge_id": str(uuid.uuid5(loser, str(winner))),
         "moved": [{"object": k.object, "source": k.source, "external_id": k.external_id} for k in moved],
     }
     return event(number, "headwater", "identity", payload=msgspec.json.encode(payload))

@@ -55,10 +55,17 @@ def test_no_bytes_raise(payload: bytes) -> None:
 @given(
     JSON
     | st.fixed_dictionaries(
-        {"change": JSON, "winner": JSON, "loser": JSON, "object": JSON, "moved": JSON | st.lists(JSON)}
+        {
+            "change": JSON,
+            "winner": JSON,
+            "loser": JSON,
+            "object": JSON,
+            "merge_id": JSON,
+            "moved": JSON | st.lists(JSON),
+        }
     )
 )
-@example({"change": "merged", "winner": 5, "loser": 6, "object": "contact", "moved": []})
+@example({"change": "merged", "winner": 5, "loser": 6, "object": "contact", "merge_id": 7, "moved": []})
 def test_no_identity_payload_raises(payload: Any) -> None:
     """An identity event of another shape is poison, too."""
     read = read_event(POLICY, event(1, "headwater", "identity", payload=msgspec.json.encode(payload)))
@@ -105,7 +112,8 @@ def test_own_events_need_no_policy() -> None:
     assert isinstance(read_event(None, event(1, "headwater", "policy", payload=b"{}")), PolicyReading)
     moved = [{"object": "contact", "source": "site", "external_id": "1"}]
     payload = {
-        "change": "merged", "winner": str(key(1)), "loser": str(key(2)), "object": "contact", "moved": moved
+        "change": "merged", "winner": str(key(1)), "loser": str(key(2)), "object": "contact", "moved": moved,
+        "merge_id": str(key(3)),
     }  # fmt: skip
     read = read_event(None, event(1, "headwater", "identity", payload=msgspec.json.encode(payload)))
     assert isinstance(read, IdentityReading)
