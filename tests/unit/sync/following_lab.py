@@ -91,15 +91,19 @@ class Book:
         return self._places(merge.winner_id, merge.loser_id)
 
     def _places(self, winner_id: uuid.UUID, loser_id: uuid.UUID) -> Places:
-        while winner_id in self.merged_into:
-            winner_id = self.merged_into[winner_id]
+        standing = {FollowState.MERGED, FollowState.UNDOING}
+        while not self.records.get(winner_id):
+            into = [row for row in self.rows.values() if row.loser_id == winner_id and row.state in standing]
+            if not into:
+                break
+            winner_id = max(into, key=lambda row: row.number).winner_id
         return Places(winner_id, False, self._place(winner_id), self._place(loser_id))
 
     def _place(self, entity_id: uuid.UUID) -> Place:
         return Place(self.crm_object, self.records.get(entity_id, ""), False)
 
-    async def related(self, merge: RecordMerge, survivor_id: uuid.UUID) -> Sequence[RecordMerge]:
-        below, found = {merge.winner_id, merge.loser_id, survivor_id}, dict[uuid.UUID, RecordMerge]()
+    async def related(self, merge: RecordMerge, holder_id: uuid.UUID) -> Sequence[RecordMerge]:
+        below, found = {merge.winner_id, merge.loser_id, holder_id}, dict[uuid.UUID, RecordMerge]()
         while fresh := [
             one
             for one in self.rows.values()
@@ -225,16 +229,34 @@ class Lab:
         """Follow until nothing is left to do; a crash begins anew with what was written."""
         for _ in range(rounds_max):
             row = self.book.rows[merge_id]
-            open_states = {FollowState.PLANNED, FollowState.MERGING, FollowState.UNDOING}
-            if row.state not in open_states and not (
-                row.state is FollowState.MERGED and row.wanted == "split"
-            ):
+            if not self.is_open(row):
                 return row.state
             try:
                 await Follower(self.account, self.connector, cast("Any", self.book), self.chance).follow(row)
             except Crash:
                 continue
         raise AssertionError(f"not at an end: {self.book.rows[merge_id]}")
+
+    def is_open(self, row: RecordMerge) -> bool:
+        """Say whether there is something to do."""
+        unfinished = {FollowState.PLANNED, FollowState.MERGING, FollowState.UNDOING}
+        return row.state in unfinished or (row.state is FollowState.MERGED and row.wanted == "split")
+
+    async def follow_some(self, share: float) -> None:
+        """Follow a share of what is open, at random; of merges that share an entity, the oldest first."""
+        while todo := [row for row in self.book.rows.values() if self.is_open(row)]:
+            first = [
+                row
+                for row in todo
+                if not any(
+                    other.number < row.number
+                    and {other.winner_id, other.loser_id} & {row.winner_id, row.loser_id}
+                    for other in todo
+                )
+            ]
+            if self.chance.random() >= share:
+                return
+            await self.follow(self.chance.choice(first).merge_id)
 
     def contents(self) -> dict[str, Any]:
         """Return what the CRM holds, ids of contacts replaced by their entities."""

@@ -122,6 +122,25 @@ def test_lost_answers_and_crashes_between_steps_change_nothing(vendor: str, seed
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 10))
+def test_a_crm_that_lags_behind_ends_as_it_was(vendor: str, seed: int, count: int) -> None:
+    """Merges and splits come faster than they are followed: what was not begun is not done, the rest is undone."""
+
+    async def run() -> None:
+        lab, people = world(vendor, seed)
+        before = lab.contents()
+        for _ in steps(lab, people, lab.chance, count):
+            await lab.follow_some(0.5)
+        await lab.follow_some(2.0)
+        ends = {row.state for row in lab.book.rows.values()}
+        assert ends <= {FollowState.UNDONE, FollowState.NOT_NEEDED}
+        assert lab.contents() == before
+
+    anyio.run(run)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
 def test_a_merge_whose_answer_was_lost_is_sent_once(vendor: str) -> None:
     """The lost merge is looked at, found done, and not sent again."""
 

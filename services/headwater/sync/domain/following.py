@@ -72,6 +72,7 @@ class Course(msgspec.Struct, frozen=True):
         left: id of the record that the last step left which tells one.
         restored: id of the loser's record once it is back.
         vanished: the vendor has not kept the loser: it is made anew.
+        holder_id: the entity whose record it is that the other goes into, or comes out of.
     """
 
     steps: tuple[Step, ...] = ()
@@ -80,6 +81,7 @@ class Course(msgspec.Struct, frozen=True):
     left: str = ""
     restored: str = ""
     vanished: bool = False
+    holder_id: uuid.UUID | None = None
 
     @property
     def next_step(self) -> Step | None:

@@ -115,12 +115,12 @@ class Follower:
         steps = tuple(merging.plan_merge(survivor, loser))
         return replace(
             merge, state=FollowState.MERGING, crm_object=crm_object, key=key, both=Both(survivor, loser),
-            course=Course(steps), try_count=0, finding="",
+            course=Course(steps, holder_id=places.holder_id), try_count=0, finding="",
         )  # fmt: skip
 
     async def _records(self, merge: RecordMerge, places: Places) -> tuple[str, str, tuple[str, str]]:
         """Return CRM object, external id field and both ids; what the CRM says counts, not what was noted."""
-        if places.survivor_id == merge.loser_id:
+        if places.holder_id == merge.loser_id:
             raise NotNeeded("the entity was taken apart again")
         loser, survivor = places.loser, places.survivor
         if loser is None or (not loser.crm_id and not loser.coming):
@@ -132,7 +132,7 @@ class Follower:
         if self._merging().merge_terms(crm_object) is None:
             raise NotNeeded(f"the vendor cannot merge records of {crm_object}")
         target = to_target(merge.object, outbound)
-        wanted = [str(places.survivor_id), str(merge.loser_id)]
+        wanted = [str(places.holder_id), str(merge.loser_id)]
         found = await self._ask(READ, partial(self.connector.look_up, target, wanted))
         if wanted[1] not in found:
             raise NotNeeded("the entity that was merged has no record here")
@@ -143,11 +143,9 @@ class Follower:
         return crm_object, outbound.external_id, (found[wanted[0]].crm_id, found[wanted[1]].crm_id)
 
     async def _plan_undo(self, merge: RecordMerge, places: Places) -> RecordMerge:
-        steps = await undo_steps(self._merging(), self._ask, self.book, merge, places)
-        return replace(
-            merge, state=FollowState.UNDOING, course=replace(merge.course, steps=steps, done=0, begun=False),
-            try_count=0, finding="",
-        )  # fmt: skip
+        steps, survivor_id = await undo_steps(self._merging(), self._ask, self.book, merge, places)
+        course = Course(steps, left=survivor_id, vanished=merge.course.vanished, holder_id=places.holder_id)
+        return replace(merge, state=FollowState.UNDOING, course=course, try_count=0, finding="")
 
     async def _go_on(self, merge: RecordMerge) -> None:
         while (step := merge.course.next_step) is not None:
@@ -171,24 +169,28 @@ class Follower:
         return await self._ask(READ, partial(self._merging().performed, step))
 
     async def _merged(self, merge: RecordMerge) -> None:
-        both = _both(merge)
-        survivor_id = merge.course.left
-        found = await self._ask(READ, partial(self._merging().snapshots, merge.crm_object, [survivor_id]))
-        after = found.get(survivor_id)
-        places = await self.book.hold(merge, self.account.lease)
-        done = replace(
-            merge, state=FollowState.MERGED, both=replace(both, after=after), course=Course(), finding=""
-        )
-        taken = Taken(places.survivor_id, merge.crm_object, survivor_id)
+        """Note what the merge has made; without it, when the CRM does not tell, what the survivor was counts."""
+        survivor_id, after = merge.course.left, None
+        try:
+            read = partial(self._merging().snapshots, merge.crm_object, [survivor_id])
+            after = (await self._ask(READ, read)).get(survivor_id)
+        except CallFailed as failed:
+            verdict = judge(failed.error, merge.try_count, self.chance)
+            if verdict.pause_s is not None:
+                again = replace(merge, try_count=verdict.try_count, finding=failed.error.message)
+                await self.book.write(again, self.account.lease, verdict.pause_s)
+                return
+        both = replace(_both(merge), after=after)
+        done = replace(merge, state=FollowState.MERGED, both=both, course=Course(), finding="")
+        taken = Taken(merge.course.holder_id or merge.winner_id, merge.crm_object, survivor_id)
         await self.book.finish(done, self.account.lease, [taken], [merge.loser_id])
 
     async def _undone(self, merge: RecordMerge) -> None:
-        places = await self.book.hold(merge, self.account.lease)
         restored = merge.course.restored or _both(merge).loser.crm_id
         done = replace(merge, state=FollowState.UNDONE, finding="")
         taken = [Taken(merge.loser_id, merge.crm_object, restored)]
-        if places.survivor is not None and places.survivor.crm_id:
-            taken.append(Taken(places.survivor_id, merge.crm_object, places.survivor.crm_id))
+        if merge.course.left and merge.course.holder_id is not None:
+            taken.append(Taken(merge.course.holder_id, merge.crm_object, merge.course.left))
         await self.book.finish(done, self.account.lease, taken)
 
     async def _postpone(self, merge: RecordMerge, failed: CallFailed) -> None:
@@ -227,8 +229,8 @@ class Follower:
 
 async def undo_steps(
     merging: Merging, ask: Asks, book: MergeBook, merge: RecordMerge, places: Places
-) -> tuple[Step, ...]:
-    """Return the plan that undoes *merge* as things stand now."""
+) -> tuple[tuple[Step, ...], str]:
+    """Return the plan that undoes *merge* as things stand now, and the id of the record that keeps the rest."""
     both = _both(merge)
     survivor_id = places.survivor.crm_id if places.survivor and places.survivor.crm_id else merge.course.left
     survivor_id = survivor_id or both.whole().after.crm_id
@@ -239,11 +241,11 @@ async def undo_steps(
         raise NotNeeded("the record that the other was merged into is gone from the CRM")
     own = found.get(both.loser.crm_id)
     loser = own if own is not None and own.crm_id == both.loser.crm_id and not merge.course.vanished else None
-    related = await book.related(merge, places.survivor_id)
-    lineage = Lineage(merge, places.survivor_id, related)
-    moved_on = places.survivor_id != merge.winner_id
+    related = await book.related(merge, places.holder_id)
+    lineage = Lineage(merge, places.holder_id, related)
+    moved_on = places.holder_id != merge.winner_id
     present = Present(survivor, loser, lineage.staying(), moved_on)
-    return tuple(merging.plan_undo(lineage.merged(), present, merge.key))
+    return tuple(merging.plan_undo(lineage.merged(), present, merge.key)), survivor.crm_id
 
 
 def _both(merge: RecordMerge) -> Both:

@@ -90,7 +90,7 @@ async def _foreseen_undo(
     if merge is None or merge.both is None or merge.state is not FollowState.MERGED:
         raise NotNeeded("no records were merged here" if merge is None else _why_not(merge))
     places = await book.places(account.tenant_id, account.name, merge.winner_id, merge.loser_id)
-    steps = await undo_steps(merging, account.ask, book, merge, places)
+    steps, _ = await undo_steps(merging, account.ask, book, merge, places)
     terms = merging.merge_terms(merge.crm_object)
     if terms is None:
         raise NotNeeded(f"the vendor cannot merge records of {merge.crm_object}")

@@ -30,12 +30,12 @@ class Places(msgspec.Struct, frozen=True):
     """The two entities of a merge in an account.
 
     Args:
-        survivor_id: the entity that stands for the winner now.
+        holder_id: the entity that has the winner's record: itself, or one that it went into.
         busy: a delivery of one of them is under way.
         survivor, loser: None where there is no delivery.
     """
 
-    survivor_id: uuid.UUID
+    holder_id: uuid.UUID
     busy: bool
     survivor: Place | None = None
     loser: Place | None = None
@@ -89,8 +89,8 @@ class MergeBook(Protocol):
         """Return where two entities are, without holding anything."""
         ...
 
-    async def related(self, merge: RecordMerge, survivor_id: uuid.UUID) -> Sequence[RecordMerge]:
-        """Return the merges into *survivor_id* and into all that went into it, whether they stand or were undone."""
+    async def related(self, merge: RecordMerge, holder_id: uuid.UUID) -> Sequence[RecordMerge]:
+        """Return the merges into *holder_id* and into all that went into it, whether they stand or were undone."""
         ...
 
     async def write(

@@ -35,6 +35,7 @@ create table sync.record_merge (
 );
 create index record_merge_open on sync.record_merge (tenant_id, connector, number) where is_open;
 create index record_merge_by_survivor on sync.record_merge (tenant_id, connector, winner_id, number);
+create index record_merge_by_loser on sync.record_merge (tenant_id, connector, loser_id, number);
 create index record_merge_by_merge on sync.record_merge (tenant_id, merge_id);
 comment on table sync.record_merge is
 'One row per merge of entities and account that follows it. It stays: a split may come at any time.';

@@ -48,7 +48,8 @@ on conflict do nothing;
 select pg_notify('headwater_merge', '');
 
 -- name: waiting_record_merges
--- The oldest open merge of each of these accounts. Arrays: $1 tenant; $2 connector.
+-- The open merge of each of these accounts that is due first; of those that share an entity, the oldest goes first.
+-- Arrays: $1 tenant; $2 connector.
 select
     waiting.tenant_id, waiting.connector, waiting.merge_id, waiting.number, waiting.object, waiting.winner_id,
     waiting.loser_id, waiting.event_key, waiting.wanted, waiting.state, waiting.crm_object, waiting.key,
@@ -62,7 +63,15 @@ cross join lateral (
         one.event_key, one.wanted, one.state, one.crm_object, one.key, one.merged, one.course, one.finding,
         one.try_count, one.begin_turn, one.end_turn, one.create_time, one.due_time
     from sync.record_merge as one
-    where one.tenant_id = account.tenant_id and one.connector = account.connector and one.is_open -- noqa: RF01
+    where
+        one.tenant_id = account.tenant_id and one.connector = account.connector and one.is_open -- noqa: RF01
+        and not exists (
+            select from sync.record_merge as earlier
+            where
+                earlier.tenant_id = one.tenant_id and earlier.connector = one.connector and earlier.is_open
+                and earlier.number < one.number
+                and array[earlier.winner_id, earlier.loser_id] && array[one.winner_id, one.loser_id]
+        )
     order by one.due_time, one.number
     limit 1
 ) as waiting;
@@ -86,18 +95,35 @@ select pg_advisory_xact_lock(sync.fence_key($1))
 from sync.lease as lease
 where lease.name = $1 and lease.fence = $2 and lease.expire_time > clock_timestamp();
 
--- name: survivor_of
--- The entity that stands for another one now. $1 tenant; $2 entity.
+-- name: holder_of
+-- The entity that has the record of another one: itself, or the one whose record it went into, and so on.
+-- $1 tenant; $2 entity; $3 connector.
 with recursive chain as (
-    select held.entity_id, held.merged_into, 0 as hops from sync.entity as held
-    where held.tenant_id = $1 and held.entity_id = $2
+    select $2::uuid as entity_id, 0 as hops
     union all
-    select further.entity_id, further.merged_into, chain.hops + 1
+    select further.winner_id, chain.hops + 1
     from chain
-    inner join sync.entity as further on further.tenant_id = $1 and chain.merged_into = further.entity_id
-    where chain.hops < 32
+    cross join lateral (
+        select one.winner_id from sync.record_merge as one
+        where
+            one.tenant_id = $1 and one.connector = $3 and one.loser_id = chain.entity_id
+            and one.state in ('merged', 'undoing')
+        order by one.number desc
+        limit 1
+    ) as further
+    where
+        chain.hops < 32
+        and not exists (
+            select from sync.delivery as held
+            where
+                held.tenant_id = $1 and held.connector = $3 and held.entity_id = chain.entity_id -- noqa: RF01
+                and held.crm_id <> ''
+        )
 )
-select chain.entity_id from chain where chain.merged_into is null limit 1;
+select chain.entity_id
+from chain
+order by chain.hops desc
+limit 1;
 
 -- name: hold_deliveries
 -- Holds deliveries back for a merge. $1 tenant; $2 connector; $3 entities uuid[]; $4 merge.

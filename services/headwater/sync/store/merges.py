@@ -60,23 +60,23 @@ class PostgresMerges:
             if await connection.fetchrow(_SQL["lock_fence"].text, lease.name, lease.fence) is None:
                 raise FenceLost([lease.name])
             account = (merge.tenant_id, merge.connector)
-            survivor_id = await _survivor(connection, merge.tenant_id, merge.winner_id)
-            both = [survivor_id, merge.loser_id]
+            holder_id = await _holder(connection, account, merge.winner_id)
+            both = [holder_id, merge.loser_id]
             await connection.execute(_SQL["hold_deliveries"].text, *account, both, merge.merge_id)
             busy = bool(await connection.fetchval(_SQL["are_in_flight"].text, *account, both))
-            return await _places(connection, account, survivor_id, merge.loser_id, busy=busy)
+            return await _places(connection, account, holder_id, merge.loser_id, busy=busy)
 
     async def places(
         self, tenant_id: str, connector: str, winner_id: uuid.UUID, loser_id: uuid.UUID
     ) -> Places:
         """Return where two entities are, without holding anything."""
         async with translated(), self._pool.acquire() as connection:
-            survivor_id = await _survivor(connection, tenant_id, winner_id)
-            return await _places(connection, (tenant_id, connector), survivor_id, loser_id, busy=False)
+            holder_id = await _holder(connection, (tenant_id, connector), winner_id)
+            return await _places(connection, (tenant_id, connector), holder_id, loser_id, busy=False)
 
-    async def related(self, merge: RecordMerge, survivor_id: uuid.UUID) -> Sequence[RecordMerge]:
-        """Return the merges into *survivor_id* and into all that went into it; see the port."""
-        entities = [merge.winner_id, merge.loser_id, survivor_id]
+    async def related(self, merge: RecordMerge, holder_id: uuid.UUID) -> Sequence[RecordMerge]:
+        """Return the merges into *holder_id* and into all that went into it; see the port."""
+        entities = [merge.winner_id, merge.loser_id, holder_id]
         async with translated():
             rows = await self._pool.fetch(
                 _SQL["merges_below"].text, merge.tenant_id, merge.connector, entities
@@ -175,24 +175,27 @@ class PostgresMergeQuestions:
             )
 
 
-async def _survivor(connection: Connection, tenant_id: str, entity_id: uuid.UUID) -> uuid.UUID:
-    found: uuid.UUID | None = await connection.fetchval(_SQL["survivor_of"].text, tenant_id, entity_id)
+async def _holder(connection: Connection, account: tuple[str, str], entity_id: uuid.UUID) -> uuid.UUID:
+    tenant_id, connector = account
+    found: uuid.UUID | None = await connection.fetchval(
+        _SQL["holder_of"].text, tenant_id, entity_id, connector
+    )
     return found or entity_id
 
 
 async def _places(
     connection: Connection,
     account: tuple[str, str],
-    survivor_id: uuid.UUID,
+    holder_id: uuid.UUID,
     loser_id: uuid.UUID,
     *,
     busy: bool,
 ) -> Places:
-    rows = await connection.fetch(_SQL["read_places"].text, *account, [survivor_id, loser_id])
+    rows = await connection.fetch(_SQL["read_places"].text, *account, [holder_id, loser_id])
     found = {
         row["entity_id"]: Place(row["crm_object"], row["crm_id"], row["state"] in _COMING) for row in rows
     }
-    return Places(survivor_id, busy, found.get(survivor_id), found.get(loser_id))
+    return Places(holder_id, busy, found.get(holder_id), found.get(loser_id))
 
 
 async def _advance(connection: Connection, merge: RecordMerge, lease: Lease, pause_s: float) -> None:
