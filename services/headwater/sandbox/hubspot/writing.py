@@ -46,6 +46,9 @@ def update(desk: Desk, kind: Kind, record: Record, properties: Mapping[str, Any]
     if taken is not None:
         return taken
     fields = {name: value for name, value in {**record.fields, **values}.items() if value != ""}
+    if "email" in values:
+        fields.pop("hs_email_domain", None)
+        fields |= _domain(fields)
     stamps = {kind.modified: iso(desk.call.now_ms)}
     return desk.update(record, fields, rules.unique_names(desk.account, kind), stamps=stamps)
 
@@ -126,9 +129,11 @@ def _contact(record_id: str, given: Mapping[str, str], now: str) -> Fields:
     }
     if given.get("lifecyclestage", "lead") == "lead":
         fields["hs_lifecyclestage_lead_date"] = now
-    if "email" in given:
-        fields["hs_email_domain"] = given["email"].rpartition("@")[2]
-    return fields
+    return fields | _domain(given)
+
+
+def _domain(given: Mapping[str, str]) -> Fields:
+    return {"hs_email_domain": given["email"].rpartition("@")[2]} if given.get("email") else {}
 
 
 def shown(record: Record, kind: Kind, names: Iterable[str]) -> dict[str, Any]:

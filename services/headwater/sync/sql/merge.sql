@@ -169,12 +169,14 @@ where held.begin_turn > 0 and held.state in ('merged', 'undoing', 'undone');
 -- $7 merged json; $8 course json; $9 tries; $10 finding; $11 pause in seconds; $12 lease; $13 fence.
 update sync.record_merge as held
 set
-    state = $4, crm_object = $5, key = $6, merged = $7, course = $8, try_count = $9, finding = $10,
+    state = item.state, crm_object = $5, key = $6, merged = $7, course = $8, try_count = $9, finding = $10,
     due_time = clock_timestamp() + make_interval(secs => $11), change_time = clock_timestamp(),
     begin_turn = case
-        when $4 = 'merging' and held.begin_turn = 0 then nextval('sync.record_merge_turn') else held.begin_turn
+        when item.state = 'merging' and held.begin_turn = 0 then nextval('sync.record_merge_turn')
+        else held.begin_turn
     end,
-    end_turn = case when $4 = 'undone' then nextval('sync.record_merge_turn') else held.end_turn end
+    end_turn = case when item.state = 'undone' then nextval('sync.record_merge_turn') else held.end_turn end
+from (select $4::text as state) as item
 where
     held.tenant_id = $1 and held.connector = $2 and held.merge_id = $3
     and exists (
