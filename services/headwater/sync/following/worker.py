@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from typing import Final
 
 import anyio
@@ -31,6 +32,8 @@ POLL_S: Final = 5.0
 """Longest wait for a wake-up that may have been missed."""
 LOOK_S: Final = 0.05
 """Shortest pause between two looks."""
+AGAIN_S: Final = 1.0
+"""Pause before a merge is taken up again whose account or store failed."""
 ACCOUNTS_MAX: Final = 8
 """Accounts in which a process follows merges at once."""
 
@@ -50,7 +53,7 @@ class FollowWorker:
         self._accounts = accounts
         self._chance = chance()
         self._slots = anyio.CapacityLimiter(ACCOUNTS_MAX)
-        self._in_hand: set[object] = set()
+        self._in_hand: set[Hashable] = set()
 
     async def run(self, bell: Wakeup) -> None:
         """Follow for ever; ends by cancellation, which leaves what is under way to be looked at by a successor.
@@ -74,33 +77,33 @@ class FollowWorker:
             return POLL_S
         for question in await self._questions.questions(list(accounts)):
             account = accounts[question.tenant_id, question.connector]
-            self._begin(tasks, question.question_id, self._answer, account, question, bell)
+            self._begin(tasks, bell, question.question_id, partial(self._answer, account, question))
         pause_s = POLL_S
         for item in await self._book.waiting(list(accounts)):
             key = (item.merge.tenant_id, item.merge.connector)
-            if key in self._in_hand:
-                continue
             if item.due_s <= 0:
-                self._begin(tasks, key, self._follow, accounts[key], item.merge, bell)
-            else:
+                self._begin(tasks, bell, key, partial(self._follow, accounts[key], item.merge))
+            elif key not in self._in_hand:
                 pause_s = min(pause_s, item.due_s)
         return pause_s
 
     def _begin(
-        self, tasks: anyio.abc.TaskGroup, key: object, work: Callable[..., object], *parts: object
+        self, tasks: anyio.abc.TaskGroup, bell: Wakeup, key: Hashable, work: Callable[[], Awaitable[None]]
     ) -> None:
-        if key not in self._in_hand:
-            self._in_hand.add(key)
-            tasks.start_soon(self._hold, key, work, *parts)  # type: ignore[arg-type]
+        """Start *work* unless what *key* names is in hand; its end rings the bell: something else may be due."""
+        if key in self._in_hand:
+            return
+        self._in_hand.add(key)
 
-    async def _hold(self, key: object, work: Callable[..., anyio.abc.TaskStatus], *parts: object) -> None:
-        *given, bell = parts
-        try:
-            async with self._slots:
-                await work(*given)  # type: ignore[misc]
-        finally:
-            self._in_hand.discard(key)
-            bell.set()  # type: ignore[attr-defined]
+        async def run() -> None:
+            try:
+                async with self._slots:
+                    await work()
+            finally:
+                self._in_hand.discard(key)
+                bell.set()
+
+        tasks.start_soon(run)
 
     async def _follow(self, account: RunningAccount, merge: RecordMerge) -> None:
         try:
@@ -111,7 +114,7 @@ class FollowWorker:
             _log.warning("merge %s: account %s was taken over", merge.merge_id, account.name)
         except (Unavailable, StoreRaced, HeadwaterError, CallFailed) as error:
             _log.warning("merge %s in %s: %s", merge.merge_id, account.name, error)
-            await anyio.sleep(1.0)
+            await anyio.sleep(AGAIN_S)
 
     async def _answer(self, account: RunningAccount, question: Question) -> None:
         try:
