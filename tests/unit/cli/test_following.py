@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import StringIO
 
 from rich.console import Console, RenderableType
 
@@ -12,7 +13,7 @@ from headwater.sync.v1 import merges_pb2
 
 def shown(items: Iterable[RenderableType]) -> str:
     """Return what is printed."""
-    console = Console(width=200, record=True, quiet=True)
+    console = Console(width=200, file=StringIO(), record=True)
     for item in items:
         console.print(item)
     return console.export_text()
