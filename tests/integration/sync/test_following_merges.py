@@ -63,10 +63,15 @@ def begun(merge: RecordMerge) -> RecordMerge:
     )
 
 
-async def test_the_loser_is_not_claimed_from_the_order_on(queue: Queue) -> None:
-    """Nothing is written to a record that is about to be merged; others go on, the survivor among them."""
+async def test_neither_is_claimed_from_the_order_on(queue: Queue) -> None:
+    """What the winner should hold now may still be the loser's in the CRM; others go on, and who is let go."""
     await order(queue)
-    assert [item.entity_id.int for item in (await queue.claim()).claimed] == [WINNER, OTHER]
+    assert [item.entity_id.int for item in (await queue.claim()).claimed] == [OTHER]
+    book = PostgresMerges(queue.pool)
+    await book.let_go(await waiting(book), key(WINNER))
+    assert [item.entity_id.int for item in (await queue.claim(slot=1, excluding=[key(OTHER)])).claimed] == [
+        WINNER
+    ]
 
 
 async def test_a_hold_waits_for_what_is_in_flight(queue: Queue) -> None:

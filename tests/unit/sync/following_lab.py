@@ -114,6 +114,9 @@ class Book:
         wanted = {FollowState.MERGED, FollowState.UNDOING, FollowState.UNDONE}
         return [one for one in found.values() if one.state in wanted]
 
+    async def let_go(self, merge: RecordMerge, entity_id: uuid.UUID) -> None:
+        return
+
     async def write(
         self,
         merge: RecordMerge,

@@ -138,6 +138,7 @@ class Follower:
             raise NotNeeded("the entity that was merged has no record here")
         if wanted[0] not in found:
             if survivor is not None and survivor.coming and merge.waited_s < SURVIVOR_S:
+                await self.book.let_go(merge, places.holder_id)
                 raise NotYet(SURVIVOR_PAUSE_S)
             raise NotNeeded("the entity that stays has no record of this kind here")
         return crm_object, outbound.external_id, (found[wanted[0]].crm_id, found[wanted[1]].crm_id)

@@ -83,6 +83,10 @@ class MergeBook(Protocol):
         """Hold the deliveries of both entities back, and return where these are; no claim comes after it."""
         ...
 
+    async def let_go(self, merge: RecordMerge, entity_id: uuid.UUID) -> None:
+        """Let the delivery of one entity go on, until it is held again."""
+        ...
+
     async def places(
         self, tenant_id: str, connector: str, winner_id: uuid.UUID, loser_id: uuid.UUID
     ) -> Places:

@@ -1,7 +1,8 @@
 -- Merges of entities followed into CRMs.
 
 -- name: open_record_merges
--- Orders accounts to follow merges, unless the log is projected again, and holds the losers' deliveries back.
+-- Orders accounts to follow merges, unless the log is projected again, and holds the deliveries of both back: what the
+-- winner should hold now may be unique in the CRM, and still be the loser's there.
 -- Arrays: $1 tenant; $2 connector; $3 merge; $4 object; $5 winner; $6 loser; $7 event key; $8 shard; $9 xid; $10 seq.
 with opened as (
     insert into sync.record_merge (
@@ -21,14 +22,16 @@ with opened as (
         where held.shard = item.shard and (held.xid, held.seq) >= (item.xid, item.seq)
     )
     on conflict do nothing
-    returning tenant_id, connector, loser_id, merge_id
+    returning tenant_id, connector, winner_id, loser_id, merge_id
 )
 insert into sync.held_delivery (tenant_id, connector, entity_id, merge_id)
-select opened.tenant_id, opened.connector, opened.loser_id, opened.merge_id from opened
+select opened.tenant_id, opened.connector, both_of.entity_id, opened.merge_id
+from opened
+cross join lateral unnest(array[opened.winner_id, opened.loser_id]) as both_of (entity_id)
 on conflict do nothing;
 
 -- name: want_splits
--- Orders that followed merges are undone, and holds the losers' deliveries back meanwhile.
+-- Orders that followed merges are undone, and holds the deliveries of both back meanwhile.
 -- Arrays: $1 tenant; $2 merge; $3 event key.
 with wanted as (
     update sync.record_merge as held
@@ -37,10 +40,12 @@ with wanted as (
     where
         held.tenant_id = item.tenant_id and held.merge_id = item.merge_id and held.wanted = 'merged'
         and held.state in ('planned', 'merging', 'merged')
-    returning held.tenant_id, held.connector, held.loser_id, held.merge_id
+    returning held.tenant_id, held.connector, held.winner_id, held.loser_id, held.merge_id
 )
 insert into sync.held_delivery (tenant_id, connector, entity_id, merge_id)
-select wanted.tenant_id, wanted.connector, wanted.loser_id, wanted.merge_id from wanted
+select wanted.tenant_id, wanted.connector, both_of.entity_id, wanted.merge_id
+from wanted
+cross join lateral unnest(array[wanted.winner_id, wanted.loser_id]) as both_of (entity_id)
 on conflict do nothing;
 
 -- name: notify_merges
@@ -130,6 +135,11 @@ limit 1;
 insert into sync.held_delivery (tenant_id, connector, entity_id, merge_id)
 select $1, $2, item.entity_id, $4 from unnest($3::uuid []) as item (entity_id)
 on conflict do nothing;
+
+-- name: let_go
+-- Lets a delivery that a merge holds back go on, until it is held again. $1 tenant; $2 connector; $3 merge; $4 entity.
+delete from sync.held_delivery
+where tenant_id = $1 and connector = $2 and merge_id = $3 and entity_id = $4;
 
 -- name: are_in_flight
 -- Whether a slot has one of these deliveries in hand. $1 tenant; $2 connector; $3 entities uuid[].

@@ -66,6 +66,13 @@ class PostgresMerges:
             busy = bool(await connection.fetchval(_SQL["are_in_flight"].text, *account, both))
             return await _places(connection, account, holder_id, merge.loser_id, busy=busy)
 
+    async def let_go(self, merge: RecordMerge, entity_id: uuid.UUID) -> None:
+        """Let one delivery go on, until it is held again."""
+        account = (merge.tenant_id, merge.connector)
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(_SQL["let_go"].text, *account, merge.merge_id, entity_id)
+            await connection.execute(_SQL["notify_account"].text, name_accounts({account}))
+
     async def places(
         self, tenant_id: str, connector: str, winner_id: uuid.UUID, loser_id: uuid.UUID
     ) -> Places:
