@@ -24,7 +24,7 @@ from headwater.sync.domain.correcting import actor_of, corrected_entity, is_corr
 from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
-from headwater.sync.domain.reading import IdentityReading, RecordReading
+from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
 
 EntityKey = tuple[str, uuid.UUID]
 """Tenant and entity."""
@@ -209,7 +209,7 @@ class Workspace:
     def apply_record(self, reading: RecordReading, resolved: Resolutions) -> Effect:
         """Apply a change of a source record."""
         event = reading.event
-        fields = _with_entities(reading, resolved)
+        fields = with_entities(reading, resolved)
         touched: list[EntityState] = []
         idle_rule = _idle_rule(self.records.get(reading.subject.key), fields, event)
         touched += self._absorb(reading.subject.key, fields, event, resolved, deleted=reading.deleted)
@@ -227,16 +227,20 @@ class Workspace:
         loser = self._entity(tenant_id, reading.loser, reading.object)
         merging = reading.change == "merged"
         destination = reading.winner if merging else reading.loser
+        homes: dict[uuid.UUID, None] = {}
         for key in reading.moved:
             record = self.records.get(key)
             if record is not None:
+                homes[record.entity_id] = None
                 self._place(record, destination)
                 self.records_changed[key] = record
         loser.state = "merged" if merging else "active"
         loser.merged_into = reading.winner if merging else None
-        for entity in (winner, loser):
+        left = [self._entity(tenant_id, home, reading.object) for home in homes]
+        touched = {item.key: item for item in (winner, loser, *left)}  # a third one below a later merge
+        for entity in touched.values():
             self._rehome_corrections(entity)
-        for entity in (winner, loser):
+        for entity in touched.values():
             self._refresh(entity, event, f"identity_{reading.change}", force=True)
         self.follows.extend(followed(self.policies[tenant_id], reading))
         return Effect(event, PROJECTED, (winner.key, loser.key), (winner.version, loser.version))
@@ -331,24 +335,6 @@ def _lane(policy: PolicyDocument, source: str) -> Lane:
     """Return in which line the changes of *source* stand; what is no system of the policy is live."""
     system = policy.systems.get(source)
     return Lane.LIVE if system is None else Lane[system.lane.upper()]
-
-
-def _with_entities(reading: RecordReading, resolved: Resolutions) -> dict[str, Any]:
-    """Return the fields with references and participants replaced by the entities they mean."""
-    fields = dict(reading.fields)
-    for name, subject in reading.references.items():
-        fields[name] = str(resolved[subject.key])
-    if reading.participants:
-        for name, value in fields.items():
-            if isinstance(value, list):
-                fields[name] = [_participant(item, reading, resolved) for item in value]
-    return fields
-
-
-def _participant(item: Mapping[str, str], reading: RecordReading, resolved: Resolutions) -> dict[str, str]:
-    found = reading.participants.get(item["address"].strip().lower())
-    entity_id = resolved.get(found[0].key) if found else None
-    return {**item, "entity_id": str(entity_id)} if entity_id else dict(item)
 
 
 def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> Merged:
