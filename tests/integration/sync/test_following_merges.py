@@ -189,6 +189,21 @@ async def test_a_failed_merge_goes_on_when_a_person_says_so(queue: Queue) -> Non
     assert (again.state, again.try_count, again.course) == (FollowState.MERGING, 0, merge.course)
 
 
+async def test_a_split_of_a_merge_that_failed_is_undone_once_it_goes_on(queue: Queue) -> None:
+    """Its merging ends first, as it may have been done; nothing is held back before a person says so."""
+    await order(queue)
+    book = PostgresMerges(queue.pool)
+    merge = begun(await waiting(book))
+    await book.write(merge, LEASE)
+    await book.finish(replace(merge, state=FollowState.FAILED, finding="no"), LEASE)
+    await order(queue, split=True)
+    assert await book.waiting([(TENANT, CONNECTOR)]) == []
+    assert sorted(item.entity_id.int for item in (await queue.claim()).claimed) == [WINNER, LOSER, OTHER]
+    assert await book.retry(TENANT, CONNECTOR, MERGE, "user:one")
+    again = await waiting(book)
+    assert (again.state, again.wanted) == (FollowState.MERGING, "split")
+
+
 async def test_a_log_that_is_projected_again_orders_nothing_twice(queue: Queue) -> None:
     """While the projection is rebuilt, merges of before are told again: their accounts did what they did."""
     await queue.pool.execute("insert into sync.rebuild (shard, xid, seq) values (0, 9, 9)")

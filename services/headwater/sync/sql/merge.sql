@@ -39,13 +39,14 @@ with wanted as (
     from unnest($1::text [], $2::uuid [], $3::uuid []) as item (tenant_id, merge_id, event_key)
     where
         held.tenant_id = item.tenant_id and held.merge_id = item.merge_id and held.wanted = 'merged'
-        and held.state in ('planned', 'merging', 'merged')
-    returning held.tenant_id, held.connector, held.winner_id, held.loser_id, held.merge_id
+        and held.state in ('planned', 'merging', 'merged', 'failed')
+    returning held.tenant_id, held.connector, held.winner_id, held.loser_id, held.merge_id, held.is_open
 )
 insert into sync.held_delivery (tenant_id, connector, entity_id, merge_id)
 select wanted.tenant_id, wanted.connector, both_of.entity_id, wanted.merge_id
 from wanted
 cross join lateral unnest(array[wanted.winner_id, wanted.loser_id]) as both_of (entity_id)
+where wanted.is_open
 on conflict do nothing;
 
 -- name: notify_merges
@@ -267,10 +268,14 @@ on conflict do nothing;
 select pg_notify('headwater_delivery', $1);
 
 -- name: retry_record_merge
--- Lets a merge that failed go on where it stood. $1 tenant; $2 connector; $3 merge.
+-- Lets a merge that failed go on where it stood: with its merging, or with its undoing. $1 tenant; $2 connector; $3 merge.
 update sync.record_merge as held
 set
-    state = case when held.wanted = 'split' then 'undoing' when held.course is null then 'planned' else 'merging' end,
+    state = case
+        when held.merged is null then 'planned'
+        when held.course -> 'steps' -> 0 ->> 'kind' = 'merge' then 'merging'
+        else 'undoing'
+    end,
     try_count = 0, due_time = clock_timestamp(), finding = ''
 where held.tenant_id = $1 and held.connector = $2 and held.merge_id = $3 and held.state = 'failed'
 returning held.merge_id;
