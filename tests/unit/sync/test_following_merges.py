@@ -212,3 +212,20 @@ def test_what_a_person_changed_since_the_merge_stays() -> None:
         assert (found.fields.get("city"), found.fields.get("phone")) == (None, "2")
 
     anyio.run(run)
+
+
+def test_a_long_history_is_undone_in_no_time() -> None:
+    """Forty merges and splits of the same two people: what each brought is worked out once."""
+
+    async def run() -> None:
+        lab, (first, second, *_) = world("hubspot", 5)
+        before = lab.contents()
+        for _ in range(20):
+            for winner, loser in ((first, second), (second, first)):
+                merge_id = lab.order(winner, loser)
+                await lab.follow(merge_id)
+                lab.split(merge_id)
+                await lab.follow(merge_id)
+        assert lab.contents() == before
+
+    anyio.run(run)

@@ -229,6 +229,7 @@ class Lineage:
         self._related = [one for one in related if one.both is not None]
         undone = {one.merge_id for one in self._related if one.state is FollowState.UNDONE}
         self._gone = frozenset(undone | {merge.merge_id})
+        self._cleaned: dict[tuple[uuid.UUID, uuid.UUID], Snapshot] = {}
 
     def merged(self) -> Merged:
         """Return what the merge merged, without what is gone since."""
@@ -245,10 +246,15 @@ class Lineage:
         return self._kept(self._root, standing)
 
     def _clean(self, snapshot: Snapshot, entity_id: uuid.UUID, taken_for: RecordMerge) -> Snapshot:
-        """Return the snapshot of an entity's record, taken for a merge, without what is gone."""
+        """Return the snapshot of an entity's record, taken for a merge, without what is gone; worked out once."""
+        key = (taken_for.merge_id, entity_id)
+        if key not in self._cleaned:
+            self._cleaned[key] = self._cleaned_now(snapshot, entity_id, taken_for)
+        return self._cleaned[key]
+
+    def _cleaned_now(self, snapshot: Snapshot, entity_id: uuid.UUID, taken_for: RecordMerge) -> Snapshot:
         stood = [one for one in self._related if _stood_at(one, taken_for)]
-        inside = _below(entity_id, stood)
-        gone = [one for one in inside if one.merge_id in self._gone]
+        gone = [one for one in _below(entity_id, stood) if one.merge_id in self._gone]
         kept = self._kept(entity_id, stood) if gone else ()
         for one in gone:
             snapshot = without(snapshot, self._clean(_both(one).loser, one.loser_id, one), kept)
