@@ -297,7 +297,7 @@ def _contents(lab: Lab) -> dict[str, Any]:
         links: dict[str, set[tuple[str, str]]] = {}
         for start, from_id, end, to_id, _type in account.database.all("dump_associations", account.key, kind):
             del start
-            links.setdefault(from_id, set()).add((end, names.get(to_id, to_id)))
+            links.setdefault(from_id, set()).add((end, str(names.get(to_id, to_id))))
         for record in account.records.scan(kind):
             fields = {
                 name: names.get(str(value), value)
