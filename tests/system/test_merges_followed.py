@@ -25,7 +25,7 @@ SEQUENCES: Final = int(os.environ.get("HEADWATER_MERGE_SEQUENCES", "40"))
 PEOPLE: Final = 3
 """People of one sequence."""
 OPERATIONS_MAX: Final = 4
-SETTLE_S: Final = 60.0 + SEQUENCES
+SETTLE_S: Final = 40.0 + SEQUENCES / 2
 KINDS: Final = {"hubspot": "contacts", "salesforce": "Contact"}
 KEYS: Final = {"hubspot": "headwater_id", "salesforce": "Headwater_Id__c"}
 EXTRA: Final = {"hubspot": "city", "salesforce": "MailingCity"}

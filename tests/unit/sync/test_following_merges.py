@@ -11,8 +11,10 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.sync.following_lab import CONTACTS, Lab
+from tests.unit.sync.following_lab import CONTACTS, Lab, policy_of
 
+from headwater.connectors.base import Failed, Target, Write
+from headwater.sync.domain.delivering import to_target
 from headwater.sync.domain.following import FollowState
 
 VENDORS: Final = ("hubspot", "salesforce")
@@ -135,6 +137,61 @@ def test_a_crm_that_lags_behind_ends_as_it_was(vendor: str, seed: int, count: in
         await lab.follow_some(2.0)
         ends = {row.state for row in lab.book.rows.values()}
         assert ends <= {FollowState.UNDONE, FollowState.NOT_NEEDED}
+        assert lab.contents() == before
+
+    anyio.run(run)
+
+
+async def deliver(lab: Lab, own: dict[uuid.UUID, dict[str, str]]) -> list[str]:
+    """Write what entities that stand should hold, as their deliveries do once nothing holds them back; return refusals.
+
+    An entity takes the address and the title of whoever of its members came last: often another one's.
+    """
+    busy = {
+        one
+        for row in lab.book.rows.values()
+        if lab.is_open(row)
+        for one in (row.winner_id, row.loser_id, row.course.holder_id)
+    }
+    refused: list[str] = []
+    for entity, crm_id in lab.book.records.items():
+        if entity in busy or entity in lab.book.merged_into or not crm_id:
+            continue
+        members = {entity}
+        while more := {one for one, into in lab.book.merged_into.items() if into in members} - members:
+            members |= more
+        write = Write(str(entity), crm_id, own[max(members)])
+        (outcome,) = await lab.connector.upsert(target_of(lab), [write])
+        if isinstance(outcome, Failed):
+            refused.append(f"{entity}: {outcome.error.message}")
+    return refused
+
+
+def target_of(lab: Lab) -> Target:
+    """Return where contacts go."""
+    (outbound,) = policy_of(lab.vendor).written["contact"]
+    return to_target("contact", outbound)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 8))
+def test_deliveries_in_between_are_not_refused_and_end_as_before(vendor: str, seed: int, count: int) -> None:
+    """A merged entity shows another member's address: the CRM takes it, and gives it back when it is split."""
+
+    async def run() -> None:
+        lab, people = world(vendor, seed)
+        names = NAMES[vendor][:2]
+        own = {
+            one: {names[0]: f"p{number}@example.org", names[1]: f"Person {number}"}
+            for number, one in enumerate(people)
+        }
+        before = lab.contents()
+        for _ in steps(lab, people, lab.chance, count):
+            await lab.follow_some(0.6)
+            assert await deliver(lab, own) == []
+        await lab.follow_some(2.0)
+        assert await deliver(lab, own) == []
         assert lab.contents() == before
 
     anyio.run(run)
