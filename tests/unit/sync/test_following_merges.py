@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from headwater.connectors.base import Failed, Target, Write
 from headwater.sync.domain.delivering import to_target
 from headwater.sync.domain.following import FollowState
 
+EXAMPLES: Final = int(os.environ.get("HEADWATER_MERGE_EXAMPLES", "12"))
+"""Histories of one property; a hundred take half a minute."""
 VENDORS: Final = ("hubspot", "salesforce")
 NAMES: Final = {
     "hubspot": ("email", "lastname", "firstname", "phone", "jobtitle", "city"),
@@ -90,7 +93,7 @@ def test_a_merge_makes_one_record_of_two(vendor: str) -> None:
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 10))
 def test_random_merges_and_splits_leave_the_crm_as_it_was(vendor: str, seed: int, count: int) -> None:
     """Whatever was merged and split in whatever order: once all is split, fields and ties are those of before."""
@@ -106,7 +109,7 @@ def test_random_merges_and_splits_leave_the_crm_as_it_was(vendor: str, seed: int
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 6))
 def test_lost_answers_and_crashes_between_steps_change_nothing(vendor: str, seed: int, count: int) -> None:
     """Answers of writes are lost after the CRM has done them, the process ends between steps: the same outcome."""
@@ -124,7 +127,7 @@ def test_lost_answers_and_crashes_between_steps_change_nothing(vendor: str, seed
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 10))
 def test_a_crm_that_lags_behind_ends_as_it_was(vendor: str, seed: int, count: int) -> None:
     """Merges and splits come faster than they are followed: what was not begun is not done, the rest is undone."""
@@ -174,7 +177,7 @@ def target_of(lab: Lab) -> Target:
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 8))
 def test_deliveries_in_between_are_not_refused_and_end_as_before(vendor: str, seed: int, count: int) -> None:
     """A merged entity shows another member's address: the CRM takes it, and gives it back when it is split."""
