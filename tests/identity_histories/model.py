@@ -5,7 +5,8 @@ notes which id stands for which when it is first seen: from then on the one stan
 
 The promises (proto/headwater/identity/v1/identity.proto):
 - A record keeps its entity until a merge or a split moves it. A new record joins the entity whose records have its key;
-  where several do, as after a split, see `Rules`. Otherwise it founds one. A batch happens at once.
+  where several do, as after a split, see `Rules`, or founds one, where it matches them about equally. Otherwise it
+  founds one. A batch happens at once.
 - A merge moves every record of the loser; again, it says the same; it is refused when one of the two is in a third.
   A request that has a name and has merged says the same for ever, whatever was split since.
 - A split moves back the records that the merge moved, wherever they went since, but for those that a split below
@@ -131,7 +132,9 @@ class IdentityModel:
             return [homes[record]]
         holding = {home for other, home in state.homes if key_of(other) == key_of(record)}
         found = [one for one in state.entities if one in holding]
-        return (found if self.rules.shared_key == "any" else found[:1]) or [record]
+        if self.rules.shared_key == "any" and found[1:]:
+            return [*found, record]
+        return found[:1] or [record]
 
     def _split(self, state: State, call: Split, answer: Answer | None) -> Iterator[State]:
         place = next((n for n, one in enumerate(state.merges) if one.merge_id == call.merge), None)

@@ -33,18 +33,17 @@ from tests.identity_histories.people import OBJECT, SOURCE, attributes_of
 
 from headwater.event.v1 import event_pb2
 from headwater.identity.app import limits_of
-from headwater.identity.domain.identifying import COMPARED
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordRef
 from headwater.identity.domain.resolving.values import Limits
-from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.settings import IdentitySettings
-from headwater.identity.store import PostgresIdentityStore
+from headwater.identity.store import PostgresIdentityStore, PostgresWeightsStore
 from headwater.identity.store.session import Sessions
 from headwater.identity.usecases.asking import Questions
 from headwater.identity.usecases.merging import Merger
 from headwater.identity.usecases.resolve import RecordToResolve, Resolver
 from headwater.identity.usecases.telling import Telling
+from headwater.identity.usecases.weighing import ActiveWeights
 from headwater.identity.v1 import identity_pb2 as pb
 from headwater.identity.v1 import identity_pb2_grpc
 from headwater.kernel.clock import SystemClock
@@ -176,7 +175,7 @@ def in_process(
     settings = IdentitySettings.model_construct(database_url="")
     limits = limits_of(settings)
     sessions = Sessions(pool, Spans.off(), settings.pool_acquire_timeout_s)
-    weights = {name: shipped(name) for name in COMPARED}
+    weights = ActiveWeights(PostgresWeightsStore(sessions), 1)
     telling, bell = Telling(SystemClock(), uuid.uuid4, lambda: None), _NobodyListens()
 
     def replica() -> Replica:

@@ -29,7 +29,7 @@ from headwater.kernel.ids import EventKey, TenantId
 if TYPE_CHECKING:  # the name exists for type checkers only
     from headwater.kernel.pg.pool import Connection
 
-LEDGER: Final = ("merge", "merge_member", "change", "told_apart")
+LEDGER: Final = ("merge", "merge_member", "change", "told_apart", "former_group", "evidence")
 """Tables that tell what was done; nothing of them is ever undone."""
 STEPS: Final = (2, 9)
 WRITE_DUMP: Final = """

@@ -21,9 +21,9 @@ from tests.simulation.rolling import rollout_violations
 from tests.simulation.store.tables import DUE_STATES, AttemptRow, DeliveryRow
 from tests.simulation.world import World
 
-from headwater.sync.domain.projecting import EntityKey
 from headwater.sync.domain.replaying import BURST_S
 from headwater.sync.domain.settling import State
+from headwater.sync.domain.states import EntityKey
 
 ISOLATION_S_MAX: Final = 15.0
 """Longest way of an event to a healthy CRM while another one is ill."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.simulation.chance import named_uuid
 
 from headwater.kernel.errors import Unavailable
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.reading import Answers, Subject
 
 
 @dataclass(slots=True)
@@ -23,6 +23,7 @@ class Identity:
     seed: int
     placed: dict[RecordKey, uuid.UUID] = field(default_factory=dict)
     merged: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
+    revision: int = 0
 
     def place(self, key: RecordKey) -> uuid.UUID:
         """Return the entity of *key*; a record not seen before is a new one. Records of one id are one person."""
@@ -32,13 +33,21 @@ class Identity:
 
     def tell(self, key: RecordKey, entity_id: uuid.UUID) -> None:
         """Take a CRM's record for that of *entity_id*, as its e-mail address would say."""
-        self.placed.setdefault(key, self.merged.get(entity_id, entity_id))
+        while entity_id in self.merged:
+            entity_id = self.merged[entity_id]
+        self.placed.setdefault(key, entity_id)
 
-    def merge(self, tenant_id: str, winner_id: str, loser_id: str, sources: Sequence[str]) -> dict[str, Any]:
-        """Merge two contacts; return what the event about it says."""
+    def merge(
+        self, tenant_id: str, winner_id: str, loser_id: str, sources: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """Merge two contacts; return what the event about it says, None where they are one already."""
         winners = [RecordKey(tenant_id, "contact", source, winner_id) for source in sources]
         losers = [RecordKey(tenant_id, "contact", source, loser_id) for source in sources]
         winner, loser = self.place(winners[0]), self.place(losers[0])
+        if winner == loser:
+            return None
+        losers = [key for key in losers if self.place(key) == loser]
+        self.revision += 1
         losers += [key for key, held in self.placed.items() if held == loser and key not in losers]
         self.merged[loser] = winner
         for key in losers:
@@ -53,6 +62,7 @@ class Identity:
             "object": "contact",
             "merge_id": str(uuid.uuid5(loser, str(winner))),
             "moved": moved,
+            "seq": self.revision,
         }
 
 
@@ -64,9 +74,7 @@ class SimulatedResolver:
         self._chance = chance
         self._absent = absent
 
-    async def resolve(
-        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
-    ) -> Mapping[RecordKey, uuid.UUID]:
+    async def resolve(self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]) -> Answers:
         """Return the entity of every subject."""
         del tenant_id
         await anyio.sleep(self._chance.uniform(0.001, 0.01))
@@ -77,5 +85,6 @@ class SimulatedResolver:
             for subject, _ in subjects
             if not subject.match_only or subject.key in self._identity.placed
         }
+        answers = Answers(placed, self._identity.revision)
         await anyio.sleep(self._chance.uniform(0.001, 0.01))
-        return placed
+        return answers

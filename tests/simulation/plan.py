@@ -344,7 +344,7 @@ def _event(
     if die < 0.17 and contacts > 1:
         other = f"p{dice.randrange(contacts)}"
         pair = {(tenant, subject), (tenant, other)}
-        if other != subject and not pair & (drawing.merged | drawing.ended):
+        if other != subject and not pair & drawing.ended:
             drawing.merged |= pair
             return PlannedEvent(number, time_s, tenant, "site", "merge", subject, other)
     if die < 0.20 and (tenant, subject) not in drawing.merged:

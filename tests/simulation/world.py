@@ -196,6 +196,8 @@ class World:
         said = None
         if planned.kind == "merge":
             said = self.identity.merge(planned.tenant, planned.subject, planned.other, ("site", "bulk"))
+            if said is None:
+                return
         event = event_of(self.plan, planned, len(self.recorded) + 1, said)
         self.journal.note("world", "recorded", planned.number, planned.kind, planned.subject)
         self._append(event)

@@ -11,7 +11,7 @@ import anyio
 import grpc
 
 from headwater.cli.addresses import Addresses
-from headwater.identity.v1 import identity_pb2_grpc
+from headwater.identity.v1 import identity_pb2_grpc, weights_pb2_grpc
 from headwater.ingest.v1 import ingest_pb2_grpc
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.rpc import open_channel
@@ -35,6 +35,7 @@ class Services:
     schedules: schedules_pb2_grpc.ScheduleServiceAsyncStub
     rollouts: rollouts_pb2_grpc.RolloutServiceAsyncStub
     merges: merges_pb2_grpc.MergeServiceAsyncStub
+    weights: weights_pb2_grpc.WeightsServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
@@ -49,9 +50,9 @@ class Services:
             try:
                 return await method(request, timeout=CALL_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
-                told = _told(error, self.addresses, str(type(request).__module__))
-                if not isinstance(told, Unavailable) or anyio.current_time() + PAUSE_S > deadline:
-                    raise told from error
+                answer = told(error, self.addresses, str(type(request).__module__))
+                if not isinstance(answer, Unavailable) or anyio.current_time() + PAUSE_S > deadline:
+                    raise answer from error
             await anyio.sleep(PAUSE_S)
 
 
@@ -70,11 +71,13 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             schedules_pb2_grpc.ScheduleServiceStub(sync),
             rollouts_pb2_grpc.RolloutServiceStub(sync),
             merges_pb2_grpc.MergeServiceStub(sync),
+            weights_pb2_grpc.WeightsServiceStub(identity),
             patience_s,
         )
 
 
-def _told(error: grpc.aio.AioRpcError, addresses: Addresses, module: str) -> HeadwaterError:
+def told(error: grpc.aio.AioRpcError, addresses: Addresses, module: str) -> HeadwaterError:
+    """Return what a service said, or that it does not answer; *module* is that of the request."""
     fault = from_rpc_error(error)
     if not isinstance(fault, Unavailable) or fault.reason != Unavailable.default_reason:
         return fault

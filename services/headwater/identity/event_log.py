@@ -47,7 +47,7 @@ def event_of(change: Change) -> event_pb2.Event:
         object=IDENTITY_OBJECT,
         external_id=str(change.merge_id),
         operation=event_pb2.OPERATION_UPSERT,
-        payload=change.payload,
+        payload=change.told,
         actor=event_pb2.Actor(
             type=cast("event_pb2.ActorType.ValueType", change.actor.type),
             id=change.actor.id,

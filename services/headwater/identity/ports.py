@@ -17,6 +17,7 @@ from headwater.identity.domain.resolving.values import (
     KnownRecord,
     Looked,
     Near,
+    Pair,
     Plan,
     Question,
     Wanted,
@@ -37,7 +38,7 @@ class MemberRow:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRow:
-    """An open merge candidate; seq is its place in the list."""
+    """An open merge candidate; seq is its place in the list, weights the version by which it was found."""
 
     seq: int
     entity_id: EntityId
@@ -49,6 +50,7 @@ class CandidateRow:
     bits: float
     blocked_by: str
     question: Question
+    weights: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,11 @@ class DueChange:
 
 class Transaction(Protocol):
     """A transaction in which nobody else of the tenant resolves, merges or splits."""
+
+    @property
+    def tenant_id(self) -> TenantId:
+        """Whose it is."""
+        ...
 
     async def look_up(self, records: Sequence[RecordId], keys: Sequence[int]) -> Looked:
         """Return what is known of *records*, and who else has their keys or *keys*."""
@@ -147,6 +154,10 @@ class IdentityStore(Protocol):
 
     async def list_uses(self, tenant_id: TenantId, keys: Sequence[int]) -> Mapping[int, KeyUse]:
         """Return those of *keys* that say less than others."""
+        ...
+
+    async def list_edge_weights(self, tenant_id: TenantId, records: Sequence[RecordId]) -> Mapping[Pair, int]:
+        """Return the version of the weights by which the pairs of *records*, as the lower one, were scored last."""
         ...
 
     async def find_ref(

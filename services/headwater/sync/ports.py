@@ -27,12 +27,13 @@ from headwater.sync.domain.operating import (
     Status,
     Steering,
 )
-from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, Loaded, RecordState, Workspace
+from headwater.sync.domain.projecting import Effect, Workspace
 from headwater.sync.domain.quota import Ledger, Reserve
-from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.reading import Answers, Subject
 from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import Settlement
 from headwater.sync.domain.standing import Books
+from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.domain.usage import Usage
 from headwater.sync.domain.workbench import ErrorGroup, GroupFilter, GroupPlace, Standing
@@ -230,9 +231,7 @@ class LimitBooks(Protocol):
 class Resolver(Protocol):
     """Places records: the identity service."""
 
-    async def resolve(
-        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
-    ) -> Mapping[RecordKey, uuid.UUID]:
+    async def resolve(self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]) -> Answers:
         """Return the entity of every subject (with the event that brought it); unmatched ones are absent.
 
         Raises: Unavailable when identity cannot be reached within its deadline.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,26 +55,33 @@ class Desk:
         return str(review["candidate_id"])
 
 
-@pytest.fixture
-def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk]:
-    """A running identity service, and the command's environment."""
+@contextmanager
+def desk_of(database_url: str, data_dir: Path, **settings: str) -> Iterator[Desk]:
+    """Run an identity service; yield the command with its environment."""
     log = RecordingLog()
     with (
         start_blocking_portal("asyncio") as portal,
         portal.wrap_async_context_manager(ingest_of(log)) as ingest,
         portal.wrap_async_context_manager(
-            client_of(settings_for(migrated_database_url, ingest), log)
+            client_of(settings_for(database_url, ingest, **settings), log)
         ) as client,
     ):
         environment = {
             "HEADWATER_INGEST_ADDRESS": ingest,
             "HEADWATER_SYNC_ADDRESS": "127.0.0.1:1",
             "HEADWATER_IDENTITY_ADDRESS": client.address,
-            "HEADWATER_DATA_DIR": str(tmp_path / "data"),
+            "HEADWATER_DATA_DIR": str(data_dir),
             "HEADWATER_TENANT": TENANT,
             "HEADWATER_ACTOR": "jo",
         }
         yield Desk(portal, client, environment)
+
+
+@pytest.fixture
+def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk]:
+    """A running identity service, and the command's environment."""
+    with desk_of(migrated_database_url, tmp_path / "data") as found:
+        yield found
 
 
 def test_a_question_is_shown_tried_decided_and_taken_back(desk: Desk) -> None:
@@ -158,9 +166,48 @@ def test_what_cannot_be_read_is_told_without_a_call(desk: Desk, words: tuple[str
     assert words[1].partition("=")[0] in done.stderr
 
 
+def test_a_going_over_is_counted_and_followed_to_its_end(desk: Desk) -> None:
+    """A dry run changes nothing; the job is begun, its bar ends with it, and the figures say what it did."""
+    for number in range(3):
+        desk.portal.call(desk.client.resolve, record(str(number), email=f"p{number}@firm.io"))
+    assert desk.json("redo", "--status")["behind"] is False
+    tried = desk.json("redo", "--dry-run")
+    assert tried == {"records": 3, "behind": 0, "changed": 0, "changed_keys": 0, "dry_run": True}
+    assert "redo" not in desk.json("redo", "--status")
+    done = desk.json("redo")["redo"]
+    assert (done["phase"], int(done["steps_done"])) == ("REDO_PHASE_DONE", 6)
+    shown = desk.type("redo")
+    assert (shown.exit_code, "6 / 6" in shown.stdout) == (0, True)
+
+
+def test_a_going_over_of_a_tenant_without_records_ends(desk: Desk) -> None:
+    """There is nothing to wait for."""
+    assert desk.json("redo", "--tenant", "nobody")["redo"]["phase"] == "REDO_PHASE_DONE"
+
+
+def test_a_group_is_shown_by_an_id_that_it_had(desk: Desk) -> None:
+    """The id that went leads to the group that took its records."""
+    one, two = desk.portal.call(
+        desk.client.resolve, record("1", email="a@firm.io"), record("2", phone="+12125557812")
+    )
+    desk.json("merge", one.entity_id, two.entity_id, "--yes")
+    found = {desk.json("group", group)["group_id"] for group in (one.group_id, two.group_id)}
+    assert len(found) == 1
+    assert "crm/contact/2" in desk.type("group", one.group_id).stdout
+    assert desk.type("group", str(uuid.uuid4())).exit_code == 1
+
+
 def test_every_command_teaches_itself(desk: Desk) -> None:
     """--help of each says what it does and what comes of it."""
-    for words in (("review",), ("review", "decide"), ("review", "undo"), ("explain",), ("check",)):
+    for words in (
+        ("review",),
+        ("review", "decide"),
+        ("review", "undo"),
+        ("explain",),
+        ("check",),
+        ("redo",),
+        ("group",),
+    ):
         done = desk.type(*words, "--help")
         assert done.exit_code == 0
         assert "Usage" in done.stdout

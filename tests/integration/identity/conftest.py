@@ -14,6 +14,7 @@ import pytest
 
 from headwater.event.v1 import event_pb2
 from headwater.identity.app import running
+from headwater.identity.domain.identifying import SHIPPED, Normaliser
 from headwater.identity.settings import IdentitySettings
 from headwater.identity.v1 import identity_pb2 as pb
 from headwater.identity.v1 import identity_pb2_grpc
@@ -165,10 +166,15 @@ def settings_for(database_url: str, ingest_address: str, **more: str) -> Identit
 
 
 @asynccontextmanager
-async def client_of(settings: IdentitySettings, log: RecordingLog) -> AsyncIterator[Client]:
+async def client_of(
+    settings: IdentitySettings, log: RecordingLog, rules: Normaliser = SHIPPED
+) -> AsyncIterator[Client]:
     """Run the service as its process would; yield a client of it."""
     telemetry = start_telemetry("identity", TelemetrySettings(), environ={})
-    async with running(settings, telemetry) as port, open_channel(f"127.0.0.1:{port}") as channel:
+    async with (
+        running(settings, telemetry, rules=rules) as port,
+        open_channel(f"127.0.0.1:{port}") as channel,
+    ):
         stub = identity_pb2_grpc.IdentityServiceStub(channel)
         yield Client(stub, settings, log, address=f"127.0.0.1:{port}")
 

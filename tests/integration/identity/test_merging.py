@@ -132,6 +132,20 @@ async def test_what_is_split_below_a_later_merge_stays_apart(
     assert [str(one["entity_id"]) for one in holders] == [a]
 
 
+async def test_a_ring_of_merges_ends_in_an_error(identity: Client, migrated_database_url: str) -> None:
+    """What only damage can write is not followed for ever while the tenant is locked."""
+    a, b, c = await _three(identity)
+    merge = await identity.merge(b, a)
+    await identity.merge(c, b)
+    connection = await asyncpg.connect(migrated_database_url)
+    ring = "UPDATE identity.entity SET merged_into = $2 WHERE entity_id = $1"
+    await connection.execute(ring, uuid.UUID(c), uuid.UUID(b))
+    await connection.close()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await identity.split(merge.merge_id)
+    assert refused.value.code() == grpc.StatusCode.INTERNAL
+
+
 async def test_the_lower_merge_of_a_chain_can_be_undone_first(identity: Client) -> None:
     """A into b into c: undoing the first gives a back its own, and the second later gives b its own."""
     a, b, c = await _three(identity)

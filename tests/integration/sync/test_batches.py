@@ -15,7 +15,9 @@ from headwater.policy.survivorship import Chosen
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
-from headwater.sync.domain.projecting import EntityState, Mark, RecordState, Workspace
+from headwater.sync.domain.projecting import Mark, Workspace
+from headwater.sync.domain.states import EntityState, RecordState
+from headwater.sync.ports import StoreRaced
 from headwater.sync.store.projection import PostgresProjections
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ async def write(pool: Pool, record: RecordKey, entity_id: uuid.UUID, version: in
     workspace = Workspace(
         {},
         entities_changed={entity.key: entity},
-        records_changed={record: RecordState(record, entity_id)},
+        records_changed={record: RecordState(record, entity_id, fresh=True)},
         marks={(TENANT, "crm", entity_id): Mark(TENANT, "crm", entity_id, "contact", version, event, Lane.LIVE)},
     )  # fmt: skip
     async with PostgresProjections(pool).transaction([LEASE]) as unit:
@@ -102,3 +104,30 @@ async def test_a_lost_fence_undoes_a_batch_that_loaded_nothing(pool: Pool) -> No
         async with PostgresProjections(pool).transaction([lost]) as unit:
             await unit.lock_entities({(TENANT, key(1)): "contact"})
     assert await pool.fetchval("select count(*) from sync.entity") == 0
+
+
+async def test_a_batch_loads_the_changes_of_identity_that_count(pool: Pool) -> None:
+    """As of which change a record is where it is, and which one ended an entity, come back as they were written."""
+    workspace = Workspace({})
+    workspace.records_changed[ANN] = RecordState(ANN, key(1), home_seq=7, fresh=True)
+    entity = EntityState(TENANT, key(1), "contact", "merged", key(2), state_seq=9)
+    workspace.entities_changed[entity.key] = entity
+    async with PostgresProjections(pool).transaction([LEASE]) as unit:
+        await unit.lock_entities({entity.key: "contact", (TENANT, key(2)): "contact"})
+        await unit.write_workspace(workspace, {})
+        await unit.move_cursors({0: Position(1, 1)})
+    async with PostgresProjections(pool).transaction([LEASE]) as unit:
+        loaded = await unit.load({ANN: None}, {})
+        again = await unit.lock_entities({entity.key: "contact"})
+        members = await unit.read_members([entity.key])
+    assert [(item.home_seq, item.fresh) for item in (*loaded.members, *members)] == [(7, False)] * 2
+    assert [item.state_seq for item in (*loaded.entities, *again)] == [9, 9]
+
+
+async def test_a_record_that_another_batch_placed_meanwhile_is_not_placed_twice(pool: Pool) -> None:
+    """Both had not seen it, in different entities: the later one has lost a race, and looks again."""
+    await write(pool, ANN, key(1))
+    with pytest.raises(StoreRaced):
+        await write(pool, ANN, key(2), version=2)
+    assert await pool.fetchval("select entity_id from sync.record") == key(1)
+    assert await pool.fetchval("select seq from sync.shard_cursor where shard = 0") == 1

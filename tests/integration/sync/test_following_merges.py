@@ -37,7 +37,8 @@ async def order(
 ) -> None:
     """Tell of a merge, or of its split, as the projection does."""
     connector = "" if split else CONNECTOR
-    follow = Follow(TENANT, connector, merge_id, "contact", key(WINNER), key(loser), key(9), 0, 1, 1)
+    number = await queue.pool.fetchval("select count(*) + 1 from sync.record_merge")
+    follow = Follow(TENANT, connector, merge_id, "contact", key(WINNER), key(loser), key(9), 0, 1, 1, number)
     async with queue.pool.acquire() as connection, connection.transaction():
         await write_follows(connection, [follow])
 

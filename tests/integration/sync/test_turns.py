@@ -363,6 +363,20 @@ async def test_a_delivered_record_wakes_those_that_refer_to_it(queue: Queue) -> 
     assert item.references[0].crm_id == "0031"
 
 
+async def test_a_reference_leads_to_the_end_of_a_chain_of_merges(queue: Queue) -> None:
+    """What refers to an entity that was merged twice over is sent with the record of the one that stands."""
+    await queue.add(1, 2, 3, 4)
+    await queue.settle(*map(ended, (await queue.claim()).claimed[:3]))
+    merge = "update sync.entity set state = 'merged', merged_into = $2 where entity_id = $1"
+    await queue.pool.execute(merge, key(1), key(2))
+    await queue.pool.execute(merge, key(2), key(3))
+    await queue.pool.execute(
+        "insert into sync.entity_reference values ($1, $2, 'account', $3)", TENANT, key(4), key(1)
+    )
+    (item,) = (await queue.claim()).claimed
+    assert [one.crm_id for one in item.references] == ["0033"]
+
+
 async def test_marks_and_settlements_of_a_known_record_write_to_no_index(queue: Queue) -> None:
     """Every such update stays on its page (HOT)."""
     await queue.add(*range(1, 11))

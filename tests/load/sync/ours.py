@@ -27,8 +27,9 @@ from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, Position
-from headwater.sync.domain.projecting import EntityState, Mark, Workspace
+from headwater.sync.domain.projecting import Mark, Workspace
 from headwater.sync.domain.settling import Settlement, State, is_plain
+from headwater.sync.domain.states import EntityState
 from headwater.sync.domain.turns import Wanted
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.leases import PostgresLeases

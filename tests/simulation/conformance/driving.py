@@ -29,7 +29,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.quota import Ledger, Reserve
-from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.reading import Answers, Subject
 from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
@@ -67,11 +67,9 @@ class Ground:
 class _Placed:
     """Identity that names an entity after the record."""
 
-    async def resolve(
-        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
-    ) -> Mapping[RecordKey, uuid.UUID]:
+    async def resolve(self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]) -> Answers:
         """Place all."""
-        return {item.key: _placed(tenant_id, item.key) for item, _ in subjects}
+        return Answers({item.key: _placed(tenant_id, item.key) for item, _ in subjects}, 0)
 
 
 def _placed(tenant_id: str, key: RecordKey) -> uuid.UUID:

@@ -23,16 +23,9 @@ from headwater.sync.domain.echoing import Observation, Seen
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import START, Position, RecordKey
-from headwater.sync.domain.projecting import (
-    Effect,
-    EntityKey,
-    EntityState,
-    Loaded,
-    Mark,
-    RecordState,
-    Workspace,
-)
+from headwater.sync.domain.projecting import Effect, Mark, Workspace
 from headwater.sync.domain.settling import State
+from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
 from headwater.sync.ports import StoreRaced, StoreRefused
 from headwater.sync.wakeup import DELIVERY_CHANNEL
 
@@ -174,6 +167,9 @@ class MemoryUnit:
         tables = self.tables
         if any(tables.entity_changes.get(key, 0) != seen for key, seen in self._seen.items()):
             raise StoreRaced("another transaction changed an entity meanwhile")
+        changed = self._workspace.records_changed.values() if self._workspace is not None else ()
+        if any(record.fresh and record.key in tables.records for record in changed):
+            raise StoreRaced("another transaction placed a record meanwhile")
         for effect in self._effects:
             place = (effect.event.tenant_id, effect.event.event_key)
             if place in tables.projections:
@@ -214,7 +210,7 @@ class MemoryUnit:
             before = tables.records.get(record.key)
             if before is not None:
                 tables.members[(record.key.tenant_id, before.entity_id)].pop(record.key)
-            kept = replace(record, fields=dict(record.fields))
+            kept = replace(record, fields=dict(record.fields), fresh=False)
             tables.records[record.key] = kept
             tables.members.setdefault((record.key.tenant_id, record.entity_id), {})[record.key] = kept
         for key, entity in workspace.entities_changed.items():

@@ -17,9 +17,10 @@ from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import CrmKey, FormerRecord, Ruling
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
-from headwater.sync.domain.projecting import Effect, EntityKey, EntityState, RecordState
+from headwater.sync.domain.projecting import Effect
 from headwater.sync.domain.replaying import Replay
 from headwater.sync.domain.settling import ConnectorState, State
+from headwater.sync.domain.states import EntityKey, EntityState, RecordState
 
 AccountKey = tuple[str, str]
 """Tenant and connector."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headwater.identity.domain.clustering.memory import Keyed
@@ -28,6 +28,7 @@ from headwater.identity.domain.resolving.values import (
 )
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.stored import dump
+from headwater.identity.domain.scoring.weights import Weights
 from headwater.kernel.ids import EntityId, EventKey, TenantId
 
 TENANT = TenantId("acme")
@@ -77,13 +78,15 @@ class Ground:
     ages: dict[EntityId, int] = field(default_factory=dict)
     apart: set[Pair] = field(default_factory=set)
     plans: list[Plan] = field(default_factory=list)
+    weights: Mapping[str, Weights] = field(default_factory=lambda: WEIGHTS)
+    scored_with: dict[Pair, int] = field(default_factory=dict)
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def resolve(self, *records: Incoming) -> list[Resolution]:
         """Resolve a batch as the service does."""
         ids = list(dict.fromkeys(one.record_id for one in records))
         looked = self.look_up(ids, {key for one in records for key in one.identified.keys})
-        batch = Batch(records, looked, WEIGHTS, self.limits)
+        batch = Batch(records, looked, self.weights, self.limits)
         near = [self.load_near(one, self.limits.near_max * len(records)) for one in batch.wanted()]
         plan = plan_batch(batch, together(near), self.new_id)
         self.write(plan)
@@ -143,6 +146,9 @@ class Ground:
             frozenset(k for r in rows.values() for k in r.told.keys if self._is(k, "crowded")),
             frozenset(self.apart),
             whole=len(near) < near_max,
+            edge_weights={
+                pair: number for pair, number in self.scored_with.items() if pair[0] in near and number
+            },
         )
 
     def _generic(self, records: Iterable[RecordId]) -> frozenset[str]:
@@ -176,7 +182,9 @@ class Ground:
             self.holders[key].append(record)
         for pair in plan.gone:
             self.edges.pop(pair)
-        self.edges.update(plan.edges)
+            self.scored_with.pop(pair)
+        self.edges.update({pair: bits for pair, bits, _ in plan.edges})
+        self.scored_with.update({pair: number for pair, _, number in plan.edges})
         for key, entity in plan.held:
             self.exclusive.setdefault(key, entity)
         for merge in plan.merges:

@@ -21,7 +21,7 @@ from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.membership import Membership
 from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
-from headwater.sync.projector.batch import BatchProjector, Prepared
+from headwater.sync.projector.batch import BatchProjector, Prepared, Told
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import Wakeup
@@ -67,7 +67,7 @@ class CommitsUnheard(BatchProjector):
 
     async def prepare(self, events: Sequence[LogEvent]) -> Prepared:
         """Ask nobody."""
-        return Prepared(tuple(events), {}, [], {})
+        return Prepared(tuple(events), {}, [], Told({}, {}))
 
     async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
         """Commit; the first time, fail after it and let one more event come."""

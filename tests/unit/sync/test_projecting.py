@@ -69,6 +69,7 @@ def identity(number: int, change: str, winner: uuid.UUID, loser: uuid.UUID, *mov
         "object": "contact",
         "merge_id": str(uuid.uuid5(loser, str(winner))),
         "moved": [{"object": k.object, "source": k.source, "external_id": k.external_id} for k in moved],
+        "seq": number,
     }
     return event(number, "headwater", "identity", payload=msgspec.json.encode(payload))
 

@@ -62,10 +62,21 @@ def test_no_bytes_raise(payload: bytes) -> None:
             "object": JSON,
             "merge_id": JSON,
             "moved": JSON | st.lists(JSON),
+            "seq": JSON,
         }
     )
 )
-@example({"change": "merged", "winner": 5, "loser": 6, "object": "contact", "merge_id": 7, "moved": []})
+@example(
+    {
+        "change": "merged",
+        "winner": 5,
+        "loser": 6,
+        "object": "contact",
+        "merge_id": 7,
+        "moved": [],
+        "seq": None,
+    }
+)
 def test_no_identity_payload_raises(payload: Any) -> None:
     """An identity event of another shape is poison, too."""
     read = read_event(POLICY, event(1, "headwater", "identity", payload=msgspec.json.encode(payload)))
@@ -113,11 +124,11 @@ def test_own_events_need_no_policy() -> None:
     moved = [{"object": "contact", "source": "site", "external_id": "1"}]
     payload = {
         "change": "merged", "winner": str(key(1)), "loser": str(key(2)), "object": "contact", "moved": moved,
-        "merge_id": str(key(3)),
+        "merge_id": str(key(3)), "seq": 3,
     }  # fmt: skip
     read = read_event(None, event(1, "headwater", "identity", payload=msgspec.json.encode(payload)))
     assert isinstance(read, IdentityReading)
-    assert (read.winner, read.moved) == (key(1), ((TENANT, "contact", "site", "1"),))
+    assert (read.winner, read.moved, read.seq) == (key(1), ((TENANT, "contact", "site", "1"),), 3)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,15 +16,17 @@ from rich.text import Text
 
 from headwater.cli import bits, following
 from headwater.cli.asking import asking
-from headwater.cli.commands import identity_review
-from headwater.cli.options import AsJson, PageSize, PageToken, Yes
+from headwater.cli.commands import identity_redo, identity_review, identity_weights
+from headwater.cli.options import AsJson, DataDir, PageSize, PageToken, Tenant, Yes
 from headwater.cli.output import facts, table
 from headwater.cli.plain import moment, plain
 from headwater.cli.scanning import run_scan
 from headwater.cli.services import Services
-from headwater.cli.session import Session, act
+from headwater.cli.session import Session, act, ask
+from headwater.cli.surveying import Survey, survey
 from headwater.cli.who import Who, read_fields, read_who
 from headwater.identity.v1 import identity_pb2
+from headwater.kernel.errors import InvalidInput
 from headwater.sync.v1 import merges_pb2
 
 MergeId = Annotated[str, typer.Argument(help="Id of the merge, as `merge` printed it.")]
@@ -33,6 +36,10 @@ app = typer.Typer(
     rich_markup_mode="rich", no_args_is_help=True, help="Who is who: look, explain, merge, split."
 )
 app.add_typer(identity_review.app, name="review")
+app.add_typer(identity_weights.app, name="weights")
+app.command()(identity_weights.learn)
+app.command()(identity_redo.redo)
+app.command()(identity_redo.group)
 
 
 @app.command()
@@ -258,13 +265,18 @@ async def follow_again(
 
 @app.command()
 def scan(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a header, JSON lines, or Parquet.")
-    ],
     into: Annotated[
         Path,
         typer.Option("--into", file_okay=False, help="Directory for the results; made if it is not there."),
     ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="CSV with a header, JSON lines, or Parquet; without it the tenant's own records.",
+        ),
+    ] = None,
     object_name: Annotated[str, typer.Option("--object", help="contact, lead or account.")] = "contact",
     id_column: Annotated[
         str,
@@ -294,11 +306,24 @@ def scan(
         int, typer.Option("--cores", min=1, max=64, help="Worker processes; all cores by default.")
     ] = os.cpu_count() or 1,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch directory.")] = False,
+    tenant: Tenant = None,
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Of a tenant: put what was found on the list for review.")
+    ] = False,
+    merge_them: Annotated[
+        bool,
+        typer.Option(
+            "--merge", help="Of a tenant: merge what the merge rule allows, with --yes; each can be split."
+        ),
+    ] = False,
+    yes: Yes = False,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the duplicates of a whole file: the groups that the service would come to, record by record.
+    """Find the duplicates of a whole file or tenant: the groups that the service would come to, record by record.
 
-    It only proposes: nothing is sent to a service or a CRM. DIR then holds clusters.parquet and clusters.csv
+    It only reports, unless --propose or --merge is given for a tenant: nothing else is sent to a service or a CRM.
+    Entities that a person told apart are neither proposed nor merged. DIR then holds clusters.parquet and clusters.csv
     (record_id, group_id, merge_id, bits: records of one group are one thing; those with one merge_id may
     be merged in a CRM as well), review.csv (pairs a person should see, closest to the threshold first), and
     the figures as report.json, report.txt and report.html.
@@ -310,19 +335,41 @@ def scan(
       headwater identity scan contacts.csv --into scan --cores 2
 
       headwater identity scan firms.parquet --object account --id-column crm_id --into scan --learn
+
+      headwater identity scan --tenant acme --into scan --propose
     """
-    arguments = [str(file), "--into", str(into), "--object", object_name, "--cores", str(cores)]
-    arguments += ["--id-column", id_column, "--region", region]
+    arguments = ["--cores", str(cores), "--region", region]
     arguments += [part for column in ignore or () for part in ("--ignore", column)]
     arguments += [part for pair in mapped or () for part in ("--map", pair)]
     arguments += [flag for flag, given in (("--learn", learn), ("--keep", keep)) if given]
+    if file is None:
+        how = Survey(object_name, into, arguments, propose=propose, merge=merge_them, yes=yes)
+        ask(partial(_survey, how), as_json=as_json, data_dir=data_dir, tenant=tenant)
+        return
+    own = [str(file), "--into", str(into), "--object", object_name, "--id-column", id_column]
 
     def work(session: Session) -> None:
-        document = run_scan(arguments, session.output.err)
+        if tenant or propose or merge_them:
+            raise InvalidInput(
+                "--tenant, --propose and --merge are for a tenant's own records: leave FILE out"
+            )
+        document = run_scan([*own, *arguments], session.output.err)
         shown = (into / "report.txt").read_text(encoding="utf-8")
         session.output.result(document, Text(shown), f"written to {into}; nothing else was changed")
 
-    act(work, as_json=as_json, data_dir=None)
+    act(work, as_json=as_json, data_dir=data_dir)
+
+
+async def _survey(how: Survey, session: Session, services: Services) -> None:
+    document = await survey(session, services, how)
+    shown = await anyio.Path(how.into / "report.txt").read_text(encoding="utf-8")
+    rest = "nothing was changed; add --propose, or --merge --yes" if document["dry_run"] else "done"
+    about = {
+        "pairs safe to merge": document["safe_to_merge"],
+        **{f"pairs {outcome.replace('_', ' ')}": count for outcome, count in document["proposals"].items()},
+        "merged": document["merged"],
+    }
+    session.output.result(document, Text(shown), facts(about), f"written to {how.into}; {rest}")
 
 
 _ANSWERS = {

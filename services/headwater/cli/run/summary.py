@@ -145,7 +145,7 @@ def shown(run: Run) -> list[Any]:
         table(("events in", "number"), events),
         facts(
             {
-                "projected": f"{ledger.projected:,}, of them {ledger.own_logged:,} of our own (the policy)",
+                "projected": f"{ledger.projected:,}, of them {ledger.own_logged:,} of our own (the policy, merges)",
                 "superseded": ", ".join(f"{rule} {count:,}" for rule, count in ledger.superseded.items()),
                 "poisoned": ledger.poisoned,
             }

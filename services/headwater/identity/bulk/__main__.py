@@ -76,6 +76,7 @@ def _claim(plan: Plan) -> None:
         plan.object,
         plan.region,
         plan.learn,
+        plan.as_service,
         plan.seed,
         plan.limits.chunk_records,
         plan.limits.chunk_pairs,
@@ -111,6 +112,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         options.region or None,
         learn=options.learn,
         seed=options.seed,
+        as_service=options.as_service,
         limits=Limits(cores=options.cores, database_mb=options.database_mb),
     )
 
@@ -132,6 +134,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--map", action="append", default=[], metavar="COLUMN=FIELD")
     parser.add_argument("--region", default="")
     parser.add_argument("--learn", action="store_true")
+    parser.add_argument("--as-service", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--database-mb", type=int, default=1_200)

@@ -187,8 +187,8 @@ def _note_pairs(
     """Count linked pairs by band, and note the doubtful ones: linked on little, or apart on much."""
     for one in component:
         for other, bits in memory.edges[one].items():
-            if other <= one or bits < memory.rules.bits_min:
-                continue
+            if other <= one or bits < memory.rules.bits_min or other not in group_of:
+                continue  # another component: what joins two counts too little to tie them
             if group_of[one] == group_of[other]:
                 band = floor(min(bits, _BAND_MAX))
                 bands = found.summary.bands

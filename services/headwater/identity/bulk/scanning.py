@@ -47,6 +47,7 @@ class Plan:
         object: contact, lead or account.
         region: two letters; where numbers and dates are read when a record does not tell.
         learn: weights are learned from the file; else the shipped ones count.
+        as_service: the shipped weights are those of the service, whatever the number of records.
         seed: of the sample that is learned from.
     """
 
@@ -56,6 +57,7 @@ class Plan:
     region: str | None = None
     learn: bool = False
     seed: int = 1
+    as_service: bool = False
     limits: Limits = field(default_factory=Limits)
     rules: Rules = field(default_factory=Rules)
 
@@ -174,7 +176,8 @@ class Scan:
     def _weigh(self) -> Facts:
         plan, count = self._plan, self.facts["copy"]["records"]
         if not plan.learn:
-            return {"weights": dump(shipped(plan.object, count)).decode(), "sample": 0}
+            weights = shipped(plan.object) if plan.as_service else shipped(plan.object, count)
+            return {"weights": dump(weights).decode(), "sample": 0}
         chance = random.Random(plan.seed)  # noqa: S311 - a sample, not a secret
         sample = sorted(chance.sample(range(count), min(count, plan.limits.learn_records_max)))
         stored = PartsReader(plan.scratch, plan.limits.chunk_records).read(sample)

@@ -60,7 +60,7 @@ class Explanation:
     """What two sides share and what follows.
 
     Args:
-        score: of the best pair of their records, left and right.
+        score: of the best pair of their records, left and right; pair: the ids of the two.
     """
 
     same_entity: bool
@@ -72,6 +72,7 @@ class Explanation:
     score: Score = NO_SCORE
     left: RecordRef | None = None
     right: RecordRef | None = None
+    pair: tuple[RecordId, RecordId] | None = None
 
 
 def strong_hashes(object_name: str, records: Iterable[Parts]) -> list[int]:
@@ -80,12 +81,17 @@ def strong_hashes(object_name: str, records: Iterable[Parts]) -> list[int]:
 
 
 def explain(
-    left: Side, right: Side, uses: Mapping[int, KeyUse], weights: Mapping[str, Weights]
+    left: Side,
+    right: Side,
+    uses: Mapping[int, KeyUse],
+    weights: Mapping[str, Weights],
+    pair: tuple[RecordId, RecordId] | None = None,
 ) -> Explanation:
     """Compare two sides by their best pair of records.
 
     Args:
         uses: of their strong keys, those that say less than others.
+        pair: the records to compare in place of the best ones, left and right.
     """
     same = left.entity_id == right.entity_id
     if left.object != right.object:
@@ -95,7 +101,9 @@ def explain(
     if left.object not in COMPARED or not left.records or not right.records:
         return Explanation(same, group, (), "", _NOT_COMPARED[same], Tier.MERGE if same else Tier.NEW)
     shared = frozenset(use.value for use in uses.values() if use.generic)
-    score, ours, theirs = best_pair(left.records, right.records, weights[left.object], shared)
+    lefts = [one for one in left.records if pair is None or one.record_id == pair[0]]
+    rights = [one for one in right.records if pair is None or one.record_id == pair[1]]
+    score, ours, theirs = best_pair(lefts, rights, weights[left.object], shared)
     keys = shared_keys(left, right, uses)
     merging = Merging({"ours": ours.parts, "theirs": theirs.parts}, shared)
     key = merging.strong_key(ours.parts, theirs.parts)
@@ -103,7 +111,8 @@ def explain(
     tier = _tier(score.bits, merging, same=same, group=group)
     against = against_merge(ours.parts, theirs.parts, shared)
     verdict = _verdict(same, group, score.bits, rule, against)
-    return Explanation(same, group, keys, rule, verdict, tier, score, ours.ref, theirs.ref)
+    compared = ours.record_id, theirs.record_id
+    return Explanation(same, group, keys, rule, verdict, tier, score, ours.ref, theirs.ref, compared)
 
 
 def best_pair(

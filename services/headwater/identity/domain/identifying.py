@@ -6,9 +6,9 @@ are only ever added, so that what was known by an old mailbox is still found by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from headwater.identity.domain.normalising import (
     EXCLUSIVE,
     NORMALISATION_VERSION,
     HashedKey,
+    Normal,
     hash_of,
     keys_of,
     normalise,
@@ -57,15 +58,21 @@ class Identified:
         return self.keys[: self.exclusive]
 
 
+NormalForm = Callable[[str, Mapping[str, str]], Normal]
+"""Returns the normal form of an object's attributes."""
 _encode: Final = msgspec.msgpack.Encoder().encode
+_encode_text: Final = msgspec.json.Encoder(order="sorted").encode
+_decode_text: Final = msgspec.json.Decoder(dict[str, str]).decode
 NOTHING: Final = Identified(Parts())
 
 
-def identify(object_name: str, attributes: Mapping[str, str]) -> Identified:
+def identify(
+    object_name: str, attributes: Mapping[str, str], normal_form: NormalForm = normalise
+) -> Identified:
     """Return what *attributes* say; nothing for objects that are only ever themselves."""
     if not attributes or object_name not in COMPARED:
         return NOTHING
-    normal = normalise(object_name, attributes)
+    normal = normal_form(object_name, attributes)
     keys = keys_of(normal)
     first = [key for key in keys.strong if key.kind in EXCLUSIVE]
     rest = [key for key in keys.strong if key.kind not in EXCLUSIVE]
@@ -73,10 +80,57 @@ def identify(object_name: str, attributes: Mapping[str, str]) -> Identified:
     return Identified(parts_of(normal), hashes, len(keys.strong), len(first))
 
 
-def digest_of(object_name: str, attributes: Mapping[str, str]) -> int:
+def digest_of(object_name: str, attributes: Mapping[str, str], version: int = NORMALISATION_VERSION) -> int:
     """Return a hash of what a record comes with, whatever the order: equal attributes say equal things."""
-    text = _encode((object_name, sorted(attributes.items()), NORMALISATION_VERSION))
+    text = _encode((object_name, sorted(attributes.items()), version))
     return int.from_bytes(blake2b(text, digest_size=8).digest(), signed=True)
+
+
+def said_of(object_name: str, attributes: Mapping[str, str]) -> str:
+    """Return *attributes* as they are kept, to be normalised by later rules; nothing where none will ever be.
+
+    A NUL is left out: no rule reads it, and the database cannot keep it.
+    """
+    if object_name not in COMPARED or not attributes:
+        return ""
+    if any("\0" in value for value in attributes.values()):
+        attributes = {name: value.replace("\0", "") for name, value in attributes.items()}
+    return _encode_text(attributes).decode()
+
+
+def attributes_of(said: Sequence[str]) -> list[dict[str, str]]:
+    """Return what a record said, as it was kept, as attributes."""
+    return [_decode_text(one) for one in said]
+
+
+@dataclass(frozen=True, slots=True)
+class Normaliser:
+    """The rules by which records are identified.
+
+    Args:
+        version: goes up when a rule changes what any value becomes.
+    """
+
+    version: int = NORMALISATION_VERSION
+    normal_form: NormalForm = normalise
+
+    def identify(self, object_name: str, attributes: Mapping[str, str]) -> Identified:
+        """Return what *attributes* say by these rules."""
+        return identify(object_name, attributes, self.normal_form)
+
+    def digest_of(self, object_name: str, attributes: Mapping[str, str]) -> int:
+        """Return a hash of what a record comes with, under these rules."""
+        return digest_of(object_name, attributes, self.version)
+
+    def read(self, object_name: str, said: Sequence[str]) -> tuple[Identified, int]:
+        """Return what a record said in all, oldest first, by these rules, and the digest of what it said last."""
+        told = attributes_of(said)
+        found = reduce(combine, (self.identify(object_name, one) for one in told), NOTHING)
+        return found, self.digest_of(object_name, told[-1]) if told else 0
+
+
+SHIPPED: Final = Normaliser()
+"""The rules of this code."""
 
 
 def _hashes(object_name: str, keys: Sequence[HashedKey]) -> tuple[int, ...]:

@@ -53,7 +53,11 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A merge or split that the event log has to hear of."""
+    """A merge or split that the event log has to hear of.
+
+    Args:
+        seq: its place among the tenant's changes; 0 before it is written.
+    """
 
     change_id: uuid.UUID
     merge_id: uuid.UUID
@@ -62,6 +66,12 @@ class Change:
     actor: Actor
     traceparent: str = ""
     tracestate: str = ""
+    seq: int = 0
+
+    @property
+    def told(self) -> bytes:
+        """The payload with its place: whoever applies changes in another order lets the later one win."""
+        return self.payload[:-1] + b',"seq":%d}' % self.seq
 
 
 def merge_id_of(tenant_id: TenantId, request_id: str) -> uuid.UUID:

@@ -49,6 +49,7 @@ class Review:
     Args:
         seq: its id.
         records: of both entities; systems: how many sources have one of them.
+        weights: version by which it was found.
     """
 
     seq: int
@@ -69,6 +70,7 @@ class Review:
     assignee: str
     records: int
     systems: int
+    weights: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,8 @@ CREATE TABLE change (
     FOREIGN KEY (tenant_id, merge_id) REFERENCES merge (tenant_id, merge_id)
 );
 COMMENT ON TABLE change IS 'Outbox: merges and splits that the event log has to hear of, written with the change itself.';
+COMMENT ON COLUMN change.seq IS 'Order of the changes of a tenant, given while it is had alone: whoever applies them lets the larger win.';
 CREATE INDEX change_unsent ON change (tenant_id, seq) WHERE sent_time IS NULL;
+CREATE INDEX change_by_seq ON change (tenant_id, seq) WHERE seq > 0;
 CREATE INDEX change_unsent_of_merge ON change (tenant_id, merge_id, seq) WHERE sent_time IS NULL;
 

@@ -6,6 +6,27 @@
 -- only that index has, and sorting is off: on a table never analysed the planner, left to itself, took the primary key,
 -- that is all edges of the tenant, at each look.
 
+CREATE FUNCTION revision(p_tenant text) RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+AS $$
+BEGIN
+    RETURN coalesce(
+        (
+            SELECT c.seq FROM identity.change AS c
+            WHERE c.tenant_id = p_tenant AND c.seq > 0
+            ORDER BY c.seq DESC
+            LIMIT 1
+        ),
+        0
+    );
+END
+$$;
+COMMENT ON FUNCTION revision IS 'The last merge or split of a tenant, by its place among them; 0 before the first.';
+
 CREATE FUNCTION look_up(
     p_tenant text, p_records uuid[], p_hashes bigint[], p_rows_max integer,
     OUT known_records text[], OUT known_entities uuid[], OUT known_groups uuid[], OUT known_parts bytea[],
@@ -13,7 +34,8 @@ CREATE FUNCTION look_up(
     OUT use_hashes bigint[], OUT use_values text[], OUT use_generic boolean[], OUT use_crowded boolean[],
     OUT generic_values text[],
     OUT hit_hashes bigint[], OUT hit_records text[],
-    OUT found_records text[], OUT found_parts bytea[]
+    OUT found_records text[], OUT found_parts bytea[],
+    OUT revision bigint
 )
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
@@ -25,6 +47,7 @@ DECLARE
     v_hashes bigint[] := p_hashes;
     v_holders uuid[];
 BEGIN
+    revision := identity.revision(p_tenant);
     SELECT
         array_agg(m.record_id::text), array_agg(m.entity_id), array_agg(m.group_id), array_agg(m.parts),
         array_agg(array_to_string(m.keys, ' ')), array_agg(m.strong), array_agg(m.exclusive)
@@ -78,7 +101,7 @@ CREATE FUNCTION load_near(
     OUT near_records text[], OUT near_sources text[], OUT near_objects text[], OUT near_external_ids text[],
     OUT near_entities uuid[], OUT near_groups uuid[], OUT near_parts bytea[], OUT near_keys text[],
     OUT age_entities uuid[], OUT ages bigint[],
-    OUT edge_lows text[], OUT edge_highs text[], OUT edge_bits real[],
+    OUT edge_lows text[], OUT edge_highs text[], OUT edge_bits real[], OUT edge_weights integer[],
     OUT generic_values text[], OUT crowded_hashes bigint[],
     OUT apart_lows text[], OUT apart_highs text[]
 )
@@ -155,8 +178,8 @@ BEGIN
     SELECT array_agg(e.entity_id), array_agg(e.seq) INTO age_entities, ages
     FROM identity.entity AS e
     WHERE e.tenant_id = p_tenant AND e.entity_id = ANY(near_entities);
-    SELECT array_agg(e.low_id::text), array_agg(e.high_id::text), array_agg(e.bits)
-    INTO edge_lows, edge_highs, edge_bits
+    SELECT array_agg(e.low_id::text), array_agg(e.high_id::text), array_agg(e.bits), array_agg(e.weights)
+    INTO edge_lows, edge_highs, edge_bits, edge_weights
     FROM identity.edge AS e
     WHERE e.tenant_id = p_tenant AND e.low_id = ANY(v_near);
     SELECT
@@ -194,7 +217,8 @@ CREATE FUNCTION write_plan(
     p_uses bigint[], p_use_values text[], p_use_generic boolean[], p_use_crowded boolean[],
     p_held bigint[], p_holders uuid[],
     p_pair_lows uuid[], p_pair_highs uuid[], p_pair_objects text[], p_pair_rules text[], p_pair_blocks text[],
-    p_pair_bits real[], p_pair_questions text[], p_pair_records uuid[], p_pair_others uuid[]
+    p_pair_bits real[], p_pair_questions text[], p_pair_records uuid[], p_pair_others uuid[],
+    p_edge_weights integer[], p_pair_weights integer[]
 ) RETURNS void
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
@@ -222,7 +246,7 @@ BEGIN
             strong = n.strong,
             exclusive = n.exclusive,
             digest = n.digest,
-            normalisation_version = p_version
+            normalisation_version = least(m.normalisation_version, p_version)
         FROM unnest(
             p_known, p_known_parts, p_known_keys, p_known_strong, p_known_exclusive, p_known_digests
         ) AS n (record_id, parts, keys, strong, exclusive, digest)
@@ -290,10 +314,10 @@ BEGIN
             AND e.low_id = n.low_id AND e.high_id = n.high_id;
     END IF;
     IF cardinality(p_lows) > 0 THEN
-        INSERT INTO identity.edge (tenant_id, low_id, high_id, bits)
-        SELECT p_tenant, n.low_id, n.high_id, n.bits
-        FROM unnest(p_lows, p_highs, p_bits) AS n (low_id, high_id, bits)
-        ON CONFLICT (tenant_id, low_id, high_id) DO UPDATE SET bits = excluded.bits;
+        INSERT INTO identity.edge (tenant_id, low_id, high_id, bits, weights)
+        SELECT p_tenant, n.low_id, n.high_id, n.bits, n.weights
+        FROM unnest(p_lows, p_highs, p_bits, p_edge_weights) AS n (low_id, high_id, bits, weights)
+        ON CONFLICT (tenant_id, low_id, high_id) DO UPDATE SET bits = excluded.bits, weights = excluded.weights;
     END IF;
     IF cardinality(p_held) > 0 THEN
         INSERT INTO identity.exclusive_key (tenant_id, hash, entity_id)
@@ -328,16 +352,16 @@ BEGIN
     IF cardinality(p_pair_lows) > 0 THEN
         INSERT INTO identity.merge_candidate (
             tenant_id, create_time, low_id, high_id, object, rule, blocked_by, bits, question, record_id,
-            other_record_id
+            other_record_id, weights
         )
         SELECT
             p_tenant, p_now, n.low_id, n.high_id, n.object, n.rule, n.blocked_by, n.bits, n.question, n.record_id,
-            n.other_record_id
+            n.other_record_id, n.weights
         FROM unnest(
             p_pair_lows, p_pair_highs, p_pair_objects, p_pair_rules, p_pair_blocks, p_pair_bits, p_pair_questions,
-            p_pair_records, p_pair_others
+            p_pair_records, p_pair_others, p_pair_weights
         ) WITH ORDINALITY AS n (
-            low_id, high_id, object, rule, blocked_by, bits, question, record_id, other_record_id, ord
+            low_id, high_id, object, rule, blocked_by, bits, question, record_id, other_record_id, weights, ord
         )
         WHERE v_asked IS NULL OR n.low_id::text || n.high_id::text <> ALL(v_asked)
         ORDER BY n.ord

@@ -10,6 +10,7 @@ from headwater.identity.domain.clustering.tiers import Tier
 from headwater.identity.domain.explaining import Explanation, SharedKey
 from headwater.identity.domain.records import RecordRef
 from headwater.identity.domain.resolving.values import Question, Resolution, ResolutionKind
+from headwater.identity.domain.scoring.versions import name_of
 from headwater.identity.ports import CandidateRow, MemberRow, ObjectCount
 from headwater.identity.rpc.checks import candidates_token
 from headwater.identity.usecases.asking import EntityView
@@ -46,7 +47,10 @@ def record_ref(ref: RecordRef) -> event_pb2.RecordRef:
 
 def resolve_response(resolutions: Sequence[Resolution]) -> identity_pb2.ResolveBatchResponse:
     """Write the answer to a batch."""
-    return identity_pb2.ResolveBatchResponse(resolutions=[_resolution(one) for one in resolutions])
+    return identity_pb2.ResolveBatchResponse(
+        resolutions=[_resolution(one) for one in resolutions],
+        revision=min(one.revision for one in resolutions),
+    )
 
 
 def _resolution(one: Resolution) -> identity_pb2.Resolution:
@@ -150,6 +154,7 @@ def candidates_response(
                 bits=row.bits,
                 blocked_by=row.blocked_by,
                 question=_QUESTIONS[row.question],
+                weights_version=name_of(row.weights),
             )
             for row in rows
         ],

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from headwater.event.v1 import event_pb2
 from headwater.identity.domain.explaining import Side
 from headwater.identity.domain.reviewing import Action, Kind, Review, Thresholds, shown
+from headwater.identity.domain.scoring.versions import name_of
 from headwater.identity.rpc import responses
 from headwater.identity.rpc.checks import SEQ_MAX, Checks
 from headwater.identity.usecases.queueing import Place, ReviewView, Wish
@@ -199,6 +200,7 @@ def _review(review: Review, worth: float, thresholds: Thresholds) -> pb.Review:
             bits=review.bits,
             blocked_by=review.blocked_by,
             question=pb.CANDIDATE_QUESTION_MERGE if merging else pb.CANDIDATE_QUESTION_SPLIT,
+            weights_version=name_of(review.weights),
         ),
         worth=worth,
         threshold_bits=thresholds.merge_bits if merging else thresholds.split_bits,

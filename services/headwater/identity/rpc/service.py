@@ -6,19 +6,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 from headwater.identity.rpc import requests, responses, reviews
+from headwater.identity.rpc.over_time import OverTimeMethods
 from headwater.identity.usecases.asking import Questions
 from headwater.identity.usecases.checking import Checker
+from headwater.identity.usecases.following import Groups
 from headwater.identity.usecases.merging import Merger
 from headwater.identity.usecases.queueing import Queue
+from headwater.identity.usecases.redoing import Redoer
 from headwater.identity.usecases.resolve import Resolver
 from headwater.identity.usecases.reviewing import Reviewer
+from headwater.identity.usecases.surveying import Surveys
 from headwater.identity.v1 import identity_pb2 as pb
-from headwater.identity.v1 import identity_pb2_grpc
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["IdentityService"].full_name
 
 
-class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
+class IdentityServicer(OverTimeMethods):
     """Serves `headwater.identity.v1.IdentityService`."""
 
     def __init__(
@@ -29,7 +32,11 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
         checker: Checker,
         reviewer: Reviewer,
         queue: Queue,
+        groups: Groups,
+        redoer: Redoer,
+        surveys: Surveys,
     ) -> None:
+        super().__init__(groups, redoer, surveys)
         self._resolver = resolver
         self._merger = merger
         self._questions = questions

@@ -6,7 +6,7 @@
 -- One that asks to merge is open while its records are of two entities, one that asks to split while they are of one.
 -- $1 text: tenant. $2 bigint: after this position. $3 integer: rows at most.
 SELECT
-    c.seq, c.object, c.rule, c.blocked_by, c.bits, c.question,
+    c.seq, c.object, c.rule, c.blocked_by, c.bits, c.question, c.weights,
     ours.entity_id, theirs.entity_id AS other_entity_id,
     ours.source, ours.external_id, theirs.source AS other_source, theirs.external_id AS other_external_id
 FROM identity.merge_candidate AS c

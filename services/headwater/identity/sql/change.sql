@@ -15,7 +15,7 @@ VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10)
 -- $1 timestamptz: now. $2 integer: rows at most.
 SELECT
     c.tenant_id, c.change_id, c.merge_id, c.payload, c.change_time, c.attempts,
-    c.actor_type, c.actor_id, c.actor_name, c.traceparent, c.tracestate
+    c.actor_type, c.actor_id, c.actor_name, c.traceparent, c.tracestate, c.seq
 FROM identity.change AS c
 WHERE
     c.sent_time IS NULL AND c.due_time <= $1

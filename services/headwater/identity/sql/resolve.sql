@@ -6,7 +6,7 @@
 -- $1 text: tenant. $2 uuid[]: records.
 SELECT
     m.record_id::text AS record_id, m.entity_id, m.group_id, m.parts, array_to_string(m.keys, ' ') AS keys,
-    m.strong, m.exclusive, m.digest
+    m.strong, m.exclusive, m.digest, (SELECT identity.revision($1)) AS revision
 FROM identity.member AS m
 WHERE m.tenant_id = $1 AND m.record_id = ANY($2::uuid[])
 
@@ -17,7 +17,7 @@ SELECT
     found.known_records, found.known_entities, found.known_groups, found.known_parts, found.known_keys,
     found.known_strong, found.known_exclusive, found.use_hashes, found.use_values, found.use_generic,
     found.use_crowded, found.generic_values, found.hit_hashes, found.hit_records, found.found_records,
-    found.found_parts
+    found.found_parts, found.revision
 FROM identity.look_up($1, $2, $3, $4) AS found
 
 -- name: load_near
@@ -27,7 +27,7 @@ FROM identity.look_up($1, $2, $3, $4) AS found
 SELECT
     found.near_records, found.near_sources, found.near_objects, found.near_external_ids, found.near_entities,
     found.near_groups, found.near_parts, found.near_keys, found.age_entities, found.ages, found.edge_lows,
-    found.edge_highs, found.edge_bits, found.generic_values, found.crowded_hashes, found.apart_lows,
+    found.edge_highs, found.edge_bits, found.edge_weights, found.generic_values, found.crowded_hashes, found.apart_lows,
     found.apart_highs
 FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 
@@ -43,14 +43,19 @@ FROM identity.load_near($1, $2, $3, $4, $5, $6) AS found
 -- Edges that go: $33 and $34 uuid. Uses of keys: $35 bigint, $36 text: value, $37 and $38 boolean: generic, crowded.
 -- Exclusive keys: $39 bigint, $40 uuid: entity. Pairs: $41 and $42 uuid: lower and higher entity, $43..$45 text:
 -- object, rule, what blocks it or '', $46 real: bits, $47 text: question, $48 and $49 uuid: record of each.
-SELECT identity.write_plan(
-    $1, $2, $3, $4::text::uuid[], $5::text::text[], $6::text::uuid[], $7::text::text[], $8::text::text[],
-    $9::text::text[], $10::text::uuid[], $11::text::uuid[], $12::text::text[], $13::text::uuid[], $14,
-    $15::text::text[], $16::text::smallint[], $17::text::smallint[], $18::text::bigint[], $19::text::uuid[], $20,
-    $21::text::text[], $22::text::smallint[], $23::text::smallint[], $24::text::bigint[], $25::text::uuid[],
-    $26::text::uuid[], $27::text::bigint[], $28::text::uuid[], $29::text::bigint[], $30::text::uuid[],
-    $31::text::uuid[], $32::text::real[], $33::text::uuid[], $34::text::uuid[], $35::text::bigint[],
-    $36::text::text[], $37::text::boolean[], $38::text::boolean[], $39::text::bigint[], $40::text::uuid[],
-    $41::text::uuid[], $42::text::uuid[], $43::text::text[], $44::text::text[], $45::text::text[],
-    $46::text::real[], $47::text::text[], $48::text::uuid[], $49::text::uuid[]
-)
+-- Version of the weights, integer: $50 of the edges, $51 of the pairs. What records say as they said it: $52 uuid:
+-- record, $53 text: its statements with record separators between them. $54 integer: the most that is kept of one.
+SELECT
+    identity.write_plan(
+        $1, $2, $3, $4::text::uuid[], $5::text::text[], $6::text::uuid[], $7::text::text[], $8::text::text[],
+        $9::text::text[], $10::text::uuid[], $11::text::uuid[], $12::text::text[], $13::text::uuid[], $14,
+        $15::text::text[], $16::text::smallint[], $17::text::smallint[], $18::text::bigint[], $19::text::uuid[], $20,
+        $21::text::text[], $22::text::smallint[], $23::text::smallint[], $24::text::bigint[], $25::text::uuid[],
+        $26::text::uuid[], $27::text::bigint[], $28::text::uuid[], $29::text::bigint[], $30::text::uuid[],
+        $31::text::uuid[], $32::text::real[], $33::text::uuid[], $34::text::uuid[], $35::text::bigint[],
+        $36::text::text[], $37::text::boolean[], $38::text::boolean[], $39::text::bigint[], $40::text::uuid[],
+        $41::text::uuid[], $42::text::uuid[], $43::text::text[], $44::text::text[], $45::text::text[],
+        $46::text::real[], $47::text::text[], $48::text::uuid[], $49::text::uuid[], $50::text::integer[],
+        $51::text::integer[]
+    ),
+    identity.write_evidence($1, $52::text::uuid[], $53::text::text[], $54)

@@ -6,7 +6,7 @@
 -- show skipped ones. $5 real and $6 real: bits at which merging and splitting is in the balance. $7 integer: rows at most.
 WITH pool AS (
     SELECT
-        c.seq, c.object, c.rule, c.blocked_by, c.bits, c.question, c.assignee, c.skip_time, c.create_time,
+        c.seq, c.object, c.rule, c.blocked_by, c.bits, c.question, c.weights, c.assignee, c.skip_time, c.create_time,
         c.close_time, c.record_id::text AS record_id, c.other_record_id::text AS other_record_id,
         ours.entity_id, theirs.entity_id AS other_entity_id,
         ours.source, ours.external_id, theirs.source AS other_source, theirs.external_id AS other_external_id
@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (
 -- One candidate, open or closed.
 -- $1 text: tenant. $2 bigint: candidate.
 SELECT
-    c.seq, c.object, c.rule, c.blocked_by, c.bits, c.question, c.assignee, c.skip_time, c.create_time,
+    c.seq, c.object, c.rule, c.blocked_by, c.bits, c.question, c.weights, c.assignee, c.skip_time, c.create_time,
     c.close_time, c.record_id::text AS record_id, c.other_record_id::text AS other_record_id,
     ours.entity_id, theirs.entity_id AS other_entity_id,
     ours.source, ours.external_id, theirs.source AS other_source, theirs.external_id AS other_external_id,

@@ -33,6 +33,7 @@ class PostgresOutbox:
                     Actor(row["actor_type"], row["actor_id"], row["actor_name"]),
                     row["traceparent"],
                     row["tracestate"],
+                    row["seq"],
                 ),
                 row["attempts"],
             )

@@ -11,7 +11,7 @@ from headwater.identity.domain.explaining import Side, SideRecord
 from headwater.identity.domain.locking import tenant_lock
 from headwater.identity.domain.merging import EntityState
 from headwater.identity.domain.records import GroupId, RecordId, RecordRef
-from headwater.identity.domain.resolving.values import KeyUse, KnownRecord, Limits, Looked, Near, Wanted
+from headwater.identity.domain.resolving.values import KeyUse, KnownRecord, Limits, Looked, Near, Pair, Wanted
 from headwater.identity.ports import CandidateRow, MemberRow, ObjectCount
 from headwater.identity.store.resolving import read_known, read_looked, read_near
 from headwater.identity.store.rows import entity_of, parts_of, ref_of, use_of
@@ -73,6 +73,11 @@ class PostgresIdentityStore:
             rows = await session.fetch("list_uses", tenant_id, keys, rows=len(keys))
         return {row["hash"]: use_of(row) for row in rows}
 
+    async def list_edge_weights(self, tenant_id: TenantId, records: Sequence[RecordId]) -> Mapping[Pair, int]:
+        async with self.sessions.open() as session:
+            rows = await session.fetch("list_edge_weights", tenant_id, records, rows=len(records))
+        return {(row["low_id"], row["high_id"]): row["weights"] for row in rows}
+
     async def find_ref(
         self, tenant_id: TenantId, record_id: RecordId
     ) -> tuple[RecordRef, EntityId, GroupId] | None:
@@ -125,6 +130,7 @@ class PostgresIdentityStore:
                 row["bits"],
                 row["blocked_by"],
                 row["question"],
+                row["weights"],
             )
             for row in rows
         ]

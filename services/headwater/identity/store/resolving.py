@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from headwater.identity.domain.identifying import Identified
-from headwater.identity.domain.normalising import NORMALISATION_VERSION
 from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.resolving.values import (
     KnownRecord,
@@ -22,6 +21,11 @@ from headwater.identity.domain.scoring.stored import dump
 from headwater.identity.store.rows import keys_text, known_of, looked_of, near_of
 from headwater.identity.store.session import Session
 from headwater.kernel.ids import TenantId
+
+SAID_MAX: Final = 16
+"""Statements of one record that are kept as they were told; beyond it the two oldest become one."""
+SEPARATOR: Final = "\x1e"
+"""Stands between two statements of one record in a batch: JSON has no such character unescaped."""
 
 
 async def read_known(
@@ -64,7 +68,7 @@ async def write_plan(session: Session, tenant_id: TenantId, plan: Plan, now: dt.
     if plan.writes:
         columns = _columns(plan)
         await session.fetch(
-            "write_plan", tenant_id, now, NORMALISATION_VERSION, *columns, rows=len(plan.resolutions)
+            "write_plan", tenant_id, now, plan.version, *columns, SAID_MAX, rows=len(plan.resolutions)
         )
 
 
@@ -76,12 +80,16 @@ def _columns(plan: Plan) -> Iterator[Any]:
     yield from _turned(plan.moved, _IDS, _IDS)
     yield from _turned(plan.keys, _IDS, _IDS)
     yield _IDS(plan.barred)
-    yield from _turned([(*pair, bits) for pair, bits in plan.edges], _IDS, _IDS, _IDS)
+    yield from _turned([(*pair, bits) for pair, bits, _ in plan.edges], _IDS, _IDS, _IDS)
     yield from _turned(plan.gone, _IDS, _IDS)
     uses = [(key, use.value, use.generic, use.crowded) for key, use in plan.uses]
     yield from _turned(uses, _IDS, _TEXTS, _IDS, _IDS)
     yield from _turned(plan.held, _IDS, _IDS)
     yield from _turned([_candidate(one) for one in plan.candidates], *_CANDIDATE)
+    yield _IDS([weights for _, _, weights in plan.edges])
+    yield _IDS([one.weights for one in plan.candidates])
+    said = [(one, SEPARATOR.join(said)) for one, said in _by_record(plan.said).items()]
+    yield from _turned(said, _IDS, _TEXTS)
 
 
 def _member(one: NewMember) -> tuple[Any, ...]:
@@ -91,6 +99,13 @@ def _member(one: NewMember) -> tuple[Any, ...]:
         record.record_id, ref.source, ref.object, ref.external_id, one.entity_id, one.group_id, one.rule,
         record.event_key, *told, record.digest,
     )  # fmt: skip
+
+
+def _by_record(said: Sequence[tuple[RecordId, str]]) -> Mapping[RecordId, Sequence[str]]:
+    found: dict[RecordId, list[str]] = {}
+    for record, text in said:
+        found.setdefault(record, []).append(text)
+    return found
 
 
 def _told(told: Identified) -> tuple[bytes, str, int, int]:

@@ -198,6 +198,7 @@ def _review_of(row: Any) -> Review:
         assignee=row["assignee"],
         records=row["records"],
         systems=row["systems"],
+        weights=row["weights"],
     )
 
 

@@ -41,10 +41,12 @@ def known_of(
     strong: int,
     exclusive: int,
     digest: int = 0,
+    revision: int = 0,
 ) -> KnownRecord:
     """Read a record that was resolved before."""
     hashes = tuple(map(int, keys.split()))
-    return KnownRecord(entity, group, Identified(parts_of(parts), hashes, strong, exclusive), digest)
+    identified = Identified(parts_of(parts), hashes, strong, exclusive)
+    return KnownRecord(entity, group, identified, digest, revision)
 
 
 def use_of(row: Any) -> KeyUse:
@@ -82,6 +84,7 @@ def looked_of(row: Any) -> Looked:
         found,
         {key: KeyUse(value, generic, crowded) for key, value, generic, crowded in uses},
         frozenset(row["generic_values"] or ()),
+        row["revision"],
     )
 
 
@@ -102,7 +105,8 @@ def near_of(row: Any, near_max: int) -> Near:
         ref = RecordRef(source, name, external_id)
         hashes = frozenset(map(int, keys.split())) if keys else _NO_KEYS
         records[record] = Standing(ref, entity, group, parts, hashes)
-    edges = zip(row["edge_lows"] or (), row["edge_highs"] or (), strict=True)
+    edges = list(zip(row["edge_lows"] or (), row["edge_highs"] or (), strict=True))
+    scored_with = zip(edges, row["edge_weights"] or (), strict=True)
     apart = zip(row["apart_lows"] or (), row["apart_highs"] or (), strict=True)
     return Near(
         records,
@@ -112,6 +116,7 @@ def near_of(row: Any, near_max: int) -> Near:
         frozenset(row["crowded_hashes"] or ()),
         frozenset(apart),
         whole=len(records) < near_max,
+        edge_weights={pair: number for pair, number in scored_with if number},
     )
 
 

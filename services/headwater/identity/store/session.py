@@ -29,6 +29,9 @@ FILES: Final = (
     "merge.sql",
     "change.sql",
     "review.sql",
+    "weights.sql",
+    "redo.sql",
+    "group.sql",
 )
 
 SQL: Final[Mapping[str, Query]] = dict(

@@ -6,14 +6,16 @@ that a record has left already, without records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headwater.identity.domain.explaining import Explanation, Side, explain, strong_hashes
 from headwater.identity.domain.merging import EntityState
 from headwater.identity.domain.records import RecordRef, record_id_of
-from headwater.identity.domain.scoring.weights import Weights
+from headwater.identity.domain.resolving.values import pair_of
+from headwater.identity.domain.scoring.versions import number_of
 from headwater.identity.ports import CandidateRow, IdentityStore, MemberRow, ObjectCount
+from headwater.identity.weights_ports import WeightsSource
 from headwater.kernel.errors import NotFound
 from headwater.kernel.ids import EntityId, TenantId
 
@@ -31,14 +33,10 @@ class EntityView:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Answers questions about a tenant's entities.
-
-    Args:
-        weights: by object.
-    """
+    """Answers questions about a tenant's entities."""
 
     store: IdentityStore
-    weights: Mapping[str, Weights]
+    weights: WeightsSource
 
     async def get_entity(self, tenant_id: TenantId, subject: Subject) -> EntityView:
         """Return an entity with its records.
@@ -52,14 +50,28 @@ class Questions:
     async def explain(self, tenant_id: TenantId, left: Subject, right: Subject) -> Explanation:
         """Say what two records or entities share, in bits by field, and whether it joins them.
 
+        A pair that was scored before is explained by the weights that scored it, while those are kept.
+
         Raises:
             NotFound: one of them is unknown.
         """
+        weights = await self.weights.of(tenant_id)
         async with self.store.snapshot() as store:
             ours, theirs = await _side(store, tenant_id, left), await _side(store, tenant_id, right)
             parts = [one.parts for side in (ours, theirs) for one in side.records]
             uses = await store.list_uses(tenant_id, strong_hashes(ours.object, parts))
-        return explain(ours, theirs, uses, self.weights)
+            records = [one.record_id for side in (ours, theirs) for one in side.records]
+            scored_with = await store.list_edge_weights(tenant_id, records)
+        found = explain(ours, theirs, uses, weights)
+        if found.pair is None:
+            return found
+        number = scored_with.get(pair_of(*found.pair))
+        if number is None or number == number_of(found.score.version):
+            return found
+        then = await self.weights.find(tenant_id, ours.object, number)
+        if then is None:
+            return found
+        return explain(ours, theirs, uses, {**weights, ours.object: then}, found.pair)
 
     async def list_candidates(
         self, tenant_id: TenantId, after_seq: int, page_size: int

@@ -10,8 +10,8 @@ from typing import Final
 
 from headwater.identity.domain.clustering.tiers import REVIEW_BITS_MIN, Tier
 from headwater.identity.domain.explaining import WEAK, SharedKey, blocked
-from headwater.identity.domain.identifying import COMPARED, Identified, identify, salt_of
-from headwater.identity.domain.normalising import keys_of, normalise
+from headwater.identity.domain.identifying import COMPARED, SHIPPED, Identified, Normaliser, salt_of
+from headwater.identity.domain.normalising import Normal, keys_of
 from headwater.identity.domain.records import GroupId, RecordId, RecordRef
 from headwater.identity.domain.resolving.grouping import group
 from headwater.identity.domain.resolving.placing import Placing
@@ -20,6 +20,7 @@ from headwater.identity.domain.resolving.values import Incoming, Limits
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore
 from headwater.identity.usecases.asking import EntityView, view_of
+from headwater.identity.weights_ports import WeightsSource
 from headwater.kernel.errors import NotFound
 from headwater.kernel.ids import EntityId, EventKey, TenantId
 
@@ -69,25 +70,23 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks records that are about to be created.
-
-    Args:
-        weights: by object.
-    """
+    """Checks records that are about to be created."""
 
     store: IdentityStore
-    weights: Mapping[str, Weights]
+    weights: WeightsSource
     limits: Limits
+    rules: Normaliser = SHIPPED
 
     async def check(
         self, tenant_id: TenantId, object_name: str, attributes: Mapping[str, str]
     ) -> DuplicateAnswer:
         """Say whether a record with these attributes exists already, and what is like it, all as of one moment."""
-        told = identify(object_name, attributes)
+        told = self.rules.identify(object_name, attributes)
         if object_name not in COMPARED or not told.keys:
             return DuplicateAnswer(Answer.NEW, ())
+        weights = await self.weights.of(tenant_id)
         async with self.store.snapshot() as store:
-            return await self._check(store, tenant_id, object_name, attributes, told)
+            return await self._check(store, tenant_id, object_name, attributes, told, weights)
 
     async def _check(
         self,
@@ -96,11 +95,12 @@ class Checker:
         object_name: str,
         attributes: Mapping[str, str],
         told: Identified,
+        weights: Mapping[str, Weights],
     ) -> DuplicateAnswer:
         ref = RecordRef("", object_name, "")
         incoming = Incoming(PROBE, ref, EventKey(uuid.UUID(int=0)), told)
         looked = await store.look_up(tenant_id, told.keys)
-        batch = Batch([incoming], looked, self.weights, self.limits)
+        batch = Batch([incoming], looked, weights, self.limits)
         (compared,) = batch.comparisons
         wanted = compared.wanted()
         near = await store.load_near(tenant_id, wanted, self.limits.near_max, keys=batch.needs_keys)
@@ -109,9 +109,8 @@ class Checker:
         best = _best(placing)
         if not best:
             return DuplicateAnswer(Answer.NEW, ())
-        candidates = [
-            await _duplicate(store, tenant_id, placing, found, object_name, attributes) for found in best
-        ]
+        normal = self.rules.normal_form(object_name, attributes)
+        candidates = [await _duplicate(store, tenant_id, placing, found, normal) for found in best]
         answer = Answer.EXISTS if best[0].tier is Tier.MERGE else Answer.SIMILAR
         return DuplicateAnswer(answer, candidates)
 
@@ -121,15 +120,14 @@ async def _duplicate(
     tenant_id: TenantId,
     placing: Placing,
     found: _Found,
-    object_name: str,
-    attributes: Mapping[str, str],
+    normal: Normal,
 ) -> Duplicate:
     stands = await store.find_ref(tenant_id, found.record)
     if stands is None:
         raise NotFound(f"record {found.record} has gone meanwhile")
     ref, entity_id, group_id = stands
     view = await view_of(store, tenant_id, entity_id)
-    shared = _shared(placing, found.record, object_name, attributes)
+    shared = _shared(placing, found.record, normal)
     rule = placing.rule(PROBE, found.record)
     return Duplicate(view, group_id, found.tier, found.bits, rule, ref, shared)
 
@@ -158,12 +156,10 @@ def _best(placing: Placing) -> list[_Found]:
     return sorted(found.values(), key=lambda one: (ranks[one.tier], -one.bits, one.record))[:CANDIDATES_MAX]
 
 
-def _shared(
-    placing: Placing, record: RecordId, object_name: str, attributes: Mapping[str, str]
-) -> tuple[SharedKey, ...]:
+def _shared(placing: Placing, record: RecordId, normal: Normal) -> tuple[SharedKey, ...]:
     """Return the keys by which the record was met, strong ones first."""
-    looked = placing.grouping.compared.looked
-    keys, salt = keys_of(normalise(object_name, attributes)), salt_of(object_name)
+    compared = placing.grouping.compared
+    looked, keys, salt = compared.looked, keys_of(normal), salt_of(compared.object)
     found: list[SharedKey] = []
     for number, key in enumerate((*keys.strong, *keys.weak)):
         if record in looked.holders.get(key.hash ^ salt, ()):

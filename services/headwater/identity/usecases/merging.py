@@ -7,7 +7,7 @@ The groups of the records are made anew in the same transaction.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,9 +23,9 @@ from headwater.identity.domain.merging import (
 from headwater.identity.domain.records import RecordId, RecordRef
 from headwater.identity.domain.resolving.plan import replan
 from headwater.identity.domain.resolving.values import Limits, Wanted
-from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore, Transaction, Wake
 from headwater.identity.usecases.telling import Telling
+from headwater.identity.weights_ports import WeightsSource
 from headwater.kernel.errors import NotFound
 from headwater.kernel.ids import EntityId, TenantId
 
@@ -40,7 +40,7 @@ class Merger:
     store: IdentityStore
     telling: Telling
     wake: Wake
-    weights: Mapping[str, Weights]
+    weights: WeightsSource
     limits: Limits
 
     async def merge(
@@ -64,6 +64,7 @@ class Merger:
                 merged others before.
         """
         merge_id = merge_id_of(tenant_id, request_id) if request_id else None
+        await self.warm(tenant_id)
         async with self.store.alone(tenant_id, timeout_s) as transaction:
             if merge_id is not None and (before := await transaction.find_merge(merge_id)) is not None:
                 return answered_before(before, winner_id, loser_id)
@@ -105,6 +106,7 @@ class Merger:
         Raises:
             NotFound: the merge is unknown.
         """
+        await self.warm(tenant_id)
         async with self.store.alone(tenant_id, timeout_s) as transaction:
             merge = await transaction.find_merge(merge_id)
             if merge is None:
@@ -125,6 +127,10 @@ class Merger:
         await transaction.write_split(merge, [record for record, _ in moved], actor, change)
         return moved
 
+    async def warm(self, tenant_id: TenantId) -> None:
+        """Have a tenant's weights at hand before a transaction that groups: it must not wait for a second connection."""
+        await self.weights.of(tenant_id)
+
     async def regroup(self, transaction: Transaction, object_name: str, entities: Sequence[EntityId]) -> None:
         """Make the groups of entities anew, as evidence and people's decisions now stand."""
         if object_name not in COMPARED:
@@ -134,7 +140,8 @@ class Merger:
         near = await transaction.load_near(
             Wanted(frozenset(seeds), frozenset()), self.limits.near_max, keys=False
         )
-        plan = replan(near, self.weights, self.limits, object_name, self.telling.new_id)
+        weights = await self.weights.of(transaction.tenant_id)
+        plan = replan(near, weights, self.limits, object_name, self.telling.new_id)
         await transaction.write(plan, self.telling.clock.now())
 
 
@@ -151,8 +158,18 @@ async def entity_in(transaction: Transaction, entity_id: EntityId) -> EntityStat
 
 
 async def _standing(transaction: Transaction, entity_id: EntityId) -> EntityId:
-    """Return the entity that has the records of another one now."""
+    """Return the entity that has the records of another one now.
+
+    Raises:
+        NotFound: it is unknown.
+        RuntimeError: entities are merged into each other in a ring, which nobody who has the tenant alone can write.
+    """
     found = await entity_in(transaction, entity_id)
+    passed = {found.entity_id: None}
     while found.merged_into is not None:
         found = await entity_in(transaction, found.merged_into)
+        if found.entity_id in passed:
+            ring = ", ".join(map(str, passed))
+            raise RuntimeError(f"entities of {transaction.tenant_id} are merged in a ring: {ring}")
+        passed[found.entity_id] = None
     return found.entity_id

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from headwater.identity.domain.explaining import Explanation, Side, explain, strong_hashes
 from headwater.identity.domain.reviewing import Action, Review, Thresholds, by_worth
-from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import ReviewStore
+from headwater.identity.weights_ports import WeightsSource
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import NotFound
 from headwater.kernel.ids import TenantId
@@ -47,14 +47,10 @@ class ReviewView:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Answers questions about candidates.
-
-    Args:
-        weights: by object.
-    """
+    """Answers questions about candidates."""
 
     store: ReviewStore
-    weights: Mapping[str, Weights]
+    weights: WeightsSource
     thresholds: Thresholds
     clock: Clock
 
@@ -77,9 +73,12 @@ class Queue:
     async def get_review(self, tenant_id: TenantId, seq: int) -> ReviewView:
         """Return a candidate with both sides, why they are one or two, and what was done about it.
 
+        Its bits are by the weights that found it, while those are kept.
+
         Raises:
             NotFound: the candidate is unknown.
         """
+        weights = await self.weights.of(tenant_id)
         async with self.store.snapshot() as store:
             review = await store.find_review(tenant_id, seq)
             sides = None if review is None else await _sides(store, tenant_id, review)
@@ -90,7 +89,10 @@ class Queue:
             uses = await store.entities.list_uses(tenant_id, strong_hashes(left.object, parts))
             actions = await store.list_actions(tenant_id, seq, SEQ_MAX, ACTIONS_SHOWN_MAX)
         ((worth, _),) = by_worth([review], self.thresholds)
-        return ReviewView(worth, review, left, right, explain(left, right, uses, self.weights), actions)
+        then = await self.weights.find(tenant_id, left.object, review.weights)
+        if then is not None:
+            weights = {**weights, left.object: then}
+        return ReviewView(worth, review, left, right, explain(left, right, uses, weights), actions)
 
     async def list_actions(
         self, tenant_id: TenantId, seq: int, before_seq: int, page_size: int

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from headwater.identity.domain.identifying import combine, digest_of, identify
+from headwater.identity.domain.identifying import SHIPPED, Normaliser, combine, said_of
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordId, RecordRef, record_id_of
 from headwater.identity.domain.resolving.plan import Batch, plan_batch
@@ -19,10 +19,12 @@ from headwater.identity.domain.resolving.values import (
     Resolution,
     together,
 )
+from headwater.identity.domain.scoring.versions import name_of
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore, Transaction, Wake
 from headwater.identity.usecases.gathering import Gathering
 from headwater.identity.usecases.telling import Telling
+from headwater.identity.weights_ports import WeightsSource
 from headwater.kernel.ids import EventKey, TenantId
 
 RECENT_MAX: Final = 65_536
@@ -70,14 +72,16 @@ class Resolver:
     """Resolves records to entities.
 
     Args:
-        weights: by object.
+        weights: taken once for a batch.
+        rules: by which records are identified.
     """
 
     store: IdentityStore
     telling: Telling
     wake: Wake
-    weights: Mapping[str, Weights]
+    weights: WeightsSource
     limits: Limits
+    rules: Normaliser = SHIPPED
     recent: Recent = field(default_factory=Recent)
     gathering: Gathering[Incoming, Resolution] = field(init=False)
 
@@ -101,7 +105,7 @@ class Resolver:
         ids = list(dict.fromkeys(record_id for record_id, _ in named))
         if self.recent.holds_all(ids) and (recalled := await self._recall(tenant_id, ids, named)):
             return recalled
-        incoming = [_incoming(record_id, one) for record_id, one in named]
+        incoming = [self._incoming(record_id, one) for record_id, one in named]
         resolutions = await self.gathering.resolve(tenant_id, incoming, timeout_s)
         self.recent.add(ids)
         return resolutions
@@ -110,26 +114,46 @@ class Resolver:
         self, tenant_id: TenantId, incoming: Sequence[Incoming], timeout_s: float | None
     ) -> Sequence[Resolution]:
         """Resolve the records of one call or of several in one transaction."""
-        ids = list(dict.fromkeys(record.record_id for record in incoming))
-        keys = list({key for record in incoming for key in record.identified.keys})
+        weights = await self.weights.of(tenant_id)
         async with self.store.alone(tenant_id, timeout_s) as transaction:
-            plan = await self._decide(transaction, incoming, ids, keys)
-            await transaction.write(plan, self.telling.clock.now())
-            for one in plan.merges:
-                await self._merge(transaction, one)
+            plan = await self.resolve_in(transaction, incoming, weights)
         if plan.merges:
             self.wake.notify()
-        return plan.resolutions
+        return [replace(one, revision=plan.revision) for one in plan.resolutions]
+
+    async def resolve_in(
+        self,
+        transaction: Transaction,
+        incoming: Sequence[Incoming],
+        weights: Mapping[str, Weights],
+        *,
+        again: bool = False,
+    ) -> Plan:
+        """Resolve records in a transaction under way.
+
+        Args:
+            weights: taken before it began, which may need a connection of its own.
+            again: they are known and say nothing new; they are compared and grouped anew, as they stand.
+        """
+        plan = await self._decide(transaction, incoming, weights, again=again)
+        plan.version = self.rules.version
+        await transaction.write(plan, self.telling.clock.now())
+        for one in plan.merges:
+            await self._merge(transaction, one)
+        return plan
 
     async def _decide(
         self,
         transaction: Transaction,
         incoming: Sequence[Incoming],
-        ids: Sequence[RecordId],
-        keys: Sequence[int],
+        weights: Mapping[str, Weights],
+        *,
+        again: bool,
     ) -> Plan:
+        ids = list(dict.fromkeys(record.record_id for record in incoming))
+        keys = list({key for record in incoming for key in record.identified.keys})
         looked = await transaction.look_up(ids, keys)
-        batch = Batch(incoming, looked, self.weights, self.limits)
+        batch = Batch(incoming, looked, weights, self.limits, again=again)
         near_max = min(NEAR_RECORDS_MAX, self.limits.near_max * max(1, len(batch.fresh)))
         near = [await transaction.load_near(one, near_max, keys=batch.needs_keys) for one in batch.wanted()]
         return plan_batch(batch, together(near), self.telling.new_id)
@@ -137,7 +161,8 @@ class Resolver:
     async def _merge(self, transaction: Transaction, one: AutoMerge) -> None:
         merge = self.telling.merge(one.object, one.winner_id, one.loser_id, len(one.moved))
         change = self.telling.change("merged", merge, one.moved, ITSELF)
-        await transaction.write_merge(merge, ITSELF, f"{one.rule}: {one.bits:.1f} bits", change)
+        by = f" by {name_of(one.weights)}" if one.weights else ""
+        await transaction.write_merge(merge, ITSELF, f"{one.rule}: {one.bits:.1f} bits{by}", change)
 
     async def _recall(
         self, tenant_id: TenantId, ids: Sequence[RecordId], named: Sequence[tuple[RecordId, RecordToResolve]]
@@ -147,25 +172,27 @@ class Resolver:
         The answers are as of one moment, as if the batch had had its lock just then.
         """
         known = await self.store.list_known(tenant_id, ids)
-        if len(known) < len(ids) or any(_is_news(known[record_id], one) for record_id, one in named):
+        if len(known) < len(ids) or any(self._is_news(known[record_id], one) for record_id, one in named):
             return None
         found = (known[record_id] for record_id, _ in named)
-        return [Resolution(one.entity_id, "known", group_id=one.group_id) for one in found]
+        return [
+            Resolution(one.entity_id, "known", group_id=one.group_id, revision=one.revision) for one in found
+        ]
 
+    def _is_news(self, known: KnownRecord, record: RecordToResolve) -> bool:
+        if known.digest == self.rules.digest_of(record.ref.object, record.attributes):
+            return False
+        told = self.rules.identify(record.ref.object, record.attributes)
+        return combine(known.identified, told) is not known.identified
 
-def _is_news(known: KnownRecord, record: RecordToResolve) -> bool:
-    if known.digest == digest_of(record.ref.object, record.attributes):
-        return False
-    told = identify(record.ref.object, record.attributes)
-    return combine(known.identified, told) is not known.identified
-
-
-def _incoming(record_id: RecordId, record: RecordToResolve) -> Incoming:
-    return Incoming(
-        record_id,
-        record.ref,
-        record.event_key,
-        identify(record.ref.object, record.attributes),
-        record.match_only,
-        digest_of(record.ref.object, record.attributes),
-    )
+    def _incoming(self, record_id: RecordId, record: RecordToResolve) -> Incoming:
+        name, attributes = record.ref.object, record.attributes
+        return Incoming(
+            record_id,
+            record.ref,
+            record.event_key,
+            self.rules.identify(name, attributes),
+            record.match_only,
+            self.rules.digest_of(name, attributes),
+            said_of(name, attributes),
+        )

@@ -103,6 +103,7 @@ class Reviewer:
             NotFound: the candidate is unknown.
             PreconditionFailed: somebody decided before, it asks nothing any more, or the answer does not fit.
         """
+        await self.merger.warm(tenant_id)
         async with self.store.alone(tenant_id, timeout_s) as transaction:
             before = await transaction.find_action_of_request(decision.request_id)
             if before is not None:
@@ -129,6 +130,7 @@ class Reviewer:
             NotFound: the action is unknown.
             PreconditionFailed: it is no decision, is undone, or was overtaken by a merge or split since.
         """
+        await self.merger.warm(tenant_id)
         async with self.store.alone(tenant_id, timeout_s) as transaction:
             action = await transaction.find_action(undoing.action_id)
             if action is None:

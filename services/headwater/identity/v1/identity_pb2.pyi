@@ -217,6 +217,70 @@ REVIEW_ACTION_KIND_ASSIGN: ReviewActionKind.ValueType  # 7
 """Gave it to a person, or to nobody."""
 Global___ReviewActionKind: _TypeAlias = ReviewActionKind  # noqa: Y015
 
+class _RedoPhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RedoPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RedoPhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REDO_PHASE_UNSPECIFIED: _RedoPhase.ValueType  # 0
+    """Never sent."""
+    REDO_PHASE_REWRITE: _RedoPhase.ValueType  # 1
+    """Reads every record again from what it said."""
+    REDO_PHASE_RESOLVE: _RedoPhase.ValueType  # 2
+    """Compares and groups every record again."""
+    REDO_PHASE_DONE: _RedoPhase.ValueType  # 3
+    """All are through."""
+
+class RedoPhase(_RedoPhase, metaclass=_RedoPhaseEnumTypeWrapper):
+    """RedoPhase is what a going over does."""
+
+REDO_PHASE_UNSPECIFIED: RedoPhase.ValueType  # 0
+"""Never sent."""
+REDO_PHASE_REWRITE: RedoPhase.ValueType  # 1
+"""Reads every record again from what it said."""
+REDO_PHASE_RESOLVE: RedoPhase.ValueType  # 2
+"""Compares and groups every record again."""
+REDO_PHASE_DONE: RedoPhase.ValueType  # 3
+"""All are through."""
+Global___RedoPhase: _TypeAlias = RedoPhase  # noqa: Y015
+
+class _ProposalOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProposalOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProposalOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROPOSAL_OUTCOME_UNSPECIFIED: _ProposalOutcome.ValueType  # 0
+    """Never sent."""
+    PROPOSAL_OUTCOME_PROPOSED: _ProposalOutcome.ValueType  # 1
+    """A person is asked."""
+    PROPOSAL_OUTCOME_ASKED: _ProposalOutcome.ValueType  # 2
+    """A person is asked about these two entities already."""
+    PROPOSAL_OUTCOME_ONE: _ProposalOutcome.ValueType  # 3
+    """They are one entity."""
+    PROPOSAL_OUTCOME_TOLD_APART: _ProposalOutcome.ValueType  # 4
+    """A person told them apart."""
+    PROPOSAL_OUTCOME_UNKNOWN: _ProposalOutcome.ValueType  # 5
+    """One of the records is unknown."""
+
+class ProposalOutcome(_ProposalOutcome, metaclass=_ProposalOutcomeEnumTypeWrapper):
+    """ProposalOutcome is what became of a proposed pair."""
+
+PROPOSAL_OUTCOME_UNSPECIFIED: ProposalOutcome.ValueType  # 0
+"""Never sent."""
+PROPOSAL_OUTCOME_PROPOSED: ProposalOutcome.ValueType  # 1
+"""A person is asked."""
+PROPOSAL_OUTCOME_ASKED: ProposalOutcome.ValueType  # 2
+"""A person is asked about these two entities already."""
+PROPOSAL_OUTCOME_ONE: ProposalOutcome.ValueType  # 3
+"""They are one entity."""
+PROPOSAL_OUTCOME_TOLD_APART: ProposalOutcome.ValueType  # 4
+"""A person told them apart."""
+PROPOSAL_OUTCOME_UNKNOWN: ProposalOutcome.ValueType  # 5
+"""One of the records is unknown."""
+Global___ProposalOutcome: _TypeAlias = ProposalOutcome  # noqa: Y015
+
 @_typing.final
 class ResolveBatchRequest(_message.Message):
     """ResolveBatchRequest carries the records of one batch."""
@@ -312,6 +376,11 @@ class ResolveBatchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOLUTIONS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The tenant's last merge or split that all of them know of, by the number that its event carries as
+    `seq`; 0 before the first. Changes up to it are in the answers already.
+    """
     @_builtins.property
     def resolutions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Resolution]:
         """Resolutions, as many as records."""
@@ -320,10 +389,11 @@ class ResolveBatchResponse(_message.Message):
         self,
         *,
         resolutions: _abc.Iterable[Global___Resolution] | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolutions", b"resolutions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolutions", b"resolutions", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1052,6 +1122,7 @@ class MergeCandidate(_message.Message):
     BITS_FIELD_NUMBER: _builtins.int
     BLOCKED_BY_FIELD_NUMBER: _builtins.int
     QUESTION_FIELD_NUMBER: _builtins.int
+    WEIGHTS_VERSION_FIELD_NUMBER: _builtins.int
     entity_id: _builtins.str
     """The entity the record was resolved to."""
     other_entity_id: _builtins.str
@@ -1066,6 +1137,8 @@ class MergeCandidate(_message.Message):
     """What stands against a merge, as generation_conflict; empty where nothing does."""
     question: Global___CandidateQuestion.ValueType
     """What a person is asked."""
+    weights_version: _builtins.str
+    """Names the weights that the bits were worked out with."""
     @_builtins.property
     def record(self) -> _event_pb2.RecordRef:
         """The record that ties them."""
@@ -1086,10 +1159,11 @@ class MergeCandidate(_message.Message):
         bits: _builtins.float = ...,
         blocked_by: _builtins.str = ...,
         question: Global___CandidateQuestion.ValueType = ...,
+        weights_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["other_record", b"other_record", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "blocked_by", b"blocked_by", "entity_id", b"entity_id", "object", b"object", "other_entity_id", b"other_entity_id", "other_record", b"other_record", "question", b"question", "record", b"record", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "blocked_by", b"blocked_by", "entity_id", b"entity_id", "object", b"object", "other_entity_id", b"other_entity_id", "other_record", b"other_record", "question", b"question", "record", b"record", "rule", b"rule", "weights_version", b"weights_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1836,3 +1910,521 @@ class ListReviewActionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListReviewActionsResponse: _TypeAlias = ListReviewActionsResponse  # noqa: Y015
+
+@_typing.final
+class GetGroupRequest(_message.Message):
+    """GetGroupRequest names a group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    group_id: _builtins.str
+    """The group, a UUID: an id that it has or had. Required."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGroupRequest: _TypeAlias = GetGroupRequest  # noqa: Y015
+
+@_typing.final
+class GetGroupResponse(_message.Message):
+    """GetGroupResponse holds the group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    SPLIT_INTO_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.str
+    """The group to follow: the one of that id, or the one that most of its records are in now; of several
+    with as many, the one with the record of the lowest id.
+    """
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupMember]:
+        """Its records; 500 at the most."""
+
+    @_builtins.property
+    def split_into(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All groups that its records are in now, the one to follow first, where they were separated; else empty."""
+
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.str = ...,
+        members: _abc.Iterable[Global___GroupMember] | None = ...,
+        split_into: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id", "members", b"members", "split_into", b"split_into"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGroupResponse: _TypeAlias = GetGroupResponse  # noqa: Y015
+
+@_typing.final
+class GroupMember(_message.Message):
+    """GroupMember is a record of a group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    ENTITY_ID_FIELD_NUMBER: _builtins.int
+    entity_id: _builtins.str
+    """Its entity, a UUID in lower case."""
+    @_builtins.property
+    def record(self) -> _event_pb2.RecordRef:
+        """The record."""
+
+    def __init__(
+        self,
+        *,
+        record: _event_pb2.RecordRef | None = ...,
+        entity_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_id", b"entity_id", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GroupMember: _TypeAlias = GroupMember  # noqa: Y015
+
+@_typing.final
+class GetRedoRequest(_message.Message):
+    """GetRedoRequest names a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRedoRequest: _TypeAlias = GetRedoRequest  # noqa: Y015
+
+@_typing.final
+class GetRedoResponse(_message.Message):
+    """GetRedoResponse says how far it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REDO_FIELD_NUMBER: _builtins.int
+    NORMALISATION_VERSION_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
+    normalisation_version: _builtins.int
+    """Version of the service's rules."""
+    behind: _builtins.bool
+    """True while a record is by older rules."""
+    @_builtins.property
+    def redo(self) -> Global___Redo:
+        """The last going over; unset where there was none."""
+
+    def __init__(
+        self,
+        *,
+        redo: Global___Redo | None = ...,
+        normalisation_version: _builtins.int = ...,
+        behind: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["redo", b"redo"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "normalisation_version", b"normalisation_version", "redo", b"redo"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRedoResponse: _TypeAlias = GetRedoResponse  # noqa: Y015
+
+@_typing.final
+class Redo(_message.Message):
+    """Redo is a going over of a tenant's records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NORMALISATION_VERSION_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    STEPS_DONE_FIELD_NUMBER: _builtins.int
+    CHANGED_RECORDS_FIELD_NUMBER: _builtins.int
+    MERGED_ENTITIES_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    FINISH_TIME_FIELD_NUMBER: _builtins.int
+    normalisation_version: _builtins.int
+    """Version of the rules."""
+    phase: Global___RedoPhase.ValueType
+    """What it does now."""
+    steps: _builtins.int
+    """Steps in all: two for each record that there was at the start."""
+    steps_done: _builtins.int
+    """Steps done; more than there are when records came meanwhile."""
+    changed_records: _builtins.int
+    """Records that say something else by these rules."""
+    merged_entities: _builtins.int
+    """Entities that were merged since."""
+    holder: _builtins.str
+    """The process that does it; empty until one has taken it."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last batch was through."""
+
+    @_builtins.property
+    def finish_time(self) -> _timestamp_pb2.Timestamp:
+        """When all were through; unset until then."""
+
+    def __init__(
+        self,
+        *,
+        normalisation_version: _builtins.int = ...,
+        phase: Global___RedoPhase.ValueType = ...,
+        steps: _builtins.int = ...,
+        steps_done: _builtins.int = ...,
+        changed_records: _builtins.int = ...,
+        merged_entities: _builtins.int = ...,
+        holder: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        finish_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finish_time", b"finish_time", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_records", b"changed_records", "finish_time", b"finish_time", "holder", b"holder", "merged_entities", b"merged_entities", "normalisation_version", b"normalisation_version", "phase", b"phase", "start_time", b"start_time", "steps", b"steps", "steps_done", b"steps_done", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Redo: _TypeAlias = Redo  # noqa: Y015
+
+@_typing.final
+class StartRedoRequest(_message.Message):
+    """StartRedoRequest names a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRedoRequest: _TypeAlias = StartRedoRequest  # noqa: Y015
+
+@_typing.final
+class StartRedoResponse(_message.Message):
+    """StartRedoResponse holds the going over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REDO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def redo(self) -> Global___Redo:
+        """The one that was asked for, or the one under way."""
+
+    def __init__(
+        self,
+        *,
+        redo: Global___Redo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["redo", b"redo"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["redo", b"redo"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRedoResponse: _TypeAlias = StartRedoResponse  # noqa: Y015
+
+@_typing.final
+class PreviewRedoRequest(_message.Message):
+    """PreviewRedoRequest selects records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    page_size: _builtins.int
+    """Records a page, 1..500, default 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRedoRequest: _TypeAlias = PreviewRedoRequest  # noqa: Y015
+
+@_typing.final
+class PreviewRedoResponse(_message.Message):
+    """PreviewRedoResponse is what the rules would change of one page of records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    CHANGED_KEYS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    records: _builtins.int
+    """Records of the page."""
+    behind: _builtins.int
+    """Those by older rules."""
+    changed: _builtins.int
+    """Of these, those that would say something else."""
+    changed_keys: _builtins.int
+    """Of these, those that would be found by other keys."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    def __init__(
+        self,
+        *,
+        records: _builtins.int = ...,
+        behind: _builtins.int = ...,
+        changed: _builtins.int = ...,
+        changed_keys: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "changed", b"changed", "changed_keys", b"changed_keys", "next_page_token", b"next_page_token", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRedoResponse: _TypeAlias = PreviewRedoResponse  # noqa: Y015
+
+@_typing.final
+class StreamRecordsRequest(_message.Message):
+    """StreamRecordsRequest selects records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    object: _builtins.str
+    """Canonical object. Required."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        object: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRecordsRequest: _TypeAlias = StreamRecordsRequest  # noqa: Y015
+
+@_typing.final
+class StreamRecordsResponse(_message.Message):
+    """StreamRecordsResponse is some of the records, at least one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamedRecord]:
+        """In the order of their ids; 500 at the most."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___StreamedRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRecordsResponse: _TypeAlias = StreamRecordsResponse  # noqa: Y015
+
+@_typing.final
+class StreamedRecord(_message.Message):
+    """StreamedRecord is a record with what it said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    ENTITY_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    entity_id: _builtins.str
+    """Its entity, a UUID in lower case."""
+    group_id: _builtins.str
+    """Its group, a UUID in lower case."""
+    @_builtins.property
+    def record(self) -> _event_pb2.RecordRef:
+        """The record."""
+
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What it says of who it is, raw, by canonical field: what it said last on top of what it said before;
+        former mailboxes and numbers under other names of such fields, as long as there are any.
+        """
+
+    def __init__(
+        self,
+        *,
+        record: _event_pb2.RecordRef | None = ...,
+        entity_id: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "entity_id", b"entity_id", "group_id", b"group_id", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamedRecord: _TypeAlias = StreamedRecord  # noqa: Y015
+
+@_typing.final
+class ProposeMergesRequest(_message.Message):
+    """ProposeMergesRequest names pairs of records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    validate_only: _builtins.bool
+    """Only say what would become of them; ask nobody."""
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProposedPair]:
+        """1..500 pairs."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        pairs: _abc.Iterable[Global___ProposedPair] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pairs", b"pairs", "tenant_id", b"tenant_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeMergesRequest: _TypeAlias = ProposeMergesRequest  # noqa: Y015
+
+@_typing.final
+class ProposedPair(_message.Message):
+    """ProposedPair is two records whose entities may be one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFT_RECORD_FIELD_NUMBER: _builtins.int
+    RIGHT_RECORD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def left_record(self) -> _event_pb2.RecordRef:
+        """One. Required."""
+
+    @_builtins.property
+    def right_record(self) -> _event_pb2.RecordRef:
+        """The other one, of the same object. Required."""
+
+    def __init__(
+        self,
+        *,
+        left_record: _event_pb2.RecordRef | None = ...,
+        right_record: _event_pb2.RecordRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["left_record", b"left_record", "right_record", b"right_record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left_record", b"left_record", "right_record", b"right_record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposedPair: _TypeAlias = ProposedPair  # noqa: Y015
+
+@_typing.final
+class ProposeMergesResponse(_message.Message):
+    """ProposeMergesResponse says what became of the pairs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[Global___ProposalOutcome.ValueType]:
+        """One outcome per pair, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___ProposalOutcome.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeMergesResponse: _TypeAlias = ProposeMergesResponse  # noqa: Y015

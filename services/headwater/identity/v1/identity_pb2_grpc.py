@@ -105,6 +105,36 @@ class IdentityServiceStub:
                 request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsRequest.SerializeToString,
                 response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsResponse.FromString,
                 _registered_method=True)
+        self.GetGroup = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/GetGroup',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetGroupRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetGroupResponse.FromString,
+                _registered_method=True)
+        self.GetRedo = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/GetRedo',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetRedoRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetRedoResponse.FromString,
+                _registered_method=True)
+        self.StartRedo = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/StartRedo',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StartRedoRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StartRedoResponse.FromString,
+                _registered_method=True)
+        self.PreviewRedo = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/PreviewRedo',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoResponse.FromString,
+                _registered_method=True)
+        self.StreamRecords = channel.unary_stream(
+                '/headwater.identity.v1.IdentityService/StreamRecords',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StreamRecordsRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StreamRecordsResponse.FromString,
+                _registered_method=True)
+        self.ProposeMerges = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/ProposeMerges',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ProposeMergesRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ProposeMergesResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -220,6 +250,53 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetGroup(self, request, context):
+        """GetGroup finds the records of a group by any id that the group, or what became of it, ever had.
+        NOT_FOUND when no group ever had it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRedo(self, request, context):
+        """GetRedo says how far a tenant's records have been gone over by the present rules of normalisation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartRedo(self, request, context):
+        """StartRedo asks for a tenant's records to be gone over by the present rules: read again from what they
+        said, and resolved again. Happens by itself when the rules are newer than a record. Idempotent while
+        one is under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewRedo(self, request, context):
+        """PreviewRedo says of one page of records what the present rules would change. Writes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamRecords(self, request, context):
+        """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
+        UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProposeMerges(self, request, context):
+        """ProposeMerges puts pairs of records before a person: are their entities one? Idempotent: a pair whose
+        entities are one, were told apart, or are asked about already adds nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -292,6 +369,36 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListReviewActions,
                     request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsRequest.FromString,
                     response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsResponse.SerializeToString,
+            ),
+            'GetGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGroup,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetGroupRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetGroupResponse.SerializeToString,
+            ),
+            'GetRedo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRedo,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetRedoRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.GetRedoResponse.SerializeToString,
+            ),
+            'StartRedo': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRedo,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StartRedoRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StartRedoResponse.SerializeToString,
+            ),
+            'PreviewRedo': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewRedo,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoResponse.SerializeToString,
+            ),
+            'StreamRecords': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamRecords,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StreamRecordsRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StreamRecordsResponse.SerializeToString,
+            ),
+            'ProposeMerges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeMerges,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ProposeMergesRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.ProposeMergesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -673,6 +780,168 @@ class IdentityService:
             '/headwater.identity.v1.IdentityService/ListReviewActions',
             headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsRequest.SerializeToString,
             headwater_dot_identity_dot_v1_dot_identity__pb2.ListReviewActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/GetGroup',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.GetGroupRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.GetGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRedo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/GetRedo',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.GetRedoRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.GetRedoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRedo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/StartRedo',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.StartRedoRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.StartRedoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewRedo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/PreviewRedo',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/StreamRecords',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.StreamRecordsRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.StreamRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeMerges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/ProposeMerges',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.ProposeMergesRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.ProposeMergesResponse.FromString,
             options,
             channel_credentials,
             insecure,

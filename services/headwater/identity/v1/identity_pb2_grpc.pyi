@@ -79,6 +79,27 @@ class IdentityServiceStub:
     """AssignReview gives a candidate to a person, or to nobody. Idempotent by request_id."""
     ListReviewActions: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListReviewActionsRequest, _identity_pb2.ListReviewActionsResponse]
     """ListReviewActions is the audit: who decided, undid or assigned what, when and why, newest first."""
+    GetGroup: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetGroupRequest, _identity_pb2.GetGroupResponse]
+    """GetGroup finds the records of a group by any id that the group, or what became of it, ever had.
+    NOT_FOUND when no group ever had it.
+    """
+    GetRedo: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetRedoRequest, _identity_pb2.GetRedoResponse]
+    """GetRedo says how far a tenant's records have been gone over by the present rules of normalisation."""
+    StartRedo: _grpc.UnaryUnaryMultiCallable[_identity_pb2.StartRedoRequest, _identity_pb2.StartRedoResponse]
+    """StartRedo asks for a tenant's records to be gone over by the present rules: read again from what they
+    said, and resolved again. Happens by itself when the rules are newer than a record. Idempotent while
+    one is under way.
+    """
+    PreviewRedo: _grpc.UnaryUnaryMultiCallable[_identity_pb2.PreviewRedoRequest, _identity_pb2.PreviewRedoResponse]
+    """PreviewRedo says of one page of records what the present rules would change. Writes nothing."""
+    StreamRecords: _grpc.UnaryStreamMultiCallable[_identity_pb2.StreamRecordsRequest, _identity_pb2.StreamRecordsResponse]
+    """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
+    UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
+    """
+    ProposeMerges: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ProposeMergesRequest, _identity_pb2.ProposeMergesResponse]
+    """ProposeMerges puts pairs of records before a person: are their entities one? Idempotent: a pair whose
+    entities are one, were told apart, or are asked about already adds nothing.
+    """
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -131,6 +152,27 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """AssignReview gives a candidate to a person, or to nobody. Idempotent by request_id."""
     ListReviewActions: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListReviewActionsRequest, _identity_pb2.ListReviewActionsResponse]  # type: ignore[assignment]
     """ListReviewActions is the audit: who decided, undid or assigned what, when and why, newest first."""
+    GetGroup: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetGroupRequest, _identity_pb2.GetGroupResponse]  # type: ignore[assignment]
+    """GetGroup finds the records of a group by any id that the group, or what became of it, ever had.
+    NOT_FOUND when no group ever had it.
+    """
+    GetRedo: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetRedoRequest, _identity_pb2.GetRedoResponse]  # type: ignore[assignment]
+    """GetRedo says how far a tenant's records have been gone over by the present rules of normalisation."""
+    StartRedo: _aio.UnaryUnaryMultiCallable[_identity_pb2.StartRedoRequest, _identity_pb2.StartRedoResponse]  # type: ignore[assignment]
+    """StartRedo asks for a tenant's records to be gone over by the present rules: read again from what they
+    said, and resolved again. Happens by itself when the rules are newer than a record. Idempotent while
+    one is under way.
+    """
+    PreviewRedo: _aio.UnaryUnaryMultiCallable[_identity_pb2.PreviewRedoRequest, _identity_pb2.PreviewRedoResponse]  # type: ignore[assignment]
+    """PreviewRedo says of one page of records what the present rules would change. Writes nothing."""
+    StreamRecords: _aio.UnaryStreamMultiCallable[_identity_pb2.StreamRecordsRequest, _identity_pb2.StreamRecordsResponse]  # type: ignore[assignment]
+    """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
+    UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
+    """
+    ProposeMerges: _aio.UnaryUnaryMultiCallable[_identity_pb2.ProposeMergesRequest, _identity_pb2.ProposeMergesResponse]  # type: ignore[assignment]
+    """ProposeMerges puts pairs of records before a person: are their entities one? Idempotent: a pair whose
+    entities are one, were told apart, or are asked about already adds nothing.
+    """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """IdentityService resolves records to entities, and merges and splits entities reversibly."""
@@ -264,5 +306,62 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.ListReviewActionsResponse, _abc.Awaitable[_identity_pb2.ListReviewActionsResponse]]:
         """ListReviewActions is the audit: who decided, undid or assigned what, when and why, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetGroup(
+        self,
+        request: _identity_pb2.GetGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.GetGroupResponse, _abc.Awaitable[_identity_pb2.GetGroupResponse]]:
+        """GetGroup finds the records of a group by any id that the group, or what became of it, ever had.
+        NOT_FOUND when no group ever had it.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRedo(
+        self,
+        request: _identity_pb2.GetRedoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.GetRedoResponse, _abc.Awaitable[_identity_pb2.GetRedoResponse]]:
+        """GetRedo says how far a tenant's records have been gone over by the present rules of normalisation."""
+
+    @_abc_1.abstractmethod
+    def StartRedo(
+        self,
+        request: _identity_pb2.StartRedoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.StartRedoResponse, _abc.Awaitable[_identity_pb2.StartRedoResponse]]:
+        """StartRedo asks for a tenant's records to be gone over by the present rules: read again from what they
+        said, and resolved again. Happens by itself when the rules are newer than a record. Idempotent while
+        one is under way.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewRedo(
+        self,
+        request: _identity_pb2.PreviewRedoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.PreviewRedoResponse, _abc.Awaitable[_identity_pb2.PreviewRedoResponse]]:
+        """PreviewRedo says of one page of records what the present rules would change. Writes nothing."""
+
+    @_abc_1.abstractmethod
+    def StreamRecords(
+        self,
+        request: _identity_pb2.StreamRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_identity_pb2.StreamRecordsResponse], _abc.AsyncIterator[_identity_pb2.StreamRecordsResponse]]:
+        """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
+        UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
+        """
+
+    @_abc_1.abstractmethod
+    def ProposeMerges(
+        self,
+        request: _identity_pb2.ProposeMergesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ProposeMergesResponse, _abc.Awaitable[_identity_pb2.ProposeMergesResponse]]:
+        """ProposeMerges puts pairs of records before a person: are their entities one? Idempotent: a pair whose
+        entities are one, were told apart, or are asked about already adds nothing.
+        """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

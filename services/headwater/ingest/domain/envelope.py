@@ -136,10 +136,23 @@ def _holds_nul(value: Any) -> bool:
     return isinstance(value, list) and any(map(_holds_nul, value))
 
 
-def _name_violations(arrival: Arrival) -> Iterator[FieldViolation]:
-    if not SOURCE_PATTERN.fullmatch(arrival.source):
+def record_violations(source: str, object_name: str, external_id: str) -> Iterator[FieldViolation]:
+    """Yield the rules of form that the name of a record breaks."""
+    yield from _source_violations("record.source", source)
+    if object_name not in EVENT_OBJECTS | _OWN_OBJECTS:
+        rule = f"must be one of {', '.join(sorted(EVENT_OBJECTS | _OWN_OBJECTS))}"
+        yield _broken("record.object", object_name, "allowed", rule)
+    yield from text_violations("record.external_id", external_id, EXTERNAL_ID_CHARS_MAX, required=True)
+
+
+def _source_violations(field: str, source: str) -> Iterator[FieldViolation]:
+    if not SOURCE_PATTERN.fullmatch(source):
         rule = "must be 1 to 63 characters of [a-z0-9_.-], the first a letter"
-        yield _broken("event.source", arrival.source, "pattern", rule)
+        yield _broken(field, source, "pattern", rule)
+
+
+def _name_violations(arrival: Arrival) -> Iterator[FieldViolation]:
+    yield from _source_violations("event.source", arrival.source)
     if arrival.object in _OWN_OBJECTS:
         if arrival.source != OWN_SOURCE:
             rule = f"{arrival.object!r} is recorded from source {OWN_SOURCE!r} only"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from headwater.ingest.domain.envelope import check_tenant, text_violations
+from headwater.ingest.domain.envelope import check_tenant, record_violations, text_violations
 from headwater.ingest.domain.event import Disposition, QuarantineFilter
 from headwater.ingest.domain.keys import key_text
 from headwater.ingest.domain.paging import SEQ_MAX
@@ -275,13 +275,9 @@ def _read_record(request: ingest_pb2.ListEventsRequest) -> Record | None:
     if not request.HasField("record"):
         return None
     named = request.record
-    violations = [
-        *text_violations("record.source", named.source, EXTERNAL_ID_CHARS_MAX),
-        *text_violations("record.object", named.object, EXTERNAL_ID_CHARS_MAX),
-        *text_violations("record.external_id", named.external_id, EXTERNAL_ID_CHARS_MAX),
-    ]
+    violations = tuple(record_violations(named.source, named.object, named.external_id))
     if violations:
-        raise InvalidInput("the request is malformed", violations=tuple(violations))
+        raise InvalidInput("the request is malformed", violations=violations)
     return Record(named.source, named.object, named.external_id)
 
 

@@ -154,6 +154,7 @@ class Follow(msgspec.Struct, frozen=True):
 
     Args:
         connector: empty for a split, which concerns every account that followed the merge.
+        number: the change's place among the tenant's changes of identity.
     """
 
     tenant_id: str
@@ -166,6 +167,7 @@ class Follow(msgspec.Struct, frozen=True):
     shard: int
     xid: int
     seq: int
+    number: int
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -201,7 +203,7 @@ def followed(policy: PolicyDocument, reading: IdentityReading) -> Iterable[Follo
     for connector in followers if reading.change == "merged" else ("",):
         yield Follow(
             event.tenant_id, connector, reading.merge_id, reading.object, reading.winner, reading.loser,
-            event.event_key, event.shard, event.position.xid, event.position.seq,
+            event.event_key, event.shard, event.position.xid, event.position.seq, reading.seq,
         )  # fmt: skip
 
 

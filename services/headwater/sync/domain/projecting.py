@@ -7,9 +7,8 @@ values whatever the batches were.
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, cast
@@ -19,15 +18,14 @@ import msgspec
 from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
-from headwater.policy.survivorship import Chosen, FieldFact, MemberRecord, survive
+from headwater.policy.survivorship import Chosen, FieldFact, survive
 from headwater.sync.domain.correcting import actor_of, corrected_entity, is_correction
 from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
+from headwater.sync.domain.states import EntityKey, EntityState, RecordState
 
-EntityKey = tuple[str, uuid.UUID]
-"""Tenant and entity."""
 Resolutions = Mapping[RecordKey, uuid.UUID]
 """What identity answered; records it left alone are absent."""
 
@@ -38,8 +36,6 @@ NO_CHANGE: Final = "no_change"
 """The record already says all of it."""
 _REFERRING: Final = frozenset({"reference", "participants"})
 """Types of field whose values are other entities."""
-_HOPS_MAX: Final = 32
-"""Longest chain of merges that is followed."""
 
 
 class Merged(IntEnum):
@@ -49,54 +45,6 @@ class Merged(IntEnum):
     RESTATED = 1
     """Some value was stated again, later: only its time is new."""
     CHANGED = 2
-
-
-@dataclass(slots=True)
-class RecordState:
-    """A source record with its own values."""
-
-    key: RecordKey
-    entity_id: uuid.UUID
-    fields: dict[str, FieldFact] = field(default_factory=dict)
-    deleted: bool = False
-    delete_time: dt.datetime | None = None
-
-    def as_member(self) -> MemberRecord:
-        """Return the record as survivorship sees it."""
-        return MemberRecord(self.key.source, self.key.external_id, self.fields, self.deleted)
-
-
-@dataclass(slots=True)
-class EntityState:
-    """An entity as the projection holds it."""
-
-    tenant_id: str
-    entity_id: uuid.UUID
-    object: str
-    state: str = "active"
-    merged_into: uuid.UUID | None = None
-    version: int = 0
-    fields: dict[str, Chosen] = field(default_factory=dict)
-    policy_version: str = ""
-
-    @property
-    def key(self) -> EntityKey:
-        """Tenant and entity."""
-        return (self.tenant_id, self.entity_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a batch begins with.
-
-    Args:
-        entities: locked, with all their *members*.
-        moved: records that were moved to other entities while these were locked.
-    """
-
-    entities: Sequence[EntityState]
-    members: Sequence[RecordState]
-    moved: Mapping[RecordKey, uuid.UUID]
 
 
 class AuditNote(msgspec.Struct, frozen=True):
@@ -145,9 +93,14 @@ class Effect(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Workspace:
-    """The state a batch works on, and what it has changed."""
+    """The state a batch works on, and what it has changed.
+
+    Args:
+        revisions: as of which change of identity a record's entity was told; none for those it was not asked about.
+    """
 
     policies: Mapping[str, PolicyDocument]
+    revisions: Mapping[RecordKey, int] = field(default_factory=dict)
     records: dict[RecordKey, RecordState] = field(default_factory=dict)
     entities: dict[EntityKey, EntityState] = field(default_factory=dict)
     members: dict[EntityKey, dict[RecordKey, RecordState]] = field(default_factory=dict)
@@ -172,13 +125,15 @@ class Workspace:
         self.members.setdefault((tenant_id, entity_id), {})[record.key] = record
 
     def canonical(self, tenant_id: str, entity_id: uuid.UUID) -> uuid.UUID:
-        """Follow merges from *entity_id* to the entity that stands for it."""
-        for _ in range(_HOPS_MAX):
+        """Follow merges from *entity_id* to the entity that stands for it; of a ring, which later changes open, to one."""
+        passed: list[uuid.UUID] = []
+        while entity_id not in passed:
             entity = self.entities.get((tenant_id, entity_id))
             if entity is None or entity.merged_into is None:
                 return entity_id
+            passed.append(entity_id)
             entity_id = entity.merged_into
-        return entity_id
+        return min(passed[passed.index(entity_id) :])
 
     def _entity(self, tenant_id: str, entity_id: uuid.UUID, object_name: str) -> EntityState:
         key = (tenant_id, entity_id)
@@ -221,38 +176,68 @@ class Workspace:
         return Effect(event, rule, keys, tuple(entity.version for entity in touched))
 
     def apply_identity(self, reading: IdentityReading) -> Effect:
-        """Move the records of a merge or a split, and recompute both sides."""
+        """Move the records of a merge or a split, and recompute all sides.
+
+        Changes come in any order: of two that concern one record, or that end or restore one entity, the later by
+        `seq` has the last word.
+        """
         event, tenant_id = reading.event, reading.event.tenant_id
         winner = self._entity(tenant_id, reading.winner, reading.object)
         loser = self._entity(tenant_id, reading.loser, reading.object)
         merging = reading.change == "merged"
-        destination = reading.winner if merging else reading.loser
-        homes: dict[uuid.UUID, None] = {}
+        sides = {winner.key: winner, loser.key: loser}
+        for home in self._move(reading, winner if merging else loser):
+            sides[home.key] = home
+        if loser.state_seq < reading.seq:
+            before = self.canonical(tenant_id, loser.entity_id)
+            loser.state_seq = reading.seq
+            loser.state = "merged" if merging else "active"
+            loser.merged_into = reading.winner if merging else None
+            for side in self._rehome_corrections(self._entity(tenant_id, before, reading.object)):
+                sides[side.key] = side
+        for entity in sides.values():
+            forced = entity is winner or entity is loser
+            self._refresh(entity, event, f"identity_{reading.change}", force=forced)
+        self.follows.extend(followed(self.policies[tenant_id], reading))
+        return Effect(event, PROJECTED, tuple(sides), tuple(entity.version for entity in sides.values()))
+
+    def _move(self, reading: IdentityReading, destination: EntityState) -> list[EntityState]:
+        """Move the records that no later change has placed; return the entities that they leave.
+
+        Of a record not heard of yet its place is noted: what identity is asked of it may be older than this change.
+        """
+        left: dict[EntityKey, EntityState] = {}
         for key in reading.moved:
             record = self.records.get(key)
-            if record is not None:
-                homes[record.entity_id] = None
-                self._place(record, destination)
-                self.records_changed[key] = record
-        loser.state = "merged" if merging else "active"
-        loser.merged_into = reading.winner if merging else None
-        left = [self._entity(tenant_id, home, reading.object) for home in homes]
-        touched = {item.key: item for item in (winner, loser, *left)}  # a third one below a later merge
-        for entity in touched.values():
-            self._rehome_corrections(entity)
-        for entity in touched.values():
-            self._refresh(entity, event, f"identity_{reading.change}", force=True)
-        self.follows.extend(followed(self.policies[tenant_id], reading))
-        return Effect(event, PROJECTED, (winner.key, loser.key), (winner.version, loser.version))
+            if record is None:
+                record = RecordState(key, destination.entity_id, fresh=True)
+                self._place(record, destination.entity_id)
+            if record.home_seq >= reading.seq:
+                continue
+            record.home_seq = reading.seq
+            self.records_changed[key] = record
+            if record.entity_id != destination.entity_id:
+                home = self._entity(key.tenant_id, record.entity_id, key.object)
+                left[home.key] = home
+                self._place(record, destination.entity_id)
+        return list(left.values())
 
-    def _rehome_corrections(self, entity: EntityState) -> None:
-        """Move operators' corrections to whoever stands for the entity that they name."""
+    def _rehome_corrections(self, entity: EntityState) -> list[EntityState]:
+        """Move operators' corrections to whoever stands now for the entities that they name; return all concerned.
+
+        Args:
+            entity: has those that may have to move: it stood for whoever changed.
+        """
+        touched: dict[EntityKey, EntityState] = {}
         for key, record in list(self.members.get(entity.key, {}).items()):
             if is_correction(key):
                 home = self.canonical(entity.tenant_id, corrected_entity(key))
                 if home != record.entity_id:
                     self._place(record, home)
                     self.records_changed[key] = record
+                    for side in (entity, self._entity(entity.tenant_id, home, entity.object)):
+                        touched[side.key] = side
+        return list(touched.values())
 
     def _absorb(
         self,
@@ -265,10 +250,9 @@ class Workspace:
     ) -> list[EntityState]:
         """Merge *fields* into the record; return its entity when anything but times has changed."""
         record = self.records.get(key)
-        is_new = record is None
+        is_new = record is None or not record.speaks
         if record is None:
-            record = RecordState(key, self.canonical(key.tenant_id, resolved[key]))
-            self._place(record, record.entity_id)
+            record = self._found(key, resolved[key])
         merged = _merge_facts(record, fields, event, deleted=deleted)
         if merged is Merged.NOTHING and not is_new:
             return []
@@ -277,6 +261,14 @@ class Workspace:
         version = held.version if held else 0
         entity = self._recompute(key, event)
         return [entity] if is_new or merged is Merged.CHANGED or entity.version != version else []
+
+    def _found(self, key: RecordKey, told: uuid.UUID) -> RecordState:
+        """Return a new record in its entity: where identity says, or who stands for an entity that something else named."""
+        revision = self.revisions.get(key)
+        home = self.canonical(key.tenant_id, told) if revision is None else told
+        record = RecordState(key, home, home_seq=revision or 0, fresh=True)
+        self._place(record, home)
+        return record
 
     def _recompute(self, key: RecordKey, event: LogEvent) -> EntityState:
         record = self.records[key]
@@ -287,7 +279,7 @@ class Workspace:
     def _refresh(self, entity: EntityState, event: LogEvent, action: str, *, force: bool = False) -> None:
         policy = self.policies[entity.tenant_id]
         members = self.members.get(entity.key, {})
-        own = [record for key, record in members.items() if not is_correction(key)]
+        own = [record for key, record in members.items() if record.speaks and not is_correction(key)]
         if members and not own and not force:
             return  # a correction makes no entity: it waits for the first record
         before, state_before = entity.fields, entity.state

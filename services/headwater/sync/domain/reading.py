@@ -45,6 +45,14 @@ class Subject(msgspec.Struct, frozen=True):
     match_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Where identity says that records are, and the tenant's last merge or split that it knows of."""
+
+    homes: Mapping[RecordKey, uuid.UUID]
+    revision: int
+
+
 class RecordReading(msgspec.Struct, frozen=True):
     """A change of a source record.
 
@@ -69,7 +77,11 @@ class RecordReading(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class IdentityReading:
-    """A merge or a split that identity has made."""
+    """A merge or a split that identity has made.
+
+    Args:
+        seq: its place among the tenant's changes, from 1.
+    """
 
     event: LogEvent
     change: str
@@ -78,6 +90,7 @@ class IdentityReading:
     object: str
     moved: tuple[RecordKey, ...]
     merge_id: uuid.UUID
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,7 @@ def _read_identity(event: LogEvent) -> IdentityReading:
         payload["object"],
         moved,
         uuid.UUID(payload["merge_id"]),
+        int(payload["seq"]),
     )
 
 

@@ -57,8 +57,12 @@ create table sync.record (
     fields jsonb not null,
     deleted boolean not null,
     delete_time timestamptz,
+    home_seq bigint not null default 0,
     primary key (tenant_id, object, source, external_id)
 );
+comment on column sync.record.home_seq is
+'The merge or split, by identity''s count, as of which the record is in its entity: earlier ones that come later move '
+'it no more.';
 create index record_by_entity on sync.record (tenant_id, entity_id);
 comment on column sync.record.fields is
 'Field to [value, field time in microseconds since 1970, event key].';
@@ -73,8 +77,10 @@ create table sync.entity (
     fields json not null,
     policy_version text not null default '',
     change_time timestamptz not null default clock_timestamp(),
+    state_seq bigint not null default 0,
     primary key (tenant_id, entity_id)
 );
+comment on column sync.entity.state_seq is 'The merge or split, by identity''s count, that ended or restored it last.';
 comment on column sync.entity.fields is
 'Field to [value, rule, source, event key, field time in microseconds since 1970]. Read whole or not at all, so kept '
 'as text: each delivery reads it, and from jsonb the text would be made anew each time.';

@@ -318,6 +318,28 @@ comment on function sync.wake_referrers(text, text, uuid []) is
 'Makes deliveries due that waited for these entities, or went without them; those under way are told when they '
 'settle.';
 
+create function sync.standing_of(p_tenant text, p_entity uuid)
+returns uuid
+language plpgsql stable
+as $$
+declare
+    v_passed uuid [] := '{}';
+    v_entity uuid := p_entity;
+    v_into uuid;
+begin
+    loop
+        select held.merged_into into v_into from sync.entity as held
+        where held.tenant_id = p_tenant and held.entity_id = v_entity;
+        exit when v_into is null or v_into = any(v_passed);
+        v_passed := v_passed || v_entity;
+        v_entity := v_into;
+    end loop;
+    return v_entity;
+end
+$$;
+comment on function sync.standing_of(text, uuid) is
+'The entity that has the records of another one now, merges followed to their end.';
+
 create function sync.references_of(p_tenant text, p_connector text, p_entities uuid [])
 returns table (entity_id uuid, refs json)
 language plpgsql
@@ -341,7 +363,10 @@ begin
         select one.crm_id, one.state from sync.delivery as one
         where
             one.tenant_id = p_tenant and one.connector = p_connector
-            and one.entity_id = coalesce(referred.merged_into, held.to_entity_id)
+            and one.entity_id = case
+                when referred.merged_into is null then held.to_entity_id
+                else sync.standing_of(p_tenant, referred.merged_into)
+            end
         offset 0
     ) as target on true
     where held.tenant_id = p_tenant and held.from_entity_id = any(p_entities)

@@ -84,7 +84,9 @@ create type sync.loaded as (
     policy_version text,
     facts jsonb,
     deleted boolean,
-    delete_time timestamptz
+    delete_time timestamptz,
+    home_seq bigint,
+    state_seq bigint
 );
 comment on type sync.loaded is
 'What a batch works on. By kind: 0 a lease that is lost (its name is the object), 1 an entity, locked, 2 a record of '
@@ -127,7 +129,8 @@ begin
         return query
         select
             0::smallint, null::text, null::uuid, wanted.name, null::text, null::text, null::text, null::uuid,
-            null::bigint, null::json, null::text, null::jsonb, null::boolean, null::timestamptz
+            null::bigint, null::json, null::text, null::jsonb, null::boolean, null::timestamptz, null::bigint,
+            null::bigint
         from unnest(p_leases) as wanted (name)
         where wanted.name <> all(v_held);
         return;
@@ -177,7 +180,7 @@ begin
     select
         1::smallint, held.tenant_id, held.entity_id, held.object, null::text, null::text, held.state,
         held.merged_into, held.version, held.fields, held.policy_version, null::jsonb, null::boolean,
-        null::timestamptz
+        null::timestamptz, null::bigint, held.state_seq
     from unnest(v_tenants, v_entities) as wanted (tenant_id, entity_id)
     cross join lateral (
         select entity.* from sync.entity as entity
@@ -187,7 +190,8 @@ begin
     return query
     select
         2::smallint, held.tenant_id, held.entity_id, held.object, held.source, held.external_id, null::text,
-        null::uuid, null::bigint, null::json, null::text, held.fields, held.deleted, held.delete_time
+        null::uuid, null::bigint, null::json, null::text, held.fields, held.deleted, held.delete_time,
+        held.home_seq, null::bigint
     from unnest(v_tenants, v_entities) as wanted (tenant_id, entity_id)
     cross join lateral (
         select record.* from sync.record as record
@@ -197,7 +201,8 @@ begin
     return query
     select
         3::smallint, held.tenant_id, held.entity_id, held.object, held.source, held.external_id, null::text,
-        null::uuid, null::bigint, null::json, null::text, null::jsonb, null::boolean, null::timestamptz
+        null::uuid, null::bigint, null::json, null::text, null::jsonb, null::boolean, null::timestamptz,
+        null::bigint, null::bigint
     from unnest(p_tenants, p_objects, p_sources, p_ids, v_homes)
         as wanted (tenant_id, object, source, external_id, home)
     cross join lateral (
@@ -331,9 +336,10 @@ comment on function sync.mark_again is
 
 create function sync.write_batch(
     p_record_tenants text [], p_record_objects text [], p_sources text [], p_ids text [], p_homes uuid [],
-    p_facts jsonb [], p_deleted boolean [], p_delete_times timestamptz [],
+    p_facts jsonb [], p_deleted boolean [], p_delete_times timestamptz [], p_home_seqs bigint [],
+    p_fresh boolean [],
     p_entity_tenants text [], p_entities uuid [], p_states text [], p_merged uuid [], p_versions bigint [],
-    p_fields json [], p_policy_versions text [],
+    p_fields json [], p_policy_versions text [], p_state_seqs bigint [],
     p_end_tenants text [], p_end_keys uuid [], p_rules text [], p_superseded boolean [], p_poisoned boolean [],
     p_errors text [], p_end_entities text [], p_end_versions text [], p_xids bigint [], p_seqs bigint [],
     p_end_traces text [],
@@ -355,6 +361,7 @@ as $$
 declare
     v_rebuilding boolean := exists (select from sync.rebuild);
     v_again boolean := false;
+    v_made bigint;
 begin
     if v_rebuilding then
         perform pg_advisory_xact_lock(7521962890102);  -- the last shard to come through has to know that it is
@@ -400,26 +407,54 @@ begin
         end if;
         perform pg_notify('headwater_delivery', p_accounts);
     end if;
-    if cardinality(p_homes) > 0 then
+    if true = any(p_fresh) then
         insert into sync.record (
-            tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time
+            tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time, home_seq
         )
-        select * from unnest(
-            p_record_tenants, p_record_objects, p_sources, p_ids, p_homes, p_facts, p_deleted, p_delete_times
+        select
+            item.tenant_id, item.object, item.source, item.external_id, item.entity_id, item.fields, item.deleted,
+            item.delete_time, item.home_seq
+        from unnest(
+            p_record_tenants, p_record_objects, p_sources, p_ids, p_homes, p_facts, p_deleted, p_delete_times,
+            p_home_seqs, p_fresh
+        ) as item (
+            tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time, home_seq, fresh
         )
+        where item.fresh
+        on conflict do nothing;
+        get diagnostics v_made = row_count;
+        if v_made < cardinality(array_positions(p_fresh, true)) then
+            raise serialization_failure using message = 'another batch has placed a record meanwhile';
+        end if;
+    end if;
+    if false = any(p_fresh) then
+        insert into sync.record (
+            tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time, home_seq
+        )
+        select
+            item.tenant_id, item.object, item.source, item.external_id, item.entity_id, item.fields, item.deleted,
+            item.delete_time, item.home_seq
+        from unnest(
+            p_record_tenants, p_record_objects, p_sources, p_ids, p_homes, p_facts, p_deleted, p_delete_times,
+            p_home_seqs, p_fresh
+        ) as item (
+            tenant_id, object, source, external_id, entity_id, fields, deleted, delete_time, home_seq, fresh
+        )
+        where not item.fresh
         on conflict (tenant_id, object, source, external_id) do update
         set
             entity_id = excluded.entity_id, fields = excluded.fields, deleted = excluded.deleted,
-            delete_time = excluded.delete_time;
+            delete_time = excluded.delete_time, home_seq = excluded.home_seq;
     end if;
     if cardinality(p_entities) > 0 then
         update sync.entity as held
         set
             state = item.state, merged_into = item.merged_into, version = item.version, fields = item.fields,
-            policy_version = item.policy_version, change_time = clock_timestamp()
+            policy_version = item.policy_version, change_time = clock_timestamp(), state_seq = item.state_seq
         from unnest(
-            p_entity_tenants, p_entities, p_states, p_merged, p_versions, p_fields, p_policy_versions
-        ) as item (tenant_id, entity_id, state, merged_into, version, fields, policy_version)
+            p_entity_tenants, p_entities, p_states, p_merged, p_versions, p_fields, p_policy_versions,
+            p_state_seqs
+        ) as item (tenant_id, entity_id, state, merged_into, version, fields, policy_version, state_seq)
         cross join lateral (
             select entity.ctid as place from sync.entity as entity
             where entity.tenant_id = item.tenant_id and entity.entity_id = item.entity_id

@@ -7,7 +7,7 @@ create table sync.record_merge (
     tenant_id text collate "C" not null,
     connector text collate "C" not null,
     merge_id uuid not null,
-    number bigint not null generated always as identity,
+    number bigint not null,
     object text collate "C" not null,
     winner_id uuid not null,
     loser_id uuid not null,
@@ -39,6 +39,7 @@ create index record_merge_by_loser on sync.record_merge (tenant_id, connector, l
 create index record_merge_by_merge on sync.record_merge (tenant_id, merge_id);
 comment on table sync.record_merge is
 'One row per merge of entities and account that follows it. It stays: a split may come at any time.';
+comment on column sync.record_merge.number is 'Its place among the tenant''s changes of identity: merges are followed in this order.';
 comment on column sync.record_merge.merged is
 'Both records before, and the survivor after: the undo plan is made from it.';
 comment on column sync.record_merge.course is

@@ -20,7 +20,7 @@ from headwater.sync.domain.correcting import corrected_entity, is_correction
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, RecordKey
-from headwater.sync.domain.projecting import PROJECTED, Effect, EntityKey, Resolutions, Workspace
+from headwater.sync.domain.projecting import PROJECTED, Effect, Resolutions, Workspace
 from headwater.sync.domain.reading import (
     Echo,
     IdentityReading,
@@ -31,6 +31,7 @@ from headwater.sync.domain.reading import (
     Subject,
     read_event,
 )
+from headwater.sync.domain.states import EntityKey
 from headwater.sync.ports import (
     Policies,
     Projections,
@@ -47,8 +48,21 @@ QUEUE: Final = "headwater.events"
 """Name of the log as a queue, in spans."""
 _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
-_CLOSURE_MAX: Final = 10
+_CLOSURE_MAX: Final = 100
 """Rounds of following merges while loading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Where records are.
+
+    Args:
+        homes: the entities of records.
+        revisions: of those that identity told, as of which of its changes it did.
+    """
+
+    homes: Resolutions
+    revisions: Mapping[RecordKey, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +70,14 @@ class Prepared:
     """A batch that is read and resolved, and can be committed once the batch before it is.
 
     Args:
-        resolved: None where echoes must be judged first, by what the batch before it has written.
+        told: None where echoes must be judged first, by what the batch before it has written.
         received: context of the span under which it was read; what follows is told below it.
     """
 
     events: tuple[LogEvent, ...]
     policies: Mapping[str, PolicyDocument]
     readings: Sequence[Reading]
-    resolved: Resolutions | None
+    told: Told | None
     received: TraceContext | None = None
 
 
@@ -96,8 +110,8 @@ class BatchProjector:
         with self._spans.receive(QUEUE, len(events), (event.trace for event in events)) as span:
             readings = [read_event(policies.get(event.tenant_id), event) for event in events]
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
-            resolved = None if waits else await self._resolve(readings)
-        return Prepared(tuple(events), policies, readings, resolved, span.context)
+            told = None if waits else await self._resolve(readings)
+        return Prepared(tuple(events), policies, readings, told, span.context)
 
     async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
         """Write what was prepared and move the shards' cursors behind it.
@@ -108,20 +122,22 @@ class BatchProjector:
         """
         events = prepared.events
         with under(prepared.received):
-            judged, resolved = await self._judge(prepared)
+            judged, told = await self._judge(prepared)
             try:
                 return await self._commit(
-                    leases, prepared.policies, judged.readings, resolved, judged.seen(resolved)
+                    leases, prepared.policies, judged.readings, told, judged.seen(told.homes)
                 )
             except StoreRefused as error:
                 return await self._isolate(leases, events, error)
 
-    async def _judge(self, prepared: Prepared) -> tuple[Judged, Resolutions]:
-        if prepared.resolved is not None or self._echoes is None:
-            return Judged(list(prepared.readings)), prepared.resolved or {}
+    async def _judge(self, prepared: Prepared) -> tuple[Judged, Told]:
+        if prepared.told is not None or self._echoes is None:
+            return Judged(list(prepared.readings)), prepared.told or Told({}, {})
         judged = await self._echoes.judge(prepared.policies, prepared.readings)
-        resolved = {**await self._resolve(judged.readings), **judged.held}
-        return await self._echoes.bind(judged, resolved), resolved
+        told = await self._resolve(judged.readings)
+        revisions = {key: number for key, number in told.revisions.items() if key not in judged.held}
+        told = Told({**told.homes, **judged.held}, revisions)
+        return await self._echoes.bind(judged, told.homes), told
 
     async def project(self, leases: Sequence[Lease], events: Sequence[LogEvent]) -> tuple[Effect, ...]:
         """Prepare and commit in one go.
@@ -138,20 +154,21 @@ class BatchProjector:
         if len(events) == 1:
             _log.error("event %s cannot be stored: %s", events[0].event_key, error)
             poisoned: list[Reading] = [Poisoned(events[0], error.message)]
-            return await self._commit(leases, {}, poisoned, {})
+            return await self._commit(leases, {}, poisoned, Told({}, {}))
         middle = len(events) // 2
         first = await self.project(leases, events[:middle])
         return first + await self.project(leases, events[middle:])
 
-    async def _resolve(self, readings: Sequence[Reading]) -> dict[RecordKey, uuid.UUID]:
-        resolved: dict[RecordKey, uuid.UUID] = {}
+    async def _resolve(self, readings: Sequence[Reading]) -> Told:
+        homes: dict[RecordKey, uuid.UUID] = {}
+        revisions: dict[RecordKey, int] = {}
         by_tenant: dict[str, dict[RecordKey, tuple[Subject, uuid.UUID]]] = {}
         for reading in readings:
             if isinstance(reading, RecordReading):
                 wanted = by_tenant.setdefault(reading.event.tenant_id, {})
                 for subject in reading.subjects:
                     if is_correction(subject.key):  # names its entity itself
-                        resolved[subject.key] = corrected_entity(subject.key)
+                        homes[subject.key] = corrected_entity(subject.key)
                         continue
                     held = wanted.get(subject.key)
                     if held is None or len(held[0].attributes) < len(subject.attributes):
@@ -159,21 +176,23 @@ class BatchProjector:
         for tenant_id, subjects in by_tenant.items():
             if not subjects:
                 continue
-            resolved.update(await self._resolver.resolve(tenant_id, list(subjects.values())))
-        return resolved
+            answers = await self._resolver.resolve(tenant_id, list(subjects.values()))
+            homes.update(answers.homes)
+            revisions.update(dict.fromkeys(answers.homes, answers.revision))
+        return Told(homes, revisions)
 
     async def _commit(
         self,
         leases: Sequence[Lease],
         policies: Mapping[str, PolicyDocument],
         readings: Sequence[Reading],
-        resolved: Resolutions,
+        told: Told,
         seen: Seen = NOTHING_SEEN,
     ) -> tuple[Effect, ...]:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
                 async with self._projections.transaction(leases) as unit:
-                    return await self._write(unit, policies, readings, resolved, seen)
+                    return await self._write(unit, policies, readings, told, seen)
             except StoreRaced:
                 if not remaining:
                     raise
@@ -184,12 +203,12 @@ class BatchProjector:
         unit: ProjectionUnit,
         policies: Mapping[str, PolicyDocument],
         readings: Sequence[Reading],
-        resolved: Resolutions,
+        told: Told,
         seen: Seen,
     ) -> tuple[Effect, ...]:
-        workspace = Workspace(policies)
-        await _load(unit, workspace, readings, resolved)
-        effects, contexts = self._apply(workspace, readings, resolved)
+        workspace = Workspace(policies, told.revisions)
+        await _load(unit, workspace, readings, told.homes)
+        effects, contexts = self._apply(workspace, readings, told.homes)
         with self._spans.db("INSERT", "sync.projection", len(effects)):
             await unit.write_workspace(workspace, contexts)
             await unit.write_effects(effects, contexts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import grpc
@@ -12,7 +12,7 @@ from headwater.event.v1 import event_pb2
 from headwater.identity.v1 import identity_pb2, identity_pb2_grpc
 from headwater.kernel.errors import Unavailable
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.reading import Subject
+from headwater.sync.domain.reading import Answers, Subject
 
 RECORDS_MAX: Final = 2000
 """identity.proto, ResolveBatchRequest.records."""
@@ -25,11 +25,10 @@ class IdentityResolver:
         self._stub = identity_pb2_grpc.IdentityServiceStub(channel)
         self._timeout_s = timeout_s
 
-    async def resolve(
-        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
-    ) -> Mapping[RecordKey, uuid.UUID]:
+    async def resolve(self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]) -> Answers:
         """Return the entity of every subject; see the port."""
         resolved: dict[RecordKey, uuid.UUID] = {}
+        revisions: list[int] = []
         for start in range(0, len(subjects), RECORDS_MAX):
             part = subjects[start : start + RECORDS_MAX]
             request = identity_pb2.ResolveBatchRequest(
@@ -42,7 +41,8 @@ class IdentityResolver:
             for (subject, _), resolution in zip(part, response.resolutions, strict=True):
                 if resolution.entity_id:
                     resolved[subject.key] = uuid.UUID(resolution.entity_id)
-        return resolved
+            revisions.append(response.revision)
+        return Answers(resolved, min(revisions))
 
 
 def _record(subject: Subject, event_key: uuid.UUID) -> identity_pb2.ResolveRecord:

@@ -96,5 +96,8 @@ left join sync.entity as referred
 left join sync.delivery as target
     on
         target.tenant_id = $1 and target.connector = $2
-        and target.entity_id = coalesce(referred.merged_into, reference.to_entity_id)
+        and target.entity_id = case
+            when referred.merged_into is null then reference.to_entity_id
+            else sync.standing_of($1, referred.merged_into)
+        end
 where reference.tenant_id = $1 and reference.from_entity_id = any($3::uuid []);

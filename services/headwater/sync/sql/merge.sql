@@ -3,19 +3,20 @@
 -- name: open_record_merges
 -- Orders accounts to follow merges, unless the log is projected again, and holds the deliveries of both back: what the
 -- winner should hold now may be unique in the CRM, and still be the loser's there.
--- Arrays: $1 tenant; $2 connector; $3 merge; $4 object; $5 winner; $6 loser; $7 event key; $8 shard; $9 xid; $10 seq.
+-- Arrays: $1 tenant; $2 connector; $3 merge; $4 object; $5 winner; $6 loser; $7 event key; $8 shard; $9 xid; $10 seq;
+-- $11 the merge's place among the tenant's changes of identity.
 with opened as (
     insert into sync.record_merge (
-        tenant_id, connector, merge_id, object, winner_id, loser_id, event_key, wanted, state
+        tenant_id, connector, merge_id, number, object, winner_id, loser_id, event_key, wanted, state
     )
     select
-        item.tenant_id, item.connector, item.merge_id, item.object, item.winner_id, item.loser_id,
+        item.tenant_id, item.connector, item.merge_id, item.number, item.object, item.winner_id, item.loser_id,
         item.event_key, 'merged', 'planned'
     from unnest(
         $1::text [], $2::text [], $3::uuid [], $4::text [], $5::uuid [], $6::uuid [], $7::uuid [],
-        $8::integer [], $9::bigint [], $10::bigint []
+        $8::integer [], $9::bigint [], $10::bigint [], $11::bigint []
     ) as item (
-        tenant_id, connector, merge_id, object, winner_id, loser_id, event_key, shard, xid, seq
+        tenant_id, connector, merge_id, object, winner_id, loser_id, event_key, shard, xid, seq, number
     )
     where not exists (
         select from sync.rebuild as held

@@ -49,7 +49,7 @@ returning tenant_id, entity_id, object;
 -- Locks and returns entities, in key order. $1 tenants text[]; $2 entities uuid[].
 select
     held.tenant_id, held.entity_id, held.object, held.state, held.merged_into, held.version,
-    held.fields, held.policy_version
+    held.fields, held.policy_version, held.state_seq
 from unnest($1::text [], $2::uuid []) as wanted (tenant_id, entity_id)
 inner join sync.entity as held using (tenant_id, entity_id)
 order by held.tenant_id, held.entity_id
@@ -59,7 +59,7 @@ for update of held;
 -- Every record of these entities. $1 tenants text[]; $2 entities uuid[].
 select
     held.tenant_id, held.object, held.source, held.external_id, held.entity_id, held.fields,
-    held.deleted, held.delete_time
+    held.deleted, held.delete_time, held.home_seq
 from unnest($1::text [], $2::uuid []) as wanted (tenant_id, entity_id)
 inner join sync.record as held using (tenant_id, entity_id);
 
@@ -71,17 +71,18 @@ select * -- noqa: AM04
 from sync.load_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: write_batch
--- Writes what a batch has changed. Arrays, but for $45. Records in key order: $1 tenant, $2 object, $3 source,
--- $4 external id, $5 entity, $6 fields, $7 deleted, $8 delete time. Entities: $9 tenant, $10 entity, $11 state,
--- $12 merged into, $13 version, $14 fields, $15 policy version. Events: $16 tenant, $17 event key, $18 rule,
--- $19 superseded, $20 poisoned, $21 error, $22 entities and $23 versions as array texts, $24 xid, $25 seq,
--- $26 trace id. Audit: $27 tenant, $28 action, $29 actor, $30 entity, $31 event key, $32 changes as text, $33 policy version,
--- $34 trace id. Marks in key order: $35 tenant, $36 connector, $37 entity, $38 object, $39 version, $40 event key,
--- $41 traceparent, $42 tracestate, $43 record time, $44 lane; $45 their accounts. Shards: $46 shard, $47 xid, $48 seq.
+-- Writes what a batch has changed. Arrays, but for $48. Records in key order: $1 tenant, $2 object, $3 source,
+-- $4 external id, $5 entity, $6 fields, $7 deleted, $8 delete time, $9 home seq, $10 fresh. Entities: $11 tenant,
+-- $12 entity, $13 state, $14 merged into, $15 version, $16 fields, $17 policy version, $18 state seq. Events:
+-- $19 tenant, $20 event key, $21 rule, $22 superseded, $23 poisoned, $24 error, $25 entities and $26 versions as array
+-- texts, $27 xid, $28 seq, $29 trace id. Audit: $30 tenant, $31 action, $32 actor, $33 entity, $34 event key,
+-- $35 changes as text, $36 policy version, $37 trace id. Marks in key order: $38 tenant, $39 connector, $40 entity,
+-- $41 object, $42 version, $43 event key, $44 traceparent, $45 tracestate, $46 record time, $47 lane; $48 their
+-- accounts. Shards: $49 shard, $50 xid, $51 seq.
 select sync.write_batch(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
     $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46,
-    $47, $48
+    $47, $48, $49, $50, $51
 );
 
 -- name: clear_references

@@ -14,17 +14,9 @@ from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import START, LogEvent, Position, RecordKey
-from headwater.sync.domain.projecting import (
-    AuditNote,
-    Effect,
-    EntityKey,
-    EntityState,
-    Loaded,
-    Mark,
-    RecordState,
-    Workspace,
-)
+from headwater.sync.domain.projecting import AuditNote, Effect, Mark, Workspace
 from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, unpack_values
+from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.merges import write_follows
@@ -251,8 +243,8 @@ class ProjectionTransaction:
         places = [(shard, place.xid, place.seq) for shard, place in sorted(positions.items())]
         await self._connection.execute(
             _SQL["write_batch"].text,
-            *_columns([_record_row(item) for item in self._records], 8),
-            *_columns([_entity_row(item) for item in self._entities], 7),
+            *_columns([_record_row(item) for item in self._records], 10),
+            *_columns([_entity_row(item) for item in self._entities], 8),
             *_columns(self._ends, 11),
             *_columns(self._notes, 8),
             *_columns(self._marks, 10),
@@ -298,22 +290,30 @@ def _loaded_entity(row: Any) -> EntityState:
         row["version"],
         unpack_values(row["fields"]),
         row["policy_version"],
+        row["state_seq"],
     )
 
 
 def _member(row: Any, facts: Any) -> RecordState:
     return RecordState(
-        _record_key(row), row["entity_id"], unpack_facts(facts), row["deleted"], row["delete_time"]
+        _record_key(row),
+        row["entity_id"],
+        unpack_facts(facts),
+        row["deleted"],
+        row["delete_time"],
+        row["home_seq"],
     )
 
 
 def _record_row(item: RecordState) -> tuple[Any, ...]:
-    return (*item.key, item.entity_id, pack_facts(item.fields), item.deleted, item.delete_time)
+    facts = pack_facts(item.fields)
+    return (*item.key, item.entity_id, facts, item.deleted, item.delete_time, item.home_seq, item.fresh)
 
 
 def _entity_row(item: EntityState) -> tuple[Any, ...]:
     fields = pack_values(item.fields)
-    return (*item.key, item.state, item.merged_into, item.version, fields, item.policy_version)
+    state = (item.state, item.merged_into, item.version)
+    return (*item.key, *state, fields, item.policy_version, item.state_seq)
 
 
 def _array_text(values: Iterable[object]) -> str:

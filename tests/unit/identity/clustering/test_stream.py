@@ -13,7 +13,7 @@ from headwater.identity.domain.clustering.linkage import Rules, no_guard
 from headwater.identity.domain.clustering.memory import Keyed, Memory
 from headwater.identity.domain.clustering.sharing import is_generic, shared_values
 from headwater.identity.domain.clustering.stream import Stream
-from headwater.identity.domain.clustering.tiers import Merging, Tier, mergeable, tier_of
+from headwater.identity.domain.clustering.tiers import Merging, mergeable
 from headwater.identity.domain.scoring.priors import shipped
 
 WEIGHTS = shipped("contact", 500)
@@ -77,11 +77,9 @@ def test_merge_needs_a_strong_key_and_a_fitting_name() -> None:
         "d": parts(first_name="Tovik", last_name="Santanov", email="kaya.orbeli@gmail.com"),
     }
     merging = Merging(people, frozenset())
-    assert tier_of("a", "b", 12.0, merging, linked=True) is Tier.MERGE
-    assert tier_of("a", "c", 30.0, merging, linked=True) is Tier.LINK
-    assert tier_of("a", "d", 30.0, merging, linked=True) is Tier.LINK
-    assert tier_of("a", "c", 7.0, merging, linked=False) is Tier.REVIEW
-    assert tier_of("a", "c", 1.0, merging, linked=False) is Tier.NEW
+    assert merging.allows("a", "b", 12.0)
+    assert not merging.allows("a", "c", 30.0)
+    assert not merging.allows("a", "d", 30.0)
 
 
 def test_shared_generic_key_does_not_merge() -> None:

@@ -10,7 +10,7 @@ from tests.unit.identity.people import FIELDS, parts
 
 from headwater.identity.domain.normalising import normalise
 from headwater.identity.domain.scoring.comparing import PHONE
-from headwater.identity.domain.scoring.learning import Judged, Plan, learn
+from headwater.identity.domain.scoring.learning import Plan, learn, study
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.scores import PRIOR, Score, explain_score, score_bits
 from headwater.identity.domain.scoring.taking_apart import parts_of
@@ -150,15 +150,18 @@ def test_learning_finds_that_a_field_disagrees_within_people() -> None:
     assert world(steady=False) < 0.2
 
 
-def test_review_answers_teach_weights() -> None:
-    """Pairs that a person called one shift the weights of what they share."""
-    records = [parts(first_name=f"N{n}a", last_name=f"F{n}b", city="Paris") for n in range(100)]
-    pairs = [
-        Judged(parts(last_name="Orbeli", city="Paris"), parts(last_name="Orbeli", city="London"), same=True)
-    ] * 200
-    before = learn("contact", records, random.Random(1), SMALL).fields["place"].bits[2]
-    after = learn("contact", records, random.Random(1), SMALL, judged=pairs).fields["place"].bits[2]
-    assert after > before + 1
+def test_a_sample_teaches_how_rare_chance_is_among_all() -> None:
+    """Strangers share a mailbox by chance the more rarely, the more records there are; all of them are no sample."""
+    people = [
+        parts(first_name=f"Kaya{n}", last_name="Orbeli", email=f"k{n // 2}x@gmail.com") for n in range(80)
+    ]
+
+    def mail(population: int) -> float:
+        learnt = study("contact", people, random.Random(1), SMALL, population=population)
+        return learnt.weights.fields["mail"].bits[0]
+
+    assert mail(0) == mail(80)
+    assert 6.5 < mail(8_000) - mail(80) < 6.8
 
 
 def test_shared_line_never_says_more_than_a_number_of_ones_own() -> None:

@@ -64,7 +64,20 @@ CREATE OR REPLACE TABLE likely (low BIGINT NOT NULL, high BIGINT NOT NULL)
 -- The candidate pairs from record $start to before $stop that may reach $bits_min. What costs most to
 -- compare is taken at its best first, and compared where the pair still may.
 INSERT INTO likely
-WITH pair AS (
+WITH who AS NOT MATERIALIZED (
+    SELECT
+        n, given, family, first, given_joined, family_joined, joined, plain, full_names,
+        told_given, told_family, spelt, box, boxes, more_boxes, local, digits, domain, free,
+        phone, phones, more_phones, own_phone, own_phones, more_own_phones, linkedin,
+        organisation, work, domains, more_domains, label, title, street,
+        house, city, state, country, postcode, birth, others
+    FROM person
+), what AS NOT MATERIALIZED (
+    SELECT
+        n, organisation, words, work_joined, squeezed, work, label,
+        title, title_sorted, street, street_sorted
+    FROM person
+), pair AS (
     SELECT
         candidate.low, candidate.high, a, b,
         meet(a.more_boxes, a.box, a.boxes, b.more_boxes, b.box, b.boxes) AS same_mail,
@@ -74,8 +87,8 @@ WITH pair AS (
         a.box <> '' AND b.box <> '' AND NOT (a.more_boxes OR b.more_boxes)
         AND a.domain = b.domain AND NOT a.free AS one_domain
     FROM candidate
-    INNER JOIN person AS a ON a.n = candidate.low
-    INNER JOIN person AS b ON b.n = candidate.high
+    INNER JOIN who AS a ON a.n = candidate.low
+    INNER JOIN who AS b ON b.n = candidate.high
     WHERE candidate.low >= $start AND candidate.low < $stop
 ), fast AS (
     SELECT
@@ -121,8 +134,8 @@ WITH pair AS (
 )
 SELECT hopeful.low, hopeful.high
 FROM hopeful
-INNER JOIN person AS a ON a.n = hopeful.low
-INNER JOIN person AS b ON b.n = hopeful.high
+INNER JOIN what AS a ON a.n = hopeful.low
+INNER JOIN what AS b ON b.n = hopeful.high
 WHERE sum + organisation_bits(a, b, same_work, told_so)
     + text_bits(a.title, b.title, a.title_sorted, b.title_sorted, getvariable('bound').title)
     + text_bits(a.street, b.street, a.street_sorted, b.street_sorted, getvariable('bound').street) >= $bits_min

@@ -39,6 +39,7 @@ class Rules:
         records_max: a union beyond this many records is refused and left to review.
         values_max: as many different values of one kind of strong key an entity may hold.
         completed_max: up to this many records, all pairs of a component are scored.
+        margin_bits: by how much one of two entities that a person told apart must match better than the other.
     """
 
     bits_min: float = -1.0
@@ -49,6 +50,7 @@ class Rules:
     records_max: int = 50
     values_max: int = 5
     completed_max: int = 64
+    margin_bits: float = 3.0
 
     def tie_bits_min(self, object_name: str) -> float:
         """Return the bits from which a pair puts two records into one neighbourhood; weaker ones count in averages.

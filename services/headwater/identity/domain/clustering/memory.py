@@ -146,6 +146,11 @@ class Memory:
                 full[one][other] = full[other][one] = self._fill(one, other)
         return full
 
+    def bits(self, one: str, other: str) -> float:
+        """Return the bits of a pair, whether a key brought it together or not."""
+        bits = self.edges.get(one, {}).get(other)
+        return self._fill(one, other) if bits is None else bits
+
     def _fill(self, one: str, other: str) -> float:
         bits = self._filled[one].get(other)
         if bits is None:

@@ -80,17 +80,6 @@ def _nameless(ours: Parts, theirs: Parts) -> bool:
     )
 
 
-def tier_of(one: str, other: str, bits: float, merging: Merging, *, linked: bool) -> Tier:
-    """Return the tier of a pair.
-
-    Args:
-        linked: whether the two are in one entity.
-    """
-    if linked:
-        return Tier.MERGE if merging.allows(one, other, bits) else Tier.LINK
-    return Tier.REVIEW if bits >= REVIEW_BITS_MIN else Tier.NEW
-
-
 _PAIR: Final = 2
 """Records of most groups: what allows their pair unites them, there is no one else to stand against it."""
 

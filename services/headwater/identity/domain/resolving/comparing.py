@@ -26,7 +26,7 @@ class Comparison:
     """What comparing gave.
 
     Args:
-        fresh: records that are new or say something new.
+        fresh: records that are new or say something new. again: they stand as they are, and are compared anew.
         edges: bits of the pairs that say more than one never compared; silent: the others.
         turned: holders of each value that has turned generic. crowds: holders of each key that crowds now.
         barred: keys that bring nobody together, now or before.
@@ -37,6 +37,7 @@ class Comparison:
     looked: Looked
     weights: Weights
     limits: Limits
+    again: bool = False
     parts: dict[RecordId, Parts] = field(default_factory=dict)
     edges: dict[Pair, float] = field(default_factory=dict)
     silent: set[Pair] = field(default_factory=set)
@@ -78,6 +79,8 @@ class Comparison:
             if bits >= bits_min:
                 seeds.update((one, other))
         turned = {holder for holders in (*self.turned, *self.crowds.values()) for holder in holders}
+        if self.again:
+            turned.update(self.fresh)
         return Wanted(frozenset(self._stored(seeds)), frozenset(self._stored(turned)), bits_min)
 
     def contested(self) -> Iterator[tuple[RecordId, RecordId]]:

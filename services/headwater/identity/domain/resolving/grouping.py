@@ -2,7 +2,8 @@
 
 Owns: which edges stand, the groups they make, which entity is torn by them. Must not place records.
 An entity's records are always in one group: where the evidence alone would part them, they are held
-together and a person is asked.
+together and a person is asked. Edges that were scored with other weights than those that count now are
+scored anew: so old groups follow new weights when they are touched, and not before.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from headwater.identity.domain.clustering.linkage import MUST, Members, Partitio
 from headwater.identity.domain.clustering.memory import Memory
 from headwater.identity.domain.clustering.naming import name_groups
 from headwater.identity.domain.records import GroupId, RecordId
+from headwater.identity.domain.resolving.choosing import NO_CHOICE, Choice, EntityPair, choose
 from headwater.identity.domain.resolving.comparing import Comparison
 from headwater.identity.domain.resolving.values import Near, Pair, Standing, pair_of
 from headwater.identity.domain.scoring.scores import score_bits
 from headwater.identity.domain.scoring.stored import load
+from headwater.identity.domain.scoring.versions import SHIPPED, number_of
 from headwater.kernel.ids import EntityId
-
-EntityPair = frozenset[EntityId]
 
 
 @dataclass(slots=True)
@@ -35,7 +36,9 @@ class Grouping:
         memory: parts, edges and generic values of its records.
         entity_of: entity of each record that has one.
         torn: records of one entity that the evidence alone would part, a pair for each entity.
+        choice: who may go with which of the entities that a person told apart.
         rescored: edges of the database whose bits have changed; gone: those that say nothing any more.
+        outdated: edges of the database that other weights scored.
     """
 
     compared: Comparison
@@ -44,9 +47,16 @@ class Grouping:
     entity_of: dict[RecordId, EntityId]
     apart: frozenset[EntityPair]
     groups: Partition = field(default_factory=lambda: Partition(()))
+    choice: Choice = NO_CHOICE
     torn: list[Pair] = field(default_factory=list)
     rescored: dict[Pair, float] = field(default_factory=dict)
     gone: set[Pair] = field(default_factory=set)
+    outdated: set[Pair] = field(default_factory=set)
+
+    @property
+    def weights_number(self) -> int:
+        """Version of the weights that judge this neighbourhood."""
+        return number_of(self.compared.weights.version)
 
     def group_of_each(self, new_id: Callable[[], uuid.UUID]) -> Mapping[RecordId, GroupId]:
         """Return the group of every record: the one that most of its like had."""
@@ -86,6 +96,7 @@ def group(compared: Comparison, near: Near) -> Grouping:
     )
     found = Grouping(compared, near, memory, entity_of, apart)
     _settle_edges(found)
+    found.choice = choose(memory, entity_of, apart)
     _partition(found)
     return found
 
@@ -101,7 +112,11 @@ def _settle_edges(found: Grouping) -> None:
     edges = dict(stored)
     for pair in _unsupported(found, stored):
         del edges[pair]
-    for pair in _doubtful(found, edges):
+    if compared.again:
+        for pair in [one for one in edges if not compared.fresh.keys().isdisjoint(one)]:
+            del edges[pair]
+    found.outdated.update(_outdated(found, edges))
+    for pair in (*_doubtful(found, edges), *found.outdated):
         edges[pair] = score_bits(memory.parts[pair[0]], memory.parts[pair[1]], memory.weights, memory.shared)
     edges.update(compared.edges)
     for pair in compared.silent:
@@ -109,7 +124,7 @@ def _settle_edges(found: Grouping) -> None:
     for (one, other), bits in edges.items():
         if bits > memory.rules.missing_bits and one in memory.parts and other in memory.parts:
             memory.edges[one][other] = memory.edges[other][one] = bits
-            if stored.get((one, other)) != bits:
+            if stored.get((one, other)) != bits or (one, other) in found.outdated:
                 found.rescored[one, other] = bits
     found.gone.update(pair for pair in stored if pair[1] not in memory.edges.get(pair[0], {}))
     found.rescored.update({pair: bits for pair, bits in compared.edges.items() if stored.get(pair) != bits})
@@ -127,6 +142,14 @@ def _unsupported(found: Grouping, stored: Mapping[Pair, float]) -> Iterator[Pair
                 seen.add(pair)
                 if not any(_brings(found, key) for key in _keys(found, one) & _keys(found, other)):
                     yield pair
+
+
+def _outdated(found: Grouping, edges: Mapping[Pair, float]) -> Iterable[Pair]:
+    """Return the pairs that were scored with other weights."""
+    number, scored_with = found.weights_number, found.near.edge_weights
+    if not number and not scored_with:
+        return ()
+    return [pair for pair in edges if scored_with.get(pair, SHIPPED) != number]
 
 
 def _keys(found: Grouping, record: RecordId) -> frozenset[int]:
@@ -170,6 +193,8 @@ def _partition(found: Grouping) -> None:
             ours, theirs = _entities(found, left), _entities(found, right)
             if any(found.is_apart(one, other) for one in ours for other in theirs):
                 return CANNOT_LINK
+            if found.choice.forbids(left, theirs) or found.choice.forbids(right, ours):
+                return CANNOT_LINK
         return guards(left, right)
 
     def holding_together(left: Members, right: Members) -> str:
@@ -205,8 +230,8 @@ def _replaced(before: Partition, records: Collection[str], again: Partition) -> 
     return Partition(tuple(sorted((*groups, *again.groups))), (*refused, *again.refused))
 
 
-def _entities(found: Grouping, members: Members) -> set[EntityId]:
-    return {found.entity_of[RecordId(one)] for one in members if one in found.entity_of}
+def _entities(found: Grouping, members: Members) -> frozenset[EntityId]:
+    return frozenset(found.entity_of[RecordId(one)] for one in members if one in found.entity_of)
 
 
 def _torn(found: Grouping) -> Iterator[tuple[EntityId, tuple[str, str]]]:

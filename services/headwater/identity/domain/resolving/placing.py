@@ -30,6 +30,8 @@ from headwater.kernel.ids import EntityId
 SIMILAR: Final = "similar"
 """Names the rule by which two records are linked that share no identifier."""
 MAILBOX: Final = "mailbox_conflict"
+EITHER: Final = "either_of_two"
+"""Names what stands against a merge of a record that may be either of two entities told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,17 @@ class Placing:
     def _may_merge(self, entities: Sequence[EntityId]) -> bool:
         if not self.limits.auto_merge or not self.grouping.near.whole:
             return False
+        if any(self._waits(one) for one in entities):
+            return False
         return not any(self.grouping.is_apart(one, other) for one in entities for other in entities)
+
+    def _waits(self, entity: EntityId) -> bool:
+        """Say whether an entity may be one of two told apart and says nothing new: a person was asked, and decides."""
+        if entity not in self.grouping.choice.chose:
+            return False
+        if self.grouping.compared.again:
+            return True
+        return not any(self.grouping.entity_of.get(one) == entity for one in self.incoming)
 
     def _merge(self, part: Sequence[RecordId], winner: EntityId, loser: EntityId) -> None:
         ours = [one for one in part if self.entity_of.get(one) == winner]
@@ -167,7 +179,8 @@ class Placing:
         best = max(self._allowed(ours, theirs), default=(0.0, ours[0], theirs[0]))
         moved = tuple(self.ref(one) for one in theirs if one in self.grouping.entity_of)
         rule = self.rule(best[1], best[2])
-        self.merges.append(AutoMerge(winner, loser, self.grouping.compared.object, rule, best[0], moved))
+        name, weights = self.grouping.compared.object, self.grouping.weights_number
+        self.merges.append(AutoMerge(winner, loser, name, rule, best[0], moved, weights))
         self.entity_of.update(dict.fromkeys(theirs, winner))
 
     def _allowed(
@@ -207,6 +220,9 @@ class Placing:
         for pair, bits in self._contested():
             self._note(found, pair, bits, "")
             contested.add(self._entities(pair))
+        for pair, bits in self._undecided():
+            self._note(found, pair, bits, EITHER)
+            contested.add(self._entities(pair))
         counts: dict[RecordId, int] = defaultdict(int)
         for bits, pair, reason in sorted(found.values(), key=lambda one: (-one[0], one[1])):
             fresh = [one for one in pair if one in compared.fresh] or [pair[0]]
@@ -222,6 +238,17 @@ class Placing:
         for one, other in compared.contested():
             pair = pair_of(one, other)
             yield pair, compared.edges.get(pair, self.limits.rules.missing_bits)
+
+    def _undecided(self) -> Iterator[tuple[Pair, float]]:
+        """Yield, of each record that may be one of several told apart, its best pair with each of them."""
+        memory = self.grouping.memory
+        for one, entities in self.grouping.choice.undecided.items():
+            for entity in entities:
+                theirs = [other for other, own in self.grouping.entity_of.items() if own == entity]
+                bits, other = max(
+                    (memory.bits(one, other), other) for other in theirs if other in memory.parts
+                )
+                yield pair_of(one, other), bits
 
     def _entities(self, pair: Pair) -> frozenset[EntityId]:
         return frozenset(self.entity_of[one] for one in pair if one in self.entity_of)
@@ -273,13 +300,24 @@ class Placing:
             one, other = other, one
         name = self.grouping.compared.object
         return NewCandidate(
-            one, self.entity_of[one], other, self.entity_of[other], name, self.rule(one, other), reason, bits
+            one,
+            self.entity_of[one],
+            other,
+            self.entity_of[other],
+            name,
+            self.rule(one, other),
+            reason,
+            bits,
+            weights=self.grouping.weights_number,
         )
 
     def _torn(self, pair: Pair) -> NewCandidate:
         memory = self.grouping.memory
         compared = self.grouping.compared
-        bits = compared.edges.get(pair, self.grouping.near.edges.get(pair, memory.rules.missing_bits))
+        stood = self.grouping.near.edges.get(pair, memory.rules.missing_bits)
+        if pair in self.grouping.outdated:
+            stood = self.grouping.rescored.get(pair, memory.rules.missing_bits)
+        bits = compared.edges.get(pair, stood)
         entity = self.entity_of[pair[0]]
         return NewCandidate(
             pair[0],
@@ -291,6 +329,7 @@ class Placing:
             self._blocked(pair),
             bits,
             "split",
+            self.grouping.weights_number,
         )
 
 

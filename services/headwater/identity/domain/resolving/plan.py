@@ -39,6 +39,8 @@ class Batch:
 
     Args:
         records: in log order; a record may come more than once.
+        again: the records say nothing new, they are compared and grouped anew, each as it stands: the rules have
+            changed. What their new keys do not support goes.
     """
 
     records: Sequence[Incoming]
@@ -48,17 +50,13 @@ class Batch:
     fresh: dict[RecordId, Incoming] = field(default_factory=dict)
     """Records that are new or say something new, each with all that it says."""
     comparisons: list[Comparison] = field(default_factory=list)
+    again: bool = False
 
     def __post_init__(self) -> None:
         """Fold what the batch says of each record into one, and compare."""
         for record in self.records:
             self._fold(record)
         self._compare()
-
-    @property
-    def says_something(self) -> bool:
-        """Whether any record is new or says something new."""
-        return bool(self.fresh)
 
     def wanted(self) -> list[Wanted]:
         """Return the neighbourhoods that decide the batch, one for each object: no edge leads from one to another."""
@@ -82,6 +80,10 @@ class Batch:
     def _fold(self, record: Incoming) -> None:
         known = self.looked.known.get(record.record_id)
         before = self.fresh.get(record.record_id)
+        if self.again:
+            if known is not None:
+                self.fresh[record.record_id] = replace(record, identified=known.identified)
+            return
         if before is not None:
             told = combine(before.identified, record.identified)
             found = before.match_only and record.match_only
@@ -98,7 +100,7 @@ class Batch:
             if one.ref.object in COMPARED:
                 by_object.setdefault(one.ref.object, {})[one.record_id] = one.identified
         for name, fresh in by_object.items():
-            comparison = Comparison(name, fresh, self.looked, self.weights[name], self.limits)
+            comparison = Comparison(name, fresh, self.looked, self.weights[name], self.limits, self.again)
             comparison.run()
             self.comparisons.append(comparison)
 
@@ -116,7 +118,7 @@ def plan_batch(batch: Batch, near: Near, new_id: NewId) -> Plan:
         plan = plan_batch(batch.without(homeless), near, new_id)
         plan.resolutions = _with_homeless(batch, plan.resolutions, homeless)
         return plan
-    plan = Plan()
+    plan = Plan(revision=batch.looked.revision)
     answers: dict[RecordId, Resolution] = {}
     for placing in placings:
         _write_object(plan, placing, answers, new_id)
@@ -124,6 +126,9 @@ def plan_batch(batch: Batch, near: Near, new_id: NewId) -> Plan:
         if one.ref.object not in COMPARED and one.record_id not in batch.looked.known:
             _found_alone(plan, one, answers)
     _order_founders(plan, batch)
+    written = {one.record.record_id for one in plan.members} | {one.record_id for one in plan.known}
+    told = ((one.record_id, one.said) for one in batch.records if one.said and one.record_id in written)
+    plan.said = list(dict.fromkeys(told))
     plan.resolutions = _answers(batch, plan, answers)
     return plan
 
@@ -172,7 +177,8 @@ def _write_object(plan: Plan, placing: Placing, answers: dict[RecordId, Resoluti
         joined = one not in placing.founded
         rule = match.rule if match is not None and joined else ""
         if one in known:
-            plan.known.append(record)
+            if not grouping.compared.again:
+                plan.known.append(record)
             answers[one] = Resolution(entity, "known", group_id=group_id)
         else:
             plan.members.append(NewMember(record, entity, group_id, rule))
@@ -208,7 +214,8 @@ def _write_keys(plan: Plan, compared: Comparison, record: RecordId, entity: Enti
 
 
 def _write_groups(plan: Plan, grouping: Grouping, group_of: Mapping[RecordId, GroupId]) -> None:
-    plan.edges.extend(grouping.rescored.items())
+    number = grouping.weights_number
+    plan.edges.extend((pair, bits, number) for pair, bits in grouping.rescored.items())
     plan.gone.extend(grouping.gone)
     plan.moved.extend(
         (one, group_of[one])

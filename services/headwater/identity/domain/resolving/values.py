@@ -9,6 +9,7 @@ from typing import Literal
 from headwater.identity.domain.clustering.linkage import Rules
 from headwater.identity.domain.clustering.tiers import Tier
 from headwater.identity.domain.identifying import Identified
+from headwater.identity.domain.normalising import NORMALISATION_VERSION
 from headwater.identity.domain.records import GroupId, RecordId, RecordRef
 from headwater.kernel.ids import EntityId, EventKey
 
@@ -50,7 +51,7 @@ class Incoming:
 
     Args:
         match_only: leave it unplaced when nothing matches.
-        digest: hash of the attributes it comes with.
+        digest: hash of the attributes it comes with. said: these attributes as they are kept.
     """
 
     record_id: RecordId
@@ -59,16 +60,23 @@ class Incoming:
     identified: Identified
     match_only: bool = False
     digest: int = 0
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownRecord:
-    """A record that was resolved before, as it stands now; digest: of the attributes put on top last."""
+    """A record that was resolved before, as it stands now.
+
+    Args:
+        digest: of the attributes put on top last.
+        revision: as of which change of the tenant.
+    """
 
     entity_id: EntityId
     group_id: GroupId
     identified: Identified
     digest: int = 0
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,7 @@ class Looked:
         holders: records that have a key, by its hash, of the batch's keys and those of its known records.
         found: stored parts of every holder.
         uses: of the same keys, those that say less. generic: values of the holders that identify nobody.
+        revision: the tenant's last merge or split before it.
     """
 
     known: Mapping[RecordId, KnownRecord] = field(default_factory=dict)
@@ -100,6 +109,7 @@ class Looked:
     found: Mapping[RecordId, bytes] = field(default_factory=dict)
     uses: Mapping[int, KeyUse] = field(default_factory=dict)
     generic: frozenset[str] = frozenset()
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,7 @@ class Near:
         generic: values among theirs that identify nobody; crowded: keys that bring nobody together.
         apart: records whose entities a person told apart.
         whole: whether all that is linked was read.
+        edge_weights: version of the weights that a pair was scored with, of those not scored with the shipped ones.
     """
 
     records: Mapping[RecordId, Standing] = field(default_factory=dict)
@@ -132,6 +143,7 @@ class Near:
     crowded: frozenset[int] = frozenset()
     apart: frozenset[Pair] = frozenset()
     whole: bool = True
+    edge_weights: Mapping[Pair, int] = field(default_factory=dict)
 
 
 def together(found: Sequence[Near]) -> Near:
@@ -146,6 +158,7 @@ def together(found: Sequence[Near]) -> Near:
         frozenset().union(*(one.crowded for one in found)),
         frozenset().union(*(one.apart for one in found)),
         whole=all(one.whole for one in found),
+        edge_weights={pair: version for one in found for pair, version in one.edge_weights.items()},
     )
 
 
@@ -175,6 +188,7 @@ class Resolution:
     Args:
         group_id: of the records linked to it. tier: what its best match allows; none for a known record.
         bits: for that match; 0 where there is none.
+        revision: the tenant's last merge or split that the answer surely knows of; 0 before the first.
     """
 
     entity_id: EntityId | None
@@ -184,6 +198,7 @@ class Resolution:
     group_id: GroupId | None = None
     tier: Tier | None = None
     bits: float = 0.0
+    revision: int = 0
 
 
 UNMATCHED = Resolution(None, "unmatched")
@@ -201,7 +216,11 @@ class NewMember:
 
 @dataclass(frozen=True, slots=True)
 class NewCandidate:
-    """Two records of two entities to be reviewed; or of one, where later evidence tells them apart."""
+    """Two records of two entities to be reviewed; or of one, where later evidence tells them apart.
+
+    Args:
+        weights: version by which the bits were worked out.
+    """
 
     record_id: RecordId
     entity_id: EntityId
@@ -212,11 +231,12 @@ class NewCandidate:
     blocked_by: str
     bits: float
     question: Question = "merge"
+    weights: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AutoMerge:
-    """Two entities that are one by the merge rule; moved: the records of the loser."""
+    """Two entities that are one by the merge rule; moved: the records of the loser; weights: version of the bits."""
 
     winner_id: EntityId
     loser_id: EntityId
@@ -224,6 +244,7 @@ class AutoMerge:
     rule: str
     bits: float
     moved: tuple[RecordRef, ...]
+    weights: int = 0
 
 
 @dataclass(slots=True)
@@ -241,7 +262,8 @@ class Plan:
     """Keys that known records gain; new members are found by all of theirs but those barred."""
     barred: list[int] = field(default_factory=list)
     """Keys that bring nobody together."""
-    edges: list[tuple[Pair, float]] = field(default_factory=list)
+    edges: list[tuple[Pair, float, int]] = field(default_factory=list)
+    """Pairs with their bits, and the version of the weights by which those were worked out."""
     gone: list[Pair] = field(default_factory=list)
     """Pairs whose edge says nothing any more."""
     uses: list[tuple[int, KeyUse]] = field(default_factory=list)
@@ -249,6 +271,12 @@ class Plan:
     """Exclusive keys, and who holds each unless somebody does already."""
     candidates: list[NewCandidate] = field(default_factory=list)
     merges: list[AutoMerge] = field(default_factory=list)
+    said: list[tuple[RecordId, str]] = field(default_factory=list)
+    """What records say that are new or say something new, as they said it."""
+    version: int = NORMALISATION_VERSION
+    """Of the rules by which members and known records are identified."""
+    revision: int = 0
+    """The tenant's last merge or split before it."""
 
     @property
     def writes(self) -> bool:

@@ -48,12 +48,11 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A pair that a person has judged."""
+class Learnt:
+    """What records teach; pairs: those that share a strong key and are of one thing."""
 
-    ours: Parts
-    theirs: Parts
-    same: bool
+    weights: Weights
+    pairs: int
 
 
 _BLIND: Final[Mapping[str, frozenset[str]]] = {
@@ -81,26 +80,40 @@ def learn(
     *,
     version: str = "learned-1",
     shared: frozenset[str] = frozenset(),
-    judged: Iterable[Judged] = (),
 ) -> Weights:
     """Return the weights that *records* teach, resting on the shipped ones where they teach little.
 
     Args:
         shared: generic values, which tie nobody together.
-        judged: pairs that people have judged; those of one thing teach m as strong-key pairs do.
     """
-    start = priors.shipped(object_name, len(records))
+    return study(object_name, records, chance, plan, version=version, shared=shared).weights
+
+
+def study(
+    object_name: str,
+    records: Sequence[Parts],
+    chance: random.Random,
+    plan: Plan = Plan(),
+    *,
+    version: str = "learned-1",
+    shared: frozenset[str] = frozenset(),
+    population: int = 0,
+) -> Learnt:
+    """Return what `learn` does, and from how many pairs.
+
+    Args:
+        population: of which *records* are a random sample; 0 when they are all: chance meetings are rarer among more.
+    """
+    population = max(population, len(records))
+    start = priors.shipped(object_name, population)
     if len(records) <= 1:
-        return start
+        return Learnt(start, 0)
     compare = c.COMPARES[object_name]
     rarities = _rarities(object_name, records, plan)
     strong, strangers = _split(object_name, records, start, _strong_pairs(records, plan, shared), shared)
     seen: Levels = defaultdict(list)
     for one, other, kind in strong:
         _count(compare(records[one], records[other], shared), seen, blind=_BLIND.get(kind, frozenset({kind})))
-    for pair in judged:
-        if pair.same:
-            _count(compare(pair.ours, pair.theirs, shared), seen, blind=frozenset())
     apart: Levels = defaultdict(list)
     drawn = min(plan.random_pairs, len(records) * (len(records) - 1) // 2)
     for _ in range(drawn):
@@ -110,11 +123,12 @@ def learn(
     fields = _fields(start, seen, apart, rarities, codes, plan)
     weights = replace(start, version=version, fields=fields)
     pairs = len(records) * (len(records) - 1) / 2
-    weights = _with_sharers(weights, strangers, pairs, len(records))
-    share = len({(one, other) for one, other, _ in strong}) / plan.strong_share / pairs
+    weights = _with_sharers(weights, strangers, pairs, len(records), population)
+    tied = len({(one, other) for one, other, _ in strong})
+    share = tied / plan.strong_share / pairs
     if len(strong) < plan.weight_of_priors:
-        share = max(share, priors.PAIR_SHARE_OF_RECORDS / len(records))
-    return replace(weights, prior_bits=priors.prior_bits(min(share, 0.5)))
+        share = max(share, priors.PAIR_SHARE_OF_RECORDS / population)
+    return Learnt(replace(weights, prior_bits=priors.prior_bits(min(share, 0.5))), tied)
 
 
 def _strong_pairs(records: Sequence[Parts], plan: Plan, shared: frozenset[str]) -> list[StrongPair]:
@@ -271,14 +285,17 @@ def _rarity(values: Counter[str], plan: Plan) -> FieldWeights | None:
     return FieldWeights((), (equal,), common, 2.0 / total)
 
 
-def _with_sharers(weights: Weights, strangers: Counter[str], pairs: float, records: int) -> Weights:
+def _with_sharers(
+    weights: Weights, strangers: Counter[str], pairs: float, records: int, population: int
+) -> Weights:
     """Set how often strangers share a mailbox, a number, a profile: counted, and shipped as if seen before."""
     fields = dict(weights.fields)
     for kind, name in _KEY_FIELD.items():
         if name not in priors.SHARERS or name not in fields:
             continue
         one = fields[name]
-        equal = (strangers[kind] + priors.SHARERS[name] * records / 2) / pairs
+        shipped = priors.SHARERS[name] * records / 2 * ((records - 1) / (population - 1))
+        equal = (strangers[kind] + shipped) / pairs
         fields[name] = replace(one, u=(equal, *one.u[1:]))
     fields[c.PHONE] = _below_own_number(fields[c.PHONE])
     return replace(weights, fields=fields)

@@ -110,7 +110,11 @@ _LABELS: Final = {
 
 
 def _label(finding: Finding) -> str:
-    field, level, _, _ = finding
+    return level_name(finding[0], finding[1])
+
+
+def level_name(field: str, level: int) -> str:
+    """Return a level of a field in words."""
     if field == NAME:
         return names.describe(level)
     return _LABELS.get(field, fields.TEXT_LEVELS)[level]

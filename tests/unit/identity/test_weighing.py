@@ -1,0 +1,163 @@
+"""What a process keeps of the weights that count: how much, how long, and when it reads again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import anyio
+import pytest
+
+from headwater.identity.domain.scoring.priors import shipped
+from headwater.identity.domain.scoring.versions import name_of
+from headwater.identity.domain.scoring.weights import dump
+from headwater.identity.domain.weighing import Position
+from headwater.identity.usecases.weighing import OLD_KEPT, ActiveWeights
+from headwater.identity.weights_ports import WeightsStore
+from headwater.kernel.errors import Unavailable
+from headwater.kernel.ids import TenantId
+
+pytestmark = pytest.mark.anyio
+
+ACME, BETA, ZETA = TenantId("acme"), TenantId("beta"), TenantId("zeta")
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Versions by tenant and object, in memory; notes which bodies are read."""
+
+    active: dict[tuple[TenantId, str], int] = field(default_factory=dict)
+    read: list[tuple[TenantId, str, int]] = field(default_factory=list)
+    looks: int = 0
+    spoilt: set[int] = field(default_factory=set)
+
+    async def list_active(self, rows_max: int) -> Sequence[Position]:
+        """Return which version counts."""
+        self.looks += 1
+        return [Position(*key, number) for key, number in sorted(self.active.items())][:rows_max]
+
+    async def find_body(self, tenant_id: TenantId, object_name: str, number: int) -> bytes | None:
+        """Return a body that has its number in its prior."""
+        self.read.append((tenant_id, object_name, number))
+        if number in self.spoilt:
+            return b"nothing"
+        return dump(replace(shipped(object_name), version=name_of(number), prior_bits=-float(number)))
+
+
+def _open(shelf: Shelf, tenants_max: int = 4) -> ActiveWeights:
+    return ActiveWeights(cast("WeightsStore", shelf), tenants_max)
+
+
+async def test_a_tenant_without_weights_of_its_own_has_the_shipped_ones() -> None:
+    """The same for all, and nothing is read."""
+    shelf = Shelf({(ACME, "contact"): 1})
+    weights = _open(shelf)
+    await weights.refresh()
+    shelf.read.clear()
+    assert await weights.of(ZETA) is await weights.of(BETA)
+    assert (await weights.of(ZETA))["contact"] == shipped("contact")
+    assert shelf.read == []
+
+
+async def test_weights_are_read_once_and_again_only_where_they_changed() -> None:
+    """The other object's are kept."""
+    shelf = Shelf({(ACME, "contact"): 1, (ACME, "account"): 5})
+    weights = _open(shelf)
+    await weights.refresh()
+    first = await weights.of(ACME)
+    assert (first["contact"].prior_bits, first["account"].prior_bits) == (-1.0, -5.0)
+    assert first["lead"] == shipped("lead")
+    shelf.active[ACME, "contact"] = 2
+    await weights.refresh()
+    second = await weights.of(ACME)
+    assert second["contact"].prior_bits == -2.0
+    assert second["account"] is first["account"]
+    assert shelf.read == [(ACME, "account", 5), (ACME, "contact", 1), (ACME, "contact", 2)]
+
+
+async def test_what_counts_no_more_is_forgotten() -> None:
+    """After a rollback to the shipped weights nothing of the tenant stays."""
+    shelf = Shelf({(ACME, "contact"): 1})
+    weights = _open(shelf)
+    await weights.refresh()
+    shelf.active.clear()
+    await weights.refresh()
+    assert (await weights.of(ACME))["contact"] == shipped("contact")
+
+
+async def test_beyond_the_bound_the_tenant_used_longest_ago_makes_room() -> None:
+    """It is read again when it comes back."""
+    shelf = Shelf({(one, "contact"): 1 for one in (ACME, BETA, ZETA)})
+    weights = _open(shelf, tenants_max=2)
+    await weights.refresh()
+    for tenant in (ACME, BETA, ACME, ZETA, ACME, BETA):
+        await weights.of(tenant)
+    assert [tenant for tenant, _, _ in shelf.read] == [ACME, BETA, ZETA, BETA]
+
+
+async def test_a_body_that_cannot_be_used_leaves_what_counted_before() -> None:
+    """It is not read again and again; a later version mends it."""
+    shelf = Shelf({(ACME, "contact"): 1})
+    weights = _open(shelf)
+    await weights.refresh()
+    shelf.spoilt.add(2)
+    shelf.active[ACME, "contact"] = 2
+    await weights.refresh()
+    assert [(await weights.of(ACME))["contact"].prior_bits for _ in range(3)] == [-1.0] * 3
+    assert shelf.read.count((ACME, "contact", 2)) == 1
+    assert await weights.find(ACME, "contact", 2) is None
+    shelf.active[ACME, "contact"] = 3
+    await weights.refresh()
+    assert (await weights.of(ACME))["contact"].prior_bits == -3.0
+
+
+async def test_old_versions_that_are_asked_for_are_kept_up_to_a_bound() -> None:
+    """Asked again, they are read once; the oldest make room."""
+    shelf = Shelf()
+    weights = _open(shelf)
+    for number in (*range(1, OLD_KEPT + 2), OLD_KEPT + 1, 1):
+        found = await weights.find(ACME, "contact", number)
+        assert found is not None
+        assert found.prior_bits == -float(number)
+    assert len(shelf.read) == OLD_KEPT + 2
+
+
+@dataclass(slots=True)
+class Wire:
+    """Word of changes that fails first, and then comes when told."""
+
+    told: anyio.Event = field(default_factory=anyio.Event)
+    opened: int = 0
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[Wire]:
+        """Fail once."""
+        self.opened += 1
+        if self.opened == 1:
+            raise Unavailable("no connection")
+        yield self
+
+    async def changed(self) -> None:
+        """Return once, when told."""
+        await self.told.wait()
+        self.told = anyio.Event()
+
+
+async def test_a_change_is_heard_though_the_wire_failed_before() -> None:
+    """A lost connection only delays; between two words it looks by itself."""
+    shelf, wire = Shelf({(ACME, "contact"): 1}), Wire()
+    weights = _open(shelf)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(weights.follow, wire, 0.02)
+        with anyio.fail_after(5):
+            while shelf.looks < 3:
+                await anyio.lowlevel.checkpoint()
+            assert (await weights.of(ACME))["contact"].prior_bits == -1.0
+            shelf.active[ACME, "contact"] = 7
+            wire.told.set()
+            while (await weights.of(ACME))["contact"].prior_bits != -7.0:
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert wire.opened == 2
