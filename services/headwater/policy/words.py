@@ -52,6 +52,7 @@ RetryClass = Literal[
     "format",
     "validation",
     "conflict",
+    "claimed",
     "not_found",
     "reference",
     "held",

@@ -101,6 +101,25 @@ async def test_what_is_kept_comes_back_as_it_was(queue: Queue) -> None:
     assert kept.begin_turn > 0
 
 
+async def test_what_was_begun_at_a_record_goes_to_its_end_first(queue: Queue) -> None:
+    """An older merge that is to be undone waits while a later one, into the same record, pauses in its middle."""
+    await order(queue)
+    book = PostgresMerges(queue.pool)
+    first = begun(await waiting(book))
+    await book.write(first, LEASE)
+    await book.finish(replace(first, state=FollowState.MERGED, course=Course()), LEASE)
+    await order(queue, merge_id=key(78), loser=OTHER)
+    later = begun(await waiting(book))
+    await book.write(later, LEASE, 60.0)
+    await order(queue, split=True)
+    (item,) = await book.waiting([(TENANT, CONNECTOR)])
+    assert (item.merge.merge_id, item.due_s > 50) == (key(78), True)
+    assert (await book.hold(first, LEASE)).busy
+    await book.finish(replace(later, state=FollowState.MERGED, course=Course()), LEASE)
+    assert not (await book.hold(first, LEASE)).busy
+    assert (await waiting(book)).merge_id == first.merge_id
+
+
 async def test_once_merged_the_loser_has_no_record_and_the_survivor_is_looked_at(queue: Queue) -> None:
     """The delivery of the loser is settled, the survivor's is in doubt with its new record; both go on."""
     await order(queue)

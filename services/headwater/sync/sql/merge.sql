@@ -55,7 +55,8 @@ on conflict do nothing;
 select pg_notify('headwater_merge', '');
 
 -- name: waiting_record_merges
--- The open merge of each of these accounts that is due first; of those that share an entity, the oldest goes first.
+-- The open merge of each of these accounts that is due first; of those that share an entity, one that was begun goes
+-- to its end, then the oldest begins.
 -- Arrays: $1 tenant; $2 connector.
 select
     waiting.tenant_id, waiting.connector, waiting.merge_id, waiting.number, waiting.object, waiting.winner_id,
@@ -72,12 +73,16 @@ cross join lateral (
     from sync.record_merge as one
     where
         one.tenant_id = account.tenant_id and one.connector = account.connector and one.is_open -- noqa: RF01
-        and not exists (
-            select from sync.record_merge as earlier
-            where
-                earlier.tenant_id = one.tenant_id and earlier.connector = one.connector and earlier.is_open
-                and earlier.number < one.number
-                and array[earlier.winner_id, earlier.loser_id] && array[one.winner_id, one.loser_id]
+        and (
+            one.state in ('merging', 'undoing')
+            or not exists (
+                select from sync.record_merge as other
+                where
+                    other.tenant_id = one.tenant_id and other.connector = one.connector and other.is_open
+                    and (other.number < one.number or other.state in ('merging', 'undoing'))
+                    and other.merge_id <> one.merge_id
+                    and array[other.winner_id, other.loser_id] && array[one.winner_id, one.loser_id]
+            )
         )
     order by one.due_time, one.number
     limit 1
@@ -143,12 +148,20 @@ on conflict do nothing;
 delete from sync.held_delivery
 where tenant_id = $1 and connector = $2 and merge_id = $3 and entity_id = $4;
 
--- name: are_in_flight
--- Whether a slot has one of these deliveries in hand. $1 tenant; $2 connector; $3 entities uuid[].
-select exists (
-    select from sync.inflight as held
-    where held.tenant_id = $1 and held.connector = $2 and held.entity_ids && $3::uuid []
-);
+-- name: are_busy
+-- Whether a slot has one of these deliveries in hand, or another merge is under way at the record of one of them.
+-- $1 tenant; $2 connector; $3 entities uuid[]; $4 merge.
+select
+    exists (
+        select from sync.inflight as held
+        where held.tenant_id = $1 and held.connector = $2 and held.entity_ids && $3::uuid []
+    )
+    or exists (
+        select from sync.record_merge as other
+        where
+            other.tenant_id = $1 and other.connector = $2 and other.is_open and other.merge_id <> $4
+            and other.state in ('merging', 'undoing') and (other.course ->> 'holder_id')::uuid = any($3::uuid [])
+    );
 
 -- name: read_places
 -- Where entities are in an account. $1 tenant; $2 connector; $3 entities uuid[].

@@ -63,7 +63,7 @@ class PostgresMerges:
             holder_id = await _holder(connection, account, merge.winner_id)
             both = [holder_id, merge.loser_id]
             await connection.execute(_SQL["hold_deliveries"].text, *account, both, merge.merge_id)
-            busy = bool(await connection.fetchval(_SQL["are_in_flight"].text, *account, both))
+            busy = bool(await connection.fetchval(_SQL["are_busy"].text, *account, both, merge.merge_id))
             return await _places(connection, account, holder_id, merge.loser_id, busy=busy)
 
     async def let_go(self, merge: RecordMerge, entity_id: uuid.UUID) -> None:
