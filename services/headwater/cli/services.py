@@ -17,6 +17,7 @@ from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.rpc.received import from_rpc_error
 from headwater.sync.v1 import (
+    merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
@@ -44,6 +45,7 @@ class Services:
     policies: policies_pb2_grpc.PolicyServiceAsyncStub
     provenance: provenance_pb2_grpc.ProvenanceServiceAsyncStub
     quality: quality_pb2_grpc.QualityServiceAsyncStub
+    merges: merges_pb2_grpc.MergeServiceAsyncStub
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
@@ -82,6 +84,7 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             policies_pb2_grpc.PolicyServiceStub(sync),
             provenance_pb2_grpc.ProvenanceServiceStub(sync),
             quality_pb2_grpc.QualityServiceStub(sync),
+            merges_pb2_grpc.MergeServiceStub(sync),
             weights_pb2_grpc.WeightsServiceStub(identity),
             patience_s,
         )

@@ -28,6 +28,8 @@ from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
+from headwater.sync.following.forecaster import Foresight
+from headwater.sync.following.worker import FollowWorker
 from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
@@ -40,6 +42,7 @@ from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
@@ -54,6 +57,7 @@ from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.maintenance import PostgresUpkeep
+from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
@@ -74,6 +78,7 @@ from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import (
+    merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
@@ -86,6 +91,7 @@ from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
     INSPECTION_CHANNEL,
     LOG_CHANNEL,
+    MERGE_CHANNEL,
     POLICY_CHANNEL,
     REPLAY_CHANNEL,
     ROLLOUT_CHANNEL,
@@ -135,7 +141,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         projections = PostgresProjections(pool)
         projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
         log_bell, replay_bell, schedule_bell, rollout_bell = Wakeup(), Wakeup(), Wakeup(), Wakeup()
-        inspection_bell, policy_bell = Wakeup(), Wakeup()
+        inspection_bell, policy_bell, merge_bell = Wakeup(), Wakeup(), Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
         catch_up = CatchUp(clock, settings.catch_up_s_max)
@@ -163,6 +169,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
         rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address))
+        merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
         servicers = Servicers(
             SyncServicer(operations, workbench),
             ScheduleServicer(SteeredSchedules(desk)),
@@ -170,6 +177,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             PolicyServicer(Versions(PostgresVersions(pool), book, clock)),
             ProvenanceServicer(Provenance(PostgresProvenance(pool))),
             QualityServicer(quality),
+            MergeServicer(Foresight(merges, questions, book, policies)),
         )
         async with (
             _server(servicers, telemetry, settings).serving() as port,
@@ -183,6 +191,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
                 INSPECTION_CHANNEL: lambda _: inspection_bell.set(),
                 POLICY_CHANNEL: lambda _: policy_bell.set(),
+                MERGE_CHANNEL: lambda _: merge_bell.set(),
             }
             tasks.start_soon(membership.keep)
             tasks.start_soon(listen, pool, hearers)
@@ -190,6 +199,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             tasks.start_soon(rolling.run, rollout_bell)
             tasks.start_soon(RenewalWorker(PostgresRenewals(pool)).run, policy_bell)
             tasks.start_soon(InspectionWorker(inspections, accounts).run, inspection_bell)
+            tasks.start_soon(FollowWorker(merges, questions, accounts).run, merge_bell)
             tasks.start_soon(host.run)
             tasks.start_soon(deliveries.run)
             tasks.start_soon(watch.watch)
@@ -237,6 +247,7 @@ class Servicers:
     policies: PolicyServicer
     provenance: ProvenanceServicer
     quality: QualityServicer
+    merges: MergeServicer
 
 
 def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -247,6 +258,7 @@ def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) 
         policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
         quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
+        merges_pb2_grpc.add_MergeServiceServicer_to_server(servicers.merges, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -254,6 +266,7 @@ def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) 
             POLICIES_NAME,
             PROVENANCE_NAME,
             QUALITY_NAME,
+            MERGES_NAME,
         )
 
     listening = ServerSettings(

@@ -32,6 +32,8 @@ INSPECTION_CHANNEL: Final = "headwater_inspection"
 """Notified when an account is asked about its automations."""
 POLICY_CHANNEL: Final = "headwater_policy"
 """Notified by the projector when it came by a policy."""
+MERGE_CHANNEL: Final = "headwater_merge"
+"""Notified when merges are to be followed or undone in CRMs, or when it is asked what that would do."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 
