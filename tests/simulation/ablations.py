@@ -212,7 +212,7 @@ _SEEDS: Final[dict[str, int]] = {
     "same-fence": 3,
     "leases-for-ever": 1,
     "nobody-watches": 2,
-    "cursor-apart": 14,
+    "cursor-apart": 7,
     "echo-unchecked": 2,
     "own-writes-forgotten": 2,
     "echo-before-settling": 2,

@@ -60,6 +60,7 @@ class Identity:
             "winner": str(winner),
             "loser": str(loser),
             "object": "contact",
+            "merge_id": str(uuid.uuid5(loser, str(winner))),
             "moved": moved,
             "seq": self.revision,
         }

@@ -25,12 +25,14 @@ def policy_text(
     retry: Mapping[str, Any] = RETRY,
     breaker: Mapping[str, Any] = BREAKER,
     timeout_s: float = 5.0,
+    merge: str = "link-only",
 ) -> str:
     """Return the document of a tenant whose CRMs are the sandbox's accounts of one name.
 
     Args:
         secret: variable that holds the credentials of both accounts.
         timeout_s: of one call to a CRM.
+        merge: what follows in the CRMs when contacts merge.
     """
     document = {
         "format": "headwater/v1",
@@ -46,6 +48,10 @@ def policy_text(
                 "credentials": f"env:{secret}",
                 "timeout_s": timeout_s,
                 **outbound,
+                "objects": {
+                    **outbound["objects"],
+                    "contact": [{**one, "merge": merge} for one in outbound["objects"]["contact"]],
+                },
             }
             for vendor, outbound in _OUTBOUND.items()
         },

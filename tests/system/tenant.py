@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
 from google.protobuf.timestamp_pb2 import Timestamp
 from tests.system.policies import policy_text
 
@@ -157,6 +158,21 @@ class Tenant:
         """The live records of a CRM's object by the CRM's id."""
         found = self._ask(vendor, "records", object=kind)["records"][kind]
         return {one["id"]: one for one in found if not one["archived"]}
+
+    def session(self, vendor: str) -> httpx.Client:
+        """A client that talks to a CRM of the tenant as a person's tool does."""
+        paths = {"hubspot": "/oauth/v1/token", "salesforce": "/services/oauth2/token"}
+        base = f"{self.world.sandbox_url}/{vendor}/{self.id}"
+        form = {
+            "grant_type": "refresh_token", "client_id": "tool", "client_secret": "sandbox-secret",
+            "refresh_token": f"sandbox-refresh-{self.id}",
+        }  # fmt: skip
+        token = (
+            self.world.http.post(f"/{vendor}/{self.id}{paths[vendor]}", data=form).raise_for_status().json()
+        )
+        return httpx.Client(
+            base_url=base, headers={"Authorization": f"Bearer {token['access_token']}"}, timeout=20
+        )
 
     def calls(self, vendor: str) -> dict[str, Any]:
         """The CRM's own account of the calls made to it."""

@@ -64,6 +64,8 @@ class OutboundObject(Part):
     """The CRM's reference (a field, or an associated object) to the canonical reference field."""
     end_marks: dict[Text, Literal["state", "winner_entity_id"]] = {}
     """Written when the entity ends (merged or deleted; nothing is ever hard-deleted): CRM field to meaning."""
+    merge: Literal["link-only", "merge"] = "link-only"
+    """What follows a merge of entities: the loser's record gets its end marks, or the CRM merges both records."""
 
 
 class ConnectorPolicy(Part):

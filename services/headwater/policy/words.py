@@ -64,6 +64,7 @@ RetryClass = Literal[
     "format",
     "validation",
     "conflict",
+    "claimed",
     "not_found",
     "reference",
     "held",

@@ -61,6 +61,12 @@ class Desk:
         self.account.records.archive(old, self.call.now_ms, lookups)
         self._journal(old, "deleted")
 
+    def restore(self, old: Record, fields: Fields, lookups: Iterable[str]) -> Record:
+        """Take a record out of the bin and journal it as created: it is there again."""
+        record = self.account.records.restore(old, fields, self.call.now_ms, lookups)
+        self._journal(record, "created", changes(None, fields))
+        return record
+
     def refuse(
         self, kind: str, reason: str, *, fields: Fields | None = None, record_id: str | None = None
     ) -> None:

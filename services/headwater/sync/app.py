@@ -28,6 +28,8 @@ from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
+from headwater.sync.following.forecaster import Foresight
+from headwater.sync.following.worker import FollowWorker
 from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
@@ -40,6 +42,7 @@ from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
@@ -51,6 +54,7 @@ from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.maintenance import PostgresUpkeep
+from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
@@ -63,11 +67,12 @@ from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.workbench import Workbench
-from headwater.sync.v1 import rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.v1 import merges_pb2_grpc, rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
     INSPECTION_CHANNEL,
     LOG_CHANNEL,
+    MERGE_CHANNEL,
     REPLAY_CHANNEL,
     ROLLOUT_CHANNEL,
     SCHEDULE_CHANNEL,
@@ -116,7 +121,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         projections = PostgresProjections(pool)
         projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
         log_bell, replay_bell, schedule_bell, rollout_bell = Wakeup(), Wakeup(), Wakeup(), Wakeup()
-        inspection_bell = Wakeup()
+        inspection_bell, merge_bell = Wakeup(), Wakeup()
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
         catch_up = CatchUp(clock, settings.catch_up_s_max)
@@ -141,10 +146,12 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
         rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address))
+        merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
         servicers = Servicers(
             SyncServicer(operations, workbench),
             ScheduleServicer(SteeredSchedules(desk)),
             RolloutServicer(Rollouts(rollouts, book, clock, PostedInspections(inspections))),
+            MergeServicer(Foresight(merges, questions, book, policies)),
         )
         async with (
             _server(servicers, telemetry, settings).serving() as port,
@@ -157,12 +164,14 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 SCHEDULE_CHANNEL: lambda _: schedule_bell.set(),
                 ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
                 INSPECTION_CHANNEL: lambda _: inspection_bell.set(),
+                MERGE_CHANNEL: lambda _: merge_bell.set(),
             }
             tasks.start_soon(membership.keep)
             tasks.start_soon(listen, pool, hearers)
             tasks.start_soon(ReplayWorker(replays).run, replay_bell)
             tasks.start_soon(rolling.run, rollout_bell)
             tasks.start_soon(InspectionWorker(inspections, accounts).run, inspection_bell)
+            tasks.start_soon(FollowWorker(merges, questions, accounts).run, merge_bell)
             tasks.start_soon(host.run)
             tasks.start_soon(deliveries.run)
             tasks.start_soon(watch.watch)
@@ -207,6 +216,7 @@ class Servicers:
     sync: SyncServicer
     schedules: ScheduleServicer
     rollouts: RolloutServicer
+    merges: MergeServicer
 
 
 def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -214,7 +224,8 @@ def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) 
         sync_pb2_grpc.add_SyncServiceServicer_to_server(servicers.sync, server)
         schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(servicers.schedules, server)
         rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
-        return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME)
+        merges_pb2_grpc.add_MergeServiceServicer_to_server(servicers.merges, server)
+        return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME, MERGES_NAME)
 
     listening = ServerSettings(
         settings.address, reflection=settings.reflection, share_port=settings.replica > 0

@@ -13,6 +13,7 @@ from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.breaker import Breakers, Forced
+from headwater.sync.domain.delivering import Holder
 from headwater.sync.domain.echoing import Seen
 from headwater.sync.domain.leasing import Beat, Lease
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
@@ -197,7 +198,7 @@ class Deliveries(Protocol):
         """
         ...
 
-    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, Holder]:
         """Return which entities are delivered as these CRM records."""
         ...
 

@@ -30,6 +30,8 @@ ROLLOUT_CHANNEL: Final = "headwater_rollout"
 """Notified when a rollout was begun or steered."""
 INSPECTION_CHANNEL: Final = "headwater_inspection"
 """Notified when an account is asked about its automations."""
+MERGE_CHANNEL: Final = "headwater_merge"
+"""Notified when merges are to be followed or undone in CRMs, or when it is asked what that would do."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,10 +9,10 @@ import anyio
 from tests.simulation.store.claiming import claimed_of, due_rows, later_due_s, put_in_doubt
 from tests.simulation.store.link import Link
 from tests.simulation.store.settling import settle
-from tests.simulation.store.tables import InflightRow, Tables
+from tests.simulation.store.tables import DUE_STATES, InflightRow, Tables
 
 from headwater.sync.domain.breaker import Breakers, from_json
-from headwater.sync.domain.delivering import Claimed
+from headwater.sync.domain.delivering import Claimed, Holder
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.settling import ConnectorState, Settlement
@@ -103,12 +102,12 @@ class MemoryDeliveries:
         """Write how tries ended; inside a transaction."""
         settle(self.tables, self.key, self.lease.fence, settlements)
 
-    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, Holder]:
         """Return which entities are delivered as these CRM records."""
         return await self._link.call(
             "holders",
             lambda: {
-                row.crm_id: row.entity_id
+                row.crm_id: Holder(str(row.entity_id), row.state in DUE_STATES)
                 for row in self.tables.account(self.key).values()
                 if row.crm_object == crm_object and row.crm_id in crm_ids
             },

@@ -38,7 +38,7 @@ class Away:
 def services(patience_s: float) -> Services:
     """Return services of which no stub is used."""
     addresses = Addresses("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "http://127.0.0.1:4")
-    return Services(addresses, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, patience_s)
+    return Services(addresses, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, patience_s)
 
 
 async def test_a_service_that_comes_back_is_waited_for() -> None:

@@ -39,6 +39,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.domain.breaker import Breakers
+from headwater.sync.domain.delivering import Holder
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
@@ -176,7 +177,7 @@ class MemoryDeliveries:
             else:
                 self._queue.due.pop(item.claimed.entity_id, None)
 
-    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, Holder]:
         """Nobody."""
         del crm_object, crm_ids
         return {}

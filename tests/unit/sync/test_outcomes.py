@@ -14,6 +14,7 @@ from headwater.connectors.base import (
     ErrorClass,
     Failed,
     Found,
+    Outcome,
     Reference,
     Target,
     VendorError,
@@ -23,7 +24,7 @@ from headwater.connectors.base import (
 )
 from headwater.policy.account import Retry
 from headwater.sync.delivery.outcomes import Judge, refuse_taken
-from headwater.sync.domain.delivering import REFERENCES_KEY, Send, Settled, Wait
+from headwater.sync.domain.delivering import REFERENCES_KEY, Holder, Send, Settled, Wait
 from headwater.sync.domain.doubting import Doubts, looked_up, repeated
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
@@ -188,12 +189,27 @@ def test_two_entities_never_adopt_one_record() -> None:
     offer = Failed(VendorError(ErrorClass.CONFLICT, "DUP", "words", existing_crm_id="003"))
     first, second = send(entity_id=key(1)), send(entity_id=key(2))
 
-    def offered(holders: dict[str, str], *answers: tuple[Send, Any]) -> list[str]:
+    def offered(holders: dict[str, Holder], *answers: tuple[Send, Any]) -> list[str]:
         judged = refuse_taken(answers, holders)
         return [outcome.error.existing_crm_id for _, outcome in judged if isinstance(outcome, Failed)]
 
     assert offered({}, (first, offer)) == ["003"]
-    assert offered({"003": str(key(1))}, (first, offer)) == ["003"]
-    assert offered({"003": str(key(9))}, (first, offer)) == [""]
+    assert offered({"003": Holder(str(key(1)))}, (first, offer)) == ["003"]
+    assert offered({"003": Holder(str(key(9)))}, (first, offer)) == [""]
     assert offered({}, (first, offer), (second, offer)) == ["003", ""]
     assert offered({}, (first, offer), (second, Written("003", created=True))) == [""]
+
+
+def test_a_value_that_may_change_hands_is_tried_again() -> None:
+    """While the record that holds it is being written, it is no dead letter yet; afterwards it is."""
+    offer = Failed(VendorError(ErrorClass.CONFLICT, "DUP", "words", existing_crm_id="003"))
+    for coming, state in ((True, State.RETRYING), (False, State.DEAD)):
+        one = send(entity_id=key(1))
+        ((_, refused),) = refuse_taken([(one, offer)], {"003": Holder(str(key(9)), coming)})
+        assert judge().of_outcome(one, refused, None).state is state
+        answers: list[tuple[Send, Outcome]] = [
+            (one, offer),
+            (send(entity_id=key(9)), Written("003", created=False)),
+        ]
+        ((_, refused), _) = refuse_taken(answers, {"003": Holder(str(key(9)), coming)})
+        assert judge().of_outcome(one, refused, None).state is state

@@ -67,6 +67,7 @@ def identity(number: int, change: str, winner: uuid.UUID, loser: uuid.UUID, *mov
         "winner": str(winner),
         "loser": str(loser),
         "object": "contact",
+        "merge_id": str(uuid.uuid5(loser, str(winner))),
         "moved": [{"object": k.object, "source": k.source, "external_id": k.external_id} for k in moved],
         "seq": number,
     }
@@ -198,6 +199,30 @@ def test_a_split_restores_exactly_what_a_merge_joined(order: list[LogEvent], los
     assert bench.state(BOB) == "merged"
     assert bench.workspace.entities[(TENANT, BOB)].merged_into == ADA
     bench.apply(identity(11, "split", ADA, BOB, *moved))
+    assert snapshot(bench) == before
+
+
+def test_a_split_below_a_later_merge_leaves_nothing_behind() -> None:
+    """C goes into B, B into A; C split from B takes its values and an operator's correction of it out of A."""
+    cara = uuid.uuid5(BOB, "cara")
+    bench = Bench({site("1"): ADA, site("2"): BOB, site("3"): cara})
+    corrected = RecordKey(TENANT, "contact", "operator", str(cara))
+    bench.homes[corrected] = cara
+    bench.apply(
+        event(1, external_id="1", email="a@x.io"),
+        event(2, external_id="2", email="b@x.io"),
+        event(3, external_id="3", email="c@x.io", first="Cara"),
+        event(4, "operator", external_id=str(cara), title="Chair"),
+    )
+    before = snapshot(bench)
+    bench.apply(
+        identity(5, "merged", BOB, cara, site("3")), identity(6, "merged", ADA, BOB, site("2"), site("3"))
+    )
+    bench.apply(identity(7, "split", BOB, cara, site("3")))
+    assert bench.values(cara) == {"email": "c@x.io", "first_name": "Cara", "title": "Chair"}
+    assert "first_name" not in bench.values(ADA)
+    assert "title" not in bench.values(ADA)
+    bench.apply(identity(8, "split", ADA, BOB, site("2")))
     assert snapshot(bench) == before
 
 

@@ -64,12 +64,23 @@ def test_no_bytes_raise(payload: bytes) -> None:
             "winner": JSON,
             "loser": JSON,
             "object": JSON,
+            "merge_id": JSON,
             "moved": JSON | st.lists(JSON),
             "seq": JSON,
         }
     )
 )
-@example({"change": "merged", "winner": 5, "loser": 6, "object": "contact", "moved": [], "seq": None})
+@example(
+    {
+        "change": "merged",
+        "winner": 5,
+        "loser": 6,
+        "object": "contact",
+        "merge_id": 7,
+        "moved": [],
+        "seq": None,
+    }
+)
 def test_no_identity_payload_raises(payload: Any) -> None:
     """An identity event of another shape is poison, too."""
     read = read_event(POLICY, event(1, "headwater", "identity", payload=msgspec.json.encode(payload)))
@@ -116,7 +127,8 @@ def test_own_events_need_no_policy() -> None:
     assert isinstance(read_event(None, event(1, "headwater", "policy", payload=b"{}")), PolicyReading)
     moved = [{"object": "contact", "source": "site", "external_id": "1"}]
     payload = {
-        "change": "merged", "winner": str(key(1)), "loser": str(key(2)), "object": "contact", "moved": moved, "seq": 3
+        "change": "merged", "winner": str(key(1)), "loser": str(key(2)), "object": "contact", "moved": moved,
+        "merge_id": str(key(3)), "seq": 3,
     }  # fmt: skip
     read = read_event(None, event(1, "headwater", "identity", payload=msgspec.json.encode(payload)))
     assert isinstance(read, IdentityReading)

@@ -37,6 +37,7 @@ RETRIED = [
     ErrorClass.SERVER,
     ErrorClass.AUTH,
     ErrorClass.REFERENCE,
+    ErrorClass.CLAIMED,
 ]
 DOUBTFUL = [ErrorClass.IN_DOUBT, ErrorClass.PARTIAL]
 
@@ -71,6 +72,7 @@ ROWS = [
     (error(ErrorClass.SERVER), 4, Bury("server: all 4 retries used", Cause.VENDOR)),
     (error(ErrorClass.AUTH), 4, Bury("auth: all 4 retries used", Cause.ACCESS)),
     (error(ErrorClass.REFERENCE), 4, Bury("reference: all 4 retries used", Cause.DATA)),
+    (error(ErrorClass.CLAIMED), 4, Bury("claimed: all 4 retries used", Cause.DATA)),
 ]
 
 
@@ -195,4 +197,5 @@ def test_bad_data_and_exhausted_deliveries_are_told_apart() -> None:
         ErrorClass.CONFLICT,
         ErrorClass.NOT_FOUND,
         ErrorClass.REFERENCE,
+        ErrorClass.CLAIMED,
     }

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import typer
@@ -16,7 +15,8 @@ from rich.text import Text
 
 from headwater.cli import bits
 from headwater.cli.asking import asking
-from headwater.cli.commands import identity_redo, identity_review, identity_weights
+from headwater.cli.commands import identity_merging, identity_redo, identity_review, identity_weights
+from headwater.cli.entities import find_entity, member_row
 from headwater.cli.options import AsJson, DataDir, PageSize, PageToken, Tenant, Yes
 from headwater.cli.output import facts, table
 from headwater.cli.plain import moment, plain
@@ -36,6 +36,9 @@ app.add_typer(identity_weights.app, name="weights")
 app.command()(identity_weights.learn)
 app.command()(identity_redo.redo)
 app.command()(identity_redo.group)
+for _merging in (identity_merging.merge, identity_merging.split, identity_merging.followed):
+    app.command()(_merging)
+app.command("follow-again")(identity_merging.follow_again)
 
 
 @app.command()
@@ -47,8 +50,8 @@ async def entity(session: Session, services: Services, who: Who) -> None:
 
       headwater identity entity hubspot/contact/42
     """
-    found = await _get(session, services, who)
-    rows = [_member(item) for item in found.members]
+    found = await find_entity(session, services, who)
+    rows = [member_row(item) for item in found.members]
     about = {
         "entity": found.entity_id,
         "object": found.object,
@@ -147,58 +150,6 @@ async def candidates(
     ]
     more = f"more: --page-token {found.next_page_token}" if found.next_page_token else ""
     session.output.result(plain(found), table(("object", "entity", "other", "rule", "record"), rows), more)
-
-
-@app.command()
-@asking
-async def merge(
-    session: Session,
-    services: Services,
-    winner: Who,
-    loser: Who,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit.")] = "",
-    yes: Yes = False,
-) -> None:
-    """Move every record of LOSER to WINNER; `split` undoes it exactly. Without --yes it shows what would move."""
-    stays, goes = await _get(session, services, winner), await _get(session, services, loser)
-    rows = [_member(item) for item in goes.members]
-    moving = table(
-        ("record", "rule", "resolved"), rows, title=f"into {stays.entity_id} from {goes.entity_id}"
-    )
-    if not yes:
-        document = {"dry_run": True, "winner": plain(stays), "loser": plain(goes)}
-        session.output.result(document, moving, "would move; add --yes to do it")
-        return
-    request = identity_pb2.MergeRequest(
-        tenant_id=session.tenant_id,
-        winner_entity_id=stays.entity_id,
-        loser_entity_id=goes.entity_id,
-        actor=session.actor,
-        merge_reason=reason,
-        request_id=str(uuid.uuid4()),
-    )
-    found = await services.ask(services.identity.Merge, request)
-    undo = f"{found.moved_count} moved; undo with: headwater identity split {found.merge_id} --yes"
-    session.output.result(plain(found) | {"dry_run": False}, moving, undo)
-
-
-@app.command()
-@asking
-async def split(
-    session: Session,
-    services: Services,
-    merge_id: Annotated[str, typer.Argument(help="Id of the merge, as `merge` printed it.")],
-    yes: Yes = False,
-) -> None:
-    """Undo one merge: the records that it moved go back. Without --yes nothing is changed."""
-    if not yes:
-        document = {"dry_run": True, "merge_id": merge_id}
-        session.output.result(document, f"would undo merge {merge_id}; add --yes to do it")
-        return
-    request = identity_pb2.SplitRequest(tenant_id=session.tenant_id, merge_id=merge_id, actor=session.actor)
-    found = await services.ask(services.identity.Split, request)
-    done = f"{found.moved_count} moved back to {found.restored_entity_id}"
-    session.output.result(plain(found) | {"dry_run": False}, done)
 
 
 @app.command()
@@ -331,14 +282,3 @@ def _candidates_table(found: Sequence[identity_pb2.DuplicateCandidate]) -> Table
         for one in found
     ]
     return table(("entity", "match", "bits", "rule", "matched on", "records"), rows) if rows else ""
-
-
-async def _get(session: Session, services: Services, who: str) -> identity_pb2.Entity:
-    entity_id, record = read_who(who)
-    request = identity_pb2.GetEntityRequest(tenant_id=session.tenant_id, entity_id=entity_id, record=record)
-    found = await services.ask(services.identity.GetEntity, request)
-    return found.entity
-
-
-def _member(item: identity_pb2.Member) -> tuple[Any, ...]:
-    return bits.record_name(item.record), item.rule, moment(item.resolve_time)

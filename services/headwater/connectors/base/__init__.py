@@ -15,6 +15,18 @@ from headwater.connectors.base.doubt import (
 )
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.expiring import Expiring, Expiry
+from headwater.connectors.base.merging import (
+    RESTORED,
+    Link,
+    Mergeable,
+    Merged,
+    Merging,
+    Present,
+    Snapshot,
+    Step,
+    StepKind,
+    Terms,
+)
 from headwater.connectors.base.polling import Page, Polled, Poller, Seen
 from headwater.connectors.base.port import (
     Account,
@@ -34,6 +46,7 @@ from headwater.connectors.base.port import (
 from headwater.connectors.base.registry import load_vendor, vendor_names
 
 __all__ = [
+    "RESTORED",
     "Account",
     "Automation",
     "AutomationKind",
@@ -48,15 +61,24 @@ __all__ = [
     "InDoubtProtocol",
     "Inspectable",
     "LimitFacts",
+    "Link",
+    "Mergeable",
+    "Merged",
+    "Merging",
     "Outcome",
     "Page",
     "Polled",
     "Poller",
+    "Present",
     "Promise",
     "Reference",
     "Report",
     "Seen",
+    "Snapshot",
+    "Step",
+    "StepKind",
     "Target",
+    "Terms",
     "Vendor",
     "VendorError",
     "Write",

@@ -39,6 +39,8 @@ class ErrorClass(StrEnum):
     """The record's data is refused."""
     CONFLICT = "conflict"
     """Another record of the CRM holds a unique value of this one."""
+    CLAIMED = "claimed"
+    """Another of our own entities holds a unique value of this one, and its record is being written: it may let go."""
     NOT_FOUND = "not_found"
     """The record we know by its CRM id is gone."""
     REFERENCE = "reference"

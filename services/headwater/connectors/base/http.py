@@ -69,6 +69,19 @@ _BY_STATUS: Final[Mapping[int, ErrorClass]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """A body that is not JSON.
+
+    Args:
+        make: returns it for a token.
+        headers: its type, and what else goes with it.
+    """
+
+    make: Callable[[str], bytes] = field(repr=False)
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One call in the vendor's words.
 
@@ -79,6 +92,7 @@ class Request:
         endpoint_class: `write` makes a lost answer a doubt.
         body: sent as JSON unless None.
         form: sent as a form unless None.
+        content: makes the body from the token, for protocols that carry it there; with its content type.
         query: parameters, not yet escaped.
     """
 
@@ -89,6 +103,7 @@ class Request:
     body: Any = None
     form: Mapping[str, str] | None = field(default=None, repr=False)
     query: Mapping[str, str] = field(default_factory=dict)
+    content: Content | None = None
 
     @property
     def writes(self) -> bool:
@@ -183,6 +198,9 @@ class HttpCaller:
         if request.body is not None:
             headers["Content-Type"] = "application/json"
             content = msgspec.json.encode(request.body)
+        if request.content is not None:
+            headers = {**headers, **request.content.headers}
+            content = request.content.make(token)
         return httpx.Request(
             request.method,
             base_url + request.path,

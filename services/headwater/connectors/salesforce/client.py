@@ -23,6 +23,8 @@ from headwater.connectors.salesforce import conditions, polling, wire
 from headwater.connectors.salesforce.auth import refresher
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
+from headwater.connectors.salesforce.merging import SalesforceMerges
+from headwater.connectors.salesforce.merging_wire import session_refused
 from headwater.kernel.errors import InvalidInput
 
 QUERY_PAGES_MAX: Final = 50
@@ -87,6 +89,7 @@ class SalesforceConnector:
         self._http = http
         self._version = version
         self._ends = tuple(ends)
+        self.merging = SalesforceMerges(http, version)
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Describe every object and report its gaps; the REST data API cannot create fields."""
@@ -192,7 +195,7 @@ class SalesforceConnector:
 
 
 def _session_refused(answer: Answer) -> bool:
-    return answer.status == _UNAUTHORIZED
+    return answer.status == _UNAUTHORIZED or session_refused(answer)
 
 
 VENDOR: Final[Vendor] = SalesforceVendor()

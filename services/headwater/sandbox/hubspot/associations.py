@@ -153,6 +153,17 @@ def _read(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     return _page(call, results, errors, 200)
 
 
+def _archive(_call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
+    """Untie every pair, both ways; pairs that are not tied are none (API v4, batch archive)."""
+    left, right = _pair(desk, params)
+    for item in _inputs(desk):
+        for other in item.get("to") or ():
+            ends = (left.name, str((item.get("from") or {}).get("id"))), (right.name, str(other.get("id")))
+            for start, end in (ends, ends[::-1]):
+                desk.account.database.run("delete_association", desk.account.key, *start, *end)
+    return Answer(204)
+
+
 def _put_default(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     pair = _pair(desk, params)
     ends = params["id"], params["other_id"]
@@ -243,6 +254,7 @@ _BATCH = "/crm/v4/associations/{kind}/{other}/batch"
 ROUTES = (
     route("POST", f"{_BATCH}/associate/default", "associate", _associate_default),
     route("POST", f"{_BATCH}/create", "associate", _create),
+    route("POST", f"{_BATCH}/archive", "disassociate", _archive),
     route("POST", f"{_BATCH}/read", "associations_read", _read),
     route(
         "PUT",

@@ -79,7 +79,7 @@ def _archive(_call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     for item in _inputs(desk):
         record = desk.account.records.live(kind.name, str(item.get("id")))
         if record is not None:
-            desk.archive(record, rules.unique_names(desk.account, kind))
+            writing.put_away(desk, kind, record)
     return Answer(204)
 
 

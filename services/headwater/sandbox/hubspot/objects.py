@@ -69,7 +69,7 @@ def _delete(_call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     kind = kind_in(desk, params)
     record = desk.account.records.live(kind.name, params["id"])
     if record is not None:
-        desk.archive(record, rules.unique_names(desk.account, kind))
+        writing.put_away(desk, kind, record)
     return Answer(204)
 
 

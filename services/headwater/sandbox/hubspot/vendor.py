@@ -10,6 +10,7 @@ from headwater.sandbox.hubspot import (
     auth,
     automations,
     batches,
+    merging,
     objects,
     properties,
     search,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ROUTES = (
     *batches.ROUTES,
     *search.ROUTES,
+    *merging.ROUTES,
     *objects.ROUTES,
     *properties.ROUTES,
     *associations.ROUTES,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.sandbox.hubspot import rules
 from headwater.sandbox.hubspot.errors import ItemError
 from headwater.sandbox.hubspot.kinds import SOURCE, Kind, iso
+from headwater.sandbox.store.records import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from headwater.sandbox.desk import Desk
     from headwater.sandbox.store.records import Fields, Record
 
+MERGED_INTO = "#merged_into"
+"""Look-up by which the id of a record that was merged leads to the record made of it; no property is called so."""
+MERGES_FOLLOWED_MAX = 300
+"""More than one record can have been merged from."""
 _FIRST_ID = 73_183_578_000
 """Ids begin where a real portal of 2024 had them, so that they never fit in 32 bits."""
 
@@ -26,7 +31,7 @@ def create(desk: Desk, kind: Kind, properties: Mapping[str, Any]) -> Record | It
     taken = rules.conflict(desk.account, kind, values, None)
     if taken is not None:
         return taken
-    record_id = str(_FIRST_ID + desk.account.records.take_number())
+    record_id = next_id(desk)
     given = {name: value for name, value in values.items() if value != ""}
     fields = {**_derived(kind, record_id, given, iso(desk.call.now_ms)), **given}
     return desk.insert(kind.name, record_id, fields, rules.unique_names(desk.account, kind))
@@ -41,17 +46,63 @@ def update(desk: Desk, kind: Kind, record: Record, properties: Mapping[str, Any]
     if taken is not None:
         return taken
     fields = {name: value for name, value in {**record.fields, **values}.items() if value != ""}
+    if "email" in values:
+        fields.pop("hs_email_domain", None)
+        fields |= _domain(fields)
     stamps = {kind.modified: iso(desk.call.now_ms)}
     return desk.update(record, fields, rules.unique_names(desk.account, kind), stamps=stamps)
 
 
 def locate(desk: Desk, kind: Kind, key: str, id_property: str) -> Record | None:
-    """The live record with this id, or with this value of a unique property."""
+    """The live record with this id, also one from before a merge, or with this value of a unique property."""
     records = desk.account.records
     if id_property in {"", "hs_object_id"}:
-        return records.live(kind.name, key)
+        return _merged(desk, kind, key)
     found = records.ids_with(kind.name, id_property, key.strip())
     return records.live(kind.name, found[0]) if found else None
+
+
+def _merged(desk: Desk, kind: Kind, record_id: str) -> Record | None:
+    records = desk.account.records
+    for _ in range(MERGES_FOLLOWED_MAX):
+        found = records.live(kind.name, record_id)
+        following = [] if found else records.ids_with(kind.name, MERGED_INTO, record_id)
+        if not following:
+            return found
+        record_id = following[0]
+    return None
+
+
+def next_id(desk: Desk) -> str:
+    """The id of the next record."""
+    return str(_FIRST_ID + desk.account.records.take_number())
+
+
+def put_away(desk: Desk, kind: Kind, record: Record) -> None:
+    """Archive a record; its unique values are free again, second addresses among them."""
+    forget_addresses(desk, kind, record)
+    desk.archive(record, rules.unique_names(desk.account, kind))
+
+
+def second_addresses(record: Record) -> list[str]:
+    """The addresses that a contact has from merges, besides its own."""
+    return [part for part in record.fields.get("hs_additional_emails", "").split(";") if part]
+
+
+def keep_addresses(desk: Desk, kind: Kind, record: Record) -> None:
+    """Let second addresses be found, and be nobody else's."""
+    for address in second_addresses(record):
+        desk.account.database.run(
+            "insert_lookup", desk.account.key, kind.name, "email", fold(address), record.record_id
+        )
+
+
+def forget_addresses(desk: Desk, kind: Kind, record: Record) -> None:
+    """Let second addresses be free."""
+    for address in second_addresses(record):
+        desk.account.database.run(
+            "delete_lookup", desk.account.key, kind.name, "email", fold(address), record.record_id
+        )
 
 
 def _derived(kind: Kind, record_id: str, given: Mapping[str, str], now: str) -> Fields:
@@ -78,9 +129,11 @@ def _contact(record_id: str, given: Mapping[str, str], now: str) -> Fields:
     }
     if given.get("lifecyclestage", "lead") == "lead":
         fields["hs_lifecyclestage_lead_date"] = now
-    if "email" in given:
-        fields["hs_email_domain"] = given["email"].rpartition("@")[2]
-    return fields
+    return fields | _domain(given)
+
+
+def _domain(given: Mapping[str, str]) -> Fields:
+    return {"hs_email_domain": given["email"].rpartition("@")[2]} if given.get("email") else {}
 
 
 def shown(record: Record, kind: Kind, names: Iterable[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from headwater.sandbox.call import Answer, Call, route
+from headwater.sandbox.salesforce import soap
 from headwater.sandbox.salesforce.errors import RowError, problem
 
 if TYPE_CHECKING:
@@ -59,8 +60,13 @@ def _refused(call: Call, form: Mapping[str, str]) -> Answer | None:
 def authenticate(account: Account, call: Call) -> Answer | None:
     """None when the session lets the call in, else Salesforce's 401."""
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
+    in_soap = call.path.startswith(soap.PATH)
+    if in_soap:
+        scheme, token = "bearer", soap.session_of(call)
     expire_ms = account.token_expire_ms(token) if scheme.lower() in {"bearer", "oauth"} else None
     if expire_ms is None or expire_ms <= call.now_ms:
+        if in_soap:
+            return soap.fault("INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader")
         return problem(RowError("INVALID_SESSION_ID", "Session expired or invalid", (), 401))
     return None
 

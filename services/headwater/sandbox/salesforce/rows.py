@@ -120,6 +120,11 @@ def put_away(desk: Desk, kind: Sobject, record: Record) -> None:
     desk.archive(record, kind.lookups, stamps={"LastModifiedDate": now, "SystemModstamp": now})
 
 
+def taken(desk: Desk, kind: Sobject, fields: Fields) -> RowError | None:
+    """Why a row of these fields cannot be there besides the others; None when it can."""
+    return _taken(desk, kind, fields, None)
+
+
 def kind_by_id(text: str) -> Sobject | None:
     """The sObject that an id belongs to, by its first three characters."""
     return next((one for one in sobjects().values() if text.startswith(one.prefix)), None)

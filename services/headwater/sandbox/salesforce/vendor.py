@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headwater.sandbox.call import Answer, Call, match
-from headwater.sandbox.salesforce import auth, collections, composite, describe, query, rows, setup, sobjects
+from headwater.sandbox.salesforce import (
+    auth,
+    collections,
+    composite,
+    describe,
+    query,
+    rows,
+    setup,
+    soap,
+    sobjects,
+)
 from headwater.sandbox.salesforce.errors import RowError, nothing_there, problem
 
 if TYPE_CHECKING:
@@ -29,6 +39,7 @@ _WRITES = {
     "collection_delete",
     "collection_upsert",
     "composite",
+    "soap",
 }
 
 
@@ -42,7 +53,7 @@ def _dispatch(call: Call, desk: Desk) -> Answer:
 
 
 _INNER = (*collections.ROUTES, *query.ROUTES, *setup.ROUTES, *describe.ROUTES, *sobjects.ROUTES)
-ROUTES = (*composite.routes(_dispatch), *_INNER, *auth.ROUTES)
+ROUTES = (*composite.routes(_dispatch), *_INNER, *soap.ROUTES, *auth.ROUTES)
 
 
 class Salesforce:

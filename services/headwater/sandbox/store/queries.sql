@@ -54,6 +54,9 @@ UPDATE record SET archived = 1, updated_ms = ? WHERE account_key = ? AND object 
 -- name: find_lookup
 SELECT record_id FROM lookup WHERE account_key = ? AND object = ? AND field = ? AND folded = ? ORDER BY record_id;
 
+-- name: restore_record
+UPDATE record SET fields = ?, archived = 0, updated_ms = ? WHERE account_key = ? AND object = ? AND record_id = ?;
+
 -- name: insert_lookup
 INSERT OR IGNORE INTO lookup (account_key, object, field, folded, record_id) VALUES (?, ?, ?, ?, ?);
 
@@ -67,6 +70,24 @@ VALUES (?, ?, ?, ?, ?, ?, ?);
 -- name: list_associations
 SELECT to_id, type_id, category FROM association
 WHERE account_key = ? AND from_object = ? AND from_id = ? AND to_object = ? ORDER BY to_id, type_id;
+
+-- name: delete_association
+DELETE FROM association
+WHERE account_key = ? AND from_object = ? AND from_id = ? AND to_object = ? AND to_id = ?;
+
+-- name: move_associations_from
+INSERT OR IGNORE INTO association (account_key, from_object, from_id, to_object, to_id, type_id, category)
+SELECT account_key, from_object, ?, to_object, to_id, type_id, category FROM association
+WHERE account_key = ? AND from_object = ? AND from_id = ?;
+
+-- name: move_associations_to
+INSERT OR IGNORE INTO association (account_key, from_object, from_id, to_object, to_id, type_id, category)
+SELECT account_key, from_object, from_id, to_object, ?, type_id, category FROM association
+WHERE account_key = ? AND to_object = ? AND to_id = ?;
+
+-- name: clear_associations_of
+DELETE FROM association
+WHERE account_key = ? AND ((from_object = ? AND from_id = ?) OR (to_object = ? AND to_id = ?));
 
 -- name: dump_associations
 SELECT from_object, from_id, to_object, to_id, type_id FROM association

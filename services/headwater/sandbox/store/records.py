@@ -111,6 +111,14 @@ class RecordBook:
         for field in lookups:
             self._relate(old.object, old.record_id, field, old.fields.get(field), None)
 
+    def restore(self, old: Record, fields: Fields, now_ms: int, lookups: Iterable[str]) -> Record:
+        """Take a record that was put away back, with these fields; it can be found by them again."""
+        kind, record_id = old.object, old.record_id
+        self._database.run("restore_record", _encode(fields), now_ms, self._key, kind, record_id)
+        for field in lookups:
+            self._relate(kind, record_id, field, None, fields.get(field))
+        return Record(kind, record_id, fields, old.created_ms, now_ms, archived=False)
+
     def _relate(self, kind: str, record_id: str, field: str, before: object, after: object) -> None:
         if before == after:
             return

@@ -13,7 +13,7 @@ from msgspec import structs
 from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.account import Retry as RetryPolicy
-from headwater.sync.domain.delivering import Claimed, Send, Settled, Wait, field_changes, known_after
+from headwater.sync.domain.delivering import Claimed, Holder, Send, Settled, Wait, field_changes, known_after
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.retrying import (
@@ -31,31 +31,34 @@ from headwater.sync.domain.settling import Settlement, State
 
 
 def refuse_taken(
-    answers: Sequence[tuple[Send, Outcome]], holders: Mapping[str, str]
+    answers: Sequence[tuple[Send, Outcome]], holders: Mapping[str, Holder]
 ) -> list[tuple[Send, Outcome]]:
     """Return *answers* without offers to adopt a CRM record that is another entity's already.
 
     Two entities must never write to one CRM record: the later one is told whose it is, for a person
-    to merge the two or to correct the value that both claim.
+    to merge the two or to correct the value that both claim. Where the other one's record is being written, the
+    value may be about to change hands, and a later try may succeed.
 
     Args:
         answers: of one target.
-        holders: CRM id to the entity that the record is.
+        holders: CRM id to the entity whose record it is.
     """
     written = {
-        outcome.crm_id: str(send.claimed.entity_id)
+        outcome.crm_id: Holder(str(send.claimed.entity_id))
         for send, outcome in answers
-        if isinstance(outcome, Written)
+        if isinstance(outcome, Written) and outcome.crm_id not in holders
     }
     taken = {**holders, **written}
     judged: list[tuple[Send, Outcome]] = []
     for send, outcome in answers:
         crm_id = existing_crm_id(outcome)
-        own = str(send.claimed.entity_id)
+        own = Holder(str(send.claimed.entity_id))
         holder = taken.setdefault(crm_id, own) if crm_id else own
-        if isinstance(outcome, Failed) and holder != own:
-            message = f"CRM record {crm_id} belongs to entity {holder}: {outcome.error.message}"
-            judged.append((send, Failed(replace(outcome.error, existing_crm_id="", message=message))))
+        if isinstance(outcome, Failed) and holder.entity_id != own.entity_id:
+            message = f"CRM record {crm_id} belongs to entity {holder.entity_id}: {outcome.error.message}"
+            error_class = ErrorClass.CLAIMED if holder.coming else outcome.error.error_class
+            error = replace(outcome.error, error_class=error_class, existing_crm_id="", message=message)
+            judged.append((send, Failed(error)))
         else:
             judged.append((send, outcome))
     return judged

@@ -23,7 +23,7 @@ from headwater.sync.delivery.outcomes import existing_crm_id, refuse_taken
 from headwater.sync.delivery.racing import again_when_raced
 from headwater.sync.delivery.timing import VendorTime, vendor_time
 from headwater.sync.domain.adaptive import Answer, Sign
-from headwater.sync.domain.delivering import Claimed, Send, choose_outbound, chunks, to_target
+from headwater.sync.domain.delivering import Claimed, Holder, Send, choose_outbound, chunks, to_target
 from headwater.sync.domain.doubting import Doubts, looked_up, repeated
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
@@ -201,9 +201,8 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - a connector's fault must not stop the account
             result.failures.append(Failure(tuple(send.claimed for send, _ in answers), error))
             return
-        carried = {crm_id: owner for crm_id, owner in owners.items() if owner}
-        taken = {**carried, **{crm_id: str(entity) for crm_id, entity in held.items()}}
-        result.answers += refuse_taken(answers, taken)
+        carried = {crm_id: Holder(owner) for crm_id, owner in owners.items() if owner}
+        result.answers += refuse_taken(answers, {**carried, **held})
 
     def _begin(self, endpoint_class: str) -> Begun | None:
         return None if self._ending() else self._guard.begin(endpoint_class)

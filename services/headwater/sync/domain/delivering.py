@@ -38,6 +38,17 @@ class ReferenceState(Struct, frozen=True, gc=False):
     coming: bool
 
 
+class Holder(Struct, frozen=True):
+    """The entity whose a CRM record is.
+
+    Args:
+        coming: its delivery is under way or due: what the record holds may change.
+    """
+
+    entity_id: str
+    coming: bool = False
+
+
 class Claimed(Struct, frozen=True, gc=False):
     """A due delivery with all that a decision needs; a struct, as thousands a second are made.
 

@@ -20,9 +20,10 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import Chosen, FieldFact, survive
 from headwater.sync.domain.correcting import actor_of, corrected_entity, is_correction
+from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
-from headwater.sync.domain.reading import IdentityReading, RecordReading
+from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
 from headwater.sync.domain.states import EntityKey, EntityState, RecordState
 
 Resolutions = Mapping[RecordKey, uuid.UUID]
@@ -107,6 +108,7 @@ class Workspace:
     entities_changed: dict[EntityKey, EntityState] = field(default_factory=dict)
     audit: list[AuditNote] = field(default_factory=list)
     marks: dict[tuple[str, str, uuid.UUID], Mark] = field(default_factory=dict)
+    follows: list[Follow] = field(default_factory=list)
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -162,7 +164,7 @@ class Workspace:
     def apply_record(self, reading: RecordReading, resolved: Resolutions) -> Effect:
         """Apply a change of a source record."""
         event = reading.event
-        fields = _with_entities(reading, resolved)
+        fields = with_entities(reading, resolved)
         touched: list[EntityState] = []
         idle_rule = _idle_rule(self.records.get(reading.subject.key), fields, event)
         touched += self._absorb(reading.subject.key, fields, event, resolved, deleted=reading.deleted)
@@ -196,6 +198,7 @@ class Workspace:
         for entity in sides.values():
             forced = entity is winner or entity is loser
             self._refresh(entity, event, f"identity_{reading.change}", force=forced)
+        self.follows.extend(followed(self.policies[tenant_id], reading))
         return Effect(event, PROJECTED, tuple(sides), tuple(entity.version for entity in sides.values()))
 
     def _move(self, reading: IdentityReading, destination: EntityState) -> list[EntityState]:
@@ -324,24 +327,6 @@ def _lane(policy: PolicyDocument, source: str) -> Lane:
     """Return in which line the changes of *source* stand; what is no system of the policy is live."""
     system = policy.systems.get(source)
     return Lane.LIVE if system is None else Lane[system.lane.upper()]
-
-
-def _with_entities(reading: RecordReading, resolved: Resolutions) -> dict[str, Any]:
-    """Return the fields with references and participants replaced by the entities they mean."""
-    fields = dict(reading.fields)
-    for name, subject in reading.references.items():
-        fields[name] = str(resolved[subject.key])
-    if reading.participants:
-        for name, value in fields.items():
-            if isinstance(value, list):
-                fields[name] = [_participant(item, reading, resolved) for item in value]
-    return fields
-
-
-def _participant(item: Mapping[str, str], reading: RecordReading, resolved: Resolutions) -> dict[str, str]:
-    found = reading.participants.get(item["address"].strip().lower())
-    entity_id = resolved.get(found[0].key) if found else None
-    return {**item, "entity_id": str(entity_id)} if entity_id else dict(item)
 
 
 def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> Merged:

@@ -91,6 +91,7 @@ class IdentityReading:
     loser: uuid.UUID
     object: str
     moved: tuple[RecordKey, ...]
+    merge_id: uuid.UUID
     seq: int
 
 
@@ -149,6 +150,7 @@ def _read_identity(event: LogEvent) -> IdentityReading:
         uuid.UUID(payload["loser"]),
         payload["object"],
         moved,
+        uuid.UUID(payload["merge_id"]),
         int(payload["seq"]),
     )
 
@@ -241,3 +243,23 @@ def split_name(name: str, address: str) -> tuple[str, str]:
         return first, last or first or address.partition("@")[0]
     first, _, last = text.rpartition(" ")
     return first, last
+
+
+def with_entities(reading: RecordReading, resolved: Mapping[RecordKey, uuid.UUID]) -> dict[str, Any]:
+    """Return the fields with references and participants replaced by the entities they mean."""
+    fields = dict(reading.fields)
+    for name, subject in reading.references.items():
+        fields[name] = str(resolved[subject.key])
+    if reading.participants:
+        for name, value in fields.items():
+            if isinstance(value, list):
+                fields[name] = [_participant(item, reading, resolved) for item in value]
+    return fields
+
+
+def _participant(
+    item: Mapping[str, str], reading: RecordReading, resolved: Mapping[RecordKey, uuid.UUID]
+) -> dict[str, str]:
+    found = reading.participants.get(item["address"].strip().lower())
+    entity_id = resolved.get(found[0].key) if found else None
+    return {**item, "entity_id": str(entity_id)} if entity_id else dict(item)

@@ -87,6 +87,7 @@ TABLE: Final[Mapping[ErrorClass, Rule]] = {
     # the record
     ErrorClass.VALIDATION: Rule(Act.BURY, Cause.DATA),
     ErrorClass.CONFLICT: Rule(Act.ADOPT, Cause.DATA),
+    ErrorClass.CLAIMED: Rule(Act.BACK_OFF, Cause.DATA),  # values change hands, as after a merge
     ErrorClass.NOT_FOUND: Rule(Act.FORGET, Cause.DATA),
     ErrorClass.REFERENCE: Rule(Act.BACK_OFF, Cause.DATA),  # what it refers to may be on its way
 }

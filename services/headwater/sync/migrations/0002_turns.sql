@@ -417,6 +417,10 @@ begin
     if v_last < p_number and cardinality(p_items.entity_id) > 0 then
         perform sync.settle(p_tenant, p_connector, p_items);
     end if;
+    p_excluding := p_excluding || array(
+        select held.entity_id from sync.held_delivery as held
+        where held.tenant_id = p_tenant and held.connector = p_connector
+    );
     v_now := clock_timestamp();
     for v_lane in 1..4 loop
         select array_agg(line.entity_id) as entities, array_agg(line.due_time) as times into v_found

@@ -32,7 +32,7 @@ where
 
 -- name: crm_record_holders
 -- Entities that are delivered as these CRM records. $1 tenant; $2 connector; $3 CRM object; $4 CRM ids text[].
-select crm_id, entity_id from sync.delivery
+select crm_id, entity_id, state in (1, 3, 4) as coming from sync.delivery
 where tenant_id = $1 and connector = $2 and crm_object = $3 and crm_id = any($4::text []);
 
 -- name: write_breaker

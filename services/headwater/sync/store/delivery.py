@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,7 @@ from anyio import lowlevel
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.breaker import Breakers
+from headwater.sync.domain.delivering import Holder
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.settling import Settlement
@@ -122,13 +122,13 @@ class PostgresDeliveries:
         self._numbers[wanted.slot] = number
         return rows
 
-    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, uuid.UUID]:
+    async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, Holder]:
         """Return which entities are delivered as these CRM records."""
         async with translated():
             rows = await self._pool.fetch(
                 _SQL["crm_record_holders"].text, self._tenant_id, self._connector, crm_object, crm_ids
             )
-        return {row["crm_id"]: row["entity_id"] for row in rows}
+        return {row["crm_id"]: Holder(str(row["entity_id"]), row["coming"]) for row in rows}
 
     async def write_breaker(self, state: Breakers, generation: int) -> None:
         """Store the breakers, unless an operator has given an order since *generation*.

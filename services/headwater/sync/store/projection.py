@@ -19,6 +19,7 @@ from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, un
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
+from headwater.sync.store.merges import write_follows
 from headwater.sync.wakeup import name_accounts
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ class ProjectionTransaction:
         self._notes = [_note_row(note, contexts) for note in workspace.audit]
         self._marks = [_mark_row(workspace.marks[key], contexts) for key in sorted(workspace.marks)]
         await _write_references(self._connection, workspace)
+        if workspace.follows:
+            await write_follows(self._connection, workspace.follows)
 
     async def write_effects(
         self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]

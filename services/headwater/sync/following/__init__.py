@@ -1,0 +1,1 @@
+"""Merges of entities followed into CRMs and undone there: the worker, its ports, the previews."""
