@@ -119,7 +119,7 @@ def test_a_split_undoes_a_merge(seed: int) -> None:
     before = {one: _entity(workspace, one) for one in people}
     moved = tuple(key for key, home in homes.items() if home == OTHER)
     for seq, change in ((1, "merged"), (2, "split")):
-        told = IdentityReading(CONFLICT[0], change, PERSON, OTHER, "contact", moved, seq)
+        told = IdentityReading(CONFLICT[0], change, PERSON, OTHER, "contact", moved, OTHER, seq)
         workspace.apply_identity(told)
         if change == "merged" and len(people) > 1:
             whole = values(workspace)
