@@ -72,7 +72,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         seq: number in the tenant's audit, from 1, without gaps.
         leaf: hash recorded when the entry was numbered.
         salt: 16 bytes; empty once erased.
-        changes: what was changed, the JSON text as stored; None when erased or missing.
+        changes: what was changed, the JSON text as stored; not there when erased or missing.
         changes_text: the same where the text has line breaks in it.
         commitment: of an erased entry alone: what its leaf was made of.
         order_id: of an erased entry alone: audit id of the entry that ordered it.
@@ -100,7 +100,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     latency_ms: float | None = None
     span_id: str | None = None
     salt: bytes = b""
-    changes: msgspec.Raw = msgspec.Raw(b"")
+    changes: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     changes_text: str = ""
     commitment: bytes = b""
     order_id: int = 0
@@ -122,7 +122,8 @@ def commitment_of(entry: Entry) -> bytes:
     """Return the commitment that the leaf of *entry* is made of."""
     if entry.commitment:
         return entry.commitment
-    text = entry.changes_text.encode() if entry.changes_text else bytes(entry.changes)
+    changes = entry.changes
+    text = entry.changes_text.encode() if changes is msgspec.UNSET else bytes(changes)
     return sha256(_COMMITMENT + entry.salt + text).digest()
 
 

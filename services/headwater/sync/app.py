@@ -22,6 +22,7 @@ from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
+from headwater.sync.auditing.wiring import audit_keeper
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
@@ -43,6 +44,7 @@ from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspectio
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
+from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
@@ -58,16 +60,25 @@ from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
+from headwater.sync.store.provable import PostgresProvableAudit
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.store.schedules import PostgresSchedules
+from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
+from headwater.sync.usecases.proving import Proving
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.workbench import Workbench
-from headwater.sync.v1 import merges_pb2_grpc, rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.v1 import (
+    audit_pb2_grpc,
+    merges_pb2_grpc,
+    rollouts_pb2_grpc,
+    schedules_pb2_grpc,
+    sync_pb2_grpc,
+)
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
     INSPECTION_CHANNEL,
@@ -140,6 +151,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         schedules = scheduling_host(
             stores, IngestLog(settings.ingest_address), leases, membership, accounts, clock, settings
         )
+        keeper = audit_keeper(PostgresTrail(pool), leases, membership, clock, settings, os.environ)
         watch = DueWatch(PostgresDueTimes(pool), deliveries.accounts)
         replays, book = PostgresReplays(pool), PostgresOperations(pool)
         operations = Operations(book, policies, clock)
@@ -152,6 +164,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             ScheduleServicer(SteeredSchedules(desk)),
             RolloutServicer(Rollouts(rollouts, book, clock, PostedInspections(inspections))),
             MergeServicer(Foresight(merges, questions, book, policies)),
+            AuditServicer(Proving(PostgresProvableAudit(pool))),
         )
         async with (
             _server(servicers, telemetry, settings).serving() as port,
@@ -176,6 +189,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             tasks.start_soon(deliveries.run)
             tasks.start_soon(watch.watch)
             tasks.start_soon(schedules.run, schedule_bell)
+            tasks.start_soon(keeper.run)
             try:
                 yield port
                 await deliveries.drain()
@@ -217,6 +231,7 @@ class Servicers:
     schedules: ScheduleServicer
     rollouts: RolloutServicer
     merges: MergeServicer
+    audit: AuditServicer
 
 
 def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -225,7 +240,8 @@ def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) 
         schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(servicers.schedules, server)
         rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
         merges_pb2_grpc.add_MergeServiceServicer_to_server(servicers.merges, server)
-        return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME, MERGES_NAME)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(servicers.audit, server)
+        return (SERVICE_NAME, SCHEDULES_NAME, ROLLOUTS_NAME, MERGES_NAME, AUDIT_NAME)
 
     listening = ServerSettings(
         settings.address, reflection=settings.reflection, share_port=settings.replica > 0

@@ -142,14 +142,15 @@ def read_audit(
         checks.tenant(request.tenant_id),
         checks.optional_uuid("entity_id", request.entity_id),
         checks.optional_uuid("event_key", request.event_key),
-        _audit_place(checks, request.page_token),
+        read_place(checks, request.page_token),
         checks.page_size(request.page_size),
     )
     checks.finish()
     return found
 
 
-def _audit_place(checks: Checks, token: str) -> tuple[int, int] | None:
+def read_place(checks: Checks, token: str) -> tuple[int, int] | None:
+    """Check and read before which entry of the audit a page begins."""
     place = checks.page_token(token, AUDIT, 2)
     if place is None:
         return None

@@ -210,7 +210,7 @@ where tenant_id = $1 and tier = 0 and $2 = any(audit_ids);
 
 -- name: search_entries
 -- Looks at the next entries before a place, newest first, and answers those that fit; the last one looked at is answered
--- always. $1 tenant; before $2 xid and $3 audit id; $4 looked at, at most. Null: whatever it is. $5 entity; $6 event
+-- always, and whether there may be more behind it. $1 tenant; before $2 xid and $3 audit id; $4 looked at, at most. Null: whatever it is. $5 entity; $6 event
 -- key; $7 actor; $8 action; $9 connector; $10 from this time on; $11 before this one.
 with looked as materialized (
     select
@@ -235,7 +235,7 @@ select
     looked.xid::text::bigint as xid, looked.audit_id, looked.audit_time, looked.action, looked.actor,
     looked.entity_id, looked.event_key, looked.connector,
     case when looked.fits then coalesce(full_one.changes, '[]') else '[]' end as changes, looked.policy_version,
-    looked.fits
+    looked.fits, (select count(*) from looked as one) = $4 as more
 from looked
 left join sync.audit as full_one
     on
