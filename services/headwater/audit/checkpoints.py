@@ -95,9 +95,7 @@ class Signer:
         """The id of the key."""
         return key_id_of(self.public_key)
 
-    def sign(
-        self, tenant_id: str, size: int, root: bytes, time: dt.datetime, previous: bytes
-    ) -> Checkpoint:
+    def sign(self, tenant_id: str, size: int, root: bytes, time: dt.datetime, previous: bytes) -> Checkpoint:
         """Return the signed checkpoint."""
         unsigned = Checkpoint(tenant_id, size, root, time, previous, self.key_id)
         return msgspec.structs.replace(unsigned, signature=self.private_key.sign(unsigned.body))

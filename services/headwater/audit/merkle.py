@@ -23,7 +23,7 @@ class TileKey(NamedTuple):
     """Where a tile stands."""
 
     level: int
-    index: int
+    number: int
 
 
 Span = tuple[int, int]
@@ -197,9 +197,7 @@ def includes(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: by
     return last == 0 and found == root
 
 
-def extends(
-    first: int, first_root: bytes, second: int, second_root: bytes, path: Sequence[bytes]
-) -> bool:
+def extends(first: int, first_root: bytes, second: int, second_root: bytes, path: Sequence[bytes]) -> bool:
     """Say whether *path* proves that the tree of *second* leaves begins with the very leaves of the *first* ones."""
     if not 0 < first <= second:
         return False

@@ -135,14 +135,13 @@ class _Pass:
         """Look at every entry and root. Raises: _Bad."""
         leaves, bounds = self.leaves, iter([*(item.size for item in self.seals), 0])
         bound, number = next(bounds), 0
-        for number, entry in enumerate(entries, 1):  # noqa: B007 - the count is needed after the loop
+        for number, entry in enumerate(entries, 1):
             if entry.seq != number or entry.missing or entry.stray or leaf_of(entry) != entry.leaf:
                 self._flush()
                 raise _Bad(_bad_entry(entry, number))
             if entry.commitment or entry.action == ERASED_ACTION:
                 self._erasing(entry)
-            if entry.audit_id > self.audit_id_max:
-                self.audit_id_max = entry.audit_id
+            self.audit_id_max = max(self.audit_id_max, entry.audit_id)
             leaves.append(entry.leaf)
             if number == bound:
                 self._seal(number)
@@ -163,7 +162,9 @@ class _Pass:
         self._flush()
         seal = self.seals[self.agreed]
         if self.tree.root() != seal.root:
-            detail = f"entries and their hashes agree with each other, but not with the root signed over {number}"
+            detail = (
+                f"entries and their hashes agree with each other, but not with the root signed over {number}"
+            )
             raise _Bad(Finding("restamped", self.sealed + 1, detail, number))
         self.sealed, self.agreed = number, self.agreed + 1
 

@@ -16,7 +16,13 @@ from headwater.ingest.v1 import ingest_pb2_grpc
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.rpc.received import from_rpc_error
-from headwater.sync.v1 import merges_pb2_grpc, rollouts_pb2_grpc, schedules_pb2_grpc, sync_pb2_grpc
+from headwater.sync.v1 import (
+    audit_pb2_grpc,
+    merges_pb2_grpc,
+    rollouts_pb2_grpc,
+    schedules_pb2_grpc,
+    sync_pb2_grpc,
+)
 
 CALL_TIMEOUT_S: Final = 15.0
 PAUSE_S: Final = 0.2
@@ -36,6 +42,7 @@ class Services:
     rollouts: rollouts_pb2_grpc.RolloutServiceAsyncStub
     merges: merges_pb2_grpc.MergeServiceAsyncStub
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
+    audit: audit_pb2_grpc.AuditServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
@@ -72,6 +79,7 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             rollouts_pb2_grpc.RolloutServiceStub(sync),
             merges_pb2_grpc.MergeServiceStub(sync),
             weights_pb2_grpc.WeightsServiceStub(identity),
+            audit_pb2_grpc.AuditServiceStub(sync),
             patience_s,
         )
 

@@ -30,6 +30,7 @@ NO_TENANT = {
     "partition",
     "shard_end",
     "reader",
+    "audit_key",
 }
 """Tables of the engine itself: no row of them is a tenant's."""
 BY_KEY = re.compile(r"sealed_key|event_[0-9]{8}")

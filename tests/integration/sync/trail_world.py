@@ -66,7 +66,12 @@ class TrailWorld:
 
     async def write(self, count: int = 1, tenant_id: str = TENANT, **columns: Any) -> None:
         """Write entries of one tenant, each as its own statement of one transaction."""
-        row: dict[str, Any] = {"action": "field_changed", "actor": "site", "entity_id": ANN, "changes": [CHANGE]}
+        row: dict[str, Any] = {
+            "action": "field_changed",
+            "actor": "site",
+            "entity_id": ANN,
+            "changes": [CHANGE],
+        }
         row |= columns
         names, places = ", ".join(row), ", ".join(f"${number}" for number in range(2, len(row) + 2))
         statement = f"insert into sync.audit (tenant_id, {names}) values ($1, {places})"  # noqa: S608 - the tests' names
@@ -106,7 +111,9 @@ class TrailWorld:
 
 
 @asynccontextmanager
-async def trail_world(url: str, place: Path, *, checkpoint_entries: int = 10_000) -> AsyncIterator[TrailWorld]:
+async def trail_world(
+    url: str, place: Path, *, checkpoint_entries: int = 10_000
+) -> AsyncIterator[TrailWorld]:
     """Keep the audit of a migrated database."""
     async with await open_pool(url, application_name="test", size_max=4) as pool:
         leases = PostgresLeases(pool, "test", 600.0)

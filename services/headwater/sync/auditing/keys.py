@@ -26,7 +26,7 @@ from headwater.kernel.errors import HeadwaterError
 from headwater.sync.auditing.ports import SecondPlaceFailed
 from headwater.sync.secrets import EnvironmentSecrets
 
-SECRET_FIELD: Final = "private_key"
+SECRET_FIELD: Final = "private_key"  # noqa: S105 - the name of a field
 _OTHERS: Final = 0o077
 
 

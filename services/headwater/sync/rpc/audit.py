@@ -57,7 +57,9 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         checks = Checks()
         tenant_id = checks.tenant(request.tenant_id)
         if request.after_seq < 0 or request.after_seq % TILE_HASHES:
-            checks.broken("after_seq", str(request.after_seq), "range", "0 or next_after_seq of the page before")
+            checks.broken(
+                "after_seq", str(request.after_seq), "range", "0 or next_after_seq of the page before"
+            )
         checks.finish()
         page = await self._proving.page(tenant_id, request.after_seq)
         return pb.ReadAuditResponse(entries=page.lines, next_after_seq=page.next_after_seq)
@@ -92,7 +94,9 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         first = _count(checks, "first_size", request.first_size, 1)
         second = _count(checks, "second_size", request.second_size, max(1, first))
         checks.finish()
-        return pb.ProveAuditConsistencyResponse(path=await self._proving.consistency(tenant_id, first, second))
+        return pb.ProveAuditConsistencyResponse(
+            path=await self._proving.consistency(tenant_id, first, second)
+        )
 
 
 def _wanted(checks: Checks, request: pb.SearchAuditRequest) -> Wanted:

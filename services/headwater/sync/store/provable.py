@@ -53,7 +53,9 @@ class PostgresProvableAudit:
         """Return how the audit stands; a tenant without entries has none."""
         async with translated():
             rows = await self._pool.fetch(_SQL["read_head"].text, tenant_id)
-        return Standing(rows[0]["size"], rows[0]["sealed"], rows[0]["finding"]) if rows else Standing(0, 0, "")
+        return (
+            Standing(rows[0]["size"], rows[0]["sealed"], rows[0]["finding"]) if rows else Standing(0, 0, "")
+        )
 
     async def keys(self) -> list[PublicKey]:
         """Return every public key."""

@@ -91,9 +91,7 @@ class PostgresTrail:
         """Keep a checkpoint and its key."""
         async with translated(), self._pool.acquire() as connection, connection.transaction():
             await hold_fences(connection, [lease])
-            await connection.execute(
-                _SQL["write_key"].text, key.key_id, key.public_key, key.create_time
-            )
+            await connection.execute(_SQL["write_key"].text, key.key_id, key.public_key, key.create_time)
             await connection.execute(
                 _SQL["write_checkpoint"].text,
                 checkpoint.tenant_id,
@@ -126,7 +124,7 @@ async def read_tiles(
             _SQL["read_tiles"].text,
             [tenant for tenant, _ in wanted],
             [key.level for _, key in wanted],
-            [key.index for _, key in wanted],
+            [key.number for _, key in wanted],
         )
         for row in rows:
             found.setdefault(row["tenant_id"], {})[TileKey(row["tier"], row["tile"])] = row["nodes"]
@@ -162,7 +160,7 @@ async def _grow(
             tree = tree_of(batch.size, tiles.get(batch.tenant_id, {}))
         except (KeyError, ValueError) as error:
             finding = f"damaged: the tree cannot grow, {error}"
-            _log.error("audit of %r: %s", batch.tenant_id, finding)  # noqa: TRY400 - a finding, not a fault of ours
+            _log.error("audit of %r: %s", batch.tenant_id, finding)
             await connection.execute(_SQL["write_finding"].text, batch.tenant_id, finding)
             continue
         rows += _grown(batch, tree)

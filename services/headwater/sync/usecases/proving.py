@@ -80,9 +80,7 @@ class Proving:
         """
         seq = await self._audit.number_of(tenant_id, audit_id)
         if seq is None:
-            message = (
-                f"no entry {audit_id} has a number: there is none, or it was written within the last second or so"
-            )
+            message = f"no entry {audit_id} has a number: there is none, or it was written within the last second or so"
             raise NotFound(message, reason="UNKNOWN_AUDIT_ENTRY", metadata={"audit_id": str(audit_id)})
         covering = await self._audit.checkpoints(tenant_id, seq - 1, 1)
         if not covering:
