@@ -97,25 +97,23 @@ def verify(
 
 def _one_chain(places: Iterable[Sequence[Checkpoint]], keys: Keys) -> list[Checkpoint]:
     """Return the checkpoints of all places in order. Raises: _Bad, when they are not one chain under known keys."""
-    found = {item.hash: item for place in places for item in place if _known_key(item, keys)}
+    found = {item.hash: item for place in places for item in place}
+    if unknown := [item.size for item in found.values() if not is_signed(item, keys)]:
+        detail = f"none of the {len(keys)} known keys has signed the checkpoint of {min(unknown)} entries"
+        raise _Bad(Finding("forked", 1, detail, max(unknown)))
     ordered = sorted(found.values(), key=lambda item: (item.size, item.time))
+    sizes = {FIRST: 0, **{item.hash: item.size for item in ordered}}
     sealed, before = 0, FIRST
     for item in ordered:
         if item.previous != before or item.size <= sealed:
+            common = min(sizes.get(item.previous, sealed), sealed)
             detail = (
                 f"the checkpoint of {item.size} entries, signed {item.time:%Y-%m-%dT%H:%M:%SZ}, is not bound to "
                 f"that of {sealed} entries: another history was signed, or one between them is gone"
             )
-            raise _Bad(Finding("forked", sealed + 1, detail, item.size))
+            raise _Bad(Finding("forked", common + 1, detail, item.size))
         sealed, before = item.size, item.hash
     return ordered
-
-
-def _known_key(item: Checkpoint, keys: Keys) -> bool:
-    if not is_signed(item, keys):
-        detail = f"none of the {len(keys)} known keys has signed the checkpoint of {item.size} entries"
-        raise _Bad(Finding("forked", 1, detail, item.size))
-    return True
 
 
 @dataclass(slots=True)
@@ -150,8 +148,8 @@ class _Pass:
                 self._flush()
         self._flush()
         if bound:
-            detail = f"{number} entries are left of {self.seals[-1].size} that were signed"
-            raise _Bad(Finding("truncated", number + 1, detail, self.seals[-1].size))
+            detail = f"numbers from {number + 1} on are gone; what stands behind {self.sealed} is under no root any more"
+            raise _Bad(Finding("truncated", self.sealed + 1, detail, self.seals[-1].size))
         self._orders()
 
     def _flush(self) -> None:
