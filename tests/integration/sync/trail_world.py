@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -87,11 +87,13 @@ class TrailWorld:
         while await self.keeper.look():
             pass
 
-    async def entries(self, tenant_id: str = TENANT) -> list[Entry]:
+    async def entries(
+        self, tenant_id: str = TENANT, audit: PostgresProvableAudit | None = None
+    ) -> list[Entry]:
         """Return the whole audit as it stands."""
-        size = (await self.audit.standing(tenant_id)).size
-        tiles = range(-(-size // TILE_HASHES))
-        return [entry for tile in tiles for entry in await self.audit.leaves(tenant_id, tile)]
+        read = audit or self.audit
+        tiles = range(-(-(await read.standing(tenant_id)).size // TILE_HASHES))
+        return [entry for tile in tiles for entry in await read.leaves(tenant_id, tile)]
 
     def told(self, tenant_id: str = TENANT) -> list[Checkpoint]:
         """Return what the second place was told."""
@@ -99,7 +101,12 @@ class TrailWorld:
 
     async def verdict(self, tenant_id: str = TENANT, extra: Sequence[Checkpoint] = ()) -> Verdict:
         """Verify against the second place."""
-        entries = await self.entries(tenant_id)
+        return await self.verdict_of(await self.entries(tenant_id), tenant_id, extra)
+
+    async def verdict_of(
+        self, entries: Sequence[Entry], tenant_id: str = TENANT, extra: Sequence[Checkpoint] = ()
+    ) -> Verdict:
+        """Verify what was read against the second place."""
         keys = keys_of(read_lines(self.place / KEYS_FILE, read_key))
         return verify(lambda: entries, [self.told(tenant_id), extra], keys)
 
@@ -108,6 +115,18 @@ class TrailWorld:
         async with self.pool.acquire() as connection, connection.transaction():
             await connection.execute("set local session_replication_role = replica")
             await connection.execute(statement, *arguments)
+
+    async def seen_after(self, statement: str, *arguments: Any) -> list[Entry]:
+        """Return the audit as it stands after a damage that is undone at once."""
+        async with self.pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await connection.execute("set local session_replication_role = replica")
+                await connection.execute(statement, *arguments)
+                return await self.entries(audit=PostgresProvableAudit(cast("Pool", connection)))
+            finally:
+                await transaction.rollback()
 
 
 @asynccontextmanager
