@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from uuid import UUID
 
+from msgspec import structs
+
 from headwater.audit.checkpoints import FIRST, Checkpoint, Keys, is_signed
 from headwater.audit.entries import ERASED_ACTION, Entry, leaf_of
 from headwater.audit.merkle import Tree
@@ -202,18 +204,22 @@ def _bad_entry(entry: Entry, number: int) -> Finding:
 
 
 def _told(finding: Finding, entries: Callable[[], Iterable[Entry]]) -> Finding:
-    """Tell an entry that was moved from one that was edited or deleted: its content is another's leaf."""
-    if finding.kind not in {"edited", "deleted"}:
-        return finding
-    recorded: dict[bytes, int] = {}
-    content: bytes | None = None
-    for number, entry in enumerate(entries(), 1):
-        recorded.setdefault(entry.leaf, entry.seq)
-        if number == finding.seq and not entry.missing:
-            content = leaf_of(entry)
-        if finding.kind == "deleted" and entry.seq == finding.seq and number > finding.seq:
-            return Finding("reordered", finding.seq, f"number {entry.seq} stands at {number}")
-    belongs = recorded.get(content) if content is not None and finding.kind == "edited" else None
-    if belongs is None or belongs == finding.seq:
-        return finding
-    return Finding("reordered", finding.seq, f"it is the entry of number {belongs}")
+    """Tell an entry that was moved from one that was edited or deleted: it is the entry of another number."""
+    if finding.kind == "deleted":
+        for place, entry in enumerate(entries(), 1):
+            if entry.seq == finding.seq and place > finding.seq:
+                return Finding("reordered", finding.seq, f"number {entry.seq} stands at {place}")
+    if finding.kind == "edited":
+        moved = next((one for one in entries() if one.seq == finding.seq), None)
+        if moved is not None and not moved.missing:
+            for entry in entries():
+                if entry.seq != finding.seq and _is_of(moved, entry):
+                    return Finding("reordered", finding.seq, f"it is the entry of number {entry.seq}")
+    return finding
+
+
+def _is_of(moved: Entry, place: Entry) -> bool:
+    """Say whether *moved* is the entry that got the leaf of *place*, its salt having come along or not."""
+    if leaf_of(moved) == place.leaf:
+        return True
+    return not moved.commitment and leaf_of(structs.replace(moved, salt=place.salt)) == place.leaf
