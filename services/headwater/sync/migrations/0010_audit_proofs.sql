@@ -140,6 +140,57 @@ comment on function sync.only_grow() is 'Lets an update of a tile do nothing but
 create trigger audit_tile_only_grows before update on sync.audit_tile
 for each row execute function sync.only_grow();
 
+create function sync.take_audit(
+    p_tenants text [], p_xids bigint [], p_ids bigint [], p_limit integer, p_salts bytea []
+) returns table (tenant_id text, audit_ids bigint [], xids bigint [], leaves bytea)
+language plpgsql
+set enable_bitmapscan = off
+set enable_seqscan = off
+set enable_sort = off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select
+        wanted.tenant_id, taken.audit_ids, taken.xids, taken.leaves
+    from unnest(p_tenants, p_xids, p_ids, p_salts) as wanted (tenant_id, xid, audit_id, salts)
+    cross join lateral (
+        select
+            array_agg(entry.audit_id order by entry.xid, entry.audit_id) as audit_ids,
+            array_agg(entry.xid::text::bigint order by entry.xid, entry.audit_id) as xids,
+            string_agg(
+                sha256('\x0001'::bytea || record_send(row(
+                    entry.tenant_id, entry.audit_id, entry.audit_time, entry.action, entry.actor, entry.entity_id,
+                    entry.event_key, entry.connector, entry.policy_version, entry.trace_id, entry.object,
+                    entry.attempt_number, entry.version, entry.start_time, entry.outcome, entry.latency_ms, entry.span_id,
+                    sha256(
+                        '\x02'::bytea || substr(wanted.salts, entry.n::integer * 16 - 15, 16)
+                        || convert_to(entry.changes::text, 'UTF8')
+                    )
+                ))),
+                ''::bytea order by entry.xid, entry.audit_id
+            ) as leaves
+        from (
+            select
+                one.tenant_id, one.xid, one.audit_id, one.audit_time, one.action, one.actor, one.entity_id, one.event_key,
+                one.connector, one.changes, one.policy_version, one.trace_id, one.object, one.attempt_number, one.version,
+                one.start_time, one.outcome, one.latency_ms, one.span_id,
+                row_number() over (order by one.xid, one.audit_id) as n
+            from sync.audit as one
+            where
+                one.tenant_id = wanted.tenant_id and (one.xid, one.audit_id) > (wanted.xid::text::xid8, wanted.audit_id)
+                and one.xid < pg_snapshot_xmin(pg_current_snapshot())
+            order by one.xid, one.audit_id
+            limit p_limit
+        ) as entry
+    ) as taken
+    where taken.audit_ids is not null;
+end
+$$;
+comment on function sync.take_audit is
+'The next entries of tenants behind their place (xid, audit id), below every transaction under way, at most p_limit of '
+'each, with their leaves. Planned to walk the key: a statistic that is behind would have a backlog sorted for each batch.';
+
 create function sync.grow_tiles(
     p_tenants text [], p_tiers smallint [], p_tiles bigint [], p_nodes bytea [], p_ids text [], p_xids bigint [],
     p_last_ids bigint [], p_salts bytea []

@@ -50,43 +50,10 @@ from unnest($1::text [], $2::smallint [], $3::bigint []) as wanted (tenant_id, t
 inner join sync.audit_tile as held using (tenant_id, tier, tile);
 
 -- name: take_entries
--- The next entries of tenants behind their place, below every transaction under way, at most $4 of each: ids and leaves
--- in order, and the place of the last. Arrays: $1 tenant, $2 xid, $3 audit id, $5 salts, 16 bytes for each entry.
--- What a leaf is made of: headwater/audit/entries.py.
-select
-    wanted.tenant_id, taken.audit_ids, taken.leaves, taken.xids
-from unnest($1::text [], $2::bigint [], $3::bigint [], $5::bytea []) as wanted (tenant_id, xid, audit_id, salts)
-cross join lateral (
-    select
-        array_agg(entry.audit_id order by entry.xid, entry.audit_id) as audit_ids,
-        array_agg(entry.xid::text::bigint order by entry.xid, entry.audit_id) as xids,
-        string_agg(
-            sha256('\x0001'::bytea || record_send(row( -- noqa: RF06
-                entry.tenant_id, entry.audit_id, entry.audit_time, entry.action, entry.actor, entry.entity_id,
-                entry.event_key, entry.connector, entry.policy_version, entry.trace_id, entry.object,
-                entry.attempt_number, entry.version, entry.start_time, entry.outcome, entry.latency_ms, entry.span_id,
-                sha256(
-                    '\x02'::bytea || substr(wanted.salts, entry.n::integer * 16 - 15, 16)
-                    || convert_to(entry.changes::text, 'UTF8')
-                )
-            ))),
-            ''::bytea order by entry.xid, entry.audit_id
-        ) as leaves
-    from (
-        select
-            one.tenant_id, one.xid, one.audit_id, one.audit_time, one.action, one.actor, one.entity_id, one.event_key,
-            one.connector, one.changes, one.policy_version, one.trace_id, one.object, one.attempt_number, one.version,
-            one.start_time, one.outcome, one.latency_ms, one.span_id,
-            row_number() over (order by one.xid, one.audit_id) as n
-        from sync.audit as one
-        where
-            one.tenant_id = wanted.tenant_id and (one.xid, one.audit_id) > (wanted.xid::text::xid8, wanted.audit_id)
-            and one.xid < pg_snapshot_xmin(pg_current_snapshot())
-        order by one.xid, one.audit_id
-        limit $4
-    ) as entry
-) as taken
-where taken.audit_ids is not null;
+-- The next entries of tenants behind their place, at most $4 of each: ids, transactions and leaves in order.
+-- Arrays: $1 tenant, $2 xid, $3 audit id, $5 salts, 16 bytes for each entry.
+select taken.tenant_id, taken.audit_ids, taken.xids, taken.leaves
+from sync.take_audit($1::text [], $2::bigint [], $3::bigint [], $4::integer, $5::bytea []) as taken;
 
 -- name: grow_tiles
 -- Adds to tiles. Arrays: $1 tenant, $2 tier, $3 tile, $4 hashes, $5 audit ids as array texts, $6 xid and $7 audit id of
@@ -235,7 +202,7 @@ select
     looked.xid::text::bigint as xid, looked.audit_id, looked.audit_time, looked.action, looked.actor,
     looked.entity_id, looked.event_key, looked.connector,
     case when looked.fits then coalesce(full_one.changes, '[]') else '[]' end as changes, looked.policy_version,
-    looked.fits, (select count(*) from looked as one) = $4 as more
+    looked.fits, (select count(seen.audit_id) from looked as seen) = $4 as more
 from looked
 left join sync.audit as full_one
     on
