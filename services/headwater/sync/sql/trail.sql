@@ -204,9 +204,11 @@ select
     case when looked.fits then coalesce(full_one.changes, '[]') else '[]' end as changes, looked.policy_version,
     looked.fits, (select count(seen.audit_id) from looked as seen) = $4 as more
 from looked
-left join sync.audit as full_one
-    on
-        full_one.tenant_id = $1 and looked.xid = full_one.xid and looked.audit_id = full_one.audit_id and looked.fits
+left join lateral (
+    select audit.changes from sync.audit
+    where audit.tenant_id = $1 and audit.xid = looked.xid and audit.audit_id = looked.audit_id
+    offset 0 -- noqa: AM09
+) as full_one on looked.fits
 where looked.fits or looked.is_last
 order by looked.xid desc, looked.audit_id desc;
 
