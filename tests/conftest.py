@@ -40,7 +40,8 @@ def grpc_poller() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def own_data_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what services write beside their database, keys and checkpoints, out of the user's own directory."""
-    os.environ.setdefault("HEADWATER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    os.environ["HEADWATER_DATA_DIR"] = str(tmp_path_factory.mktemp("data"))
+    os.environ["HEADWATER_SYNC_AUDIT_DIR"] = "none"  # every test begins a history of the same tenants
 
 
 @pytest.fixture(scope="session")

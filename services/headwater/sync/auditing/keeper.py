@@ -155,8 +155,8 @@ class AuditKeeper:
             finding = f"not signed: {type(error).__name__}: {error}"
         if finding != head.finding:
             await self._trail.note(lease, head.tenant_id, finding)
-        if finding:
-            _log.error("audit of %r: %s", head.tenant_id, finding)
+            if finding:
+                _log.error("audit of %r: %s", head.tenant_id, finding)
 
     async def _catch_up(self, head: Head) -> str:
         """Tell the second place what it lacks; return what is wrong when it knows what the database does not."""
