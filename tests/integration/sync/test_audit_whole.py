@@ -21,7 +21,7 @@ async def test_a_running_sync_numbers_signs_and_serves(migrated_database_url: st
         looking(migrated_database_url) as connection,
         open_channel(f"127.0.0.1:{port}") as channel,
     ):
-        stub = audit_pb2_grpc.AuditServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub = audit_pb2_grpc.AuditServiceStub(channel)
         await connection.execute(
             "insert into sync.audit (tenant_id, action, actor) select 'acme', 'looked', 'x' from generate_series(1, 300)"
         )

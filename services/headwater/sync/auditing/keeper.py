@@ -90,6 +90,9 @@ class AuditKeeper:
             except (Unavailable, StoreRaced, StoreRefused) as error:
                 _log.warning("audit: %s", error)
                 full = False
+            except Exception:
+                _log.exception("audit: nothing is numbered or signed until this is mended")
+                full = False
             await anyio.sleep(0.0 if full else self._settings.look_s)
 
     async def look(self) -> bool:

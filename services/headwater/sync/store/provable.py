@@ -67,7 +67,11 @@ class PostgresProvableAudit:
         """Return checkpoints, the smallest first."""
         async with translated():
             rows = await self._pool.fetch(_SQL["list_checkpoints"].text, tenant_id, above, limit)
-        return [read_checkpoint(row["line"]) for row in rows]
+        try:
+            return [read_checkpoint(row["line"]) for row in rows]
+        except msgspec.DecodeError as error:
+            message = f"a stored checkpoint of more than {above} entries is damaged: {error}"
+            raise PreconditionFailed(message, reason="AUDIT_DAMAGED") from error
 
     async def leaves(self, tenant_id: str, tile: int) -> list[Entry]:
         """Return the entries of a tile, those that were never numbered last."""
