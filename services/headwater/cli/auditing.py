@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -106,7 +105,7 @@ def verify_file(path: Path, anchor: Anchor, console: Console) -> tuple[Front, Ve
         series = [front.checkpoints, *anchor.checkpoints(tenant_id)]
         ours = [[item for item in one if item.tenant_id == tenant_id] for one in series]
         return front, verify(entries, ours, anchor.keys(front.keys))
-    except (NoExport, ValueError, msgspec.DecodeError) as error:
+    except (NoExport, ValueError) as error:
         raise InvalidInput(f"{path}: {error}", reason="NO_EXPORT") from error
 
 

@@ -8,6 +8,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -238,3 +239,16 @@ async def test_a_key_comes_from_the_environment(tmp_path: Path) -> None:
     for reference in ("env:SHORT", "env:NONE"):
         with pytest.raises(SecondPlaceFailed, match=reference):
             await load_signer(reference, path, secrets)
+
+
+async def test_a_damaged_checkpoint_stops_the_signing_and_not_the_numbering(world: TrailWorld) -> None:
+    """The keeper goes on and numbers; who asks for checkpoints is told that they are damaged."""
+    await world.write(2)
+    await world.seal()
+    await world.damage("update sync.audit_checkpoint set line = 'no json'")
+    await world.write(3)
+    with anyio.move_on_after(0.5):
+        await world.keeper.run()
+    assert (await world.audit.standing(TENANT)).size == 5
+    with pytest.raises(PreconditionFailed, match="damaged"):
+        await world.audit.checkpoints(TENANT, 0, 10)

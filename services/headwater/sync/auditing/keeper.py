@@ -90,7 +90,7 @@ class AuditKeeper:
             except (Unavailable, StoreRaced, StoreRefused) as error:
                 _log.warning("audit: %s", error)
                 full = False
-            except Exception:
+            except Exception:  # noqa: BLE001 - damage of what is stored must not end sync
                 _log.exception("audit: nothing is numbered or signed until this is mended")
                 full = False
             await anyio.sleep(0.0 if full else self._settings.look_s)
