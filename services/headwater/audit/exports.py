@@ -96,7 +96,7 @@ def read_front(lines: Iterator[bytes]) -> Front:
 
 
 def read_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
-    """Read entries. Raises: NoExport, at a line that is none."""
+    """Read entries, from lines with their ends or without. Raises: NoExport, at a line that is none."""
     try:
         yield from map(_read_entry, lines)
     except msgspec.DecodeError as error:

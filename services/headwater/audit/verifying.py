@@ -134,20 +134,22 @@ class _Pass:
     def run(self, entries: Iterable[Entry]) -> None:
         """Look at every entry and root. Raises: _Bad."""
         leaves, bounds = self.leaves, iter([*(item.size for item in self.seals), 0])
-        bound, number = next(bounds), 0
+        bound, number, latest = next(bounds), 0, 0
         for number, entry in enumerate(entries, 1):
-            if entry.seq != number or entry.missing or entry.stray or leaf_of(entry) != entry.leaf:
+            leaf = entry.leaf
+            if entry.seq != number or entry.missing or entry.stray or leaf_of(entry) != leaf:
                 self._flush()
                 raise _Bad(_bad_entry(entry, number))
             if entry.commitment or entry.action == ERASED_ACTION:
                 self._erasing(entry)
-            self.audit_id_max = max(self.audit_id_max, entry.audit_id)
-            leaves.append(entry.leaf)
+            latest = max(latest, entry.audit_id)
+            leaves.append(leaf)
             if number == bound:
                 self._seal(number)
                 bound = next(bounds)
             elif len(leaves) == CHUNK_LEAVES:
                 self._flush()
+        self.audit_id_max = latest
         self._flush()
         if bound:
             detail = f"numbers from {number + 1} on are gone; what stands behind {self.sealed} is under no root any more"

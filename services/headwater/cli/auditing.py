@@ -96,10 +96,10 @@ def verify_file(path: Path, anchor: Anchor, console: Console) -> tuple[Front, Ve
 
         def entries() -> Iterator[Entry]:
             with path.open("rb") as file, bar(console, "verifying", front.header.size) as advance:
-                for number, entry in enumerate(read_entries(islice(_whole(file), front.lines, None)), 1):
-                    if not number % BAR_ENTRIES:
-                        advance(BAR_ENTRIES)
-                    yield entry
+                found = read_entries(islice(file, front.lines, None))
+                while part := list(islice(found, BAR_ENTRIES)):
+                    yield from part
+                    advance(len(part))
 
         tenant_id = front.header.tenant_id
         series = [front.checkpoints, *anchor.checkpoints(tenant_id)]
