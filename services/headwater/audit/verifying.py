@@ -15,13 +15,14 @@ What each kind of finding means, and what shows it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from uuid import UUID
 
 from msgspec import structs
 
+from headwater.audit.blocks import Block
 from headwater.audit.checkpoints import FIRST, Checkpoint, Keys, is_signed
 from headwater.audit.entries import ERASED_ACTION, Entry, leaf_of
 from headwater.audit.merkle import Tree
@@ -78,7 +79,10 @@ class _Bad(Exception):
 
 
 def verify(
-    entries: Callable[[], Iterable[Entry]], checkpoints: Iterable[Sequence[Checkpoint]], keys: Keys
+    entries: Callable[[], Iterable[Entry]],
+    checkpoints: Iterable[Sequence[Checkpoint]],
+    keys: Keys,
+    blocks: Callable[[], Iterable[Entry | Block]] | None = None,
 ) -> Verdict:
     """Verify a tenant's audit from its first entry on.
 
@@ -87,11 +91,12 @@ def verify(
             something is wrong, to tell what.
         checkpoints: one series per place that was asked; the more places, the less can be forged.
         keys: the public keys that are trusted.
+        blocks: the same entries, some of them checked already; read in place of *entries* the first time.
     """
     pass_over = _Pass()
     try:
         pass_over.seals = _one_chain(checkpoints, keys)
-        pass_over.run(entries())
+        pass_over.run((blocks or entries)())
     except _Bad as bad:
         return pass_over.verdict(_told(bad.finding, entries))
     return pass_over.verdict(None)
@@ -129,32 +134,53 @@ class _Pass:
     erased: int = 0
     agreed: int = 0
     audit_id_max: int = 0
+    number: int = 0
+    _bound: int = 0
+    _bounds: Iterator[int] = field(default_factory=lambda: iter(()))
     waiting: dict[UUID | None, list[Entry]] = field(default_factory=dict)
 
-    def run(self, entries: Iterable[Entry]) -> None:
+    def run(self, entries: Iterable[Entry | Block]) -> None:
         """Look at every entry and root. Raises: _Bad."""
-        leaves, bounds = self.leaves, iter([*(item.size for item in self.seals), 0])
-        bound, number, latest = next(bounds), 0, 0
-        for number, entry in enumerate(entries, 1):
-            leaf = entry.leaf
+        self._bounds = iter([*(item.size for item in self.seals), 0])
+        self._bound = next(self._bounds)
+        leaves = self.leaves
+        for entry in entries:
+            if isinstance(entry, Block):
+                self._take(entry)
+                continue
+            self.number += 1
+            number, leaf = self.number, entry.leaf
             if entry.seq != number or entry.missing or entry.stray or leaf_of(entry) != leaf:
                 self._flush()
                 raise _Bad(_bad_entry(entry, number))
             if entry.commitment or entry.action == ERASED_ACTION:
                 self._erasing(entry)
-            latest = max(latest, entry.audit_id)
+            self.audit_id_max = max(self.audit_id_max, entry.audit_id)
             leaves.append(leaf)
-            if number == bound:
+            if number == self._bound:
                 self._seal(number)
-                bound = next(bounds)
             elif len(leaves) == CHUNK_LEAVES:
                 self._flush()
-        self.audit_id_max = latest
         self._flush()
-        if bound:
-            detail = f"numbers from {number + 1} on are gone; what stands behind {self.sealed} is under no root any more"
+        if self._bound:
+            detail = f"numbers from {self.number + 1} on are gone; what stands behind {self.sealed} is under no root any more"
             raise _Bad(Finding("truncated", self.sealed + 1, detail, self.seals[-1].size))
         self._orders()
+
+    def _take(self, block: Block) -> None:
+        """Take entries that were checked already."""
+        if block.first_seq != self.number + 1:
+            raise _Bad(_bad_entry(Entry(block.first_seq, 0), self.number + 1))
+        self.audit_id_max = max(self.audit_id_max, block.audit_id_max)
+        leaves, place = block.leaves, 0
+        while place < len(leaves):
+            until = len(leaves) if not self._bound else min(len(leaves), place + self._bound - self.number)
+            self.leaves += leaves[place:until]
+            self.number += until - place
+            place = until
+            if self.number == self._bound:
+                self._seal(self.number)
+        self._flush()
 
     def _flush(self) -> None:
         self.tree.append(self.leaves)
@@ -169,6 +195,7 @@ class _Pass:
             )
             raise _Bad(Finding("restamped", self.sealed + 1, detail, number))
         self.sealed, self.agreed = number, self.agreed + 1
+        self._bound = next(self._bounds)
 
     def _erasing(self, entry: Entry) -> None:
         if entry.action == ERASED_ACTION:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -13,12 +12,12 @@ from typing import Any, BinaryIO, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from headwater.audit.checkpoints import Checkpoint, PublicKey, keys_of, read_checkpoint, read_key
 from headwater.audit.entries import Entry
 from headwater.audit.exports import Front, NoExport, read_entries, read_front, write_front
 from headwater.audit.verifying import Verdict, verify
+from headwater.cli.checking import bar, checked_blocks
 from headwater.cli.durations import seconds_of
 from headwater.cli.output import facts
 from headwater.cli.services import Services
@@ -26,6 +25,8 @@ from headwater.kernel.errors import InvalidInput
 from headwater.sync.v1 import audit_pb2 as pb
 
 CHECKPOINTS_A_PAGE: Final = 500
+TOGETHER_FROM: Final = 100_000
+"""Below, starting processes takes longer than they save."""
 BAR_ENTRIES: Final = 1_000
 """Entries after which a bar moves."""
 
@@ -88,8 +89,17 @@ async def _checkpoints(services: Services, tenant_id: str) -> list[bytes]:
             return found
 
 
-def verify_file(path: Path, anchor: Anchor, console: Console) -> tuple[Front, Verdict]:
-    """Verify an export. Raises: InvalidInput, when it is none, or a place cannot be read."""
+def verify_file(
+    path: Path, anchor: Anchor, console: Console, *, together_from: int = TOGETHER_FROM
+) -> tuple[Front, Verdict]:
+    """Verify an export.
+
+    Args:
+        together_from: entries from which more than one process checks them.
+
+    Raises:
+        InvalidInput: it is none, or a place cannot be read.
+    """
     try:
         with path.open("rb") as file:
             front = read_front(_whole(file))
@@ -104,7 +114,8 @@ def verify_file(path: Path, anchor: Anchor, console: Console) -> tuple[Front, Ve
         tenant_id = front.header.tenant_id
         series = [front.checkpoints, *anchor.checkpoints(tenant_id)]
         ours = [[item for item in one if item.tenant_id == tenant_id] for one in series]
-        return front, verify(entries, ours, anchor.keys(front.keys))
+        blocks = partial(checked_blocks, path, front, console) if front.header.size >= together_from else None
+        return front, verify(entries, ours, anchor.keys(front.keys), blocks)
     except (NoExport, ValueError) as error:
         raise InvalidInput(f"{path}: {error}", reason="NO_EXPORT") from error
 
@@ -160,14 +171,6 @@ def moment_of(option: str, text: str) -> Timestamp | None:
         moment = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_of(option, text))
     stamp.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
     return stamp
-
-
-@contextmanager
-def bar(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Draw a progress bar for a block, on a terminal alone; yield how to move it on."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
-        yield partial(bars.advance, bars.add_task(what, total=total))
 
 
 def _whole(file: BinaryIO) -> Iterator[bytes]:

@@ -6,16 +6,19 @@ import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from rich.console import Console
 from tests.integration.sync.trail_world import BEN, TENANT, TrailWorld, trail_world
 from typer.testing import CliRunner, Result
 
 from headwater.cli.app import app
+from headwater.cli.auditing import Anchor, verify_file
 from headwater.kernel.rpc import RpcServer, ServerSettings
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
 from headwater.sync.usecases.proving import Proving
@@ -157,3 +160,27 @@ def test_searching_takes_every_filter(typed: Typed) -> None:
     assert shown.exit_code == 0
     assert "ann@x.io" in shown.stdout
     assert typed.told("search", "--since", "soon", code=1)["error"]["exit_code"] == 1
+
+
+@pytest.mark.parametrize(("line", "kind"), [(None, None), (400, "edited"), (-1, "truncated")])
+def test_several_processes_come_to_the_same_verdict(
+    typed: Typed, tmp_path: Path, line: int | None, kind: str | None
+) -> None:
+    """Of a sound export, of one that is not, and of one that ends too early; erased values among its entries."""
+    typed.portal.call(
+        typed.world.pool.fetchval, "select sync.erase_audit($1, $2, 'desk', 'asked')", TENANT, BEN
+    )
+    typed.portal.call(typed.world.seal)
+    file = tmp_path / "audit.jsonl"
+    typed.told("export", file)
+    lines = file.read_bytes().splitlines(keepends=True)
+    if line == -1:
+        del lines[-2:]
+    elif line is not None:
+        lines[line] = lines[line].replace(b'"site"', b'"nobody"')
+    file.write_bytes(b"".join(lines))
+    anchor, console = Anchor([typed.place]), Console(file=StringIO())
+    alone, together = (verify_file(file, anchor, console, together_from=least)[1] for least in (10**9, 0))
+    assert together.finding == alone.finding
+    assert (together.finding.kind if together.finding else None) == kind
+    assert (together.root, together.erased, together.sealed) == (alone.root, alone.erased, alone.sealed)
