@@ -154,8 +154,10 @@ def record_of(entry: Entry) -> bytes:
     )
     if number is not None and version is not None and start is not None:
         tried = _TRY(23, 4, number, 20, 8, version, 1184, 8, (start - _EPOCH) // _MICROSECOND)
+    elif number is None and version is None and start is None:
+        tried = _NOT_TRIED
     else:
-        tried = _NOT_TRIED if number is version is start else _tried(number, version, start)
+        tried = _tried(number, version, start)
     return b"".join(
         (
             begin,

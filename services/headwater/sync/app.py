@@ -43,8 +43,8 @@ from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
-from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
+from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
