@@ -10,7 +10,7 @@ BASELINE := proto/baseline.binpb
 GUIDED := $(VENV)/guided
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -71,6 +71,9 @@ bench-ingest: $(STAMP) bench-peers ## Measure ingest against raw limits, a no-op
 
 bench-sync: $(STAMP) bench-peers ## Measure the sync engine against its goals and peers; exit 1 below a goal (ARGS="--rounds 3 --only latency --short")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.bench --json bench-sync.json $(ARGS)
+
+bench-audit: $(STAMP) ## Measure what proving the audit costs, and how fast a million entries are verified (ARGS="--rounds 5 --short --only verify")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.audit.bench --json bench-audit.json $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 

@@ -37,6 +37,13 @@ def grpc_poller() -> None:
     grpc.aio.init_grpc_aio()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_data_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what services write beside their database, keys and checkpoints, out of the user's own directory."""
+    os.environ["HEADWATER_DATA_DIR"] = str(tmp_path_factory.mktemp("data"))
+    os.environ["HEADWATER_SYNC_AUDIT_DIR"] = "none"  # every test begins a history of the same tenants
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Asyncio everywhere: grpc.aio and asyncpg know no other loop."""

@@ -156,6 +156,8 @@ class World:
             "HEADWATER_IDENTITY_ADDRESS": self.address("identity"),
             "HEADWATER_SYNC_ADDRESS": self.address("sync"),
             "HEADWATER_SYNC_LEASE_TTL_S": str(LEASE_TTL_S),
+            "HEADWATER_DATA_DIR": str(directory / "data"),
+            "HEADWATER_SYNC_AUDIT_DIR": "",
             "HEADWATER_TRACE_RATIO": "1",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{self.address('otlp')}",
             "OTEL_EXPORTER_OTLP_INSECURE": "true",

@@ -17,6 +17,7 @@ BREACHES = {
     "kernel": ("kernel/breach.py", "import headwater.policy.document", {}),
     "policy": ("policy/breach.py", "import headwater.kernel.clock", {}),
     "policy-io": ("policy/breach.py", "import asyncpg", {}),
+    "audit": ("audit/breach.py", "import headwater.kernel.clock", {}),
     "services": ("identity/breach.py", "import headwater.ingest.domain", {"ingest/domain.py": ""}),
     "connectors": ("connectors/acme/client.py", "import headwater.sync.domain", {"sync/domain.py": ""}),
     "vendors": ("connectors/acme/client.py", "import headwater.connectors.bolt", {"connectors/bolt.py": ""}),

@@ -36,6 +36,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("rollouts", _STEER, "Bulk changes on their way, stage by stage: list, show, approve, hold, abort."),
     ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),
+    ("audit", _LOOK, "Who did what, and proof that the record is unchanged: verify, search, export, prove."),
     ("log", _STEER, "The days of the event log: look, archive, drop."),
     ("policy", _STEER, "The tenant's policy: init, check, show, diff, impact, apply, versions, rollback."),
     ("identity", _STEER, "Who is who: entity, explain, check, review, merge, split, scan."),
@@ -49,7 +50,7 @@ Begin with [bold]headwater run[/bold]: it starts everything on this machine, fee
 event went. Then [bold]headwater up[/bold] leaves it running, and the other commands look into it.
 
 Results go to stdout (with [bold]--json[/bold] as one JSON document), progress and errors to stderr.
-Exit codes: 0 done, 1 failed or something unexplained, 2 wrong usage, 69 a service is away, 78 wrong configuration.
+Exit codes: 0 done, 1 failed or something unexplained, 2 wrong usage, 3 the audit was tampered with, 69 a service is away, 78 wrong configuration.
 """
 
 

@@ -13,6 +13,8 @@ USAGE: Final = 2
 """The command line is wrong."""
 UNAVAILABLE: Final = 69
 """EX_UNAVAILABLE of sysexits.h: a service does not answer."""
+TAMPERED: Final = 3
+"""The audit was tampered with: nothing else ends so."""
 CONFIG: Final = 78
 """EX_CONFIG of sysexits.h: settings or set-up are wrong."""
 INTERRUPTED: Final = 130

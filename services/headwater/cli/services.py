@@ -17,6 +17,7 @@ from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.rpc.received import from_rpc_error
 from headwater.sync.v1 import (
+    audit_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -42,11 +43,12 @@ class Services:
     sync: sync_pb2_grpc.SyncServiceAsyncStub
     schedules: schedules_pb2_grpc.ScheduleServiceAsyncStub
     rollouts: rollouts_pb2_grpc.RolloutServiceAsyncStub
+    merges: merges_pb2_grpc.MergeServiceAsyncStub
     policies: policies_pb2_grpc.PolicyServiceAsyncStub
     provenance: provenance_pb2_grpc.ProvenanceServiceAsyncStub
     quality: quality_pb2_grpc.QualityServiceAsyncStub
-    merges: merges_pb2_grpc.MergeServiceAsyncStub
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
+    audit: audit_pb2_grpc.AuditServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
@@ -81,11 +83,12 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             sync_pb2_grpc.SyncServiceStub(sync),
             schedules_pb2_grpc.ScheduleServiceStub(sync),
             rollouts_pb2_grpc.RolloutServiceStub(sync),
+            merges_pb2_grpc.MergeServiceStub(sync),
             policies_pb2_grpc.PolicyServiceStub(sync),
             provenance_pb2_grpc.ProvenanceServiceStub(sync),
             quality_pb2_grpc.QualityServiceStub(sync),
-            merges_pb2_grpc.MergeServiceStub(sync),
             weights_pb2_grpc.WeightsServiceStub(identity),
+            audit_pb2_grpc.AuditServiceStub(sync),
             patience_s,
         )
 

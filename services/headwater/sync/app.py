@@ -7,21 +7,20 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 
 import anyio
-import grpc
 
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.lifecycle import Shutdown, announce_ready
-from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.rpc import open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
+from headwater.sync.auditing.wiring import audit_keeper
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
@@ -41,15 +40,17 @@ from headwater.sync.remote.policies import PolicyDoor
 from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
-from headwater.sync.rpc import SERVICE_NAME, SyncServicer
-from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
-from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
-from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
-from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
-from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
-from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
+from headwater.sync.rpc import SyncServicer
+from headwater.sync.rpc.audit import AuditServicer
+from headwater.sync.rpc.merges import MergeServicer
+from headwater.sync.rpc.policies import PolicyServicer
+from headwater.sync.rpc.provenance import ProvenanceServicer
+from headwater.sync.rpc.quality import QualityServicer
+from headwater.sync.rpc.rollouts import RolloutServicer
+from headwater.sync.rpc.schedules import ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
+from headwater.sync.serving import Servicers, server_of
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
@@ -61,31 +62,25 @@ from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
+from headwater.sync.store.provable import PostgresProvableAudit
 from headwater.sync.store.provenance import PostgresProvenance
 from headwater.sync.store.quality import PostgresQuality
 from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.store.schedules import PostgresSchedules
+from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
+from headwater.sync.usecases.proving import Proving
 from headwater.sync.usecases.quality import Quality
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
-from headwater.sync.v1 import (
-    merges_pb2_grpc,
-    policies_pb2_grpc,
-    provenance_pb2_grpc,
-    quality_pb2_grpc,
-    rollouts_pb2_grpc,
-    schedules_pb2_grpc,
-    sync_pb2_grpc,
-)
 from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
@@ -95,8 +90,10 @@ from headwater.sync.wakeup import (
     POLICY_CHANNEL,
     REPLAY_CHANNEL,
     ROLLOUT_CHANNEL,
+    RUNG,
     SCHEDULE_CHANNEL,
     Wakeup,
+    hearers_of,
     listen,
 )
 
@@ -140,12 +137,13 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         echoes = Echoes(PostgresHeldRecords(pool))
         projections = PostgresProjections(pool)
         projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
-        log_bell, replay_bell, schedule_bell, rollout_bell = Wakeup(), Wakeup(), Wakeup(), Wakeup()
-        inspection_bell, policy_bell, merge_bell = Wakeup(), Wakeup(), Wakeup()
+        bells = {channel: Wakeup() for channel in RUNG}
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
         catch_up = CatchUp(clock, settings.catch_up_s_max)
-        host = ProjectorHost(log, leases, membership, policies, projector, log_bell, projecting, catch_up)
+        host = ProjectorHost(
+            log, leases, membership, policies, projector, bells[LOG_CHANNEL], projecting, catch_up
+        )
         deliveries = DeliveryHost(
             partial(PostgresDeliveries, pool),
             partial(PostgresLimits, pool),
@@ -163,6 +161,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         schedules = scheduling_host(
             stores, IngestLog(settings.ingest_address), leases, membership, accounts, clock, settings
         )
+        keeper = audit_keeper(PostgresTrail(pool), leases, membership, clock, settings, os.environ)
         watch = DueWatch(PostgresDueTimes(pool), deliveries.accounts)
         replays, book = PostgresReplays(pool), PostgresOperations(pool)
         operations = Operations(book, policies, clock)
@@ -174,36 +173,29 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             SyncServicer(operations, workbench),
             ScheduleServicer(SteeredSchedules(desk)),
             RolloutServicer(Rollouts(rollouts, book, clock, PostedInspections(inspections))),
+            MergeServicer(Foresight(merges, questions, book, policies)),
+            AuditServicer(Proving(PostgresProvableAudit(pool))),
             PolicyServicer(Versions(PostgresVersions(pool), book, clock)),
             ProvenanceServicer(Provenance(PostgresProvenance(pool))),
             QualityServicer(quality),
-            MergeServicer(Foresight(merges, questions, book, policies)),
         )
         async with (
-            _server(servicers, telemetry, settings).serving() as port,
+            server_of(servicers, telemetry, settings).serving() as port,
             anyio.create_task_group() as tasks,
         ):
-            hearers = {
-                LOG_CHANNEL: lambda _: log_bell.set(),
-                DELIVERY_CHANNEL: watch.notify,
-                REPLAY_CHANNEL: lambda _: replay_bell.set(),
-                SCHEDULE_CHANNEL: lambda _: schedule_bell.set(),
-                ROLLOUT_CHANNEL: lambda _: rollout_bell.set(),
-                INSPECTION_CHANNEL: lambda _: inspection_bell.set(),
-                POLICY_CHANNEL: lambda _: policy_bell.set(),
-                MERGE_CHANNEL: lambda _: merge_bell.set(),
-            }
             tasks.start_soon(membership.keep)
-            tasks.start_soon(listen, pool, hearers)
-            tasks.start_soon(ReplayWorker(replays).run, replay_bell)
-            tasks.start_soon(rolling.run, rollout_bell)
-            tasks.start_soon(RenewalWorker(PostgresRenewals(pool)).run, policy_bell)
-            tasks.start_soon(InspectionWorker(inspections, accounts).run, inspection_bell)
-            tasks.start_soon(FollowWorker(merges, questions, accounts).run, merge_bell)
-            tasks.start_soon(host.run)
-            tasks.start_soon(deliveries.run)
-            tasks.start_soon(watch.watch)
-            tasks.start_soon(schedules.run, schedule_bell)
+            tasks.start_soon(listen, pool, {**hearers_of(bells), DELIVERY_CHANNEL: watch.notify})
+            for worker, channel in (
+                (ReplayWorker(replays).run, REPLAY_CHANNEL),
+                (rolling.run, ROLLOUT_CHANNEL),
+                (RenewalWorker(PostgresRenewals(pool)).run, POLICY_CHANNEL),
+                (InspectionWorker(inspections, accounts).run, INSPECTION_CHANNEL),
+                (FollowWorker(merges, questions, accounts).run, MERGE_CHANNEL),
+                (schedules.run, SCHEDULE_CHANNEL),
+            ):
+                tasks.start_soon(worker, bells[channel])
+            for job in (host.run, deliveries.run, watch.watch, keeper.run):
+                tasks.start_soon(job)
             try:
                 yield port
                 await deliveries.drain()
@@ -235,41 +227,3 @@ def _account_parts(
         idle_s=settings.idle_s,
         gives_way_s=catch_up.left_s,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Servicers:
-    """The gRPC services of sync."""
-
-    sync: SyncServicer
-    schedules: ScheduleServicer
-    rollouts: RolloutServicer
-    policies: PolicyServicer
-    provenance: ProvenanceServicer
-    quality: QualityServicer
-    merges: MergeServicer
-
-
-def _server(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
-    def add_services(server: grpc.aio.Server) -> Sequence[str]:
-        sync_pb2_grpc.add_SyncServiceServicer_to_server(servicers.sync, server)
-        schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(servicers.schedules, server)
-        rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
-        policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
-        provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
-        quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
-        merges_pb2_grpc.add_MergeServiceServicer_to_server(servicers.merges, server)
-        return (
-            SERVICE_NAME,
-            SCHEDULES_NAME,
-            ROLLOUTS_NAME,
-            POLICIES_NAME,
-            PROVENANCE_NAME,
-            QUALITY_NAME,
-            MERGES_NAME,
-        )
-
-    listening = ServerSettings(
-        settings.address, reflection=settings.reflection, share_port=settings.replica > 0
-    )
-    return RpcServer(listening, add_services, telemetry.tracer)

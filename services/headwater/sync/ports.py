@@ -285,10 +285,10 @@ class OperationsStore(Protocol):
         tenant_id: str,
         entity_id: uuid.UUID | None,
         event_key: uuid.UUID | None,
-        below: int | None,
+        below: tuple[int, int] | None,
         limit: int,
     ) -> tuple[AuditEntry, ...]:
-        """Return up to *limit* entries with an id lower than *below*, newest first."""
+        """Return up to *limit* entries before *below* (xid, audit id), newest first."""
         ...
 
     async def read_accounts(

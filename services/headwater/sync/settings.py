@@ -42,5 +42,17 @@ class SyncSettings(ReplicatedSettings):
     """Events of one projection transaction, at most."""
     catch_up_s_max: float = Field(30.0, ge=0, le=600)
     """Longest time that deliveries give way to a log that is far behind; then they have as long. 0: never."""
+    audit_dir: str = ""
+    """Second place of the audit's checkpoints, best on another disk; empty: `audit` in the data directory; none: none."""
+    audit_key: str = Field("", pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*)?$")
+    """Key of the checkpoints, `env:NAME` of JSON with private_key; empty: audit-key.pem in the data directory, made at need."""
+    audit_look_s: float = Field(1.0, ge=0.05, le=60)
+    """Pause between two looks for audit entries without a number."""
+    audit_batch_entries: int = Field(4_096, ge=64, le=65_536)
+    """Audit entries that are numbered in one transaction, at most."""
+    audit_checkpoint_entries: int = Field(10_000, ge=1, le=10_000_000)
+    """Entries beyond the last checkpoint from which the next one is signed."""
+    audit_checkpoint_s: float = Field(60.0, ge=0.1, le=86_400)
+    """Age of the last checkpoint from which the next one is signed, when there are new entries."""
     gather_s: float = Field(0.03, ge=0, le=1)
     """Shortest time between the beginnings of two batches that are not full, so that events gather."""

@@ -30,10 +30,20 @@ ROLLOUT_CHANNEL: Final = "headwater_rollout"
 """Notified when a rollout was begun or steered."""
 INSPECTION_CHANNEL: Final = "headwater_inspection"
 """Notified when an account is asked about its automations."""
-POLICY_CHANNEL: Final = "headwater_policy"
-"""Notified by the projector when it came by a policy."""
 MERGE_CHANNEL: Final = "headwater_merge"
 """Notified when merges are to be followed or undone in CRMs, or when it is asked what that would do."""
+POLICY_CHANNEL: Final = "headwater_policy"
+"""Notified by the projector when it came by a policy."""
+RUNG: Final = (
+    LOG_CHANNEL,
+    REPLAY_CHANNEL,
+    SCHEDULE_CHANNEL,
+    ROLLOUT_CHANNEL,
+    INSPECTION_CHANNEL,
+    MERGE_CHANNEL,
+    POLICY_CHANNEL,
+)
+"""Channels whose payload says nothing: each rings the bell of one sleeper."""
 _CHECK_S: Final = 5.0
 """How often the listening connection is looked at."""
 
@@ -57,6 +67,15 @@ class Wakeup:
         rang = self._event.is_set()
         self._event = anyio.Event()
         return rang
+
+
+def hearers_of(bells: Mapping[str, Wakeup]) -> dict[str, Callable[[str], None]]:
+    """Return what rings each channel's bell, whatever the notification says."""
+
+    def ringing(bell: Wakeup) -> Callable[[str], None]:
+        return lambda _: bell.set()
+
+    return {channel: ringing(bell) for channel, bell in bells.items()}
 
 
 def name_accounts(accounts: Collection[tuple[str, str]]) -> str:

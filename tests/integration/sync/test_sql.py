@@ -30,6 +30,7 @@ NO_TENANT = {
     "partition",
     "shard_end",
     "reader",
+    "audit_key",
 }
 """Tables of the engine itself: no row of them is a tenant's."""
 BY_KEY = re.compile(r"sealed_key|event_[0-9]{8}")
@@ -53,7 +54,15 @@ HOT = {
     "operations.read_attempts_of_versions": (f"'t', array[{ENTITY}], array[1], 100", "attempt_"),
     "operations.list_event_audit": (f"'t', 9, 50, {ENTITY}, null", "audit_by_event"),
     "operations.list_entity_audit": (f"'t', 9999, 50, {ENTITY}", "audit_by_entity"),
-    "operations.list_audit": ("'t', 9999, 50", "audit_pkey"),
+    "operations.list_audit": ("'t', 9999999, 9999, 50", "audit_pkey"),
+    "trail.search_entity_entries": (
+        f"'t', 9999, {ENTITY}, 50, null, null, null, null, null, null",
+        "audit_by_entity",
+    ),
+    "trail.search_entries": (
+        "'t', 9999999, 9999, 50, null, null, null, null, null, null, null",
+        "audit_pkey",
+    ),
     "operations.list_deliveries": (f"'t', 'a', {ENTITY}, '~', '{{1,2,3,4,5,6}}', 51", "delivery_pkey"),
     "operations.list_stopped_deliveries": (f"'t', 'a', {ENTITY}, '~', '{{5}}', 51", "delivery_stopped"),
     "errors.list_groups": (f"'t', now(), {ENTITY}, '', 0, 50", "error_group_by_time"),

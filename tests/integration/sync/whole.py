@@ -166,6 +166,7 @@ async def syncing(
         {
             "HEADWATER_DATABASE_URL": url,
             "HEADWATER_SYNC_ADDRESS": "127.0.0.1:0",
+            "HEADWATER_SYNC_AUDIT_DIR": "none",
             "HEADWATER_IDENTITY_ADDRESS": identity_address,
             "HEADWATER_INGEST_ADDRESS": ingest_address,
             "HEADWATER_SYNC_LEASE_TTL_S": str(lease_ttl_s),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,8 @@ TAIL_PROJECTED: Final = (
 UNSETTLED: Final = "select exists (select from sync.delivery where state in (1, 3, 4))"
 ENDED: Final = "select state, count(*) as n from sync.delivery group by state"
 ATTEMPTS: Final = "select count(*) from sync.try"
+AUDITED: Final = "select count(*) from sync.audit"
+NUMBERED: Final = "select coalesce(sum(size), 0)::bigint from sync.audit_head"
 DELIVERED: Final = 2
 
 
@@ -38,6 +40,7 @@ class Drained:
         projected_s: until the last event was projected.
         seconds: until the last delivery was settled, from the moment sync was ready.
         cpu_us: per event, by process.
+        audited: entries of the audit when the last delivery was settled; *numbered* of them have a number.
         calls: record writes that reached each account.
     """
 
@@ -48,6 +51,8 @@ class Drained:
     cpu_us: dict[str, float]
     wal_bytes: float
     attempts: int
+    audited: int
+    numbered: int
     memory_mib: dict[str, float]
 
     @property
@@ -56,13 +61,21 @@ class Drained:
         return self.events / self.seconds
 
 
-async def drain(ground: Ground, events: int, accounts: Sequence[AccountOf] = facts.TWO) -> Drained:
+async def drain(
+    ground: Ground,
+    events: int,
+    accounts: Sequence[AccountOf] = facts.TWO,
+    extra: Mapping[str, str] = PROCESSES,
+) -> Drained:
     """Let a backlog of *events* drain once into *accounts*, and check where every delivery ended.
+
+    Args:
+        extra: further settings of the services.
 
     Raises:
         MeasurementFailed: it did not drain in time, or a delivery did not arrive.
     """
-    async with ground.world(accounts, started=("ingest", "identity"), extra=PROCESSES) as world:
+    async with ground.world(accounts, started=("ingest", "identity"), extra=extra) as world:
         await world.apply_policy()
         records = events // UPDATES
         tail: list[str] = []
@@ -74,6 +87,7 @@ async def drain(ground: Ground, events: int, accounts: Sequence[AccountOf] = fac
         began = time.perf_counter()
         projected_s = await _until_drained(world, events, tail[-TAIL_EVENTS:], began)
         seconds = time.perf_counter() - began
+        numbered, audited = await world.look.fetchval(NUMBERED), await world.look.fetchval(AUDITED)
         after = await world.used()
         await _check(world, records)
         return Drained(
@@ -83,6 +97,8 @@ async def drain(ground: Ground, events: int, accounts: Sequence[AccountOf] = fac
             projected_s=projected_s,
             cpu_us=after.per_event_us(before, events),
             wal_bytes=(after.wal_bytes - before.wal_bytes) / events,
+            audited=audited,
+            numbered=numbered,
             attempts=await world.look.fetchval(ATTEMPTS),
             memory_mib=world.memory_mib(),
         )

@@ -186,7 +186,8 @@ class Ground:
                 grpc.aio.insecure_channel(f"127.0.0.1:{ports['ingest']}")
             )
             stub: ingest_pb2_grpc.IngestServiceAsyncStub = ingest_pb2_grpc.IngestServiceStub(channel)
-            environment = {**_environment(url, ports), **facts.secrets(accounts), **extra}
+            own = {"HEADWATER_DATA_DIR": str(directory / "data")}
+            environment = {**_environment(url, ports), **own, **facts.secrets(accounts), **extra}
             children = {name: _child(name, environment, directory, ports) for name in ports}
             world = World(url, accounts, self.postgres_pid, look, sandbox, stub, children)
             try:

@@ -60,6 +60,11 @@ class Layout:
         return self.data_dir / "sandbox"
 
     @property
+    def audit(self) -> Path:
+        """The second place of the audit's checkpoints."""
+        return self.data_dir / "audit"
+
+    @property
     def runs(self) -> Path:
         """What `headwater run` remembers."""
         return self.data_dir / "runs.json"

@@ -91,6 +91,7 @@ def _environment(name: str, around: Surroundings) -> dict[str, str]:
     if name == "ingest":
         traced["HEADWATER_INGEST_HTTP_ADDRESS"] = around.address("ingest_http")
     if name == "sync":
+        traced["HEADWATER_DATA_DIR"] = str(around.layout.data_dir)
         credentials = json.dumps(sandbox_credentials(around.account))
         traced |= {secret_variable(vendor): credentials for vendor in CREDENTIAL_VENDORS}
     return traced

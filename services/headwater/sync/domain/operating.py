@@ -97,9 +97,11 @@ class AuditEntry:
     """One change, by whom and why.
 
     Args:
+        xid: transaction that wrote it; entries stand in the order (xid, audit_id).
         changes: objects of field, before, after and rule.
     """
 
+    xid: int
     audit_id: int
     audit_time: dt.datetime
     action: str

@@ -317,6 +317,7 @@ select sync.open_attempt_days((now() at time zone 'UTC')::date, (now() at time z
 
 create table sync.audit (
     tenant_id text collate "C" not null,
+    xid xid8 not null default pg_current_xact_id(),
     audit_id bigint not null default nextval('sync.history_id'),
     audit_time timestamptz not null default clock_timestamp(),
     action text not null,
@@ -334,7 +335,7 @@ create table sync.audit (
     outcome text check (outcome in ('created', 'updated', 'unchanged', 'looked_up')),
     latency_ms double precision,
     span_id text,
-    primary key (tenant_id, audit_id),
+    primary key (tenant_id, xid, audit_id),
     check (
         outcome is null
         or num_nulls(entity_id, event_key, object, attempt_number, version, start_time, span_id) = 0
@@ -342,6 +343,9 @@ create table sync.audit (
 );
 comment on column sync.audit.outcome is
 'Of a write that the CRM took: the entry is the record of the try too, with the columns around this one. Else null.';
+comment on column sync.audit.xid is
+'Transaction that wrote the entry: below the oldest one still running no entry can appear any more, so entries are '
+'numbered in the order (xid, audit_id).';
 create index audit_by_entity on sync.audit (tenant_id, entity_id, audit_id);
 create index audit_by_event on sync.audit (tenant_id, event_key) where event_key is not null and connector = '';
 comment on index sync.audit_by_event is

@@ -135,29 +135,30 @@ def _delivery_place(checks: Checks, token: str) -> DeliveryPlace | None:
 
 def read_audit(
     request: pb.ListAuditRequest,
-) -> tuple[str, uuid.UUID | None, uuid.UUID | None, int | None, int]:
+) -> tuple[str, uuid.UUID | None, uuid.UUID | None, tuple[int, int] | None, int]:
     """Check and read which page of the audit is asked for."""
     checks = Checks()
     found = (
         checks.tenant(request.tenant_id),
         checks.optional_uuid("entity_id", request.entity_id),
         checks.optional_uuid("event_key", request.event_key),
-        _audit_place(checks, request.page_token),
+        read_place(checks, request.page_token),
         checks.page_size(request.page_size),
     )
     checks.finish()
     return found
 
 
-def _audit_place(checks: Checks, token: str) -> int | None:
-    place = checks.page_token(token, AUDIT, 1)
+def read_place(checks: Checks, token: str) -> tuple[int, int] | None:
+    """Check and read before which entry of the audit a page begins."""
+    place = checks.page_token(token, AUDIT, 2)
     if place is None:
         return None
-    (digits,) = place
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _AUDIT_DIGITS_MAX):
+    if not all(part.isascii() and part.isdigit() and len(part) <= _AUDIT_DIGITS_MAX for part in place):
         checks.broken_token(token)
         return None
-    return int(digits)
+    xid, audit_id = map(int, place)
+    return xid, audit_id
 
 
 def read_entities(checks: Checks, values: Sequence[str], least: int) -> list[uuid.UUID]:

@@ -202,7 +202,7 @@ def deliveries_response(page: Sequence[Delivery], more: bool) -> pb.ListDeliveri
 
 def audit_response(page: Sequence[AuditEntry], more: bool) -> pb.ListAuditResponse:  # noqa: FBT001 - a page as the use case gives it
     """Write a page of the audit."""
-    token = write_page_token(AUDIT, (str(page[-1].audit_id),)) if more else ""
+    token = write_page_token(AUDIT, (str(page[-1].xid), str(page[-1].audit_id))) if more else ""
     return pb.ListAuditResponse(entries=[audit_message(one) for one in page], next_page_token=token)
 
 

@@ -160,18 +160,20 @@ order by connector, entity_id
 limit $6;
 
 -- name: list_audit
--- One page of the tenant's audit, newest first. $1 tenant; $2 below this audit id; $3 rows.
+-- One page of the tenant's audit, newest first. $1 tenant; before $2 transaction and $3 audit id; $4 rows.
 select
-    audit_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version
+    xid::text::bigint as xid, audit_id, audit_time, action, actor, entity_id, event_key, connector, changes,
+    policy_version
 from sync.audit
-where tenant_id = $1 and audit_id < $2
-order by audit_id desc
-limit $3;
+where tenant_id = $1 and (xid, audit_id) < (($2::bigint)::text::xid8, $3)
+order by audit.xid desc, audit_id desc
+limit $4;
 
 -- name: list_entity_audit
 -- The same of one entity. $1 tenant; $2 below this audit id; $3 rows; $4 entity.
 select
-    audit_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version
+    xid::text::bigint as xid, audit_id, audit_time, action, actor, entity_id, event_key, connector, changes,
+    policy_version
 from sync.audit
 where tenant_id = $1 and audit_id < $2 and entity_id = $4
 order by audit_id desc
@@ -201,7 +203,8 @@ with changed as materialized (
     ) as done
 )
 select
-    audit_id, audit_time, action, actor, entity_id, event_key, connector, changes, policy_version
+    xid::text::bigint as xid, audit_id, audit_time, action, actor, entity_id, event_key, connector, changes,
+    policy_version
 from found
 where audit_id < $2 and ($5::uuid is null or entity_id = $5)
 order by audit_id desc

@@ -38,6 +38,7 @@ _NOTIFY = queries.load("headwater.sync", "projection.sql")["notify_deliveries"]
 ROWS_MAX: Final = 1_000
 """Deliveries, attempts and audit entries of one event or entity, each, at most."""
 AUDIT_ID_MAX: Final = 2**63 - 1
+XID_MAX: Final = 2**63 - 1
 _FIRST_ENTITY: Final = uuid.UUID(int=0)
 _LAST_CONNECTOR: Final = "~"
 """Sorts behind every name of a connector account (policy: a letter, then `[a-z0-9_.-]`)."""
@@ -162,17 +163,18 @@ class PostgresOperations:
         tenant_id: str,
         entity_id: uuid.UUID | None,
         event_key: uuid.UUID | None,
-        below: int | None,
+        below: tuple[int, int] | None,
         limit: int,
     ) -> tuple[AuditEntry, ...]:
-        """Return up to *limit* entries older than *below*, newest first."""
-        arguments = [tenant_id, AUDIT_ID_MAX if below is None else below, limit]
+        """Return up to *limit* entries before *below* (xid, audit id), newest first."""
+        xid, audit_id = (XID_MAX, AUDIT_ID_MAX) if below is None else below
+        arguments = [tenant_id, audit_id, limit]
         if event_key is not None:
             rows = await self._fetch("list_event_audit", *arguments, event_key, entity_id)
         elif entity_id is not None:
             rows = await self._fetch("list_entity_audit", *arguments, entity_id)
         else:
-            rows = await self._fetch("list_audit", *arguments)
+            rows = await self._fetch("list_audit", tenant_id, xid, audit_id, limit)
         return tuple(_audit_entry(row) for row in rows)
 
     async def read_accounts(

@@ -130,7 +130,7 @@ class Operations:
         tenant_id: str,
         entity_id: uuid.UUID | None,
         event_key: uuid.UUID | None,
-        below: int | None,
+        below: tuple[int, int] | None,
         page_size: int,
     ) -> tuple[tuple[AuditEntry, ...], bool]:
         """Return one page of the audit, newest first, and whether there are more."""

@@ -1,0 +1,1 @@
+"""Keeping the audit provable: numbering what was committed, signing the tree, telling a second place."""

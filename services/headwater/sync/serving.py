@@ -1,0 +1,73 @@
+"""The gRPC services of sync on one port. Owns which there are; what they do is the servicers'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from headwater.kernel.rpc import RpcServer, ServerSettings
+from headwater.kernel.telemetry import Telemetry
+from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
+from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
+from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
+from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
+from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
+from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
+from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
+from headwater.sync.settings import SyncSettings
+from headwater.sync.v1 import (
+    audit_pb2_grpc,
+    merges_pb2_grpc,
+    policies_pb2_grpc,
+    provenance_pb2_grpc,
+    quality_pb2_grpc,
+    rollouts_pb2_grpc,
+    schedules_pb2_grpc,
+    sync_pb2_grpc,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    """The gRPC services of sync."""
+
+    sync: SyncServicer
+    schedules: ScheduleServicer
+    rollouts: RolloutServicer
+    merges: MergeServicer
+    audit: AuditServicer
+    policies: PolicyServicer
+    provenance: ProvenanceServicer
+    quality: QualityServicer
+
+
+def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
+    """Return the server of all services, not yet serving."""
+
+    def add_services(server: grpc.aio.Server) -> Sequence[str]:
+        sync_pb2_grpc.add_SyncServiceServicer_to_server(servicers.sync, server)
+        schedules_pb2_grpc.add_ScheduleServiceServicer_to_server(servicers.schedules, server)
+        rollouts_pb2_grpc.add_RolloutServiceServicer_to_server(servicers.rollouts, server)
+        merges_pb2_grpc.add_MergeServiceServicer_to_server(servicers.merges, server)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(servicers.audit, server)
+        policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
+        provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
+        quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
+        return (
+            SERVICE_NAME,
+            SCHEDULES_NAME,
+            ROLLOUTS_NAME,
+            MERGES_NAME,
+            AUDIT_NAME,
+            POLICIES_NAME,
+            PROVENANCE_NAME,
+            QUALITY_NAME,
+        )
+
+    listening = ServerSettings(
+        settings.address, reflection=settings.reflection, share_port=settings.replica > 0
+    )
+    return RpcServer(listening, add_services, telemetry.tracer)
