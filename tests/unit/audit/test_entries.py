@@ -36,7 +36,7 @@ ENTRIES = st.builds(
     version=st.none() | st.integers(-(2**63), 2**63 - 1),
     start_time=st.none() | MOMENTS,
     outcome=st.none() | TEXTS,
-    latency_ms=st.none() | st.floats(allow_nan=False),
+    latency_ms=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     span_id=st.none() | TEXTS,
     salt=st.binary(min_size=16, max_size=16),
     changes=st.lists(TEXTS, max_size=3).map(lambda items: msgspec.Raw(msgspec.json.encode(items))),

@@ -10,7 +10,7 @@ from typing import Final
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.sync.following_lab import CONTACTS, Lab, policy_of
 
@@ -146,6 +146,20 @@ def test_a_crm_that_lags_behind_ends_as_it_was(vendor: str, seed: int, count: in
 
 
 async def deliver(lab: Lab, own: dict[uuid.UUID, dict[str, str]]) -> list[str]:
+    """Write what entities that stand should hold, those refused again after the others; return who is refused for good.
+
+    A value changes hands when whoever had it is written, too: until then it is claimed, and that is tried again.
+    """
+    refused = await deliver_once(lab, own)
+    while refused:
+        left = await deliver_once(lab, own)
+        if len(left) >= len(refused):
+            return left
+        refused = left
+    return refused
+
+
+async def deliver_once(lab: Lab, own: dict[uuid.UUID, dict[str, str]]) -> list[str]:
     """Write what entities that stand should hold, as their deliveries do once nothing holds them back; return refusals.
 
     An entity takes the address and the title of whoever of its members came last: often another one's.
@@ -179,6 +193,7 @@ def target_of(lab: Lab) -> Target:
 @pytest.mark.parametrize("vendor", VENDORS)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 8))
+@example(seed=12_109_691, count=2)
 def test_deliveries_in_between_are_not_refused_and_end_as_before(vendor: str, seed: int, count: int) -> None:
     """A merged entity shows another member's address: the CRM takes it, and gives it back when it is split."""
 
