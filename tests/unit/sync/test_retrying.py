@@ -37,7 +37,6 @@ RETRIED = [
     ErrorClass.SERVER,
     ErrorClass.AUTH,
     ErrorClass.REFERENCE,
-    ErrorClass.CLAIMED,
 ]
 DOUBTFUL = [ErrorClass.IN_DOUBT, ErrorClass.PARTIAL]
 
@@ -72,7 +71,7 @@ ROWS = [
     (error(ErrorClass.SERVER), 4, Bury("server: all 4 retries used", Cause.VENDOR)),
     (error(ErrorClass.AUTH), 4, Bury("auth: all 4 retries used", Cause.ACCESS)),
     (error(ErrorClass.REFERENCE), 4, Bury("reference: all 4 retries used", Cause.DATA)),
-    (error(ErrorClass.CLAIMED), 4, Bury("claimed: all 4 retries used", Cause.DATA)),
+    (error(ErrorClass.CLAIMED), 14, Bury("claimed: all 14 retries used", Cause.DATA)),
 ]
 
 
@@ -199,3 +198,11 @@ def test_bad_data_and_exhausted_deliveries_are_told_apart() -> None:
         ErrorClass.REFERENCE,
         ErrorClass.CLAIMED,
     }
+
+
+def test_a_claimed_value_is_tried_again_for_about_a_minute() -> None:
+    """It changes hands as soon as a delivery is through: never after the pauses of the slow tier."""
+    steps = steps_of(ErrorClass.CLAIMED, Retry())
+    assert steps[:3] == Retry().fast_s
+    assert max(steps) == Retry().fast_s[-1]
+    assert 30 < sum(steps) <= 60

@@ -93,6 +93,9 @@ TABLE: Final[Mapping[ErrorClass, Rule]] = {
 }
 """Error class to what follows. Every class has a row."""
 
+CLAIMED_TRIES: Final = 12
+"""Tries more, each after the fast tier's longest pause, while whoever holds a value is about to let go."""
+
 _PAUSES: Final = frozenset({Act.BACK_OFF, Act.LOOK_UP})
 """Acts that follow the two tiers unless the policy says otherwise."""
 
@@ -180,6 +183,8 @@ def steps_of(error_class: ErrorClass, policy: RetryPolicy) -> tuple[float, ...]:
     own = policy.by_class.get(error_class.value)
     if own is not None:
         return own.after_s
+    if error_class is ErrorClass.CLAIMED:  # it takes as long as a delivery, never hours
+        return (*policy.fast_s, *(policy.fast_s[-1:] * CLAIMED_TRIES))
     return (*policy.fast_s, *policy.slow_s) if TABLE[error_class].act in _PAUSES else ()
 
 
