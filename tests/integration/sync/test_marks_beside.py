@@ -13,6 +13,7 @@ import anyio
 import asyncpg
 import pytest
 from tests.integration.sync.queued import Queue, ended, queued
+from tests.integration.sync.whole import until
 from tests.unit.sync.tenant import TENANT, key
 
 from headwater.sync.domain.lanes import Lane
@@ -21,6 +22,7 @@ from headwater.sync.domain.settling import State
 pytestmark = pytest.mark.anyio
 
 PATIENCE_S = 10.0
+BLOCKED = "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
 
 @pytest.fixture
@@ -42,19 +44,10 @@ async def while_marked(
                 key(number),
             )
             tasks.start_soon(act)
-            await _until_blocked(looking)
+            await until(lambda: looking.fetchval(BLOCKED), PATIENCE_S)
     finally:
         await connection.close()
         await looking.close()
-
-
-async def _until_blocked(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    with anyio.fail_after(PATIENCE_S):
-        while not await connection.fetchval(  # noqa: ASYNC110 - nobody announces a lock
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
-            " and datname = current_database()"
-        ):
-            await anyio.sleep(0.01)
 
 
 async def test_a_settlement_that_waits_for_a_mark_is_kept(queue: Queue, migrated_database_url: str) -> None:

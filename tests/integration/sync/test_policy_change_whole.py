@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,6 @@ import pytest
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync.whole import (
     POLICY,
-    SECRET,
     TENANT,
     Doors,
     doors,
@@ -112,19 +111,6 @@ class Bench:
             "select count(*) from sync.try where event_key = $1 and outcome = 'updated'", event_key
         )
         return count
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxProcess]:
-    """A sandbox without seeded records, and the secret that opens its accounts."""
-    monkeypatch.setenv("HEADWATER_SECRET_HUBSPOT", SECRET)
-    process = SandboxProcess(tmp_path / "sandbox").start()
-    try:
-        process.client.post(f"{process.url}/_sandbox/hubspot/{TENANT}/reset?seed=false").raise_for_status()
-        yield process
-    finally:
-        process.client.close()
-        process.stop()
 
 
 @pytest.fixture

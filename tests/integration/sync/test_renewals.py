@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 from tests.integration.sync.renewing import NEW, OLD, Renewal
+from tests.integration.sync.whole import until
 from tests.integration.sync.world import World
 from tests.unit.sync.tenant import TENANT, key
 
@@ -139,10 +140,8 @@ async def test_an_entity_under_way_in_the_projector_is_waited_for(renewal: Renew
         )
         tasks.start_soon(renewal.step)
         own = await connection.fetchval("select pg_backend_pid()")
-        waiting = "select count(*) from pg_stat_activity where $1 = any(pg_blocking_pids(pid))"
-        with anyio.fail_after(10):
-            while not await pool.fetchval(waiting, own):  # noqa: ASYNC110 - nobody announces it
-                await anyio.sleep(0.02)
+        waiting = "select count(*) > 0 from pg_stat_activity where $1 = any(pg_blocking_pids(pid))"
+        await until(lambda: pool.fetchval(waiting, own), 10)
         await connection.execute(
             "update sync.record set fields = jsonb_set(fields, '{first_name,0}', '\"Bobby\"')"
             " where source = 'site'"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.integration.sync.queued import ALL, Queue, ended, queued
+from tests.integration.sync.queued import ALL, Queue, ended
 from tests.unit.sync.tenant import NOON, TENANT, key
 
 from headwater.kernel.errors import Unavailable
@@ -21,13 +20,6 @@ from headwater.sync.ports import StoreRefused
 from headwater.sync.store.line import SWEEP_S
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def queue(migrated_database_url: str) -> AsyncIterator[Queue]:
-    """The queue of one account."""
-    async with queued(migrated_database_url) as queue:
-        yield queue
 
 
 async def test_lanes_are_claimed_as_wanted(queue: Queue) -> None:
@@ -341,77 +333,6 @@ async def test_a_refused_value_leaves_all_as_it_was(queue: Queue) -> None:
     with pytest.raises(StoreRefused):
         await queue.settle(*(ended(item, crm_id="003") for item in turn.claimed))
     assert await queue.lines() == {1: (Lane.LIVE, True), 2: (Lane.LIVE, True)}
-
-
-async def test_a_delivered_record_wakes_those_that_refer_to_it(queue: Queue) -> None:
-    """Those that wait for it and those that went without it; nobody else."""
-    await queue.add(1, 2, 3, 4)
-    for number in (2, 3, 4):
-        await queue.pool.execute(
-            "insert into sync.entity_reference values ($1, $2, 'account', $3)", TENANT, key(number), key(1)
-        )
-    turn = await queue.claim()
-    one, two, three, four = turn.claimed
-    assert [item.crm_id for item in two.references] == [""]
-    assert two.references[0].coming
-    waits = {"outcome": "", "after_s": 60.0, "waits": True, "changes": ()}
-    await queue.settle(
-        ended(one), ended(two, State.PENDING, **waits), ended(three, lacks_reference=True), ended(four)
-    )
-    assert await queue.lines() == {2: (Lane.LIVE, True), 3: (Lane.LIVE, True)}
-    (item, _) = (await queue.claim()).claimed
-    assert item.references[0].crm_id == "0031"
-
-
-async def test_a_reference_leads_to_the_end_of_a_chain_of_merges(queue: Queue) -> None:
-    """What refers to an entity that was merged twice over is sent with the record of the one that stands."""
-    await queue.add(1, 2, 3, 4)
-    await queue.settle(*map(ended, (await queue.claim()).claimed[:3]))
-    merge = "update sync.entity set state = 'merged', merged_into = $2 where entity_id = $1"
-    await queue.pool.execute(merge, key(1), key(2))
-    await queue.pool.execute(merge, key(2), key(3))
-    await queue.pool.execute(
-        "insert into sync.entity_reference values ($1, $2, 'account', $3)", TENANT, key(4), key(1)
-    )
-    (item,) = (await queue.claim()).claimed
-    assert [one.crm_id for one in item.references] == ["0033"]
-
-
-async def test_marks_and_settlements_of_a_known_record_write_to_no_index(queue: Queue) -> None:
-    """Every such update stays on its page (HOT)."""
-    await queue.add(*range(1, 11))
-    turn = await queue.claim()
-    await queue.settle(*map(ended, turn.claimed))
-    counts = "select n_tup_upd - n_tup_hot_upd from pg_stat_user_tables where relname = 'delivery' and schemaname = 'sync'"
-    async with queue.pool.acquire() as connection:
-        await connection.execute("select pg_stat_force_next_flush()")
-        before = await connection.fetchval(counts)
-    for version in range(2, 8):
-        for number in range(1, 11):
-            await queue.mark(number, version=version)
-        await queue.pool.execute("update sync.entity set version = $1", version)
-        turn = await queue.claim()
-        assert len(turn.claimed) == 10
-        await queue.settle(*map(ended, turn.claimed))
-    async with queue.pool.acquire() as connection:
-        await connection.execute("select pg_stat_force_next_flush()")
-        assert await connection.fetchval(counts) == before
-
-
-async def test_plans_made_on_empty_tables_hold_on_full_ones(queue: Queue) -> None:
-    """A connection that planned its turn before the backlog came reads no more than what it settles."""
-    await queue.store.take_over()
-    async with queue.pool.acquire() as connection:
-        queue.store._pool = connection  # type: ignore[assignment]  # noqa: SLF001 - one session
-        await queue.store.turn((), Wanted(0, {Lane.LIVE: 1}))
-        await queue.add(*range(1, 301))
-        turn = await queue.store.turn((), Wanted(0, {Lane.LIVE: 20}))
-        reads = "select sum(idx_tup_read) from pg_stat_user_indexes where relname = 'due'"
-        await connection.execute("select pg_stat_force_next_flush()")
-        before = await connection.fetchval(reads)
-        await queue.store.turn([ended(item) for item in turn.claimed], Wanted(0, {Lane.LIVE: 20}))
-        await connection.execute("select pg_stat_force_next_flush()")
-        assert await connection.fetchval(reads) - before < 100
 
 
 async def test_a_delivery_stands_in_line_exactly_while_it_is_open(queue: Queue) -> None:
