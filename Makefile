@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 BASELINE := proto/baseline.binpb
 GUIDED := $(VENV)/guided
+JOBS ?= auto
+TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit \
@@ -46,11 +48,11 @@ down: $(STAMP) ## Stop what `make up` started (ARGS="...")
 load: $(STAMP) ## Measure ingest with made-up events, on a database of its own unless told (ARGS="...")
 	$(BIN)/headwater load $(if $(strip $(ARGS)),$(ARGS),--stack --verify --duration 10 --warm-up 2 --sampled 0.01)
 
-test: $(STAMP) ## Run all tests (ARGS="...")
-	$(BIN)/pytest $(ARGS)
+test: $(STAMP) ## Run all tests, files side by side on the cores (ARGS="..." JOBS=0 for one after the other)
+	$(TESTS) $(ARGS)
 
-test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (ARGS="...")
-	$(BIN)/pytest -m "not slow" $(ARGS)
+test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (ARGS="..." JOBS=0)
+	$(TESTS) -m "not slow" $(ARGS)
 
 load-limits: $(STAMP) ## A million simulated calls, then 4 processes that hand an account over; 0 windows over its limits (ARGS="--seconds 15")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.limits $(ARGS)

@@ -102,6 +102,11 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
             "swaps": (Swap(settling, "_refuse_impossible", weak.nothing),),
         },
     ),
+    (
+        "no-heir",
+        "the CRM record of a merged entity stays with it, in the way of the one it was merged into",
+        {"deliveries": weak.NoHeir},
+    ),
     ("by-position", "answers are matched to rows by place", {"connector": weak.ByPosition}),
     (
         "no-retry",
@@ -201,6 +206,7 @@ _SEEDS: Final[dict[str, int]] = {
     "no-deadline": 17,
     "no-sweep": 10,
     "adoption-unchecked": 7,
+    "no-heir": 60,
     "by-position": 2,
     "no-retry": 2,
     "batch-unbounded": 0,

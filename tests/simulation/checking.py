@@ -6,6 +6,7 @@ I8 isolation, I9 convergence, I10 bounds: the invariants of the fault matrix tha
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ LANES_FIRST: Final = 2
 """Records of a slower lane that may not wait for longer."""
 REPLAY_NEAR: Final = 0.2
 """What a replay may be ahead by: the way to the database between a decision and its time."""
+_ENTITY: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OBJECTS: Final = {"contact": "Contact", "account": "Account"}
 
 
@@ -91,7 +93,8 @@ def _not_delivered(
     if row.state is State.DISCARDED:
         return  # an operator has said so
     if row.state is State.DEAD:
-        if not _may_be_dead(crm, row, entity.fields["note"].value if "note" in entity.fields else ""):
+        note = entity.fields["note"].value if "note" in entity.fields else ""
+        if not _may_be_dead(crm, row, note) or _is_in_its_own_way(world, row):
             yield f"{crm.name}: {key[1]} is dead of {row.last_error_class}: {row.last_error}"
         return
     if row.state in DUE_STATES:
@@ -128,6 +131,20 @@ def _may_be_dead(crm: Crm, row: DeliveryRow, note: str) -> bool:
     return bool(crm.nature.unique_field) and row.last_error_class == "conflict"
 
 
+def _is_in_its_own_way(world: World, row: DeliveryRow) -> bool:
+    """Return whether the CRM record that a dead letter names could be its own: of an entity merged into its own."""
+    if row.crm_id:
+        return False  # there are two in the CRM: a person merges them there
+    named = {uuid.UUID(found) for found in _ENTITY.findall(row.last_error)}
+    return any(one != row.entity_id == world.identity.standing(one) for one in named)
+
+
+def _is_inherited(world: World, before: str, after: str) -> bool:
+    """Return whether the entity that had a CRM record was merged into the one that has it now, or where that went."""
+    identity, former = world.identity, uuid.UUID(before)
+    return former in identity.merged and identity.standing(former) == identity.standing(uuid.UUID(after))
+
+
 def _one_effect(world: World) -> Iterator[str]:
     for name, crm in world.crms.items():
         created = Counter((e.crm_object, e.external_id) for e in crm.effects if e.created)
@@ -143,7 +160,7 @@ def _one_effect(world: World) -> Iterator[str]:
     for name, crm in world.crms.items():
         for effect in crm.effects:
             before, after = effect.changes.get("#external_id", ("", ""))
-            if before and before != after:
+            if before != after and before and not _is_inherited(world, before, after):
                 yield f"{name}: {effect.crm_id} of entity {before} was taken by {after}"
 
 

@@ -33,9 +33,13 @@ class Identity:
 
     def tell(self, key: RecordKey, entity_id: uuid.UUID) -> None:
         """Take a CRM's record for that of *entity_id*, as its e-mail address would say."""
+        self.placed.setdefault(key, self.standing(entity_id))
+
+    def standing(self, entity_id: uuid.UUID) -> uuid.UUID:
+        """Return who has the records of *entity_id*, merges followed to their end."""
         while entity_id in self.merged:
             entity_id = self.merged[entity_id]
-        self.placed.setdefault(key, entity_id)
+        return entity_id
 
     def merge(
         self, tenant_id: str, winner_id: str, loser_id: str, sources: Sequence[str]

@@ -295,6 +295,11 @@ class NoHolders(MemoryDeliveries):
         return {}
 
 
+class NoHeir(MemoryDeliveries):
+    async def inherit_record(self, *place: Any) -> None:
+        del place
+
+
 class NoLookUp(Wrapped):
     async def look_up(self, target: Target, external_ids: Sequence[str]) -> Mapping[str, Found]:
         return {}

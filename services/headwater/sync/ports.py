@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
@@ -200,6 +200,18 @@ class Deliveries(Protocol):
 
     async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, Holder]:
         """Return which entities are delivered as these CRM records."""
+        ...
+
+    async def inherit_record(
+        self, crm_object: str, crm_id: str, holder_id: uuid.UUID, heir_id: uuid.UUID
+    ) -> Mapping[str, Any] | None:
+        """Give a CRM record of a merged entity to the one it was merged into, which has none; audited.
+
+        Returns: what the record is known to hold; None when nothing was given: the holder's delivery is on its
+            way, or one of the two has another record by now.
+
+        Raises: FenceLost.
+        """
         ...
 
     async def write_breaker(self, state: Breakers, generation: int) -> None:

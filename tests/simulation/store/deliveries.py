@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import anyio
 from tests.simulation.store.claiming import claimed_of, due_rows, later_due_s, put_in_doubt
@@ -107,11 +109,45 @@ class MemoryDeliveries:
         return await self._link.call(
             "holders",
             lambda: {
-                row.crm_id: Holder(str(row.entity_id), row.state in DUE_STATES)
+                row.crm_id: Holder(
+                    str(row.entity_id), row.state in DUE_STATES, str(self._standing(row.entity_id))
+                )
                 for row in self.tables.account(self.key).values()
                 if row.crm_object == crm_object and row.crm_id in crm_ids
             },
         )
+
+    def _standing(self, entity_id: uuid.UUID) -> uuid.UUID:
+        """Return who has the records of an entity now, merges followed to their end."""
+        passed: set[uuid.UUID] = set()
+        while entity_id not in passed:
+            passed.add(entity_id)
+            entity = self.tables.entities.get((self.key[0], entity_id))
+            entity_id = entity.merged_into if entity is not None and entity.merged_into else entity_id
+        return entity_id
+
+    async def inherit_record(
+        self, crm_object: str, crm_id: str, holder_id: uuid.UUID, heir_id: uuid.UUID
+    ) -> Mapping[str, Any] | None:
+        """Give a CRM record of a merged entity to the one it was merged into."""
+        return await self._link.call(
+            "inherit_record", lambda: self._inherit(crm_object, crm_id, holder_id, heir_id)
+        )
+
+    def _inherit(
+        self, crm_object: str, crm_id: str, holder_id: uuid.UUID, heir_id: uuid.UUID
+    ) -> Mapping[str, Any] | None:
+        self.check_fence()
+        rows = self.tables.account(self.key)
+        holder, heir = rows.get(holder_id), rows.get(heir_id)
+        if holder is None or heir is None or holder.state in DUE_STATES or heir.crm_id:
+            return None
+        if (holder.crm_object, holder.crm_id) != (crm_object, crm_id):
+            return None
+        known = holder.known
+        holder.crm_id, holder.known = "", {}
+        heir.crm_object, heir.crm_id, heir.known = crm_object, crm_id, known
+        return known
 
     async def write_breaker(self, state: Breakers, generation: int) -> None:
         """Store the breakers, unless an operator has given an order since *generation*."""

@@ -204,7 +204,11 @@ async def _migrated(server: EmbeddedPostgres) -> str:
 
 
 async def _see_health(channel: grpc.aio.Channel, wanted: int) -> None:
-    """Return when the service's health is as wanted; calls that went before on *channel* have come by then."""
+    """Return when the service's health is as wanted.
+
+    Calls that went before have come by then, if *channel* was connected: calls that wait for a connection may
+    overtake each other.
+    """
     watch: Any = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=END_S)
     async for answer in watch:
         if answer.status == wanted:
@@ -223,6 +227,7 @@ async def test_the_end_without_a_database_is_bounded_and_told(own_server: Embedd
         await _give_policy(ingest)
         await anyio.to_thread.run_sync(own_server.stop)
         async with channel_to(ingest) as channel:
+            await channel.channel_ready()
             request = ingest_pb2.RecordEventRequest(tenant_id=TENANT, event=event(1))
             call = ingest_pb2_grpc.IngestServiceStub(channel).RecordEvent(request, timeout=CALL_S)
             await _see_health(channel, health_pb2.HealthCheckResponse.SERVING)
@@ -244,6 +249,7 @@ async def test_a_second_signal_ends_at_once(own_server: EmbeddedPostgres) -> Non
         await _give_policy(ingest)
         await anyio.to_thread.run_sync(own_server.stop)
         async with channel_to(ingest) as channel:
+            await channel.channel_ready()
             request = ingest_pb2.RecordEventRequest(tenant_id=TENANT, event=event(1))
             call = ingest_pb2_grpc.IngestServiceStub(channel).RecordEvent(request, timeout=CALL_S)
             await _see_health(channel, health_pb2.HealthCheckResponse.SERVING)

@@ -6,7 +6,8 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
@@ -36,7 +37,7 @@ from headwater.kernel.clock import SystemClock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.account import Limits, Window
 from headwater.policy.document import PolicyDocument
-from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.account import AccountParts, DeliveryAccount
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.domain.breaker import Breakers
 from headwater.sync.domain.delivering import Holder
@@ -72,7 +73,12 @@ class Row:
 
 @dataclass
 class Queue:
-    """The tables of one account, shared by all who hold its lease in turn."""
+    """The tables of one account, shared by all who hold its lease in turn.
+
+    Args:
+        holders: CRM id to the entity whose record it is.
+        left: CRM id to what a record holds that may be inherited; once each.
+    """
 
     fence: int = 1
     due: dict[uuid.UUID, Row] = field(default_factory=dict)
@@ -84,6 +90,8 @@ class Queue:
     faults: list[Exception] = field(default_factory=list)
     lost_answers: list[Exception] = field(default_factory=list)
     refused: set[uuid.UUID] = field(default_factory=set)
+    holders: dict[str, Holder] = field(default_factory=dict)
+    left: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     def add(self, *numbers: int, lane: Lane = Lane.LIVE, in_doubt: bool = False) -> None:
@@ -178,9 +186,16 @@ class MemoryDeliveries:
                 self._queue.due.pop(item.claimed.entity_id, None)
 
     async def holders(self, crm_object: str, crm_ids: Sequence[str]) -> dict[str, Holder]:
-        """Nobody."""
-        del crm_object, crm_ids
-        return {}
+        """Return whose records these are."""
+        del crm_object
+        return {crm_id: held for crm_id, held in self._queue.holders.items() if crm_id in crm_ids}
+
+    async def inherit_record(
+        self, crm_object: str, crm_id: str, holder_id: uuid.UUID, heir_id: uuid.UUID
+    ) -> Mapping[str, Any] | None:
+        """Give away what is left of a record."""
+        del crm_object, holder_id, heir_id
+        return self._queue.left.pop(crm_id, None)
 
     async def write_breaker(self, state: Breakers, generation: int) -> None:
         """Store the breaker."""
@@ -339,3 +354,20 @@ async def unguarded(endpoint_class: str, call: Callable[[], Awaitable[Answer]]) 
 def one_policy(whole: PolicyDocument) -> OnePolicy:
     """Return the tenant's only policy."""
     return OnePolicy((TENANT, whole))
+
+
+def account(queue: Queue, crm: Crm, *, fence: int = 1, policy: Any = None, **parts: Any) -> DeliveryAccount:
+    """Return the account of *queue* and *crm*."""
+    store = MemoryDeliveries(queue, fence)
+    whole = policy or document()
+    return DeliveryAccount((TENANT, "salesforce"), whole, store, memory_books(), account_parts(crm, **parts))
+
+
+@asynccontextmanager
+async def running(subject: DeliveryAccount) -> AsyncIterator[None]:
+    """Run an account while the block runs."""
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(subject.run)
+            yield
+            tasks.cancel_scope.cancel()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -14,21 +11,19 @@ from tests.unit.sync.accounts import (
     PATIENCE_S,
     WIDE,
     Crm,
-    MemoryDeliveries,
     Queue,
-    account_parts,
+    account,
     document,
     down,
-    memory_books,
+    running,
 )
-from tests.unit.sync.tenant import TENANT, key
+from tests.unit.sync.tenant import key
 from tests.unit.sync.virtual_time import run_virtually, virtual_ns
 
 from headwater.connectors.base import CallFailed, ErrorClass, VendorError
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import Unavailable
 from headwater.policy.account import Breaker
-from headwater.sync.delivery.account import DeliveryAccount
 from headwater.sync.delivery.desk import SLOWED_S
 from headwater.sync.delivery.pacing import Unpaced
 from headwater.sync.domain.lanes import Lane
@@ -36,23 +31,6 @@ from headwater.sync.domain.settling import ConnectorState, State
 from headwater.sync.ports import StoreRaced
 
 pytestmark = pytest.mark.anyio
-
-
-def account(queue: Queue, crm: Crm, *, fence: int = 1, policy: Any = None, **parts: Any) -> DeliveryAccount:
-    """Return the account of *queue* and *crm*."""
-    store = MemoryDeliveries(queue, fence)
-    whole = policy or document()
-    return DeliveryAccount((TENANT, "salesforce"), whole, store, memory_books(), account_parts(crm, **parts))
-
-
-@asynccontextmanager
-async def running(subject: DeliveryAccount) -> AsyncIterator[None]:
-    """Run an account while the block runs."""
-    with anyio.fail_after(PATIENCE_S):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(subject.run)
-            yield
-            tasks.cancel_scope.cancel()
 
 
 async def test_everything_due_is_delivered_once() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import random
+import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
+from msgspec import structs
 
 from headwater.connectors.base import CallFailed, Connector, ErrorClass, Failed, Outcome, Target, VendorError
 from headwater.kernel.errors import Unavailable
@@ -202,7 +204,27 @@ class Sender:
             result.failures.append(Failure(tuple(send.claimed for send, _ in answers), error))
             return
         carried = {crm_id: Holder(owner) for crm_id, owner in owners.items() if owner}
-        result.answers += refuse_taken(answers, {**carried, **held})
+        left = [await self._inherit(send, outcome, held) for send, outcome in answers]
+        result.answers += refuse_taken(left, {**carried, **held})
+
+    async def _inherit(self, send: Send, outcome: Outcome, held: dict[str, Holder]) -> tuple[Send, Outcome]:
+        """Give *send* the record that is in its way where that is of an entity which was merged into its own.
+
+        What the record holds goes with it, the mark of its end too, which the next write takes off.
+        """
+        crm_id, own_id = existing_crm_id(outcome), send.claimed.entity_id
+        holder = held.get(crm_id)
+        if holder is None or not holder.leaves_to(str(own_id)):
+            return send, outcome
+        holder_id = uuid.UUID(holder.entity_id)
+        known = await again_when_raced(
+            lambda: self._store.inherit_record(send.target.crm_object, crm_id, holder_id, own_id),
+            self._chance,
+        )
+        if known is None:
+            return send, outcome
+        held[crm_id] = Holder(str(own_id))
+        return replace(send, claimed=structs.replace(send.claimed, known=known)), outcome
 
     def _begin(self, endpoint_class: str) -> Begun | None:
         return None if self._ending() else self._guard.begin(endpoint_class)

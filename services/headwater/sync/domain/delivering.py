@@ -43,10 +43,16 @@ class Holder(Struct, frozen=True):
 
     Args:
         coming: its delivery is under way or due: what the record holds may change.
+        heir_id: who stands for it since it was merged; empty when that is not known.
     """
 
     entity_id: str
     coming: bool = False
+    heir_id: str = ""
+
+    def leaves_to(self, entity_id: str) -> bool:
+        """Return whether the record may go to *entity_id*, into which this one was merged."""
+        return self.heir_id == entity_id != self.entity_id and not self.coming
 
 
 class Claimed(Struct, frozen=True, gc=False):

@@ -31,9 +31,39 @@ where
     and held.state in (1, 3);
 
 -- name: crm_record_holders
--- Entities that are delivered as these CRM records. $1 tenant; $2 connector; $3 CRM object; $4 CRM ids text[].
-select crm_id, entity_id, state in (1, 3, 4) as coming from sync.delivery
+-- Entities that are delivered as these CRM records, and who stands for them. $1 tenant; $2 connector; $3 CRM object;
+-- $4 CRM ids text[].
+select crm_id, entity_id, state in (1, 3, 4) as coming, sync.standing_of($1, entity_id) as heir_id
+from sync.delivery
 where tenant_id = $1 and connector = $2 and crm_object = $3 and crm_id = any($4::text []);
+
+-- name: lock_deliveries
+-- Keeps two deliveries as they are until the transaction ends. $1 tenant; $2 connector; $3 entities uuid[].
+select entity_id, crm_object, crm_id, known::text as known, state in (1, 3, 4) as coming from sync.delivery
+where tenant_id = $1 and connector = $2 and entity_id = any($3::uuid [])
+order by entity_id
+for update;
+
+-- name: unbind_record
+-- Takes the CRM record from a delivery. $1 tenant; $2 connector; $3 entity.
+update sync.delivery set crm_id = '', known = '{}'
+where tenant_id = $1 and connector = $2 and entity_id = $3;
+
+-- name: bind_record
+-- Gives a delivery a CRM record and what that is known to hold. $1 tenant; $2 connector; $3 entity; $4 CRM object;
+-- $5 CRM id; $6 JSON text.
+update sync.delivery set crm_object = $4, crm_id = $5, known = $6::text::json
+where tenant_id = $1 and connector = $2 and entity_id = $3;
+
+-- name: note_inherited
+-- Tells the audit whose a CRM record was and is. $1 tenant; $2 connector; $3 entity; $4 entity before; $5 CRM record.
+insert into sync.audit (tenant_id, action, actor, entity_id, connector, changes)
+values (
+    $1, 'record_inherited', 'sync', $3::uuid, $2, json_build_array(
+        json_build_object('field', '#crm_record', 'before', null, 'after', $5::text, 'rule', 'merged'),
+        json_build_object('field', '#entity', 'before', $4::text, 'after', $3::uuid, 'rule', 'merged')
+    )
+);
 
 -- name: write_breaker
 -- Stores the breakers, unless an operator gave an order since. $1 tenant; $2 connector; $3 state; $4 generation.

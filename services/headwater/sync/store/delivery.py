@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import msgspec
 from anyio import lowlevel
 
 from headwater.kernel.pg import queries
@@ -128,7 +130,30 @@ class PostgresDeliveries:
             rows = await self._pool.fetch(
                 _SQL["crm_record_holders"].text, self._tenant_id, self._connector, crm_object, crm_ids
             )
-        return {row["crm_id"]: Holder(str(row["entity_id"]), row["coming"]) for row in rows}
+        return {
+            row["crm_id"]: Holder(str(row["entity_id"]), row["coming"], str(row["heir_id"])) for row in rows
+        }
+
+    async def inherit_record(
+        self, crm_object: str, crm_id: str, holder_id: uuid.UUID, heir_id: uuid.UUID
+    ) -> Mapping[str, Any] | None:
+        """Give a CRM record of a merged entity to the one it was merged into; see the port."""
+        account = (self._tenant_id, self._connector)
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            await hold_fences(connection, [self._lease])
+            rows = await connection.fetch(_SQL["lock_deliveries"].text, *account, [holder_id, heir_id])
+            held = {row["entity_id"]: row for row in rows}
+            holder, heir = held.get(holder_id), held.get(heir_id)
+            if holder is None or heir is None or holder["coming"] or heir["crm_id"]:
+                return None
+            if (holder["crm_object"], holder["crm_id"]) != (crm_object, crm_id):
+                return None
+            known: str = holder["known"]
+            await connection.execute(_SQL["unbind_record"].text, *account, holder_id)
+            await connection.execute(_SQL["bind_record"].text, *account, heir_id, crm_object, crm_id, known)
+            record = f"{crm_object} {crm_id}"
+            await connection.execute(_SQL["note_inherited"].text, *account, heir_id, str(holder_id), record)
+        return msgspec.json.decode(known, type=dict[str, Any])
 
     async def write_breaker(self, state: Breakers, generation: int) -> None:
         """Store the breakers, unless an operator has given an order since *generation*.
