@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 BASELINE := proto/baseline.binpb
 GUIDED := $(VENV)/guided
-JOBS ?= auto
+JOBS ?= $(if $(HEADWATER_DATABASE_URL),0,auto)
 TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
