@@ -202,7 +202,8 @@ async def _pump(session: Session, feed: Feed) -> None:
             ),
             progressed,
         )
-        async with IngestClient(session.addresses.ingest, tenant_id) as client:
+        shown = ClientSettings(security=session.security)
+        async with IngestClient(session.addresses.ingest, tenant_id, settings=shown) as client:
             await pump.send(client, feed.read())
     checkpoint.unlink(missing_ok=True)
     _report(session, feed, tenant_id, pump)

@@ -46,7 +46,7 @@ async def run_load(session: Session, job: Job) -> dict[str, Any]:
     addresses = replace(session.addresses, ingest=job.target.address)
     tenants = job.asked.mixture.tenants
     started = SystemClock().now()
-    async with open_services(addresses) as services:
+    async with open_services(addresses, security=session.security) as services:
         await prepare_tenants(session, services, tenants, yes=job.yes)
         before = await _counts(services, tenants) if job.options.verify else {}
         watch, outcome = await _send(session, job)

@@ -107,7 +107,8 @@ async def run_samples(
 
 async def _feed(services: Services, settings: RunSettings, spans: Spans, progress: Progress) -> list[Pump]:
     fed: list[Pump] = []
-    async with IngestClient(services.addresses.ingest, settings.tenant_id) as client:
+    shown = ClientSettings(security=services.security)
+    async with IngestClient(services.addresses.ingest, settings.tenant_id, settings=shown) as client:
         sets = sample_sets()
         for sample in sets:
             rows = list(sample.rows())
@@ -126,7 +127,8 @@ async def _send_alone(services: Services, settings: RunSettings, telemetry: Tele
     checkpoint = _checkpoint(settings, "the last one")
     tally = read_tally(checkpoint)
     tracing = client_tracing(telemetry.tracer)
-    async with IngestClient(services.addresses.ingest, settings.tenant_id, interceptors=tracing) as client:
+    shown, address = ClientSettings(security=services.security), services.addresses.ingest
+    async with IngestClient(address, settings.tenant_id, settings=shown, interceptors=tracing) as client:
         with telemetry.spans.root("import row", keep=True):
             (outcome,) = await client.record([_to_event(sample, row)])
     if not tally.rows_done:
