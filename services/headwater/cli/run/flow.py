@@ -31,6 +31,7 @@ from headwater.cli.run.tracing import show_trace
 from headwater.cli.services import Services
 from headwater.cli.stack.layout import Layout
 from headwater.client.ingest import IngestClient
+from headwater.client.settings import ClientSettings
 from headwater.client.writing import event
 from headwater.event.v1 import event_pb2
 from headwater.kernel.clock import Clock

@@ -11,7 +11,7 @@ from headwater.kernel.errors import StartRefused
 from headwater.kernel.security.files import Stamp, read_file, read_private, stamp_of
 
 CA, CERT, KEY = "HEADWATER_TLS_CA", "HEADWATER_TLS_CERT", "HEADWATER_TLS_KEY"
-TOKEN, TOKEN_FILE = "HEADWATER_TOKEN", "HEADWATER_TOKEN_FILE"  # noqa: S105 - names of variables
+TOKEN, TOKEN_FILE = "HEADWATER_TOKEN", "HEADWATER_TOKEN_FILE"
 SERVER_NAME = "HEADWATER_TLS_SERVER_NAME"
 
 

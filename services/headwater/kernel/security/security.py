@@ -96,7 +96,8 @@ class Security:
             self.tls.refresh()
         if self.authenticator is None:
             return
-        if any([file.changed() for file in self._watched]):
+        changed = [file.changed() for file in self._watched]
+        if any(changed):
             self._take_up_files()
         if self._keys is not None and self._keys.due():
             await self.fetch_keys()
@@ -132,7 +133,7 @@ class Security:
         try:
             found = _files(self._settings)
         except StartRefused as refused:
-            _log.error("tokens and grants are kept as they were: %s", refused)  # noqa: TRY400 - says all
+            _log.error("tokens and grants are kept as they were: %s", refused)
             return
         self.authenticator.believe(replace(self.authenticator.trust, **found))
         _log.info("tokens and grants were taken up anew")

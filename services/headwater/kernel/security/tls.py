@@ -106,7 +106,9 @@ class ServerTls:
         """Return the credentials of a gRPC port; a handshake after `refresh` shows the new certificate."""
         required = self._files.clients_required and self._files.authorities is not None
         return grpc.dynamic_ssl_server_credentials(
-            self._configuration(), self._changed_configuration, require_client_authentication=required
+            self._configuration(),
+            self._changed_configuration,  # type: ignore[arg-type]  # None: as before, says gRPC's documentation
+            require_client_authentication=required,
         )
 
     def _changed_configuration(self) -> grpc.ServerCertificateConfiguration | None:
