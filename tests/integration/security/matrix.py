@@ -80,6 +80,26 @@ def _revoked(made: Credentials, _: Rule) -> str:
     return text
 
 
+def _shown(made: Credentials, kind: str, tenant: str) -> ChannelSecurity:
+    """Issue a certificate of every role, or of one whose grant takes them all away."""
+    name, roles = f"{kind}-{tenant}", ("admin", "service")
+    made.authority.issue(Wanted(name, roles, (tenant,)), made.now)
+    if kind == "none":
+        made.grant(made.authority.find(name).names[0], (), tenant)
+    return made.with_certificate(made.authority, name)
+
+
+def _foreign(made: Credentials) -> ChannelSecurity:
+    made.foreign.issue(Wanted("guest", ("admin", "service"), (TENANT,)), made.now)
+    return made.with_certificate(made.foreign, "guest")
+
+
+def _stale(made: Credentials) -> ChannelSecurity:
+    begun = made.now - dt.timedelta(days=365)
+    made.authority.issue(Wanted("stale", ("admin", "service"), (TENANT,)), begun)
+    return made.with_certificate(made.authority, "stale")
+
+
 BY_TOKEN: Final = (
     Case("right token (control)", LET_IN, lambda made, _: made.token()[0]),
     Case("right JWT (control)", LET_IN, _of_jwt()),
@@ -104,32 +124,12 @@ BY_TOKEN: Final = (
 BY_CERTIFICATE: Final = (
     Case("right certificate (control)", LET_IN, shows=lambda made: _shown(made, "every", TENANT)),
     Case("no certificate", NO_LINE, shows=lambda made: made.trusting(), doors=False),
-    Case("certificate of another CA", NO_LINE, shows=lambda made: _foreign(made), doors=False),
+    Case("certificate of another CA", NO_LINE, shows=_foreign, doors=False),
     Case("in the clear", NO_LINE, shows=lambda _: ChannelSecurity(), doors=False),
     Case("certificate: wrong tenant", DENIED, shows=lambda made: _shown(made, "every", OTHER_TENANT)),
     Case("certificate: missing scope", DENIED, shows=lambda made: _shown(made, "none", TENANT)),
-    Case("certificate: expired", NO_LINE, shows=lambda made: _stale(made), doors=False),
+    Case("certificate: expired", NO_LINE, shows=_stale, doors=False),
 )
-
-
-def _shown(made: Credentials, kind: str, tenant: str) -> ChannelSecurity:
-    """Issue a certificate of every role, or of one whose grant takes them all away."""
-    name, roles = f"{kind}-{tenant}", ("admin", "service")
-    made.authority.issue(Wanted(name, roles, (tenant,)), made.now)
-    if kind == "none":
-        made.grant(made.authority.find(name).names[0], (), tenant)
-    return made.with_certificate(made.authority, name)
-
-
-def _foreign(made: Credentials) -> ChannelSecurity:
-    made.foreign.issue(Wanted("guest", ("admin", "service"), (TENANT,)), made.now)
-    return made.with_certificate(made.foreign, "guest")
-
-
-def _stale(made: Credentials) -> ChannelSecurity:
-    begun = made.now - dt.timedelta(days=365)
-    made.authority.issue(Wanted("stale", ("admin", "service"), (TENANT,)), begun)
-    return made.with_certificate(made.authority, "stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,8 @@ async def _run_case(
 ) -> list[Result]:
     results = []
     channels = {
-        port: open_channel(f"127.0.0.1:{port}", retries=False, security=security) for port in ports.rpc.values()
+        port: open_channel(f"127.0.0.1:{port}", retries=False, security=security)
+        for port in ports.rpc.values()
     }
     try:
         for method, _ in guarded_methods():
@@ -210,7 +211,9 @@ async def _call(channel: grpc.aio.Channel, method: str, token: str | None, tenan
     found = descriptor_pool.Default().FindMethodByName(method.strip("/").replace("/", "."))
     request = message_factory.GetMessageClass(found.input_type)(tenant_id=tenant_id)
     metadata = [("authorization", f"Bearer {token}")] if token else []
-    kind = f"{'stream' if found.client_streaming else 'unary'}_{'stream' if found.server_streaming else 'unary'}"
+    kind = (
+        f"{'stream' if found.client_streaming else 'unary'}_{'stream' if found.server_streaming else 'unary'}"
+    )
     call = getattr(channel, kind)(method, type(request).SerializeToString, bytes)
     try:
         if found.client_streaming:
@@ -244,7 +247,9 @@ async def _post(port: int, security: ChannelSecurity, token: str | None, tenant_
     headers = {"headwater-tenant": tenant_id, "content-type": "application/json"}
     headers |= {"authorization": f"Bearer {token}"} if token else {}
     async with httpx.AsyncClient(verify=context, trust_env=False, timeout=CALL_S) as client:
-        answer = await client.post(f"https://127.0.0.1:{port}/v1/events", headers=headers, content=b'{"events": []}')
+        answer = await client.post(
+            f"https://127.0.0.1:{port}/v1/events", headers=headers, content=b'{"events": []}'
+        )
     return HTTP_CODES.get(answer.status_code, str(answer.status_code))
 
 
@@ -262,4 +267,3 @@ def main_of(directory: Path) -> list[Result]:
     """Run the matrix from a program without an event loop."""
     ask: Callable[[Path], Awaitable[list[Result]]] = run_matrix
     return anyio.run(ask, directory)
-

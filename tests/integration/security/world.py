@@ -91,7 +91,7 @@ def _servers(touched: Touched, environment: Mapping[str, str], security: Securit
 
     def add_ingest(server: grpc.aio.Server) -> Sequence[str]:
         parts = [_any(touched) for _ in range(4)]
-        add_to_server(IngestRpc(*parts, RpcSettings(True, 10.0, 60.0), Shutdown()), server)  # noqa: FBT003
+        add_to_server(IngestRpc(*parts, RpcSettings(True, 10.0, 60.0), Shutdown()), server)
         return (INGEST,)
 
     def add_identity(server: grpc.aio.Server) -> Sequence[str]:

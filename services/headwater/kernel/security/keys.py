@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +22,6 @@ AGE_S: Final = 300.0
 """Keys from a URL are fetched again after so long: a key that was taken back is believed no longer than this."""
 PAUSE_S: Final = 10.0
 """Least time between two fetches, however many unknown keys callers name."""
-
-_log = logging.getLogger(__name__)
 
 
 class FileKeys:
@@ -59,7 +57,7 @@ class UrlKeys:
             raise StartRefused(message, reason="SECURITY")
         self._url = url
         self._monotonic = monotonic
-        self._fetched_s = -AGE_S
+        self._fetched_s = -math.inf
 
     async def load(self) -> Keys:
         """Fetch the keys: no redirects, no proxies, bounded in time and size.
@@ -67,7 +65,7 @@ class UrlKeys:
         Raises:
             StartRefused: they cannot be had, or are no JWKS.
         """
-        self._fetched_s = self._monotonic()
+        self.note_fetch()
         try:
             async with (
                 httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
@@ -85,6 +83,10 @@ class UrlKeys:
             raise StartRefused(f"HEADWATER_OIDC_JWKS={self._url!r}: too large", reason="SECURITY")
         return read_keys(bytes(document))
 
+    def note_fetch(self) -> None:
+        """Note that they are fetched now, whether it works or not."""
+        self._fetched_s = self._monotonic()
+
     def due(self) -> bool:
         """Return whether they are old."""
         return self._monotonic() - self._fetched_s >= AGE_S
@@ -97,6 +99,6 @@ class UrlKeys:
 KeySource = FileKeys | UrlKeys
 
 
-def key_source(place: str) -> KeySource:
+def key_source(place: str, monotonic: Callable[[], float] = time.monotonic) -> KeySource:
     """Return where *place* keeps keys: a URL, or a path."""
-    return UrlKeys(place) if "://" in place else FileKeys(Path(place).expanduser())
+    return UrlKeys(place, monotonic) if "://" in place else FileKeys(Path(place).expanduser())

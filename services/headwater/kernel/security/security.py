@@ -6,7 +6,8 @@ Owns reading the files at the start and again when they change. Decides nothing 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -139,7 +140,11 @@ class Security:
         _log.info("tokens and grants were taken up anew")
 
 
-def open_security(settings: SecuritySettings, clock: Clock | None = None) -> Security:
+def open_security(
+    settings: SecuritySettings,
+    clock: Clock | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Security:
     """Return the security that *settings* ask for.
 
     Raises:
@@ -147,7 +152,7 @@ def open_security(settings: SecuritySettings, clock: Clock | None = None) -> Sec
     """
     _check(settings)
     tls = _tls(settings)
-    keys = key_source(settings.oidc_jwks) if settings.oidc_issuer else None
+    keys = key_source(settings.oidc_jwks, monotonic) if settings.oidc_issuer else None
     by_certificate = tls is not None and settings.tls_ca and settings.tls_clients == "required"
     if not (by_certificate or settings.tokens_file or keys is not None):
         return Security(settings, tls, None)
