@@ -90,8 +90,9 @@ def _servers(touched: Touched, environment: Mapping[str, str], security: Securit
     telemetry = start_telemetry("security", TelemetrySettings(), environ={})
 
     def add_ingest(server: grpc.aio.Server) -> Sequence[str]:
-        parts = [_any(touched) for _ in range(4)]
-        add_to_server(IngestRpc(*parts, RpcSettings(True, 10.0, 60.0), Shutdown()), server)
+        part = _any(touched)
+        held = RpcSettings(deadline_required=True, deadline_default_s=10.0, deadline_max_s=60.0)
+        add_to_server(IngestRpc(part, part, part, part, held, Shutdown()), server)
         return (INGEST,)
 
     def add_identity(server: grpc.aio.Server) -> Sequence[str]:

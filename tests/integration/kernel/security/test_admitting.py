@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -40,7 +41,10 @@ async def test_the_actor_is_the_one_who_proved_himself(tmp_path: Path) -> None:
     made = Credentials(tmp_path)
     text, entry = made.token(scopes=OPERATOR)
     async with _talking(made) as (seen, channel):
-        for claimed in (event_pb2.Actor(), event_pb2.Actor(type=1, id="somebody else", display_name="Else")):
+        for claimed in (
+            event_pb2.Actor(),
+            event_pb2.Actor(type=event_pb2.ACTOR_TYPE_USER, id="somebody else", display_name="Else"),
+        ):
             await pause(channel, text, tenant_id=TENANT, actor=claimed)
         await pause(channel, made.signer.sign(), tenant_id=TENANT, actor=event_pb2.Actor())
     program = event_pb2.Actor(type=event_pb2.ACTOR_TYPE_SERVICE, id=entry.principal.subject)
@@ -160,9 +164,7 @@ async def test_a_providers_new_key_is_fetched_when_a_token_names_it(tmp_path: Pa
     assert json.loads(made.jwks.read_text(encoding="ascii"))["keys"][0]["kid"] == "second"
 
 
-def _stream(
-    channel: grpc.aio.Channel, token: str
-) -> grpc.aio.StreamStreamCall[bytes, ingest_pb2.StreamEventsResponse]:
+def _stream(channel: grpc.aio.Channel, token: str) -> Any:
     open_call = channel.stream_stream(
         STREAM,
         ingest_pb2.StreamEventsRequest.SerializeToString,

@@ -20,7 +20,7 @@ SERVICES = Path(str(headwater.__path__[0]))
 
 def _methods() -> dict[str, Any]:
     """Every method of every proto of ours, by its path."""
-    found = {}
+    found: dict[str, Any] = {}
     for path in sorted(SERVICES.glob("*/v1/*_pb2.py")):
         module = import_module(f"headwater.{path.parent.parent.name}.v1.{path.stem}")
         for service in module.DESCRIPTOR.services_by_name.values():
