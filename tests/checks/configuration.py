@@ -29,7 +29,7 @@ def table() -> str:
     for reader, model in MODELS.items():
         notes: dict[str, str] = {}
         for kind in reversed(model.__mro__):
-            if issubclass(kind, ServiceSettings):
+            if issubclass(kind, BaseModel) and kind is not BaseModel:
                 notes |= _notes(kind)
         for name, item in model.model_fields.items():
             variable = item.alias or name

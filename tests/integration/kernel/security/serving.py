@@ -17,6 +17,7 @@ from tests.integration.security.credentials import Credentials
 
 from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.rpc import RpcServer, ServerSettings
+from headwater.kernel.security.calling import ChannelSecurity
 from headwater.kernel.security.principal import Principal, current_principal
 from headwater.kernel.security.security import Security, open_security
 from headwater.kernel.security.settings import SecuritySettings
@@ -96,7 +97,12 @@ async def pause(channel: grpc.aio.Channel, token: str = "", **fields: Any) -> No
 
 
 async def shake(
-    port: int, made: Credentials, *, latest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, alpn: str = "h2"
+    port: int,
+    made: Credentials,
+    *,
+    latest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    alpn: str = "h2",
+    shows: ChannelSecurity | None = None,
 ) -> tuple[str, str]:
     """Shake hands; return the version agreed on and the serial of the certificate shown, in hex.
 
@@ -112,6 +118,8 @@ async def shake(
             context.minimum_version = ssl.TLSVersion.TLSv1
             context.maximum_version = latest
         context.set_alpn_protocols([alpn])
+        if shows is not None:
+            context.load_cert_chain(shows.cert, shows.key)
         with (
             socket.create_connection(("127.0.0.1", port), timeout=5) as line,
             context.wrap_socket(line, server_hostname="127.0.0.1") as private,
