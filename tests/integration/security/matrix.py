@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,10 @@ def _ended(made: Credentials, _: Rule) -> str:
     return made.signer.sign(exp=made.now - dt.timedelta(days=1))
 
 
+def _forged(made: Credentials, _: Rule) -> str:
+    return f"hwt_{made.token()[1].token_id}_{'A' * 43}"
+
+
 def _revoked(made: Credentials, _: Rule) -> str:
     text, entry = made.token()
     made.tokens.revoke(entry.token_id, made.now)
@@ -108,6 +113,7 @@ BY_TOKEN: Final = (
     Case("missing scope", DENIED, lambda made, rule: made.token(scopes=lacking(rule))[0]),
     Case("expired token", UNKNOWN, lambda made, _: made.token(days=-1)[0]),
     Case("revoked token", UNKNOWN, _revoked),
+    Case("token with another secret", UNKNOWN, _forged),
     Case("unknown token", UNKNOWN, lambda _, __: f"hwt_{'0' * 12}_{'A' * 43}"),
     Case("JWT: wrong tenant", DENIED, _of_jwt(tenants=[OTHER_TENANT])),
     Case("JWT: missing scope", DENIED, lambda made, rule: made.signer.sign(scope=" ".join(lacking(rule)))),
@@ -241,7 +247,7 @@ async def _drained(answers: Any) -> None:
 
 async def _post(port: int, security: ChannelSecurity, token: str | None, tenant_id: str) -> str:
     """Post an event and return the gRPC name of its status."""
-    context = httpx.create_ssl_context(verify=security.ca, trust_env=False)
+    context = ssl.create_default_context(cafile=security.ca)
     if security.cert:
         context.load_cert_chain(security.cert, security.key)
     headers = {"headwater-tenant": tenant_id, "content-type": "application/json"}
