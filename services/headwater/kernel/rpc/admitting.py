@@ -14,14 +14,15 @@ from google.protobuf import descriptor_pool
 
 from headwater.kernel.errors import PermissionDenied, Unauthenticated
 from headwater.kernel.security import access
-from headwater.kernel.security.authenticator import Authenticator
 from headwater.kernel.security.denials import Denials
 from headwater.kernel.security.principal import Principal, current_principal, serve_as
 from headwater.kernel.security.security import Security
 from headwater.kernel.security.table import rule_of
 
-if TYPE_CHECKING:  # generic in the stubs only
+if TYPE_CHECKING:  # generic in the stubs only; what authenticates is loaded by who asks for it
     import grpc
+
+    from headwater.kernel.security.authenticator import Authenticator
 
     Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -55,7 +55,7 @@ class Authenticator:
         self._trust = trust
         self._verifier = verifier
         self._clock = clock
-        self._fetch_keys = fetch_keys
+        self.fetch_keys = fetch_keys
         self._cache: dict[bytes, Principal] = {}
 
     @property
@@ -95,7 +95,7 @@ class Authenticator:
         try:
             return verifier.verify(token, self._trust.keys or {}, self._trust.grants)
         except KeyUnknown:
-            if self._fetch_keys is None or not await self._fetch_keys():
+            if self.fetch_keys is None or not await self.fetch_keys():
                 raise
         return verifier.verify(token, self._trust.keys or {}, self._trust.grants)
 

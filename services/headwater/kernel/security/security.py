@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from headwater.kernel.clock import Clock, SystemClock
+from headwater.kernel.clock import Clock
 from headwater.kernel.errors import StartRefused
-from headwater.kernel.security.authenticator import Authenticator, Trust
 from headwater.kernel.security.denials import Denials
 from headwater.kernel.security.files import WatchedFile
 from headwater.kernel.security.grants import read_grants
-from headwater.kernel.security.jwt import JwtVerifier
-from headwater.kernel.security.keys import KeySource, key_source
 from headwater.kernel.security.places import host_of, is_loopback
 from headwater.kernel.security.settings import SecuritySettings
-from headwater.kernel.security.tls import ServerTls, TlsFiles
 from headwater.kernel.security.tokens import read_book
+
+if TYPE_CHECKING:  # what only those load who ask for it: cryptography, PyJWT, httpx
+    from headwater.kernel.security.authenticator import Authenticator
+    from headwater.kernel.security.keys import KeySource
+    from headwater.kernel.security.tls import ServerTls
 
 HOW: Final = (
     "make certificates (headwater certs init; headwater certs issue NAME --role service) and set HEADWATER_TLS_CERT, "
@@ -58,7 +59,7 @@ class Security:
         self._settings = settings
         self._keys = keys
         paths = (settings.tokens_file, settings.grants_file)
-        self._watched = [WatchedFile(_path(path)) for path in paths if path]
+        self._watched = [WatchedFile(path_of(path)) for path in paths if path]
 
     @property
     def configured(self) -> bool:
@@ -132,7 +133,7 @@ class Security:
     def _take_up_files(self) -> None:
         assert self.authenticator is not None  # noqa: S101 - as the caller knows
         try:
-            found = _files(self._settings)
+            found = read_files(self._settings)
         except StartRefused as refused:
             _log.error("tokens and grants are kept as they were: %s", refused)
             return
@@ -151,18 +152,41 @@ def open_security(
         StartRefused: they are incomplete, or a file cannot be read, is not private, or is not what it should be.
     """
     _check(settings)
-    tls = _tls(settings)
-    keys = key_source(settings.oidc_jwks, monotonic) if settings.oidc_issuer else None
-    by_certificate = tls is not None and settings.tls_ca and settings.tls_clients == "required"
-    if not (by_certificate or settings.tokens_file or keys is not None):
-        return Security(settings, tls, None)
-    trust = Trust(settings.trust_domain, **_files(settings))
-    verifier = JwtVerifier(settings.oidc_issuer, settings.oidc_audience) if keys is not None else None
-    opened = Security(settings, tls, None, keys)
-    opened.authenticator = Authenticator(
-        trust, verifier, clock or SystemClock(), opened.fetch_keys_for_unknown if keys is not None else None
-    )
+    if not (settings.tls_cert or settings.tokens_file or settings.oidc_issuer):
+        return Security(settings, None, None)
+    from headwater.kernel.security.opening import open_parts  # noqa: PLC0415 - 0.2 s and 15 MB
+
+    tls, authenticator, keys = open_parts(settings, clock, monotonic)
+    opened = Security(settings, tls, authenticator, keys)
+    if authenticator is not None:
+        authenticator.fetch_keys = opened.fetch_keys_for_unknown
     return opened
+
+
+def check_addresses(settings: SecuritySettings, addresses: Iterable[str]) -> None:
+    """Refuse to start where an address is beyond loopback without TLS and credentials; before anything is begun.
+
+    Raises:
+        StartRefused: says what is missing and how to have it.
+    """
+    beyond = [address for address in addresses if not is_loopback(host_of(address))]
+    if beyond:
+        security = open_security(settings)
+        for address in beyond:
+            security.check_address(address)
+
+
+def read_files(settings: SecuritySettings) -> Mapping[str, Any]:
+    """Return what grants and tokens say now; raises StartRefused as reading them does."""
+    return {
+        "grants": read_grants(path_of(settings.grants_file)) if settings.grants_file else {},
+        "tokens": read_book(path_of(settings.tokens_file)) if settings.tokens_file else None,
+    }
+
+
+def path_of(text: str) -> Path:
+    """Return the path that a setting names."""
+    return Path(text).expanduser()
 
 
 def _check(settings: SecuritySettings) -> None:
@@ -176,22 +200,3 @@ def _check(settings: SecuritySettings) -> None:
     ]
     if faults:
         raise StartRefused("settings: " + "; ".join(faults), reason="SETTINGS")
-
-
-def _tls(settings: SecuritySettings) -> ServerTls | None:
-    if not settings.tls_cert:
-        return None
-    authorities = _path(settings.tls_ca) if settings.tls_ca else None
-    required = settings.tls_clients == "required"
-    return ServerTls(TlsFiles(_path(settings.tls_cert), _path(settings.tls_key), authorities, required))
-
-
-def _files(settings: SecuritySettings) -> Mapping[str, Any]:
-    return {
-        "grants": read_grants(_path(settings.grants_file)) if settings.grants_file else {},
-        "tokens": read_book(_path(settings.tokens_file)) if settings.tokens_file else None,
-    }
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
