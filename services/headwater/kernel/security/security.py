@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # what only those load who ask for it: cryptography, PyJWT, h
 HOW: Final = (
     "make certificates (headwater certs init; headwater certs issue NAME --role service) and set HEADWATER_TLS_CERT, "
     "HEADWATER_TLS_KEY and HEADWATER_TLS_CA, or with HEADWATER_TLS_CLIENTS=none take tokens (HEADWATER_TOKENS_FILE, "
-    "HEADWATER_OIDC_ISSUER); or listen on 127.0.0.1"
+    "HEADWATER_OIDC_ISSUER); or listen on loopback, as 127.0.0.1"
 )
 """What to do about a refused address."""
 
