@@ -110,5 +110,6 @@ def told(error: grpc.aio.AioRpcError, addresses: Addresses, module: str) -> Head
     service = module.split(".")[1]
     address = getattr(addresses, service)
     return Unavailable(
-        f"{service} does not answer at {address}: start it with `headwater up`, or set HEADWATER_{service.upper()}_ADDRESS"
+        f"{service} does not answer at {address}: start it with `headwater up`, or set HEADWATER_{service.upper()}_ADDRESS;"
+        " where it asks for certificates, set HEADWATER_TLS_CA, HEADWATER_TLS_CERT and HEADWATER_TLS_KEY"
     )

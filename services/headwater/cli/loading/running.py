@@ -64,6 +64,7 @@ async def run_load(session: Session, job: Job) -> dict[str, Any]:
 
 async def _send(session: Session, job: Job) -> tuple[Watch, Outcome]:
     plan = job.asked.plan(job.options, job.target.address, secrets.token_hex(4))
+    plan = replace(plan, security=session.security)
     async with start_fleet(plan, seed=job.options.seed) as fleet:
         watch = Watch({"load": fleet.pids, **job.target.processes, **job.asked.watch})
         with live(session.output.err) as follow:

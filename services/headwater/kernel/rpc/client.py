@@ -62,13 +62,23 @@ def open_channel(
         ("grpc.keepalive_timeout_ms", 10_000),
     ]
     options += [("grpc.service_config", _SERVICE_CONFIG)] if retries else [("grpc.enable_retries", 0)]
-    if security.server_name:
-        options.append(("grpc.ssl_target_name_override", security.server_name))
+    return open_with(address, options, interceptors, security)
+
+
+def open_with(
+    address: str,
+    options: list[tuple[str, Any]],
+    interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+    security: ChannelSecurity = IN_THE_CLEAR,
+) -> grpc.aio.Channel:
+    """Return a channel with options of the caller's own; raises as `open_channel`."""
+    named = [("grpc.ssl_target_name_override", security.server_name)] if security.server_name else []
 
     def opened(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+        given: dict[str, Any] = {"options": [*options, *named], "interceptors": list(interceptors)}
         if credentials is None:
-            return grpc.aio.insecure_channel(address, options=options, interceptors=list(interceptors))
-        return grpc.aio.secure_channel(address, credentials, options=options, interceptors=list(interceptors))
+            return grpc.aio.insecure_channel(address, **given)
+        return grpc.aio.secure_channel(address, credentials, **given)
 
     if security == IN_THE_CLEAR:
         return opened(None)

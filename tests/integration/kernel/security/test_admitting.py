@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import msgspec
 import pytest
 from tests.integration.kernel.security.serving import STREAM, Seen, pause, serving
 from tests.integration.security.credentials import OTHER_TENANT, TENANT, Credentials, Signer
@@ -20,6 +21,9 @@ from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.security.keys import PAUSE_S
 from headwater.kernel.security.scopes import ROLES
+from headwater.load.plan import Plan, encode_line
+from headwater.load.raw import open_raw
+from headwater.load.supply import Mixture
 
 pytestmark = pytest.mark.anyio
 OPERATOR = tuple(ROLES["operator"])
@@ -116,6 +120,21 @@ async def test_every_message_of_a_stream_is_for_the_credentials_tenant(tmp_path:
         await call.write(ingest_pb2.StreamEventsRequest(batch_number=2, tenant_id=OTHER_TENANT))
         assert await call.code() is grpc.StatusCode.PERMISSION_DENIED
     assert [request.tenant_id for request in seen.requests] == [TENANT]
+
+
+async def test_the_load_generator_shows_what_it_is_given(tmp_path: Path) -> None:
+    """Its own channels, handed to senders in a line of JSON, bring token and TLS as every other."""
+    made = Credentials(tmp_path)
+    text, entry = made.token()
+    async with serving(made.settings) as seen:
+        plan = Plan(f"127.0.0.1:{seen.port}", "12345678", Mixture(), security=made.trusting(token=text))
+        handed = msgspec.json.decode(encode_line(plan), type=Plan)
+        async with open_raw(handed.address, 1, handed.security) as (raw,):
+            call = raw.stream(timeout_s=10)
+            await call.write(ingest_pb2.StreamEventsRequest(batch_number=1).SerializeToString())
+            await call.read()
+            await call.done_writing()
+    assert seen.principals == [entry.principal]
 
 
 async def test_a_new_token_is_taken_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
