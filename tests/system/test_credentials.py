@@ -28,7 +28,7 @@ from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.security.authority import Wanted
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(60)]
 
 TENANT: Final = facts.TENANT
 EVENTS: Final = 60

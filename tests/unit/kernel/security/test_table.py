@@ -43,6 +43,23 @@ def test_every_request_names_its_tenant_in_the_one_field_that_is_checked() -> No
     assert without == []
 
 
+def test_no_request_names_a_second_tenant_further_in() -> None:
+    """One that did could speak of another tenant behind the checked one's back."""
+    deeper = []
+    for path, method in _methods().items():
+        left = [field.message_type for field in method.input_type.fields if field.message_type]
+        seen: set[str] = set()
+        while left:
+            kind = left.pop()
+            if kind.full_name in seen:
+                continue
+            seen.add(kind.full_name)
+            left += [field.message_type for field in kind.fields if field.message_type]
+            if "tenant_id" in kind.fields_by_name:
+                deeper.append((path, kind.full_name))
+    assert deeper == []
+
+
 def test_no_method_of_ours_is_public_and_every_public_door_says_why() -> None:
     """Health alone is public in gRPC; each public door of HTTP has its reason."""
     assert not [
