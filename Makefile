@@ -77,7 +77,7 @@ bench-sync: $(STAMP) bench-peers ## Measure the sync engine against its goals an
 bench-audit: $(STAMP) ## Measure what proving the audit costs, and how fast a million entries are verified (ARGS="--rounds 5 --short --only verify")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.audit.bench --json bench-audit.json $(ARGS)
 
-bench-auth: $(STAMP) ## Measure what credentials cost ingest, a call and a batch of 100; exit 1 below a goal (ARGS="--rounds 7 --seconds 1.5")
+bench-auth: $(STAMP) ## Measure what credentials cost ingest, a call and a batch of 100; exit 1 below a goal (ARGS="--rounds 5 --seconds 1.5")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.security.bench --json bench-auth.json $(ARGS)
 
 test-security: $(STAMP) ## Every method against every bad credential: prints the matrix, exit 1 when one is not refused as it should be
