@@ -12,7 +12,7 @@ JOBS ?= $(if $(HEADWATER_DATABASE_URL),0,auto)
 TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth test-security \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -76,6 +76,12 @@ bench-sync: $(STAMP) bench-peers ## Measure the sync engine against its goals an
 
 bench-audit: $(STAMP) ## Measure what proving the audit costs, and how fast a million entries are verified (ARGS="--rounds 5 --short --only verify")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.audit.bench --json bench-audit.json $(ARGS)
+
+bench-auth: $(STAMP) ## Measure what credentials cost ingest, a call and a batch of 100; exit 1 below a goal (ARGS="--rounds 5 --seconds 1.5")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.security.bench --json bench-auth.json $(ARGS)
+
+test-security: $(STAMP) ## Every method against every bad credential: prints the matrix, exit 1 when one is not refused as it should be
+	PYTHONPATH=services:. $(BIN)/python -m tests.integration.security $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 

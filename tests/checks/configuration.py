@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from headwater.identity.settings import IdentitySettings
 from headwater.ingest.settings import IngestSettings
+from headwater.kernel.security.settings import SecuritySettings
 from headwater.kernel.settings import ServiceSettings
 from headwater.sync.settings import SyncSettings
 
@@ -29,9 +30,11 @@ def table() -> str:
     for reader, model in MODELS.items():
         notes: dict[str, str] = {}
         for kind in reversed(model.__mro__):
-            if issubclass(kind, ServiceSettings):
+            if issubclass(kind, BaseModel) and kind is not BaseModel:
                 notes |= _notes(kind)
-        for name, item in model.model_fields.items():
+        for name, item in sorted(
+            model.model_fields.items(), key=lambda field: field[0] in SecuritySettings.model_fields
+        ):
             variable = item.alias or name
             if variable not in seen:
                 seen.add(variable)

@@ -40,6 +40,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("log", _STEER, "The days of the event log: look, archive, drop."),
     ("policy", _STEER, "The tenant's policy: init, check, show, diff, impact, apply, versions, rollback."),
     ("identity", _STEER, "Who is who: entity, explain, check, review, merge, split, scan."),
+    ("certs", _STEER, "A certificate authority of one's own: init, issue, renew, show."),
+    ("tokens", _STEER, "API tokens: create, list, revoke, prune."),
     ("version", _LOOK, "The release and what it runs on."),
 )
 """Name, panel of the help page, and one line."""

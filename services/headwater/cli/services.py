@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -15,7 +16,9 @@ from headwater.identity.v1 import identity_pb2_grpc, weights_pb2_grpc
 from headwater.ingest.v1 import ingest_pb2_grpc
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.rpc import open_channel
+from headwater.kernel.rpc.client import IN_THE_CLEAR
 from headwater.kernel.rpc.received import from_rpc_error
+from headwater.kernel.security.calling import ChannelSecurity
 from headwater.sync.v1 import (
     audit_pb2_grpc,
     merges_pb2_grpc,
@@ -49,6 +52,8 @@ class Services:
     quality: quality_pb2_grpc.QualityServiceAsyncStub
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
     audit: audit_pb2_grpc.AuditServiceAsyncStub
+    security: ChannelSecurity = IN_THE_CLEAR
+    """What the channels show."""
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
@@ -70,12 +75,15 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> AsyncIterator[Services]:
+async def open_services(
+    addresses: Addresses, *, patience_s: float = 0.0, security: ChannelSecurity = IN_THE_CLEAR
+) -> AsyncIterator[Services]:
     """Open the channels for a block."""
     async with AsyncExitStack() as stack:
-        ingest = await stack.enter_async_context(open_channel(addresses.ingest))
-        identity = await stack.enter_async_context(open_channel(addresses.identity))
-        sync = await stack.enter_async_context(open_channel(addresses.sync))
+        opened = partial(open_channel, security=security)
+        ingest = await stack.enter_async_context(opened(addresses.ingest))
+        identity = await stack.enter_async_context(opened(addresses.identity))
+        sync = await stack.enter_async_context(opened(addresses.sync))
         yield Services(
             addresses,
             ingest_pb2_grpc.IngestServiceStub(ingest),
@@ -89,6 +97,7 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             quality_pb2_grpc.QualityServiceStub(sync),
             weights_pb2_grpc.WeightsServiceStub(identity),
             audit_pb2_grpc.AuditServiceStub(sync),
+            security,
             patience_s,
         )
 
@@ -101,5 +110,6 @@ def told(error: grpc.aio.AioRpcError, addresses: Addresses, module: str) -> Head
     service = module.split(".")[1]
     address = getattr(addresses, service)
     return Unavailable(
-        f"{service} does not answer at {address}: start it with `headwater up`, or set HEADWATER_{service.upper()}_ADDRESS"
+        f"{service} does not answer at {address}: start it with `headwater up`, or set HEADWATER_{service.upper()}_ADDRESS;"
+        " where it asks for certificates, set HEADWATER_TLS_CA, HEADWATER_TLS_CERT and HEADWATER_TLS_KEY"
     )

@@ -25,6 +25,7 @@ from headwater.cli.stack.state import StackState
 from headwater.cli.tenants import newest_tenant
 from headwater.event.v1 import event_pb2
 from headwater.kernel.errors import HeadwaterError
+from headwater.kernel.security.calling import ChannelSecurity
 
 TENANT_VARIABLE: Final = "HEADWATER_TENANT"
 DEFAULT_TENANT: Final = "default"
@@ -48,6 +49,11 @@ class Session:
     def addresses(self) -> Addresses:
         """Where the services are."""
         return find_addresses(self.environment, self.stack)
+
+    @property
+    def security(self) -> ChannelSecurity:
+        """What the command shows to the services: HEADWATER_TLS_*, HEADWATER_TOKEN."""
+        return ChannelSecurity.from_environment(self.environment)
 
     @property
     def tenant_id(self) -> str:
@@ -91,7 +97,7 @@ def ask(
     """Run a command that talks to the services, and exit with its code."""
 
     async def talk(session: Session) -> None:
-        async with open_services(session.addresses) as services:
+        async with open_services(session.addresses, security=session.security) as services:
             await work(session, services)
 
     act(lambda session: anyio.run(talk, session), as_json=as_json, data_dir=data_dir, tenant=tenant)

@@ -16,7 +16,15 @@ from headwater.client.recorder import Receipt, Recorder
 from headwater.client.settings import ClientSettings, RecorderSettings, RetryAllowance
 from headwater.client.stream import Acknowledged, EventStream
 from headwater.client.writing import event
-from headwater.kernel.errors import HeadwaterError, InvalidInput, Overloaded, Unavailable
+from headwater.kernel.errors import (
+    HeadwaterError,
+    InvalidInput,
+    Overloaded,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
+from headwater.kernel.security.calling import ChannelSecurity
 
 __all__ = [
     "Abandoned",
@@ -26,6 +34,7 @@ __all__ = [
     "BlockingEventStream",
     "BlockingIngestClient",
     "BlockingRecorder",
+    "ChannelSecurity",
     "ClientClosed",
     "ClientSettings",
     "ContractBroken",
@@ -38,12 +47,14 @@ __all__ = [
     "Outcome",
     "Outcomes",
     "Overloaded",
+    "PermissionDenied",
     "Quarantined",
     "Receipt",
     "Recorder",
     "RecorderSettings",
     "Refused",
     "RetryAllowance",
+    "Unauthenticated",
     "Unavailable",
     "UsedAfterFork",
     "event",

@@ -71,7 +71,9 @@ class IngestClient:
 
     async def __aenter__(self) -> Self:
         self._home = Home()
-        self._channel = channel = open_channel(self._address, self._interceptors, retries=False)
+        self._channel = channel = open_channel(
+            self._address, self._interceptors, retries=False, security=self._settings.security
+        )
         self._unary = channel.unary_unary(BATCH_METHOD, None, ingest_pb2.BatchRecordEventsResponse.FromString)
         self._stream = channel.stream_stream(STREAM_METHOD, None, ingest_pb2.StreamEventsResponse.FromString)
         return self

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from headwater.client.backoff import Backoff
 from headwater.client.wire import BATCH_EVENTS_MAX
+from headwater.kernel.security.calling import ChannelSecurity
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class ClientSettings:
     """A stream on which nothing was acknowledged for so long is broken."""
     backoff: Backoff = field(default_factory=Backoff)
     retries: RetryAllowance = field(default_factory=RetryAllowance)
+    security: ChannelSecurity = field(default_factory=ChannelSecurity)
+    """TLS and credential; `ChannelSecurity.from_environment(os.environ)` reads them from HEADWATER_TLS_* and HEADWATER_TOKEN."""
 
     def __post_init__(self) -> None:
         positive = (self.call_timeout_s, self.give_up_s, self.acknowledge_timeout_s, self.window_batches)

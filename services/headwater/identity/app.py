@@ -52,6 +52,7 @@ from headwater.identity.v1 import identity_pb2_grpc, weights_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.security.security import open_security
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry, current
 from headwater.kernel.telemetry.rpc import client_tracing
@@ -86,7 +87,9 @@ async def running(
     """Run server, relay and the going over of records while the block runs; yield the port."""
     async with (
         await _open_database(settings) as pool,
-        open_channel(settings.ingest_address, client_tracing(telemetry.tracer)) as ingest,
+        open_channel(
+            settings.ingest_address, client_tracing(telemetry.tracer), security=settings.calling
+        ) as ingest,
         anyio.create_task_group() as tasks,
     ):
         bell = Bell()
@@ -207,7 +210,7 @@ def _server(
         return (SERVICE_NAME, WEIGHTS_SERVICE_NAME)
 
     listen = ServerSettings(settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
-    return RpcServer(listen, add_services, telemetry.tracer)
+    return RpcServer(listen, add_services, telemetry.tracer, open_security(settings))
 
 
 def thresholds_of(limits: Limits) -> Thresholds:

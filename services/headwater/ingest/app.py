@@ -21,6 +21,7 @@ import grpc
 
 from headwater.connectors.base.webhooks import load_scheme
 from headwater.ingest.archiving import FileArchive
+from headwater.ingest.http.admitting import Doorman
 from headwater.ingest.http.bodies import BodySettings
 from headwater.ingest.http.routes import HttpDoor, HttpSettings
 from headwater.ingest.http.server import HttpServer, HttpServerSettings
@@ -49,6 +50,7 @@ from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.pg.presence import PresenceSettings, PresenceWatch
 from headwater.kernel.rpc import CallSettings, ConnectionSettings, RpcServer, ServerSettings, open_channel
+from headwater.kernel.security.security import Security, open_security
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.http import HttpServerTracing
@@ -190,11 +192,14 @@ class _Service:
             _rpc_settings(settings),
             self._stopping,
         )
-        self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer)
+        security = open_security(settings, clock)
+        self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer, security)
         receiver = Receiver(recorder, self._policies, reader, secrets, clock, load_scheme)
         tracing = HttpServerTracing(telemetry.tracer)
-        self._door = HttpDoor(recorder, receiver, tracing, _http_settings(settings), self._stopping)
-        self._http = _http_server(settings, self._door)
+        self._door = HttpDoor(
+            recorder, receiver, tracing, _http_settings(settings), self._stopping, Doorman(security)
+        )
+        self._http = _http_server(settings, self._door, security)
         self._presence = PresenceWatch(pool, self._tell_presence, PresenceSettings(settings.database_away_s))
 
     @asynccontextmanager
@@ -254,7 +259,8 @@ async def _channel(settings: IngestSettings, telemetry: Telemetry) -> AsyncItera
     if not settings.sync_address:
         yield None
         return
-    channel = open_channel(settings.sync_address, client_tracing(telemetry.tracer))
+    tracing = client_tracing(telemetry.tracer)
+    channel = open_channel(settings.sync_address, tracing, security=settings.calling)
     try:
         yield channel
     finally:
@@ -324,7 +330,7 @@ def _http_settings(settings: IngestSettings) -> HttpSettings:
     return HttpSettings(wait_s=settings.deadline_default_s, bodies=bodies)
 
 
-def _http_server(settings: IngestSettings, door: HttpDoor) -> HttpServer | None:
+def _http_server(settings: IngestSettings, door: HttpDoor, security: Security) -> HttpServer | None:
     if not settings.http_address:
         return None
     listening = HttpServerSettings(
@@ -335,4 +341,4 @@ def _http_server(settings: IngestSettings, door: HttpDoor) -> HttpServer | None:
         drain_s=settings.drain_s,
         reuse_port=settings.replica > 0,
     )
-    return HttpServer(listening, door.application())
+    return HttpServer(listening, door.application(), security)

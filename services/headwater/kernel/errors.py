@@ -7,6 +7,8 @@
     ├── PreconditionFailed  the state does not allow it             FAILED_PRECONDITION
     ├── Overloaded          full; come back after a while           RESOURCE_EXHAUSTED
     ├── Unavailable         not now; safe to send again             UNAVAILABLE
+    ├── Unauthenticated     no credential, or one that is no good   UNAUTHENTICATED
+    ├── PermissionDenied    the credential is not for this          PERMISSION_DENIED
     ├── StartRefused        the process must not start as it stands (exit code 78)
     ├── EndIncomplete       the end left work behind that its callers were told of (exit code 75)
     └── CrashLoop           a process dies again and again (exit code 70)
@@ -99,6 +101,18 @@ class Unavailable(HeadwaterError):
     """Not now; sending the same again is safe."""
 
     default_reason = "UNAVAILABLE"
+
+
+class Unauthenticated(HeadwaterError):
+    """Nobody that is known calls: no credential, or one that is no good."""
+
+    default_reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(HeadwaterError):
+    """Whoever calls may not do this."""
+
+    default_reason = "PERMISSION_DENIED"
 
 
 class StartRefused(HeadwaterError):

@@ -25,6 +25,7 @@ from headwater.kernel.pg.errors import PostgresFault
 from headwater.kernel.pg.migrations import check_schema, package_of
 from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.replicas import ReplicaSettings, ReplicaSupervisor, process_count, watch_parent
+from headwater.kernel.security.security import check_addresses
 from headwater.kernel.settings import ReplicatedSettings, ServiceSettings, read_settings
 from headwater.kernel.telemetry import Telemetry, TelemetrySettings, configure_logging, start_telemetry
 
@@ -61,6 +62,7 @@ def run_service(
     environment = {**os.environ, **_read_arguments(service, model, arguments)}
     try:
         settings = read_settings(model, environment)
+        check_addresses(settings, _listens(settings))
     except StartRefused as refused:
         _log.critical("start refused: %s", refused)
         return StartRefused.exit_code
@@ -86,6 +88,12 @@ def run_service(
                 await to_thread.run_sync(telemetry.shutdown, TELEMETRY_FLUSH_S)
 
     return run_process(run, end_s=settings.end_s)
+
+
+def _listens(settings: ServiceSettings) -> list[str]:
+    """Return the addresses that a service is to listen on."""
+    names = settings.listens if isinstance(settings, ReplicatedSettings) else ("address",)
+    return [address for name in names if (address := getattr(settings, name, ""))]
 
 
 def spare_the_collector() -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from headwater.kernel.errors import StartRefused
 from headwater.kernel.pg.dsn import masked
+from headwater.kernel.security.settings import SecuritySettings
 
 Address = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):[0-9]{1,5}$")]
 """host:port; port 0 lets the system choose."""
@@ -26,7 +27,7 @@ def named(service: str) -> ConfigDict:
     return ConfigDict(alias_generator=lambda field: f"HEADWATER_{service.upper()}_{field.upper()}")
 
 
-class ServiceSettings(BaseModel):
+class ServiceSettings(SecuritySettings):
     """What every service may be told. Fields that several services share name their variable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from headwater.kernel.security.calling import ChannelSecurity
 from headwater.load.schedule import Arrivals, Piece
 from headwater.load.supply import Mixture
 
@@ -29,6 +30,7 @@ class Plan:
         lanes: streams, or callers, of this process.
         channels: connections of this process.
         seed: of this sender.
+        security: what the senders show; handed to them over their standard input.
     """
 
     address: str
@@ -44,6 +46,7 @@ class Plan:
     verify: bool = False
     arrivals: Arrivals = "constant"
     seed: int = 1
+    security: ChannelSecurity = field(default_factory=ChannelSecurity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import grpc
 
-from headwater.kernel.rpc.client import MESSAGE_BYTES_MAX
+from headwater.kernel.rpc.client import IN_THE_CLEAR, MESSAGE_BYTES_MAX, open_with
+from headwater.kernel.security.calling import ChannelSecurity
 
 _SERVICE: Final = "/headwater.ingest.v1.IngestService"
 Metadata = tuple[tuple[str, str], ...]
@@ -38,7 +39,7 @@ class RawIngest:
         return self._stream(timeout=timeout_s, metadata=metadata)
 
 
-def raw_channel(address: str) -> grpc.aio.Channel:
+def raw_channel(address: str, security: ChannelSecurity = IN_THE_CLEAR) -> grpc.aio.Channel:
     """Return a channel with connections of its own."""
     options: list[tuple[str, Any]] = [
         ("grpc.use_local_subchannel_pool", 1),
@@ -49,13 +50,15 @@ def raw_channel(address: str) -> grpc.aio.Channel:
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1_000),
     ]
-    return grpc.aio.insecure_channel(address, options=options)
+    return open_with(address, options, security=security)
 
 
 @asynccontextmanager
-async def open_raw(address: str, channels: int) -> AsyncIterator[Sequence[RawIngest]]:
+async def open_raw(
+    address: str, channels: int, security: ChannelSecurity = IN_THE_CLEAR
+) -> AsyncIterator[Sequence[RawIngest]]:
     """Open *channels* channels, 1..256, for the block."""
-    opened = [raw_channel(address) for _ in range(channels)]
+    opened = [raw_channel(address, security) for _ in range(channels)]
     try:
         yield [RawIngest(channel) for channel in opened]
     finally:

@@ -33,7 +33,7 @@ async def serve_orders() -> None:
     meter = Meter()
     supply = Supply(plan.mixture, chance, plan.run_tag, plan.sender)
     ledger = Ledger(plan.mixture.shape, supply, meter, verify=plan.verify)
-    async with open_raw(plan.address, plan.channels) as raws:
+    async with open_raw(plan.address, plan.channels, plan.security) as raws:
         with anyio.move_on_after(_CONNECT_S):  # a service that is away shows as errors, which are counted
             for raw in raws:
                 await raw.channel.channel_ready()

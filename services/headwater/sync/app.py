@@ -126,7 +126,9 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         await open_database(
             SERVICE, settings, size_min=2, size_max=settings.pool_size_max, session_reset=False
         ) as pool,
-        open_channel(settings.identity_address, client_tracing(telemetry.tracer)) as identity,
+        open_channel(
+            settings.identity_address, client_tracing(telemetry.tracer), security=settings.calling
+        ) as identity,
     ):
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         leases = PostgresLeases(pool, holder, settings.lease_ttl_s)
@@ -159,7 +161,13 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             desk, PostgresCursors(pool), PostgresCalendar(pool), PostgresUpkeep(pool), quality.measure_all
         )
         schedules = scheduling_host(
-            stores, IngestLog(settings.ingest_address), leases, membership, accounts, clock, settings
+            stores,
+            IngestLog(settings.ingest_address, settings.calling),
+            leases,
+            membership,
+            accounts,
+            clock,
+            settings,
         )
         keeper = audit_keeper(PostgresTrail(pool), leases, membership, clock, settings, os.environ)
         watch = DueWatch(PostgresDueTimes(pool), deliveries.accounts)
@@ -167,7 +175,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         operations = Operations(book, policies, clock)
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
         rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
-        rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address))
+        rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address, settings.calling))
         merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
         servicers = Servicers(
             SyncServicer(operations, workbench),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from headwater.kernel.rpc import RpcServer, ServerSettings
+from headwater.kernel.security.security import open_security
 from headwater.kernel.telemetry import Telemetry
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
@@ -70,4 +71,4 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
     listening = ServerSettings(
         settings.address, reflection=settings.reflection, share_port=settings.replica > 0
     )
-    return RpcServer(listening, add_services, telemetry.tracer)
+    return RpcServer(listening, add_services, telemetry.tracer, open_security(settings))

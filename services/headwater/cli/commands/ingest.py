@@ -24,6 +24,7 @@ from headwater.cli.options import AsJson, DataDir, Tenant
 from headwater.cli.output import table
 from headwater.cli.session import Session, act
 from headwater.client.ingest import IngestClient
+from headwater.client.settings import ClientSettings
 from headwater.client.writing import event
 
 app = typer.Typer(
@@ -202,7 +203,8 @@ async def _pump(session: Session, feed: Feed) -> None:
             ),
             progressed,
         )
-        async with IngestClient(session.addresses.ingest, tenant_id) as client:
+        calling = ClientSettings(security=session.security)
+        async with IngestClient(session.addresses.ingest, tenant_id, settings=calling) as client:
             await pump.send(client, feed.read())
     checkpoint.unlink(missing_ok=True)
     _report(session, feed, tenant_id, pump)

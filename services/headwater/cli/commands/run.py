@@ -97,7 +97,9 @@ async def _run(session: Session, state: StackState, book: RunBook, deadline_s: f
     settings = flow.RunSettings(book.tenant_id, state.url("sandbox"), session.layout, deadline_s)
     try:
         with _progress(session) as progress:
-            async with open_services(session.addresses, patience_s=AWAY_S) as services:
+            async with open_services(
+                session.addresses, patience_s=AWAY_S, security=session.security
+            ) as services:
                 return await flow.run_samples(
                     services, settings, telemetry, progress, clock=SystemClock(), actor=session.actor
                 )

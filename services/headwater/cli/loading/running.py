@@ -46,7 +46,7 @@ async def run_load(session: Session, job: Job) -> dict[str, Any]:
     addresses = replace(session.addresses, ingest=job.target.address)
     tenants = job.asked.mixture.tenants
     started = SystemClock().now()
-    async with open_services(addresses) as services:
+    async with open_services(addresses, security=session.security) as services:
         await prepare_tenants(session, services, tenants, yes=job.yes)
         before = await _counts(services, tenants) if job.options.verify else {}
         watch, outcome = await _send(session, job)
@@ -64,6 +64,7 @@ async def run_load(session: Session, job: Job) -> dict[str, Any]:
 
 async def _send(session: Session, job: Job) -> tuple[Watch, Outcome]:
     plan = job.asked.plan(job.options, job.target.address, secrets.token_hex(4))
+    plan = replace(plan, security=session.security)
     async with start_fleet(plan, seed=job.options.seed) as fleet:
         watch = Watch({"load": fleet.pids, **job.target.processes, **job.asked.watch})
         with live(session.output.err) as follow:

@@ -31,6 +31,7 @@ from headwater.cli.run.tracing import show_trace
 from headwater.cli.services import Services
 from headwater.cli.stack.layout import Layout
 from headwater.client.ingest import IngestClient
+from headwater.client.settings import ClientSettings
 from headwater.client.writing import event
 from headwater.event.v1 import event_pb2
 from headwater.kernel.clock import Clock
@@ -107,7 +108,8 @@ async def run_samples(
 
 async def _feed(services: Services, settings: RunSettings, spans: Spans, progress: Progress) -> list[Pump]:
     fed: list[Pump] = []
-    async with IngestClient(services.addresses.ingest, settings.tenant_id) as client:
+    shown = ClientSettings(security=services.security)
+    async with IngestClient(services.addresses.ingest, settings.tenant_id, settings=shown) as client:
         sets = sample_sets()
         for sample in sets:
             rows = list(sample.rows())
@@ -126,7 +128,8 @@ async def _send_alone(services: Services, settings: RunSettings, telemetry: Tele
     checkpoint = _checkpoint(settings, "the last one")
     tally = read_tally(checkpoint)
     tracing = client_tracing(telemetry.tracer)
-    async with IngestClient(services.addresses.ingest, settings.tenant_id, interceptors=tracing) as client:
+    shown, address = ClientSettings(security=services.security), services.addresses.ingest
+    async with IngestClient(address, settings.tenant_id, settings=shown, interceptors=tracing) as client:
         with telemetry.spans.root("import row", keep=True):
             (outcome,) = await client.record([_to_event(sample, row)])
     if not tally.rows_done:

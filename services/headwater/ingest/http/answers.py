@@ -64,6 +64,8 @@ _STATUSES: Final[tuple[tuple[type[errors.HeadwaterError], HTTPStatus], ...]] = (
     (errors.PreconditionFailed, HTTPStatus.PRECONDITION_FAILED),
     (errors.Overloaded, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (errors.PermissionDenied, HTTPStatus.FORBIDDEN),
 )
 
 
@@ -119,6 +121,8 @@ def _headers_of(error: errors.HeadwaterError, status: HTTPStatus, retry_after_s:
         return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         return {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="headwater"'}
     if status is HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'Signature realm="headwater"'}
     return {}

@@ -24,6 +24,7 @@ from headwater.ingest.domain.cloud_event import CloudEvent
 from headwater.ingest.domain.event import Disposition, Outcome
 from headwater.ingest.domain.refusal import refusal_error
 from headwater.ingest.http import cloud_events
+from headwater.ingest.http.admitting import Doorman
 from headwater.ingest.http.answers import HttpRefused, json_answer, outcomes_answer, problem_answer, status_of
 from headwater.ingest.http.bodies import Bodies, BodySettings
 from headwater.ingest.http.json_events import misread, read_events
@@ -31,6 +32,8 @@ from headwater.ingest.usecases.receiving import Receiver, refused_all
 from headwater.ingest.usecases.recording import Recorder
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.lifecycle import Shutdown
+from headwater.kernel.security.access import tenant_for
+from headwater.kernel.security.principal import Principal
 from headwater.kernel.telemetry.context import current
 from headwater.kernel.telemetry.http import HttpServerTracing
 
@@ -67,12 +70,14 @@ class HttpDoor:
         tracing: HttpServerTracing,
         settings: HttpSettings,
         shutdown: Shutdown,
+        doorman: Doorman | None = None,
     ) -> None:
         self._recorder = recorder
         self._receiver = receiver
         self._tracing = tracing
         self._settings = settings
         self._shutdown = shutdown
+        self._doorman = doorman or Doorman()
         self._bodies = Bodies(settings.bodies)
         self._is_serving = True
         self._openapi = files(__package__).joinpath("openapi.json").read_bytes()
@@ -96,7 +101,8 @@ class HttpDoor:
 
     async def record_events(self, request: Request) -> Response:
         """Record one event, a list of ours, or CloudEvents in any of their three forms."""
-        tenant_id = _tenant_of_events(request)
+        principal = await self._doorman.admit(request, EVENTS)
+        tenant_id = _tenant_of_events(request, principal)
         headers = _headers(request)
         kind = _media_type(request)
         async with self._bodies.reading(request) as body:
@@ -165,6 +171,7 @@ class HttpDoor:
                     response = await handle(request)
                     call.answered(response.status_code)
                 except Exception as error:  # noqa: BLE001 - the door's edge: whatever comes is told in one form
+                    self._doorman.note(route, error)
                     reason = error.reason if isinstance(error, HeadwaterError) else type(error).__qualname__
                     call.answered(status_of(error), reason)
                     response = problem_answer(error, retry_after_s=RETRY_AFTER_S)
@@ -179,11 +186,14 @@ def _answer(outcomes: Sequence[Outcome], *, many: bool) -> Response:
     return outcomes_answer(outcomes)
 
 
-def _tenant_of_events(request: Request) -> str:
+def _tenant_of_events(request: Request, principal: Principal | None) -> str:
     if "origin" in request.headers:
         message = "calls from pages in a browser are not accepted"
         raise HttpRefused(HTTPStatus.FORBIDDEN, "BROWSER_ORIGIN", message, closes=True)
-    return _tenant(request.headers.getlist(TENANT_HEADER), "header Headwater-Tenant")
+    named = request.headers.getlist(TENANT_HEADER)
+    if principal is None:
+        return _tenant(named, "header Headwater-Tenant")
+    return tenant_for(principal, _tenant(named, "header Headwater-Tenant") if named else "")
 
 
 def _tenant_of_webhook(request: Request) -> str:

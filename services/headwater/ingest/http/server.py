@@ -17,11 +17,14 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from headwater.ingest.http.admitting import PEER_CERTIFICATE
 from headwater.kernel.errors import StartRefused
 from headwater.kernel.lifecycle import Shutdown
+from headwater.kernel.security.places import host_of
+from headwater.kernel.security.security import Security
+from headwater.kernel.security.settings import SecuritySettings
 
 BACKLOG: Final = 1024
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _log = logging.getLogger(__name__)
 
@@ -52,17 +55,21 @@ class HttpServerSettings:
 class HttpServer:
     """One listening server; a context manager from bind to drained."""
 
-    def __init__(self, settings: HttpServerSettings, application: ASGIApp) -> None:
+    def __init__(
+        self, settings: HttpServerSettings, application: ASGIApp, security: Security | None = None
+    ) -> None:
         self._settings = settings
         self._application = application
+        self._security = security or Security(SecuritySettings(), None, None)
 
     @asynccontextmanager
     async def serving(self, stopping: Shutdown) -> AsyncIterator[int]:
         """Listen, yield the port, stop accepting when *stopping* is requested, and drain on the way out.
 
         Raises:
-            StartRefused: the address is not loopback, or cannot be bound.
+            StartRefused: the address is beyond loopback without TLS and credentials, or cannot be bound.
         """
+        self._security.check_address(self._settings.address)
         with _listening(self._settings) as listener:
             server = _Server(self._config())
             async with anyio.create_task_group() as tasks:
@@ -76,7 +83,7 @@ class HttpServer:
 
     def _config(self) -> uvicorn.Config:
         settings = self._settings
-        return uvicorn.Config(
+        config = uvicorn.Config(
             self._application,
             http=_bounded_protocol(settings.head_timeout_s),
             ws="none",
@@ -91,6 +98,10 @@ class HttpServer:
             timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # handed to call_later as it is
             timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         )
+        if self._security.tls is not None:
+            config.load()
+            config.ssl = self._security.tls.http_context()
+        return config
 
 
 class _Server(uvicorn.Server):
@@ -126,6 +137,10 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        encryption = transport.get_extra_info("ssl_object")
+        certificate = encryption.getpeercert(binary_form=True) if encryption is not None else None
+        if certificate:
+            self.app_state = {**self.app_state, PEER_CERTIFICATE: certificate}
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -166,11 +181,7 @@ def _bounded_protocol(head_timeout_s: float) -> type[H11Protocol]:
 
 @contextlib.contextmanager
 def _listening(settings: HttpServerSettings) -> Iterator[socket.socket]:
-    host, _, port = settings.address.rpartition(":")
-    host = host.strip("[]")
-    if host not in LOOPBACK:
-        message = f"refusing to listen on {settings.address!r} without TLS: use a loopback address"
-        raise StartRefused(message, reason="INSECURE_BIND")
+    host, port = host_of(settings.address), settings.address.rpartition(":")[2]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server(

@@ -14,11 +14,13 @@ from headwater.ingest.domain.envelope import WellFormed, check_tenant, read_enve
 from headwater.ingest.domain.event import Arrival, NewEvent, Outcome, refused
 from headwater.ingest.domain.minting import microseconds, mint
 from headwater.ingest.domain.passage import Door
+from headwater.ingest.usecases.attributing import attributed
 from headwater.ingest.usecases.gathering import Full, Gather, Ticket
 from headwater.ingest.usecases.policies import PolicyBook
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import FieldViolation, InvalidInput, Overloaded, Unavailable
 from headwater.kernel.ids import IDENTITY_OBJECT, POLICY_OBJECT
+from headwater.kernel.security.principal import current_principal
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
 
@@ -140,8 +142,13 @@ class Recorder:
     async def prepare(
         self, tenant_id: str, arrivals: Sequence[Arrival], call: TraceContext | None
     ) -> Submission:
-        """Judge events at the door: form and contract of each."""
+        """Judge events at the door: source, form and contract of each.
+
+        Raises:
+            PermissionDenied: one is from a source that the caller may not speak for.
+        """
         self._check_call(tenant_id, arrivals)
+        arrivals = attributed(current_principal(), arrivals)
         policy = await self._policies.find(tenant_id)
         now_us = microseconds(self._clock.now())
         if policy is None:

@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.trace import NoOpTracer
 
 from headwater.kernel.errors import InvalidInput
+from headwater.kernel.rpc.admitting import Admission, Admit
 from headwater.kernel.rpc.calls import Calls, CallSettings
 from headwater.kernel.rpc.status import abort_with
 from headwater.kernel.telemetry.rpc import ServerTracing
@@ -40,10 +41,17 @@ def unregistered(server: grpc.aio.Server) -> grpc.aio.Server:
 
 
 def guarded(
-    server: grpc.aio.Server, calls: Calls | None = None, tracing: ServerTracing | None = None
+    server: grpc.aio.Server,
+    calls: Calls | None = None,
+    tracing: ServerTracing | None = None,
+    admit: Admit | None = None,
 ) -> grpc.aio.Server:
-    """Return what to give to generated `add_…_to_server` functions in place of *server*."""
-    wrap = _wrapper(calls or Calls(CallSettings()), tracing or ServerTracing(NoOpTracer()))
+    """Return what to give to generated `add_…_to_server` functions in place of *server*.
+
+    Args:
+        admit: makes each method's admission; no credential is asked for when None.
+    """
+    wrap = _wrapper(calls or Calls(CallSettings()), tracing or ServerTracing(NoOpTracer()), admit)
     return cast("grpc.aio.Server", Registrar(server, wrap))
 
 
@@ -89,11 +97,12 @@ class _WrappedHandlers(grpc.GenericRpcHandler):
         return found
 
 
-def _wrapper(calls: Calls, tracing: ServerTracing) -> Wrap:
+def _wrapper(calls: Calls, tracing: ServerTracing, admit: Admit | None) -> Wrap:
     """Return the function that wraps the handler of a method, of whichever of the four kinds it is."""
 
     def wrap(method: str, handler: Handler) -> Handler:
-        guard = _Guard(calls, _body(handler), reading=not handler.request_streaming)
+        admission = admit(method) if admit is not None else None
+        guard = _Guard(calls, _body(handler), admission, reading=not handler.request_streaming)
         make: Any = (
             grpc.stream_stream_rpc_method_handler
             if handler.response_streaming
@@ -125,11 +134,12 @@ def _traced(tracing: ServerTracing, method: str, guard: _Guard) -> Behaviour:
 class _Guard:
     """Runs the calls of one method: each counted, each error told to its caller as a status."""
 
-    __slots__ = ("_body", "_calls", "_reading")
+    __slots__ = ("_admission", "_body", "_calls", "_reading")
 
-    def __init__(self, calls: Calls, body: Behaviour, *, reading: bool) -> None:
+    def __init__(self, calls: Calls, body: Behaviour, admission: Admission | None, *, reading: bool) -> None:
         self._calls = calls
         self._body = body
+        self._admission = admission
         self._reading = reading
 
     async def run(self, requests: Any, context: Context) -> Any:
@@ -140,11 +150,17 @@ class _Guard:
         task = _this_task()
         try:
             self._calls.begin(task, reading=self._reading)
+            admission = self._admission
+            principal = await admission.admit(context) if admission is not None else None
             if not self._reading:
+                if admission is not None and principal is not None:
+                    requests = admission.inspected(requests, context, principal)
                 return await self._body(requests, context)
             request = await context.read()
             self._calls.has_request(task)
             if request is not grpc.aio.EOF:
+                if admission is not None and principal is not None:
+                    admission.inspect(principal, request)
                 return await self._body(request, context)
             await abort_with(context, InvalidInput("the call brought no request", reason=MALFORMED))
         except grpc.aio.AbortError:
@@ -155,6 +171,8 @@ class _Guard:
                 raise
             await abort_with(context, reason)
         except Exception as error:  # noqa: BLE001 - the edge of every call: whatever comes becomes its status
+            if self._admission is not None:
+                self._admission.note(error)
             await abort_with(context, error)
         finally:
             self._calls.end(task)

@@ -14,12 +14,14 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from headwater.kernel.errors import EndIncomplete, StartRefused
+from headwater.kernel.rpc.admitting import admissions
 from headwater.kernel.rpc.calls import Calls
 from headwater.kernel.rpc.handling import guarded, unregistered
 from headwater.kernel.rpc.limits import ServerSettings, channel_options
+from headwater.kernel.security.security import Security
+from headwater.kernel.security.settings import SecuritySettings
 from headwater.kernel.telemetry.rpc import ServerTracing
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 REFUSE_S: Final = 0.25
 """Longest time for which a busy server refuses calls before it stops listening."""
 UNSEEN_S: Final = 0.05
@@ -38,14 +40,20 @@ class RpcServer:
         settings: ServerSettings,
         add_services: Callable[[grpc.aio.Server], Sequence[str]],
         tracer: Tracer | None = None,
+        security: Security | None = None,
     ) -> None:
         self._settings = settings
+        self._security = security or Security(SecuritySettings(), None, None)
         self._calls = Calls(settings.calls)
         self._server = grpc.aio.server(options=channel_options(settings))
         self._health = health.aio.HealthServicer()
         tracing = ServerTracing(tracer or NoOpTracer())
-        self._names = tuple(add_services(guarded(self._server, self._calls, tracing)))
+        admit = admissions(security)
+        self._names = tuple(add_services(guarded(self._server, self._calls, tracing, admit)))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, unregistered(self._server))
+        if settings.reflection and self._security.authenticator is not None:
+            message = "HEADWATER_REFLECTION tells everybody what is served: turn it off where credentials are asked for"
+            raise StartRefused(message, reason="REFLECTION")
         if settings.reflection:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
@@ -64,14 +72,17 @@ class RpcServer:
         """Listen, yield the port, and drain on the way out: every call is answered or told that the server ends.
 
         Raises:
-            StartRefused: the address is not loopback, or cannot be bound.
+            StartRefused: the address is beyond loopback without TLS and credentials, or cannot be bound.
             EndIncomplete: calls were cut off because they did not end within `drain_s`.
         """
+        await self._security.load()
         self.port = self._bind()
         await self._server.start()
         await self.set_serving(True)
         async with anyio.create_task_group() as watching:
             watching.start_soon(self._calls.watch)
+            if self._security.configured:
+                watching.start_soon(self._security.watch)
             try:
                 yield self.port
             finally:
@@ -102,11 +113,11 @@ class RpcServer:
         self._calls.cut_all()
 
     def _bind(self) -> int:
-        host = self._settings.address.rpartition(":")[0].strip("[]")
-        if host not in LOOPBACK:
-            message = f"refusing to listen on {self._settings.address!r} without TLS: use a loopback address"
-            raise StartRefused(message, reason="INSECURE_BIND")
+        address, tls = self._settings.address, self._security.tls
+        self._security.check_address(address)
         try:
-            return self._server.add_insecure_port(self._settings.address)
+            if tls is not None:
+                return self._server.add_secure_port(address, tls.grpc_credentials())
+            return self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise StartRefused(f"cannot listen on {self._settings.address!r}: {error}") from error
+            raise StartRefused(f"cannot listen on {address!r}: {error}") from error

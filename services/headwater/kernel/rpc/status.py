@@ -36,6 +36,8 @@ _CODES: Final[tuple[tuple[type[errors.HeadwaterError], int], ...]] = (
     (errors.PreconditionFailed, code_pb2.FAILED_PRECONDITION),
     (errors.Overloaded, code_pb2.RESOURCE_EXHAUSTED),
     (errors.Unavailable, code_pb2.UNAVAILABLE),
+    (errors.Unauthenticated, code_pb2.UNAUTHENTICATED),
+    (errors.PermissionDenied, code_pb2.PERMISSION_DENIED),
 )
 
 

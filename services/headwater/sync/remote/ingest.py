@@ -9,6 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from headwater.client import Accepted, ClientSettings, Duplicate, IngestClient, Outcome, Quarantined, Refused
 from headwater.event.v1 import event_pb2
+from headwater.kernel.rpc.client import IN_THE_CLEAR
+from headwater.kernel.security.calling import ChannelSecurity
 from headwater.sync.domain.polling import Change, Recorded, Refusal
 
 GIVE_UP_S: Final = 30.0
@@ -18,9 +20,9 @@ GIVE_UP_S: Final = 30.0
 class IngestLog:
     """Port `ChangeLog` over gRPC; a connection lasts for one page, since accounts are many and pages are few."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, security: ChannelSecurity = IN_THE_CLEAR) -> None:
         self._address = address
-        self._settings = ClientSettings(give_up_s=GIVE_UP_S)
+        self._settings = ClientSettings(give_up_s=GIVE_UP_S, security=security)
 
     async def record(self, tenant_id: str, changes: Sequence[Change]) -> Recorded:
         """Record *changes* in one commit; see the port."""

@@ -9,6 +9,8 @@ from headwater.client import ClientSettings, IngestClient, Quarantined, Refused,
 from headwater.event.v1 import event_pb2
 from headwater.kernel.errors import InvalidInput
 from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
+from headwater.kernel.rpc.client import IN_THE_CLEAR
+from headwater.kernel.security.calling import ChannelSecurity
 from headwater.policy.loading import policy_digest
 
 GIVE_UP_S: Final = 10.0
@@ -18,9 +20,9 @@ GIVE_UP_S: Final = 10.0
 class PolicyDoor:
     """Port `PolicyLog` over gRPC."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, security: ChannelSecurity = IN_THE_CLEAR) -> None:
         self._address = address
-        self._settings = ClientSettings(give_up_s=GIVE_UP_S)
+        self._settings = ClientSettings(give_up_s=GIVE_UP_S, security=security)
 
     async def put(
         self, tenant_id: str, text: str, *, request_id: str, actor: str, event_time: dt.datetime
