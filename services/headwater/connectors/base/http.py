@@ -57,7 +57,14 @@ _UNSENT: Final = (
     httpx.LocalProtocolError,
 )
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_SECRET_PARTS: Final = ("client_secret", "refresh_token", "access_token")
+_SECRET_PARTS: Final = (
+    "client_secret",
+    "refresh_token",
+    "access_token",
+    "secret",
+    "previous_secret",
+    "api_key",
+)
 _GATEWAY_FAULTS: Final = frozenset({502, 504})
 _BY_STATUS: Final[Mapping[int, ErrorClass]] = {
     401: ErrorClass.AUTH,
@@ -157,7 +164,9 @@ class HttpCaller:
         read_limits: ReadLimits,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        answer_bytes_max: int = RESPONSE_BYTES_MAX,
     ) -> None:
+        self._answer_bytes_max = answer_bytes_max
         self.base_url = account.base_url.rstrip("/")
         self._gate = gate
         self._read_limits = read_limits
@@ -167,7 +176,9 @@ class HttpCaller:
         connect_s = min(CONNECT_S_MAX, account.timeout_s)
         waits_s = dict.fromkeys(("pool", "write", "read"), account.timeout_s)
         self._timeouts = {"connect": connect_s, **waits_s}
-        self._transport = transport or transport_to(self.base_url, _tls(trust_env), trust_env=trust_env)
+        self._transport = transport or transport_to(
+            self.base_url, tls_settings(trust_env), trust_env=trust_env
+        )
 
     async def send(
         self, request: Request, *, token: str = "", base_url: str = "", resend_count: int = 0
@@ -232,8 +243,8 @@ class HttpCaller:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > RESPONSE_BYTES_MAX:
-                    raise _AnswerTooLarge(f"the answer is larger than {RESPONSE_BYTES_MAX} bytes")
+                if len(body) > self._answer_bytes_max:
+                    raise _AnswerTooLarge(f"the answer is larger than {self._answer_bytes_max} bytes")
             return Answer(response.status_code, headers, bytes(body))
         finally:
             await response.aclose()
@@ -254,7 +265,7 @@ class HttpCaller:
 
 
 @cache
-def _tls(trust_env: bool) -> ssl.SSLContext:  # noqa: FBT001 - remembered by its value
+def tls_settings(trust_env: bool) -> ssl.SSLContext:  # noqa: FBT001 - remembered by its value
     """Return the TLS settings of all accounts: reading the certificates costs as much as a thousand records."""
     return httpx.create_ssl_context(trust_env=trust_env)
 

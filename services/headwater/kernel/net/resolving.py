@@ -57,7 +57,7 @@ async def checked_addresses(
         with anyio.fail_after(RESOLVE_S_MAX):
             texts = await resolve(host, port)
     except (OSError, UnicodeError) as error:  # a timeout is an OSError, too
-        raise NameUnknown(f"{host} has no address: {error or 'no answer in time'}") from error
+        raise NameUnknown(f"{host} has no address: {str(error) or 'no answer in time'}") from error
     if not texts:
         raise NameUnknown(f"{host} has no address")
     if len(texts) > ADDRESSES_MAX:
