@@ -120,7 +120,7 @@ class FilesConnector:
         def read() -> dict[str, Found]:
             rows = {one: self._folder(target).row(one) for one in external_ids}
             return {
-                one: Found(one, one, {name: row.get(name) or None for name in target.fields})
+                one: Found(one, one, {name: _held(row.get(name)) for name in target.fields})
                 for one, row in rows.items()
                 if row is not None
             }
@@ -208,6 +208,11 @@ def _place_of(url: str) -> tuple[str, str]:
     if any(not _OBJECT.fullmatch(name) for name in names):
         raise InvalidInput("the URL's path must be of letters, digits, dots and dashes", reason="FILES_URL")
     return below, chosen
+
+
+def _held(value: object) -> object:
+    """Return a value as look-ups tell it: empty text is none."""
+    return None if value == "" else value
 
 
 def _fields(write: Write) -> dict[str, object]:
