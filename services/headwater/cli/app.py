@@ -55,7 +55,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
 )
 """Name, panel of the help page, and one line."""
 
-_MODULES: Final = {"import": "importing", "test-connection": "test_connection"}
+_MODULES: Final = {"import": "importing", "test-connection": "connecting"}
 """Commands whose name cannot be their module's."""
 
 HELP: Final = """Keeps CRM records true: every fact recorded once, resolved, merged by policy, written to every CRM.

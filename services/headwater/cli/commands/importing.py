@@ -91,7 +91,11 @@ def _kept(file: Path, bad: Bad, written: dt.datetime) -> Row:
     told = {"row": bad.number, "reason": bad.reason, "detail": bad.detail, "raw": bad.raw, "file": file.name}
     name = file.name if file.name.isprintable() else "a file"
     return Row(
-        bad.number, f"row {bad.number} of {name[:100]}", written, {UNREADABLE_KEY: told}, note=f"quarantined.{bad.reason}"
+        bad.number,
+        f"row {bad.number} of {name[:100]}",
+        written,
+        {UNREADABLE_KEY: told},
+        note=f"quarantined.{bad.reason}",
     )
 
 

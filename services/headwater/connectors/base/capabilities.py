@@ -8,6 +8,9 @@ from typing import Final
 LIMIT_KINDS: Final = ("window", "daily", "concurrency", "retry_after")
 """What a vendor may tell of its limits."""
 
+_HOW: Final = frozenset({"ordered_answers", "over_http", "validates"})
+"""Flags that say how a connector works, not what it can do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
