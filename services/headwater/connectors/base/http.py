@@ -155,7 +155,11 @@ class _AnswerTooLarge(Exception):
 
 
 class HttpCaller:
-    """Sends requests of one account; each passes the gate."""
+    """Sends requests of one account; each passes the gate.
+
+    Args:
+        headers: go with every request, as a vendor's API key in a header of its own.
+    """
 
     def __init__(
         self,
@@ -165,8 +169,10 @@ class HttpCaller:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         answer_bytes_max: int = RESPONSE_BYTES_MAX,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._answer_bytes_max = answer_bytes_max
+        self._headers = {**_HEADERS, **(headers or {})}
         self.base_url = account.base_url.rstrip("/")
         self._gate = gate
         self._read_limits = read_limits
@@ -202,7 +208,7 @@ class HttpCaller:
         await self._transport.aclose()
 
     def _build(self, request: Request, token: str, base_url: str, ticket: CallTicket) -> httpx.Request:
-        headers = {**_HEADERS, **ticket.headers}
+        headers = {**self._headers, **ticket.headers}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         content = None
@@ -316,6 +322,11 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError):
         return None
     return max(0.0, (until - since).total_seconds()) if until.tzinfo and since.tzinfo else None
+
+
+def read_retry_after(headers: Mapping[str, str]) -> LimitFacts:
+    """Return what the headers of a vendor that tells nothing else say of limits."""
+    return LimitFacts(retry_after_s=retry_after_s(headers))
 
 
 def _class_of_status(status: int, *, writes: bool) -> ErrorClass:

@@ -12,13 +12,19 @@ from headwater.connectors.base.batch import Refused, check_batch, settle
 from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
-from headwater.connectors.base.http import Answer, Content, HttpCaller, Request, retry_after_s, tls_settings
+from headwater.connectors.base.http import (
+    Answer,
+    Content,
+    HttpCaller,
+    Request,
+    read_retry_after,
+    tls_settings,
+)
 from headwater.connectors.base.port import (
     Account,
     CallGate,
     Failed,
     Found,
-    LimitFacts,
     Outcome,
     Report,
     Target,
@@ -95,7 +101,7 @@ class WebhookVendor:
             message = f"credentials of {account.name!r}: secret must be whsec_ and base64 of 24 bytes or more"
             raise InvalidInput(message, reason="WEBHOOK_SECRET")
         way = transport or CheckedTransport(tls_settings(trust_env=False), reach)
-        caller = HttpCaller(account, gate, _limits, transport=way, answer_bytes_max=ANSWER_BYTES_MAX)
+        caller = HttpCaller(account, gate, read_retry_after, transport=way, answer_bytes_max=ANSWER_BYTES_MAX)
         return WebhookConnector(account.name, caller, secrets, clock or SystemClock())
 
 
@@ -171,10 +177,6 @@ class WebhookConnector:
             return await self._http.send(request)
         except AddressRefused as error:
             raise CallFailed(VendorError(ErrorClass.AUTH, error.reason, error.message)) from error
-
-
-def _limits(headers: Mapping[str, str]) -> LimitFacts:
-    return LimitFacts(retry_after_s=retry_after_s(headers))
 
 
 VENDOR: Final[Vendor] = WebhookVendor()
