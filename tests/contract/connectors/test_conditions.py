@@ -18,7 +18,13 @@ from tests.contract.sandbox.process import SandboxProcess
 
 from headwater.connectors.base import CallFailed, ErrorClass, Inspectable, WriteConditions
 
-pytestmark = [pytest.mark.anyio, pytest.mark.enable_socket, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.enable_socket,
+    pytest.mark.slow,
+    pytest.mark.evidence("hubspot", "conditions", "own sandbox only"),
+    pytest.mark.evidence("salesforce", "conditions", "own sandbox only"),
+]
 
 
 @pytest.fixture(scope="module")

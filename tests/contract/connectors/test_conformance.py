@@ -89,7 +89,7 @@ class _WithLab(ConnectorConformance):
             yield lab
 
     @pytest.fixture
-    async def patient_lab(self, sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[SandboxLab]:  # type: ignore[override]
+    async def patient_lab(self, sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[SandboxLab]:
         """The same with a short timeout."""
         assert anyio_backend == "asyncio"
         async for lab in self._prepared(sandbox, HANG_TIMEOUT_S):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from headwater.connectors.base.port import CallTicket, LimitFacts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ticket:
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -158,6 +158,7 @@ class HttpCaller:
     """Sends requests of one account; each passes the gate.
 
     Args:
+        answer_bytes_max: largest answer read; without it as large as any vendor's.
         headers: go with every request, as a vendor's API key in a header of its own.
     """
 
@@ -168,10 +169,10 @@ class HttpCaller:
         read_limits: ReadLimits,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        answer_bytes_max: int = RESPONSE_BYTES_MAX,
+        answer_bytes_max: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._answer_bytes_max = answer_bytes_max
+        self._answer_bytes_max = answer_bytes_max or RESPONSE_BYTES_MAX
         self._headers = {**_HEADERS, **(headers or {})}
         self.base_url = account.base_url.rstrip("/")
         self._gate = gate

@@ -17,9 +17,8 @@ from headwater.connectors.base.reports import explain
 
 BATCH_RECORDS_MAX = 5
 OK, CREATED, GONE, INVALID = 200, 201, 404, 422
-KEYED = base.Promise(
-    repeat_safe=True, reason="PUT to a reference of ours replaces the same record every time"
-)
+KEYED = base.Promise(repeat_safe=True, reason="PUT to a reference of ours replaces the same record")
+IN_DOUBT: Final[base.InDoubtProtocol] = {base.WriteKind.UPSERT: KEYED, base.WriteKind.UPDATE: KEYED}
 
 
 class RolodexVendor:

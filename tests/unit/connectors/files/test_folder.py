@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_a_crash_anywhere_loses_at_most_the_batch_under_way(
 
             return step
 
-        patch.setattr(module.os, "fsync", lambda _opened: None)  # what it promises no test can show
+        patch.setattr(os, "fsync", lambda _opened: None)  # what it promises no test can show
         patch.setattr(Path, "replace", counted(replace))
         patch.setattr(Path, "unlink", counted(unlink))
         expected: dict[str, dict[str, int]] = {}

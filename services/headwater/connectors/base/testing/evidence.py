@@ -136,14 +136,14 @@ def _merged(file: Path, ledger: Ledger, root: Path) -> dict[str, dict[str, list[
                 test for test in tests if _module_of(test) not in told and (root / _module_of(test)).exists()
             }
             kept.setdefault(operation, {}).setdefault(level, set()).update(stay)
-    for operation, by_level in ledger.of_file(file).items():
-        for level, tests in by_level.items():
-            fresh = {test for test in tests if _module_of(test) in told}
+    for operation, ran in ledger.of_file(file).items():
+        for level, passed in ran.items():
+            fresh = {test for test in passed if _module_of(test) in told}
             kept.setdefault(operation, {}).setdefault(level, set()).update(fresh)
     return {
-        operation: {level: sorted(by_level[level]) for level in LEVELS if by_level.get(level)}
-        for operation, by_level in sorted(kept.items())
-        if any(by_level.values())
+        operation: {level: sorted(held[level]) for level in LEVELS if held.get(level)}
+        for operation, held in sorted(kept.items())
+        if any(held.values())
     }
 
 
