@@ -76,5 +76,6 @@ class Capabilities:
         return bool(getattr(self, name))
 
     def named(self) -> tuple[str, ...]:
-        """Return the names of the declared flags, for people, in the order of the declaration."""
-        return tuple(item.name.replace("_", " ") for item in fields(self) if getattr(self, item.name) is True)
+        """Return the names of the declared abilities, for people, in the order of the declaration."""
+        able = (item.name for item in fields(self) if getattr(self, item.name) is True)
+        return tuple(name.replace("_", " ") for name in able if name not in _HOW)
