@@ -10,7 +10,7 @@ Load it in the topmost conftest: pytest_plugins = ["headwater.connectors.base.te
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -35,13 +35,11 @@ class Ledger:
     Args:
         proofs: of each test (without its parameters) what it would prove.
         failed: tests of which any part did not pass.
-        narrowed: test modules of which not everything ran.
     """
 
     proofs: dict[str, set[Proof]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     passed: set[str] = field(default_factory=set)
-    narrowed: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
 
     def of_file(self, file: Path) -> dict[str, dict[str, list[str]]]:
@@ -67,40 +65,36 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "evidence(connector, operation, level): what a test proves if it passes"
     )
-    config.stash[LEDGER] = Ledger()
+    ledger = config.stash[LEDGER] = Ledger()
+    config.pluginmanager.register(_Listener(ledger), "headwater-evidence-listener")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note what every test would prove."""
-    ledger = config.stash[LEDGER]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Write on every test what it would prove; reports carry it, also those of other processes."""
     for item in items:
-        proofs = set(_proofs_of(item))
+        proofs = [[str(file), operation, level] for file, operation, level in _proofs_of(item)]
         if proofs:
-            ledger.proofs.setdefault(_test_of(item.nodeid), set()).update(proofs)
-    ledger.narrowed.update(
-        str(argument).partition("::")[0]
-        for argument in config.invocation_params.args
-        if "::" in str(argument)
-    )
+            item.user_properties.append((_PROPERTY, proofs))
 
 
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    """Note what was left out."""
-    for item in items:
-        item.config.stash[LEDGER].narrowed.add(_module_of(item.nodeid))
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Hears how tests ended, in this process or in those that it has run them."""
 
+    ledger: Ledger
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Note how every part of a test ended."""
-    report = yield
-    ledger = item.config.stash[LEDGER]
-    test = _test_of(item.nodeid)
-    if report.when == "call" and report.passed:
-        ledger.passed.add(test)
-    elif not report.passed:
-        ledger.failed.add(test)
-    return report
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how every part of a test ended."""
+        proofs: Any = dict(report.user_properties).get(_PROPERTY)
+        if not proofs:
+            return
+        test = _test_of(report.nodeid)
+        told = {(Path(file), operation, level) for file, operation, level in proofs}
+        self.ledger.proofs.setdefault(test, set()).update(told)
+        if not report.passed:
+            self.ledger.failed.add(test)
+        elif report.when == "call":
+            self.ledger.passed.add(test)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -108,7 +102,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     wanted = config.getoption("evidence")
     ledger = config.stash[LEDGER]
-    if exitstatus != pytest.ExitCode.OK or wanted == "off" or config.option.collectonly:
+    part = wanted == "off" or hasattr(config, "workerinput") or _is_narrowed(config)
+    if exitstatus != pytest.ExitCode.OK or part:
         return
     for file in sorted({proof[0] for proofs in ledger.proofs.values() for proof in proofs}):
         ran = _merged(file, ledger, config.rootpath)
@@ -126,9 +121,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"evidence: {fault}", red=True)
 
 
+def _is_narrowed(config: pytest.Config) -> bool:
+    """Tell whether a run was of single tests: then it says nothing about the whole of a module."""
+    option = config.option
+    chosen = any("::" in str(argument) for argument in config.invocation_params.args)
+    return chosen or bool(
+        option.keyword or option.markexpr or option.collectonly or getattr(option, "lf", False)
+    )
+
+
 def _merged(file: Path, ledger: Ledger, root: Path) -> dict[str, dict[str, list[str]]]:
     """Return the proofs as they stand now: of modules that ran wholly what ran, of others that exist what was."""
-    told = {_module_of(test) for test in ledger.proofs} - ledger.narrowed
+    told = {_module_of(test) for test in ledger.proofs}
     kept: dict[str, dict[str, set[str]]] = {}
     for operation, by_level in read_proofs(file).items():
         for level, tests in by_level.items():
