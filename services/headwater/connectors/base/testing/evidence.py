@@ -21,6 +21,7 @@ import pytest
 from headwater.connectors.base import Vendor, load_vendor
 from headwater.connectors.base.evidence import LEVELS, evidence_file, read_proofs
 from headwater.connectors.base.testing.suite import OPERATION
+from headwater.kernel.errors import InvalidInput
 
 _PROPERTY: Final = "headwater_evidence"
 
@@ -154,7 +155,11 @@ def _merged(file: Path, ledger: Ledger, root: Path) -> dict[str, dict[str, list[
 def _proofs_of(item: pytest.Item) -> Iterator[Proof]:
     for mark in item.iter_markers("evidence"):
         connector, operation, level = mark.args
-        yield _checked(load_vendor(connector), operation, level)
+        try:
+            vendor = load_vendor(connector)
+        except InvalidInput as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error.message}; install the package anew") from error
+        yield _checked(vendor, operation, level)
     function = getattr(item, "function", None)
     subject = getattr(getattr(item, "cls", None), "subject", None)
     operation = getattr(function, OPERATION, "")
