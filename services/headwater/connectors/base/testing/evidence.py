@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties.append((_PROPERTY, proofs))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # a plugin is told from others by identity
 class _Listener:
     """Hears how tests ended, in this process or in those that it has run them."""
 
