@@ -20,6 +20,9 @@ import grpc  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+pytest_plugins = ["headwater.connectors.base.testing.evidence"]
+"""Compares what connectors were proven against with what the package tells of it."""
+
 settings.register_profile("developer", deadline=None)
 """pytest's timeout bounds a test; one slow example on a busy machine says nothing."""
 settings.register_profile("ci", settings.get_profile("developer"), derandomize=True, print_blob=True)

@@ -23,13 +23,24 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("down", _RUN, "End the local stack."),
     ("migrate", _RUN, "Bring the database's schemas to this release."),
     ("ingest", _FEED, "Record a file's rows as events: mbox, csv or jsonl."),
+    (
+        "import",
+        _FEED,
+        "Record a CSV or JSON lines file that somebody made: encoding found out, bad rows kept.",
+    ),
     ("load", _FEED, "Send made-up events, measure the answers, account for every one."),
     ("status", _LOOK, "What a tenant has in the log, in entities and in delivery."),
     ("event", _LOOK, "One event and its whole fate."),
     ("why", _LOOK, "Why an entity shows a value: winner, losers, rule, what each CRM holds."),
     ("quality", _LOOK, "How complete, valid, fresh and free of duplicates the records are."),
     ("trace", _LOOK, "One event's way from the producer to the CRMs, as a waterfall."),
-    ("connectors", _STEER, "CRM accounts: list, pause, resume, reset the breaker."),
+    (
+        "connectors",
+        _STEER,
+        "What can be connected, and the CRM accounts: list, accounts, pause, resume, breaker.",
+    ),
+    ("connector", _STEER, "Write a connector of your own: new makes one with its tests."),
+    ("test-connection", _STEER, "Try a connector account and say what is wrong with it."),
     ("deliveries", _STEER, "What is to be written to the CRMs: list, replay, discard, redeliver."),
     ("errors", _STEER, "Failed deliveries by cause: show, preview, edit, replay, discard."),
     ("replays", _STEER, "Replays of dead deliveries: list, show, pause, resume, cancel."),
@@ -45,6 +56,9 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("version", _LOOK, "The release and what it runs on."),
 )
 """Name, panel of the help page, and one line."""
+
+_MODULES: Final = {"import": "importing", "test-connection": "connecting"}
+"""Commands whose name cannot be their module's."""
 
 HELP: Final = """Keeps CRM records true: every fact recorded once, resolved, merged by policy, written to every CRM.
 
@@ -64,7 +78,7 @@ class LazyCommands(TyperGroup):
         name, placeholder, rest = super().resolve_command(ctx, args)
         if name is None or placeholder is None:
             return name, placeholder, rest
-        module = import_module(f"headwater.cli.commands.{name}")
+        module = import_module(f"headwater.cli.commands.{_MODULES.get(name, name)}")
         return name, get_command(module.app), rest
 
 

@@ -22,6 +22,7 @@ from headwater.policy.words import (
     Direction,
     FieldName,
     Name,
+    Network,
     Overriders,
     Part,
     Text,
@@ -76,6 +77,8 @@ class ConnectorPolicy(Part):
     base_url: Text
     credentials: Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
     """Where the secret is: the name of an environment variable that holds a JSON object."""
+    networks: Annotated[tuple[Network, ...], Field(max_length=16)] = ()
+    """Private networks that the webhook sink may be led to; without them it calls public addresses only."""
     owner: Text
     backup: Text
     runbook: Text

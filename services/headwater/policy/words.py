@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
 FIELD_PATTERN: Final = r"^[a-z][a-z0-9_]{0,62}$"
@@ -20,6 +21,18 @@ CLOCK_SKEW_MAX_S: Final = 3600.0
 SecretReference = Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
 """Where a secret is: the name of an environment variable."""
 BodyPath = Annotated[str, Field(max_length=255)]
+
+
+def _a_network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError("must be a network as 10.1.0.0/16") from None
+    return text
+
+
+Network = Annotated[str, AfterValidator(_a_network)]
+"""Addresses by their common beginning, as 10.1.0.0/16."""
 
 Layer = Literal["record", "engagement", "intelligence"]
 FieldType = Literal[

@@ -1,77 +1,90 @@
-"""One account of a running vendor under test, and how the vendor's records look. Decides nothing."""
+"""One account of the running sandbox as a lab of the conformance suite. Decides nothing."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import itertools
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal
 
+import httpx
 from tests.contract.sandbox.process import SandboxProcess
 
-from headwater.connectors.base import Account, Connector, Outcome, Target, Vendor, Write, Written
+from headwater.connectors.base import Account, Connector, Target
+from headwater.connectors.base.http import tls_settings
 from headwater.connectors.base.testing import RecordingGate
+from headwater.connectors.base.testing.lab import TRACEPARENT, Lab, Subject
+from headwater.connectors.base.testing.wire import Fault, Wire
+from headwater.connectors.base.transport import PooledTransport
+from headwater.connectors.hubspot.client import HubSpotVendor
+from headwater.connectors.salesforce.client import SalesforceVendor
 
-TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-HANG_TIMEOUT_S = 0.4
+HANG_TIMEOUT_S: Final = 0.4
+NOBODY: Final = "http://127.0.0.1:9"
+_NUMBERS: Final = itertools.count(1)
+_NATIVE: Final = {
+    "busy": "storm_429",
+    "lost_answer": "commit_then_reset",
+    "hang": "hang",
+    "server": "error_5xx",
+    "html": "html_error",
+    "token_dead": "token_expire_now",
+}
+"""Faults of the suite as the sandbox commits them itself, over a real connection."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """How one vendor's records look.
+class Rooms:
+    """Where the sandbox of one vendor keeps people.
 
     Args:
-        person: target of people, with `email`, `name` and `text` among its fields.
-        company: target that people refer to by `link`.
-        company_fields: smallest fields of a company.
         writes_path: matches "METHOD /path" of record writes only.
-        new_path: where a person is made by a plain call; `wrap` makes its body.
+        new_path: where a person is made by a plain call, and deleted below it.
+        wraps: whether its body wraps the fields.
         options: sandbox options that make a second person of the same address a conflict.
-        missing_id: a well-formed CRM id that no record has.
     """
 
-    vendor: Vendor
-    person: Target
-    company: Target
-    email: str
-    name: str
-    text: str
-    link: str
-    company_fields: Mapping[str, Any]
+    vendor: Literal["hubspot", "salesforce"]
     writes_path: str
     new_path: str
-    delete_path: str
-    missing_id: str
     wraps: bool
     options: Mapping[str, object] = field(default_factory=dict)
 
-    def fields(self, number: int) -> dict[str, Any]:
-        """Return valid fields of person *number*."""
-        return {self.name: f"Person {number}", self.email: f"person{number}@example.org"}
-
 
 @dataclass(slots=True)
-class Lab:
-    """One account of a running vendor, and a prepared connector to it."""
+class SandboxLab(Lab):
+    """An account of the sandbox, and a prepared connector to it."""
 
-    subject: Subject
-    sandbox: SandboxProcess
-    account: str
-    gate: RecordingGate
-    connector: Connector
+    sandbox: SandboxProcess = field(kw_only=True)
+    account: str = field(kw_only=True)
+    rooms: Rooms = field(kw_only=True)
 
     @property
     def _place(self) -> tuple[str, str]:
-        return self.subject.vendor.name, self.account
+        return self.rooms.vendor, self.account
+
+    def fault(self, fault: Fault) -> None:
+        """Let the sandbox break by itself where it can."""
+        if fault.after:
+            Lab.fault(self, fault)
+            return
+        status = {"status": fault.status} if fault.kind in {"server", "html"} else {}
+        wish = {"retry_after_s": fault.retry_after_s} if fault.kind == "busy" else {}
+        self.faults({"kind": _NATIVE[fault.kind], "count": fault.count, **status, **wish})
 
     def faults(self, *faults: dict[str, object], writes_only: bool = True) -> None:
-        """Arm faults, on record writes unless told otherwise."""
-        path = {"path": self.subject.writes_path} if writes_only else {}
+        """Arm faults of the sandbox, on record writes unless told otherwise."""
+        path = {"path": self.rooms.writes_path} if writes_only else {}
         self.sandbox.faults(*self._place, *({**path, **fault} for fault in faults))
 
     def options(self, wanted: Mapping[str, object]) -> None:
         """Set options of the account."""
         self.sandbox.client.put(self.sandbox.admin(*self._place, "options"), json=wanted).raise_for_status()
+
+    def count(self) -> int:
+        return len(self.records(self.subject.person))
 
     def records(self, target: Target) -> list[dict[str, Any]]:
         """Return the live records of an object."""
@@ -79,38 +92,31 @@ class Lab:
         answer = self.sandbox.client.get(url, params={"object": target.crm_object}).json()
         return [one for one in answer["records"][target.crm_object] if not one["archived"]]
 
-    def arrivals(self) -> list[dict[str, Any]]:
-        """Return the vendor's log of writes."""
-        return self.sandbox.arrivals(*self._place)
+    def effects(self) -> list[str]:
+        return [line["effect"] for line in self.sandbox.arrivals(*self._place)]
+
+    def links(self) -> list[str]:
+        [person] = self.records(self.subject.person)
+        if self.rooms.vendor == "hubspot":
+            return [one["to_id"] for one in person["associations"]]
+        return [person["fields"][self.subject.link]]
 
     def plant(self, fields: Mapping[str, Any]) -> str:
-        """Make a person that was in the CRM before Headwater."""
-        body = {"properties": dict(fields)} if self.subject.wraps else dict(fields)
+        self.options(self.rooms.options)
+        body = {"properties": dict(fields)} if self.rooms.wraps else dict(fields)
         with self.sandbox.session(*self._place) as session:
-            made = session.post(self.subject.new_path, json=body).raise_for_status().json()
+            made = session.post(self.rooms.new_path, json=body).raise_for_status().json()
         return str(made["id"])
 
     def delete(self, crm_id: str) -> None:
-        """Delete a person behind Headwater's back."""
         with self.sandbox.session(*self._place) as session:
-            session.delete(f"{self.subject.delete_path}/{crm_id}").raise_for_status()
+            session.delete(f"{self.rooms.new_path}/{crm_id}").raise_for_status()
 
-    async def write(self, *writes: Write, target: Target | None = None) -> Sequence[Outcome]:
-        """Upsert into the person's target unless told otherwise."""
-        return await self.connector.upsert(target or self.subject.person, writes)
+    def fail_some(self) -> None:
+        self.faults({"kind": "partial", "share": 0.5, "count": 1})
 
-    async def person(self, number: int, crm_id: str = "", more: Mapping[str, Any] | None = None) -> Written:
-        """Upsert one valid person."""
-        [outcome] = await self.write(
-            Write(f"ext-{number}", crm_id, {**self.subject.fields(number), **(more or {})})
-        )
-        assert isinstance(outcome, Written)
-        return outcome
-
-    async def found(self, *external_ids: str) -> dict[str, str]:
-        """Return CRM ids by external id, of those that are there."""
-        records = await self.connector.look_up(self.subject.person, external_ids)
-        return {external_id: record.crm_id for external_id, record in records.items()}
+    def spend_day(self) -> None:
+        self.options({"calls_daily_max": 0})
 
 
 def sandbox_account(
@@ -126,15 +132,33 @@ def sandbox_account(
     return Account(name, f"{sandbox.url}/{vendor}/{name}", credentials, timeout_s)
 
 
+def _is_write(rooms: Rooms) -> Any:
+    pattern = re.compile(rooms.writes_path)
+    return lambda request: bool(pattern.search(f"{request.method} {_path(request)}"))
+
+
+def _path(request: httpx.Request) -> str:
+    return "/" + request.url.path.split("/", 3)[3]  # behind vendor and account
+
+
 @asynccontextmanager
 async def open_lab(
-    subject: Subject, sandbox: SandboxProcess, name: str, timeout_s: float = 5.0, **parts: str
-) -> AsyncIterator[Lab]:
+    subject: Subject, rooms: Rooms, sandbox: SandboxProcess, purpose: str, timeout_s: float = 5.0
+) -> AsyncIterator[SandboxLab]:
     """Start an empty account and a connector to it."""
-    sandbox.empty(subject.vendor.name, name)
+    name = f"{purpose}-{next(_NUMBERS)}"
+    sandbox.empty(rooms.vendor, name)
     gate = RecordingGate(headers={"traceparent": TRACEPARENT})
-    account = sandbox_account(sandbox, subject.vendor.name, name, timeout_s, **parts)
-    connector = subject.vendor.open(account, gate)
-    yield Lab(subject, sandbox, name, gate, connector)
-    await connector.aclose()
-    await connector.aclose()
+    vendor = HubSpotVendor() if rooms.vendor == "hubspot" else SalesforceVendor()
+    wire = Wire(PooledTransport(tls_settings(trust_env=False)), _is_write(rooms))
+    account = sandbox_account(sandbox, rooms.vendor, name, timeout_s)
+    connector = vendor.open(account, gate, transport=wire)
+    nobody = vendor.open(Account(name, NOBODY, account.credentials, timeout_s), RecordingGate())
+    wrong = sandbox_account(sandbox, rooms.vendor, name, timeout_s, refresh_token="wrong")
+    refused = vendor.open(wrong, RecordingGate())
+    yield SandboxLab(
+        subject, gate, connector, wire, nobody, refused, sandbox=sandbox, account=name, rooms=rooms
+    )
+    for one in (connector, connector, nobody, refused):  # closing twice is safe
+        closing: Connector = one
+        await closing.aclose()

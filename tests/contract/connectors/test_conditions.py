@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.contract.connectors.lab import Lab, open_lab
-from tests.contract.connectors.test_conformance import HUBSPOT_SUBJECT, SALESFORCE_SUBJECT
+from tests.contract.connectors.lab import SandboxLab, open_lab
+from tests.contract.connectors.test_conformance import (
+    HUBSPOT_ROOMS,
+    HUBSPOT_SUBJECT,
+    SALESFORCE_ROOMS,
+    SALESFORCE_SUBJECT,
+)
 from tests.contract.sandbox.process import SandboxProcess
 
 from headwater.connectors.base import CallFailed, ErrorClass, Inspectable, WriteConditions
 
-pytestmark = [pytest.mark.anyio, pytest.mark.enable_socket, pytest.mark.slow]
-
-_NUMBERS = itertools.count(1)
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.enable_socket,
+    pytest.mark.slow,
+    pytest.mark.evidence("hubspot", "conditions", "own sandbox only"),
+    pytest.mark.evidence("salesforce", "conditions", "own sandbox only"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 class Setup:
     """An account, and what its people can automate."""
 
-    lab: Lab
+    lab: SandboxLab
 
     def automate(self, *planted: Mapping[str, Any], **options: Any) -> None:
         """Set the account up."""
@@ -50,7 +58,7 @@ class Setup:
 async def hubspot(sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[Setup]:
     """A HubSpot account."""
     assert anyio_backend == "asyncio"
-    async with open_lab(HUBSPOT_SUBJECT, sandbox, f"conditions-{next(_NUMBERS)}") as lab:
+    async with open_lab(HUBSPOT_SUBJECT, HUBSPOT_ROOMS, sandbox, "conditions") as lab:
         yield Setup(lab)
 
 
@@ -58,7 +66,7 @@ async def hubspot(sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[
 async def salesforce(sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[Setup]:
     """A Salesforce org."""
     assert anyio_backend == "asyncio"
-    async with open_lab(SALESFORCE_SUBJECT, sandbox, f"conditions-{next(_NUMBERS)}") as lab:
+    async with open_lab(SALESFORCE_SUBJECT, SALESFORCE_ROOMS, sandbox, "conditions") as lab:
         yield Setup(lab)
 
 

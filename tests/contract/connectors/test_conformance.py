@@ -1,26 +1,28 @@
-"""Both vendors through the conformance suite, against the running sandbox."""
+"""HubSpot and Salesforce through the conformance suite, against the running sandbox."""
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from tests.contract.connectors.conformance import ConnectorConformance
-from tests.contract.connectors.lab import HANG_TIMEOUT_S, Lab, Subject, open_lab
+from tests.contract.connectors.lab import HANG_TIMEOUT_S, Rooms, SandboxLab, open_lab
 from tests.contract.sandbox.process import SandboxProcess
 
-from headwater.connectors.base import Target, Vendor, Write, Written, load_vendor
+from headwater.connectors.base import ErrorClass, Target, Write, Written
+from headwater.connectors.base.testing.conformance import ConnectorConformance
+from headwater.connectors.base.testing.conformance_faults import GIVES_UP_S, whole_failure
+from headwater.connectors.base.testing.lab import Subject
+from headwater.connectors.base.testing.suite import proves
 from headwater.connectors.hubspot import VENDOR as HUBSPOT
 from headwater.connectors.salesforce import VENDOR as SALESFORCE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.enable_socket, pytest.mark.slow]
 
-_NUMBERS = itertools.count(1)
-
 HUBSPOT_SUBJECT = Subject(
     vendor=HUBSPOT,
+    evidence="own sandbox only",
     person=Target("contact", "contacts", "headwater_id", ("email", "firstname", "address"), ("companies",)),
     company=Target("account", "companies", "headwater_id", ("name",)),
     email="email",
@@ -28,14 +30,18 @@ HUBSPOT_SUBJECT = Subject(
     text="address",
     link="companies",
     company_fields={"name": "Acme"},
+    missing_id="999999999999",
+    results=lambda body: body["results"],
+)
+HUBSPOT_ROOMS = Rooms(
+    vendor="hubspot",
     writes_path="POST /crm/v3/objects/contacts/batch/(upsert|update)",
     new_path="/crm/v3/objects/contacts",
-    delete_path="/crm/v3/objects/contacts",
-    missing_id="999999999999",
     wraps=True,
 )
 SALESFORCE_SUBJECT = Subject(
     vendor=SALESFORCE,
+    evidence="own sandbox only",
     person=Target(
         "contact", "Contact", "Headwater_Id__c", ("Email", "LastName", "Description"), ("AccountId",)
     ),
@@ -45,10 +51,12 @@ SALESFORCE_SUBJECT = Subject(
     text="Description",
     link="AccountId",
     company_fields={"Name": "Acme"},
+    missing_id="001550000099999AAA",
+)
+SALESFORCE_ROOMS = Rooms(
+    vendor="salesforce",
     writes_path="PATCH /services/data/v61.0/composite/sobjects",
     new_path="/services/data/v61.0/sobjects/Contact",
-    delete_path="/services/data/v61.0/sobjects/Contact",
-    missing_id="001550000099999AAA",
     wraps=False,
     options={"duplicate_rule": True},
 )
@@ -61,39 +69,49 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
         yield process
 
 
-async def _prepared(subject: Subject, sandbox: SandboxProcess, timeout_s: float) -> AsyncIterator[Lab]:
-    async with open_lab(subject, sandbox, f"conform-{next(_NUMBERS)}", timeout_s) as lab:
-        report = await lab.connector.prepare([subject.person, subject.company])
-        assert report.ok, report.findings
-        yield lab
-
-
 class _WithLab(ConnectorConformance):
-    """The suite with its fixtures."""
+    """The suite with its fixtures, and what only a real connection can show."""
+
+    rooms: ClassVar[Rooms]
+
+    async def _prepared(self, sandbox: SandboxProcess, timeout_s: float) -> AsyncIterator[SandboxLab]:
+        async with open_lab(self.subject, self.rooms, sandbox, "conform", timeout_s) as lab:
+            assert self.subject.company is not None
+            report = await lab.connector.prepare([self.subject.person, self.subject.company])
+            assert report.ok, report.findings
+            yield lab
 
     @pytest.fixture
-    async def lab(self, sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[Lab]:
+    async def lab(self, sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[SandboxLab]:
         """An empty, prepared account."""
         assert anyio_backend == "asyncio"
-        async for lab in _prepared(self.subject, sandbox, 5.0):
+        async for lab in self._prepared(sandbox, 5.0):
             yield lab
 
     @pytest.fixture
-    async def patient_lab(self, sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[Lab]:
+    async def patient_lab(self, sandbox: SandboxProcess, anyio_backend: str) -> AsyncIterator[SandboxLab]:
         """The same with a short timeout."""
         assert anyio_backend == "asyncio"
-        async for lab in _prepared(self.subject, sandbox, HANG_TIMEOUT_S):
+        async for lab in self._prepared(sandbox, HANG_TIMEOUT_S):
             yield lab
+
+    @proves("lost answer")
+    async def test_answer_that_never_comes_is_in_doubt_in_time(self, patient_lab: SandboxLab) -> None:
+        """The write was committed, the connection stays open in silence: IN_DOUBT within the timeout."""
+        lab = patient_lab
+        lab.faults({"kind": "commit_then_hang", "count": 1})
+        began_s = time.monotonic()
+        error = await whole_failure(lab, Write("ext-1", "", lab.subject.fields(1)))
+        assert error.error_class is ErrorClass.IN_DOUBT
+        assert time.monotonic() - began_s < min(GIVES_UP_S, HANG_TIMEOUT_S + 2.0)
+        assert list(await lab.found("ext-1")) == ["ext-1"]
 
 
 class TestHubSpot(_WithLab):
     """HubSpot."""
 
     subject = HUBSPOT_SUBJECT
-
-    def links(self, lab: Lab) -> list[str]:
-        [person] = lab.records(lab.subject.person)
-        return [one["to_id"] for one in person["associations"]]
+    rooms = HUBSPOT_ROOMS
 
     @pytest.mark.parametrize(
         ("crm_object", "fields"),
@@ -107,8 +125,9 @@ class TestHubSpot(_WithLab):
             ("leads", {"hs_lead_name": "Hi"}),
         ],
     )
+    @proves("upsert")
     async def test_other_objects_take_the_same_road(
-        self, lab: Lab, crm_object: str, fields: dict[str, Any]
+        self, lab: SandboxLab, crm_object: str, fields: dict[str, Any]
     ) -> None:
         """Deals, leads and every activity: prepared, written, found with typed values."""
         await _other_object(lab, Target("activity", crm_object, "headwater_id", tuple(fields)), fields)
@@ -118,10 +137,7 @@ class TestSalesforce(_WithLab):
     """Salesforce."""
 
     subject = SALESFORCE_SUBJECT
-
-    def links(self, lab: Lab) -> list[str]:
-        [person] = lab.records(lab.subject.person)
-        return [person["fields"]["AccountId"]]
+    rooms = SALESFORCE_ROOMS
 
     @pytest.mark.parametrize(
         ("crm_object", "fields"),
@@ -138,14 +154,15 @@ class TestSalesforce(_WithLab):
             ),
         ],
     )
+    @proves("upsert")
     async def test_other_objects_take_the_same_road(
-        self, lab: Lab, crm_object: str, fields: dict[str, Any]
+        self, lab: SandboxLab, crm_object: str, fields: dict[str, Any]
     ) -> None:
         """Leads, opportunities and activities: prepared, written, found."""
         await _other_object(lab, Target("activity", crm_object, "Headwater_Id__c", tuple(fields)), fields)
 
 
-async def _other_object(lab: Lab, target: Target, fields: dict[str, Any]) -> None:
+async def _other_object(lab: SandboxLab, target: Target, fields: dict[str, Any]) -> None:
     report = await lab.connector.prepare([target])
     assert report.ok, report.findings
     [outcome] = await lab.connector.upsert(target, [Write("ext-9", "", fields)])
@@ -153,10 +170,3 @@ async def _other_object(lab: Lab, target: Target, fields: dict[str, Any]) -> Non
     held = (await lab.connector.look_up(target, ["ext-9"]))["ext-9"]
     assert held.crm_id == outcome.crm_id
     assert dict(held.fields) == fields
-
-
-@pytest.mark.parametrize("vendor", [HUBSPOT, SALESFORCE])
-def test_vendors_are_found_by_entry_point(vendor: Vendor) -> None:
-    """The registry finds both by name, with their evidence stated."""
-    assert load_vendor(vendor.name) is vendor
-    assert vendor.evidence == "recorded"

@@ -17,6 +17,7 @@ from headwater.connectors.hubspot.limits import read_limits
 BY_EMAIL = Target("contact", "contacts", "email", ("firstname", "lastname"))
 
 
+@pytest.mark.evidence("hubspot", "out-of-order answer", "recorded")
 def test_batch_create_out_of_order_is_matched_by_id_property() -> None:
     """HubSpot answered test1..test10 as 6, 10, 4, ...: each outcome belongs to its own address."""
     exchange = recordings.hubspot("lifecycle_contacts_batches_search")[0]
@@ -31,6 +32,7 @@ def test_batch_create_out_of_order_is_matched_by_id_property() -> None:
     }
 
 
+@pytest.mark.evidence("hubspot", "errors", "recorded")
 def test_html_404_is_a_format_fault_in_words() -> None:
     """The HTML page for a missing record becomes one readable line."""
     answer = recordings.hubspot("contacts_find_missing_user_by_email")[0].answer
@@ -48,12 +50,14 @@ def test_html_404_is_a_format_fault_in_words() -> None:
         ("companies_properties_no_scope", "do not have permissions"),
     ],
 )
+@pytest.mark.evidence("hubspot", "errors", "recorded")
 def test_both_wordings_of_403_are_permission(name: str, words: str) -> None:
     """Scope and object-type refusals, one with a category and one without."""
     error = error_of(recordings.hubspot(name)[0].answer, writes=False)
     assert (error.error_class, words in error.message) == (ErrorClass.PERMISSION, True)
 
 
+@pytest.mark.evidence("hubspot", "limits", "recorded")
 def test_limit_headers_of_a_real_portal_are_read() -> None:
     """Window, remaining and the day's usage come out of the recorded headers."""
     facts = read_limits(recordings.hubspot("lifecycle_contacts_batches_search")[0].answer.headers)
@@ -66,6 +70,7 @@ def test_limit_headers_of_a_real_portal_are_read() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.evidence("hubspot", "prepare", "recorded")
 async def test_prepare_reads_a_real_property_list() -> None:
     """Against 350 recorded definitions: known fields pass, read-only and unknown ones are told."""
     answer = recordings.hubspot("contacts_properties")[0].answer
@@ -85,6 +90,7 @@ async def test_prepare_reads_a_real_property_list() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.evidence("hubspot", "errors", "recorded")
 async def test_a_recorded_refusal_surfaces_through_the_connector() -> None:
     """The whole connector turns the recorded 403 into PERMISSION."""
     answer = recordings.hubspot("contacts_properties_no_scope")[0].answer

@@ -29,6 +29,7 @@ def unpacked(record: dict[str, Any], key: str) -> Write:
 
 
 @pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.evidence("salesforce", "upsert", "recorded")
 def test_upsert_request_and_answer_match_the_recording(number: int) -> None:
     """We send what was accepted, and read created and updated as they were answered, in order."""
     exchange = upserts()[number]
@@ -45,6 +46,7 @@ def test_upsert_request_and_answer_match_the_recording(number: int) -> None:
     )
 
 
+@pytest.mark.evidence("salesforce", "upsert", "recorded")
 def test_update_request_and_answer_match_the_recording() -> None:
     """Six updates by id: same method, path and records; `created` is absent and means no."""
     [exchange] = [
@@ -74,6 +76,7 @@ def test_update_request_and_answer_match_the_recording() -> None:
         ("TestCountSObjects.test_count_sobjects__errors", 1, "INVALID_TYPE"),
     ],
 )
+@pytest.mark.evidence("salesforce", "errors", "recorded")
 def test_recorded_errors_are_format_faults(name: str, inner: int, code: str) -> None:
     """The inner answers of two composites: a path and an object that are not there."""
     part = recordings.salesforce(name)[0].answer.json()["compositeResponse"][inner]
@@ -82,6 +85,7 @@ def test_recorded_errors_are_format_faults(name: str, inner: int, code: str) -> 
     assert (error.error_class, error.code) == (ErrorClass.FORMAT, code)
 
 
+@pytest.mark.evidence("salesforce", "look_up", "recorded")
 def test_recorded_queries_are_read() -> None:
     """Every recorded query page without aggregates is one page of records with their ids."""
     pages = [one for one in recordings.all_salesforce() if one.path.endswith("/query/")]
@@ -93,6 +97,7 @@ def test_recorded_queries_are_read() -> None:
     assert seen > 30
 
 
+@pytest.mark.evidence("salesforce", "prepare", "recorded")
 def test_gaps_of_a_real_describe() -> None:
     """A recorded Contact: unknown, read-only and non-reference fields are told, good ones are not."""
     target = Target(
@@ -112,6 +117,7 @@ def test_gaps_of_a_real_describe() -> None:
     assert len(findings) == 4
 
 
+@pytest.mark.evidence("salesforce", "prepare", "recorded")
 def test_gaps_is_empty_once_an_administrator_added_the_field() -> None:
     """The recorded describe with a unique external id field is ready; without its flags it is not."""
     shape = recordings.describe("Contact")
@@ -141,6 +147,7 @@ def test_gaps_is_empty_once_an_administrator_added_the_field() -> None:
         ("Event", ("Subject", "StartDateTime", "EndDateTime", "WhoId", "WhatId")),
     ],
 )
+@pytest.mark.evidence("salesforce", "upsert", "vendor contract")
 def test_records_hold_only_fields_of_the_generated_contract(sobject: str, fields: tuple[str, ...]) -> None:
     """Every column we build for these objects exists in Salesforce's own OpenAPI (the custom key aside)."""
     document = json.loads(

@@ -102,6 +102,7 @@ def hubspot(capture: Capture) -> Any:
     return HubSpot(access_token="t", host=capture.url)
 
 
+@pytest.mark.evidence("hubspot", "upsert", "vendor contract")
 def test_hubspot_upsert_equals_the_vendors_client(capture: Capture, hubspot: Any) -> None:
     """Batch upsert by an id property: same method, path and body."""
     model = contact_models.SimplePublicObjectBatchInputUpsert(
@@ -113,6 +114,7 @@ def test_hubspot_upsert_equals_the_vendors_client(capture: Capture, hubspot: Any
     assert ours(capture, request) == theirs(capture)
 
 
+@pytest.mark.evidence("hubspot", "upsert", "vendor contract")
 def test_hubspot_update_equals_the_vendors_client(capture: Capture, hubspot: Any) -> None:
     """Batch update by record id: same method, path and body."""
     model = contact_models.SimplePublicObjectBatchInput(
@@ -125,6 +127,7 @@ def test_hubspot_update_equals_the_vendors_client(capture: Capture, hubspot: Any
     assert ours(capture, request) == theirs(capture)
 
 
+@pytest.mark.evidence("hubspot", "look_up", "vendor contract")
 def test_hubspot_read_equals_the_vendors_client(capture: Capture, hubspot: Any) -> None:
     """Batch read by an id property: same body; the client adds only its default `archived=false`."""
     wanted = contact_models.BatchReadInputSimplePublicObjectId(
@@ -139,6 +142,7 @@ def test_hubspot_read_equals_the_vendors_client(capture: Capture, hubspot: Any) 
     assert ours(capture, hubspot_wire.read_request(CONTACTS, ["e-1"])) == (method, path, {}, body)
 
 
+@pytest.mark.evidence("hubspot", "references", "vendor contract")
 def test_hubspot_default_association_equals_the_vendors_client(capture: Capture, hubspot: Any) -> None:
     """v4 default association: same method, path and body."""
     pair = link_models.PublicDefaultAssociationMultiPost(
@@ -150,6 +154,7 @@ def test_hubspot_default_association_equals_the_vendors_client(capture: Capture,
     assert ours(capture, request) == theirs(capture)
 
 
+@pytest.mark.evidence("hubspot", "prepare", "vendor contract")
 def test_hubspot_property_creation_fits_the_vendors_model() -> None:
     """Every member we send is one of the model's, and none that it requires is missing."""
     body = hubspot_wire.create_property_request("contacts", "headwater_id", {}, unique=True).body

@@ -78,7 +78,7 @@ def test_an_order_is_rehearsed_first_and_done_with_yes(environment: dict[str, st
     account = done["connector"]
     assert (account["breaker_state"], account["breaker_forced"]) == ("open", "open")
     assert (account["breaker_forced_by"], account["breaker_forced_reason"]) == ("operator-1", "maintenance")
-    listed = CliRunner().invoke(app, ["connectors", "list"], env=environment)
+    listed = CliRunner().invoke(app, ["connectors", "accounts"], env=environment)
     assert "open (forced)" in listed.stdout
     reset = breaker(environment, "salesforce", "reset", "--yes")
     assert "its failures and orders forgotten" in reset.stdout

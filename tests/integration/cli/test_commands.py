@@ -124,7 +124,7 @@ def test_a_faulty_policy_is_told_with_line_path_and_rule(tmp_path: Path) -> None
 
 def test_a_service_that_is_away_is_named_with_what_to_do(environment: dict[str, str]) -> None:
     """Exit code 69, one sentence on stderr, a JSON document on stdout."""
-    done = _type(environment, "connectors", "list", "--json")
+    done = _type(environment, "connectors", "accounts", "--json")
     assert done.exit_code == 69
     assert "headwater up" in done.stderr
     assert json.loads(done.stdout)["error"]["reason"] == "UNAVAILABLE"

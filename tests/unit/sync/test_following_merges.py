@@ -21,6 +21,7 @@ from headwater.sync.domain.following import FollowState
 EXAMPLES: Final = int(os.environ.get("HEADWATER_MERGE_EXAMPLES", "12"))
 """Histories of one property; a hundred take half a minute."""
 VENDORS: Final = ("hubspot", "salesforce")
+pytestmark = [pytest.mark.evidence(vendor, "merge", "own sandbox only") for vendor in VENDORS]
 NAMES: Final = {
     "hubspot": ("email", "lastname", "firstname", "phone", "jobtitle", "city"),
     "salesforce": ("Email", "LastName", "FirstName", "Phone", "Title", "MailingCity"),

@@ -11,17 +11,20 @@ from google.protobuf import duration_pb2
 
 from headwater.cli.asking import asking
 from headwater.cli.durations import seconds_of
-from headwater.cli.options import Yes
+from headwater.cli.kinds import COLUMNS, Kind, document, markdown, row_of
+from headwater.cli.options import AsJson, Yes
 from headwater.cli.output import table
 from headwater.cli.plain import plain
 from headwater.cli.services import Services
-from headwater.cli.session import Session
+from headwater.cli.session import Session, act
+from headwater.connectors.base.evidence import evidence_file, level_of_writing, levels_of, read_proofs
+from headwater.connectors.base.registry import Installed, installed
 from headwater.sync.v1 import sync_pb2
 
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="CRM accounts: who answers for them, and their switches.",
+    help="What can be connected, the CRM accounts, who answers for them, and their switches.",
 )
 
 
@@ -37,8 +40,46 @@ Name = Annotated[str, typer.Argument(help="Connector account, as the policy name
 
 
 @app.command("list")
+def list_kinds(
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="As the README has it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what can be connected: objects, capabilities, and what each operation was proven against.
+
+    The evidence is written by the tests that ran: real server, recorded, vendor contract, own sandbox only. Connectors
+    of other packages stand beside ours. For the tenant's accounts see `headwater connectors accounts`.
+    """
+
+    def show(session: Session) -> None:
+        found = [_kind(item) for item in installed()]
+        if as_markdown and not as_json:
+            typer.echo(markdown(found))
+            return
+        session.output.result(document(found), table(COLUMNS, map(row_of, found)))
+
+    act(show, as_json=as_json, data_dir=None)
+
+
+def _kind(item: Installed) -> Kind:
+    if item.vendor is None:
+        return Kind(item.name, item.package, fault=item.fault)
+    able = item.vendor.capabilities
+    proofs = read_proofs(evidence_file(item.vendor))
+    return Kind(
+        name=item.name,
+        package=item.package,
+        objects=able.objects,
+        can=able.named(),
+        batch_records_max=able.batch_records_max,
+        limits=able.limits,
+        level=level_of_writing(proofs),
+        proven=tuple(levels_of(proofs).items()),
+    )
+
+
+@app.command("accounts")
 @asking
-async def list_connectors(session: Session, services: Services) -> None:
+async def list_accounts(session: Session, services: Services) -> None:
     """List the tenant's connector accounts with breaker, quota and queue."""
     request = sync_pb2.ListConnectorsRequest(tenant_id=session.tenant_id)
     found = await services.ask(services.sync.ListConnectors, request)

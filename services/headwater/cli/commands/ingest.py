@@ -81,7 +81,7 @@ def mbox(
             for raw in cut_mbox(content):
                 yield read_message(raw, file.name)
 
-    _ingest(Feed(file, "mbox", source, "activity", {}, read), tenant, data_dir, as_json)
+    run_feed(Feed(file, "mbox", source, "activity", {}, read), tenant, data_dir, as_json)
 
 
 @app.command()
@@ -171,10 +171,12 @@ def _ingest_lines(
             yield from reader(lines, columns)
 
     options = {"id_column": id_column, "time_column": time_column, "time_format": time_format}
-    _ingest(Feed(file, kind, source, object_name, options, read), tenant, data_dir, as_json)
+    run_feed(Feed(file, kind, source, object_name, options, read), tenant, data_dir, as_json)
 
 
-def _ingest(feed: Feed, tenant: str | None, data_dir: Path | None, as_json: bool) -> None:
+def run_feed(feed: Feed, tenant: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """Send a file's rows, showing how far it is; a second call goes on where the first was ended."""
+
     def work(session: Session) -> None:
         anyio.run(_pump, session, feed)
 

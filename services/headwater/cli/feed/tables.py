@@ -36,7 +36,7 @@ def read_csv(lines: Iterable[str], columns: Columns) -> Iterator[Row | Unreadabl
         if None in record:
             yield Unreadable(number, "too_many_cells", f"row {number} has more cells than the header")
         else:
-            yield _row(number, {key: value for key, value in record.items() if value is not None}, columns)
+            yield row_of(number, {key: value for key, value in record.items() if value is not None}, columns)
 
 
 def read_jsonl(lines: Iterable[str], columns: Columns) -> Iterator[Row | Unreadable]:
@@ -48,12 +48,13 @@ def read_jsonl(lines: Iterable[str], columns: Columns) -> Iterator[Row | Unreada
             yield Unreadable(number, "bad_json", f"line {number}: {error}")
             continue
         if isinstance(record, dict):
-            yield _row(number, record, columns)
+            yield row_of(number, record, columns)
         else:
             yield Unreadable(number, "bad_json", f"line {number} is no JSON object")
 
 
-def _row(number: int, record: Mapping[str, Any], columns: Columns) -> Row | Unreadable:
+def row_of(number: int, record: Mapping[str, Any], columns: Columns) -> Row | Unreadable:
+    """Return a record as the row of an event, or why it cannot be one."""
     external_id = _text(record, columns.id_column)
     if not external_id:
         return Unreadable(number, "missing_id", f"row {number} has no {columns.id_column}")

@@ -5,6 +5,7 @@ A vendor is a package with the attribute `VENDOR: Vendor`, found by the entry po
 retries and order.
 """
 
+from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.conditions import Automation, AutomationKind, Inspectable, WriteConditions
 from headwater.connectors.base.doubt import (
     InDoubtProtocol,
@@ -52,6 +53,7 @@ __all__ = [
     "AutomationKind",
     "CallFailed",
     "CallGate",
+    "Capabilities",
     "Connector",
     "ErrorClass",
     "Expiring",

@@ -57,7 +57,14 @@ _UNSENT: Final = (
     httpx.LocalProtocolError,
 )
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_SECRET_PARTS: Final = ("client_secret", "refresh_token", "access_token")
+_SECRET_PARTS: Final = (
+    "client_secret",
+    "refresh_token",
+    "access_token",
+    "secret",
+    "previous_secret",
+    "api_key",
+)
 _GATEWAY_FAULTS: Final = frozenset({502, 504})
 _BY_STATUS: Final[Mapping[int, ErrorClass]] = {
     401: ErrorClass.AUTH,
@@ -148,7 +155,12 @@ class _AnswerTooLarge(Exception):
 
 
 class HttpCaller:
-    """Sends requests of one account; each passes the gate."""
+    """Sends requests of one account; each passes the gate.
+
+    Args:
+        answer_bytes_max: largest answer read; without it as large as any vendor's.
+        headers: go with every request, as a vendor's API key in a header of its own.
+    """
 
     def __init__(
         self,
@@ -157,7 +169,11 @@ class HttpCaller:
         read_limits: ReadLimits,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        answer_bytes_max: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        self._answer_bytes_max = answer_bytes_max or RESPONSE_BYTES_MAX
+        self._headers = {**_HEADERS, **(headers or {})}
         self.base_url = account.base_url.rstrip("/")
         self._gate = gate
         self._read_limits = read_limits
@@ -167,7 +183,9 @@ class HttpCaller:
         connect_s = min(CONNECT_S_MAX, account.timeout_s)
         waits_s = dict.fromkeys(("pool", "write", "read"), account.timeout_s)
         self._timeouts = {"connect": connect_s, **waits_s}
-        self._transport = transport or transport_to(self.base_url, _tls(trust_env), trust_env=trust_env)
+        self._transport = transport or transport_to(
+            self.base_url, tls_settings(trust_env), trust_env=trust_env
+        )
 
     async def send(
         self, request: Request, *, token: str = "", base_url: str = "", resend_count: int = 0
@@ -191,7 +209,7 @@ class HttpCaller:
         await self._transport.aclose()
 
     def _build(self, request: Request, token: str, base_url: str, ticket: CallTicket) -> httpx.Request:
-        headers = {**_HEADERS, **ticket.headers}
+        headers = {**self._headers, **ticket.headers}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         content = None
@@ -232,8 +250,8 @@ class HttpCaller:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > RESPONSE_BYTES_MAX:
-                    raise _AnswerTooLarge(f"the answer is larger than {RESPONSE_BYTES_MAX} bytes")
+                if len(body) > self._answer_bytes_max:
+                    raise _AnswerTooLarge(f"the answer is larger than {self._answer_bytes_max} bytes")
             return Answer(response.status_code, headers, bytes(body))
         finally:
             await response.aclose()
@@ -254,7 +272,7 @@ class HttpCaller:
 
 
 @cache
-def _tls(trust_env: bool) -> ssl.SSLContext:  # noqa: FBT001 - remembered by its value
+def tls_settings(trust_env: bool) -> ssl.SSLContext:  # noqa: FBT001 - remembered by its value
     """Return the TLS settings of all accounts: reading the certificates costs as much as a thousand records."""
     return httpx.create_ssl_context(trust_env=trust_env)
 
@@ -305,6 +323,11 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError):
         return None
     return max(0.0, (until - since).total_seconds()) if until.tzinfo and since.tzinfo else None
+
+
+def read_retry_after(headers: Mapping[str, str]) -> LimitFacts:
+    """Return what the headers of a vendor that tells nothing else say of limits."""
+    return LimitFacts(retry_after_s=retry_after_s(headers))
 
 
 def _class_of_status(status: int, *, writes: bool) -> ErrorClass:

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.doubt import InDoubtProtocol, WriteKind
 from headwater.connectors.base.errors import VendorError
 from headwater.kernel.ids import ObjectName
@@ -25,12 +26,15 @@ class Account:
         base_url: root of the vendor's API for this account, without a trailing slash.
         credentials: the secret's JSON object; never logged.
         timeout_s: bound of one HTTP call, from request to whole answer.
+        networks: private networks that a URL of the account's may lead to, as `127.0.0.0/8`; for connectors that
+            call where a tenant says.
     """
 
     name: str
     base_url: str
     credentials: Mapping[str, str] = field(repr=False)
     timeout_s: float = 15.0
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,14 @@ class Write:
         crm_id: the CRM's own id where it is known; then the record is updated by it.
         fields: the smallest change, CRM field to value (text, number, boolean, None to clear).
         references: links to bring about; idempotent.
+        version: the entity's version that it brings about; a repeat of this very write has the same, 0 for unknown.
     """
 
     external_id: str
     crm_id: str
     fields: Mapping[str, Any]
     references: tuple[Reference, ...] = ()
+    version: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +220,8 @@ class Vendor(Protocol):
     """A vendor: what it can do and how to open an account."""
 
     name: str
-    batch_records_max: int
-    """Largest batch of one upsert call."""
-    evidence: str
-    """What the connector was proven against: `real server`, `recorded`, `vendor contract` or `own sandbox only`."""
+    capabilities: Capabilities
+    """What the connector can do; what it was proven against stands in its package's `evidence.json`."""
     fails_by_endpoint: bool
     """Whether one class of endpoints is known to fail while the others work: then each has its own breaker,
     unless the policy says otherwise."""

@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
+from headwater.kernel.net import NameUnknown, Reach, checked_addresses
+from headwater.kernel.net.resolving import Resolve, system_resolve
+
 CONNECTIONS_MAX: Final = 16
 """Connections per account; above what an actor keeps in flight."""
 KEEP_S: Final = 5.0
@@ -53,13 +56,13 @@ def transport_to(base_url: str, tls: ssl.SSLContext, *, trust_env: bool) -> http
 class PooledTransport(httpx.AsyncBaseTransport):
     """Sends requests over kept connections."""
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend | None = None) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=CONNECTIONS_MAX,
             max_keepalive_connections=CONNECTIONS_MAX,
             keepalive_expiry=KEEP_S,
-            network_backend=_OneWriteBackend(),
+            network_backend=backend or _OneWriteBackend(),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -83,6 +86,23 @@ class PooledTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close connections."""
         await self._pool.aclose()
+
+
+class CheckedTransport(PooledTransport):
+    """Sends requests to a URL that somebody else named: only to checked addresses, never through a proxy.
+
+    Answers come as they were sent, not unpacked: a small one could unpack to a very large one.
+    Raises: AddressRefused besides what any transport raises.
+    """
+
+    def __init__(self, tls: ssl.SSLContext, reach: Reach, *, resolve: Resolve = system_resolve) -> None:
+        super().__init__(tls, _CheckedBackend(reach, resolve))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send *request*; see `PooledTransport`."""
+        answer = await super().handle_async_request(request)
+        answer.headers.pop("content-encoding", None)
+        return answer
 
 
 class _Body(httpx.AsyncByteStream):
@@ -155,6 +175,33 @@ class _OneWriteBackend(httpcore.AnyIOBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         return _OneWriteStream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class _CheckedBackend(_OneWriteBackend):
+    """Connects to the very addresses that were checked; the name is asked for once a connection."""
+
+    def __init__(self, reach: Reach, resolve: Resolve) -> None:
+        super().__init__()
+        self._reach = reach
+        self._resolve = resolve
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the port's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            addresses = await checked_addresses(host, port, self._reach, resolve=self._resolve)
+        except NameUnknown as error:
+            raise httpcore.ConnectError(error.message) from error
+        *others, last = addresses
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await super().connect_tcp(str(address), port, timeout, local_address, socket_options)
+        return await super().connect_tcp(str(last), port, timeout, local_address, socket_options)
 
 
 @contextmanager

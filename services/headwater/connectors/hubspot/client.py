@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.conditions import WriteConditions
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
@@ -43,6 +44,21 @@ _UNAUTHORIZED: Final = 401
 _PROBED: Final = "contacts"
 
 
+CAPABILITIES: Final = Capabilities(
+    objects=("contacts", "companies", "deals", "leads", "emails", "calls", "meetings", "notes", "tasks"),
+    batch_records_max=wire.BATCH_RECORDS_MAX,
+    references=True,
+    conflicts=True,
+    merge=True,
+    delete=True,
+    polling=True,
+    schema_discovery=True,
+    conditions=True,
+    tokens=True,
+    limits=("window", "daily", "retry_after"),
+)
+
+
 IN_DOUBT: Final[InDoubtProtocol] = {
     WriteKind.UPSERT: Promise(
         repeat_safe=True,
@@ -60,8 +76,7 @@ class HubSpotVendor:
     """HubSpot as the registry finds it."""
 
     name = "hubspot"
-    batch_records_max = wire.BATCH_RECORDS_MAX
-    evidence = "recorded"
+    capabilities = CAPABILITIES
     fails_by_endpoint = False
     in_doubt = IN_DOUBT
 

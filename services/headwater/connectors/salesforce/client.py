@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.conditions import WriteConditions
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
@@ -35,6 +36,22 @@ _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 
 
+CAPABILITIES: Final = Capabilities(
+    objects=("Contact", "Account", "Opportunity", "Lead", "Task", "Event"),
+    batch_records_max=wire.BATCH_RECORDS_MAX,
+    references=True,
+    conflicts=True,
+    merge=True,
+    delete=True,
+    polling=True,
+    schema_discovery=True,
+    conditions=True,
+    tokens=True,
+    ordered_answers=True,
+    limits=("daily", "retry_after"),
+)
+
+
 IN_DOUBT: Final[InDoubtProtocol] = {
     WriteKind.UPSERT: Promise(
         repeat_safe=True,
@@ -53,8 +70,7 @@ class SalesforceVendor:
     """Salesforce as the registry finds it."""
 
     name = "salesforce"
-    batch_records_max = wire.BATCH_RECORDS_MAX
-    evidence = "recorded"
+    capabilities = CAPABILITIES
     fails_by_endpoint = False
     in_doubt = IN_DOUBT
 

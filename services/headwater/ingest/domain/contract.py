@@ -18,6 +18,9 @@ from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
 _MAPPING_RULES: Final = frozenset({"known_source", "mapped_object"})
 """Rules that hold for deletes too, which have no fields to check."""
 
+UNREADABLE_KEY: Final = "headwater_unreadable"
+"""Key of a payload that is no record but a row that its importer could not read: row, reason, detail, raw."""
+
 Violations = tuple[FieldViolation, ...]
 
 
@@ -40,6 +43,8 @@ def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> V
         return refused("NO_POLICY", (FieldViolation("tenant_id", tenant_id, "policy", description),))
     arrival = event.arrival
     name = cast("ObjectName", arrival.object)
+    if UNREADABLE_KEY in event.payload:
+        return _unreadable(policy, name, event.payload[UNREADABLE_KEY])
     violations = canonicalise(policy, arrival.source, name, event.payload, arrival.actor.actor_id).violations
     if arrival.operation == Operation.DELETE:
         violations = tuple(item for item in violations if item.rule in _MAPPING_RULES)
@@ -50,6 +55,21 @@ def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> V
     if violations and known is not None and known.on_violation == "refuse":
         return refused("CONTRACT_BROKEN", violations)
     return violations
+
+
+def _unreadable(policy: PolicyDocument, name: ObjectName, told: object) -> Violations | Outcome:
+    """Return the one violation of a row that its importer could not read: it says row and reason itself."""
+    facts = told if isinstance(told, dict) else {}
+    broken = FieldViolation(
+        "event.payload",
+        str(facts.get("raw", ""))[:128],
+        f"import.{str(facts.get('reason', 'unreadable'))[:64]}",
+        str(facts.get("detail", "the importer could not read this row"))[:512],
+    )
+    known = policy.objects.get(name)
+    if known is not None and known.on_violation == "refuse":
+        return refused("CONTRACT_BROKEN", (broken,))
+    return (broken,)
 
 
 def _correction_violations(arrival: Arrival) -> Violations:

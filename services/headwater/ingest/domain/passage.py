@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from headwater.ingest.domain.contract import UNREADABLE_KEY
 from headwater.ingest.domain.depth import may_be_deep
 from headwater.ingest.domain.envelope import PAYLOAD_BYTES_MAX, SOURCE_VERSION_CHARS_MAX, actor_violations
 from headwater.ingest.domain.event import EVENT_OBJECTS, NOBODY, Actor, Arrival, NewEvent
@@ -81,7 +82,7 @@ class Door:
                 return None
         try:
             payload = _decode(raw)
-            if not passage.keeps(payload):
+            if UNREADABLE_KEY in payload or not passage.keeps(payload):
                 return None
             canonical = canonical_payload(payload)
         except _BAD_JSON:

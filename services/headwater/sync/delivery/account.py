@@ -279,7 +279,9 @@ class DeliveryAccount:
     def _open_connector(self) -> Connector:
         policy = self._policy
         credentials = self._parts.secrets.read(policy.credentials)
-        account = Account(self._name, policy.base_url.rstrip("/"), credentials, policy.timeout_s)
+        account = Account(
+            self._name, policy.base_url.rstrip("/"), credentials, policy.timeout_s, policy.networks
+        )
         return self._parts.open_connector(policy.vendor, account, GuardedGate(self._gate, self._guard))
 
     async def _tell(self, finding: str) -> None:

@@ -156,7 +156,7 @@ def plan_delivery(connector: ConnectorPolicy, claimed: Claimed, reference_wait_s
     )
     if claimed.crm_id and not patch and not fresh:
         return Settled(claimed, "unchanged", lacks_reference=lacks)
-    write = Write(str(claimed.entity_id), claimed.crm_id, patch, fresh)
+    write = Write(str(claimed.entity_id), claimed.crm_id, patch, fresh, claimed.version)
     return Send(claimed, to_target(claimed.object, outbound), write, lacks)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.integration.ingest.world import POLICY
 from tests.unit.ingest.arrivals import TENANT, well_formed
 
-from headwater.ingest.domain.contract import judge, judge_policy, skew_of
+from headwater.ingest.domain.contract import UNREADABLE_KEY, judge, judge_policy, skew_of
 from headwater.ingest.domain.event import Outcome
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy, policy_digest
@@ -30,6 +32,34 @@ def test_an_object_that_refuses_refuses() -> None:
     judged = judge(DOCUMENT, TENANT, well_formed({"email": "no"}, object="lead"))
     assert isinstance(judged, Outcome)
     assert judged.reason == "CONTRACT_BROKEN"
+
+
+UNREADABLE = {
+    UNREADABLE_KEY: {"row": 7, "reason": "too_few_cells", "detail": "row 7 has 2 cells", "raw": "a,b"}
+}
+
+
+def test_a_row_that_its_importer_could_not_read_is_put_aside_with_row_and_reason() -> None:
+    """One violation that says what the importer says; the record's own rules are no matter then."""
+    judged = judge(DOCUMENT, TENANT, well_formed(UNREADABLE))
+    assert isinstance(judged, tuple)
+    [broken] = judged
+    assert (broken.rule, broken.value, broken.description) == (
+        "import.too_few_cells",
+        "a,b",
+        "row 7 has 2 cells",
+    )
+    refused = judge(DOCUMENT, TENANT, well_formed(UNREADABLE, object="lead"))
+    assert isinstance(refused, Outcome)
+
+
+def test_what_an_importer_says_need_not_be_what_it_should() -> None:
+    """Any value of that key is a bad row: never a record."""
+    kinds: tuple[Any, ...] = (None, [], "x", {"detail": 5})
+    for told in kinds:
+        judged = judge(DOCUMENT, TENANT, well_formed({UNREADABLE_KEY: told}))
+        assert isinstance(judged, tuple)
+        assert len(judged) == 1
 
 
 def test_an_unknown_source_waits_for_a_person() -> None:

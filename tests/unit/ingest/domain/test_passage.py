@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.ingest.arrivals import NOW_US, TENANT, arrival
 
-from headwater.ingest.domain.contract import dedup_window_of, judge, skew_of
+from headwater.ingest.domain.contract import UNREADABLE_KEY, dedup_window_of, judge, skew_of
 from headwater.ingest.domain.envelope import WellFormed, read_envelope
 from headwater.ingest.domain.event import NOBODY, Actor, Arrival, NewEvent
 from headwater.ingest.domain.minting import mint
@@ -81,6 +81,14 @@ def test_what_is_admitted_is_what_the_long_way_records(payload: Any, fields: dic
     admitted = Door(TENANT, POLICY).admit(sent, NOW_US, CALL)
     if admitted is not None:
         assert admitted == _long_way(sent)
+
+
+def test_a_row_that_its_importer_could_not_read_goes_the_long_way() -> None:
+    """Whatever else it holds: it is no record, and only the long way puts it aside."""
+    plain = {"email": "a@example.com"}
+    assert Door(TENANT, POLICY).admit(arrival(plain), NOW_US, CALL) is not None
+    sent = arrival({**plain, UNREADABLE_KEY: {"row": 7}})
+    assert Door(TENANT, POLICY).admit(sent, NOW_US, CALL) is None
 
 
 def test_plain_events_go_the_short_way() -> None:

@@ -1,0 +1,104 @@
+"""`headwater test-connection`: one account, asked from here, and what to do when it does not work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headwater.cli import failures
+from headwater.cli.asking import asking
+from headwater.cli.output import facts
+from headwater.cli.policies import policy_in_force
+from headwater.cli.policy_files import read_policy
+from headwater.cli.services import Services
+from headwater.cli.session import Session
+from headwater.connectors.base import Account, Report, load_vendor
+from headwater.connectors.base.asking import OpenGate
+from headwater.kernel.errors import InvalidInput, NotFound
+from headwater.policy.document import ConnectorPolicy, PolicyDocument
+
+app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+
+
+@app.command(name="test-connection")
+@asking
+async def try_connection(
+    session: Session,
+    services: Services,
+    connector: Annotated[str, typer.Argument(help="Connector account, as the policy names it.")],
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            exists=True,
+            help="A policy file or folder; else the one in force.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Try an account and say what is right and what is wrong with it. A handful of calls, from this machine.
+
+    The credentials are read from this shell's environment, from the variable that the policy names. The calls do not
+    pass the account's limiter.
+
+    Example:
+
+      headwater test-connection hubspot --policy policy.yaml
+    """
+    document = await _document(session, services, policy)
+    if connector not in document.connectors:
+        known = ", ".join(document.connectors) or "none"
+        raise NotFound(
+            f"the policy has no connector {connector!r} (known: {known})", reason="UNKNOWN_CONNECTOR"
+        )
+    item = document.connectors[connector]
+    report = await _tried(connector, item, session.environment)
+    shown = facts({"connector": connector, "vendor": item.vendor, "works": report.ok})
+    told = "\n".join(f"- {finding}" for finding in report.findings)
+    found = {
+        "connector": connector,
+        "vendor": item.vendor,
+        "ok": report.ok,
+        "findings": list(report.findings),
+    }
+    session.output.result(found, shown, told)
+    if not report.ok:
+        raise typer.Exit(failures.FAILED)
+
+
+async def _document(session: Session, services: Services, file: Path | None) -> PolicyDocument:
+    if file is not None:
+        return read_policy(file).document
+    return (await policy_in_force(services, session.tenant_id)).document()
+
+
+async def _tried(name: str, item: ConnectorPolicy, environment: dict[str, str]) -> Report:
+    try:
+        credentials = _credentials(item.credentials, environment)
+        account = Account(name, item.base_url.rstrip("/"), credentials, item.timeout_s, item.networks)
+        connector = load_vendor(item.vendor).open(account, OpenGate())
+    except InvalidInput as refused:
+        return Report(ok=False, findings=(refused.message,))
+    try:
+        return await connector.test_connection()
+    finally:
+        await connector.aclose()
+
+
+def _credentials(reference: str, environment: dict[str, str]) -> dict[str, str]:
+    """Return the secret that the policy names; what is said of it never holds it."""
+    variable = reference.removeprefix("env:")
+    text = environment.get(variable)
+    if text is None:
+        raise InvalidInput(f"the environment variable {variable} is not set here; it holds the credentials")
+    decoded: Any = None
+    try:
+        decoded = json.loads(text)
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict) or not all(isinstance(value, str) for value in decoded.values()):
+        raise InvalidInput(f"the environment variable {variable} must hold a JSON object of texts")
+    return decoded
