@@ -39,6 +39,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         links: what it is tied to.
         writable: fields that can be set.
         deleted: it is in the vendor's bin, and can be taken out.
+        required: fields that cannot be emptied.
     """
 
     crm_object: str
@@ -47,6 +48,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     links: tuple[Link, ...] = ()
     writable: tuple[str, ...] = ()
     deleted: bool = False
+    required: tuple[str, ...] = ()
 
     def tied(self) -> frozenset[tuple[str, str]]:
         """Return what it is tied to, whatever the types."""
@@ -208,18 +210,24 @@ def _only_of(lost: Snapshot, shown: Snapshot, kept: Sequence[Snapshot]) -> Itera
 def fields_to_restore(merged: Merged, present: Present) -> dict[str, Any]:
     """Return what the survivor must be set to, so that what the merge gave it is gone. Pure.
 
-    Only where nobody changed it since. Where the survivor went into another record, what is only the loser's goes.
+    Only where nobody changed it since. Where the survivor went into another record, what is only the loser's goes; what
+    cannot be empty waits for the survivor's own delivery.
     """
     writable = merged.survivor.writable
     if present.moved_on:
         kept = (merged.survivor, *present.staying)
-        return {name: None for name in _only_of(merged.loser, present.survivor, kept) if name in writable}
-    before, after, now = merged.survivor.fields, merged.after.fields, present.survivor.fields
-    return {
-        name: before.get(name)
-        for name in writable
-        if after.get(name) != before.get(name) and now.get(name) == after.get(name)
-    }
+        restored = dict.fromkeys(
+            name for name in _only_of(merged.loser, present.survivor, kept) if name in writable
+        )
+    else:
+        before, after, now = merged.survivor.fields, merged.after.fields, present.survivor.fields
+        restored = {
+            name: before.get(name)
+            for name in writable
+            if after.get(name) != before.get(name) and now.get(name) == after.get(name)
+        }
+    required = present.survivor.required
+    return {name: value for name, value in restored.items() if value is not None or name not in required}
 
 
 def links_to_move(merged: Merged, present: Present) -> tuple[tuple[Link, ...], tuple[Link, ...]]:

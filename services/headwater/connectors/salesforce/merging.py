@@ -117,7 +117,9 @@ class SalesforceMerges:
         for crm_id in crm_ids:
             fields = await self._row(crm_object, crm_id)
             if fields is not None:
-                found[crm_id] = Snapshot(crm_object, crm_id, fields, links.get(crm_id, ()), writable)
+                found[crm_id] = Snapshot(
+                    crm_object, crm_id, fields, links.get(crm_id, ()), writable, required=wire.required(shape)
+                )
             elif await self._in_bin(crm_object, crm_id):
                 found[crm_id] = Snapshot(crm_object, crm_id, writable=writable, deleted=True)
         return found

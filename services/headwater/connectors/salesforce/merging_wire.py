@@ -117,6 +117,12 @@ def writable(shape: Any) -> tuple[str, ...]:
     )
 
 
+def required(shape: Any) -> tuple[str, ...]:
+    """Return the fields that cannot be emptied."""
+    fields = shape.get("fields") if isinstance(shape, dict) else None
+    return tuple(sorted(str(one["name"]) for one in fields or () if one.get("nillable") is False))
+
+
 def read_row(body: Any) -> dict[str, Any]:
     """Return the fields of a record that have a value."""
     return {name: value for name, value in body.items() if name != "attributes" and value is not None}
