@@ -354,6 +354,8 @@ def fate_of(
             return None
         case 5 | 6:
             return Fate.FAILED
+        case 7:  # the policy or a person decides about it from now on
+            return Fate.LEFT
         case _:
             return Fate.FAILING if error_class and error_class not in UNCOUNTED else Fate.OPEN
 

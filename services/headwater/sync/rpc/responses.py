@@ -175,6 +175,8 @@ def connector_message(account: AccountView) -> pb.Connector:
             pb.LimitWindow(window=item.name, limit=item.limit, used=item.used, window_s=item.window_s)
             for item in standing.windows
         ],
+        closed_by=account.opening.closed_by if account.opening else "",
+        closed_until=moment_message(account.opening.until) if account.opening else None,
         breaker_forced=account.forced.mode if account.forced else "",
         breaker_forced_until=moment_message(account.forced.until) if account.forced else None,
         breaker_forced_reason=account.forced.reason if account.forced else "",
