@@ -17,8 +17,9 @@ ROLE: Final = "role:"
 def may_act(allowed: Iterable[str], actor: str, roles: Mapping[str, Role]) -> bool:
     """Return whether *actor* is among *allowed*: by `operator`, by name, or as a member of a role."""
     return any(
-        item in {EVERY_OPERATOR, actor}
-        or (item.startswith(ROLE) and _is_member(roles.get(item.removeprefix(ROLE)), actor))
+        _is_member(roles.get(item.removeprefix(ROLE)), actor)
+        if item.startswith(ROLE)
+        else item in {EVERY_OPERATOR, actor}
         for item in allowed
     )
 

@@ -13,6 +13,8 @@ from headwater.policy.writing import Consent, Withhold
 
 def gate_faults(document: PolicyDocument) -> Iterator[Fault]:
     """Yield what is missing or contradictory in roles, approvals, consent and schedules."""
+    for name, consent in document.consent.items():
+        yield from _consent_faults(f"consent.{name}", consent, document)
     yield from _actor_faults("override", document.override, document)
     for object_name, policy in document.objects.items():
         for place, _, names, item in policy.units():
@@ -26,8 +28,6 @@ def gate_faults(document: PolicyDocument) -> Iterator[Fault]:
         yield from _account_faults(path, approval.accounts, document)
         yield from _actor_faults(f"{path}.approvers", approval.approvers, document)
         yield from _approved_faults(path, approval.objects, approval.fields, document)
-    for name, consent in document.consent.items():
-        yield from _consent_faults(f"consent.{name}", consent, document)
     for name, schedule in document.schedules.items():
         yield from _account_faults(f"schedules.{name}", schedule.accounts, document)
 

@@ -40,15 +40,15 @@ return case p_held.subject
     when 'write' then exists (
         select from sync.delivery as one
         where
-            one.tenant_id = p_held.tenant_id and one.connector = p_held.connector
-            and one.entity_id = p_held.entity_id
-            and (one.state = 7 or (one.state in (1, 3, 4) and one.delivered_version < p_held.version))
+            one.tenant_id = p_held.tenant_id and one.connector = p_held.connector -- noqa: RF01
+            and one.entity_id = p_held.entity_id -- noqa: RF01
+            and (one.state = 7 or (one.state in (1, 3, 4) and one.delivered_version < p_held.version)) -- noqa: RF01
     )
     else exists (
         select from sync.record_merge as one
         where
-            one.tenant_id = p_held.tenant_id and one.connector = p_held.connector
-            and one.loser_id = p_held.entity_id and one.is_open
+            one.tenant_id = p_held.tenant_id and one.connector = p_held.connector -- noqa: RF01
+            and one.loser_id = p_held.entity_id and one.is_open -- noqa: RF01
     )
 end;
 comment on function sync.is_open(sync.approval) is

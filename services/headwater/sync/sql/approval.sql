@@ -87,8 +87,8 @@ select
     held.state = 1 and sync.is_open(held) as waits
 from sync.approval as held
 where
-    held.tenant_id = $1 and (held.connector = $2 or $2 = '') and (held.object = $3 or $3 = '')
-    and (held.kind = $4 or $4 = '') and (held.rule = $5 or $5 = '')
+    held.tenant_id = $1 and $2 in ('', held.connector) and $3 in ('', held.object)
+    and $4 in ('', held.kind) and $5 in ('', held.rule)
     and ($6::uuid is null or held.entity_id = $6)
     and (cardinality($7::uuid []) = 0 or held.approval_id = any($7::uuid []))
     and (
@@ -109,8 +109,8 @@ limit $12;
 select count(*) as waiting, count(*) filter (where held.rule = any($10::text [])) as allowed
 from sync.approval as held
 where
-    held.tenant_id = $1 and (held.connector = $2 or $2 = '') and (held.object = $3 or $3 = '')
-    and (held.kind = $4 or $4 = '') and (held.rule = $5 or $5 = '')
+    held.tenant_id = $1 and $2 in ('', held.connector) and $3 in ('', held.object)
+    and $4 in ('', held.kind) and $5 in ('', held.rule)
     and ($6::uuid is null or held.entity_id = $6)
     and (cardinality($7::uuid []) = 0 or held.approval_id = any($7::uuid []))
     and (cardinality($8::smallint []) = 0 or held.state = any($8::smallint []))
@@ -122,8 +122,8 @@ where
 select held.connector, held.entity_id, held.subject
 from sync.approval as held
 where
-    held.tenant_id = $1 and (held.connector = $2 or $2 = '') and (held.object = $3 or $3 = '')
-    and (held.kind = $4 or $4 = '') and (held.rule = $5 or $5 = '')
+    held.tenant_id = $1 and $2 in ('', held.connector) and $3 in ('', held.object)
+    and $4 in ('', held.kind) and $5 in ('', held.rule)
     and ($6::uuid is null or held.entity_id = $6)
     and (cardinality($7::uuid []) = 0 or held.approval_id = any($7::uuid []))
     and (cardinality($8::smallint []) = 0 or held.state = any($8::smallint []))
