@@ -19,6 +19,7 @@ from headwater.kernel.rpc.received import from_rpc_error
 from headwater.sync.v1 import (
     approvals_pb2_grpc,
     audit_pb2_grpc,
+    deletes_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -51,6 +52,7 @@ class Services:
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
     audit: audit_pb2_grpc.AuditServiceAsyncStub
     approvals: approvals_pb2_grpc.ApprovalServiceAsyncStub
+    deletes: deletes_pb2_grpc.DeleteServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
@@ -92,6 +94,7 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             weights_pb2_grpc.WeightsServiceStub(identity),
             audit_pb2_grpc.AuditServiceStub(sync),
             approvals_pb2_grpc.ApprovalServiceStub(sync),
+            deletes_pb2_grpc.DeleteServiceStub(sync),
             patience_s,
         )
 

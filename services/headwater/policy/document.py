@@ -68,6 +68,9 @@ class OutboundObject(Part):
     """Written when the entity ends (merged or deleted; nothing is ever hard-deleted): CRM field to meaning."""
     merge: Literal["link-only", "merge"] = "link-only"
     """What follows a merge of entities: the loser's record gets its end marks, or the CRM merges both records."""
+    deletes: Literal["mark", "remove"] = "mark"
+    """What follows when an entity is deleted: its record gets its end marks and stays, or, when these have stood for
+    `grace_days`, it is put into the CRM's bin."""
     consent: dict[Name, Withhold] = {}
     """Purpose to what is not written of somebody who does not agree to it."""
 
@@ -144,6 +147,8 @@ class PolicyDocument(Part):
     """Purposes and channels, and which fields say whether somebody agrees."""
     schedules: dict[Name, Schedule] = {}
     """When accounts may be written to."""
+    grace_days: Annotated[float, Field(ge=0, le=3_650)] = 30.0
+    """How long a record is marked as deleted before it is removed, where a mapping has `deletes: remove`."""
 
     retry: Retry = Retry()
     breaker: Breaker = Breaker()

@@ -122,6 +122,7 @@ FIXES: Final[Mapping[str, str]] = {
     "polled_object": "add the object to the system's inbound part, or make the mapping `direction: out`",
     "reference_field": "name a field of type reference or participants",
     "reference_object": "give a field of type reference `reference: OBJECT`, and no other field one",
+    "remove_marked": "add `end_marks: {CRM_FIELD: state}`, or remove `deletes: remove`",
     "reserved_name": "choose another name",
     "size": "split the policy, or remove aliases",
     "some_window": "add `window: {calls: N, window_s: SECONDS}`",

@@ -35,7 +35,10 @@ def gate_faults(document: PolicyDocument) -> Iterator[Fault]:
 def withhold_faults(
     path: str, document: PolicyDocument, object_name: ObjectName, target: OutboundObject
 ) -> Iterator[Fault]:
-    """Yield what is wrong in what a mapping withholds from a CRM."""
+    """Yield what is wrong in what a mapping withholds from a CRM, and in what it removes there."""
+    if target.deletes == "remove" and "state" not in target.end_marks.values():
+        message = "removes records that nothing has marked before: nobody could see them in their grace"
+        yield Fault(f"{path}.deletes", "remove_marked", message)
     written = {item.field for item in target.fields.values()} | set(target.references.values())
     for purpose, item in target.consent.items():
         place = f"{path}.consent.{purpose}"

@@ -38,12 +38,14 @@ from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.remote.policies import PolicyDoor
+from headwater.sync.removing.worker import RemovalWorker
 from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.approvals import ApprovalServicer
 from headwater.sync.rpc.audit import AuditServicer
+from headwater.sync.rpc.deletes import DeleteServicer
 from headwater.sync.rpc.merges import MergeServicer
 from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
@@ -68,6 +70,7 @@ from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.provable import PostgresProvableAudit
 from headwater.sync.store.provenance import PostgresProvenance
 from headwater.sync.store.quality import PostgresQuality
+from headwater.sync.store.removals import PostgresRemovals
 from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
@@ -77,6 +80,7 @@ from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.approvals import Approvals
+from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
@@ -178,6 +182,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
         rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address))
+        removals = PostgresRemovals(pool)
+        removing = RemovalWorker(removals, accounts, approvals)
         merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
         servicers = Servicers(
             SyncServicer(operations, workbench),
@@ -189,6 +195,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             ProvenanceServicer(Provenance(PostgresProvenance(pool))),
             QualityServicer(quality),
             ApprovalServicer(Approvals(approvals, policies)),
+            DeleteServicer(Deletes(removals, policies)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -205,7 +212,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (schedules.run, SCHEDULE_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
-            for job in (host.run, deliveries.run, watch.watch, keeper.run):
+            for job in (host.run, deliveries.run, watch.watch, keeper.run, removing.run):
                 tasks.start_soon(job)
             try:
                 yield port

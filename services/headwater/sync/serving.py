@@ -12,6 +12,7 @@ from headwater.kernel.telemetry import Telemetry
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.approvals import APPROVALS_NAME, ApprovalServicer
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
+from headwater.sync.rpc.deletes import DELETES_NAME, DeleteServicer
 from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
@@ -22,6 +23,7 @@ from headwater.sync.settings import SyncSettings
 from headwater.sync.v1 import (
     approvals_pb2_grpc,
     audit_pb2_grpc,
+    deletes_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -45,6 +47,7 @@ class Servicers:
     provenance: ProvenanceServicer
     quality: QualityServicer
     approvals: ApprovalServicer
+    deletes: DeleteServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -60,6 +63,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
         quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
         approvals_pb2_grpc.add_ApprovalServiceServicer_to_server(servicers.approvals, server)
+        deletes_pb2_grpc.add_DeleteServiceServicer_to_server(servicers.deletes, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -70,6 +74,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             PROVENANCE_NAME,
             QUALITY_NAME,
             APPROVALS_NAME,
+            DELETES_NAME,
         )
 
     listening = ServerSettings(

@@ -20,9 +20,9 @@ from headwater.sync.domain.approving import (
     Ask,
     Verdict,
     ask_of,
+    bare_needs,
     judged,
     kind_of,
-    merge_needs,
     needed,
 )
 from headwater.sync.domain.delivering import Send, plan_delivery
@@ -51,7 +51,7 @@ def asks_for(approval: dict[str, Any], *sends: Send, waiting: Mapping[str, int] 
     return {entity_id.int for entity_id in needed(given_, ACCOUNT, sends, waiting or {})}
 
 
-ENDED = {"crm_object": "Contact", "crm_id": "003", "values": {}}
+ENDED: dict[str, Any] = {"crm_object": "Contact", "crm_id": "003", "values": {}}
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,18 @@ def test_the_first_approval_that_names_a_write_asks() -> None:
 
 def test_merges_of_records_are_asked_by_approvals_of_merges() -> None:
     """Not by those of single fields or of many writes."""
-    assert merge_needs([("any", Approval())], "contact") is not None
-    assert merge_needs([("merges", Approval(kinds=("merge",), objects=("contact",)))], "contact") is not None
+    assert bare_needs([("any", Approval())], "contact", "merge") is not None
+    assert (
+        bare_needs([("merges", Approval(kinds=("merge",), objects=("contact",)))], "contact", "merge")
+        is not None
+    )
     others = [
         Approval(kinds=("create",)),
         Approval(objects=("account",)),
         Approval(fields=("email",)),
         Approval(records_min=2),
     ]
-    assert merge_needs([("other", item) for item in others], "contact") is None
+    assert bare_needs([("other", item) for item in others], "contact", "merge") is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Owns no decision (`domain.approving` has them) and calls no CRM. An account with
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 
 from headwater.policy.document import PolicyDocument
@@ -15,12 +16,14 @@ from headwater.sync.domain.approving import (
     Verdict,
     ask_of,
     ask_of_merge,
+    ask_of_removal,
+    bare_needs,
     judged,
-    merge_needs,
     needed,
 )
 from headwater.sync.domain.delivering import Send
 from headwater.sync.domain.following import RecordMerge
+from headwater.sync.removing.ports import Flagged
 
 
 class ApprovalDoor:
@@ -64,7 +67,7 @@ class ApprovalDoor:
 
         Raises: Unavailable, StoreRaced.
         """
-        named = merge_needs(self._approvals, merge.object)
+        named = bare_needs(self._approvals, merge.object, "merge")
         if named is None:
             return None
         rule, approval = named
@@ -77,3 +80,27 @@ class ApprovalDoor:
         )
         verdicts = await self._book.ask([ask]) if self._book else {}
         return verdicts.get(ask.approval_id, Verdict(ApprovalState.ASKED))
+
+    async def may_remove(self, tenant_id: str, flagged: Sequence[Flagged]) -> frozenset[uuid.UUID]:
+        """Return the entities among *flagged*, of one object, whose records may be removed from the CRM now.
+
+        Raises: Unavailable, StoreRaced.
+        """
+        named = bare_needs(self._approvals, flagged[0].object, "delete") if flagged else None
+        if named is None:
+            return frozenset(item.entity_id for item in flagged)
+        asks = {
+            item.entity_id: ask_of_removal(
+                (tenant_id, self._connector),
+                (item.object, item.crm_object, item.crm_id),
+                (item.entity_id, item.version, item.event_key),
+                (*named, self._version),
+            )
+            for item in flagged
+        }
+        verdicts = await self._book.ask(list(asks.values())) if self._book else {}
+        return frozenset(
+            entity_id
+            for entity_id, ask in asks.items()
+            if (found := verdicts.get(ask.approval_id)) and found.state is ApprovalState.APPROVED
+        )

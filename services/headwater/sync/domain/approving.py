@@ -21,8 +21,8 @@ from headwater.policy.document import ConnectorPolicy
 from headwater.policy.writing import Approval, WriteKind
 from headwater.sync.domain.delivering import Hold, Send, choose_outbound, field_changes
 
-Subject = Literal["write", "merge"]
-"""What is asked about: a delivery's write, or the merge of two records in the CRM."""
+Subject = Literal["write", "merge", "removal"]
+"""What is asked about: a delivery's write, the merge of two records in the CRM, or the removal of one."""
 Approvals = Sequence[tuple[str, Approval]]
 """Name and approval of all that may concern an account, in the policy's order."""
 EXPIRED_BY: Final = "policy"
@@ -219,14 +219,39 @@ def ask_of_merge(
     )  # fmt: skip
 
 
-def merge_needs(approvals: Approvals, object_name: str) -> tuple[str, Approval] | None:
-    """Return the approval that the merge of two records of an object needs; None for none."""
+def ask_of_removal(
+    where: tuple[str, str],
+    record: tuple[str, str, str],
+    entity: tuple[uuid.UUID, int, uuid.UUID],
+    named: tuple[str, Approval, str],
+) -> Ask:
+    """Return what is asked about the removal of a record from a CRM.
+
+    Args:
+        where: tenant and connector.
+        record: canonical object, the CRM's object and its id.
+        entity: its id, version and the event behind that.
+        named: the approval's name, itself, and the policy's version.
+    """
+    (tenant_id, connector), (object_name, crm_object, crm_id) = where, record
+    (entity_id, entity_version, event_key), (rule, approval, version) = entity, named
+    change = {"field": "#record", "before": crm_id, "after": None, "rule": "grace_days"}
+    return Ask(
+        tenant_id, connector, entity_id, "removal",
+        _named(tenant_id, connector, str(entity_id), "removal", [crm_object, crm_id, entity_version]),
+        object_name, crm_object, crm_id, "delete", rule, entity_version, event_key, version, (change,),
+        approval.expire_s, approval.on_expiry,
+    )  # fmt: skip
+
+
+def bare_needs(approvals: Approvals, object_name: str, kind: WriteKind) -> tuple[str, Approval] | None:
+    """Return the approval that the merge or the removal of an object's records needs; None for none."""
     return next(
         (
             (name, item)
             for name, item in approvals
             if (not item.objects or object_name in item.objects)
-            and (not item.kinds or "merge" in item.kinds)
+            and (not item.kinds or kind in item.kinds)
             and not item.fields
             and item.records_min == 1
         ),

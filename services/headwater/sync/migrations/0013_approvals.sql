@@ -4,7 +4,7 @@ create table sync.approval (
     tenant_id text collate "C" not null,
     connector text collate "C" not null,
     entity_id uuid not null,
-    subject text collate "C" not null check (subject in ('write', 'merge')),
+    subject text collate "C" not null check (subject in ('write', 'merge', 'removal')),
     approval_id uuid not null,
     object text collate "C" not null,
     crm_object text collate "C" not null,
@@ -44,6 +44,15 @@ return case p_held.subject
             and one.entity_id = p_held.entity_id -- noqa: RF01
             and (one.state = 7 or (one.state in (1, 3, 4) and one.delivered_version < p_held.version)) -- noqa: RF01
     )
+    when 'removal' then exists (
+        select from sync.delivery as one
+        inner join sync.entity as entity
+            on one.tenant_id = entity.tenant_id and one.entity_id = entity.entity_id
+        where
+            one.tenant_id = p_held.tenant_id and one.connector = p_held.connector -- noqa: RF01
+            and one.entity_id = p_held.entity_id and one.crm_id = p_held.crm_id -- noqa: RF01
+            and entity.state = 'deleted'
+    )
     else exists (
         select from sync.record_merge as one
         where
@@ -53,3 +62,7 @@ return case p_held.subject
 end;
 comment on function sync.is_open(sync.approval) is
 'Whether what was asked about may still be written: it was not delivered, discarded or merged meanwhile.';
+
+create index entity_deleted on sync.entity (tenant_id, entity_id) where state = 'deleted';
+comment on index sync.entity_deleted is
+'The few entities that were deleted: their records are removed from CRMs when the grace is over.';

@@ -14,7 +14,7 @@ select pg_advisory_xact_lock(sync.fence_key($1));
 
 -- name: doubt_inflight
 -- Clears the journal of an account up to a fence; what it names, and is due still, is in doubt. What the policy held
--- is judged anew where the account begins anew: it may do so by another policy.
+-- is judged anew where the account begins anew: it may do so by another policy; what removals held back goes on.
 -- $1 tenant; $2 connector; $3 fence; $4 whether the account begins anew.
 with left_behind as (
     delete from sync.inflight
@@ -28,6 +28,9 @@ with left_behind as (
     set state = 1
     where $4 and held.tenant_id = $1 and held.connector = $2 and held.stopped and held.state = 7
     returning held.entity_id
+), let_go as (
+    delete from sync.held_delivery
+    where $4 and tenant_id = $1 and connector = $2 and merge_id = '00000000-0000-0000-0000-000000000000'::uuid
 ), lined_up as (
     insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
     select $1, $2, 2, clock_timestamp(), entity_id from released
