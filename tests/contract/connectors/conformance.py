@@ -29,6 +29,7 @@ from headwater.connectors.base import (
     Write,
     Written,
 )
+from headwater.connectors.base.removing import Removable
 from headwater.connectors.base.testing import RecordingGate
 
 
@@ -311,3 +312,15 @@ class ConnectorConformance:
     def links(self, lab: Lab) -> list[str]:
         """Return the companies that the only person is linked to, as the vendor holds them."""
         raise NotImplementedError
+
+    async def test_records_are_put_into_the_bin_once_in_effect(self, lab: Lab) -> None:
+        """What is removed is not found any more; again it changes nothing; others stay, and it can be made anew."""
+        assert isinstance(lab.connector, Removable)
+        people = [await lab.person(number) for number in (1, 2, 3)]
+        doomed = [people[0].crm_id, people[1].crm_id]
+        for _ in range(2):
+            assert await lab.connector.removing.remove(lab.subject.person.crm_object, doomed) == {}
+            assert await lab.found("ext-1", "ext-2", "ext-3") == {"ext-3": people[2].crm_id}
+        again = await lab.person(1)
+        assert again.created
+        assert again.crm_id != people[0].crm_id
