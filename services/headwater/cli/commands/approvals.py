@@ -149,6 +149,8 @@ async def reject(
     yes: Yes = False,
 ) -> None:
     """Keep writes from going out, with a reason; a later change of the entity is asked anew."""
+    if not reason.strip():
+        raise InvalidInput("--reason must say why")
     wanted = _filter(approvals, connector, object_name, kind, rule, entity)
     await _decide(session, services, wanted, pb.APPROVAL_STATE_REJECTED, reason, yes=yes or bool(approvals))
 
