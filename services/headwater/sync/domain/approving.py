@@ -25,6 +25,8 @@ Subject = Literal["write", "merge", "removal"]
 """What is asked about: a delivery's write, the merge of two records in the CRM, or the removal of one."""
 Approvals = Sequence[tuple[str, Approval]]
 """Name and approval of all that may concern an account, in the policy's order."""
+APPROVAL_WAITS: Final = "approval:"
+"""How the reason of a delivery begins that a person has to decide about, or has decided about."""
 EXPIRED_BY: Final = "policy"
 """Who decides what nobody decided in time."""
 
@@ -281,15 +283,15 @@ def judged(
         elif verdict is not None and verdict.state in {ApprovalState.REJECTED, ApprovalState.EXPIRED}:
             refused.append(Hold(send.claimed, refusal_of(verdict)))
         else:
-            holds.append(Hold(send.claimed, f"approval: {ask.rule} waits for a decision"))
+            holds.append(Hold(send.claimed, f"{APPROVAL_WAITS} {ask.rule} waits for a decision"))
     return Judged(tuple(free), tuple(holds), tuple(refused))
 
 
 def refusal_of(verdict: Verdict) -> str:
     """Return why a write was not allowed, for people."""
     if verdict.state is ApprovalState.EXPIRED:
-        return "approval: nobody approved it in time"
-    return f"approval: rejected by {verdict.actor}: {verdict.reason}"
+        return f"{APPROVAL_WAITS} nobody approved it in time"
+    return f"{APPROVAL_WAITS} rejected by {verdict.actor}: {verdict.reason}"
 
 
 def _named(tenant_id: str, connector: str, entity_id: str, subject: Subject, seen: object) -> uuid.UUID:
