@@ -22,7 +22,7 @@ async def hold(world: World, *numbers: int, rule: str = "careful") -> None:
     asks = []
     for number in numbers:
         await world.add_entity(number)
-        await world.add_delivery(number, State.HELD)
+        await world.add_delivery(number, State.HELD, last_error="approval: careful waits for a decision")
         plan = plan_delivery(
             policy().connectors["salesforce"], claimed(entity_id=key(number), version=1), 0.0
         )
@@ -34,6 +34,8 @@ async def hold(world: World, *numbers: int, rule: str = "careful") -> None:
 def test_what_waits_is_listed_shown_and_approved_one_by_one(desk: Desk) -> None:
     """Side by side, with what asks; approved by id it goes at once."""
     desk.portal.call(hold, desk.world, 1, 2)
+    held = desk.json("deliveries", "list", "--state", "held")["deliveries"]
+    assert {item["last_error"] for item in held} == {"approval: careful waits for a decision"}
     first, second = desk.json("approvals", "list")["approvals"]
     shown = desk.type("approvals", "show", first["approval_id"])
     assert shown.exit_code == 0, shown.output

@@ -27,6 +27,8 @@ from headwater.sync.domain.lanes import Lane
 
 REFERENCES_KEY: Final = "#references"
 """Place of the delivered references among the known fields; no CRM field begins with `#`."""
+HOLDS: Final = ("approval:", "consent:")
+"""How what keeps a delivery, or a part of it, from being written begins."""
 REFERENCE_RECHECK_S: Final = 0.25
 """Pause before a delivery that waits for another one is looked at again."""
 

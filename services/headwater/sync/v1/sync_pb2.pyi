@@ -497,7 +497,7 @@ class Delivery(_message.Message):
     failure_count: _builtins.int
     """Failed attempts since the last success."""
     last_error: _builtins.str
-    """Class and message of the last error; empty after a success."""
+    """Class and message of the last error, or what the policy keeps back and why; empty otherwise."""
     event_key: _builtins.str
     """Event that asked for the desired version."""
     @_builtins.property
