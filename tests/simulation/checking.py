@@ -1,7 +1,7 @@
 """The checker: what must hold of a run, whatever broke in it. Pure over the world that a run leaves behind.
 
 I1 nothing accepted is lost, I2 one visible effect, I3 order per entity, I4 breaker, I5 limits, I6 audit,
-I8 isolation, I9 convergence, I10 bounds: the invariants of the fault matrix that the engine answers for.
+I8 isolation, I9 convergence, I10 bounds, I11 approval: the invariants of the fault matrix that the engine answers for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from tests.simulation.approving import approval_violations
 from tests.simulation.breaking import NEAR_S, breaker_violations
 from tests.simulation.crm import Crm, CrmRecord
 from tests.simulation.expecting import expected_titles
@@ -394,4 +395,5 @@ _RULES: Final[tuple[tuple[str, Callable[[World], Iterator[str]]], ...]] = (
     ("I8", _lanes_served),
     ("I9", _converged),
     ("I10", _bounded),
+    ("I11", approval_violations),
 )

@@ -35,6 +35,7 @@ from headwater.connectors.base import Connector
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
+from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.fairness import TenantTurns
@@ -168,7 +169,7 @@ class Process:
             leases,
             membership,
             policies,
-            self._account_parts(membership),
+            self._account_parts(membership, link),
             RunningAccounts(),
         )
         watch = DueWatch(parts.due_times(tables, link), deliveries.accounts)
@@ -215,7 +216,7 @@ class Process:
             await bell.wait(math.inf)
         await replaying.run(bell)
 
-    def _account_parts(self, membership: Membership) -> AccountParts:
+    def _account_parts(self, membership: Membership, link: Link) -> AccountParts:
         world, parts = self.world, self.world.parts
         vendor = SimulatedVendor(world.crms, self.label, world.call_seen)
         return AccountParts(
@@ -230,6 +231,7 @@ class Process:
             idle_s=IDLE_S,
             open_pacer=lambda _: Unpaced(),
             ticks=lambda: round(world.loop.time() * NS_PER_S),
+            approvals=parts.approvals(world, link) if parts.approvals else None,
         )
 
 
@@ -250,5 +252,6 @@ class Parts:
     gate: Callable[[Any], Any] = lambda gate: gate
     connector: Callable[[SimulatedConnector], Connector] = lambda connector: connector
     due_times: Callable[..., MemoryDueTimes] = MemoryDueTimes
+    approvals: Callable[..., ApprovalBook] | None = None
     document: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document
     swaps: tuple[Swap, ...] = ()

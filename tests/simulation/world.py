@@ -189,7 +189,9 @@ class World:
             item.state is ReplayState.RUNNING for item in tables.replays.values()
         )
         return (
-            projected and not running and not any(row.is_due for rows in unmetered for row in rows.values())
+            projected
+            and not running
+            and not any(row.is_due or row.state is State.HELD for rows in unmetered for row in rows.values())
         )
 
     def _record(self, planned: Any) -> None:

@@ -26,6 +26,7 @@ def policy_text(
     breaker: Mapping[str, Any] = BREAKER,
     timeout_s: float = 5.0,
     merge: str = "link-only",
+    approval: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the document of a tenant whose CRMs are the sandbox's accounts of one name.
 
@@ -33,6 +34,7 @@ def policy_text(
         secret: variable that holds the credentials of both accounts.
         timeout_s: of one call to a CRM.
         merge: what follows in the CRMs when contacts merge.
+        approval: writes that wait for a person; None: none.
     """
     document = {
         "format": "headwater/v1",
@@ -57,6 +59,7 @@ def policy_text(
         },
         "retry": retry,
         "breaker": breaker,
+        **({"approval": approval} if approval else {}),
     }
     return json.dumps(document, indent=1)
 

@@ -24,7 +24,7 @@ from headwater.console.client import ConsoleClient
 from headwater.console.model import StoredSpan
 from headwater.identity.v1 import identity_pb2_grpc
 from headwater.ingest.v1 import ingest_pb2_grpc
-from headwater.sync.v1 import sync_pb2_grpc
+from headwater.sync.v1 import approvals_pb2_grpc, sync_pb2_grpc
 
 ORDER: Final = ("console", "sandbox", "ingest", "identity", "sync")
 """Order of starting; the end is in reverse."""
@@ -60,6 +60,7 @@ class World:
         self.ingest = ingest_pb2_grpc.IngestServiceStub(self._channel("ingest"))
         self.identity = identity_pb2_grpc.IdentityServiceStub(self._channel("identity"))
         self.sync = sync_pb2_grpc.SyncServiceStub(self._channel("sync"))
+        self.approvals = approvals_pb2_grpc.ApprovalServiceStub(self._channel("sync"))
         return self
 
     def close(self) -> None:

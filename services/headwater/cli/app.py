@@ -44,6 +44,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("deliveries", _STEER, "What is to be written to the CRMs: list, replay, discard, redeliver."),
     ("errors", _STEER, "Failed deliveries by cause: show, preview, edit, replay, discard."),
     ("replays", _STEER, "Replays of dead deliveries: list, show, pause, resume, cancel."),
+    ("approvals", _STEER, "Writes that wait for a person: list, show, approve, reject."),
+    ("deletes", _LOOK, "Records of deleted entities, and when each is removed from its CRM."),
     ("rollouts", _STEER, "Bulk changes on their way, stage by stage: list, show, approve, hold, abort."),
     ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),

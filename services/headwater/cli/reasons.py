@@ -36,6 +36,11 @@ def shown_entity(found: pb.ExplainEntityResponse) -> list[Any]:
     return drawn
 
 
+def shown_fields(fields: Iterable[pb.ExplainedField]) -> list[Tree]:
+    """Return why fields are as they are, a tree each."""
+    return [_field(item) for item in fields]
+
+
 def _field(item: pb.ExplainedField) -> Tree:
     head = Text.assemble((item.field, "bold"), " = ", _value(item, item.value_json or "(none)"))
     tree = Tree(head, guide_style="dim")

@@ -20,7 +20,9 @@ from headwater.kernel.rpc.client import IN_THE_CLEAR
 from headwater.kernel.rpc.received import from_rpc_error
 from headwater.kernel.security.calling import ChannelSecurity
 from headwater.sync.v1 import (
+    approvals_pb2_grpc,
     audit_pb2_grpc,
+    deletes_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -52,6 +54,8 @@ class Services:
     quality: quality_pb2_grpc.QualityServiceAsyncStub
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
     audit: audit_pb2_grpc.AuditServiceAsyncStub
+    approvals: approvals_pb2_grpc.ApprovalServiceAsyncStub
+    deletes: deletes_pb2_grpc.DeleteServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -97,6 +101,8 @@ async def open_services(
             quality_pb2_grpc.QualityServiceStub(sync),
             weights_pb2_grpc.WeightsServiceStub(identity),
             audit_pb2_grpc.AuditServiceStub(sync),
+            approvals_pb2_grpc.ApprovalServiceStub(sync),
+            deletes_pb2_grpc.DeleteServiceStub(sync),
             security,
             patience_s,
         )

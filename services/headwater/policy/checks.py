@@ -14,6 +14,7 @@ from headwater.policy.conflicts import conflict_faults
 from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
 from headwater.policy.expressions import expression_fault
 from headwater.policy.faults import Fault, nearest
+from headwater.policy.gating import gate_faults, withhold_faults
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
 from headwater.policy.words import EndpointClass
@@ -41,6 +42,7 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
             for name, item in document.connectors.items()
             for fault in _connector_faults(document, name, item)
         ),
+        *gate_faults(document),
     )
 
 
@@ -167,6 +169,7 @@ def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorP
             target_path = f"{path}.objects.{object_name}.{number}"
             yield from _target_faults(target_path, target, {k: v.type for k, v in known.fields.items()})
             yield from conflict_faults(target_path, document, connector, object_name, target)
+            yield from withhold_faults(target_path, document, object_name, target)
 
 
 def limit_faults(path: str, limits: Limits) -> Iterator[Fault]:

@@ -7,12 +7,13 @@ Numbers are defaults of REQUIREMENTS and belong here, never as literals in code.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
 
 from headwater.kernel.ids import ObjectName
 from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Retry, Rollout
+from headwater.policy.consenting import restricting
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.systems import System
@@ -28,6 +29,7 @@ from headwater.policy.words import (
     Text,
     TransformName,
 )
+from headwater.policy.writing import Approval, Consent, Role, Schedule, Withhold
 
 
 class OutboundField(Part):
@@ -67,6 +69,11 @@ class OutboundObject(Part):
     """Written when the entity ends (merged or deleted; nothing is ever hard-deleted): CRM field to meaning."""
     merge: Literal["link-only", "merge"] = "link-only"
     """What follows a merge of entities: the loser's record gets its end marks, or the CRM merges both records."""
+    deletes: Literal["mark", "remove"] = "mark"
+    """What follows when an entity is deleted: its record gets its end marks and stays, or, when these have stood for
+    `grace_days`, it is put into the CRM's bin."""
+    consent: dict[Name, Withhold] = {}
+    """Purpose to what is not written of somebody who does not agree to it."""
 
 
 class ConnectorPolicy(Part):
@@ -93,6 +100,16 @@ class ConnectorPolicy(Part):
     adaptive: Adaptive = Adaptive()
     objects: dict[ObjectName, tuple[OutboundObject, ...]]
     poll: Poll = Poll()
+    _consents: dict[str, Consent] = PrivateAttr(default_factory=dict)
+
+    @property
+    def consents(self) -> dict[str, Consent]:
+        """The document's consents, by which the mappings withhold."""
+        return self._consents
+
+    def heed(self, consents: dict[str, Consent]) -> None:
+        """Take over the document's consents; once, when it is read."""
+        self._consents = consents
 
     @cached_property
     def written(self) -> dict[ObjectName, tuple[OutboundObject, ...]]:
@@ -124,22 +141,56 @@ class PolicyDocument(Part):
     objects: dict[ObjectName, ObjectPolicy]
     connectors: dict[Name, ConnectorPolicy] = {}
     override: Overriders = ("operator",)
-    """Who may correct fields that say nothing of their own: `operator` is everybody, else actors by name."""
+    """Who may correct fields that say nothing of their own: `operator` is everybody, else actors by name, or roles as
+    `role:NAME`."""
+    roles: dict[Name, Role] = {}
+    approval: dict[Name, Approval] = {}
+    """Writes that wait for a person."""
+    consent: dict[Name, Consent] = {}
+    """Purposes and channels, and which fields say whether somebody agrees."""
+    schedules: dict[Name, Schedule] = {}
+    """When accounts may be written to."""
+    grace_days: Annotated[float, Field(ge=0, le=3_650)] = 30.0
+    """How long a record is marked as deleted before it is removed, where a mapping has `deletes: remove`."""
+
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     rollout: Rollout = Rollout()
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Self:
+        """Let the accounts' mappings know the consents that they name."""
+        for connector in self.connectors.values():
+            connector.heed(self.consent)
+        return self
 
     @cached_property
     def rules(self) -> dict[ObjectName, ObjectRules]:
         """The rules of every object, compiled once: what the decision core works with."""
         return {
-            name: compile_rules(item, self.systems, name, self.override)
+            name: compile_rules(item, self.systems, name, self.override, restricting(self.consent, name))
             for name, item in self.objects.items()
         }
 
     def retry_of(self, connector: str) -> Retry:
         """Return the retries in force for a connector account."""
         return self.connectors[connector].retry or self.retry
+
+    def approvals_of(self, connector: str) -> tuple[tuple[str, Approval], ...]:
+        """Return the approvals that may concern writes to a connector account, in the document's order."""
+        return tuple(
+            (name, item)
+            for name, item in self.approval.items()
+            if not item.accounts or connector in item.accounts
+        )
+
+    def schedules_of(self, connector: str) -> tuple[tuple[str, Schedule], ...]:
+        """Return the schedules of a connector account."""
+        return tuple(
+            (name, item)
+            for name, item in self.schedules.items()
+            if not item.accounts or connector in item.accounts
+        )
 
     def breaker_of(self, connector: str) -> Breaker:
         """Return the breaker in force for a connector account."""

@@ -179,6 +179,7 @@ _LABELS: Final[Mapping[SurvivorshipRule, tuple[str, ...]]] = {
     "max": ("smaller", "older", "lower rank", "older"),
     "min": ("larger", "older", "lower rank", "older"),
     "manual": ("older", "lower rank", "older"),
+    "most_restrictive": ("less restrictive", "older", "lower rank", "older"),
 }
 """What the parts of `survivorship.ORDERS` mean to the loser; what comes after them tells only names apart."""
 

@@ -13,13 +13,12 @@ from typing import Any, Final
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
 from headwater.policy import places
+from headwater.policy.authority import may_act
 from headwater.policy.document import PolicyDocument
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.systems import Inbound, InboundField
 from headwater.policy.values import Broken, read_value
 
-EVERY_OPERATOR: Final = "operator"
-"""The word for everybody who may correct at all, under `override`."""
 _VALUE_CHARS_MAX: Final = 128
 """Length to which values are cut in violations (event.proto, Violation.value)."""
 
@@ -105,7 +104,7 @@ def _unauthorised(
         if not stated:
             continue
         allowed = document.override if item.override is None else item.override
-        if EVERY_OPERATOR not in allowed and actor_id not in allowed:
+        if not may_act(allowed, actor_id, document.roles):
             who = f"{actor_id or 'nobody'} may not correct it, only {', '.join(allowed) or 'no one'}"
             yield from (
                 FieldViolation(f"event.payload.{name}", "", "override", f"{name}: {who}") for name in stated

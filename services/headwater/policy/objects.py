@@ -34,7 +34,8 @@ class Deciding(Part):
     locked_by: FieldName | None = None
     """A boolean field of the object. While it is true, the record that says so holds the value against the rule."""
     override: Overriders | None = None
-    """Whose corrections count: `operator` is everybody, else actors by name; empty: nobody's. None: the document's."""
+    """Whose corrections count: `operator` is everybody, else actors by name, or roles as `role:NAME`; empty:
+    nobody's. None: the document's."""
 
 
 class FieldPolicy(Deciding):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from headwater.policy.consenting import Consents, refusal
 from headwater.policy.document import OutboundField, OutboundObject
 from headwater.policy.expressions import evaluate
 from headwater.policy.words import TransformName
@@ -13,6 +15,23 @@ from headwater.policy.words import TransformName
 
 class Unwritable(ValueError):
     """A value of an entity that its mapping cannot put into the CRM's words: field, value and rule are said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a CRM should hold of an entity, less what consent withholds from it.
+
+    Args:
+        fields: CRM field to its value; None where there is none. Where *withheld*, the flags that say so alone.
+        kept_back: canonical fields that are not written.
+        withheld: why nothing else is written; empty where the record is.
+        note: what is not written and why; empty where all is.
+    """
+
+    fields: Mapping[str, Any]
+    kept_back: frozenset[str] = frozenset()
+    withheld: str = ""
+    note: str = ""
 
 
 def select_target(targets: Sequence[OutboundObject], values: Mapping[str, Any]) -> OutboundObject | None:
@@ -30,6 +49,39 @@ def desired_fields(target: OutboundObject, values: Mapping[str, Any]) -> dict[st
         Unwritable: a transform or an expression makes nothing of a value.
     """
     return {crm_field: _render(item, values) for crm_field, item in target.fields.items()}
+
+
+def wanted_fields(target: OutboundObject, values: Mapping[str, Any], consents: Consents) -> Wanted:
+    """Return what the CRM should hold of a living entity; what its end had marked is cleared.
+
+    Raises:
+        Unwritable: a transform or an expression makes nothing of a value that is written.
+    """
+    cleared = dict.fromkeys(target.end_marks)
+    if not target.consent:
+        return Wanted(cleared | desired_fields(target, values))
+    flags: dict[str, Any] = {name: None for item in target.consent.values() for name in item.flags}
+    notes: list[str] = []
+    kept_back: set[str] = set()
+    withheld = ""
+    for purpose, item in target.consent.items():
+        known = consents.get(purpose)
+        why = "nobody says what it asks" if known is None else refusal(known, values)
+        if not why:
+            continue
+        flags |= item.flags
+        kept_back.update(item.fields)
+        if item.withhold != "nothing":
+            notes.append(f"{purpose}: {why}: {', '.join(item.fields) or 'the record'} is not written")
+        if item.withhold == "record":
+            withheld = withheld or f"{purpose}: {why}"
+    note = "; ".join(notes)
+    if withheld:
+        return Wanted(flags, frozenset(kept_back), withheld, note)
+    written = {
+        name: _render(item, values) for name, item in target.fields.items() if item.field not in kept_back
+    }
+    return Wanted(cleared | flags | written, frozenset(kept_back), "", note)
 
 
 def end_marks(target: OutboundObject, state: str, winner_entity_id: str) -> dict[str, Any]:

@@ -21,6 +21,9 @@ OPEN_TO_ENGAGEMENT: Final[frozenset[ObjectName]] = frozenset({"activity", "lead"
 """Objects that engagement systems bring in; the others say who somebody is, which they may not by themselves (A13)."""
 
 
+_NOTHING_RESTRICTS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {}
+
+
 class Unit(msgspec.Struct, frozen=True):
     """What is decided together, and how.
 
@@ -32,6 +35,7 @@ class Unit(msgspec.Struct, frozen=True):
         skew_s: times of two systems that lie in one span of so many seconds tell nothing about which is newer.
         lock: boolean field that, while true, holds the value of the record that says so; empty: none.
         overridable: whether operators' corrections count.
+        restricts: of `most_restrictive` the values that refuse, and those that grant.
     """
 
     fields: tuple[str, ...]
@@ -42,6 +46,7 @@ class Unit(msgspec.Struct, frozen=True):
     skew_s: float
     lock: str
     overridable: bool
+    restricts: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
 
 class ObjectRules(msgspec.Struct, frozen=True):
@@ -63,16 +68,23 @@ def compile_rules(
     systems: Mapping[str, System],
     object_name: ObjectName,
     override: tuple[str, ...] = ("operator",),
+    restricting: Mapping[str, tuple[frozenset[str], frozenset[str]]] = _NOTHING_RESTRICTS,
 ) -> ObjectRules:
     """Return the rules of *policy*, the object *object_name* of a document with *systems*.
 
     Args:
         override: who may correct what says nothing of its own.
+        restricting: field to the values that refuse, and those that grant, as the policy's consent has them.
     """
     units = tuple(
         _unit(group, fields, item, policy, systems, object_name, override)
         for _, group, fields, item in policy.units()
     )
+    if restricting:
+        units = tuple(
+            msgspec.structs.replace(unit, restricts=restricting.get(unit.fields[0], unit.restricts))
+            for unit in units
+        )
     locks = frozenset(unit.lock for unit in units if unit.lock)
     ordered = sorted(units, key=lambda unit: unit.fields[0] not in locks)
     return ObjectRules(tuple(ordered), {name: unit for unit in units for name in unit.fields}, locks)

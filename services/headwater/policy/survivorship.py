@@ -26,6 +26,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from headwater.kernel.ids import OPERATOR_SOURCE
+from headwater.policy.consenting import said
 from headwater.policy.ruling import ObjectRules, Unit
 from headwater.policy.words import SurvivorshipRule
 
@@ -234,6 +235,13 @@ def _by_size(unit: Unit, stand: Stand) -> OrderKey:
     return (size, *_by_time(unit, stand))
 
 
+def _by_restriction(unit: Unit, stand: Stand) -> OrderKey:
+    """What refuses goes first, whoever says it: consent goes with whoever is merged."""
+    refusing, granting = unit.restricts
+    value = said(stand.fact.value)
+    return (not (value in refusing or (bool(granting) and value not in granting)), *_by_time(unit, stand))
+
+
 class _Descending:
     """A key in reverse: what is larger goes first."""
 
@@ -267,5 +275,6 @@ ORDERS: Final[Mapping[SurvivorshipRule, Callable[[Unit, Stand], OrderKey]]] = {
     "min": _by_size,
     "union": _by_rank,
     "manual": _by_time,
+    "most_restrictive": _by_restriction,
 }
 """What the records of a unit are ordered by, the smallest first; all end in names that no two share."""

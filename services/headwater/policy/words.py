@@ -62,6 +62,7 @@ SurvivorshipRule = Literal[
     "min",
     "union",
     "manual",
+    "most_restrictive",
 ]
 FieldClass = Literal["public", "internal", "personal", "secret"]
 RetryClass = Literal[

@@ -20,6 +20,7 @@ from headwater.kernel.rpc import open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
+from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.auditing.wiring import audit_keeper
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
@@ -37,11 +38,14 @@ from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.remote.policies import PolicyDoor
+from headwater.sync.removing.worker import RemovalWorker
 from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SyncServicer
+from headwater.sync.rpc.approvals import ApprovalServicer
 from headwater.sync.rpc.audit import AuditServicer
+from headwater.sync.rpc.deletes import DeleteServicer
 from headwater.sync.rpc.merges import MergeServicer
 from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
@@ -52,6 +56,7 @@ from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.serving import Servicers, server_of
 from headwater.sync.settings import SyncSettings
+from headwater.sync.store.approvals import PostgresApprovals
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.inspections import PostgresInspections
@@ -65,6 +70,7 @@ from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.provable import PostgresProvableAudit
 from headwater.sync.store.provenance import PostgresProvenance
 from headwater.sync.store.quality import PostgresQuality
+from headwater.sync.store.removals import PostgresRemovals
 from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
@@ -73,6 +79,8 @@ from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
+from headwater.sync.usecases.approvals import Approvals
+from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
@@ -142,6 +150,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         bells = {channel: Wakeup() for channel in RUNG}
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
+        approvals = PostgresApprovals(pool)
         catch_up = CatchUp(clock, settings.catch_up_s_max)
         host = ProjectorHost(
             log, leases, membership, policies, projector, bells[LOG_CHANNEL], projecting, catch_up
@@ -152,13 +161,18 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             leases,
             membership,
             policies,
-            _account_parts(settings, telemetry, clock, membership, catch_up),
+            _account_parts(settings, telemetry, clock, membership, catch_up, approvals),
             accounts,
         )
         desk = PostgresSchedules(pool)
         quality = Quality(PostgresQuality(pool), resolver, policies, clock)
         stores = JobStores(
-            desk, PostgresCursors(pool), PostgresCalendar(pool), PostgresUpkeep(pool), quality.measure_all
+            desk,
+            PostgresCursors(pool),
+            PostgresCalendar(pool),
+            PostgresUpkeep(pool),
+            quality.measure_all,
+            approvals.expire,
         )
         schedules = scheduling_host(
             stores,
@@ -176,6 +190,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
         rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address, settings.calling))
+        removals = PostgresRemovals(pool)
+        removing = RemovalWorker(removals, accounts, approvals)
         merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
         servicers = Servicers(
             SyncServicer(operations, workbench),
@@ -186,6 +202,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             PolicyServicer(Versions(PostgresVersions(pool), book, clock)),
             ProvenanceServicer(Provenance(PostgresProvenance(pool))),
             QualityServicer(quality),
+            ApprovalServicer(Approvals(approvals, policies)),
+            DeleteServicer(Deletes(removals, policies)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -198,11 +216,11 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (rolling.run, ROLLOUT_CHANNEL),
                 (RenewalWorker(PostgresRenewals(pool)).run, POLICY_CHANNEL),
                 (InspectionWorker(inspections, accounts).run, INSPECTION_CHANNEL),
-                (FollowWorker(merges, questions, accounts).run, MERGE_CHANNEL),
+                (FollowWorker(merges, questions, accounts, approvals=approvals).run, MERGE_CHANNEL),
                 (schedules.run, SCHEDULE_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
-            for job in (host.run, deliveries.run, watch.watch, keeper.run):
+            for job in (host.run, deliveries.run, watch.watch, keeper.run, removing.run):
                 tasks.start_soon(job)
             try:
                 yield port
@@ -222,7 +240,12 @@ async def _hand_over(leases: PostgresLeases) -> None:
 
 
 def _account_parts(
-    settings: SyncSettings, telemetry: Telemetry, clock: Clock, membership: Membership, catch_up: CatchUp
+    settings: SyncSettings,
+    telemetry: Telemetry,
+    clock: Clock,
+    membership: Membership,
+    catch_up: CatchUp,
+    approvals: ApprovalBook,
 ) -> AccountParts:
     return AccountParts(
         EnvironmentSecrets(os.environ),
@@ -234,4 +257,5 @@ def _account_parts(
         membership.may_work,
         idle_s=settings.idle_s,
         gives_way_s=catch_up.left_s,
+        approvals=approvals,
     )

@@ -11,7 +11,9 @@ from headwater.kernel.rpc import RpcServer, ServerSettings
 from headwater.kernel.security.security import open_security
 from headwater.kernel.telemetry import Telemetry
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.approvals import APPROVALS_NAME, ApprovalServicer
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
+from headwater.sync.rpc.deletes import DELETES_NAME, DeleteServicer
 from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
@@ -20,7 +22,9 @@ from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.settings import SyncSettings
 from headwater.sync.v1 import (
+    approvals_pb2_grpc,
     audit_pb2_grpc,
+    deletes_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -43,6 +47,8 @@ class Servicers:
     policies: PolicyServicer
     provenance: ProvenanceServicer
     quality: QualityServicer
+    approvals: ApprovalServicer
+    deletes: DeleteServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -57,6 +63,8 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
         quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
+        approvals_pb2_grpc.add_ApprovalServiceServicer_to_server(servicers.approvals, server)
+        deletes_pb2_grpc.add_DeleteServiceServicer_to_server(servicers.deletes, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -66,6 +74,8 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             POLICIES_NAME,
             PROVENANCE_NAME,
             QUALITY_NAME,
+            APPROVALS_NAME,
+            DELETES_NAME,
         )
 
     listening = ServerSettings(

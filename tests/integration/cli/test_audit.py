@@ -184,3 +184,16 @@ def test_several_processes_come_to_the_same_verdict(
     assert together.finding == alone.finding
     assert (together.finding.kind if together.finding else None) == kind
     assert (together.root, together.erased, together.sealed) == (alone.root, alone.erased, alone.sealed)
+
+
+def test_values_are_erased_after_a_dry_run_and_every_proof_stands(typed: Typed) -> None:
+    """First how many entries; with --yes they are gone, which is no tampering; again there is nothing left."""
+    words = ("erase", BEN, "--reason", "request 4711")
+    dry = typed.told(*words)
+    assert (dry["dry_run"], int(dry["erased_count"]) > 0) == (True, True)
+    assert "ann@x.io" in typed.audit("search", "--entity", BEN).stdout
+    assert typed.told(*words, "--yes")["erased_count"] == dry["erased_count"]
+    assert "ann@x.io" not in typed.audit("search", "--entity", BEN).stdout
+    typed.portal.call(typed.world.seal)
+    assert typed.told("verify")["sound"]
+    assert typed.told(*words)["erased_count"] == "0"

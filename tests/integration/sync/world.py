@@ -23,22 +23,31 @@ from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import policy_digest
+from headwater.policy.writing import Approval
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
+from headwater.sync.rpc.approvals import APPROVALS_NAME, ApprovalServicer
+from headwater.sync.rpc.deletes import DELETES_NAME, DeleteServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
+from headwater.sync.store.approvals import PostgresApprovals
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.provenance import PostgresProvenance
 from headwater.sync.store.quality import PostgresQuality
+from headwater.sync.store.removals import PostgresRemovals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.workbench import PostgresWorkbench
+from headwater.sync.usecases.approvals import Approvals
+from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.quality import Quality
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.v1 import (
+    approvals_pb2_grpc,
+    deletes_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
@@ -53,12 +62,20 @@ OTHER: Final = "other"
 ACTOR: Final = event_pb2.Actor(type=event_pb2.ACTOR_TYPE_USER, id="operator-1")
 
 
+APPROVAL: Final = {
+    "careful": Approval(approvers=("jo",), reason="new people"),
+    "strict": Approval(approvers=("ann",)),
+}
+"""Approvals of the tenant; no actor runs here, so nothing asks by itself."""
+
+
 class FixedPolicies:
     """Policies that do not change."""
 
     def current(self) -> Mapping[str, PolicyDocument]:
         """Return tenant to policy."""
-        return MappingProxyType({TENANT: policy(), OTHER: policy()})
+        careful = policy().model_copy(update={"approval": APPROVAL})
+        return MappingProxyType({TENANT: careful, OTHER: policy()})
 
 
 @dataclass(slots=True)
@@ -228,13 +245,19 @@ async def served(database_url: str) -> AsyncIterator[World]:
         quality = QualityServicer(Quality(PostgresQuality(pool), reviews, policies, clock))
         versions = PolicyServicer(Versions(PostgresVersions(pool), store, clock, ENTITIES_MAX))
         provenance = ProvenanceServicer(Provenance(PostgresProvenance(pool)))
+        approvals = ApprovalServicer(Approvals(PostgresApprovals(pool), policies))
+        deletes = DeleteServicer(Deletes(PostgresRemovals(pool), policies))
 
         def add(server: grpc.aio.Server) -> Sequence[str]:
             sync_pb2_grpc.add_SyncServiceServicer_to_server(servicer, server)
             policies_pb2_grpc.add_PolicyServiceServicer_to_server(versions, server)
             provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(provenance, server)
             quality_pb2_grpc.add_QualityServiceServicer_to_server(quality, server)
-            return (SERVICE_NAME, POLICIES_NAME, PROVENANCE_NAME, QUALITY_NAME)
+            approvals_pb2_grpc.add_ApprovalServiceServicer_to_server(approvals, server)
+            deletes_pb2_grpc.add_DeleteServiceServicer_to_server(deletes, server)
+            return (
+                SERVICE_NAME, POLICIES_NAME, PROVENANCE_NAME, QUALITY_NAME, APPROVALS_NAME, DELETES_NAME,
+            )  # fmt: skip
 
         async with (
             RpcServer(ServerSettings(drain_s=1.0), add).serving() as port,

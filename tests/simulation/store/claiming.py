@@ -51,6 +51,13 @@ def next_due_s(tables: Tables, key: AccountKey, excluding: Collection[uuid.UUID]
     return max(0.0, (min(times) - tables.now()).total_seconds()) if times else None
 
 
+def judge_anew(tables: Tables, key: AccountKey) -> None:
+    """Make due what the policy holds: the account begins anew, perhaps under another policy."""
+    for row in tables.account(key).values():
+        if row.state is State.HELD:
+            row.state, row.lane, row.due_time = State.PENDING, Lane.RETRY, tables.now()
+
+
 def put_in_doubt(tables: Tables, key: AccountKey, fence: int) -> None:
     """Clear the journal up to *fence*; what it names, and is due still, is in doubt."""
     slots = tables.inflight.get(key, {})

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
-from tests.simulation.store.claiming import claimed_of, due_rows, later_due_s, put_in_doubt
+from tests.simulation.store.claiming import claimed_of, due_rows, judge_anew, later_due_s, put_in_doubt
 from tests.simulation.store.link import Link
 from tests.simulation.store.settling import settle
 from tests.simulation.store.tables import DUE_STATES, InflightRow, Tables
@@ -31,6 +31,7 @@ class MemoryDeliveries:
         self.key = (tenant_id, connector)
         self.lease = lease
         self._numbers: dict[int, int] = {}
+        self._has_begun = False
         self._turning = anyio.Lock()
         self.line = Line()
 
@@ -46,6 +47,9 @@ class MemoryDeliveries:
     def _take_over(self) -> None:
         self.check_fence()
         put_in_doubt(self.tables, self.key, self.lease.fence)
+        if not self._has_begun:
+            judge_anew(self.tables, self.key)
+        self._has_begun = True
 
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         """Settle, then claim the slot's next deliveries, in one transaction; sent again, it settles once.

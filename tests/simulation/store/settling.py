@@ -15,6 +15,9 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
 from headwater.sync.ports import StoreRefused
 
+_GIVEN_UP = frozenset({State.DISCARDED, State.HELD})
+"""What the policy or a person keeps from being written."""
+
 
 def settle(tables: Tables, key: AccountKey, fence: int, items: Sequence[Settlement]) -> None:
     """Write the outcome of tries, with attempts and audit.
@@ -43,11 +46,13 @@ def _is_fresh(item: Settlement) -> bool:
 def _update(tables: Tables, row: DeliveryRow, item: Settlement) -> None:
     now = tables.now()
     newer = row.desired_version > item.version or (row.reference_came and item.lacks_reference)
+    freed = row.desired_version > item.version or row.reference_came
     row.reference_came = False
     if item.state is State.DELIVERED:
         row.delivered_version = item.version
         row.dirty_time, row.settle_time = row.mark_time, now
-    row.state = State.PENDING if item.state is State.DELIVERED and newer else item.state
+    goes_on = (item.state is State.DELIVERED and newer) or (item.state in _GIVEN_UP and freed)
+    row.state = State.PENDING if goes_on else item.state
     _bind(tables, row, item)
     row.failure_count, row.try_count = item.failure_count, item.try_count
     row.lane = min(row.lane, item.lane) if row.state is State.PENDING else item.lane

@@ -146,6 +146,10 @@ class Tables:
     rolling: Any = None
     """`RolloutTables`, of the module beside this one."""
     replays: dict[tuple[str, uuid.UUID], Replay] = field(default_factory=dict)
+    approvals: dict[tuple[str, str, uuid.UUID], Any] = field(default_factory=dict)
+    """`ApprovalRow`, of the module beside this one."""
+    granted: dict[tuple[str, str, uuid.UUID], list[Any]] = field(default_factory=dict)
+    """All that was approved, `Granted`; for the checker."""
     usage: dict[AccountKey, Any] = field(default_factory=dict)
     quota: dict[tuple[str, str, dt.date], Any] = field(default_factory=dict)
     listeners: dict[str, Callable[[str, str], None]] = field(default_factory=dict)

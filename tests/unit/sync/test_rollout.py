@@ -269,6 +269,12 @@ def test_what_dies_while_it_is_taken_back_goes_again() -> None:
     assert fate_of(5, "validation", RETURNS_MAX, as_wanted=True, back=True) is Fate.FAILED
 
 
+def test_what_a_person_is_asked_about_is_waited_for() -> None:
+    """Its stage stays open; what consent holds is left out."""
+    assert fate_of(7, "", 0, as_wanted=True, asked=True) is Fate.OPEN
+    assert fate_of(7, "", 0, as_wanted=True) is Fate.LEFT
+
+
 def test_a_soak_is_looked_at_when_it_ends() -> None:
     """Not later, and now and then before."""
     soaking = rollout(state=RolloutState.SOAKING, soak_time=moment(3))

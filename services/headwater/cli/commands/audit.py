@@ -20,7 +20,7 @@ from headwater.cli.auditing import (
     verify_file,
 )
 from headwater.cli.failures import TAMPERED
-from headwater.cli.options import PageToken
+from headwater.cli.options import PageToken, Reason, Yes
 from headwater.cli.output import facts, table
 from headwater.cli.plain import moment, plain
 from headwater.cli.services import Services
@@ -31,7 +31,7 @@ from headwater.sync.v1 import audit_pb2 as pb
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="What was done by whom, and proof that the record of it was not changed: verify, search, export, prove.",
+    help="What was done by whom, and proof that the record of it was not changed: verify, search, export, prove, erase.",
 )
 
 Places = Annotated[
@@ -213,6 +213,32 @@ async def prove(
     if out is not None:
         out.write_bytes(made + b"\n")
     _tell_proof(session, read_proof(made), _anchor(session, checkpoints, None, own=True))
+
+
+@app.command()
+@asking
+async def erase(
+    session: Session,
+    services: Services,
+    entity: Annotated[str, typer.Argument(help="Entity whose values are erased.")],
+    reason: Reason,
+    yes: Yes = False,
+) -> None:
+    """Erase the values that the audit has of an entity, for good; that something was done, by whom and when, stays.
+
+    Every proof stands, and `audit verify` tells erased from edited. Without --yes it only says how many entries.
+
+    Example:
+
+      headwater audit erase 01994e0a-5c3b-7c52-9b0f-3f0f0f3f0f3f --reason "request 4711" --yes
+    """
+    request = pb.EraseAuditValuesRequest(
+        tenant_id=session.tenant_id, entity_id=entity, reason=reason, actor=session.actor, dry_run=not yes
+    )
+    found = await services.ask(services.audit.EraseAuditValues, request)
+    entries = f"the values of {found.erased_count:,} entries"
+    done = f"{entries} are erased" if yes else f"{entries} would be erased; add --yes to do it"
+    session.output.result({**plain(found), "entity_id": entity, "dry_run": not yes}, done)
 
 
 def _anchor(session: Session, places: list[Path] | None, keys: list[str] | None, *, own: bool) -> Anchor:

@@ -174,6 +174,14 @@ async def _switch(
     session.output.result(plain(found), _shown([found.connector]))
 
 
+def _state(item: Any) -> str:
+    if item.paused:
+        return "paused"
+    if not item.closed_by:
+        return "running"
+    return f"closed until {item.closed_until.ToDatetime():%Y-%m-%d %H:%M} UTC, {item.closed_by}"
+
+
 def _quota(item: Any) -> str:
     """Say how the day will end."""
     alert = "alert" if item.quota_alert else "ok"
@@ -187,7 +195,7 @@ def _shown(connectors: Any) -> Any:
         (
             item.connector,
             item.vendor,
-            "paused" if item.paused else "running",
+            _state(item),
             f"{item.breaker_state} (forced)" if item.breaker_forced else item.breaker_state,
             f"{item.quota_used:,} / {item.quota_limit:,}" if item.quota_limit else f"{item.quota_used:,}",
             _quota(item),

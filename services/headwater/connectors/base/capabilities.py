@@ -28,6 +28,7 @@ class Capabilities:
         ordered_answers: the vendor promises its answers in the order of the request; else they are matched by id.
         merge: two records can be merged and a merge be followed.
         delete: deletions by others are noticed, and a write to a deleted record says NOT_FOUND.
+        remove: records can be put into the vendor's bin.
         search: records can be asked for by other fields than the external id.
         polling: changes can be fetched.
         webhooks: changes are pushed by the vendor and verified.
@@ -48,6 +49,7 @@ class Capabilities:
     ordered_answers: bool = False
     merge: bool = False
     delete: bool = False
+    remove: bool = False
     search: bool = False
     polling: bool = False
     webhooks: bool = False

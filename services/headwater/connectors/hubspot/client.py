@@ -35,6 +35,7 @@ from headwater.connectors.hubspot.auth import refresher
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
 from headwater.connectors.hubspot.merging import HubSpotMerges
+from headwater.connectors.hubspot.removing import HubSpotRemovals
 
 OWN_PREFIX: Final = "headwater_"
 """Custom properties of this prefix are ours to create."""
@@ -51,6 +52,7 @@ CAPABILITIES: Final = Capabilities(
     conflicts=True,
     merge=True,
     delete=True,
+    remove=True,
     polling=True,
     schema_discovery=True,
     conditions=True,
@@ -106,6 +108,7 @@ class HubSpotConnector:
         self._ends = tuple(ends)
         self._types: dict[str, Mapping[str, str]] = {}
         self.merging = HubSpotMerges(http, self._properties)
+        self.removing = HubSpotRemovals(http)
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Create missing properties of ours, report every other gap."""

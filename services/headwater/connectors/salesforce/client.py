@@ -26,6 +26,7 @@ from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
 from headwater.connectors.salesforce.merging import SalesforceMerges
 from headwater.connectors.salesforce.merging_wire import session_refused
+from headwater.connectors.salesforce.removing import SalesforceRemovals
 from headwater.kernel.errors import InvalidInput
 
 QUERY_PAGES_MAX: Final = 50
@@ -43,6 +44,7 @@ CAPABILITIES: Final = Capabilities(
     conflicts=True,
     merge=True,
     delete=True,
+    remove=True,
     polling=True,
     schema_discovery=True,
     conditions=True,
@@ -106,6 +108,7 @@ class SalesforceConnector:
         self._version = version
         self._ends = tuple(ends)
         self.merging = SalesforceMerges(http, version)
+        self.removing = SalesforceRemovals(http, version)
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Describe every object and report its gaps; the REST data API cannot create fields."""

@@ -158,6 +158,14 @@ class ProvableAudit(Protocol):
         """
         ...
 
+    async def count_erasable(self, tenant_id: str, entity_id: uuid.UUID) -> int:
+        """Return how many entries of an entity have values still."""
+        ...
+
+    async def erase(self, tenant_id: str, entity_id: uuid.UUID, actor: str, reason: str) -> int:
+        """Erase the values of an entity's entries, with an entry of its own; return of how many."""
+        ...
+
     async def search(self, tenant_id: str, wanted: Wanted, before: Place | None, limit: int) -> Found:
         """Return entries that fit, newest first, before a place.
 

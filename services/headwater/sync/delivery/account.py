@@ -22,6 +22,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
+from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.catchup import never
 from headwater.sync.delivery.accounts import Asks
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
@@ -30,7 +31,7 @@ from headwater.sync.delivery.breaking import AccountBreaker, scope_of
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.gate import AccountGate, GateParts, Place
-from headwater.sync.delivery.guard import Guard, GuardedGate
+from headwater.sync.delivery.guard import Guard, GuardedGate, Opening
 from headwater.sync.delivery.handling import NothingHandled
 from headwater.sync.delivery.pacing import BucketPacer, Pacer
 from headwater.sync.domain.adaptive import Pace
@@ -80,6 +81,7 @@ class AccountParts:
         open_pacer: makes what spreads calls; simulations take one that does not.
         ticks: nanoseconds of a clock that never goes back.
         gives_way_s: says for how long nothing of a tenant is to be claimed, while its log is caught up with.
+        approvals: where is asked about writes that a person has to approve; None: those are held for good.
     """
 
     secrets: Secrets
@@ -94,6 +96,7 @@ class AccountParts:
     open_pacer: Callable[[Rules], Pacer] = BucketPacer
     ticks: Callable[[], int] = time.monotonic_ns
     gives_way_s: Callable[[str], float] = never
+    approvals: ApprovalBook | None = None
 
 
 class DeliveryAccount:
@@ -133,6 +136,7 @@ class DeliveryAccount:
             parts.clock,
             self._chance,
             parts.may_work,
+            Opening(document.schedules_of(self._name), parts.clock),
         )
         self._desk = Desk(tenant_id, self._policy, store, self._guard, parts.turns, self._chance)
 
@@ -255,7 +259,7 @@ class DeliveryAccount:
         parts = ActorParts(
             connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
             self._chance, self.bell, self._suspects, self._doubts, self._parts.idle_s,
-            self._gives_way_s,
+            self._gives_way_s, self._parts.approvals,
         )  # fmt: skip
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor

@@ -18,6 +18,8 @@ from headwater.connectors.base import CallFailed, Connector
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
+from headwater.sync.approvals.door import ApprovalDoor
+from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.catchup import never
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.desk import Desk
@@ -46,6 +48,7 @@ class ActorParts:
     Args:
         idle_s: how long it stays awake without work.
         gives_way_s: says for how long nothing is to be claimed, while the log is caught up with.
+        approvals: where is asked about writes that a person has to approve; None: those are held for good.
     """
 
     connector: Connector
@@ -60,6 +63,7 @@ class ActorParts:
     doubts: Doubts = LOOK_UP_ALWAYS
     idle_s: float = 30.0
     gives_way_s: Callable[[], float] = never
+    approvals: ApprovalBook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ class DeliveryActor:
             parts.doubts,
         )  # fmt: skip
         retry = document.retry_of(name)
-        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspects)
+        door = ApprovalDoor(document, name, parts.approvals)
+        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspects, door)
         self._slot = Slot(
             document, parts.desk, parts.guard, handler, parts.spans, parts.clock, parts.chance,
             retry, parts.doubts, self._goes_on, self._spread, parts.gives_way_s,

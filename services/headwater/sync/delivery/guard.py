@@ -16,6 +16,7 @@ from typing import Final, Literal, Protocol, TypeVar
 from headwater.connectors.base import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.port import CallTicket
 from headwater.kernel.clock import Clock
+from headwater.policy.opening import Schedules, Standing, standing_of
 from headwater.sync.delivery.breaking import AccountBreaker
 from headwater.sync.delivery.gate import AccountGate
 from headwater.sync.delivery.racing import again_when_raced
@@ -53,6 +54,24 @@ class Begun:
     start_time: dt.datetime
 
 
+class Opening:
+    """The policy's schedules of one account; what they say is kept until it may change."""
+
+    def __init__(self, schedules: Schedules, clock: Clock) -> None:
+        self._schedules = schedules
+        self._clock = clock
+        self._held: Standing | None = None
+
+    def closed_s(self, endpoint_class: str) -> float:
+        """Return for how many seconds calls of *endpoint_class* are kept back; 0: they may start."""
+        if not self._schedules or endpoint_class != WRITE:
+            return 0.0
+        now = self._clock.now()
+        if self._held is None or self._held.until <= now:
+            self._held = standing_of(self._schedules, now)
+        return 0.0 if self._held.is_open else max(0.001, (self._held.until - now).total_seconds())
+
+
 class Guard:
     """The guard of one account; outlives its connector's connections."""
 
@@ -65,7 +84,9 @@ class Guard:
         clock: Clock,
         chance: random.Random,
         may_work: Callable[[], bool],
+        opening: Opening | None = None,
     ) -> None:
+        self._opening = opening or Opening((), clock)
         self._account = account
         self._store = store
         self._gate = gate
@@ -86,7 +107,7 @@ class Guard:
             return Start("none", LAPSED_S)
         if self._paused:
             return Start("none", PAUSED_S)
-        if (pause_s := self._gate.pause_s()) > 0:
+        if (pause_s := max(self._gate.pause_s(), self._opening.closed_s(endpoint_class))) > 0:
             return Start("none", pause_s)
         found = self._breaker.permit(endpoint_class)
         return Start(found.calls, UNKNOWN_S if found.wait_s is None else found.wait_s)
@@ -126,7 +147,7 @@ class Guard:
         Raises:
             CallFailed: HELD; nothing was sent.
         """
-        if refusal := self._refusal():
+        if refusal := self._refusal(endpoint_class):
             raise CallFailed(
                 VendorError(ErrorClass.HELD, WITHHELD, refusal, retry_after_s=self.permit().wait_s)
             )
@@ -150,11 +171,13 @@ class Guard:
             await self.succeeded(begun)
             return answer
 
-    def _refusal(self) -> str:
+    def _refusal(self, endpoint_class: str) -> str:
         if not self._may_work():
             return "the lease may have lapsed"
         if self._paused:
             return "the account is paused"
+        if self._opening.closed_s(endpoint_class) > 0:
+            return "the policy's schedules keep the account closed"
         return ""
 
     async def succeeded(self, begun: Begun) -> None:

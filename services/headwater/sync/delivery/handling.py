@@ -19,10 +19,12 @@ from msgspec.structs import replace
 
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy
+from headwater.sync.approvals.door import ApprovalDoor
 from headwater.sync.delivery.outcomes import Judge
 from headwater.sync.delivery.sending import Failure, Sender
 from headwater.sync.domain.delivering import (
     Claimed,
+    Hold,
     Plan,
     Send,
     Settled,
@@ -62,15 +64,25 @@ class _Round:
 
 
 class Handler:
-    """Handles the batches of one actor."""
+    """Handles the batches of one actor.
+
+    Args:
+        door: what every write passes before it is sent.
+    """
 
     def __init__(
-        self, policy: ConnectorPolicy, reference_wait_s: float, sender: Sender, suspects: Suspects
+        self,
+        policy: ConnectorPolicy,
+        reference_wait_s: float,
+        sender: Sender,
+        suspects: Suspects,
+        door: ApprovalDoor,
     ) -> None:
         self._policy = policy
         self._reference_wait_s = reference_wait_s
         self._sender = sender
         self._suspects = suspects
+        self._door = door
 
     async def handle(self, judge: Judge, claimed: Sequence[Claimed], traces: Traces) -> list[Settlement]:
         """Return how the tries ended; rows that were not tried are left out.
@@ -116,14 +128,25 @@ class Handler:
                     sends.append(send)
                 case Wait() as wait:
                     done.judged(item, partial(judge.of_wait, wait))
+                case Hold() as hold:
+                    done.judged(item, partial(judge.of_hold, hold))
                 case Settled() as settled:
                     done.judged(item, partial(self._of_settled, judge, settled, traces))
-        sent = await self._sender.send(sends)
+        sent = await self._sender.send(await self._admitted(judge, sends, done))
         done.failures += sent.failures
         for send, outcome in sent.answers:
             trace = traces[send.claimed.entity_id]
             done.judged(send.claimed, partial(judge.of_outcome, send, outcome, trace))
         return done
+
+    async def _admitted(self, judge: Judge, sends: Sequence[Send], done: _Round) -> Sequence[Send]:
+        """Return which of *sends* may go out now; the others are judged."""
+        passed = await self._door.pass_through(sends)
+        for hold in passed.holds:
+            done.judged(hold.claimed, partial(judge.of_hold, hold))
+        for hold in passed.refused:
+            done.judged(hold.claimed, partial(judge.of_refused, hold))
+        return passed.sends
 
     def _plan(self, item: Claimed, done: _Round) -> Plan | None:
         try:

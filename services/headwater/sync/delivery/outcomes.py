@@ -13,7 +13,16 @@ from msgspec import structs
 from headwater.connectors.base import ErrorClass, Failed, Outcome, VendorError, Written
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.account import Retry as RetryPolicy
-from headwater.sync.domain.delivering import Claimed, Holder, Send, Settled, Wait, field_changes, known_after
+from headwater.sync.domain.delivering import (
+    Claimed,
+    Hold,
+    Holder,
+    Send,
+    Settled,
+    Wait,
+    field_changes,
+    known_after,
+)
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.retrying import (
@@ -133,6 +142,20 @@ class Judge:
             try_count=claimed.tries_before,
         )
 
+    def of_hold(self, hold: Hold) -> Settlement:
+        """Return how a delivery stands that the policy holds; nothing was tried."""
+        claimed = hold.claimed
+        return self._base(
+            claimed, State.HELD, "", None, try_count=claimed.tries_before, error_message=hold.why
+        )
+
+    def of_refused(self, hold: Hold) -> Settlement:
+        """Return how a delivery stands that a person or the policy has refused: ended until it changes."""
+        claimed = hold.claimed
+        return self._base(
+            claimed, State.DISCARDED, "", None, try_count=claimed.tries_before, error_message=hold.why
+        )
+
     def of_interrupted(self, claimed: Claimed) -> Settlement:
         """Return how a delivery stands whose call broke off and could not be looked into: in doubt, no try counted."""
         return self._base(
@@ -195,6 +218,7 @@ class Judge:
             lacks_reference=send.lacks_reference,
             created=outcome.created,
             changes=tuple(field_changes(claimed.known, send.write)),
+            error_message=f"consent: {send.note}" if send.note else "",
         )
 
     def _failed(self, send: Send, error: VendorError, trace: TraceContext | None) -> Settlement:

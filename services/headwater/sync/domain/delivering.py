@@ -15,11 +15,20 @@ from headwater.connectors.base import Found, Reference, Target, Write
 from headwater.kernel.ids import ObjectName
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy, OutboundObject
-from headwater.policy.outbound import desired_fields, end_marks, minimal_patch, same_value, select_target
+from headwater.policy.outbound import (
+    Wanted,
+    end_marks,
+    minimal_patch,
+    same_value,
+    select_target,
+    wanted_fields,
+)
 from headwater.sync.domain.lanes import Lane
 
 REFERENCES_KEY: Final = "#references"
 """Place of the delivered references among the known fields; no CRM field begins with `#`."""
+HOLDS: Final = ("approval:", "consent:")
+"""How what keeps a delivery, or a part of it, from being written begins."""
 REFERENCE_RECHECK_S: Final = 0.25
 """Pause before a delivery that waits for another one is looked at again."""
 
@@ -98,12 +107,17 @@ class Claimed(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Write this."""
+    """Write this.
+
+    Args:
+        note: what of it consent withholds, and why.
+    """
 
     claimed: Claimed
     target: Target
     write: Write
     lacks_reference: bool
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +134,7 @@ class Settled:
 
     Args:
         outcome: `unchanged` or `superseded`.
-        rule: name of the rule; empty when unchanged.
+        rule: name of the rule; of what is unchanged what consent withholds of it, or empty.
     """
 
     claimed: Claimed
@@ -129,7 +143,19 @@ class Settled:
     lacks_reference: bool = False
 
 
-Plan = Send | Wait | Settled
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Do not write it: the policy holds it until its values, the policy or a person say otherwise.
+
+    Args:
+        why: what holds it, as `consent: …` or `approval: …`.
+    """
+
+    claimed: Claimed
+    why: str
+
+
+Plan = Send | Wait | Settled | Hold
 
 
 def plan_delivery(connector: ConnectorPolicy, claimed: Claimed, reference_wait_s: float) -> Plan:
@@ -140,24 +166,41 @@ def plan_delivery(connector: ConnectorPolicy, claimed: Claimed, reference_wait_s
     if claimed.state != "active":
         if not claimed.crm_id:
             return Settled(claimed, "superseded", f"{claimed.state}_before_delivery")
-        desired = end_marks(outbound, claimed.state, str(claimed.merged_into or ""))
-        references: tuple[Reference, ...] = ()
-        lacks = False
-    else:
-        coming = [item for item in _wanted(outbound, claimed) if not item.crm_id and item.coming]
-        if coming and claimed.waited_s < reference_wait_s:
-            return Wait(claimed, REFERENCE_RECHECK_S)
-        desired = dict.fromkeys(outbound.end_marks) | desired_fields(outbound, claimed.values)
-        references = _references(outbound, claimed)
-        lacks = any(not item.crm_id for item in _wanted(outbound, claimed))
-    patch = minimal_patch(desired, claimed.known)
+        marks = end_marks(outbound, claimed.state, str(claimed.merged_into or ""))
+        return _planned(outbound, claimed, Wanted(marks), (), lacks=False)
+    wanted = wanted_fields(outbound, claimed.values, connector.consents)
+    if wanted.withheld:
+        return _withheld(outbound, claimed, wanted)
+    referred = [item for item in _wanted(outbound, claimed) if item.field not in wanted.kept_back]
+    if any(not item.crm_id and item.coming for item in referred) and claimed.waited_s < reference_wait_s:
+        return Wait(claimed, REFERENCE_RECHECK_S)
+    lacks = any(not item.crm_id for item in referred)
+    return _planned(outbound, claimed, wanted, _references(outbound, referred), lacks=lacks)
+
+
+def _withheld(outbound: OutboundObject, claimed: Claimed, wanted: Wanted) -> Plan:
+    """Return what to do for a record that consent withholds: where the CRM has it, it is told so, and no more."""
+    if claimed.crm_id and minimal_patch(wanted.fields, claimed.known):
+        return _planned(outbound, claimed, wanted, (), lacks=False)
+    return Hold(claimed, f"consent: {wanted.withheld}")
+
+
+def _planned(
+    outbound: OutboundObject,
+    claimed: Claimed,
+    wanted: Wanted,
+    references: tuple[Reference, ...],
+    *,
+    lacks: bool,
+) -> Plan:
+    patch = minimal_patch(wanted.fields, claimed.known)
     fresh = tuple(
         item for item in references if list(item.crm_ids) != _known_references(claimed).get(item.name)
     )
     if claimed.crm_id and not patch and not fresh:
-        return Settled(claimed, "unchanged", lacks_reference=lacks)
+        return Settled(claimed, "unchanged", wanted.note, lacks_reference=lacks)
     write = Write(str(claimed.entity_id), claimed.crm_id, patch, fresh, claimed.version)
-    return Send(claimed, to_target(claimed.object, outbound), write, lacks)
+    return Send(claimed, to_target(claimed.object, outbound), write, lacks, wanted.note)
 
 
 def choose_outbound(connector: ConnectorPolicy, claimed: Claimed) -> OutboundObject | None:
@@ -172,7 +215,8 @@ def choose_outbound(connector: ConnectorPolicy, claimed: Claimed) -> OutboundObj
 
 def to_target(object_name: ObjectName, outbound: OutboundObject) -> Target:
     """Return *outbound* in the connector kit's words."""
-    fields = tuple(dict.fromkeys((*outbound.fields, *outbound.end_marks)))
+    flags = (name for item in outbound.consent.values() for name in item.flags)
+    fields = tuple(dict.fromkeys((*outbound.fields, *outbound.end_marks, *flags)))
     return Target(object_name, outbound.target, outbound.external_id, fields, tuple(outbound.references))
 
 
@@ -229,12 +273,10 @@ def _wanted(outbound: OutboundObject, claimed: Claimed) -> Iterable[ReferenceSta
     return (item for item in claimed.references if item.field in fields)
 
 
-def _references(outbound: OutboundObject, claimed: Claimed) -> tuple[Reference, ...]:
+def _references(outbound: OutboundObject, referred: Sequence[ReferenceState]) -> tuple[Reference, ...]:
     found: list[Reference] = []
     for name, field_name in outbound.references.items():
-        crm_ids = sorted(
-            {item.crm_id for item in claimed.references if item.field == field_name and item.crm_id}
-        )
+        crm_ids = sorted({item.crm_id for item in referred if item.field == field_name and item.crm_id})
         if crm_ids:
             found.append(Reference(name, tuple(crm_ids)))
     return tuple(found)

@@ -43,9 +43,15 @@ def changed_accounts(before: PolicyDocument, after: PolicyDocument) -> tuple[str
             for name, account in after.connectors.items()
             if account.enabled
             and account.written
-            and (name not in before.connectors or before.connectors[name].written != account.written)
+            and (name not in before.connectors or _writes(before.connectors[name]) != _writes(account))
         )
     )
+
+
+def _writes(account: ConnectorPolicy) -> object:
+    """Return all by which an account's records are written: mappings, and the consents that these name."""
+    purposes = {name for items in account.written.values() for item in items for name in item.consent}
+    return account.written, {name: account.consents.get(name) for name in purposes}
 
 
 def plan_record(policy: ConnectorPolicy, standing: Standing) -> Send | None:

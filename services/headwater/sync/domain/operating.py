@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from headwater.policy.document import ConnectorPolicy
+from headwater.policy.opening import Standing as Opening
 from headwater.policy.survivorship import Chosen
 from headwater.sync.domain.breaker import BreakerName, Breakers, BreakerState, Forced, Mode
 from headwater.sync.domain.quota import Ledger
@@ -16,7 +17,7 @@ from headwater.sync.domain.settling import State
 from headwater.sync.domain.standing import Standing, stand
 from headwater.sync.domain.usage import Usage
 
-STOPPED: Final[frozenset[int]] = frozenset({State.DEAD, State.DISCARDED})
+STOPPED: Final[frozenset[int]] = frozenset({State.DEAD, State.DISCARDED, State.HELD})
 """States that only an operator or a newer version ends."""
 ALL_STATES: Final[tuple[int, ...]] = tuple(State)
 DISABLED: Final = "disabled in the policy"
@@ -223,6 +224,7 @@ class AccountView:
         breaker_time: when an open breaker lets a probe through, or an order to hold it open ends.
         breakers: key, name and state of every breaker that is not idle, by key.
         forced: the operator's order in force.
+        opening: whether the policy's schedules let it be written now; None without any.
     """
 
     facts: AccountFacts
@@ -237,6 +239,7 @@ class AccountView:
     quota_limit: int
     finding: str
     standing: Standing
+    opening: Opening | None = None
 
 
 def view_account(

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from headwater.kernel.ids import ObjectName
 from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
 from headwater.policy.explaining import Candidate, Decision, explain
-from headwater.policy.outbound import desired_fields, same_value
+from headwater.policy.outbound import same_value, wanted_fields
 from headwater.policy.words import FieldClass
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, choose_outbound
 from headwater.sync.domain.operating import Delivery
@@ -158,9 +158,10 @@ def _held(document: PolicyDocument, standings: Iterable[Standing], name: str) ->
         claimed = standing.claimed
         policy = document.connectors.get(claimed.connector)
         outbound = None if policy is None else _mapping(policy, claimed)
-        if outbound is None:
+        if policy is None or outbound is None:
             continue
-        wanted = desired_fields(outbound, claimed.values) if claimed.state == "active" else {}
+        lives = claimed.state == "active"
+        wanted = wanted_fields(outbound, claimed.values, policy.consents).fields if lives else {}
         for crm_field, item in outbound.fields.items():
             if item.field == name:
                 value = claimed.known.get(crm_field)

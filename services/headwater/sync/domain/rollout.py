@@ -334,7 +334,7 @@ def replaced(rollout: Rollout) -> Rollout:
 
 
 def fate_of(
-    state: int, error_class: str, returns: int, *, as_wanted: bool, back: bool = False
+    state: int, error_class: str, returns: int, *, as_wanted: bool, back: bool = False, asked: bool = False
 ) -> Fate | None:
     """Return where a record under way stands now; None: it was settled by an old mapping and has to go again.
 
@@ -343,6 +343,7 @@ def fate_of(
         error_class: of its last try; empty when that was good.
         returns: how often it had to go again so far.
         as_wanted: whether the CRM is known to hold what the rollout wants.
+        asked: whether a held one waits for a person: its stage waits, too.
         back: whether what was written is taken back: a try that was under way by then may still have ended dead.
     """
     match state:
@@ -354,6 +355,8 @@ def fate_of(
             return None
         case 5 | 6:
             return Fate.FAILED
+        case 7:  # what consent holds is none of the rollout's
+            return Fate.OPEN if asked else Fate.LEFT
         case _:
             return Fate.FAILING if error_class and error_class not in UNCOUNTED else Fate.OPEN
 

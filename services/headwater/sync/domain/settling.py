@@ -25,6 +25,7 @@ class State(IntEnum):
     IN_DOUBT = 4
     DEAD = 5
     DISCARDED = 6
+    HELD = 7
 
 
 class Settlement(Struct, frozen=True, gc=False):

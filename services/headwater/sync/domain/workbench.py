@@ -11,6 +11,8 @@ from typing import Any, Final
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.domain.delivering import (
     Claimed,
+    Hold,
+    Plan,
     Send,
     Settled,
     Wait,
@@ -90,9 +92,9 @@ class Preview:
     """What one delivery would do now.
 
     Args:
-        action: create, update, unchanged, superseded or wait.
+        action: create, update, unchanged, superseded, held or wait.
         changes: objects of field, before, after and rule.
-        rule: what ends it without a write.
+        rule: what ends it without a write, or holds it.
         looks_up_first: the CRM is asked what became of an earlier write before anything is sent.
     """
 
@@ -141,7 +143,7 @@ def _look_ups(policy: ConnectorPolicy, standing: Sequence[Standing]) -> int:
     return sum(-(-count // policy.limits.batch_records) for count in by_target.values())
 
 
-def _preview(policy: ConnectorPolicy, item: Standing, plan: Send | Wait | Settled) -> Preview:
+def _preview(policy: ConnectorPolicy, item: Standing, plan: Plan) -> Preview:
     claimed = item.claimed
     outbound = choose_outbound(policy, claimed)
     crm_object = outbound.target if outbound else ""
@@ -152,6 +154,8 @@ def _preview(policy: ConnectorPolicy, item: Standing, plan: Send | Wait | Settle
             return Preview(item.delivery, action, crm_object, changes, looks_up_first=claimed.in_doubt)
         case Wait():
             return Preview(item.delivery, "wait", crm_object, looks_up_first=claimed.in_doubt)
+        case Hold():
+            return Preview(item.delivery, "held", crm_object, rule=plan.why, looks_up_first=claimed.in_doubt)
         case Settled():
             return Preview(
                 item.delivery, plan.outcome, crm_object, rule=plan.rule, looks_up_first=claimed.in_doubt

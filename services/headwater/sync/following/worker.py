@@ -14,11 +14,15 @@ from typing import Final
 
 import anyio
 import anyio.abc
+from msgspec.structs import replace
 
 from headwater.connectors.base import CallFailed
 from headwater.kernel.errors import HeadwaterError, Unavailable
+from headwater.sync.approvals.door import ApprovalDoor
+from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.delivery.accounts import RunningAccount, RunningAccounts
-from headwater.sync.domain.following import RecordMerge
+from headwater.sync.domain.approving import ApprovalState, refusal_of
+from headwater.sync.domain.following import FollowState, RecordMerge
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.following.follower import Follower
 from headwater.sync.following.forecaster import foreseen
@@ -34,12 +38,18 @@ LOOK_S: Final = 0.05
 """Shortest pause between two looks."""
 AGAIN_S: Final = 1.0
 """Pause before a merge is taken up again whose account or store failed."""
+UNDECIDED_S: Final = 60.0
+"""Pause before it is looked again whether somebody has approved a merge, unless that is told."""
 ACCOUNTS_MAX: Final = 8
 """Accounts in which a process follows merges at once."""
 
 
 class FollowWorker:
-    """Works on the accounts of this process."""
+    """Works on the accounts of this process.
+
+    Args:
+        approvals: where is asked about merges that a person has to approve; None: those wait for good.
+    """
 
     def __init__(
         self,
@@ -47,7 +57,9 @@ class FollowWorker:
         questions: QuestionBook,
         accounts: RunningAccounts,
         chance: Callable[[], random.Random] = random.Random,
+        approvals: ApprovalBook | None = None,
     ) -> None:
+        self._approvals = approvals
         self._book = book
         self._questions = questions
         self._accounts = accounts
@@ -108,6 +120,8 @@ class FollowWorker:
     async def _follow(self, account: RunningAccount, merge: RecordMerge) -> None:
         try:
             with account.working():
+                if not await self._approved(account, merge):
+                    return
                 async with account.connected() as connector:
                     await Follower(account, connector, self._book, self._chance).follow(merge)
         except FenceLost:
@@ -115,6 +129,23 @@ class FollowWorker:
         except (Unavailable, StoreRaced, HeadwaterError, CallFailed) as error:
             _log.warning("merge %s in %s: %s", merge.merge_id, account.name, error)
             await anyio.sleep(AGAIN_S)
+
+    async def _approved(self, account: RunningAccount, merge: RecordMerge) -> bool:
+        """Return whether *merge* may go on; else it waits, while its winner is delivered, or has ended."""
+        if merge.state is not FollowState.PLANNED or merge.wanted != "merged":
+            return True
+        door = ApprovalDoor(account.document, account.name, self._approvals)
+        verdict = await door.may_merge(merge)
+        if verdict is None or verdict.state is ApprovalState.APPROVED:
+            return True
+        if verdict.state is ApprovalState.ASKED:
+            await self._book.let_go(merge, merge.winner_id)
+            waiting = replace(merge, finding="approval: waits for a decision")
+            await self._book.write(waiting, account.lease, UNDECIDED_S)
+            return False
+        refused = replace(merge, state=FollowState.NOT_NEEDED, finding=refusal_of(verdict))
+        await self._book.finish(refused, account.lease)
+        return False
 
     async def _answer(self, account: RunningAccount, question: Question) -> None:
         try:

@@ -102,8 +102,8 @@ create table sync.delivery (
     connector text collate "C" not null,
     entity_id uuid not null,
     object text collate "C" not null,
-    state smallint not null check (state between 1 and 6),
-    stopped boolean not null generated always as (state in (5, 6)) stored,
+    state smallint not null check (state between 1 and 7),
+    stopped boolean not null generated always as (state in (5, 6, 7)) stored,
     desired_version bigint not null,
     delivered_version bigint not null default 0,
     crm_object text not null default '',
@@ -146,7 +146,8 @@ comment on table sync.delivery is
 'One standing order per connector account and entity: bring the CRM to the desired version. No index holds what '
 'a mark or the settling of a known record changes: neither writes to an index.';
 comment on column sync.delivery.state is
-'1 pending, 2 delivered, 3 retrying, 4 in doubt, 5 dead, 6 discarded: as DeliveryState on the wire.';
+'1 pending, 2 delivered, 3 retrying, 4 in doubt, 5 dead, 6 discarded, 7 held by the policy: as DeliveryState on the '
+'wire.';
 comment on column sync.delivery.stopped is
 'The state as the index may see it: it stays as it is while a delivery comes and goes.';
 comment on column sync.delivery.try_count is
@@ -154,7 +155,8 @@ comment on column sync.delivery.try_count is
 comment on column sync.delivery.revived_key is
 'The event that made it due again after it was dead or discarded, last.';
 comment on column sync.delivery.reference_came is
-'What it refers to was delivered since it was settled last: one under way that lacked it is due again.';
+'What it waits for came since it was settled last, a record that it refers to or a decision: one under way that '
+'lacked it is due again.';
 comment on column sync.delivery.known is
 'What the CRM is known to hold. Never looked into by a statement, so kept as text: writing it is half the work.';
 comment on column sync.delivery.dirty_time is

@@ -166,6 +166,10 @@ begin
                         or (held.reference_came and v_lacking[item.n])
                     )
                     then 1
+                when
+                    coalesce(v_states[item.n], v_state) in (6, 7)
+                    and (held.reference_came or held.desired_version > coalesce(v_versions[item.n], v_version))
+                    then 1
                 else coalesce(v_states[item.n], v_state)
             end,
             reference_came = false,
@@ -194,7 +198,7 @@ begin
         returning held.entity_id, held.state
     )
     select
-        array_agg(settled.entity_id) filter (where settled.state in (2, 5, 6)),
+        array_agg(settled.entity_id) filter (where settled.state in (2, 5, 6, 7)),
         array_agg(settled.entity_id) filter (where settled.state in (1, 3, 4)),
         array_agg(settled.state = 1) filter (where settled.state in (1, 3, 4))
     into v_ended, v_again, v_pending

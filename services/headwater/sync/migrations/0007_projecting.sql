@@ -258,7 +258,7 @@ begin
                         member.tenant_id = held.tenant_id and member.connector = held.connector
                         and member.entity_id = held.entity_id and member.in_doubt
                 ) then 4
-                when held.state in (2, 5, 6) then 1
+                when held.state in (2, 5, 6, 7) then 1
                 else held.state
             end
         returning

@@ -14,6 +14,7 @@ from typing import Final
 
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.loading import policy_digest
+from headwater.sync.domain.approving import APPROVAL_WAITS
 from headwater.sync.domain.changing import follow_policy
 from headwater.sync.domain.impact import as_wanted, selected
 from headwater.sync.domain.replaying import portion
@@ -104,8 +105,9 @@ async def _judge(unit: RolloutUnit, account: ConnectorPolicy, stage: Stage, *, b
         member = members.pop(item.claimed.entity_id)
         wanted = item.delivery.state != 2 or as_wanted(account, item)  # noqa: PLR2004 - delivered
         fate = fate_of(
-            item.delivery.state, item.delivery.last_error_class, member.returns, as_wanted=wanted, back=back
-        )
+            item.delivery.state, item.delivery.last_error_class, member.returns, as_wanted=wanted, back=back,
+            asked=item.delivery.last_error.startswith(APPROVAL_WAITS),
+        )  # fmt: skip
         if fate is None:
             again.append(member.entity_id)
             fate = Fate.OPEN

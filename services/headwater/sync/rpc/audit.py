@@ -13,7 +13,7 @@ from headwater.audit.checkpoints import write_line
 from headwater.audit.merkle import TILE_HASHES
 from headwater.kernel.rpc.checks import Checks, write_page_token
 from headwater.sync.auditing.ports import Wanted
-from headwater.sync.rpc.requests import AUDIT, read_place
+from headwater.sync.rpc.requests import AUDIT, read_actor, read_place
 from headwater.sync.rpc.responses import audit_message
 from headwater.sync.usecases.proving import Proving
 from headwater.sync.v1 import audit_pb2 as pb
@@ -97,6 +97,17 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         return pb.ProveAuditConsistencyResponse(
             path=await self._proving.consistency(tenant_id, first, second)
         )
+
+    async def EraseAuditValues(
+        self, request: pb.EraseAuditValuesRequest, context: Any
+    ) -> pb.EraseAuditValuesResponse:
+        checks = Checks()
+        tenant_id = checks.tenant(request.tenant_id)
+        entity_id = checks.uuid("entity_id", request.entity_id)
+        reason, actor = checks.text("reason", request.reason), read_actor(checks, request.actor)
+        checks.finish()
+        erased = await self._proving.erase(tenant_id, entity_id, actor, reason, dry_run=request.dry_run)
+        return pb.EraseAuditValuesResponse(erased_count=erased)
 
 
 def _wanted(checks: Checks, request: pb.SearchAuditRequest) -> Wanted:

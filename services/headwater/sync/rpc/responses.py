@@ -11,6 +11,7 @@ import msgspec
 from google.protobuf import timestamp_pb2
 
 from headwater.kernel.rpc.checks import write_page_token
+from headwater.sync.domain.delivering import HOLDS
 from headwater.sync.domain.operating import (
     AccountView,
     Attempt,
@@ -65,7 +66,6 @@ def fate_message(fate: Fate) -> pb.EventFate:
 def delivery_message(delivery: Delivery) -> pb.Delivery:
     """Write a delivery."""
     retrying = delivery.state == pb.DELIVERY_STATE_RETRYING
-    failing = bool(delivery.last_error_class)
     return pb.Delivery(
         connector=delivery.connector,
         object=delivery.object,
@@ -76,10 +76,17 @@ def delivery_message(delivery: Delivery) -> pb.Delivery:
         crm_id=delivery.crm_id,
         failure_count=delivery.failure_count,
         next_attempt_time=moment_message(delivery.due_time) if retrying else None,
-        last_error=f"{delivery.last_error_class}: {delivery.last_error}" if failing else "",
+        last_error=_reason(delivery),
         event_key=str(delivery.event_key),
         settle_time=moment_message(delivery.settle_time),
     )
+
+
+def _reason(delivery: Delivery) -> str:
+    """Return what the last try failed of, or by what the policy keeps something from being written."""
+    if delivery.last_error_class:
+        return f"{delivery.last_error_class}: {delivery.last_error}"
+    return delivery.last_error if delivery.last_error.startswith(HOLDS) else ""
 
 
 def _attempt(attempt: Attempt) -> pb.Attempt:
@@ -175,6 +182,8 @@ def connector_message(account: AccountView) -> pb.Connector:
             pb.LimitWindow(window=item.name, limit=item.limit, used=item.used, window_s=item.window_s)
             for item in standing.windows
         ],
+        closed_by=account.opening.closed_by if account.opening else "",
+        closed_until=moment_message(account.opening.until) if account.opening else None,
         breaker_forced=account.forced.mode if account.forced else "",
         breaker_forced_until=moment_message(account.forced.until) if account.forced else None,
         breaker_forced_reason=account.forced.reason if account.forced else "",

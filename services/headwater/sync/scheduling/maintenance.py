@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from headwater.kernel.clock import Clock
@@ -27,6 +28,10 @@ QUEUE_BYTES_MIN: Final = 32 * 1024 * 1024
 """Size of the queue's indexes below which nothing is worth a rebuild."""
 QUEUE_EXCESS: Final = 4
 """How much larger than its rows want the queue's indexes are when they are rebuilt."""
+EXPIRED_MAX: Final = 500
+"""Approvals that are decided about in one transaction."""
+APPROVALS_EVERY_S: Final = 30.0
+"""How late an approval may end."""
 QUALITY_EVERY_S: Final = 86_400.0
 """One measurement of every tenant's records a day: a point of the trend."""
 
@@ -52,18 +57,22 @@ class Maintenance:
 
     Args:
         measure_quality: measures the records of every tenant, for the trend; None: nobody asks.
+        expire_approvals: decides about up to so many approvals whose time is over; None: nobody does.
     """
 
     upkeep: Upkeep
     clock: Clock
     retention: Retention
     measure_quality: Callable[[], Awaitable[str]] | None = None
+    expire_approvals: Callable[[int], Awaitable[int]] | None = None
 
     def jobs(self) -> tuple[Job, ...]:
         """Return every job."""
         every = dict(_EVERY_S)
         if self.measure_quality is not None:
             every["quality"] = QUALITY_EVERY_S
+        if self.expire_approvals is not None:
+            every["approvals"] = APPROVALS_EVERY_S
         return tuple(
             Job("", f"maintenance/{name}", "maintenance", every_s) for name, every_s in every.items()
         )
@@ -79,6 +88,8 @@ class Maintenance:
         }
         if self.measure_quality is not None:
             runs = {**runs, "quality": self.measure_quality}
+        if self.expire_approvals is not None:
+            runs = {**runs, "approvals": partial(self._approvals, self.expire_approvals)}
         return await runs[job.name.removeprefix("maintenance/")]()
 
     async def _attempts(self) -> str:
@@ -107,6 +118,15 @@ class Maintenance:
             if rows < PRUNED_ROWS_MAX:
                 break
         return f"{pruned} rows deleted"
+
+    async def _approvals(self, expire: Callable[[int], Awaitable[int]]) -> str:
+        expired = 0
+        for _ in range(PRUNES_MAX):
+            rows = await expire(EXPIRED_MAX)
+            expired += rows
+            if rows < EXPIRED_MAX:
+                break
+        return f"{expired} decided that nobody had decided about"
 
     async def _queue(self) -> str:
         rows, index_bytes = await self.upkeep.queue_size()

@@ -28,6 +28,7 @@ class JobStores:
     calendar: Calendar
     upkeep: Upkeep
     measure_quality: Callable[[], Awaitable[str]] | None = None
+    expire_approvals: Callable[[int], Awaitable[int]] | None = None
 
 
 def scheduling_host(
@@ -44,7 +45,7 @@ def scheduling_host(
     jobs = Jobs(
         Polling(stores.cursors, log, clock),
         ExpiryWatch(stores.calendar, clock),
-        Maintenance(stores.upkeep, clock, retention, stores.measure_quality),
+        Maintenance(stores.upkeep, clock, retention, stores.measure_quality, stores.expire_approvals),
     )
     chance = random.Random()  # noqa: S311 - jitter
     bounds = HostSettings(runs_max=settings.schedule_runs_max)

@@ -13,8 +13,9 @@ from sync.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 select pg_advisory_xact_lock(sync.fence_key($1));
 
 -- name: doubt_inflight
--- Clears the journal of an account up to a fence; what it names, and is due still, is in doubt.
--- $1 tenant; $2 connector; $3 fence.
+-- Clears the journal of an account up to a fence; what it names, and is due still, is in doubt. What the policy held
+-- is judged anew where the account begins anew: it may do so by another policy; what removals held back goes on.
+-- $1 tenant; $2 connector; $3 fence; $4 whether the account begins anew.
 with left_behind as (
     delete from sync.inflight
     where tenant_id = $1 and connector = $2 and fence <= $3
@@ -22,6 +23,18 @@ with left_behind as (
 ), entity as (
     select distinct unnest(entity_ids) as entity_id from left_behind
     order by entity_id
+), released as (
+    update sync.delivery as held
+    set state = 1
+    where $4 and held.tenant_id = $1 and held.connector = $2 and held.stopped and held.state = 7
+    returning held.entity_id
+), let_go as (
+    delete from sync.held_delivery
+    where $4 and tenant_id = $1 and connector = $2 and merge_id = '00000000-0000-0000-0000-000000000000'::uuid
+), lined_up as (
+    insert into sync.due as held (tenant_id, connector, lane, due_time, entity_id)
+    select $1, $2, 2, clock_timestamp(), entity_id from released
+    on conflict (tenant_id, connector, entity_id) do nothing
 )
 update sync.delivery as held
 set state = 4

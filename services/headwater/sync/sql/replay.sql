@@ -44,7 +44,8 @@ with chosen as (
         $1, connector, $4, $5, 'deliveries_replayed', entity_id, event_key,
         jsonb_build_array(
             jsonb_build_object(
-                'field', 'state', 'before', case former_state when 5 then 'dead' else 'discarded' end,
+                'field', 'state', 'before',
+                case former_state when 5 then 'dead' when 6 then 'discarded' else 'held' end,
                 'after', case state when 4 then 'in_doubt' else 'pending' end, 'rule', 'operator'
             ),
             jsonb_build_object(

@@ -226,3 +226,14 @@ where
     and ($9::timestamptz is null or audit_time >= $9) and ($10::timestamptz is null or audit_time < $10)
 order by audit_id desc
 limit $4;
+
+-- name: count_erasable
+-- Entries of an entity that have values still. $1 tenant; $2 entity.
+select count(*) as entries
+from sync.audit
+where
+    tenant_id = $1 and entity_id = $2 and action <> 'values_erased' and changes::text <> sync.erased()::text;
+
+-- name: erase_values
+-- Erases the values of an entity's entries; returns of how many. $1 tenant; $2 entity; $3 actor; $4 reason.
+select sync.erase_audit($1, $2, $3, $4) as entries;

@@ -47,6 +47,7 @@ class PostgresDeliveries:
         self._line = Line()
         self._numbers: dict[int, int] = {}
         self._is_ours = False
+        self._has_begun = False
         self._turning = anyio.Lock()
 
     async def take_over(self) -> None:
@@ -58,8 +59,13 @@ class PostgresDeliveries:
             await connection.execute(_SQL["wait_for_turns"].text, self._lease.name)
             await hold_fences(connection, [self._lease])
             await connection.execute(
-                _SQL["doubt_inflight"].text, self._tenant_id, self._connector, self._lease.fence
+                _SQL["doubt_inflight"].text,
+                self._tenant_id,
+                self._connector,
+                self._lease.fence,
+                not self._has_begun,
             )
+        self._has_begun = True
         self._is_ours = True
 
     async def turn(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:

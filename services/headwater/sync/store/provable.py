@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from headwater.kernel.errors import PreconditionFailed
 from headwater.kernel.pg import queries
 from headwater.sync.auditing.ports import Found, Place, Standing, Wanted
 from headwater.sync.domain.operating import AuditEntry
-from headwater.sync.store.faults import translated
+from headwater.sync.store.faults import reaching, translated
 from headwater.sync.store.trail import read_tiles
 
 if TYPE_CHECKING:
@@ -94,6 +95,20 @@ class PostgresProvableAudit:
         except (KeyError, ValueError) as error:
             message = f"the audit's tree is damaged, {error}: `headwater audit verify` tells more"
             raise PreconditionFailed(message, reason="AUDIT_DAMAGED") from error
+
+    async def count_erasable(self, tenant_id: str, entity_id: uuid.UUID) -> int:
+        """Return how many entries of an entity have values still."""
+        async with translated():
+            count: int = await self._pool.fetchval(_SQL["count_erasable"].text, tenant_id, entity_id)
+        return count
+
+    async def erase(self, tenant_id: str, entity_id: uuid.UUID, actor: str, reason: str) -> int:
+        """Erase the values of an entity's entries; return of how many."""
+        async with reaching(), self._pool.acquire() as connection, connection.transaction():
+            count: int = await connection.fetchval(
+                _SQL["erase_values"].text, tenant_id, entity_id, actor, reason
+            )
+        return count
 
     async def search(self, tenant_id: str, wanted: Wanted, before: Place | None, limit: int) -> Found:
         """Return entries that fit, newest first."""

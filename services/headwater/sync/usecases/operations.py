@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import NotFound
 from headwater.policy.document import PolicyDocument
+from headwater.policy.opening import standing_of
 from headwater.sync.domain.operating import (
     AccountView,
     AuditEntry,
@@ -158,6 +160,10 @@ class Operations:
             {name: day_of(now, allowance_of(document.connectors[name].limits)) for name in connectors},
         )
         return tuple(
-            view_account(document.connectors[item.connector], item, books[item.connector], now)
+            replace(
+                view_account(document.connectors[item.connector], item, books[item.connector], now),
+                opening=standing_of(schedules, now) if schedules else None,
+            )
             for item in facts
+            for schedules in [document.schedules_of(item.connector)]
         )

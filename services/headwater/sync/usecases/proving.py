@@ -1,7 +1,8 @@
-"""Reading and proving the audit for whoever asks."""
+"""Reading and proving the audit for whoever asks, and erasing values from it."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -90,6 +91,14 @@ class Proving:
         entry = next(item for item in entries if item.seq == seq)
         path = await self._audit.roots(tenant_id, inclusion_spans(seq - 1, covering[0].size))
         return EntryProof(entry, tuple(path), covering[0])
+
+    async def erase(
+        self, tenant_id: str, entity_id: uuid.UUID, actor: str, reason: str, *, dry_run: bool
+    ) -> int:
+        """Erase the values that the audit has of an entity; return of how many entries, or of how many it would."""
+        if dry_run:
+            return await self._audit.count_erasable(tenant_id, entity_id)
+        return await self._audit.erase(tenant_id, entity_id, actor, reason)
 
     async def consistency(self, tenant_id: str, first: int, second: int) -> tuple[bytes, ...]:
         """Prove that the audit of *second* entries begins with that of *first*, 1..second.

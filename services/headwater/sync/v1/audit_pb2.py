@@ -23,40 +23,45 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from headwater.event.v1 import event_pb2 as headwater_dot_event_dot_v1_dot_event__pb2
 from headwater.sync.v1 import sync_pb2 as headwater_dot_sync_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheadwater/sync/v1/audit.proto\x12\x11headwater.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cheadwater/sync/v1/sync.proto\"(\n\x13GetAuditHeadRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\"X\n\x14GetAuditHeadResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x13\n\x0bsealed_size\x18\x02 \x01(\x03\x12\x0f\n\x07\x66inding\x18\x03 \x01(\t\x12\x0c\n\x04keys\x18\x04 \x03(\x0c\"\x86\x02\n\x12SearchAuditRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\x12\x11\n\tevent_key\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x11\n\tconnector\x18\x06 \x01(\t\x12.\n\nsince_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\"^\n\x13SearchAuditResponse\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.headwater.sync.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x10ReadAuditRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\"<\n\x11ReadAuditResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12\x16\n\x0enext_after_seq\x18\x02 \x01(\x03\"W\n\x1bListAuditCheckpointsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\nabove_size\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"3\n\x1cListAuditCheckpointsResponse\x12\x13\n\x0b\x63heckpoints\x18\x01 \x03(\x0c\"=\n\x16ProveAuditEntryRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x61udit_id\x18\x02 \x01(\x03\"J\n\x17ProveAuditEntryResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"Z\n\x1cProveAuditConsistencyRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\nfirst_size\x18\x02 \x01(\x03\x12\x13\n\x0bsecond_size\x18\x03 \x01(\x03\"-\n\x1dProveAuditConsistencyResponse\x12\x0c\n\x04path\x18\x01 \x03(\x0c\x32\x84\x05\n\x0c\x41uditService\x12_\n\x0cGetAuditHead\x12&.headwater.sync.v1.GetAuditHeadRequest\x1a\'.headwater.sync.v1.GetAuditHeadResponse\x12\\\n\x0bSearchAudit\x12%.headwater.sync.v1.SearchAuditRequest\x1a&.headwater.sync.v1.SearchAuditResponse\x12V\n\tReadAudit\x12#.headwater.sync.v1.ReadAuditRequest\x1a$.headwater.sync.v1.ReadAuditResponse\x12w\n\x14ListAuditCheckpoints\x12..headwater.sync.v1.ListAuditCheckpointsRequest\x1a/.headwater.sync.v1.ListAuditCheckpointsResponse\x12h\n\x0fProveAuditEntry\x12).headwater.sync.v1.ProveAuditEntryRequest\x1a*.headwater.sync.v1.ProveAuditEntryResponse\x12z\n\x15ProveAuditConsistency\x12/.headwater.sync.v1.ProveAuditConsistencyRequest\x1a\x30.headwater.sync.v1.ProveAuditConsistencyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheadwater/sync/v1/audit.proto\x12\x11headwater.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eheadwater/event/v1/event.proto\x1a\x1cheadwater/sync/v1/sync.proto\"(\n\x13GetAuditHeadRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\"X\n\x14GetAuditHeadResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x13\n\x0bsealed_size\x18\x02 \x01(\x03\x12\x0f\n\x07\x66inding\x18\x03 \x01(\t\x12\x0c\n\x04keys\x18\x04 \x03(\x0c\"\x86\x02\n\x12SearchAuditRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\x12\x11\n\tevent_key\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x11\n\tconnector\x18\x06 \x01(\t\x12.\n\nsince_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\"^\n\x13SearchAuditResponse\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.headwater.sync.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x10ReadAuditRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\"<\n\x11ReadAuditResponse\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\x0c\x12\x16\n\x0enext_after_seq\x18\x02 \x01(\x03\"W\n\x1bListAuditCheckpointsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\nabove_size\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"3\n\x1cListAuditCheckpointsResponse\x12\x13\n\x0b\x63heckpoints\x18\x01 \x03(\x0c\"=\n\x16ProveAuditEntryRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x10\n\x08\x61udit_id\x18\x02 \x01(\x03\"J\n\x17ProveAuditEntryResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"Z\n\x1cProveAuditConsistencyRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\nfirst_size\x18\x02 \x01(\x03\x12\x13\n\x0bsecond_size\x18\x03 \x01(\x03\"-\n\x1dProveAuditConsistencyResponse\x12\x0c\n\x04path\x18\x01 \x03(\x0c\"\x8a\x01\n\x17\x45raseAuditValuesRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tentity_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12(\n\x05\x61\x63tor\x18\x04 \x01(\x0b\x32\x19.headwater.event.v1.Actor\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"0\n\x18\x45raseAuditValuesResponse\x12\x14\n\x0c\x65rased_count\x18\x01 \x01(\x03\x32\xf1\x05\n\x0c\x41uditService\x12_\n\x0cGetAuditHead\x12&.headwater.sync.v1.GetAuditHeadRequest\x1a\'.headwater.sync.v1.GetAuditHeadResponse\x12\\\n\x0bSearchAudit\x12%.headwater.sync.v1.SearchAuditRequest\x1a&.headwater.sync.v1.SearchAuditResponse\x12V\n\tReadAudit\x12#.headwater.sync.v1.ReadAuditRequest\x1a$.headwater.sync.v1.ReadAuditResponse\x12w\n\x14ListAuditCheckpoints\x12..headwater.sync.v1.ListAuditCheckpointsRequest\x1a/.headwater.sync.v1.ListAuditCheckpointsResponse\x12h\n\x0fProveAuditEntry\x12).headwater.sync.v1.ProveAuditEntryRequest\x1a*.headwater.sync.v1.ProveAuditEntryResponse\x12z\n\x15ProveAuditConsistency\x12/.headwater.sync.v1.ProveAuditConsistencyRequest\x1a\x30.headwater.sync.v1.ProveAuditConsistencyResponse\x12k\n\x10\x45raseAuditValues\x12*.headwater.sync.v1.EraseAuditValuesRequest\x1a+.headwater.sync.v1.EraseAuditValuesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headwater.sync.v1.audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETAUDITHEADREQUEST']._serialized_start=115
-  _globals['_GETAUDITHEADREQUEST']._serialized_end=155
-  _globals['_GETAUDITHEADRESPONSE']._serialized_start=157
-  _globals['_GETAUDITHEADRESPONSE']._serialized_end=245
-  _globals['_SEARCHAUDITREQUEST']._serialized_start=248
-  _globals['_SEARCHAUDITREQUEST']._serialized_end=510
-  _globals['_SEARCHAUDITRESPONSE']._serialized_start=512
-  _globals['_SEARCHAUDITRESPONSE']._serialized_end=606
-  _globals['_READAUDITREQUEST']._serialized_start=608
-  _globals['_READAUDITREQUEST']._serialized_end=664
-  _globals['_READAUDITRESPONSE']._serialized_start=666
-  _globals['_READAUDITRESPONSE']._serialized_end=726
-  _globals['_LISTAUDITCHECKPOINTSREQUEST']._serialized_start=728
-  _globals['_LISTAUDITCHECKPOINTSREQUEST']._serialized_end=815
-  _globals['_LISTAUDITCHECKPOINTSRESPONSE']._serialized_start=817
-  _globals['_LISTAUDITCHECKPOINTSRESPONSE']._serialized_end=868
-  _globals['_PROVEAUDITENTRYREQUEST']._serialized_start=870
-  _globals['_PROVEAUDITENTRYREQUEST']._serialized_end=931
-  _globals['_PROVEAUDITENTRYRESPONSE']._serialized_start=933
-  _globals['_PROVEAUDITENTRYRESPONSE']._serialized_end=1007
-  _globals['_PROVEAUDITCONSISTENCYREQUEST']._serialized_start=1009
-  _globals['_PROVEAUDITCONSISTENCYREQUEST']._serialized_end=1099
-  _globals['_PROVEAUDITCONSISTENCYRESPONSE']._serialized_start=1101
-  _globals['_PROVEAUDITCONSISTENCYRESPONSE']._serialized_end=1146
-  _globals['_AUDITSERVICE']._serialized_start=1149
-  _globals['_AUDITSERVICE']._serialized_end=1793
+  _globals['_GETAUDITHEADREQUEST']._serialized_start=147
+  _globals['_GETAUDITHEADREQUEST']._serialized_end=187
+  _globals['_GETAUDITHEADRESPONSE']._serialized_start=189
+  _globals['_GETAUDITHEADRESPONSE']._serialized_end=277
+  _globals['_SEARCHAUDITREQUEST']._serialized_start=280
+  _globals['_SEARCHAUDITREQUEST']._serialized_end=542
+  _globals['_SEARCHAUDITRESPONSE']._serialized_start=544
+  _globals['_SEARCHAUDITRESPONSE']._serialized_end=638
+  _globals['_READAUDITREQUEST']._serialized_start=640
+  _globals['_READAUDITREQUEST']._serialized_end=696
+  _globals['_READAUDITRESPONSE']._serialized_start=698
+  _globals['_READAUDITRESPONSE']._serialized_end=758
+  _globals['_LISTAUDITCHECKPOINTSREQUEST']._serialized_start=760
+  _globals['_LISTAUDITCHECKPOINTSREQUEST']._serialized_end=847
+  _globals['_LISTAUDITCHECKPOINTSRESPONSE']._serialized_start=849
+  _globals['_LISTAUDITCHECKPOINTSRESPONSE']._serialized_end=900
+  _globals['_PROVEAUDITENTRYREQUEST']._serialized_start=902
+  _globals['_PROVEAUDITENTRYREQUEST']._serialized_end=963
+  _globals['_PROVEAUDITENTRYRESPONSE']._serialized_start=965
+  _globals['_PROVEAUDITENTRYRESPONSE']._serialized_end=1039
+  _globals['_PROVEAUDITCONSISTENCYREQUEST']._serialized_start=1041
+  _globals['_PROVEAUDITCONSISTENCYREQUEST']._serialized_end=1131
+  _globals['_PROVEAUDITCONSISTENCYRESPONSE']._serialized_start=1133
+  _globals['_PROVEAUDITCONSISTENCYRESPONSE']._serialized_end=1178
+  _globals['_ERASEAUDITVALUESREQUEST']._serialized_start=1181
+  _globals['_ERASEAUDITVALUESREQUEST']._serialized_end=1319
+  _globals['_ERASEAUDITVALUESRESPONSE']._serialized_start=1321
+  _globals['_ERASEAUDITVALUESRESPONSE']._serialized_end=1369
+  _globals['_AUDITSERVICE']._serialized_start=1372
+  _globals['_AUDITSERVICE']._serialized_end=2125
 # @@protoc_insertion_point(module_scope)

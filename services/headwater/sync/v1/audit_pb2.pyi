@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from headwater.event.v1 import event_pb2 as _event_pb2
 from headwater.sync.v1 import sync_pb2 as _sync_pb2
 import builtins as _builtins
 import sys
@@ -387,3 +388,65 @@ class ProveAuditConsistencyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProveAuditConsistencyResponse: _TypeAlias = ProveAuditConsistencyResponse  # noqa: Y015
+
+@_typing.final
+class EraseAuditValuesRequest(_message.Message):
+    """EraseAuditValuesRequest names an entity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ENTITY_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    entity_id: _builtins.str
+    """Entity, a UUID. Required."""
+    reason: _builtins.str
+    """Why, 1..255 characters. Required."""
+    dry_run: _builtins.bool
+    """Only count."""
+    @_builtins.property
+    def actor(self) -> _event_pb2.Actor:
+        """Who orders it. Required."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        entity_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _event_pb2.Actor | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "dry_run", b"dry_run", "entity_id", b"entity_id", "reason", b"reason", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseAuditValuesRequest: _TypeAlias = EraseAuditValuesRequest  # noqa: Y015
+
+@_typing.final
+class EraseAuditValuesResponse(_message.Message):
+    """EraseAuditValuesResponse says how much was erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASED_COUNT_FIELD_NUMBER: _builtins.int
+    erased_count: _builtins.int
+    """Entries whose values were erased, or would be."""
+    def __init__(
+        self,
+        *,
+        erased_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_count", b"erased_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseAuditValuesResponse: _TypeAlias = EraseAuditValuesResponse  # noqa: Y015

@@ -68,6 +68,11 @@ class AuditServiceStub:
                 request_serializer=headwater_dot_sync_dot_v1_dot_audit__pb2.ProveAuditConsistencyRequest.SerializeToString,
                 response_deserializer=headwater_dot_sync_dot_v1_dot_audit__pb2.ProveAuditConsistencyResponse.FromString,
                 _registered_method=True)
+        self.EraseAuditValues = channel.unary_unary(
+                '/headwater.sync.v1.AuditService/EraseAuditValues',
+                request_serializer=headwater_dot_sync_dot_v1_dot_audit__pb2.EraseAuditValuesRequest.SerializeToString,
+                response_deserializer=headwater_dot_sync_dot_v1_dot_audit__pb2.EraseAuditValuesResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -123,6 +128,14 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseAuditValues(self, request, context):
+        """EraseAuditValues erases the values that the audit has of an entity, for good; who did what and when stays, every
+        proof stands, and the erasure is an entry itself. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -155,6 +168,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ProveAuditConsistency,
                     request_deserializer=headwater_dot_sync_dot_v1_dot_audit__pb2.ProveAuditConsistencyRequest.FromString,
                     response_serializer=headwater_dot_sync_dot_v1_dot_audit__pb2.ProveAuditConsistencyResponse.SerializeToString,
+            ),
+            'EraseAuditValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseAuditValues,
+                    request_deserializer=headwater_dot_sync_dot_v1_dot_audit__pb2.EraseAuditValuesRequest.FromString,
+                    response_serializer=headwater_dot_sync_dot_v1_dot_audit__pb2.EraseAuditValuesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -323,6 +341,33 @@ class AuditService:
             '/headwater.sync.v1.AuditService/ProveAuditConsistency',
             headwater_dot_sync_dot_v1_dot_audit__pb2.ProveAuditConsistencyRequest.SerializeToString,
             headwater_dot_sync_dot_v1_dot_audit__pb2.ProveAuditConsistencyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseAuditValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.sync.v1.AuditService/EraseAuditValues',
+            headwater_dot_sync_dot_v1_dot_audit__pb2.EraseAuditValuesRequest.SerializeToString,
+            headwater_dot_sync_dot_v1_dot_audit__pb2.EraseAuditValuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,10 @@ class AuditServiceStub:
     """ProveAuditConsistency proves that the audit of one size begins with the very entries of a smaller one.
     FAILED_PRECONDITION when it has not that size, or when the tree is damaged.
     """
+    EraseAuditValues: _grpc.UnaryUnaryMultiCallable[_audit_pb2.EraseAuditValuesRequest, _audit_pb2.EraseAuditValuesResponse]
+    """EraseAuditValues erases the values that the audit has of an entity, for good; who did what and when stays, every
+    proof stands, and the erasure is an entry itself. Idempotent.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -86,6 +90,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     ProveAuditConsistency: _aio.UnaryUnaryMultiCallable[_audit_pb2.ProveAuditConsistencyRequest, _audit_pb2.ProveAuditConsistencyResponse]  # type: ignore[assignment]
     """ProveAuditConsistency proves that the audit of one size begins with the very entries of a smaller one.
     FAILED_PRECONDITION when it has not that size, or when the tree is damaged.
+    """
+    EraseAuditValues: _aio.UnaryUnaryMultiCallable[_audit_pb2.EraseAuditValuesRequest, _audit_pb2.EraseAuditValuesResponse]  # type: ignore[assignment]
+    """EraseAuditValues erases the values that the audit has of an entity, for good; who did what and when stays, every
+    proof stands, and the erasure is an entry itself. Idempotent.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -149,6 +157,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_pb2.ProveAuditConsistencyResponse, _abc.Awaitable[_audit_pb2.ProveAuditConsistencyResponse]]:
         """ProveAuditConsistency proves that the audit of one size begins with the very entries of a smaller one.
         FAILED_PRECONDITION when it has not that size, or when the tree is damaged.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseAuditValues(
+        self,
+        request: _audit_pb2.EraseAuditValuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.EraseAuditValuesResponse, _abc.Awaitable[_audit_pb2.EraseAuditValuesResponse]]:
+        """EraseAuditValues erases the values that the audit has of an entity, for good; who did what and when stays, every
+        proof stands, and the erasure is an entry itself. Idempotent.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

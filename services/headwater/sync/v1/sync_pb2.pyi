@@ -42,6 +42,8 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     """Every attempt failed, or the error cannot heal by itself."""
     DELIVERY_STATE_DISCARDED: _DeliveryState.ValueType  # 6
     """Ended by an operator with a reason."""
+    DELIVERY_STATE_HELD: _DeliveryState.ValueType  # 7
+    """The policy holds it: it waits for an approval, or consent withholds the record."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """DeliveryState is where one delivery stands."""
@@ -60,6 +62,8 @@ DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 5
 """Every attempt failed, or the error cannot heal by itself."""
 DELIVERY_STATE_DISCARDED: DeliveryState.ValueType  # 6
 """Ended by an operator with a reason."""
+DELIVERY_STATE_HELD: DeliveryState.ValueType  # 7
+"""The policy holds it: it waits for an approval, or consent withholds the record."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 class _BreakerOrder:
@@ -493,7 +497,7 @@ class Delivery(_message.Message):
     failure_count: _builtins.int
     """Failed attempts since the last success."""
     last_error: _builtins.str
-    """Class and message of the last error; empty after a success."""
+    """Class and message of the last error, or what the policy keeps back and why; empty otherwise."""
     event_key: _builtins.str
     """Event that asked for the desired version."""
     @_builtins.property
@@ -799,6 +803,8 @@ class Connector(_message.Message):
     BREAKER_FORCED_REASON_FIELD_NUMBER: _builtins.int
     BREAKER_FORCED_BY_FIELD_NUMBER: _builtins.int
     BREAKERS_FIELD_NUMBER: _builtins.int
+    CLOSED_BY_FIELD_NUMBER: _builtins.int
+    CLOSED_UNTIL_FIELD_NUMBER: _builtins.int
     connector: _builtins.str
     """Name of the account in the policy."""
     vendor: _builtins.str
@@ -837,6 +843,8 @@ class Connector(_message.Message):
     """Why it was given; may be empty."""
     breaker_forced_by: _builtins.str
     """Who gave it."""
+    closed_by: _builtins.str
+    """What of the policy's schedules keeps it from being written to now; empty while it may be."""
     @_builtins.property
     def breaker_probe_time(self) -> _timestamp_pb2.Timestamp:
         """When an open breaker lets a probe through."""
@@ -860,6 +868,10 @@ class Connector(_message.Message):
     @_builtins.property
     def breakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointBreaker]:
         """Breakers that are open or count failures, by key: one for the account, or one per class of endpoints."""
+
+    @_builtins.property
+    def closed_until(self) -> _timestamp_pb2.Timestamp:
+        """When that may be otherwise; missing without schedules."""
 
     def __init__(
         self,
@@ -889,10 +901,12 @@ class Connector(_message.Message):
         breaker_forced_reason: _builtins.str = ...,
         breaker_forced_by: _builtins.str = ...,
         breakers: _abc.Iterable[Global___EndpointBreaker] | None = ...,
+        closed_by: _builtins.str = ...,
+        closed_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker_forced_until", b"breaker_forced_until", "breaker_probe_time", b"breaker_probe_time", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker_forced_until", b"breaker_forced_until", "breaker_probe_time", b"breaker_probe_time", "closed_until", b"closed_until", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "breaker_forced", b"breaker_forced", "breaker_forced_by", b"breaker_forced_by", "breaker_forced_reason", b"breaker_forced_reason", "breaker_forced_until", b"breaker_forced_until", "breaker_probe_time", b"breaker_probe_time", "breaker_state", b"breaker_state", "breakers", b"breakers", "connector", b"connector", "dead_count", b"dead_count", "finding", b"finding", "holder", b"holder", "oldest_pending_s", b"oldest_pending_s", "owner", b"owner", "paused", b"paused", "pending_count", b"pending_count", "quota_alert", b"quota_alert", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time", "quota_limit", b"quota_limit", "quota_used", b"quota_used", "refused_count", b"refused_count", "runbook", b"runbook", "vendor", b"vendor", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "breaker_forced", b"breaker_forced", "breaker_forced_by", b"breaker_forced_by", "breaker_forced_reason", b"breaker_forced_reason", "breaker_forced_until", b"breaker_forced_until", "breaker_probe_time", b"breaker_probe_time", "breaker_state", b"breaker_state", "breakers", b"breakers", "closed_by", b"closed_by", "closed_until", b"closed_until", "connector", b"connector", "dead_count", b"dead_count", "finding", b"finding", "holder", b"holder", "oldest_pending_s", b"oldest_pending_s", "owner", b"owner", "paused", b"paused", "pending_count", b"pending_count", "quota_alert", b"quota_alert", "quota_alert_time", b"quota_alert_time", "quota_forecast_time", b"quota_forecast_time", "quota_limit", b"quota_limit", "quota_used", b"quota_used", "refused_count", b"refused_count", "runbook", b"runbook", "vendor", b"vendor", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1763,11 +1777,11 @@ class DeliveryPreview(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     LOOKS_UP_FIRST_FIELD_NUMBER: _builtins.int
     action: _builtins.str
-    """create, update, unchanged, superseded or wait."""
+    """create, update, unchanged, superseded, held or wait."""
     crm_object: _builtins.str
     """The CRM's name of the object, as `contacts`; empty when it is not mapped."""
     rule: _builtins.str
-    """Rule that ends it without a write; empty otherwise."""
+    """Rule that ends it without a write, or holds it; empty otherwise."""
     looks_up_first: _builtins.bool
     """The CRM is asked first what became of an earlier write: the changes are then a guess."""
     @_builtins.property

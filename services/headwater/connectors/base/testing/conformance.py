@@ -16,6 +16,7 @@ from dataclasses import replace
 import pytest
 
 from headwater.connectors.base import ErrorClass, Failed, Outcome, Reference, VendorError, Write, Written
+from headwater.connectors.base.removing import Removable
 from headwater.connectors.base.testing.conformance_faults import FaultConformance
 from headwater.connectors.base.testing.conformance_polling import PollingConformance
 from headwater.connectors.base.testing.lab import TRACEPARENT, Lab
@@ -220,6 +221,19 @@ class WritingConformance(Suite):
         assert failure(outcomes[0]).error_class is ErrorClass.NOT_FOUND
         assert outcomes[1] == Written(kept.crm_id, created=False)
         assert await lab.found("ext-1") == {}
+
+    @proves("remove", needs=("remove", "look_up"))
+    async def test_records_are_put_into_the_bin_once_in_effect(self, lab: Lab) -> None:
+        """What is removed is not found any more; again it changes nothing; others stay, and it can be made anew."""
+        assert isinstance(lab.connector, Removable)
+        people = [await lab.person(number) for number in (1, 2, 3)]
+        doomed = [people[0].crm_id, people[1].crm_id]
+        for _ in range(2):
+            assert await lab.connector.removing.remove(lab.subject.person.crm_object, doomed) == {}
+            assert await lab.found("ext-1", "ext-2", "ext-3") == {"ext-3": people[2].crm_id}
+        again = await lab.person(1)
+        assert again.created
+        assert again.crm_id != people[0].crm_id
 
     @proves("trace", needs=("over_http",))
     async def test_every_call_carries_the_trace_and_a_low_cardinality_name(self, lab: Lab) -> None:
