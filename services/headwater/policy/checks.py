@@ -12,6 +12,7 @@ from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.account import Limits
 from headwater.policy.conflicts import conflict_faults
 from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.enriching import ROOT, enrichment_faults
 from headwater.policy.expressions import expression_fault
 from headwater.policy.faults import Fault, nearest
 from headwater.policy.objects import ObjectPolicy
@@ -41,6 +42,8 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
             for name, item in document.connectors.items()
             for fault in _connector_faults(document, name, item)
         ),
+        *enrichment_faults(document),
+        *_enrichment_limit_faults(document),
     )
 
 
@@ -193,6 +196,11 @@ def limit_faults(path: str, limits: Limits) -> Iterator[Fault]:
             "must not fall from backfill over reconcile and retry to live: what is urgent is slowed last"
         )
         yield Fault(f"{path}.quota_shares", "urgent_last", message)
+
+
+def _enrichment_limit_faults(document: PolicyDocument) -> Iterator[Fault]:
+    for name, provider in document.enrichment.providers.items() if document.enrichment else ():
+        yield from limit_faults(f"{ROOT}.providers.{name}.limits", provider.limits)
 
 
 def _poll_faults(document: PolicyDocument, path: str, connector: ConnectorPolicy) -> Iterator[Fault]:

@@ -79,7 +79,7 @@ def compile_contract(document: PolicyDocument, source: str, object_name: ObjectN
     """Return the check of what *source* sends as *object_name*; None where every event needs a closer look."""
     system = document.systems.get(source)
     inbound = system.inbound.get(object_name) if system else None
-    if inbound is None:
+    if inbound is None or source in document.enrichers:
         return None
     policy = document.objects[object_name]
     paths: dict[str, list[str]] = {}

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from headwater.kernel.ids import ObjectName
 from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Retry, Rollout
+from headwater.policy.enrichment import Enrichment
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.systems import System
@@ -125,6 +126,13 @@ class PolicyDocument(Part):
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     rollout: Rollout = Rollout()
+    enrichment: Enrichment | None = None
+    """Which values providers are asked for; None: nobody is asked."""
+
+    @cached_property
+    def enrichers(self) -> frozenset[str]:
+        """The sources that only providers of enrichment send as: their records name the entity that they enrich."""
+        return self.enrichment.systems if self.enrichment is not None else frozenset()
 
     @cached_property
     def rules(self) -> dict[ObjectName, ObjectRules]:

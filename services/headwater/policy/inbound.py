@@ -63,7 +63,8 @@ def canonicalise(
         )
     policy = document.objects[object_name]
     fields, violations, broken = _read_fields(policy, inbound.readings(), payload)
-    violations.extend(_missing(policy, fields, broken))
+    if source not in document.enrichers:  # what a provider adds is never a whole record
+        violations.extend(_missing(policy, fields, broken))
     violations.extend(_disagreements(policy, inbound, fields))
     return CanonicalRecord(fields, tuple(violations))
 

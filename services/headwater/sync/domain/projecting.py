@@ -19,7 +19,7 @@ from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import Chosen, FieldFact, survive
-from headwater.sync.domain.correcting import actor_of, corrected_entity, is_correction
+from headwater.sync.domain.correcting import actor_of, attached_entity, is_attached
 from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
@@ -193,7 +193,7 @@ class Workspace:
             loser.state_seq = reading.seq
             loser.state = "merged" if merging else "active"
             loser.merged_into = reading.winner if merging else None
-            for side in self._rehome_corrections(self._entity(tenant_id, before, reading.object)):
+            for side in self._rehome_attached(self._entity(tenant_id, before, reading.object)):
                 sides[side.key] = side
         for entity in sides.values():
             forced = entity is winner or entity is loser
@@ -226,16 +226,16 @@ class Workspace:
         """Compute an entity anew, as another policy wants it."""
         self._refresh(entity, event, "policy_changed")
 
-    def _rehome_corrections(self, entity: EntityState) -> list[EntityState]:
-        """Move operators' corrections to whoever stands now for the entities that they name; return all concerned.
+    def _rehome_attached(self, entity: EntityState) -> list[EntityState]:
+        """Move attached records to whoever stands now for the entities that they name; return all concerned.
 
         Args:
             entity: has those that may have to move: it stood for whoever changed.
         """
         touched: dict[EntityKey, EntityState] = {}
         for key, record in list(self.members.get(entity.key, {}).items()):
-            if is_correction(key):
-                home = self.canonical(entity.tenant_id, corrected_entity(key))
+            if is_attached(key):
+                home = self.canonical(entity.tenant_id, attached_entity(key))
                 if home != record.entity_id:
                     self._place(record, home)
                     self.records_changed[key] = record
@@ -283,9 +283,9 @@ class Workspace:
     def _refresh(self, entity: EntityState, event: LogEvent, action: str, *, force: bool = False) -> None:
         policy = self.policies[entity.tenant_id]
         members = self.members.get(entity.key, {})
-        own = [record for key, record in members.items() if record.speaks and not is_correction(key)]
+        own = [record for key, record in members.items() if record.speaks and not is_attached(key)]
         if members and not own and not force:
-            return  # a correction makes no entity: it waits for the first record
+            return  # an attached record makes no entity: it waits for the first one
         before, state_before = entity.fields, entity.state
         after = survive(
             policy.rules[cast("ObjectName", entity.object)], [m.as_member() for m in members.values()]

@@ -16,7 +16,7 @@ import msgspec
 from headwater.kernel.ids import IDENTITY_OBJECT, OBJECTS, OWN_SOURCE, POLICY_OBJECT, ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
-from headwater.sync.domain.correcting import corrected_entity, is_correction
+from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 
 DELETION_IGNORED: Final = "deletion_ignored"
@@ -169,8 +169,8 @@ def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
         first = canonical.violations[0]
         return Poisoned(event, f"{first.field}: {first.rule}: {first.description}")
     fields = dict(canonical.fields)
-    if is_correction(key):
-        corrected_entity(key)  # a name that is no entity's is told as the event's fault
+    if is_attached(key):
+        attached_entity(key)  # a name that is no entity's is told as the event's fault
         subject = Subject(key, {})
         return RecordReading(event, fields, subject, references=dict(_references(policy, event, fields)))
     return RecordReading(
