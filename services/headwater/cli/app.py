@@ -34,6 +34,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("errors", _STEER, "Failed deliveries by cause: show, preview, edit, replay, discard."),
     ("replays", _STEER, "Replays of dead deliveries: list, show, pause, resume, cancel."),
     ("rollouts", _STEER, "Bulk changes on their way, stage by stage: list, show, approve, hold, abort."),
+    ("enrichment", _STEER, "Values that providers add: status, run an entity again, budget."),
     ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),
     ("audit", _LOOK, "Who did what, and proof that the record is unchanged: verify, search, export, prove."),

@@ -18,6 +18,7 @@ from headwater.kernel.rpc import open_channel
 from headwater.kernel.rpc.received import from_rpc_error
 from headwater.sync.v1 import (
     audit_pb2_grpc,
+    enrichment_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -49,6 +50,7 @@ class Services:
     quality: quality_pb2_grpc.QualityServiceAsyncStub
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
     audit: audit_pb2_grpc.AuditServiceAsyncStub
+    enrichment: enrichment_pb2_grpc.EnrichmentServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
@@ -89,6 +91,7 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             quality_pb2_grpc.QualityServiceStub(sync),
             weights_pb2_grpc.WeightsServiceStub(identity),
             audit_pb2_grpc.AuditServiceStub(sync),
+            enrichment_pb2_grpc.EnrichmentServiceStub(sync),
             patience_s,
         )
 

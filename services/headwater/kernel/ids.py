@@ -37,7 +37,9 @@ REQUEST_ID_CHARS_MAX: Final = 128
 
 def parse_attached(external_id: str) -> uuid.UUID | None:
     """Return the entity that the external id of an enriching record names, None where it is no such id."""
-    return parse_uuid(external_id.removeprefix(ENTITY_PREFIX)) if external_id.startswith(ENTITY_PREFIX) else None
+    return (
+        parse_uuid(external_id.removeprefix(ENTITY_PREFIX)) if external_id.startswith(ENTITY_PREFIX) else None
+    )
 
 
 def parse_uuid(text: str) -> uuid.UUID | None:

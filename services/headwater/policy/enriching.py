@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, cast
 
 from headwater.policy.enrichment import Enrichment, EnrichmentObject, EnrichmentProvider
@@ -41,6 +41,7 @@ def enrichment_faults(document: PolicyDocument) -> Iterator[Fault]:
             yield Fault(f"{path}.system", "enrichment_one_provider", message)
         if name not in used:
             yield Fault(path, "enrichment_unused", f"no field names {name!r}")
+    yield from _cycle_faults(section)
     for object_name, item in section.objects.items():
         path = f"{ROOT}.objects.{object_name}"
         known = document.objects.get(object_name)
@@ -77,9 +78,7 @@ def url_fault(base_url: str) -> str:
     """Return why *base_url* is no place to send people's data to; empty when it is one."""
     found = _URL.fullmatch(base_url)
     if found is None:
-        return (
-            "must be the web address of the provider, as https://api.example.com: no user, password, query or fragment"
-        )
+        return "must be the web address of the provider, as https://api.example.com: no user, password, query or fragment"
     scheme, host = found["scheme"], found["host"].strip("[]").lower()
     if host in _LOOPBACK:
         return ""
@@ -95,7 +94,7 @@ def _is_public(host: str) -> bool:
         return ipaddress.ip_address(host).is_global
     except ValueError:
         # a name; numbers that some resolvers take for addresses, as 2130706433 or 0x7f.1, are none
-        return not host.split(".")[-1][:1].isdigit()
+        return not host.rpartition(".")[2][:1].isdigit()
 
 
 def _object_faults(
@@ -118,17 +117,55 @@ def _object_faults(
             continue
         if len(set(asked.providers)) < len(asked.providers):
             yield Fault(place, "distinct", "a provider is named twice")
+        owners = deciding[field_name].owners
         for provider_name in asked.providers:
-            provider = section.providers.get(provider_name)
-            if provider is None:
-                message = f"{provider_name!r} is not under enrichment.providers"
-                yield Fault(place, "known_provider", message, nearest(provider_name, section.providers))
-                continue
-            if provider.system not in deciding[field_name].owners:
-                message = f"{provider_name} is asked for it, and {provider.system} is not among its owners"
-                fix = f"add {provider.system} to owners and granted of {field_name}"
-                yield Fault(place, "enrichment_owner", message, fix)
-            yield from _mapping_faults(document, place, provider.system, field_name)
+            yield from _asked_faults(document, section, place, provider_name, owners)
+
+
+def _asked_faults(
+    document: PolicyDocument, section: Enrichment, place: str, provider_name: str, owners: Collection[str]
+) -> Iterator[Fault]:
+    """Yield what keeps the values of a provider from ever counting in a field."""
+    field_name = place.rpartition(".")[2]
+    provider = section.providers.get(provider_name)
+    if provider is None:
+        message = f"{provider_name!r} is not under enrichment.providers"
+        yield Fault(place, "known_provider", message, nearest(provider_name, section.providers))
+        return
+    if provider.system not in owners:
+        message = f"{provider_name} is asked for it, and {provider.system} is not among its owners"
+        fix = f"add {provider.system} to owners and granted of {field_name}"
+        yield Fault(place, "enrichment_owner", message, fix)
+    yield from _mapping_faults(document, place, provider.system, field_name)
+
+
+def _cycle_faults(section: Enrichment) -> Iterator[Fault]:
+    """Yield a chain of providers that feed each other: it might never come to rest."""
+    for object_name, item in section.objects.items():
+        feeds: dict[str, set[str]] = {}
+        for field_name, asked in item.fields.items():
+            for provider in asked.providers:
+                told = (name for name in item.used() if name in section.providers and name != provider)
+                feeds.setdefault(provider, set()).update(
+                    name for name in told if field_name in section.providers[name].inputs.values()
+                )
+        if ring := _ring(feeds):
+            message = f"{' feeds '.join(ring)}: each answer would be a reason to ask again"
+            yield Fault(f"{ROOT}.objects.{object_name}", "enrichment_cycle", message)
+
+
+def _ring(feeds: Mapping[str, set[str]]) -> tuple[str, ...]:
+    for start in sorted(feeds):
+        paths: list[tuple[str, ...]] = [(start, name) for name in sorted(feeds[start])]
+        seen: set[str] = set()
+        while paths:
+            path = paths.pop()
+            if path[-1] == start:
+                return path
+            if path[-1] not in seen:
+                seen.add(path[-1])
+                paths.extend((*path, name) for name in sorted(feeds.get(path[-1], ())))
+    return ()
 
 
 def _mapping_faults(document: PolicyDocument, place: str, source: str, field_name: str) -> Iterator[Fault]:

@@ -84,6 +84,7 @@ FIXES: Final[Mapping[str, str]] = {
     "distinct_windows": "remove the larger of the two windows",
     "email_only": "remove it, or change the type to email",
     "enrichment_cost": "say what a call costs, or use calls_per_day",
+    "enrichment_cycle": "take the field that one brings out of the other's inputs",
     "enrichment_input": "take it out of inputs",
     "enrichment_layer": "name a system of `layer: intelligence`",
     "enrichment_local": "remove both, or name the kind that calls somebody, as http",

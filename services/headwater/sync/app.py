@@ -27,6 +27,7 @@ from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
+from headwater.sync.enriching.wiring import enrichment_host
 from headwater.sync.following.forecaster import Foresight
 from headwater.sync.following.worker import FollowWorker
 from headwater.sync.membership import Membership
@@ -42,6 +43,7 @@ from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspectio
 from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.audit import AuditServicer
+from headwater.sync.rpc.enrichment import EnrichmentServicer
 from headwater.sync.rpc.merges import MergeServicer
 from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
@@ -54,6 +56,7 @@ from headwater.sync.serving import Servicers, server_of
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
+from headwater.sync.store.enrichment import PostgresEnrichment
 from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
@@ -73,6 +76,7 @@ from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
+from headwater.sync.usecases.enrichment import EnrichmentView
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
@@ -84,6 +88,7 @@ from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
+    ENRICHMENT_CHANNEL,
     INSPECTION_CHANNEL,
     LOG_CHANNEL,
     MERGE_CHANNEL,
@@ -158,9 +163,10 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         stores = JobStores(
             desk, PostgresCursors(pool), PostgresCalendar(pool), PostgresUpkeep(pool), quality.measure_all
         )
-        schedules = scheduling_host(
-            stores, IngestLog(settings.ingest_address), leases, membership, accounts, clock, settings
-        )
+        ingest = IngestLog(settings.ingest_address)
+        schedules = scheduling_host(stores, ingest, leases, membership, accounts, clock, settings)
+        enrichment, books = PostgresEnrichment(pool), partial(PostgresLimits, pool)
+        enriching = enrichment_host(enrichment, ingest, leases, membership, policies, books, telemetry, clock)
         keeper = audit_keeper(PostgresTrail(pool), leases, membership, clock, settings, os.environ)
         watch = DueWatch(PostgresDueTimes(pool), deliveries.accounts)
         replays, book = PostgresReplays(pool), PostgresOperations(pool)
@@ -178,6 +184,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             PolicyServicer(Versions(PostgresVersions(pool), book, clock)),
             ProvenanceServicer(Provenance(PostgresProvenance(pool))),
             QualityServicer(quality),
+            EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -192,6 +199,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (InspectionWorker(inspections, accounts).run, INSPECTION_CHANNEL),
                 (FollowWorker(merges, questions, accounts).run, MERGE_CHANNEL),
                 (schedules.run, SCHEDULE_CHANNEL),
+                (enriching.run, ENRICHMENT_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
             for job in (host.run, deliveries.run, watch.watch, keeper.run):

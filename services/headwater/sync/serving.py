@@ -11,6 +11,7 @@ from headwater.kernel.rpc import RpcServer, ServerSettings
 from headwater.kernel.telemetry import Telemetry
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
+from headwater.sync.rpc.enrichment import ENRICHMENT_NAME, EnrichmentServicer
 from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
@@ -20,6 +21,7 @@ from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.settings import SyncSettings
 from headwater.sync.v1 import (
     audit_pb2_grpc,
+    enrichment_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -42,6 +44,7 @@ class Servicers:
     policies: PolicyServicer
     provenance: ProvenanceServicer
     quality: QualityServicer
+    enrichment: EnrichmentServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -56,6 +59,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
         quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
+        enrichment_pb2_grpc.add_EnrichmentServiceServicer_to_server(servicers.enrichment, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -65,6 +69,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             POLICIES_NAME,
             PROVENANCE_NAME,
             QUALITY_NAME,
+            ENRICHMENT_NAME,
         )
 
     listening = ServerSettings(

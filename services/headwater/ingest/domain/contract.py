@@ -56,17 +56,16 @@ def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> V
 
 def _attachment_violations(policy: PolicyDocument, arrival: Arrival) -> Violations:
     """Return what is wrong with the external id: only providers of enrichment name entities, and nothing else."""
-    enriches = arrival.source in policy.enrichers
-    if enriches == (parse_attached(arrival.external_id) is not None):
-        if enriches or not arrival.external_id.startswith(ENTITY_PREFIX):
+    external_id = arrival.external_id
+    if arrival.source in policy.enrichers:
+        if parse_attached(external_id) is not None:
             return ()
-    described = (
-        f"must be {ENTITY_PREFIX} and the entity that is enriched"
-        if enriches
-        else f"may not begin with {ENTITY_PREFIX}, which names entities for providers of enrichment"
-    )
-    shown = arrival.external_id[:128]
-    return (FieldViolation("event.external_id", shown, "format.entity", described),)
+        described = f"must be {ENTITY_PREFIX} and the entity that is enriched"
+    else:
+        if not external_id.startswith(ENTITY_PREFIX):
+            return ()
+        described = f"may not begin with {ENTITY_PREFIX}, which names entities for providers of enrichment"
+    return (FieldViolation("event.external_id", external_id[:128], "format.entity", described),)
 
 
 def _correction_violations(arrival: Arrival) -> Violations:

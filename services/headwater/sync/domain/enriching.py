@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -50,7 +50,7 @@ class Told:
     """What one provider last said of an entity, or how asking it ended.
 
     Args:
-        digest: of the inputs it was told.
+        digest: of the inputs of which it was told when it said the values.
         fields: canonical fields that it has a value for.
         words: its own names of the values that were recorded.
         reason: in words, where it is no answer; or what was left out of one.
@@ -264,7 +264,11 @@ def reading_of(
         if trusted.pop(word, None) is not None:
             reasons.append(f"{word}: {broken.rule}")
     fields = canonicalise(document, provider.system, object_name, trusted).fields
-    return trusted, tuple(sorted(name for name, value in fields.items() if value is not None)), "; ".join(reasons)
+    return (
+        trusted,
+        tuple(sorted(name for name, value in fields.items() if value is not None)),
+        "; ".join(reasons),
+    )
 
 
 def change_of(
@@ -301,20 +305,52 @@ def change_of(
     return Change(provider.system, task.object, external_id, event_time, False, payload), told
 
 
+def outdated(section: Enrichment, task: Task, open_: Plan, told: Mapping[str, Told]) -> tuple[str, ...]:
+    """Return the providers whose values are of other inputs, and that had not to be asked again: those are cleared.
+
+    One that failed this round keeps its values until it answers: an outage must not empty fields.
+    """
+    if open_ == NOTHING:
+        return ()
+    found: list[str] = []
+    for name, before in task.told.items():
+        if before.words and name in section.providers and name not in told:
+            question = question_of(name, section.providers[name], task)
+            if question is None or question.digest != before.digest:
+                found.append(name)
+    return tuple(found)
+
+
+def clearing_of(section: Enrichment, name: str, task: Task) -> Change:
+    """Return the event that takes back what a provider has brought."""
+    before = task.told[name]
+    note = {"provider": name, "cleared": "its inputs have changed"}
+    payload = _canonical({**dict.fromkeys(before.words), NOTE: note})
+    external_id, event_time = f"{ENTITY_PREFIX}{task.entity_id}", max(before.time, task.wanted_time)
+    return Change(section.providers[name].system, task.object, external_id, event_time, False, payload)
+
+
 def ending(
-    section: Enrichment, task: Task, open_: Plan, told: Mapping[str, Told], now: dt.datetime, chance: float
+    section: Enrichment,
+    task: Task,
+    open_: Plan,
+    told: Mapping[str, Told],
+    cleared: Collection[str],
+    now: dt.datetime,
+    chance: float,
 ) -> Ending:
     """Return how a round ends: what is kept, and when the entity is looked at again.
 
     Args:
         told: by provider, this round's and the fresh ones.
+        cleared: providers whose values were taken back.
         chance: 0..1, of full jitter.
     """
     # what is in force stays known although a condition, or another's value, keeps the provider from being asked now
     kept = {
         name: _remembered(task.told.get(name), told.get(name))
         for name in {*task.told, *told}
-        if name in section.providers
+        if name in section.providers and name not in cleared
     }
     times = [
         item.time + dt.timedelta(days=days)
@@ -339,7 +375,7 @@ def _remembered(before: Told | None, now: Told | None) -> Told:
         kept = now or before
         assert kept is not None  # noqa: S101 - one of the two is there
         return kept
-    return Told(now.outcome, "", now.time, before.fields, before.words, now.reason)
+    return Told(now.outcome, before.digest, now.time, before.fields, before.words, now.reason)
 
 
 def _tomorrow(now: dt.datetime) -> dt.datetime:

@@ -20,6 +20,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import Chosen, FieldFact, survive
 from headwater.sync.domain.correcting import actor_of, attached_entity, is_attached
+from headwater.sync.domain.enriching import concerns
 from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
@@ -109,6 +110,8 @@ class Workspace:
     audit: list[AuditNote] = field(default_factory=list)
     marks: dict[tuple[str, str, uuid.UUID], Mark] = field(default_factory=dict)
     follows: list[Follow] = field(default_factory=list)
+    enriched: dict[EntityKey, EntityState] = field(default_factory=dict)
+    """Entities that providers may have to be asked about."""
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -225,6 +228,9 @@ class Workspace:
     def renew(self, entity: EntityState, event: LogEvent) -> None:
         """Compute an entity anew, as another policy wants it."""
         self._refresh(entity, event, "policy_changed")
+        section = self.policies[entity.tenant_id].enrichment
+        if section is not None and section.existing and entity.object in section.objects:
+            self.enriched[entity.key] = entity
 
     def _rehome_attached(self, entity: EntityState) -> list[EntityState]:
         """Move attached records to whoever stands now for the entities that they name; return all concerned.
@@ -305,6 +311,12 @@ class Workspace:
         note = AuditNote(entity.tenant_id, action, actor_of(event), *key, changes, policy.version)
         self.audit.append(note)
         self._mark(policy, entity, event)
+        if policy.enrichment is not None and (
+            force
+            or entity.version == 1
+            or concerns(policy.enrichment, entity.object, (item["field"] for item in changes))
+        ):
+            self.enriched[entity.key] = entity
 
     def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:
         values = {name: chosen.value for name, chosen in entity.fields.items()}

@@ -10,21 +10,21 @@ with wanted as (
     set
         wanted_version = excluded.wanted_version, wanted_time = clock_timestamp(), tries = 0,
         due_time = least(held.due_time, excluded.due_time)
-    where held.wanted_version < excluded.wanted_version
+    where held.wanted_version <> excluded.wanted_version
     returning held.tenant_id
 )
 select pg_notify('headwater_enrichment', '')
 where exists (select from wanted);
 
 -- name: due_entities
--- Entities that are due, the longest waiting first, as they stand. $1 tenant; $2 now; $3 rows at most.
+-- Entities that are due, the longest waiting first, as they stand; none while the log is projected again. $1 tenant; $2 now; $3 rows at most.
 select
     work.entity_id, work.object, work.wanted_version, work.wanted_time, work.forced, work.tries, work.told,
     entity.state, entity.version, entity.fields
 from sync.enrichment as work
 inner join sync.entity as entity
     on work.tenant_id = entity.tenant_id and work.entity_id = entity.entity_id
-where work.tenant_id = $1 and work.due_time <= $2
+where work.tenant_id = $1 and work.due_time <= $2 and not exists (select from sync.rebuild)
 order by work.due_time
 limit $3;
 
@@ -61,14 +61,21 @@ insert into sync.audit (tenant_id, action, actor, entity_id, changes, policy_ver
 values ($1, 'enrichment_asked', $2, $3, $4, $5);
 
 -- name: force_entity
--- Has everybody asked again about an entity. $1 tenant; $2 entity; $3 object; $4 version.
+-- Has everybody asked again about an entity, and puts the order into the audit. $1 tenant; $2 entity; $3 object;
+-- $4 version; $5 who orders it.
 with wanted as (
     insert into sync.enrichment as held (tenant_id, entity_id, object, wanted_version, due_time, forced)
     values ($1, $2, $3, $4, clock_timestamp(), true)
     on conflict (tenant_id, entity_id) do update
     set forced = true, due_time = clock_timestamp(), tries = 0, wanted_time = clock_timestamp()
-    returning held.tenant_id
+    returning held.tenant_id, held.entity_id
+),
+
+noted as (
+    insert into sync.audit (tenant_id, action, actor, entity_id)
+    select wanted.tenant_id, 'enrichment_ordered', $5, wanted.entity_id from wanted
 )
+
 select pg_notify('headwater_enrichment', '') from wanted;
 
 -- name: find_answer
