@@ -169,7 +169,7 @@ class TenantEnrichment:
     async def run(self, bell: Wakeup) -> None:
         """Look at what falls due, for ever. Raises: FenceLost."""
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._close)
+            stack.push_async_callback(self.aclose)
             while True:
                 try:
                     wait_s = await self.step()
@@ -258,7 +258,8 @@ class TenantEnrichment:
             self._drop_at_s = anyio.current_time() + DROP_S
             await self._parts.store.drop_answers(self._tenant_id, now)
 
-    async def _close(self) -> None:
+    async def aclose(self) -> None:
+        """Close providers, their books written; bounded."""
         with anyio.move_on_after(BACKOFF_S, shield=True):
             for provider in self._open.values():
                 await provider.aclose()
