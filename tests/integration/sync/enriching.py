@@ -26,6 +26,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy
 from headwater.sync.delivery.pacing import Unpaced
 from headwater.sync.domain.leasing import Lease
+from headwater.sync.domain.limiting import Rules
 from headwater.sync.domain.polling import Change, Recorded
 from headwater.sync.enriching.host import HostParts, TenantEnrichment, lease_name
 from headwater.sync.enriching.provider import ProviderParts
@@ -70,7 +71,7 @@ class Scripted:
         self.kind.asked.append((self.name, dict(inputs)))
         for hook in self.kind.on_ask:
             await hook()
-        said = self.kind.scripts.get(self.name, lambda _: {})(inputs)
+        said = self.kind.scripts.get(self.name, _no_values)(inputs)
         if isinstance(said, ErrorClass):
             raise CallFailed(VendorError(said, said.value.upper(), "as the script wants"))
         return Proposed({word: Proposal(value, 0.9) for word, value in said.items()}, f"{self.name}-1")
@@ -177,20 +178,32 @@ class Bench:
         return next((item for item in found if item.provider == provider), None)
 
 
+def _always() -> bool:
+    return True
+
+
+def _unpaced(_: Rules) -> Unpaced:
+    return Unpaced()
+
+
+def _no_values(_: Mapping[str, str]) -> Said:
+    return {}
+
+
 @asynccontextmanager
 async def benched(database_url: str, text: str = POLICY, kind: Any = None) -> AsyncIterator[Bench]:
     """Open a bench on *database_url*."""
     quiet = start_telemetry("test", TelemetrySettings(), environ={})
     async with await open_pool(database_url, application_name="test", size_max=6) as pool:
-        leases = PostgresLeases(pool, "bench", 60.0)
+        leases = PostgresLeases(pool, "bench", 2.0)
         await leases.beat()
         fences = await leases.acquire([lease_name(TENANT)], 1)
         lease = Lease(lease_name(TENANT), fences[lease_name(TENANT)])
         scripted, log, store = Kind(), Log(), PostgresEnrichment(pool)
         policies = Policies(load_policy(text))
         providers = ProviderParts(
-            NoSecrets(), quiet.spans, SystemClock(), partial(PostgresLimits, pool), lambda: True,
-            lambda _: kind or scripted, lambda _: Unpaced(),
+            NoSecrets(), quiet.spans, SystemClock(), partial(PostgresLimits, pool), _always,
+            lambda _: kind or scripted, _unpaced,
         )  # fmt: skip
         parts = HostParts(
             store,

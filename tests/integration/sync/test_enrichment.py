@@ -6,9 +6,11 @@ import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync.enriching import Bench, benched
+from tests.integration.sync.whole import until
 from tests.unit.sync.enriched import POLICY
 from tests.unit.sync.tenant import TENANT, key
 
@@ -19,8 +21,10 @@ from headwater.kernel.errors import PreconditionFailed, Unavailable
 from headwater.policy.loading import load_policy
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.states import EntityState
+from headwater.sync.enriching.host import EnrichmentHost
 from headwater.sync.store.enrichment import want_entities
 from headwater.sync.usecases.enrichment import EnrichmentView
+from headwater.sync.wakeup import Wakeup
 
 pytestmark = [pytest.mark.anyio]
 
@@ -168,6 +172,29 @@ async def test_who_has_lost_the_tenant_settles_nothing(bench: Bench) -> None:
     with pytest.raises(FenceLost):
         await bench.work()
     assert (await bench.row())["seen_version"] == 0
+
+
+async def test_a_process_takes_the_tenant_and_lets_it_go_with_the_policy(bench: Bench) -> None:
+    """Work begins by itself once the lease is ours, and ends when the policy enriches no more."""
+    await bench.parts.leases.release([bench.lease.name])
+    await bench.want(1, email=ADDRESS)
+    bell, held = Wakeup(), "select count(*) from sync.lease where name = $1 and expire_time > now()"
+
+    async def seen() -> bool:
+        bell.set()
+        return bool((await bench.row())["seen_version"])
+
+    async def let_go() -> bool:
+        bell.set()
+        return not await bench.pool.fetchval(held, bench.lease.name)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.parts.membership.keep)
+        tasks.start_soon(EnrichmentHost(bench.parts).run, bell)
+        await until(seen, 10)
+        bench.policies.document = load_policy(POLICY[: POLICY.index("enrichment:\n")])
+        await until(let_go, 10)
+        tasks.cancel_scope.cancel()
 
 
 async def test_nobody_is_asked_while_the_log_is_projected_again(bench: Bench) -> None:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.unit.sync.enriched import POLICY
 from tests.unit.sync.tenant import NOON, TENANT, event, key
 
+from headwater.policy.document import PolicyDocument
+from headwater.policy.enrichment import Enrichment
 from headwater.policy.loading import load_policy
 from headwater.policy.survivorship import Chosen
 from headwater.sync.domain.correcting import attached_entity, is_attached
@@ -39,10 +41,17 @@ from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.reading import RecordReading, read_event
 
 DOCUMENT: Final = load_policy(POLICY)
-SECTION: Final = DOCUMENT.enrichment
-assert SECTION is not None
 ADA: Final = key(1)
 DAY: Final = dt.timedelta(days=1)
+
+
+def section_of(document: PolicyDocument) -> Enrichment:
+    """Return what a policy says of enrichment."""
+    assert document.enrichment is not None
+    return document.enrichment
+
+
+SECTION: Final = section_of(DOCUMENT)
 
 
 def chosen(value: Any, source: str = "crm") -> Chosen:
@@ -63,7 +72,7 @@ def answer(item: Task, name: str, at: dt.datetime = NOON, **values: Any) -> Told
     return change_of(DOCUMENT, name, item, said, question)[1]
 
 
-ADDRESS: Final = {"email": "ada@example.com"}
+ADDRESS: Final[dict[str, Any]] = {"email": "ada@example.com"}
 
 
 def test_the_second_provider_is_asked_for_what_the_first_lacks() -> None:
@@ -123,8 +132,7 @@ def test_an_ended_entity_and_one_that_a_condition_leaves_out_are_left_alone() ->
     """Nobody is asked, and nothing is taken back."""
     when = POLICY.replace("    contact:\n      fields:\n        country: [local]",
                           "    contact:\n      when: {country: [DE]}\n      fields:\n        country: [local]")  # fmt: skip
-    section = load_policy(when).enrichment
-    assert section is not None
+    section = section_of(load_policy(when))
     known = {"people": answer(task(**ADDRESS), "people", title="CTO")}
     out = plan(section, task(known, **ADDRESS, country="FR"), NOON)
     assert (

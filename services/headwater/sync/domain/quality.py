@@ -18,6 +18,7 @@ from headwater.policy.objects import FieldPolicy, ObjectPolicy
 from headwater.policy.survivorship import FieldFact
 from headwater.policy.systems import InboundField
 from headwater.policy.values import PERSONAL_MAIL_DOMAINS, Broken, read_value
+from headwater.sync.domain.correcting import is_attached
 from headwater.sync.domain.states import RecordState
 
 KEPT_DAYS: Final = 400
@@ -133,6 +134,8 @@ class Measurement:
             fact = record.fields.get(name)
             if fact is not None and fact.value is not None:
                 broken |= _count_value(counts, item, fact, self.now)
+        if is_attached(record.key):  # what a provider adds is no record that could be whole, or double
+            return
         whole = self._of(Subject(object_name, source, ""))
         whole.records += 1
         whole.present += 1

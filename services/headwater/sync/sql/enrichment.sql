@@ -96,6 +96,7 @@ delete from sync.enrichment_answer as held
 using (
     select old.tenant_id, old.provider, old.digest from sync.enrichment_answer as old
     where old.tenant_id = $1 and old.expire_time <= $2
+    order by old.expire_time
     limit $3
 ) as item
 where held.tenant_id = item.tenant_id and held.provider = item.provider and held.digest = item.digest;
@@ -138,7 +139,7 @@ select
     provider, day, call_count, cost, hit_count, miss_count, failed_count, cached_count, refused_count
 from sync.enrichment_usage
 where tenant_id = $1 and day >= $2
-order by day desc, provider;
+order by day desc, provider asc;
 
 -- name: read_providers
 -- How providers fare. $1 tenant.
