@@ -70,6 +70,7 @@ _SHAPES: Final[Mapping[str, str]] = {
 """What to do about shapes that pydantic refuses, by the beginning of its name for the fault."""
 
 FIXES: Final[Mapping[str, str]] = {
+    "alias_allowed": "write a value of `allowed`, or add it there",
     "bounded_type": "remove min and max, or change the type to number, integer, date or datetime",
     "bounds": "swap min and max",
     "calls_or_tokens": "give the window either calls or tokens",
@@ -119,6 +120,8 @@ FIXES: Final[Mapping[str, str]] = {
     "lock_states_value": "map the field that the lock holds",
     "mapped_object": "add the object to the system's inbound part",
     "nobody_decides": "add an owner, or let somebody correct it",
+    "normalise_country": "add `country_field: FIELD` or `default_country: DE`",
+    "normalise_type": "remove the rule, or change the field's type",
     "one_group": "leave the field in one group",
     "one_place": "keep it in one of the files",
     "one_system": "leave the source with one system",

@@ -14,7 +14,8 @@ from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
 from headwater.policy import places
 from headwater.policy.document import PolicyDocument
-from headwater.policy.objects import ObjectPolicy
+from headwater.policy.normalising import geography
+from headwater.policy.objects import FieldPolicy, ObjectPolicy
 from headwater.policy.systems import Inbound, InboundField
 from headwater.policy.values import Broken, read_value
 
@@ -29,12 +30,14 @@ class CanonicalRecord:
     """What a payload says in canonical words.
 
     Args:
+        raw: what the source said, of the fields whose value was brought into another spelling.
         fields: canonical field to canonical value; None where the source cleared it.
         violations: every broken rule; the fields concerned are left out of *fields*.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     violations: tuple[FieldViolation, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 def canonicalise(
@@ -66,7 +69,7 @@ def canonicalise(
     if source not in document.enrichers:  # what a provider adds is never a whole record
         violations.extend(_missing(policy, fields, broken))
     violations.extend(_disagreements(policy, inbound, fields))
-    return CanonicalRecord(fields, tuple(violations))
+    return CanonicalRecord(fields, tuple(violations), _raw_of(policy, inbound, payload, fields))
 
 
 def _read_correction(
@@ -94,7 +97,7 @@ def _read_correction(
             )
     broken = {item.field for item in violations}
     kept = {name: value for name, value in fields.items() if f"event.payload.{name}" not in broken}
-    return CanonicalRecord(kept, tuple(violations))
+    return CanonicalRecord(kept, tuple(violations), _raw_of(policy, inbound, payload, kept))
 
 
 def _unauthorised(
@@ -140,23 +143,64 @@ def _read_fields(
     fields: dict[str, Any] = {}
     violations: list[FieldViolation] = []
     broken: set[str] = set()
+    later: list[tuple[str, InboundField]] = []
     for path, reading in readings:
-        present, raw = reach(payload, path)
-        if not present:
-            continue
-        field_policy = policy.fields[reading.field]
-        value = read_value(field_policy, reading, raw)
-        if isinstance(value, Broken):
-            broken.add(reading.field)
-            shown = "" if field_policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
-            violations.append(
-                FieldViolation(
-                    f"event.payload.{path}", shown, value.rule, f"{reading.field}: {value.description}"
-                )
-            )
-        elif fields.get(reading.field) is None:
-            fields[reading.field] = value
+        steps = policy.fields[reading.field].steps
+        if steps is not None and steps.asks_country:
+            later.append((path, reading))
+        else:
+            _read_field(policy, path, reading, payload, "", (fields, violations, broken))
+    for path, reading in later:
+        country = _country_of(policy.fields[reading.field], fields)
+        _read_field(policy, path, reading, payload, country, (fields, violations, broken))
     return fields, violations, broken
+
+
+def _read_field(
+    policy: ObjectPolicy,
+    path: str,
+    reading: InboundField,
+    payload: Mapping[str, Any],
+    country: str,
+    found: tuple[dict[str, Any], list[FieldViolation], set[str]],
+) -> None:
+    fields, violations, broken = found
+    present, raw = reach(payload, path)
+    if not present:
+        return
+    field_policy = policy.fields[reading.field]
+    value = read_value(field_policy, reading, raw, country)
+    if isinstance(value, Broken):
+        broken.add(reading.field)
+        shown = "" if field_policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
+        description = f"{reading.field}: {value.description}"
+        violations.append(FieldViolation(f"event.payload.{path}", shown, value.rule, description))
+    elif fields.get(reading.field) is None:
+        fields[reading.field] = value
+
+
+def _country_of(policy: FieldPolicy, fields: Mapping[str, Any]) -> str:
+    """Return the ISO code of the country that a record names; empty where it names none."""
+    named = fields.get(policy.country_field) if policy.country_field else None
+    return geography.code_of(named) if isinstance(named, str) else ""
+
+
+def _raw_of(
+    policy: ObjectPolicy, inbound: Inbound, payload: Mapping[str, Any], fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the source said of the fields that were brought into another spelling."""
+    if not policy.normalises:
+        return {}
+    found: dict[str, Any] = {}
+    for path, reading in inbound.readings():
+        name = reading.field
+        if policy.fields[name].steps is None or fields.get(name) is None or name in found:
+            continue
+        _, raw = reach(payload, path)
+        said = raw.strip() if isinstance(raw, str) else raw
+        if said not in (None, "") and said != fields[name]:
+            found[name] = said
+    return found
 
 
 def _disagreements(

@@ -50,8 +50,12 @@ class Broken:
     description: str
 
 
-def read_value(policy: FieldPolicy, reading: InboundField, raw: Any) -> Any | Broken:
-    """Return the canonical value of *raw*, None when it is missing, or the rule it breaks."""
+def read_value(policy: FieldPolicy, reading: InboundField, raw: Any, country: str = "") -> Any | Broken:
+    """Return the canonical value of *raw*, None when it is missing, or the rule it breaks.
+
+    Args:
+        country: ISO code of the record's country, for rules that ask for it.
+    """
     if reading.expr and raw is not None:
         try:
             raw = evaluate(reading.expr, raw)
@@ -62,9 +66,14 @@ def read_value(policy: FieldPolicy, reading: InboundField, raw: Any) -> Any | Br
         raw = reading.values.get(raw, raw)
     if raw is None or raw == "":
         return None
+    steps = policy.steps
+    if steps is not None:
+        raw = steps.read_before(raw)
     value = _READERS[policy.type](raw, reading)
     if isinstance(value, Broken):
         return value
+    if steps is not None:
+        value = steps.read_after(value, country)
     if policy.allowed and value not in policy.allowed:
         return Broken("allowed", f"must be one of {', '.join(policy.allowed[:12])}")
     if isinstance(value, str) and len(value) > policy.chars_max:

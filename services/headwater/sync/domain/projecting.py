@@ -25,6 +25,7 @@ from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
+from headwater.sync.domain.respelling import respell
 from headwater.sync.domain.states import EntityKey, EntityState, RecordState
 
 Resolutions = Mapping[RecordKey, uuid.UUID]
@@ -170,7 +171,9 @@ class Workspace:
         fields = with_entities(reading, resolved)
         touched: list[EntityState] = []
         idle_rule = _idle_rule(self.records.get(reading.subject.key), fields, event)
-        touched += self._absorb(reading.subject.key, fields, event, resolved, deleted=reading.deleted)
+        touched += self._absorb(
+            reading.subject.key, fields, event, resolved, deleted=reading.deleted, raw=reading.raw
+        )
         rule = PROJECTED if touched else idle_rule
         for subject, contact in reading.participants.values():
             if subject.key in resolved:
@@ -227,8 +230,14 @@ class Workspace:
 
     def renew(self, entity: EntityState, event: LogEvent) -> None:
         """Compute an entity anew, as another policy wants it."""
+        policy = self.policies[entity.tenant_id]
+        for record in self.members.get(entity.key, {}).values():
+            respelt = respell(policy, record.key, record.fields)
+            if respelt:
+                record.fields = {**record.fields, **respelt}
+                self.records_changed[record.key] = record
         self._refresh(entity, event, "policy_changed")
-        section = self.policies[entity.tenant_id].enrichment
+        section = policy.enrichment
         if section is not None and section.existing and entity.object in section.objects:
             self.enriched[entity.key] = entity
 
@@ -257,13 +266,14 @@ class Workspace:
         resolved: Resolutions,
         *,
         deleted: bool = False,
+        raw: Mapping[str, Any] = {},
     ) -> list[EntityState]:
         """Merge *fields* into the record; return its entity when anything but times has changed."""
         record = self.records.get(key)
         is_new = record is None or not record.speaks
         if record is None:
             record = self._found(key, resolved[key])
-        merged = _merge_facts(record, fields, event, deleted=deleted)
+        merged = _merge_facts(record, fields, event, raw, deleted=deleted)
         if merged is Merged.NOTHING and not is_new:
             return []
         self.records_changed[key] = record
@@ -337,7 +347,9 @@ def _lane(policy: PolicyDocument, source: str) -> Lane:
     return Lane.LIVE if system is None else Lane[system.lane.upper()]
 
 
-def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> Merged:
+def _merge_facts(
+    record: RecordState, fields: Mapping[str, Any], event: LogEvent, raw: Mapping[str, Any], *, deleted: bool
+) -> Merged:
     """Let the latest statement of each field win, ties by event key: any order of events ends the same."""
     merged = Merged.NOTHING
     event_time, event_key = event.event_time, event.event_key
@@ -345,7 +357,7 @@ def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent
         held = record.fields.get(name)
         if held is not None and (held.field_time, held.event_key) >= (event_time, event_key):
             continue
-        record.fields[name] = FieldFact(value, event_time, event_key)
+        record.fields[name] = FieldFact(value, event_time, event_key, raw.get(name) if raw else None)
         if held is None or held.value != value:
             merged = Merged.CHANGED
         elif merged is Merged.NOTHING:
