@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
@@ -65,11 +65,11 @@ def canonicalise(
             "event.object", object_name, "mapped_object", f"{source} has no inbound mapping of it"
         )
     policy = document.objects[object_name]
-    fields, violations, broken = _read_fields(policy, inbound.readings(), payload)
+    fields, violations, broken, raw = _read_fields(policy, inbound.readings(), payload)
     if source not in document.enrichers:  # what a provider adds is never a whole record
         violations.extend(_missing(policy, fields, broken))
     violations.extend(_disagreements(policy, inbound, fields))
-    return CanonicalRecord(fields, tuple(violations), _raw_of(policy, inbound, payload, fields))
+    return CanonicalRecord(fields, tuple(violations), raw)
 
 
 def _read_correction(
@@ -80,7 +80,7 @@ def _read_correction(
     if policy is None:
         return _refused("event.object", object_name, "mapped_object", "the policy names no such object")
     inbound = Inbound(fields={name: InboundField(field=name) for name in payload if name in policy.fields})
-    fields, violations, _ = _read_fields(policy, inbound.readings(), payload)
+    fields, violations, _, raw = _read_fields(policy, inbound.readings(), payload)
     violations.extend(_disagreements(policy, inbound, fields))
     violations.extend(_unauthorised(document, policy, fields, actor_id))
     for name in payload:
@@ -97,7 +97,8 @@ def _read_correction(
             )
     broken = {item.field for item in violations}
     kept = {name: value for name, value in fields.items() if f"event.payload.{name}" not in broken}
-    return CanonicalRecord(kept, tuple(violations), _raw_of(policy, inbound, payload, kept))
+    raw = {name: said for name, said in raw.items() if name in kept}
+    return CanonicalRecord(kept, tuple(violations), raw)
 
 
 def _unauthorised(
@@ -132,75 +133,68 @@ def agrees(policy: ObjectPolicy, inbound: Inbound, payload: Mapping[str, Any]) -
     """Tell whether no two fields that must agree contradict each other."""
     involved = {name for pair in policy.consistent for name in pair}
     readings = tuple(item for item in inbound.readings() if item[1].field in involved)
-    fields, violations, _ = _read_fields(policy, readings, payload)
+    fields, violations, _, _ = _read_fields(policy, readings, payload)
     return not violations and not any(_disagreements(policy, inbound, fields))
 
 
 def _read_fields(
     policy: ObjectPolicy, readings: tuple[tuple[str, InboundField], ...], payload: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[FieldViolation], set[str]]:
-    """Return canonical fields, violations, and the names of the fields concerned."""
-    fields: dict[str, Any] = {}
-    violations: list[FieldViolation] = []
-    broken: set[str] = set()
-    later: list[tuple[str, InboundField]] = []
-    for path, reading in readings:
-        steps = policy.fields[reading.field].steps
-        if steps is not None and steps.asks_country:
-            later.append((path, reading))
+) -> _Read:
+    """Return what a payload says; fields that hang on a country when all others are read."""
+    read, later, abroad = _Read({}, [], set(), {}), [], policy.abroad
+    for item in readings:
+        if item[1].field in abroad:
+            later.append(item)
         else:
-            _read_field(policy, path, reading, payload, "", (fields, violations, broken))
-    for path, reading in later:
-        country = _country_of(policy.fields[reading.field], fields)
-        _read_field(policy, path, reading, payload, country, (fields, violations, broken))
-    return fields, violations, broken
+            _read_field(policy, item, payload, "", read)
+    for item in later:
+        _read_field(policy, item, payload, _country_of(policy.fields[item[1].field], read.fields), read)
+    return read
+
+
+class _Read(NamedTuple):
+    """Canonical fields, violations, the names of the fields concerned, and what the source said of respelt ones."""
+
+    fields: dict[str, Any]
+    violations: list[FieldViolation]
+    broken: set[str]
+    raw: dict[str, Any]
 
 
 def _read_field(
     policy: ObjectPolicy,
-    path: str,
-    reading: InboundField,
+    item: tuple[str, InboundField],
     payload: Mapping[str, Any],
     country: str,
-    found: tuple[dict[str, Any], list[FieldViolation], set[str]],
+    read: _Read,
 ) -> None:
-    fields, violations, broken = found
-    present, raw = reach(payload, path)
-    if not present:
-        return
-    field_policy = policy.fields[reading.field]
+    path, reading = item
+    if path in payload:
+        raw = payload[path]
+    else:
+        present, raw = reach(payload, path)
+        if not present:
+            return
+    name = reading.field
+    field_policy = policy.fields[name]
     value = read_value(field_policy, reading, raw, country)
     if isinstance(value, Broken):
-        broken.add(reading.field)
+        read.broken.add(name)
         shown = "" if field_policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
-        description = f"{reading.field}: {value.description}"
-        violations.append(FieldViolation(f"event.payload.{path}", shown, value.rule, description))
-    elif fields.get(reading.field) is None:
-        fields[reading.field] = value
+        description = f"{name}: {value.description}"
+        read.violations.append(FieldViolation(f"event.payload.{path}", shown, value.rule, description))
+    elif read.fields.get(name) is None:
+        read.fields[name] = value
+        if field_policy.steps is not None and value != raw and value is not None:
+            said = raw.strip() if isinstance(raw, str) else raw
+            if said != value:
+                read.raw[name] = said
 
 
 def _country_of(policy: FieldPolicy, fields: Mapping[str, Any]) -> str:
     """Return the ISO code of the country that a record names; empty where it names none."""
     named = fields.get(policy.country_field) if policy.country_field else None
     return geography.code_of(named) if isinstance(named, str) else ""
-
-
-def _raw_of(
-    policy: ObjectPolicy, inbound: Inbound, payload: Mapping[str, Any], fields: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what the source said of the fields that were brought into another spelling."""
-    if not policy.normalises:
-        return {}
-    found: dict[str, Any] = {}
-    for path, reading in inbound.readings():
-        name = reading.field
-        if policy.fields[name].steps is None or fields.get(name) is None or name in found:
-            continue
-        _, raw = reach(payload, path)
-        said = raw.strip() if isinstance(raw, str) else raw
-        if said not in (None, "") and said != fields[name]:
-            found[name] = said
-    return found
 
 
 def _disagreements(

@@ -78,7 +78,7 @@ class FieldPolicy(Deciding):
         """How values are normalised; None where they are not."""
         return steps_of(self.normalise, self.aliases, self.default_country or "", self.chars_max)
 
-    @property
+    @cached_property
     def is_special(self) -> bool:
         """Whether more is asked of a value than its type."""
         return (self.min, self.max, self.format, self.refuse_personal_mail) != (None, None, None, False)
@@ -102,6 +102,13 @@ class ObjectPolicy(Part):
     consistent: tuple[tuple[FieldName, FieldName], ...] = ()
     """Pairs that must agree where both are given: a field of format `state` or `postal`, and its country."""
     on_violation: Literal["quarantine", "refuse"] = "quarantine"
+
+    @cached_property
+    def abroad(self) -> frozenset[FieldName]:
+        """Fields that are read once their country is known."""
+        return frozenset(
+            name for name, item in self.fields.items() if item.steps is not None and item.steps.asks_country
+        )
 
     @cached_property
     def normalises(self) -> bool:

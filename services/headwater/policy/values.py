@@ -68,11 +68,12 @@ def read_value(policy: FieldPolicy, reading: InboundField, raw: Any, country: st
         return None
     steps = policy.steps
     if steps is not None:
-        raw = steps.read_before(raw)
+        for rule in steps.before:
+            raw = rule(raw)
     value = _READERS[policy.type](raw, reading)
     if isinstance(value, Broken):
         return value
-    if steps is not None:
+    if steps is not None and isinstance(value, str):
         value = steps.read_after(value, country)
     if policy.allowed and value not in policy.allowed:
         return Broken("allowed", f"must be one of {', '.join(policy.allowed[:12])}")

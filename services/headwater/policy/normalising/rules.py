@@ -91,23 +91,14 @@ class Steps:
     aliases: Mapping[str, str]
     country: str
     chars_max: int
+    asks_country: bool
+    """Whether the country of the record makes a difference."""
 
-    @property
-    def asks_country(self) -> bool:
-        """Whether the country of the record makes a difference."""
-        return any(asks for _, asks in self.after)
-
-    def read_before(self, raw: Any) -> Any:
-        """Return *raw* as the field's type can read it."""
-        for rule in self.before:
-            raw = rule(raw)
-        return raw
-
-    def read_after(self, value: Any, country: str) -> Any:
-        """Return a canonical value in its one spelling; what would grow too long stays as it is."""
-        if not isinstance(value, str):
-            return value
-        text = self.aliases.get(" ".join(value.split()).casefold(), value) if self.aliases else value
+    def read_after(self, value: str, country: str) -> str:
+        """Return a canonical text in its one spelling; what would grow too long stays as it is."""
+        text = value
+        if self.aliases:
+            text = self.aliases.get(" ".join(value.split()).casefold(), value)
         for rule, asks in self.after:
             text = rule(text, country or self.country) if asks else rule(text)
         return text if text and len(text) <= self.chars_max else value
@@ -126,4 +117,5 @@ def steps_of(
         {" ".join(spelling.split()).casefold(): value for spelling, value in aliases.items()},
         country,
         chars_max,
+        any(rule.asks_country for rule in known),
     )
