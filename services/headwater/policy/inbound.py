@@ -141,14 +141,16 @@ def _read_fields(
     policy: ObjectPolicy, readings: tuple[tuple[str, InboundField], ...], payload: Mapping[str, Any]
 ) -> _Read:
     """Return what a payload says; fields that hang on a country when all others are read."""
-    read, later, abroad = _Read({}, [], set(), {}), [], policy.abroad
+    read, later, abroad, known = _Read({}, [], set(), {}), [], policy.abroad, policy.fields
     for item in readings:
-        if item[1].field in abroad:
+        name = item[1].field
+        if name in abroad:
             later.append(item)
         else:
-            _read_field(policy, item, payload, "", read)
+            _read_field(known[name], item, payload, "", read)
     for item in later:
-        _read_field(policy, item, payload, _country_of(policy.fields[item[1].field], read.fields), read)
+        field_policy = known[item[1].field]
+        _read_field(field_policy, item, payload, _country_of(field_policy, read.fields), read)
     return read
 
 
@@ -162,11 +164,7 @@ class _Read(NamedTuple):
 
 
 def _read_field(
-    policy: ObjectPolicy,
-    item: tuple[str, InboundField],
-    payload: Mapping[str, Any],
-    country: str,
-    read: _Read,
+    policy: FieldPolicy, item: tuple[str, InboundField], payload: Mapping[str, Any], country: str, read: _Read
 ) -> None:
     path, reading = item
     if path in payload:
@@ -175,17 +173,16 @@ def _read_field(
         present, raw = reach(payload, path)
         if not present:
             return
-    name = reading.field
-    field_policy = policy.fields[name]
-    value = read_value(field_policy, reading, raw, country)
+    name, fields = reading.field, read[0]
+    value = read_value(policy, reading, raw, country)
     if isinstance(value, Broken):
         read.broken.add(name)
-        shown = "" if field_policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
+        shown = "" if policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
         description = f"{name}: {value.description}"
         read.violations.append(FieldViolation(f"event.payload.{path}", shown, value.rule, description))
-    elif read.fields.get(name) is None:
-        read.fields[name] = value
-        if field_policy.steps is not None and value != raw and value is not None:
+    elif fields.get(name) is None:
+        fields[name] = value
+        if policy.steps is not None and value != raw and value is not None:
             said = raw.strip() if isinstance(raw, str) else raw
             if said != value:
                 read.raw[name] = said

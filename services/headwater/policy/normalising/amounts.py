@@ -30,6 +30,8 @@ _AMOUNT: Final = re.compile(
     rf"\s*(?P<word>[A-Za-z]+)?\.?\s*(?:{_CURRENCIES})?",
     re.IGNORECASE,
 )
+_QUICK: Final = re.compile(r"[$€£]?([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([kKmMbB]?)")
+"""The usual forms of English."""
 _CURRENCY: Final = re.compile(_CURRENCIES, re.IGNORECASE)
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:([.,'\u2019 ])[0-9]{3})(?:\1[0-9]{3})*")
 _INDIAN: Final = re.compile(r"[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
@@ -44,6 +46,8 @@ def amount(raw: Any) -> Any:
     """
     if not isinstance(raw, str) or len(raw) > CHARS_MAX:
         return raw
+    if quick := _QUICK.fullmatch(raw):
+        return _whole(float(quick[1]) * _WORDS.get(quick[2].casefold(), 1.0))
     found = _AMOUNT.fullmatch(raw.strip())
     if found is None:
         return raw
@@ -62,6 +66,10 @@ def amount(raw: Any) -> Any:
         if "-" in (mark := (found["sign"] + found["inner"]).replace("\u2212", "-")) and mark != "--"
         else value
     )
+    return _whole(value)
+
+
+def _whole(value: float) -> float:
     rounded = round(value, 6)
     return int(rounded) if rounded.is_integer() else rounded
 

@@ -48,28 +48,15 @@ def company(text: str) -> str:
 
 def _without_form(shown: str) -> str:
     places = [(found.start(), found[0]) for found in _WORDS.finditer(shown)]
-    if len(places) < 2:  # noqa: PLR2004 - a name and a form
+    last = _initials_joined(_fold(places[-1][1]).split()) if len(places) > 1 else []
+    if not last or (last[-1] not in _ENDS and len(places[-1][1].strip(".")) > 1):
         return shown
     folded = [_fold(word) for _, word in places]
-    if not _joined(folded[-1]) or not _may_end(folded):
-        return shown
     for count in range(min(_WORDS_MAX * 2, len(places) - 1), 0, -1):
-        tail = [word for word in (_joined(one) for one in folded[-count:]) if word]
-        words = _initials_joined(" ".join(tail).split())
+        words = _initials_joined(" ".join(folded[-count:]).split())
         if tuple(words) in _FORMS:
             return _trimmed(shown[: places[-count][0]]) or shown
     return shown
-
-
-def _may_end(folded: list[str]) -> bool:
-    last = _initials_joined(" ".join(folded[-4:]).split())
-    return bool(last) and last[-1] in _ENDS
-
-
-def _joined(folded: str) -> str:
-    """Return a folded word with its initials joined: `g m b h` reads `gmbh`."""
-    parts = folded.split()
-    return "".join(parts) if len(parts) > 1 and all(len(part) == 1 for part in parts) else folded
 
 
 def _initials_joined(words: list[str]) -> list[str]:

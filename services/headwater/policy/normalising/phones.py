@@ -14,6 +14,7 @@ _PLAIN: Final = re.compile(r"\+[1-9](?:[ -]?[0-9]){6,14}")
 _NATIONAL: Final = re.compile(r"(?:1[ .-]?)?\(?[0-9]{2,5}\)?[ .-]?[0-9]{3,8}(?:[ .-]?[0-9]{3,5})?")
 _SEPARATORS: Final = re.compile(r"[^0-9]")
 _TRUNK: Final = re.compile(r" ?\(0\) ?")
+_EXTENSION: Final = re.compile(r"(?:ext|x|#)[^0-9]{0,10}[0-9]{1,7}$", re.IGNORECASE)
 _USUAL: Final = re.compile(r"\+?[0-9(][0-9(). -]{5,22}[0-9]")
 """A number with nothing about it."""
 
@@ -25,6 +26,8 @@ def e164(text: str, country: str) -> str:
     Args:
         country: ISO 3166 code for numbers without a country code; empty where nobody knows.
     """
+    if _EXTENSION.search(text):
+        return text  # it would be lost
     return _usual(text, country) or _parsed(text, country) or text
 
 
