@@ -75,12 +75,32 @@ Measured = Mapping[Subject, Counts]
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Events that break one rule of the contract.
+
+    Args:
+        open: those that wait for a person; such an event is in no record yet.
+        recent: those of the days of the trend, however they ended.
+    """
+
+    source: str
+    object: str
+    rule: str
+    field: str
+    open: int
+    recent: int
+    first_time: dt.datetime
+    last_time: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was measured on one day, and on days before.
 
     Args:
         trend: subject to days and their good share, the oldest first.
         open_reviews: pairs that wait for a person; None where identity did not answer.
+        quarantined: by source, object, rule and field, the most first; as of now, not of the day.
     """
 
     day: dt.date
@@ -89,6 +109,7 @@ class Report:
     trend: Mapping[Subject, Sequence[tuple[dt.date, float]]]
     fresh_days: Mapping[tuple[str, str], float]
     open_reviews: int | None
+    quarantined: Sequence[Quarantined] = ()
 
 
 @dataclass(slots=True)
