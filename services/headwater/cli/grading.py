@@ -21,6 +21,7 @@ def shown_report(report: pb.QualityReport) -> list[Any]:
         f"measured {moment(report.measure_time)}; {reviews_line(report)}",
         _records(report.records),
         _fields(report.fields, report.measure_time.ToDatetime(dt.UTC)),
+        *([_quarantined(report.quarantined)] if report.quarantined else []),
     ]
 
 
@@ -49,6 +50,23 @@ def sparkline(points: Sequence[pb.TrendPoint]) -> str:
     if len(shares) <= 1:
         return ""
     return "".join(BLOCKS[min(len(BLOCKS) - 1, int(share * len(BLOCKS)))] for share in shares)
+
+
+def _quarantined(found: Iterable[pb.QuarantineCount]) -> Any:
+    rows = [
+        (
+            item.source,
+            item.object,
+            item.rule,
+            item.field,
+            item.open_count,
+            item.recent_count,
+            moment(item.last_time),
+        )
+        for item in found
+    ]
+    names = ("source", "object", "rule", "where", "waiting", "of the trend's days", "last")
+    return table(names, rows, title="quarantined: headwater quarantine groups")
 
 
 def _records(records: Iterable[pb.RecordQuality]) -> Any:

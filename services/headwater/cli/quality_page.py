@@ -25,6 +25,18 @@ def page(report: pb.QualityReport, tenant_id: str) -> str:
         reviews=escape(reviews_line(report)),
         records="\n".join(map(_record, report.records)),
         fields="\n".join(_field(item, now) for item in report.fields),
+        quarantined="\n".join(map(_quarantined, report.quarantined)) or _NONE_QUARANTINED,
+    )
+
+
+_NONE_QUARANTINED: Final = '<tr><td colspan="7" class="quiet">no event breaks the contract</td></tr>'
+
+
+def _quarantined(item: pb.QuarantineCount) -> str:
+    places = "".join(f"<td>{escape(text)}</td>" for text in (item.source, item.object, item.rule, item.field))
+    return (
+        f'<tr>{places}<td class="n">{item.open_count:,}</td><td class="n">{item.recent_count:,}</td>'
+        f"<td>{escape(moment(item.last_time))}</td></tr>"
     )
 
 
@@ -97,6 +109,11 @@ thead th{{color:#667;font-weight:500;border-bottom:1px solid #ccd}} .n{{text-ali
 <table><thead><tr><th>object</th><th>source</th><th>field</th><th>complete</th><th>valid</th><th class="n">stale</th>
 <th class="n">newest, days ago</th><th class="n">personal mail</th><th>trend of good</th></tr></thead><tbody>
 {fields}
+</tbody></table>
+<h2>Quarantined events</h2>
+<table><thead><tr><th>source</th><th>object</th><th>rule</th><th>where</th><th class="n">waiting</th>
+<th class="n">of the trend's days</th><th>last</th></tr></thead><tbody>
+{quarantined}
 </tbody></table>
 <p class="quiet">Complete: records with a value. Valid: values that the policy in force allows. Stale: values older than
 the field's fresh_days. Duplicates: records that repeat an entity. Good: complete and valid, of all records.</p>

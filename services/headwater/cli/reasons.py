@@ -65,6 +65,10 @@ def _value(item: pb.ExplainedField, shown: str) -> Text:
 def _statement(item: pb.ExplainedField, said: pb.Statement) -> Text:
     mark = ("won  ", "green") if said.won else ("lost ", "red")
     line = Text.assemble(mark, _value(item, said.value_json))
+    if said.raw_json:
+        line.append(f"  said {said.raw_json}", style="dim")
+    if said.suggestion:
+        line.append(f"  probably {said.suggestion}", style="yellow")
     if said.reason:
         line.append(f"  {said.reason}", style="red")
     by = _actor(said.actor) if said.HasField("actor") else ""

@@ -23,6 +23,7 @@ from headwater.sync.v1 import (
     approvals_pb2_grpc,
     audit_pb2_grpc,
     deletes_pb2_grpc,
+    enrichment_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -56,6 +57,7 @@ class Services:
     audit: audit_pb2_grpc.AuditServiceAsyncStub
     approvals: approvals_pb2_grpc.ApprovalServiceAsyncStub
     deletes: deletes_pb2_grpc.DeleteServiceAsyncStub
+    enrichment: enrichment_pb2_grpc.EnrichmentServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -103,6 +105,7 @@ async def open_services(
             audit_pb2_grpc.AuditServiceStub(sync),
             approvals_pb2_grpc.ApprovalServiceStub(sync),
             deletes_pb2_grpc.DeleteServiceStub(sync),
+            enrichment_pb2_grpc.EnrichmentServiceStub(sync),
             security,
             patience_s,
         )

@@ -26,11 +26,20 @@ OWN_SOURCE: Final = SourceName("headwater")
 """Source of Headwater's own events: policies, merges, splits."""
 OPERATOR_SOURCE: Final = SourceName("operator")
 """Source of operators' corrections: its records are entities, its values stand above every owner's."""
+ENTITY_PREFIX: Final = "entity:"
+"""How the external ids of records begin that name their entity themselves: only providers of enrichment send such."""
 
 TENANT_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 SOURCE_PATTERN: Final = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 EXTERNAL_ID_CHARS_MAX: Final = 255
 REQUEST_ID_CHARS_MAX: Final = 128
+
+
+def parse_attached(external_id: str) -> uuid.UUID | None:
+    """Return the entity that the external id of an enriching record names, None where it is no such id."""
+    return (
+        parse_uuid(external_id.removeprefix(ENTITY_PREFIX)) if external_id.startswith(ENTITY_PREFIX) else None
+    )
 
 
 def parse_uuid(text: str) -> uuid.UUID | None:

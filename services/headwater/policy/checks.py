@@ -12,9 +12,11 @@ from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.account import Limits
 from headwater.policy.conflicts import conflict_faults
 from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.enriching import ROOT, enrichment_faults
 from headwater.policy.expressions import expression_fault
 from headwater.policy.faults import Fault, nearest
 from headwater.policy.gating import gate_faults, withhold_faults
+from headwater.policy.normalising.rules import RULES
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
 from headwater.policy.words import EndpointClass
@@ -43,6 +45,8 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
             for fault in _connector_faults(document, name, item)
         ),
         *gate_faults(document),
+        *enrichment_faults(document),
+        *_enrichment_limit_faults(document),
     )
 
 
@@ -64,6 +68,7 @@ def _field_faults(document: PolicyDocument) -> Iterator[Fault]:
                 )
         yield from ownership_faults(object_name, item, document.systems)
         yield from _narrowing_faults(object_name, item)
+        yield from _normalise_faults(object_name, item)
         for group in item.require_any:
             for field_name in group:
                 if field_name not in item.fields:
@@ -92,6 +97,33 @@ def _narrowing_faults(object_name: str, item: ObjectPolicy) -> Iterator[Fault]:
             yield Fault(
                 path, "formats", "must be a field of format state or postal, and one of format country"
             )
+
+
+def _normalise_faults(object_name: str, item: ObjectPolicy) -> Iterator[Fault]:
+    """Yield rules that do not go with a field's type, or lack the country that they ask for."""
+    for name, policy in item.fields.items():
+        path = f"objects.{object_name}.fields.{name}"
+        for rule in policy.normalise:
+            types = RULES[rule].types
+            if policy.type not in types:
+                message = f"{rule} goes with type {' or '.join(types)}, not {policy.type}"
+                yield Fault(f"{path}.normalise", "normalise_type", message)
+        if len(set(policy.normalise)) < len(policy.normalise):
+            yield Fault(f"{path}.normalise", "distinct", "a rule is named twice")
+        if policy.aliases and policy.type not in {"text", "picklist"}:
+            yield Fault(f"{path}.aliases", "normalise_type", f"aliases go with texts, not {policy.type}")
+        for value in policy.aliases.values():
+            if policy.allowed and value not in policy.allowed:
+                message = f"{value!r} is not among the allowed values"
+                yield Fault(f"{path}.aliases", "alias_allowed", message, nearest(value, policy.allowed))
+        asks = any(RULES[rule].asks_country and rule != "e164" for rule in policy.normalise)
+        if asks and policy.country_field is None and policy.default_country is None:
+            message = "its rules ask for a country, and nothing names one"
+            yield Fault(f"{path}.normalise", "normalise_country", message)
+        named = policy.country_field
+        if named is not None and (named not in item.fields or named == name):
+            message = f"{named!r} is no other field of the object"
+            yield Fault(f"{path}.country_field", "known_field", message, nearest(named, item.fields))
 
 
 def _inbound_faults(document: PolicyDocument) -> Iterator[Fault]:
@@ -196,6 +228,11 @@ def limit_faults(path: str, limits: Limits) -> Iterator[Fault]:
             "must not fall from backfill over reconcile and retry to live: what is urgent is slowed last"
         )
         yield Fault(f"{path}.quota_shares", "urgent_last", message)
+
+
+def _enrichment_limit_faults(document: PolicyDocument) -> Iterator[Fault]:
+    for name, provider in document.enrichment.providers.items() if document.enrichment else ():
+        yield from limit_faults(f"{ROOT}.providers.{name}.limits", provider.limits)
 
 
 def _poll_faults(document: PolicyDocument, path: str, connector: ConnectorPolicy) -> Iterator[Fault]:

@@ -79,13 +79,13 @@ def compile_contract(document: PolicyDocument, source: str, object_name: ObjectN
     """Return the check of what *source* sends as *object_name*; None where every event needs a closer look."""
     system = document.systems.get(source)
     inbound = system.inbound.get(object_name) if system else None
-    if inbound is None:
+    if inbound is None or source in document.enrichers:
         return None
     policy = document.objects[object_name]
     paths: dict[str, list[str]] = {}
     for path, reading in inbound.readings():
         paths.setdefault(reading.field, []).append(path)
-    if not _can_tell(policy, inbound, paths):
+    if not _can_tell(policy, inbound, paths) or any(_hangs_on_country(policy.fields[name]) for name in paths):
         return None
     wide: dict[str, Any] = {}
     plain: dict[str, Any] = {}
@@ -116,6 +116,12 @@ def _can_tell(policy: ObjectPolicy, inbound: Inbound, paths: dict[str, list[str]
     if any("" in reading.values.values() for _, reading in inbound.readings()):
         return False  # a text that stands for none
     return all(name in paths for name, item in policy.fields.items() if item.required)
+
+
+def _hangs_on_country(field: FieldPolicy) -> bool:
+    """Tell whether what the contract asks of a value depends on another field."""
+    steps = field.steps
+    return steps is not None and steps.asks_country and bool(field.allowed or field.is_special)
 
 
 def _keeps(is_plain: Keeps, shape: type, checks: tuple[Keeps, ...]) -> Keeps:

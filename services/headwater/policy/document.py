@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from headwater.kernel.ids import ObjectName
 from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Retry, Rollout
 from headwater.policy.consenting import restricting
+from headwater.policy.enrichment import Enrichment
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.systems import System
@@ -156,6 +157,13 @@ class PolicyDocument(Part):
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     rollout: Rollout = Rollout()
+    enrichment: Enrichment | None = None
+    """Which values providers are asked for; None: nobody is asked."""
+
+    @cached_property
+    def enrichers(self) -> frozenset[str]:
+        """The sources that only providers of enrichment send as: their records name the entity that they enrich."""
+        return self.enrichment.systems if self.enrichment is not None else frozenset()
 
     @model_validator(mode="after")
     def _heeded(self) -> Self:

@@ -14,6 +14,8 @@ import msgspec
 
 from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName
 from headwater.policy.document import PolicyDocument
+from headwater.policy.normalising.mail import suggestion
+from headwater.policy.objects import FieldPolicy
 from headwater.policy.ruling import Unit
 from headwater.policy.survivorship import (
     Chosen,
@@ -35,6 +37,8 @@ class Candidate(msgspec.Struct, frozen=True):
         won: whether the entity's value is its value; of a union, whether it is part of it.
         reason: what it lost by, as `not an owner`, `older`, `lower rank`, `locked by phone_verified`,
             `record deleted`; empty for a winner.
+        raw: what the source said where the value is in another spelling; else None.
+        suggestion: what was probably meant where the value looks misspelt; nothing is done about it by itself.
     """
 
     source: str
@@ -44,6 +48,8 @@ class Candidate(msgspec.Struct, frozen=True):
     event_key: uuid.UUID
     won: bool
     reason: str
+    raw: Any = None
+    suggestion: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -106,6 +112,8 @@ def explain(
                     fact.event_key,
                     won=not reason,
                     reason=reason,
+                    raw=fact.raw,
+                    suggestion=suggest(document.objects[object_name].fields[field], fact.value),
                 ),
             )
         )
@@ -121,6 +129,11 @@ def explain(
         locked_by=unit.lock if by == "locked" else "",
         candidates=tuple(candidate for _, candidate in rows),
     )
+
+
+def suggest(policy: FieldPolicy, value: Any) -> str:
+    """Return what was probably meant by a value that looks misspelt; empty where it does not."""
+    return suggestion(value) if policy.type == "email" and isinstance(value, str) else ""
 
 
 def _winning_stand(

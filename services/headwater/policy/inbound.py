@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
 from headwater.policy import places
 from headwater.policy.authority import may_act
 from headwater.policy.document import PolicyDocument
-from headwater.policy.objects import ObjectPolicy
+from headwater.policy.normalising import geography
+from headwater.policy.objects import FieldPolicy, ObjectPolicy
 from headwater.policy.systems import Inbound, InboundField
 from headwater.policy.values import Broken, read_value
 
@@ -28,12 +29,14 @@ class CanonicalRecord:
     """What a payload says in canonical words.
 
     Args:
+        raw: what the source said, of the fields whose value was brought into another spelling.
         fields: canonical field to canonical value; None where the source cleared it.
         violations: every broken rule; the fields concerned are left out of *fields*.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     violations: tuple[FieldViolation, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 def canonicalise(
@@ -61,10 +64,11 @@ def canonicalise(
             "event.object", object_name, "mapped_object", f"{source} has no inbound mapping of it"
         )
     policy = document.objects[object_name]
-    fields, violations, broken = _read_fields(policy, inbound.readings(), payload)
-    violations.extend(_missing(policy, fields, broken))
+    fields, violations, broken, raw = _read_fields(policy, inbound.readings(), payload)
+    if source not in document.enrichers:  # what a provider adds is never a whole record
+        violations.extend(_missing(policy, fields, broken))
     violations.extend(_disagreements(policy, inbound, fields))
-    return CanonicalRecord(fields, tuple(violations))
+    return CanonicalRecord(fields, tuple(violations), raw)
 
 
 def _read_correction(
@@ -75,7 +79,7 @@ def _read_correction(
     if policy is None:
         return _refused("event.object", object_name, "mapped_object", "the policy names no such object")
     inbound = Inbound(fields={name: InboundField(field=name) for name in payload if name in policy.fields})
-    fields, violations, _ = _read_fields(policy, inbound.readings(), payload)
+    fields, violations, _, raw = _read_fields(policy, inbound.readings(), payload)
     violations.extend(_disagreements(policy, inbound, fields))
     violations.extend(_unauthorised(document, policy, fields, actor_id))
     for name in payload:
@@ -92,7 +96,8 @@ def _read_correction(
             )
     broken = {item.field for item in violations}
     kept = {name: value for name, value in fields.items() if f"event.payload.{name}" not in broken}
-    return CanonicalRecord(kept, tuple(violations))
+    raw = {name: said for name, said in raw.items() if name in kept}
+    return CanonicalRecord(kept, tuple(violations), raw)
 
 
 def _unauthorised(
@@ -127,34 +132,65 @@ def agrees(policy: ObjectPolicy, inbound: Inbound, payload: Mapping[str, Any]) -
     """Tell whether no two fields that must agree contradict each other."""
     involved = {name for pair in policy.consistent for name in pair}
     readings = tuple(item for item in inbound.readings() if item[1].field in involved)
-    fields, violations, _ = _read_fields(policy, readings, payload)
+    fields, violations, _, _ = _read_fields(policy, readings, payload)
     return not violations and not any(_disagreements(policy, inbound, fields))
 
 
 def _read_fields(
     policy: ObjectPolicy, readings: tuple[tuple[str, InboundField], ...], payload: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[FieldViolation], set[str]]:
-    """Return canonical fields, violations, and the names of the fields concerned."""
-    fields: dict[str, Any] = {}
-    violations: list[FieldViolation] = []
-    broken: set[str] = set()
-    for path, reading in readings:
+) -> _Read:
+    """Return what a payload says; fields that hang on a country when all others are read."""
+    read, later, abroad, known = _Read({}, [], set(), {}), [], policy.abroad, policy.fields
+    for item in readings:
+        name = item[1].field
+        if name in abroad:
+            later.append(item)
+        else:
+            _read_field(known[name], item, payload, "", read)
+    for item in later:
+        field_policy = known[item[1].field]
+        _read_field(field_policy, item, payload, _country_of(field_policy, read.fields), read)
+    return read
+
+
+class _Read(NamedTuple):
+    """Canonical fields, violations, the names of the fields concerned, and what the source said of respelt ones."""
+
+    fields: dict[str, Any]
+    violations: list[FieldViolation]
+    broken: set[str]
+    raw: dict[str, Any]
+
+
+def _read_field(
+    policy: FieldPolicy, item: tuple[str, InboundField], payload: Mapping[str, Any], country: str, read: _Read
+) -> None:
+    path, reading = item
+    if path in payload:
+        raw = payload[path]
+    else:
         present, raw = reach(payload, path)
         if not present:
-            continue
-        field_policy = policy.fields[reading.field]
-        value = read_value(field_policy, reading, raw)
-        if isinstance(value, Broken):
-            broken.add(reading.field)
-            shown = "" if field_policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
-            violations.append(
-                FieldViolation(
-                    f"event.payload.{path}", shown, value.rule, f"{reading.field}: {value.description}"
-                )
-            )
-        elif fields.get(reading.field) is None:
-            fields[reading.field] = value
-    return fields, violations, broken
+            return
+    name, fields = reading.field, read[0]
+    value = read_value(policy, reading, raw, country)
+    if isinstance(value, Broken):
+        read.broken.add(name)
+        shown = "" if policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
+        description = f"{name}: {value.description}"
+        read.violations.append(FieldViolation(f"event.payload.{path}", shown, value.rule, description))
+    elif fields.get(name) is None:
+        fields[name] = value
+        if policy.steps is not None and value != raw and value is not None:
+            said = raw.strip() if isinstance(raw, str) else raw
+            if said != value:
+                read.raw[name] = said
+
+
+def _country_of(policy: FieldPolicy, fields: Mapping[str, Any]) -> str:
+    """Return the ISO code of the country that a record names; empty where it names none."""
+    named = fields.get(policy.country_field) if policy.country_field else None
+    return geography.code_of(named) if isinstance(named, str) else ""
 
 
 def _disagreements(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from headwater.kernel.ids import ObjectName
+from headwater.policy.normalising.rules import NormaliseRule, Steps, steps_of
 from headwater.policy.words import (
     FieldClass,
     FieldFormat,
@@ -16,6 +18,7 @@ from headwater.policy.words import (
     Overriders,
     Part,
     SurvivorshipRule,
+    Text,
 )
 
 
@@ -51,6 +54,14 @@ class FieldPolicy(Deciding):
     """The largest number allowed; of a date or a moment the latest year."""
     format: FieldFormat | None = None
     """A narrower form: `e164` of a phone number; `postal`, `state` and `country` of a text."""
+    normalise: Annotated[tuple[NormaliseRule, ...], Field(max_length=8)] = ()
+    """Rules that bring values into one spelling, in this order; what a source said is kept, too."""
+    aliases: dict[Text, Text] = {}
+    """Other spellings of a value, whatever their case, to the one that is kept."""
+    country_field: FieldName | None = None
+    """The field that names the country in which a number, a state or a postal code is read."""
+    default_country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    """ISO 3166 code of the country where the record names none."""
     refuse_personal_mail: bool = False
     """Whether addresses at providers of private mailboxes break the contract."""
     field_class: FieldClass = Field(default="internal", alias="class")
@@ -63,7 +74,12 @@ class FieldPolicy(Deciding):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    @property
+    @cached_property
+    def steps(self) -> Steps | None:
+        """How values are normalised; None where they are not."""
+        return steps_of(self.normalise, self.aliases, self.default_country or "", self.chars_max)
+
+    @cached_property
     def is_special(self) -> bool:
         """Whether more is asked of a value than its type."""
         return (self.min, self.max, self.format, self.refuse_personal_mail) != (None, None, None, False)
@@ -87,6 +103,18 @@ class ObjectPolicy(Part):
     consistent: tuple[tuple[FieldName, FieldName], ...] = ()
     """Pairs that must agree where both are given: a field of format `state` or `postal`, and its country."""
     on_violation: Literal["quarantine", "refuse"] = "quarantine"
+
+    @cached_property
+    def abroad(self) -> frozenset[FieldName]:
+        """Fields that are read once their country is known."""
+        return frozenset(
+            name for name, item in self.fields.items() if item.steps is not None and item.steps.asks_country
+        )
+
+    @cached_property
+    def normalises(self) -> bool:
+        """Whether any field is brought into one spelling."""
+        return any(item.steps is not None for item in self.fields.values())
 
     def units(self) -> tuple[tuple[str, str, tuple[FieldName, ...], Deciding], ...]:
         """Return path within the object, group's name, fields and rule of everything that is decided together."""

@@ -41,11 +41,13 @@ class FieldFact(msgspec.Struct, frozen=True):
         value: canonical value; None where the source cleared the field.
         field_time: when it became true in the source, aware, UTC.
         event_key: the event that said so.
+        raw: what the source said where the value is in another spelling; else None.
     """
 
     value: Any
     field_time: dt.datetime
     event_key: uuid.UUID
+    raw: Any = None
 
 
 class MemberRecord(msgspec.Struct, frozen=True):

@@ -50,26 +50,51 @@ class Broken:
     description: str
 
 
-def read_value(policy: FieldPolicy, reading: InboundField, raw: Any) -> Any | Broken:
-    """Return the canonical value of *raw*, None when it is missing, or the rule it breaks."""
+def read_value(policy: FieldPolicy, reading: InboundField, raw: Any, country: str = "") -> Any | Broken:
+    """Return the canonical value of *raw*, None when it is missing, or the rule it breaks.
+
+    Args:
+        country: ISO code of the record's country, for rules that ask for it.
+    """
     if reading.expr and raw is not None:
-        try:
-            raw = evaluate(reading.expr, raw)
-        except ExpressionFailed as error:
-            return Broken("expression", f"the policy's expression makes nothing of it: {error}")
+        raw = _evaluated(reading.expr, raw)
+        if isinstance(raw, Broken):
+            return raw
     if isinstance(raw, str):
         raw = raw.strip()
-        raw = reading.values.get(raw, raw)
+        if reading.values:
+            raw = reading.values.get(raw, raw)
     if raw is None or raw == "":
         return None
-    value = _READERS[policy.type](raw, reading)
+    steps = policy.steps
+    value = _READERS[policy.type](_read_before(steps.before, raw) if steps is not None else raw, reading)
     if isinstance(value, Broken):
         return value
+    if steps is not None and isinstance(value, str):
+        value = steps.read_after(value, country)
+    return _judged(policy, value)
+
+
+def _judged(policy: FieldPolicy, value: Any) -> Any | Broken:
+    """Hold a canonical value to its field."""
     if policy.allowed and value not in policy.allowed:
         return Broken("allowed", f"must be one of {', '.join(policy.allowed[:12])}")
     if isinstance(value, str) and len(value) > policy.chars_max:
         return Broken("chars_max", f"at most {policy.chars_max} characters, has {len(value)}")
     return _narrowed(policy, value) if policy.is_special else value
+
+
+def _evaluated(expression: str, raw: Any) -> Any | Broken:
+    try:
+        return evaluate(expression, raw)
+    except ExpressionFailed as error:
+        return Broken("expression", f"the policy's expression makes nothing of it: {error}")
+
+
+def _read_before(rules: tuple[Callable[[Any], Any], ...], raw: Any) -> Any:
+    for rule in rules:
+        raw = rule(raw)
+    return raw
 
 
 def _narrowed(policy: FieldPolicy, value: Any) -> Any | Broken:

@@ -24,7 +24,7 @@ from headwater.sandbox.store.records import RecordBook
 if TYPE_CHECKING:
     from headwater.sandbox.store.database import Database
 
-VendorName = Literal["hubspot", "salesforce"]
+VendorName = Literal["hubspot", "salesforce", "enrichment"]
 Verdict = Literal["admitted", "limited", "unauthorized", "token"]
 
 ACCOUNT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
@@ -72,6 +72,7 @@ class AccountOptions(BaseModel):
 DEFAULT_OPTIONS: dict[VendorName, AccountOptions] = {
     "hubspot": AccountOptions(calls_max=100, search_calls_max=5, calls_daily_max=250_000),
     "salesforce": AccountOptions(long_calls_max=25, external_id_field="Headwater_Id__c"),
+    "enrichment": AccountOptions(calls_max=20, calls_window_ms=1_000),
 }
 
 

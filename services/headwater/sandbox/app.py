@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from headwater.sandbox.admin import admin
+from headwater.sandbox.enrichment.vendor import Enrichment
 from headwater.sandbox.fleet import Fleet
 from headwater.sandbox.gate import Gate
 from headwater.sandbox.hubspot.vendor import HubSpot
@@ -15,10 +16,12 @@ from headwater.sandbox.server import Connections, serve
 from headwater.sandbox.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from headwater.sandbox.accounts import VendorName
+    from headwater.sandbox.fleet import Vendor
     from headwater.sandbox.settings import SandboxSettings
 
 
@@ -38,8 +41,13 @@ def fleet_of(
     now_ms: Callable[[], int] = wall_ms,
     new_id: Callable[[], str] = random_id,
 ) -> Fleet:
-    """The fleet with both vendors."""
-    return Fleet(database, settings, {"hubspot": HubSpot(), "salesforce": Salesforce()}, now_ms, new_id)
+    """The fleet with all vendors."""
+    vendors: Mapping[VendorName, Vendor] = {
+        "hubspot": HubSpot(),
+        "salesforce": Salesforce(),
+        "enrichment": Enrichment(),
+    }
+    return Fleet(database, settings, vendors, now_ms, new_id)
 
 
 def application(fleet: Fleet, connections: Connections) -> ASGIApp:

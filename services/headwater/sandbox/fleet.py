@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 class Vendor(Protocol):
     """What a vendor must be able to do for the gate."""
 
-    token_path: str
     kinds: tuple[str, ...]
+
+    @property
+    def token_path(self) -> str | None:
+        """Where tokens are had; None: calls bring a key, and the first one opens the account."""
 
     def meter(self, path: str) -> Meter:
         """Which limit a call counts against."""

@@ -110,7 +110,7 @@ class Gate:
             return None
         vendor: VendorName = parts[1]
         path = f"/{parts[3]}"
-        if path.rstrip("/") == self._fleet.vendors[vendor].token_path:
+        if self._fleet.vendors[vendor].token_path in {None, path.rstrip("/")}:
             return self._fleet.open(vendor, parts[2]), path
         account = self._fleet.find(vendor, parts[2])
         return None if account is None else (account, path)

@@ -28,6 +28,7 @@ from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
+from headwater.sync.enriching.wiring import enrichment_host
 from headwater.sync.following.forecaster import Foresight
 from headwater.sync.following.worker import FollowWorker
 from headwater.sync.membership import Membership
@@ -46,6 +47,7 @@ from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.approvals import ApprovalServicer
 from headwater.sync.rpc.audit import AuditServicer
 from headwater.sync.rpc.deletes import DeleteServicer
+from headwater.sync.rpc.enrichment import EnrichmentServicer
 from headwater.sync.rpc.merges import MergeServicer
 from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
@@ -59,6 +61,7 @@ from headwater.sync.settings import SyncSettings
 from headwater.sync.store.approvals import PostgresApprovals
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
+from headwater.sync.store.enrichment import PostgresEnrichment
 from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
@@ -81,6 +84,7 @@ from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.approvals import Approvals
 from headwater.sync.usecases.deletes import Deletes
+from headwater.sync.usecases.enrichment import EnrichmentView
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
@@ -92,6 +96,7 @@ from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
+    ENRICHMENT_CHANNEL,
     INSPECTION_CHANNEL,
     LOG_CHANNEL,
     MERGE_CHANNEL,
@@ -174,15 +179,10 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             quality.measure_all,
             approvals.expire,
         )
-        schedules = scheduling_host(
-            stores,
-            IngestLog(settings.ingest_address, settings.calling),
-            leases,
-            membership,
-            accounts,
-            clock,
-            settings,
-        )
+        ingest = IngestLog(settings.ingest_address, settings.calling)
+        schedules = scheduling_host(stores, ingest, leases, membership, accounts, clock, settings)
+        enrichment, books = PostgresEnrichment(pool), partial(PostgresLimits, pool)
+        enriching = enrichment_host(enrichment, ingest, leases, membership, policies, books, telemetry, clock)
         keeper = audit_keeper(PostgresTrail(pool), leases, membership, clock, settings, os.environ)
         watch = DueWatch(PostgresDueTimes(pool), deliveries.accounts)
         replays, book = PostgresReplays(pool), PostgresOperations(pool)
@@ -204,6 +204,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             QualityServicer(quality),
             ApprovalServicer(Approvals(approvals, policies)),
             DeleteServicer(Deletes(removals, policies)),
+            EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -218,6 +219,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (InspectionWorker(inspections, accounts).run, INSPECTION_CHANNEL),
                 (FollowWorker(merges, questions, accounts, approvals=approvals).run, MERGE_CHANNEL),
                 (schedules.run, SCHEDULE_CHANNEL),
+                (enriching.run, ENRICHMENT_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
             for job in (host.run, deliveries.run, watch.watch, keeper.run, removing.run):

@@ -14,6 +14,7 @@ from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.approvals import APPROVALS_NAME, ApprovalServicer
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
 from headwater.sync.rpc.deletes import DELETES_NAME, DeleteServicer
+from headwater.sync.rpc.enrichment import ENRICHMENT_NAME, EnrichmentServicer
 from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
@@ -25,6 +26,7 @@ from headwater.sync.v1 import (
     approvals_pb2_grpc,
     audit_pb2_grpc,
     deletes_pb2_grpc,
+    enrichment_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -49,6 +51,7 @@ class Servicers:
     quality: QualityServicer
     approvals: ApprovalServicer
     deletes: DeleteServicer
+    enrichment: EnrichmentServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -65,6 +68,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
         approvals_pb2_grpc.add_ApprovalServiceServicer_to_server(servicers.approvals, server)
         deletes_pb2_grpc.add_DeleteServiceServicer_to_server(servicers.deletes, server)
+        enrichment_pb2_grpc.add_EnrichmentServiceServicer_to_server(servicers.enrichment, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -76,6 +80,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             QUALITY_NAME,
             APPROVALS_NAME,
             DELETES_NAME,
+            ENRICHMENT_NAME,
         )
 
     listening = ServerSettings(

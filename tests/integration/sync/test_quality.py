@@ -9,6 +9,7 @@ import pytest
 from tests.integration.sync.world import World, refusal
 from tests.unit.sync.tenant import NOON, TENANT, key
 
+from headwater.cli.quality_page import page
 from headwater.sync.domain.quality import KEPT_DAYS
 from headwater.sync.usecases.quality import PAGE_RECORDS
 from headwater.sync.v1 import quality_pb2 as pb
@@ -45,6 +46,37 @@ async def test_fields_are_counted_by_source(world: World) -> None:
     assert (title.record_count, title.present_count, title.invalid_count) == (2, 1, 0)
     assert {item.source for item in report.fields} == {"crm", "site"}
     assert (report.open_review_count, report.day) == (3, NOON.date().isoformat())
+
+
+async def test_quarantined_events_are_told_by_source_and_rule(world: World) -> None:
+    """Those that wait, and those of the trend's days however they ended; an event counts for each rule it breaks."""
+    phone = {"rule": "format.phone", "field": "event.payload.phone"}
+    email = {"rule": "format.email", "field": "event.payload.email"}
+    for number, (source, rules, state, days) in enumerate(
+        [
+            ("site", [phone, email], 1, 0),
+            ("site", [phone], 1, 90),
+            ("crm", [email], 3, 1),
+            ("crm", [email], 3, 90),
+        ]
+    ):
+        closed = {} if state == 1 else {"close_time": NOON, "discard_reason": "old"}
+        await world.pool.execute(
+            "insert into ingest.quarantine (tenant_id, event_key, record_day, source, object, violations, state,"
+            " open_time, close_time, discard_reason) values ($1, $2, (select min(record_day) from ingest.partition),"
+            " $3, 'contact', $4, $5, $6, $7, $8)",
+            TENANT, key(number), source, rules, state, NOON - dt.timedelta(days=days), closed.get("close_time"),
+            closed.get("discard_reason", ""),
+        )  # fmt: skip
+    await world.add_record(1, "crm", "1", email="p1@one.example.com")
+    report = await measured(world)
+    found = [(one.source, one.rule, one.open_count, one.recent_count) for one in report.quarantined]
+    assert found == [
+        ("site", "format.phone", 2, 1), ("site", "format.email", 1, 1), ("crm", "format.email", 0, 1),
+    ]  # fmt: skip
+    drawn = page(report, TENANT)
+    assert "event.payload.phone" in drawn
+    assert "format.email" in drawn
 
 
 async def test_duplicates_are_records_that_repeat_an_entity(world: World) -> None:

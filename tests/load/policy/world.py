@@ -63,6 +63,50 @@ def full_policy() -> PolicyDocument:
     return _document(fields, {"address": {"fields": GROUP, "owners": OWNERS, "rule": "most_recent"}})
 
 
+NORMALISED: Final[dict[str, dict[str, Any]]] = {
+    "email": {"type": "email", "normalise": ["email", "plus_alias"], "refuse_personal_mail": True},
+    "first_name": {"type": "text", "normalise": ["person_name"]},
+    "last_name": {"type": "text", "normalise": ["person_name"]},
+    "phone": {"type": "phone", "normalise": ["e164"], "country_field": "country", "default_country": "US"},
+    "linkedin_url": {"type": "url", "normalise": ["web_address"]},
+    "title": {"type": "text", "normalise": ["spaces"]},
+    "company": {"type": "text", "normalise": ["company"]},
+    "website": {"type": "url", "normalise": ["web_address"]},
+    "city": {"type": "text", "normalise": ["person_name"]},
+    "state": {"type": "text", "normalise": ["state_code"], "country_field": "country", "default_country": "US",
+              "format": "state"},
+    "postal_code": {"type": "text", "normalise": ["postal_code"], "country_field": "country", "default_country": "US",
+                    "format": "postal"},
+    "country": {"type": "text", "normalise": ["country_code"], "format": "country"},
+    "industry": {"type": "picklist", "allowed": ["software", "finance", "retail"],
+                 "aliases": {"IT": "software", "tech": "software", "banking": "finance"}},
+    "revenue": {"type": "number", "normalise": ["amount"]},
+    "born": {"type": "date", "normalise": ["date_month_first"]},
+}  # fmt: skip
+"""A contact whose every field has its rules."""
+
+
+def normalising_policy(*, rules: bool = True) -> PolicyDocument:
+    """Return a policy that normalises every field of a contact, and holds states and codes to their country.
+
+    Args:
+        rules: without them the same fields, types and consistency.
+    """
+    own = {"normalise", "aliases", "country_field", "default_country"}
+    fields = {
+        name: {"owners": ["crm"], "rule": "source_priority"}
+        | {key: value for key, value in item.items() if rules or key not in own}
+        for name, item in NORMALISED.items()
+    }
+    contact = {"fields": fields, "consistent": [["state", "country"], ["postal_code", "country"]]}
+    people = {"owner": "a", "backup": "b", "runbook": "docs/c"}
+    inbound = {"contact": {"fields": {name: name for name in NORMALISED}}}
+    systems = {"crm": {"layer": "record", **people, "inbound": inbound}}
+    return PolicyDocument.model_validate(
+        {"format": "headwater/v1", "version": "1", "systems": systems, "objects": {"contact": contact}}
+    )
+
+
 def _document(fields: dict[str, Any], groups: dict[str, Any]) -> PolicyDocument:
     people = {"owner": "a", "backup": "b", "runbook": "docs/c"}
     inbound = {"contact": {"fields": {name: name for name in TYPES}}}

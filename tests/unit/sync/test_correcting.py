@@ -11,7 +11,7 @@ from msgspec import structs
 from tests.unit.sync.tenant import TENANT, event, key
 from tests.unit.sync.test_projecting import ADA, BOB, EVENTS, POLICY, Bench, identity, site, snapshot
 
-from headwater.sync.domain.correcting import corrected_entity, is_correction
+from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.domain.reading import IdentityReading, Poisoned, RecordReading, read_event
@@ -26,7 +26,7 @@ class Desk(Bench):
             reading = read_event(POLICY, item)
             if isinstance(reading, RecordReading):
                 self.homes.update(
-                    {one.key: corrected_entity(one.key) for one in reading.subjects if is_correction(one.key)}
+                    {one.key: attached_entity(one.key) for one in reading.subjects if is_attached(one.key)}
                 )
             assert isinstance(reading, (RecordReading, IdentityReading)), reading
         return super().apply(*events)
@@ -130,4 +130,4 @@ def test_a_corrected_reference_names_an_entity() -> None:
     assert isinstance(reading, RecordReading)
     record = RecordKey(TENANT, "account", "operator", str(key(7)))
     assert reading.references["account"].key == record
-    assert corrected_entity(record) == key(7)
+    assert attached_entity(record) == key(7)

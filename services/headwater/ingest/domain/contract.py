@@ -10,7 +10,7 @@ from typing import Final, cast
 from headwater.ingest.domain.envelope import CLOCK_SKEW_DEFAULT_S, WellFormed
 from headwater.ingest.domain.event import Arrival, JsonObject, Operation, Outcome, refused
 from headwater.kernel.errors import FieldViolation
-from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
+from headwater.kernel.ids import ENTITY_PREFIX, OPERATOR_SOURCE, ObjectName, parse_attached, parse_uuid
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
 from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
@@ -52,6 +52,8 @@ def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> V
     if arrival.source == OPERATOR_SOURCE:
         violations = (*violations, *_correction_violations(arrival))
         return refused("CONTRACT_BROKEN", violations) if violations else ()
+    if broken := _attachment_violations(policy, arrival):
+        return refused("CONTRACT_BROKEN", broken)
     if violations and known is not None and known.on_violation == "refuse":
         return refused("CONTRACT_BROKEN", violations)
     return violations
@@ -70,6 +72,20 @@ def _unreadable(policy: PolicyDocument, name: ObjectName, told: object) -> Viola
     if known is not None and known.on_violation == "refuse":
         return refused("CONTRACT_BROKEN", (broken,))
     return (broken,)
+
+
+def _attachment_violations(policy: PolicyDocument, arrival: Arrival) -> Violations:
+    """Return what is wrong with the external id: only providers of enrichment name entities, and nothing else."""
+    external_id = arrival.external_id
+    if arrival.source in policy.enrichers:
+        if parse_attached(external_id) is not None:
+            return ()
+        described = f"must be {ENTITY_PREFIX} and the entity that is enriched"
+    else:
+        if not external_id.startswith(ENTITY_PREFIX):
+            return ()
+        described = f"may not begin with {ENTITY_PREFIX}, which names entities for providers of enrichment"
+    return (FieldViolation("event.external_id", external_id[:128], "format.entity", described),)
 
 
 def _correction_violations(arrival: Arrival) -> Violations:

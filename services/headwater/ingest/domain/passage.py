@@ -17,7 +17,7 @@ from headwater.ingest.domain.depth import may_be_deep
 from headwater.ingest.domain.envelope import PAYLOAD_BYTES_MAX, SOURCE_VERSION_CHARS_MAX, actor_violations
 from headwater.ingest.domain.event import EVENT_OBJECTS, NOBODY, Actor, Arrival, NewEvent
 from headwater.ingest.domain.keys import Stem, canonical_payload, identify, stem_of
-from headwater.kernel.ids import EXTERNAL_ID_CHARS_MAX, SOURCE_PATTERN
+from headwater.kernel.ids import ENTITY_PREFIX, EXTERNAL_ID_CHARS_MAX, SOURCE_PATTERN
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.contract import Keeps, compile_contract
 from headwater.policy.document import PolicyDocument
@@ -69,6 +69,7 @@ class Door:
         if (
             not 0 < len(external_id) <= EXTERNAL_ID_CHARS_MAX
             or not external_id.isprintable()
+            or external_id.startswith(ENTITY_PREFIX)
             or (version and not (len(version) <= SOURCE_VERSION_CHARS_MAX and version.isprintable()))
             or (arrival.actor is not NOBODY and not _is_fine(arrival.actor))
             or len(raw) > PAYLOAD_BYTES_MAX

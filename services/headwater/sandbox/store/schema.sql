@@ -2,7 +2,7 @@
 
 CREATE TABLE IF NOT EXISTS account (
     account_key INTEGER PRIMARY KEY,
-    vendor TEXT NOT NULL CHECK (vendor IN ('hubspot', 'salesforce')),
+    vendor TEXT NOT NULL CHECK (vendor IN ('hubspot', 'salesforce', 'enrichment')),
     name TEXT NOT NULL,
     options TEXT NOT NULL,
     next_number INTEGER NOT NULL DEFAULT 1 CHECK (next_number > 0),

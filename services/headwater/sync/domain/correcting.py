@@ -1,4 +1,4 @@
-"""Operators' corrections among the records: each is named by the entity that it corrects. Pure.
+"""Records that name their entity themselves: operators' corrections, and what providers of enrichment add. Pure.
 
 Identity knows nothing of them: they go with their entity through merges and back through splits.
 """
@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import uuid
 
-from headwater.kernel.ids import OPERATOR_SOURCE
+from headwater.kernel.ids import ENTITY_PREFIX, OPERATOR_SOURCE, parse_attached
 from headwater.sync.domain.log import LogEvent, RecordKey
 
 
-def is_correction(key: RecordKey) -> bool:
-    """Tell whether a record is an operator's correction."""
-    return key.source == OPERATOR_SOURCE
+def is_attached(key: RecordKey) -> bool:
+    """Tell whether a record names its entity itself: a correction, or an enriching record."""
+    return key.source == OPERATOR_SOURCE or parse_attached(key.external_id) is not None
 
 
-def corrected_entity(key: RecordKey) -> uuid.UUID:
-    """Return the entity that a correction names.
+def attached_entity(key: RecordKey) -> uuid.UUID:
+    """Return the entity that an attached record names.
 
     Raises:
         ValueError: it names none.
     """
-    return uuid.UUID(key.external_id)
+    return uuid.UUID(key.external_id.removeprefix(ENTITY_PREFIX))
 
 
 def actor_of(event: LogEvent) -> str:

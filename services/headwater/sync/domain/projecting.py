@@ -19,11 +19,13 @@ from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import Chosen, FieldFact, survive
-from headwater.sync.domain.correcting import actor_of, corrected_entity, is_correction
+from headwater.sync.domain.correcting import actor_of, attached_entity, is_attached
+from headwater.sync.domain.enriching import concerns
 from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
+from headwater.sync.domain.respelling import respell
 from headwater.sync.domain.states import EntityKey, EntityState, RecordState
 
 Resolutions = Mapping[RecordKey, uuid.UUID]
@@ -109,6 +111,8 @@ class Workspace:
     audit: list[AuditNote] = field(default_factory=list)
     marks: dict[tuple[str, str, uuid.UUID], Mark] = field(default_factory=dict)
     follows: list[Follow] = field(default_factory=list)
+    enriched: dict[EntityKey, EntityState] = field(default_factory=dict)
+    """Entities that providers may have to be asked about."""
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -167,7 +171,9 @@ class Workspace:
         fields = with_entities(reading, resolved)
         touched: list[EntityState] = []
         idle_rule = _idle_rule(self.records.get(reading.subject.key), fields, event)
-        touched += self._absorb(reading.subject.key, fields, event, resolved, deleted=reading.deleted)
+        touched += self._absorb(
+            reading.subject.key, fields, event, resolved, deleted=reading.deleted, raw=reading.raw
+        )
         rule = PROJECTED if touched else idle_rule
         for subject, contact in reading.participants.values():
             if subject.key in resolved:
@@ -193,7 +199,7 @@ class Workspace:
             loser.state_seq = reading.seq
             loser.state = "merged" if merging else "active"
             loser.merged_into = reading.winner if merging else None
-            for side in self._rehome_corrections(self._entity(tenant_id, before, reading.object)):
+            for side in self._rehome_attached(self._entity(tenant_id, before, reading.object)):
                 sides[side.key] = side
         for entity in sides.values():
             forced = entity is winner or entity is loser
@@ -224,18 +230,27 @@ class Workspace:
 
     def renew(self, entity: EntityState, event: LogEvent) -> None:
         """Compute an entity anew, as another policy wants it."""
+        policy = self.policies[entity.tenant_id]
+        for record in self.members.get(entity.key, {}).values():
+            respelt = respell(policy, record.key, record.fields)
+            if respelt:
+                record.fields = {**record.fields, **respelt}
+                self.records_changed[record.key] = record
         self._refresh(entity, event, "policy_changed")
+        section = policy.enrichment
+        if section is not None and section.existing and entity.object in section.objects:
+            self.enriched[entity.key] = entity
 
-    def _rehome_corrections(self, entity: EntityState) -> list[EntityState]:
-        """Move operators' corrections to whoever stands now for the entities that they name; return all concerned.
+    def _rehome_attached(self, entity: EntityState) -> list[EntityState]:
+        """Move attached records to whoever stands now for the entities that they name; return all concerned.
 
         Args:
             entity: has those that may have to move: it stood for whoever changed.
         """
         touched: dict[EntityKey, EntityState] = {}
         for key, record in list(self.members.get(entity.key, {}).items()):
-            if is_correction(key):
-                home = self.canonical(entity.tenant_id, corrected_entity(key))
+            if is_attached(key):
+                home = self.canonical(entity.tenant_id, attached_entity(key))
                 if home != record.entity_id:
                     self._place(record, home)
                     self.records_changed[key] = record
@@ -251,13 +266,14 @@ class Workspace:
         resolved: Resolutions,
         *,
         deleted: bool = False,
+        raw: Mapping[str, Any] = {},
     ) -> list[EntityState]:
         """Merge *fields* into the record; return its entity when anything but times has changed."""
         record = self.records.get(key)
         is_new = record is None or not record.speaks
         if record is None:
             record = self._found(key, resolved[key])
-        merged = _merge_facts(record, fields, event, deleted=deleted)
+        merged = _merge_facts(record, fields, event, raw, deleted=deleted)
         if merged is Merged.NOTHING and not is_new:
             return []
         self.records_changed[key] = record
@@ -283,9 +299,9 @@ class Workspace:
     def _refresh(self, entity: EntityState, event: LogEvent, action: str, *, force: bool = False) -> None:
         policy = self.policies[entity.tenant_id]
         members = self.members.get(entity.key, {})
-        own = [record for key, record in members.items() if record.speaks and not is_correction(key)]
+        own = [record for key, record in members.items() if record.speaks and not is_attached(key)]
         if members and not own and not force:
-            return  # a correction makes no entity: it waits for the first record
+            return  # an attached record makes no entity: it waits for the first one
         before, state_before = entity.fields, entity.state
         after = survive(
             policy.rules[cast("ObjectName", entity.object)], [m.as_member() for m in members.values()]
@@ -305,6 +321,12 @@ class Workspace:
         note = AuditNote(entity.tenant_id, action, actor_of(event), *key, changes, policy.version)
         self.audit.append(note)
         self._mark(policy, entity, event)
+        if policy.enrichment is not None and (
+            force
+            or entity.version == 1
+            or concerns(policy.enrichment, entity.object, (item["field"] for item in changes))
+        ):
+            self.enriched[entity.key] = entity
 
     def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:
         values = {name: chosen.value for name, chosen in entity.fields.items()}
@@ -325,7 +347,9 @@ def _lane(policy: PolicyDocument, source: str) -> Lane:
     return Lane.LIVE if system is None else Lane[system.lane.upper()]
 
 
-def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> Merged:
+def _merge_facts(
+    record: RecordState, fields: Mapping[str, Any], event: LogEvent, raw: Mapping[str, Any], *, deleted: bool
+) -> Merged:
     """Let the latest statement of each field win, ties by event key: any order of events ends the same."""
     merged = Merged.NOTHING
     event_time, event_key = event.event_time, event.event_key
@@ -333,7 +357,7 @@ def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent
         held = record.fields.get(name)
         if held is not None and (held.field_time, held.event_key) >= (event_time, event_key):
             continue
-        record.fields[name] = FieldFact(value, event_time, event_key)
+        record.fields[name] = FieldFact(value, event_time, event_key, raw.get(name) if raw else None)
         if held is None or held.value != value:
             merged = Merged.CHANGED
         elif merged is Merged.NOTHING:

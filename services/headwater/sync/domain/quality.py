@@ -18,6 +18,7 @@ from headwater.policy.objects import FieldPolicy, ObjectPolicy
 from headwater.policy.survivorship import FieldFact
 from headwater.policy.systems import InboundField
 from headwater.policy.values import PERSONAL_MAIL_DOMAINS, Broken, read_value
+from headwater.sync.domain.correcting import is_attached
 from headwater.sync.domain.states import RecordState
 
 KEPT_DAYS: Final = 400
@@ -74,12 +75,32 @@ Measured = Mapping[Subject, Counts]
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Events that break one rule of the contract.
+
+    Args:
+        open: those that wait for a person; such an event is in no record yet.
+        recent: those of the days of the trend, however they ended.
+    """
+
+    source: str
+    object: str
+    rule: str
+    field: str
+    open: int
+    recent: int
+    first_time: dt.datetime
+    last_time: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was measured on one day, and on days before.
 
     Args:
         trend: subject to days and their good share, the oldest first.
         open_reviews: pairs that wait for a person; None where identity did not answer.
+        quarantined: by source, object, rule and field, the most first; as of now, not of the day.
     """
 
     day: dt.date
@@ -88,6 +109,7 @@ class Report:
     trend: Mapping[Subject, Sequence[tuple[dt.date, float]]]
     fresh_days: Mapping[tuple[str, str], float]
     open_reviews: int | None
+    quarantined: Sequence[Quarantined] = ()
 
 
 @dataclass(slots=True)
@@ -133,6 +155,8 @@ class Measurement:
             fact = record.fields.get(name)
             if fact is not None and fact.value is not None:
                 broken |= _count_value(counts, item, fact, self.now)
+        if is_attached(record.key):  # what a provider adds is no record that could be whole, or double
+            return
         whole = self._of(Subject(object_name, source, ""))
         whole.records += 1
         whole.present += 1

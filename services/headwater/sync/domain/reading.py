@@ -16,7 +16,7 @@ import msgspec
 from headwater.kernel.ids import IDENTITY_OBJECT, OBJECTS, OWN_SOURCE, POLICY_OBJECT, ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
-from headwater.sync.domain.correcting import corrected_entity, is_correction
+from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 
 DELETION_IGNORED: Final = "deletion_ignored"
@@ -62,6 +62,7 @@ class RecordReading(msgspec.Struct, frozen=True):
         fields: canonical field to value; references hold the external id, participants no entity yet.
         references: reference field to the record it points to.
         participants: address to the contact record it stands for, with the contact's own fields.
+        raw: what the source said, of fields whose value is in another spelling.
     """
 
     event: LogEvent
@@ -70,6 +71,7 @@ class RecordReading(msgspec.Struct, frozen=True):
     deleted: bool = False
     references: Mapping[str, Subject] = {}
     participants: Mapping[str, tuple[Subject, Mapping[str, Any]]] = {}
+    raw: Mapping[str, Any] = {}
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -169,16 +171,19 @@ def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
         first = canonical.violations[0]
         return Poisoned(event, f"{first.field}: {first.rule}: {first.description}")
     fields = dict(canonical.fields)
-    if is_correction(key):
-        corrected_entity(key)  # a name that is no entity's is told as the event's fault
+    if is_attached(key):
+        attached_entity(key)  # a name that is no entity's is told as the event's fault
         subject = Subject(key, {})
-        return RecordReading(event, fields, subject, references=dict(_references(policy, event, fields)))
+        references = dict(_references(policy, event, fields))
+        return RecordReading(event, fields, subject, references=references, raw=canonical.raw)
+    said = {**fields, **canonical.raw} if canonical.raw else fields  # identity keeps what was said
     return RecordReading(
         event,
         fields,
-        Subject(key, _attributes(fields)),
+        Subject(key, _attributes(said)),
         references=dict(_references(policy, event, fields)),
         participants=dict(_participants(policy, event, fields)),
+        raw=canonical.raw,
     )
 
 

@@ -40,6 +40,8 @@ def pack_facts(facts: Mapping[str, FieldFact]) -> dict[str, list[Any]]:
     """Return facts as `sync.record.fields` holds them."""
     return {
         name: [fact.value, to_micros(fact.field_time), _text_of(fact.event_key)]
+        if fact.raw is None
+        else [fact.value, to_micros(fact.field_time), _text_of(fact.event_key), fact.raw]
         for name, fact in facts.items()
     }
 
@@ -47,8 +49,8 @@ def pack_facts(facts: Mapping[str, FieldFact]) -> dict[str, list[Any]]:
 def unpack_facts(packed: Mapping[str, list[Any]]) -> dict[str, FieldFact]:
     """Return the facts of `sync.record.fields`."""
     return {
-        name: FieldFact(value, from_micros(micros), _key_of(key))
-        for name, (value, micros, key) in packed.items()
+        name: FieldFact(value, from_micros(micros), _key_of(key), *raw)
+        for name, (value, micros, key, *raw) in packed.items()
     }
 
 

@@ -65,7 +65,8 @@ comment on column sync.record.home_seq is
 'it no more.';
 create index record_by_entity on sync.record (tenant_id, entity_id);
 comment on column sync.record.fields is
-'Field to [value, field time in microseconds since 1970, event key].';
+'Field to [value, field time in microseconds since 1970, event key], and what the source said where the value is in '
+'another spelling.';
 
 create table sync.entity (
     tenant_id text collate "C" not null,

@@ -16,7 +16,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names, under
 from headwater.kernel.telemetry.span import Attributes
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.correcting import corrected_entity, is_correction
+from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, RecordKey
@@ -167,8 +167,8 @@ class BatchProjector:
             if isinstance(reading, RecordReading):
                 wanted = by_tenant.setdefault(reading.event.tenant_id, {})
                 for subject in reading.subjects:
-                    if is_correction(subject.key):  # names its entity itself
-                        homes[subject.key] = corrected_entity(subject.key)
+                    if is_attached(subject.key):  # names its entity itself
+                        homes[subject.key] = attached_entity(subject.key)
                         continue
                     held = wanted.get(subject.key)
                     if held is None or len(held[0].attributes) < len(subject.attributes):
@@ -274,8 +274,8 @@ async def _load(
         for key, entity in workspace.entities.items():
             if entity.merged_into is not None:
                 wanted[(key[0], entity.merged_into)] = entity.object
-        for record in filter(is_correction, workspace.records):  # their homes, for merges and splits
-            wanted[(record.tenant_id, corrected_entity(record))] = record.object
+        for record in filter(is_attached, workspace.records):  # their homes, for merges and splits
+            wanted[(record.tenant_id, attached_entity(record))] = record.object
         fresh = {key: name for key, name in wanted.items() if key not in objects}
         if not fresh:
             return

@@ -95,6 +95,8 @@ def _statement(item: FieldStory, one: Statement) -> pb.Statement:
         event_key=str(said.event_key),
         actor=_actor(actor.type, actor.id, actor.name) if actor is not None and told else None,
         record_time=moment_message(actor.record_time) if actor is not None else None,
+        raw_json="" if said.raw is None else _value(item, said.raw),
+        suggestion="" if item.masked else said.suggestion,
     )
 
 

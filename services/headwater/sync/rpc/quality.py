@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from headwater.kernel.rpc.checks import Checks
-from headwater.sync.domain.quality import KEPT_DAYS, Counts, Report, Subject
+from headwater.sync.domain.quality import KEPT_DAYS, Counts, Quarantined, Report, Subject
 from headwater.sync.rpc.responses import moment_message
 from headwater.sync.usecases.quality import Quality
 from headwater.sync.v1 import quality_pb2 as pb
@@ -56,6 +56,20 @@ def _report(report: Report) -> pb.QualityReport:
         records=[_whole(report, subject, counts) for subject, counts in ordered if not subject.field],
         fields=[_field(report, subject, counts) for subject, counts in ordered if subject.field],
         open_review_count=-1 if report.open_reviews is None else report.open_reviews,
+        quarantined=map(_quarantined, report.quarantined),
+    )
+
+
+def _quarantined(item: Quarantined) -> pb.QuarantineCount:
+    return pb.QuarantineCount(
+        source=item.source,
+        object=item.object,
+        rule=item.rule,
+        field=item.field,
+        open_count=item.open,
+        recent_count=item.recent,
+        first_time=moment_message(item.first_time),
+        last_time=moment_message(item.last_time),
     )
 
 

@@ -56,3 +56,10 @@ select max(day) as day from sync.quality where tenant_id = $1;
 -- name: prune_quality
 -- Forgets a tenant's days before one. $1 tenant; $2 day.
 delete from sync.quality where tenant_id = $1 and day < $2;
+
+-- name: count_quarantined
+-- Events that break the contract, as ingest publishes them. $1 tenant; $2 since when they count as recent; $3 rows at most.
+select source, object, rule, field, open_count, recent_count, first_time, last_time
+from ingest.quarantine_counts($1, $2)
+order by open_count desc, recent_count desc, source asc, object asc, rule asc, field asc
+limit $3;

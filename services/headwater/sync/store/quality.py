@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.kernel.pg import queries
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.quality import Counts, Measured, Subject
+from headwater.sync.domain.quality import Counts, Measured, Quarantined, Subject
 from headwater.sync.domain.states import RecordState
 from headwater.sync.store.faults import reaching
 from headwater.sync.store.versions import read_member
@@ -82,6 +82,12 @@ class PostgresQuality:
         async with reaching():
             day: dt.date | None = await self._pool.fetchval(_SQL["newest_quality_day"].text, tenant_id)
         return day
+
+    async def quarantined(self, tenant_id: str, since: dt.datetime, limit: int) -> Sequence[Quarantined]:
+        """Return what events break of the contract, the most first."""
+        async with reaching():
+            rows = await self._pool.fetch(_SQL["count_quarantined"].text, tenant_id, since, limit)
+        return tuple(Quarantined(*row.values()) for row in rows)
 
     async def prune(self, tenant_id: str, before: dt.date) -> None:
         """Forget days before *before*."""

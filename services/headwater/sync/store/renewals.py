@@ -107,7 +107,7 @@ class _Unit:
 
     async def write(self, workspace: Workspace) -> None:
         """Write what was changed: entities, references, audit, marks with their notification."""
-        if workspace.entities_changed:
+        if workspace.entities_changed or workspace.enriched:
             await self._entities.write_workspace(workspace, {})
             await self._entities.move_cursors({})
 

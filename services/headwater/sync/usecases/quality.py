@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -21,6 +21,7 @@ from headwater.sync.domain.quality import (
     Counts,
     Measured,
     Measurement,
+    Quarantined,
     Report,
     Subject,
     fresh_days_of,
@@ -31,6 +32,8 @@ from headwater.sync.ports import Policies
 _log = logging.getLogger(__name__)
 
 PAGE_RECORDS: Final = 500
+QUARANTINE_ROWS: Final = 1_000
+"""Rules that a report lists as broken by quarantined events, at most."""
 
 
 class QualityStore(Protocol):
@@ -60,6 +63,10 @@ class QualityStore(Protocol):
 
     async def newest_day(self, tenant_id: str) -> dt.date | None:
         """Return the last day that was measured; None when none was."""
+        ...
+
+    async def quarantined(self, tenant_id: str, since: dt.datetime, limit: int) -> Sequence[Quarantined]:
+        """Return what events break of the contract, by ingest's account; up to *limit* rows, the most first."""
         ...
 
     async def prune(self, tenant_id: str, before: dt.date) -> None:
@@ -139,7 +146,9 @@ class Quality:
                 trend.setdefault(subject, []).append((one, counts.good_share))
         measure_time, newest = kept.get(day, (self._clock.now(), {}))
         reviews = await self._open_reviews(tenant_id)
-        return Report(day, measure_time, newest, trend, fresh_days_of(document), reviews)
+        since = self._clock.now() - dt.timedelta(days=trend_days)
+        broken = await self._store.quarantined(tenant_id, since, QUARANTINE_ROWS)
+        return Report(day, measure_time, newest, trend, fresh_days_of(document), reviews, broken)
 
     async def _open_reviews(self, tenant_id: str) -> int | None:
         try:

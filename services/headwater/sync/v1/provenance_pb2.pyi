@@ -212,6 +212,8 @@ class Statement(_message.Message):
     EVENT_KEY_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     RECORD_TIME_FIELD_NUMBER: _builtins.int
+    RAW_JSON_FIELD_NUMBER: _builtins.int
+    SUGGESTION_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """System."""
     external_id: _builtins.str
@@ -224,6 +226,10 @@ class Statement(_message.Message):
     """What it lost by; empty for a winner."""
     event_key: _builtins.str
     """Event that said so."""
+    raw_json: _builtins.str
+    """What the source said, as JSON, where the value was brought into another spelling; empty where not, or masked."""
+    suggestion: _builtins.str
+    """What was probably meant where the value looks misspelt; empty where it does not, or masked."""
     @_builtins.property
     def field_time(self) -> _timestamp_pb2.Timestamp:
         """When it became true in the source."""
@@ -248,10 +254,12 @@ class Statement(_message.Message):
         event_key: _builtins.str = ...,
         actor: _event_pb2.Actor | None = ...,
         record_time: _timestamp_pb2.Timestamp | None = ...,
+        raw_json: _builtins.str = ...,
+        suggestion: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "field_time", b"field_time", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event_key", b"event_key", "external_id", b"external_id", "field_time", b"field_time", "reason", b"reason", "record_time", b"record_time", "source", b"source", "value_json", b"value_json", "won", b"won"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event_key", b"event_key", "external_id", b"external_id", "field_time", b"field_time", "raw_json", b"raw_json", "reason", b"reason", "record_time", b"record_time", "source", b"source", "suggestion", b"suggestion", "value_json", b"value_json", "won", b"won"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

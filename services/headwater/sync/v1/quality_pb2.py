@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadwater/sync/v1/quality.proto\x12\x11headwater.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\">\n\x15MeasureQualityRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\ntrend_days\x18\x02 \x01(\x05\"w\n\x16MeasureQualityResponse\x12\x15\n\rscanned_count\x18\x01 \x01(\x03\x12\x14\n\x0cwanted_count\x18\x02 \x01(\x03\x12\x30\n\x06report\x18\x03 \x01(\x0b\x32 .headwater.sync.v1.QualityReport\":\n\x11GetQualityRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\ntrend_days\x18\x02 \x01(\x05\"F\n\x12GetQualityResponse\x12\x30\n\x06report\x18\x01 \x01(\x0b\x32 .headwater.sync.v1.QualityReport\"\xcd\x01\n\rQualityReport\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x30\n\x0cmeasure_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x07records\x18\x03 \x03(\x0b\x32 .headwater.sync.v1.RecordQuality\x12/\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1f.headwater.sync.v1.FieldQuality\x12\x19\n\x11open_review_count\x18\x05 \x01(\x03\"\xb9\x01\n\rRecordQuality\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x14\n\x0crecord_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x65ntity_count\x18\x04 \x01(\x03\x12\x17\n\x0f\x64uplicate_share\x18\x05 \x01(\x01\x12\x15\n\rinvalid_count\x18\x06 \x01(\x03\x12,\n\x05trend\x18\x07 \x03(\x0b\x32\x1d.headwater.sync.v1.TrendPoint\"\xa6\x02\n\x0c\x46ieldQuality\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x14\n\x0crecord_count\x18\x04 \x01(\x03\x12\x15\n\rpresent_count\x18\x05 \x01(\x03\x12\x15\n\rinvalid_count\x18\x06 \x01(\x03\x12\x13\n\x0bstale_count\x18\x07 \x01(\x03\x12\x1b\n\x13personal_mail_count\x18\x08 \x01(\x03\x12/\n\x0bnewest_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfresh_days\x18\n \x01(\x01\x12,\n\x05trend\x18\x0b \x03(\x0b\x32\x1d.headwater.sync.v1.TrendPoint\"(\n\nTrendPoint\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x32\xd4\x01\n\x0eQualityService\x12g\n\x0eMeasureQuality\x12(.headwater.sync.v1.MeasureQualityRequest\x1a).headwater.sync.v1.MeasureQualityResponse0\x01\x12Y\n\nGetQuality\x12$.headwater.sync.v1.GetQualityRequest\x1a%.headwater.sync.v1.GetQualityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheadwater/sync/v1/quality.proto\x12\x11headwater.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\">\n\x15MeasureQualityRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\ntrend_days\x18\x02 \x01(\x05\"w\n\x16MeasureQualityResponse\x12\x15\n\rscanned_count\x18\x01 \x01(\x03\x12\x14\n\x0cwanted_count\x18\x02 \x01(\x03\x12\x30\n\x06report\x18\x03 \x01(\x0b\x32 .headwater.sync.v1.QualityReport\":\n\x11GetQualityRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x12\n\ntrend_days\x18\x02 \x01(\x05\"F\n\x12GetQualityResponse\x12\x30\n\x06report\x18\x01 \x01(\x0b\x32 .headwater.sync.v1.QualityReport\"\x86\x02\n\rQualityReport\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x30\n\x0cmeasure_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x07records\x18\x03 \x03(\x0b\x32 .headwater.sync.v1.RecordQuality\x12/\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1f.headwater.sync.v1.FieldQuality\x12\x19\n\x11open_review_count\x18\x05 \x01(\x03\x12\x37\n\x0bquarantined\x18\x06 \x03(\x0b\x32\".headwater.sync.v1.QuarantineCount\"\xd7\x01\n\x0fQuarantineCount\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x12\n\nopen_count\x18\x05 \x01(\x03\x12\x14\n\x0crecent_count\x18\x06 \x01(\x03\x12.\n\nfirst_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb9\x01\n\rRecordQuality\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x14\n\x0crecord_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x65ntity_count\x18\x04 \x01(\x03\x12\x17\n\x0f\x64uplicate_share\x18\x05 \x01(\x01\x12\x15\n\rinvalid_count\x18\x06 \x01(\x03\x12,\n\x05trend\x18\x07 \x03(\x0b\x32\x1d.headwater.sync.v1.TrendPoint\"\xa6\x02\n\x0c\x46ieldQuality\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x14\n\x0crecord_count\x18\x04 \x01(\x03\x12\x15\n\rpresent_count\x18\x05 \x01(\x03\x12\x15\n\rinvalid_count\x18\x06 \x01(\x03\x12\x13\n\x0bstale_count\x18\x07 \x01(\x03\x12\x1b\n\x13personal_mail_count\x18\x08 \x01(\x03\x12/\n\x0bnewest_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfresh_days\x18\n \x01(\x01\x12,\n\x05trend\x18\x0b \x03(\x0b\x32\x1d.headwater.sync.v1.TrendPoint\"(\n\nTrendPoint\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x32\xd4\x01\n\x0eQualityService\x12g\n\x0eMeasureQuality\x12(.headwater.sync.v1.MeasureQualityRequest\x1a).headwater.sync.v1.MeasureQualityResponse0\x01\x12Y\n\nGetQuality\x12$.headwater.sync.v1.GetQualityRequest\x1a%.headwater.sync.v1.GetQualityResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,13 +41,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETQUALITYRESPONSE']._serialized_start=332
   _globals['_GETQUALITYRESPONSE']._serialized_end=402
   _globals['_QUALITYREPORT']._serialized_start=405
-  _globals['_QUALITYREPORT']._serialized_end=610
-  _globals['_RECORDQUALITY']._serialized_start=613
-  _globals['_RECORDQUALITY']._serialized_end=798
-  _globals['_FIELDQUALITY']._serialized_start=801
-  _globals['_FIELDQUALITY']._serialized_end=1095
-  _globals['_TRENDPOINT']._serialized_start=1097
-  _globals['_TRENDPOINT']._serialized_end=1137
-  _globals['_QUALITYSERVICE']._serialized_start=1140
-  _globals['_QUALITYSERVICE']._serialized_end=1352
+  _globals['_QUALITYREPORT']._serialized_end=667
+  _globals['_QUARANTINECOUNT']._serialized_start=670
+  _globals['_QUARANTINECOUNT']._serialized_end=885
+  _globals['_RECORDQUALITY']._serialized_start=888
+  _globals['_RECORDQUALITY']._serialized_end=1073
+  _globals['_FIELDQUALITY']._serialized_start=1076
+  _globals['_FIELDQUALITY']._serialized_end=1370
+  _globals['_TRENDPOINT']._serialized_start=1372
+  _globals['_TRENDPOINT']._serialized_end=1412
+  _globals['_QUALITYSERVICE']._serialized_start=1415
+  _globals['_QUALITYSERVICE']._serialized_end=1627
 # @@protoc_insertion_point(module_scope)

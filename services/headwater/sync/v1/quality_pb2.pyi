@@ -138,6 +138,7 @@ class QualityReport(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     OPEN_REVIEW_COUNT_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     day: _builtins.str
     """The day (UTC), as 2026-01-31."""
     open_review_count: _builtins.int
@@ -154,6 +155,10 @@ class QualityReport(_message.Message):
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldQuality]:
         """Fields, by object, source and field."""
 
+    @_builtins.property
+    def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantineCount]:
+        """Events that break the contract, by source, object, rule and field, the most first; at most 1000. As of now."""
+
     def __init__(
         self,
         *,
@@ -162,14 +167,69 @@ class QualityReport(_message.Message):
         records: _abc.Iterable[Global___RecordQuality] | None = ...,
         fields: _abc.Iterable[Global___FieldQuality] | None = ...,
         open_review_count: _builtins.int = ...,
+        quarantined: _abc.Iterable[Global___QuarantineCount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["measure_time", b"measure_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "fields", b"fields", "measure_time", b"measure_time", "open_review_count", b"open_review_count", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "fields", b"fields", "measure_time", b"measure_time", "open_review_count", b"open_review_count", "quarantined", b"quarantined", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QualityReport: _TypeAlias = QualityReport  # noqa: Y015
+
+@_typing.final
+class QuarantineCount(_message.Message):
+    """QuarantineCount is how many events break one rule. An event counts once for each rule and field that it breaks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    OPEN_COUNT_FIELD_NUMBER: _builtins.int
+    RECENT_COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """System."""
+    object: _builtins.str
+    """Canonical object."""
+    rule: _builtins.str
+    """Rule, as format.email."""
+    field: _builtins.str
+    """Where in the event, as event.payload.phone."""
+    open_count: _builtins.int
+    """Events that wait for a person: they are in no record yet."""
+    recent_count: _builtins.int
+    """Events of the days of the trend, however they ended."""
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first of them came."""
+
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last of them came."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        object: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        field: _builtins.str = ...,
+        open_count: _builtins.int = ...,
+        recent_count: _builtins.int = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "first_time", b"first_time", "last_time", b"last_time", "object", b"object", "open_count", b"open_count", "recent_count", b"recent_count", "rule", b"rule", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantineCount: _TypeAlias = QuarantineCount  # noqa: Y015
 
 @_typing.final
 class RecordQuality(_message.Message):

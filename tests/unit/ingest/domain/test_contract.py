@@ -6,9 +6,11 @@ from typing import Any
 
 from tests.integration.ingest.world import POLICY
 from tests.unit.ingest.arrivals import TENANT, well_formed
+from tests.unit.sync.enriched import POLICY as ENRICHED
 
 from headwater.ingest.domain.contract import UNREADABLE_KEY, judge, judge_policy, skew_of
 from headwater.ingest.domain.event import Outcome
+from headwater.ingest.domain.passage import Door
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy, policy_digest
 
@@ -76,6 +78,23 @@ def test_a_delete_needs_a_mapped_record_only() -> None:
     judged = judge(DOCUMENT, TENANT, well_formed(**delete, source="newsletter"))
     assert isinstance(judged, tuple)
     assert [item.rule for item in judged] == ["known_source"]
+
+
+def test_only_providers_of_enrichment_name_entities() -> None:
+    """They name nothing else, state what they like, and nobody else may attach a record to an entity."""
+    enriched, entity = load_policy(ENRICHED), "entity:00000000-0000-0000-0000-000000000001"
+    by_people = {"payload": {"title": "CTO"}, "source": "people"}
+    assert judge(enriched, TENANT, well_formed(**by_people, external_id=entity)) == ()
+    refusals = [
+        judge(enriched, TENANT, well_formed(**by_people, external_id="42")),
+        judge(enriched, TENANT, well_formed({"email": "a@example.com"}, source="crm", external_id=entity)),
+        judge(DOCUMENT, TENANT, well_formed(external_id="entity:7")),
+    ]
+    for judged in refusals:
+        assert isinstance(judged, Outcome)
+        assert [item.rule for item in judged.violations] == ["format.entity"]
+    arrival = well_formed(external_id=entity).arrival
+    assert Door(TENANT, DOCUMENT).admit(arrival, arrival.event_time_us or 0, None) is None
 
 
 def test_a_tenant_without_a_policy_is_refused() -> None:

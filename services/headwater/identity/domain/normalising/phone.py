@@ -6,25 +6,23 @@ Rules: `phone.*`.
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Final
 
 import phonenumbers
 
 from headwater.identity.domain.normalising.rules import Note, unheard
 from headwater.identity.domain.normalising.text import CACHED_MAX, clean
 from headwater.identity.domain.normalising.values import Phone
+from headwater.policy.normalising.phones import international_number, national_number, plain_number
 
 REGION_DEFAULT: Final = "US"
 """Where a number without country code is read when nothing tells the region."""
 
 _SEQUENCES: Final = ("01234567890123456789", "98765432109876543210")
-_PLAIN: Final = re.compile(r"\+[1-9](?:[ -]?[0-9]){6,14}")
 _BETWEEN: Final = re.compile(r"[;,|/\n]| or ")
 _INTERNATIONAL: Final = re.compile(r"^\(?00(?=[1-9])")
-_NATIONAL: Final = re.compile(r"(?:1[ .-]?)?\(?[0-9]{2,5}\)?[ .-]?[0-9]{3,8}(?:[ .-]?[0-9]{3,5})?")
 _NO_DIGITS: Final = re.compile(r"\D")
-_SEPARATORS: Final = re.compile(r"[^0-9]")
 _TRUNK: Final = re.compile(r" ?\(0\) ?")
 _EXTENSION: Final = re.compile(r" ?(?:ext\.?|x|extension) ?([0-9]{1,7})$", re.IGNORECASE)
 _EXTENSION_DIGITS_MAX: Final = 10
@@ -66,10 +64,10 @@ def _usual(raw: str, region: str) -> Phone | None:
         return None
     main, extension = found["main"], found["extension"] or ""
     if main[0] != "+" and not main.startswith("00"):
-        number = _national(main, region)
-        return Phone(number, extension, region) if number and _international(number[1:]) else None
+        number = national_number(main, region)
+        return Phone(number, extension, region) if number and international_number(number[1:]) else None
     plain = f"+{main[2:]}" if main[0] == "0" else main
-    number = _plain(_TRUNK.sub(" ", plain) if "(" in plain else plain)
+    number = plain_number(_TRUNK.sub(" ", plain) if "(" in plain else plain)
     return Phone(number, extension) if number else None
 
 
@@ -108,70 +106,10 @@ def _number(text: str, region: str) -> tuple[str, str] | None:
     """Return the number in E.164 and its extension."""
     tail = _EXTENSION.search(text)
     main = text[: tail.start()] if tail else text
-    plain = _plain(_TRUNK.sub(" ", main)) if main[:1] == "+" else _national(main, region)
+    plain = plain_number(_TRUNK.sub(" ", main)) if main[:1] == "+" else national_number(main, region)
     if plain:
         return plain, tail[1] if tail else ""
     return _parsed(text, region)
-
-
-def _plain(text: str) -> str | None:
-    """Return a number that is written with its country code and leaves nothing to read into it; None for others.
-
-    The library comes to the same, at many times the cost: it looks for extensions, prefixes and carriers.
-    """
-    return _international(_SEPARATORS.sub("", text[1:])) if _PLAIN.fullmatch(text) else None
-
-
-def _international(digits: str) -> str | None:
-    """Return the number that digits from the country code on are, where nothing is to be read into them."""
-    for length in (1, 2, 3):
-        shape = _shape(digits[:length])
-        if shape is not None:
-            national = digits[length:]
-            plain = len(national) in shape.lengths and national[0] != "0"
-            return f"+{digits}" if plain and not shape.prefix.match(national) else None
-    return None
-
-
-def _national(text: str, region: str) -> str | None:
-    """Return a number that is written with its region's trunk prefix, or in North America without; None for others."""
-    if not _NATIONAL.fullmatch(text):
-        return None
-    code = _code(region)
-    shape = _shape(code) if code else None
-    if shape is None or shape.prefix.pattern not in {"0", "1"}:
-        return None
-    digits = _SEPARATORS.sub("", text)
-    if digits[0] == shape.prefix.pattern:
-        digits = digits[1:]
-    elif shape.prefix.pattern == "0":
-        return None
-    return f"+{code}{digits}" if len(digits) in shape.lengths and digits[0] not in "01" else None
-
-
-@cache
-def _code(region: str) -> str:
-    return str(phonenumbers.country_code_for_region(region) or "")
-
-
-class _Shape(NamedTuple):
-    """How the numbers of a country code look: digits behind the code, and what may be dropped before them."""
-
-    lengths: frozenset[int]
-    prefix: re.Pattern[str]
-
-
-@cache
-def _shape(code: str) -> _Shape | None:
-    """Return the shape of a country code's numbers; None for what is no country code."""
-    region = phonenumbers.region_code_for_country_code(int(code))
-    known = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
-    if known is None or known.general_desc is None:
-        return None
-    return _Shape(
-        frozenset(known.general_desc.possible_length),
-        re.compile(known.national_prefix_for_parsing or r"(?!)"),
-    )
 
 
 def _parsed(text: str, region: str) -> tuple[str, str] | None:
