@@ -37,9 +37,11 @@ from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.remote.policies import PolicyDoor
+from headwater.sync.remote.tidings import IngestTidings
 from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
+from headwater.sync.routing.worker import RoutingWorker
 from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.audit import AuditServicer
 from headwater.sync.rpc.merges import MergeServicer
@@ -68,6 +70,7 @@ from headwater.sync.store.quality import PostgresQuality
 from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
+from headwater.sync.store.routing import PostgresRouting
 from headwater.sync.store.schedules import PostgresSchedules
 from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.versions import PostgresVersions
@@ -90,6 +93,7 @@ from headwater.sync.wakeup import (
     POLICY_CHANNEL,
     REPLAY_CHANNEL,
     ROLLOUT_CHANNEL,
+    ROUTING_CHANNEL,
     RUNG,
     SCHEDULE_CHANNEL,
     Wakeup,
@@ -168,6 +172,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
         rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address))
+        tidings = IngestTidings(settings.ingest_address)
         merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
         servicers = Servicers(
             SyncServicer(operations, workbench),
@@ -192,6 +197,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (InspectionWorker(inspections, accounts).run, INSPECTION_CHANNEL),
                 (FollowWorker(merges, questions, accounts).run, MERGE_CHANNEL),
                 (schedules.run, SCHEDULE_CHANNEL),
+                (RoutingWorker(PostgresRouting(pool), tidings, policies).run, ROUTING_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
             for job in (host.run, deliveries.run, watch.watch, keeper.run):

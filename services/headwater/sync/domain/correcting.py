@@ -1,4 +1,4 @@
-"""Operators' corrections among the records: each is named by the entity that it corrects. Pure.
+"""Own records among the records, operators' corrections and owners found by routing: named by their entity. Pure.
 
 Identity knows nothing of them: they go with their entity through merges and back through splits.
 """
@@ -6,14 +6,18 @@ Identity knows nothing of them: they go with their entity through merges and bac
 from __future__ import annotations
 
 import uuid
+from typing import Final
 
-from headwater.kernel.ids import OPERATOR_SOURCE
+from headwater.kernel.ids import OPERATOR_SOURCE, ROUTING_SOURCE
 from headwater.sync.domain.log import LogEvent, RecordKey
+
+OWN_RECORDS: Final = frozenset({OPERATOR_SOURCE, ROUTING_SOURCE})
+"""Sources whose records are named by the entity that they are about."""
 
 
 def is_correction(key: RecordKey) -> bool:
-    """Tell whether a record is an operator's correction."""
-    return key.source == OPERATOR_SOURCE
+    """Tell whether a record is an operator's correction, or says which owner routing found."""
+    return key.source in OWN_RECORDS
 
 
 def corrected_entity(key: RecordKey) -> uuid.UUID:

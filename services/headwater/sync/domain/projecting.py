@@ -24,7 +24,7 @@ from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
-from headwater.sync.domain.states import EntityKey, EntityState, RecordState
+from headwater.sync.domain.states import EntityKey, EntityState, RecordState, Tended
 
 Resolutions = Mapping[RecordKey, uuid.UUID]
 """What identity answered; records it left alone are absent."""
@@ -109,6 +109,7 @@ class Workspace:
     audit: list[AuditNote] = field(default_factory=list)
     marks: dict[tuple[str, str, uuid.UUID], Mark] = field(default_factory=dict)
     follows: list[Follow] = field(default_factory=list)
+    tended: dict[EntityKey, Tended] = field(default_factory=dict)
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -305,6 +306,9 @@ class Workspace:
         note = AuditNote(entity.tenant_id, action, actor_of(event), *key, changes, policy.version)
         self.audit.append(note)
         self._mark(policy, entity, event)
+        if entity.object in policy.tended:
+            mark = Tended(*entity.key, entity.object, event.record_time, *event.position)
+            self.tended.setdefault(entity.key, mark)
 
     def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:
         values = {name: chosen.value for name, chosen in entity.fields.items()}

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
 
-from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName
+from headwater.kernel.ids import ObjectName
 from headwater.policy import places
 from headwater.policy.document import PolicyDocument
 from headwater.policy.objects import FieldPolicy, ObjectPolicy
 from headwater.policy.survivorship import FieldFact
 from headwater.policy.systems import InboundField
 from headwater.policy.values import PERSONAL_MAIL_DOMAINS, Broken, read_value
+from headwater.sync.domain.correcting import is_correction
 from headwater.sync.domain.states import RecordState
 
 KEPT_DAYS: Final = 400
@@ -150,7 +151,7 @@ class Measurement:
 
 def _counts(record: RecordState) -> bool:
     """Say whether a record counts: operators' corrections, deleted ones and those not heard of yet do not."""
-    return record.speaks and not record.deleted and record.key.source != OPERATOR_SOURCE
+    return record.speaks and not record.deleted and not is_correction(record.key)
 
 
 def fresh_days_of(document: PolicyDocument) -> dict[tuple[str, str], float]:

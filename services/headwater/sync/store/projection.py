@@ -21,6 +21,7 @@ from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordS
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.merges import write_follows
+from headwater.sync.store.tending import write_tended
 from headwater.sync.store.versions import note_versions
 from headwater.sync.wakeup import name_accounts
 
@@ -214,6 +215,8 @@ class ProjectionTransaction:
         await _write_references(self._connection, workspace)
         if workspace.follows:
             await write_follows(self._connection, workspace.follows)
+        if workspace.tended:
+            await write_tended(self._connection, workspace.tended.values())
 
     async def write_effects(
         self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]
