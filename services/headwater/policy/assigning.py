@@ -113,13 +113,19 @@ def route(
                 covering = f", covering {rule.person}" if found != rule.person else ""
                 return Assignment(found, name, "", lane, "", f"rule {name} names {found}{covering}")
         start = rule.pool if rule is not None and rule.pool else routing.fallback
-        for pool in _chain(routing, start):
-            taken = office.turn(pool, urgent=urgent)
-            if taken:
-                person, member = taken
-                reason = _reason(name, pool, person, member, office, urgent=urgent)
-                return Assignment(person, name, pool, lane, member, reason)
+        found_by_turn = _by_turn(office, start, name, lane, urgent=urgent)
+        if found_by_turn:
+            return found_by_turn
     return Nobody(name, lane, f"rule {name}: nobody is available{office.told()}")
+
+
+def next_of(
+    routing: Routing, pool: str, loads: Mapping[str, int], turns: Mapping[str, str], now: dt.datetime
+) -> Verdict:
+    """Return who would get the next lead of *pool* at *now*, through overflow and fallback if need be."""
+    return _by_turn(
+        _Office(routing, loads, turns, now, frozenset()), pool, "next", "normal", urgent=False
+    ) or (Nobody("next", "normal", "nobody is available"))
 
 
 def suppressed_by(routing: Routing, lead: Lead) -> str:
@@ -167,6 +173,17 @@ def _chain(routing: Routing, start: str) -> Iterator[str]:
             pool = routing.pools[pool].overflow
 
 
+def _by_turn(office: _Office, start: str, rule: str, lane: Lane, *, urgent: bool) -> Assignment | None:
+    """Return who gets a lead by turn, from the pool *start* on; None when nobody can."""
+    for pool in _chain(office.routing, start):
+        taken = office.turn(pool, urgent=urgent)
+        if taken:
+            person, member = taken
+            reason = _reason(rule, pool, person, member, office, urgent=urgent)
+            return Assignment(person, rule, pool, lane, member, reason)
+    return None
+
+
 class _Office:
     """The people as they are at one moment; notes whom it passes over, and why."""
 
@@ -178,7 +195,7 @@ class _Office:
         now: dt.datetime,
         excluded: frozenset[str],
     ) -> None:
-        self._routing = routing
+        self.routing = routing
         self._loads = loads
         self._turns = turns
         self._now = now
@@ -187,11 +204,11 @@ class _Office:
 
     def turn(self, pool: str, *, urgent: bool) -> tuple[str, str] | None:
         """Return whose turn it is and the member behind it; None when nobody can."""
-        given = self._routing.pools[pool]
+        given = self.routing.pools[pool]
         members, last = given.members, self._turns.get(pool)
         first = members.index(last) + 1 if last in members else 0
         for member in (*members[first:], *members[:first]):
-            role = self._routing.people[member].role
+            role = self.routing.people[member].role
             if given.role is not None and role != given.role:
                 self._passed.setdefault(member, f"not {given.role}")
                 continue
@@ -202,8 +219,8 @@ class _Office:
 
     def stand_in(self, person: str, *, urgent: bool) -> str:
         """Return *person*, or who covers their absence; empty when neither can."""
-        known = self._routing.people[person]
-        absence = self._routing.calendars[person].absence(self._now) if known.active else None
+        known = self.routing.people[person]
+        absence = self.routing.calendars[person].absence(self._now) if known.active else None
         if absence is not None:
             self._passed.setdefault(person, "out of office")
             return absence.cover if absence.cover and self._can(absence.cover, urgent=urgent) else ""
@@ -216,7 +233,7 @@ class _Office:
         return not hindrance
 
     def _hindrance(self, person: str, *, urgent: bool) -> str:
-        known, calendar = self._routing.people[person], self._routing.calendars[person]
+        known, calendar = self.routing.people[person], self.routing.calendars[person]
         if not known.active:
             return "not active"
         if person in self._excluded:

@@ -49,6 +49,7 @@ from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
 from headwater.sync.rpc.quality import QualityServicer
 from headwater.sync.rpc.rollouts import RolloutServicer
+from headwater.sync.rpc.routing import RoutingServicer
 from headwater.sync.rpc.schedules import ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
@@ -71,6 +72,7 @@ from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.store.routing import PostgresRouting
+from headwater.sync.store.routing_desk import PostgresRoutingDesk
 from headwater.sync.store.schedules import PostgresSchedules
 from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.versions import PostgresVersions
@@ -81,6 +83,7 @@ from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
 from headwater.sync.usecases.quality import Quality
 from headwater.sync.usecases.rollouts import Rollouts
+from headwater.sync.usecases.routing import RoutingOffice
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
@@ -183,6 +186,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             PolicyServicer(Versions(PostgresVersions(pool), book, clock)),
             ProvenanceServicer(Provenance(PostgresProvenance(pool))),
             QualityServicer(quality),
+            RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,

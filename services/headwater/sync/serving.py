@@ -16,6 +16,7 @@ from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
+from headwater.sync.rpc.routing import ROUTING_NAME, RoutingServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.settings import SyncSettings
 from headwater.sync.v1 import (
@@ -25,6 +26,7 @@ from headwater.sync.v1 import (
     provenance_pb2_grpc,
     quality_pb2_grpc,
     rollouts_pb2_grpc,
+    routing_pb2_grpc,
     schedules_pb2_grpc,
     sync_pb2_grpc,
 )
@@ -42,6 +44,7 @@ class Servicers:
     policies: PolicyServicer
     provenance: ProvenanceServicer
     quality: QualityServicer
+    routing: RoutingServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -56,6 +59,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
         quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
+        routing_pb2_grpc.add_RoutingServiceServicer_to_server(servicers.routing, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -65,6 +69,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             POLICIES_NAME,
             PROVENANCE_NAME,
             QUALITY_NAME,
+            ROUTING_NAME,
         )
 
     listening = ServerSettings(

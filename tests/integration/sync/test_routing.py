@@ -21,7 +21,9 @@ from headwater.sync.v1 import provenance_pb2, provenance_pb2_grpc
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-POLICY = ROUTED.replace("${url}", "http://127.0.0.1:1").replace("vendor: hubspot", "vendor: hubspot\n    enabled: false")
+POLICY = ROUTED.replace("${url}", "http://127.0.0.1:1").replace(
+    "vendor: hubspot", "vendor: hubspot\n    enabled: false"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,11 @@ async def test_leads_get_their_owners_in_turn_and_why_tells_the_rule(migrated_da
         await desk.owned("c", "cid")
         assert await desk.actions(one) == ["lead_assigned", "sla_met"]
         row = await desk.row(one)
-        assert (row["rule"], row["pool"], row["reason"]) == ("dach", "dach", "rule dach: pool dach, first turn")
+        assert (row["rule"], row["pool"], row["reason"]) == (
+            "dach",
+            "dach",
+            "rule dach: pool dach, first turn",
+        )
         async with open_channel(desk.address) as channel:
             asked = provenance_pb2.ExplainEntityRequest(tenant_id=TENANT, entity_id=str(one), field="owner")
             story = await provenance_pb2_grpc.ProvenanceServiceStub(channel).ExplainEntity(asked, timeout=10)
@@ -156,7 +162,11 @@ async def test_a_merge_leaves_one_owner_and_a_split_brings_both_back(migrated_da
         row = await desk.in_state(one, LeadState.ENDED)
         assert row["home_id"] == one
         standing = await desk.row(two)
-        assert (standing["state"], standing["home_id"], standing["person"]) == (LeadState.ASSIGNED, one, "bea")
+        assert (standing["state"], standing["home_id"], standing["person"]) == (
+            LeadState.ASSIGNED,
+            one,
+            "bea",
+        )
         assert await desk.shown(one) == ("bea", "routing")
         await split(desk.doors, merged)
         back = await desk.in_state(one, LeadState.ASSIGNED)
@@ -189,7 +199,9 @@ async def test_touches_end_timers_and_the_log_is_told(migrated_database_url: str
             return [tuple(row) for row in states] == [(kind, TimerState.MET) for kind in TimerKind]
 
         await until(replied, 15)
-        took = await desk.connection.fetch("select elapsed_s from sync.sla_timer where kind > 1 order by kind")
+        took = await desk.connection.fetch(
+            "select elapsed_s from sync.sla_timer where kind > 1 order by kind"
+        )
         assert [row["elapsed_s"] for row in took] == [30, 30]
 
         async def told() -> bool:
@@ -242,5 +254,7 @@ async def state(connection: Any) -> list[tuple[Any, ...]]:
         "select entity_id, home_id, state, number, person, rule, reason, assign_time, event_key from sync.assignment"
         " order by entity_id"
     )
-    told = await connection.fetch("select event_key from ingest.event where source = 'routing' order by event_key")
+    told = await connection.fetch(
+        "select event_key from ingest.event where source = 'routing' order by event_key"
+    )
     return [*map(tuple, rows), *map(tuple, told)]

@@ -274,3 +274,18 @@ from sync.sla_timer
 where tenant_id = $1 and start_time >= $2
 group by kind, target
 order by kind, target;
+
+-- name: count_leads
+-- Entities of some objects that are projected. $1 tenant; $2 objects text[].
+select count(*) as entities from sync.entity
+where tenant_id = $1 and object = any($2::text []) and version > 0 and state = 'active';
+
+-- name: page_leads
+-- The next entities of some objects, or of one part of them drawn by hash, with all values. $1 tenant; $2 behind this
+-- entity; $3 rows; $4 one of how many; $5 objects text[].
+select entity_id, object, state, merged_into, version, fields, policy_version from sync.entity
+where
+    tenant_id = $1 and entity_id > $2 and object = any($5::text []) and version > 0 and state = 'active'
+    and ($4::bigint = 1 or abs(hashtextextended(entity_id::text, 0) % $4) = 0)
+order by entity_id
+limit $3;
