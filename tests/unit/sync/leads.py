@@ -88,9 +88,7 @@ class Desk:
             chosen = Chosen(fact.value, "source_priority", ROUTING_SOURCE, fact.event_key, fact.field_time)
             self.entities[row.home_id].fields["owner"] = chosen
 
-    def look(
-        self, *numbers: int, after_s: float = 0.0, touches: Iterable[Touch] = (), timers: bool = True
-    ) -> Tending:
+    def look(self, *numbers: int, after_s: float = 0.0, touches: Iterable[Touch] = ()) -> Tending:
         """Let time pass, look at leads, and keep what came of it."""
         self.now += dt.timedelta(seconds=after_s)
         looks = [self._look(lead_id(number)) for number in numbers]
@@ -99,10 +97,7 @@ class Desk:
         book = TimerBook(self.document.routing, self.document.sla)
         book.load(self.timers.values())
         tending = Tending(self.document, self.now, Counter(loads), dict(self.turns), book, dict(self.rows))
-        tending.tend(looks)
-        tending.touch(touches)
-        if timers:
-            tending.run_out()
+        tending.work(looks, touches)
         self._keep(tending)
         return tending
 

@@ -122,3 +122,14 @@ def test_an_outcome_names_everything_that_whoever_acts_on_it_needs() -> None:
         "end_time": None, "elapsed_s": None,
     }  # fmt: skip
     assert DOCUMENT.sla is not None
+
+
+def test_a_promise_that_was_broken_before_the_lead_moved_is_told() -> None:
+    """Looked at long after: the first touch was due before inactivity moved the lead, so both happened."""
+    desk = Desk()
+    desk.lead(1, country="FR", channel="demo form")
+    desk.look(1)
+    desk.look(1, after_s=100_000)
+    assert words(desk) == ["assignment met", "first_touch breached"]
+    assert timer(desk, TimerKind.FIRST_TOUCH, 1)[0] is TimerState.BREACHED
+    assert timer(desk, TimerKind.FIRST_TOUCH, 2)[0] is TimerState.OPEN

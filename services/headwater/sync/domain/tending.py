@@ -66,13 +66,20 @@ class Tending:
         assert routing is not None  # noqa: S101 - nobody tends leads without it
         return routing
 
-    def tend(self, looks: Iterable[Look]) -> None:
+    def work(self, looks: Iterable[Look], touches: Iterable[Touch]) -> None:
+        """Look at leads and activities: what was promised until now goes before what becomes of the leads."""
+        self._touch(touches)
+        self.timers.run_out(self.now)
+        self._tend_all(looks)
+        self._note_outcomes()
+
+    def _tend_all(self, looks: Iterable[Look]) -> None:
         """Look at leads: those of the fast lane first, then in the order in which the log heard of them."""
         ordered = [(lane_of(self.routing, look.lead()) != "fast", look.place, look) for look in looks]
         for _, _, look in sorted(ordered, key=lambda item: (*item[:2], item[2].entity.entity_id)):
             self._tend(look)
 
-    def touch(self, touches: Iterable[Touch]) -> None:
+    def _touch(self, touches: Iterable[Touch]) -> None:
         """Note when leads and their owners were in touch, in order of time."""
         homes: dict[uuid.UUID, list[LeadRow]] = {}
         for row in self.rows.values():
@@ -82,9 +89,8 @@ class Tending:
             for row in [found for home in sorted(standing) for found in homes.get(home, ())]:
                 self._touched(self.rows[row.entity_id], item)
 
-    def run_out(self) -> None:
-        """Breach what has run out, and put what became of timers into the audit."""
-        self.timers.run_out(self.now)
+    def _note_outcomes(self) -> None:
+        """Put what became of timers into the audit."""
         for item in self.timers.outcomes:
             timer, row = item.timer, self.rows.get(item.timer.entity_id)
             ended = timer.end_time.isoformat() if timer.end_time else None

@@ -152,9 +152,7 @@ class RoutingWorker:
         timers.load(page.timers)
         rows = {row.entity_id: row for row in page.rows}
         tending = Tending(document, now, page.loads, page.turns, timers, rows)
-        tending.tend(page.looks)
-        tending.touch(page.touches)
-        tending.run_out()
+        tending.work(page.looks, page.touches)
         await unit.write(tending, list(tidings(tending)), page.marks)
         return page.full or unit.sweep_place is not None
 
