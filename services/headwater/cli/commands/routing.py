@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.text import Text
 
 from headwater.cli.asking import asking
-from headwater.cli.options import PageSize, PageToken
+from headwater.cli.options import AsJson, PageSize, PageToken
 from headwater.cli.plain import plain
-from headwater.cli.policy_files import read_policy
+from headwater.cli.policy_files import read_policy, routing_text
 from headwater.cli.routes import assignments_table, shown_lead, shown_loads, shown_preview
 from headwater.cli.services import Services
-from headwater.cli.session import Session
+from headwater.cli.session import Session, act
 from headwater.cli.stepping import last_step
 from headwater.cli.who import read_who
 from headwater.kernel.errors import InvalidInput
@@ -24,10 +25,34 @@ from headwater.sync.v1 import routing_pb2 as pb
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="Who is given which lead: show, what-if, loads. The policy's parts routing and sla say how.",
+    help="Who is given which lead: init, show, what-if, loads. The policy's parts routing and sla say how.",
 )
 
 PREVIEW_TIMEOUT_S: Final = 600.0
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="Where to write it.", dir_okay=False)] = Path("routing.yaml"),
+    as_json: AsJson = False,
+) -> None:
+    """Write a part of a policy about routing and SLAs to begin with; it says what each setting means.
+
+    It goes beside the file of `headwater policy init` in a folder: the files of a folder are one policy. A file that
+    is there already is left alone, and the command ends with code 1.
+
+    Example:
+
+      headwater policy init policy/base.yaml && headwater routing init policy/routing.yaml && headwater policy check policy
+    """
+
+    def work(session: Session) -> None:
+        with file.open("x", encoding="utf-8") as made:
+            made.write(routing_text())
+        said = f"{file}: written; put in your people, then `headwater policy check {file.parent}`"
+        session.output.result({"file": str(file)}, Text(said))
+
+    act(work, as_json=as_json, data_dir=None)
 
 
 @app.command()
