@@ -60,6 +60,17 @@ def _key(item: Told) -> uuid.UUID:
     return uuid.uuid5(uuid.NAMESPACE_OID, item.request_id)
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """Port `Policies`: those that the test puts in."""
+
+    documents: Mapping[str, PolicyDocument]
+
+    def current(self) -> Mapping[str, PolicyDocument]:
+        """Return tenant to policy."""
+        return MappingProxyType(dict(self.documents))
+
+
 @dataclass(slots=True)
 class RoutingWorld:
     """Tables, clock, log and the served desk."""
@@ -67,14 +78,10 @@ class RoutingWorld:
     pool: Pool
     stub: routing_pb2_grpc.RoutingServiceAsyncStub
     address: str
-    clock: SteppedClock = field(default_factory=lambda: SteppedClock(WORK))
+    clock: SteppedClock
+    documents: dict[str, PolicyDocument]
     log: Tellings = field(default_factory=Tellings)
-    documents: dict[str, PolicyDocument] = field(default_factory=lambda: {TENANT: load_policy(ROUTED)})
     settings: RoutingSettings = field(default_factory=RoutingSettings)
-
-    def current(self) -> Mapping[str, PolicyDocument]:
-        """Return tenant to policy, as of the port `Policies`."""
-        return MappingProxyType(self.documents)
 
     async def time(self) -> dt.datetime:
         """Return the clock's time."""
@@ -82,7 +89,9 @@ class RoutingWorld:
 
     def worker(self) -> RoutingWorker:
         """Return a worker of a process that was just started."""
-        return RoutingWorker(PostgresRouting(self.pool), self.log, self, self.settings, self.time)
+        return RoutingWorker(
+            PostgresRouting(self.pool), self.log, InForce(self.documents), self.settings, self.time
+        )
 
     async def step(self, after_s: float = 0.0) -> float:
         """Let time pass and a process that was just started work once."""
@@ -168,8 +177,8 @@ class RoutingWorld:
 async def routing_world(url: str) -> AsyncIterator[RoutingWorld]:
     """Serve the desk on *url*."""
     async with await open_pool(url, application_name="test", size_max=4) as pool:
-        world = RoutingWorld(pool, None, "")  # type: ignore[arg-type] - the stub follows once the port is known
-        office = RoutingOffice(PostgresRoutingDesk(pool), world, world.clock, leads_max=1000)
+        clock, documents = SteppedClock(WORK), {TENANT: load_policy(ROUTED)}
+        office = RoutingOffice(PostgresRoutingDesk(pool), InForce(documents), clock, leads_max=1000)
 
         def add(server: grpc.aio.Server) -> Sequence[str]:
             routing_pb2_grpc.add_RoutingServiceServicer_to_server(RoutingServicer(office), server)
@@ -179,5 +188,5 @@ async def routing_world(url: str) -> AsyncIterator[RoutingWorld]:
             RpcServer(ServerSettings(drain_s=1.0), add).serving() as port,
             open_channel(f"127.0.0.1:{port}") as channel,
         ):
-            world.stub, world.address = routing_pb2_grpc.RoutingServiceStub(channel), f"127.0.0.1:{port}"
-            yield world
+            stub = routing_pb2_grpc.RoutingServiceStub(channel)
+            yield RoutingWorld(pool, stub, f"127.0.0.1:{port}", clock, documents)

@@ -92,7 +92,7 @@ def test_the_fast_lane_looks_for_somebody_at_work() -> None:
 
 
 def test_whoever_covers_takes_the_turn_and_the_turn_goes_on() -> None:
-    """bea's turn is ann's while bea is away, and the next turn is ann's own."""
+    """The turn of bea is taken by ann while bea is away, and the next one is her own."""
     book = Book(turns={"dach": "ann"})
     found = ask(AWAY, book, country="DE")
     assert isinstance(found, Assignment)
@@ -103,6 +103,19 @@ def test_whoever_covers_takes_the_turn_and_the_turn_goes_on() -> None:
     after = ask(AWAY, book, country="DE")
     assert isinstance(after, Assignment)
     assert (after.person, after.turn) == ("ann", "ann")
+
+
+def test_whoever_covers_must_be_there_themselves() -> None:
+    """With both away the turn goes on to another pool."""
+    both = ROUTED.replace(
+        "capacity: 40, hours: office}\n    bea",
+        "capacity: 40, hours: office, out: [{from: 2026-03-10, until: 2026-03-10}]}\n    bea",
+    )
+    changed = load_policy(both).routing
+    assert changed is not None
+    found = route(changed, Lead("contact", {"country": "DE"}), {}, {"dach": "ann"}, AWAY)
+    assert isinstance(found, Assignment)
+    assert (found.person, found.pool) == ("cid", "world")
 
 
 def test_a_full_pool_flows_over_and_the_last_one_lets_wait() -> None:

@@ -24,7 +24,8 @@ OFFICE = Hours(
 AWAY = (Absence.model_validate({"from": "2026-03-16", "until": "2026-03-17"}),)
 OFFICES = (Calendar(OFFICE), Calendar(OFFICE, AWAY), Calendar(), Calendar(None, AWAY))
 
-moments = st.datetimes(dt.datetime(2026, 2, 20), dt.datetime(2026, 11, 30), timezones=st.just(dt.UTC))
+BEGIN = dt.datetime(2026, 2, 20, tzinfo=dt.UTC)
+moments = st.integers(0, 280 * 86_400_000).map(lambda ms: BEGIN + dt.timedelta(milliseconds=ms))
 spans_s = st.floats(0.001, 400_000).map(lambda value: round(value, 3))
 
 

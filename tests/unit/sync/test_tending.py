@@ -271,25 +271,30 @@ def played(history: list[tuple[str, int, int]]) -> Desk:
     for number in range(1, 5):
         desk.lead(number, country="DE")
     for word, number, choice in history:
-        standing = desk.entities[lead_id(number)].state == "active"
-        if word == "look":
-            desk.look(number, after_s=choice * 1800)
-        elif word == "change" and standing:
-            desk.lead(number, **CHANGES[choice])
-        elif word == "own" and standing:
-            desk.own(number, ("ann", "bea", "eve", "cid")[choice], "crm")
-        elif word == "free" and standing and "owner" in desk.entities[lead_id(number)].fields:
-            desk.own(number, None, "crm")
-        elif word == "touch":
-            desk.look(touches=[ours(desk, number, choice * 60)])
-        elif word == "project" and standing:
-            desk.project(number)
-        elif word == "merge" and not merged and number != choice + 1:
+        if word == "merge" and not merged and number != choice + 1:
             merged.append((number, choice + 1))
             desk.merge(*merged[0])
         elif word == "split" and merged:
             desk.split(*merged.pop())
         elif word == "policy":
             desk.document = POLICIES[choice]
+        elif word == "look":
+            desk.look(number, after_s=choice * 1800)
+        elif word == "touch":
+            desk.look(touches=[ours(desk, number, choice * 60)])
+        elif desk.entities[lead_id(number)].state == "active":
+            change(desk, word, number, choice)
     desk.look(1, 2, 3, 4, after_s=1)
     return desk
+
+
+def change(desk: Desk, word: str, number: int, choice: int) -> None:
+    """Change what is said of a lead that stands."""
+    if word == "change":
+        desk.lead(number, **CHANGES[choice])
+    elif word == "own":
+        desk.own(number, ("ann", "bea", "eve", "cid")[choice], "crm")
+    elif word == "free" and "owner" in desk.entities[lead_id(number)].fields:
+        desk.own(number, None, "crm")
+    elif word == "project":
+        desk.project(number)
