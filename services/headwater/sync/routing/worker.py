@@ -104,7 +104,10 @@ class RoutingWorker:
         digests = {tenant_id: digest for tenant_id, (_, digest) in routed.items()}
         more = False
         for tenant_id in await self._store.busy(digests, now):
-            more = await self._work(tenant_id, *routed[tenant_id]) or more
+            try:
+                more = await self._work(tenant_id, *routed[tenant_id]) or more
+            except (StoreRaced, StoreRefused) as error:  # one tenant's trouble is not the next one's
+                _log.warning("routing of %s: %s", tenant_id, error)
         if more:
             return TICK_S
         due = await self._store.next_time(list(routed))
