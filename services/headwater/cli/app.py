@@ -33,6 +33,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("event", _LOOK, "One event and its whole fate."),
     ("why", _LOOK, "Why an entity shows a value: winner, losers, rule, what each CRM holds."),
     ("quality", _LOOK, "How complete, valid, fresh and free of duplicates the records are."),
+    ("routing", _LOOK, "Who was given which lead, and why: init, show, what-if, loads."),
+    ("sla", _LOOK, "How soon leads are looked after: timers, breaches, percentiles."),
     ("trace", _LOOK, "One event's way from the producer to the CRMs, as a waterfall."),
     (
         "connectors",

@@ -38,6 +38,11 @@ def starter_text() -> str:
     return resources.files("headwater.samples").joinpath("starter.yaml").read_text(encoding="utf-8")
 
 
+def routing_text() -> str:
+    """Return a part of a policy about routing and SLAs, which fits the one to begin with."""
+    return resources.files("headwater.samples").joinpath("routing.yaml").read_text(encoding="utf-8")
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the document: its shape; what must agree across parts is only in `check`."""
     return {

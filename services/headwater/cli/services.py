@@ -29,6 +29,7 @@ from headwater.sync.v1 import (
     provenance_pb2_grpc,
     quality_pb2_grpc,
     rollouts_pb2_grpc,
+    routing_pb2_grpc,
     schedules_pb2_grpc,
     sync_pb2_grpc,
 )
@@ -58,6 +59,7 @@ class Services:
     approvals: approvals_pb2_grpc.ApprovalServiceAsyncStub
     deletes: deletes_pb2_grpc.DeleteServiceAsyncStub
     enrichment: enrichment_pb2_grpc.EnrichmentServiceAsyncStub
+    routing: routing_pb2_grpc.RoutingServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -106,6 +108,7 @@ async def open_services(
             approvals_pb2_grpc.ApprovalServiceStub(sync),
             deletes_pb2_grpc.DeleteServiceStub(sync),
             enrichment_pb2_grpc.EnrichmentServiceStub(sync),
+            routing_pb2_grpc.RoutingServiceStub(sync),
             security,
             patience_s,
         )

@@ -22,12 +22,16 @@ POLICY_OBJECT: Final = "policy"
 """Object of the events that carry a tenant's policy; recorded from source `headwater` only."""
 IDENTITY_OBJECT: Final = "identity"
 """Object of the events that carry merges and splits; recorded from source `headwater` only."""
+SLA_OBJECT: Final = "sla"
+"""Object of the events that tell of SLA timers met or breached; recorded from source `headwater` only."""
 OWN_SOURCE: Final = SourceName("headwater")
-"""Source of Headwater's own events: policies, merges, splits."""
+"""Source of Headwater's own events: policies, merges, splits, SLA timers that ended."""
 OPERATOR_SOURCE: Final = SourceName("operator")
 """Source of operators' corrections: its records are entities, its values stand above every owner's."""
 ENTITY_PREFIX: Final = "entity:"
 """How the external ids of records begin that name their entity themselves: only providers of enrichment send such."""
+ROUTING_SOURCE: Final = SourceName("routing")
+"""Source of the owners that routing finds: its records are entities, its values count by the field's rule."""
 
 TENANT_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 SOURCE_PATTERN: Final = re.compile(r"[a-z][a-z0-9_.-]{0,62}")

@@ -19,6 +19,7 @@ from headwater.policy.gating import gate_faults, withhold_faults
 from headwater.policy.normalising.rules import RULES
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
+from headwater.policy.routing_checks import routing_faults
 from headwater.policy.words import EndpointClass
 
 CLASSES: Final[tuple[EndpointClass, ...]] = get_args(EndpointClass)
@@ -39,6 +40,7 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
         *_inbound_faults(document),
         *_webhook_faults(document),
         *_cloud_event_faults(document),
+        *routing_faults(document),
         *(
             fault
             for name, item in document.connectors.items()

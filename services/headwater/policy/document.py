@@ -16,8 +16,9 @@ from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Ret
 from headwater.policy.consenting import restricting
 from headwater.policy.enrichment import Enrichment
 from headwater.policy.objects import ObjectPolicy
+from headwater.policy.routing import Routing, Sla
 from headwater.policy.ruling import ObjectRules, compile_rules
-from headwater.policy.systems import System
+from headwater.policy.systems import Inbound, InboundField, System
 from headwater.policy.words import (
     EXPRESSION_CHARS_MAX,
     Conflict,
@@ -133,6 +134,55 @@ class ConnectorPolicy(Part):
         )
 
 
+def _written_people(
+    routing: Routing, account: str, connector: ConnectorPolicy
+) -> dict[ObjectName, tuple[OutboundObject, ...]]:
+    """Return the mappings of an account with people's ids in it wherever they write an owner."""
+    ids = {name: item.accounts[account] for name, item in routing.people.items() if account in item.accounts}
+
+    def spelled(item: OutboundField, owner: FieldName | None) -> OutboundField:
+        if owner is None or item.field != owner or item.expr:
+            return item
+        return item.model_copy(update={"values": {**ids, **item.values}})
+
+    return {
+        name: tuple(
+            target.model_copy(
+                update={
+                    "fields": {
+                        crm: spelled(item, routing.owner_of(name)) for crm, item in target.fields.items()
+                    }
+                }
+            )
+            for target in targets
+        )
+        for name, targets in connector.objects.items()
+    }
+
+
+def _read_people(routing: Routing, system: System, accounts: tuple[str, ...]) -> dict[ObjectName, Inbound]:
+    """Return the readings of a system with the people behind its accounts' ids."""
+    people = {
+        crm_id: person for name in accounts for crm_id, person in routing.by_account.get(name, {}).items()
+    }
+
+    def spelled(item: InboundField, owner: FieldName | None) -> InboundField:
+        if owner is None or item.field != owner or item.expr:
+            return item
+        return item.model_copy(update={"values": {**people, **item.values}})
+
+    return {
+        name: inbound.model_copy(
+            update={
+                "fields": {
+                    path: spelled(item, routing.owner_of(name)) for path, item in inbound.fields.items()
+                }
+            }
+        )
+        for name, inbound in system.inbound.items()
+    }
+
+
 class PolicyDocument(Part):
     """Everything a tenant has decided, in one version."""
 
@@ -171,6 +221,37 @@ class PolicyDocument(Part):
         for connector in self.connectors.values():
             connector.heed(self.consent)
         return self
+
+    routing: Routing | None = None
+    """Who gets which lead; None: nobody is given anything."""
+    sla: Sla | None = None
+    """How soon leads must be looked after."""
+
+    @model_validator(mode="after")
+    def _with_people(self) -> PolicyDocument:
+        """Let every mapping of an owner speak of people as its account does."""
+        routing = self.routing
+        if routing is None:
+            return self
+        connectors = {
+            name: item.model_copy(update={"objects": _written_people(routing, name, item)})
+            for name, item in self.connectors.items()
+        }
+        systems = {
+            name: item.model_copy(update={"inbound": _read_people(routing, item, self._accounts_of(name))})
+            for name, item in self.systems.items()
+        }
+        return self.model_copy(update={"connectors": connectors, "systems": systems})
+
+    def _accounts_of(self, system: str) -> tuple[str, ...]:
+        return tuple(name for name, item in self.connectors.items() if item.system == system)
+
+    @cached_property
+    def tended(self) -> frozenset[str]:
+        """Objects whose changes routing hears of: those that it gives to people, and activities that count as touches."""
+        if self.routing is None:
+            return frozenset()
+        return frozenset(self.routing.objects) | ({"activity"} if self.sla is not None else set())
 
     @cached_property
     def rules(self) -> dict[ObjectName, ObjectRules]:

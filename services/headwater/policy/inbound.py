@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from headwater.kernel.errors import FieldViolation
-from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName, parse_uuid
+from headwater.kernel.ids import OPERATOR_SOURCE, ROUTING_SOURCE, ObjectName, parse_uuid
 from headwater.policy import places
 from headwater.policy.authority import may_act
 from headwater.policy.document import PolicyDocument
@@ -55,6 +55,8 @@ def canonicalise(
     """
     if source == OPERATOR_SOURCE:
         return _read_correction(document, object_name, payload, actor_id)
+    if source == ROUTING_SOURCE:
+        return _read_assignment(document, object_name, payload)
     system = document.systems.get(source)
     if system is None:
         return _refused("event.source", source, "known_source", "the policy names no such system")
@@ -98,6 +100,21 @@ def _read_correction(
     kept = {name: value for name, value in fields.items() if f"event.payload.{name}" not in broken}
     raw = {name: said for name, said in raw.items() if name in kept}
     return CanonicalRecord(kept, tuple(violations), raw)
+
+
+def _read_assignment(
+    document: PolicyDocument, object_name: ObjectName, payload: Mapping[str, Any]
+) -> CanonicalRecord:
+    """Read the owner that routing has found: canonical fields by name; what else the event tells is left.
+
+    Under any policy, also one that routes no more: a log is projected again by the newest.
+    """
+    policy = document.objects.get(object_name)
+    if policy is None:
+        return _refused("event.object", object_name, "mapped_object", "the policy names no such object")
+    inbound = Inbound(fields={name: InboundField(field=name) for name in payload if name in policy.fields})
+    fields, violations, _ = _read_fields(policy, inbound.readings(), payload)
+    return CanonicalRecord(fields, tuple(violations))
 
 
 def _unauthorised(

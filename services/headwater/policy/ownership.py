@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from headwater.kernel.ids import ObjectName
+from headwater.kernel.ids import ROUTING_SOURCE, ObjectName
 from headwater.policy.faults import Fault, nearest
 from headwater.policy.objects import Deciding, FieldPolicy, ObjectPolicy
 from headwater.policy.ruling import may_decide
@@ -57,7 +57,7 @@ def _owner_faults(path: str, group: str, item: Deciding, systems: Systems) -> It
         lacking = [name for name, given in (("owners", item.owners), ("a rule", item.rule)) if not given]
         yield Fault(path, "owner_and_rule", f"lacks {' and '.join(lacking)}")
     for number, owner in enumerate(item.owners):
-        if owner not in systems:
+        if owner not in systems and owner != ROUTING_SOURCE:
             yield Fault(
                 f"{path}.owners", "known_system", f"{owner!r} is not under systems", nearest(owner, systems)
             )

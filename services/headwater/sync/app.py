@@ -39,10 +39,12 @@ from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.remote.policies import PolicyDoor
+from headwater.sync.remote.tidings import IngestTidings
 from headwater.sync.removing.worker import RemovalWorker
 from headwater.sync.replaying.worker import ReplayWorker
 from headwater.sync.rollouts.inspecting import InspectionWorker, PostedInspections
 from headwater.sync.rollouts.worker import RolloutWorker
+from headwater.sync.routing.worker import RoutingWorker
 from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.approvals import ApprovalServicer
 from headwater.sync.rpc.audit import AuditServicer
@@ -53,6 +55,7 @@ from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
 from headwater.sync.rpc.quality import QualityServicer
 from headwater.sync.rpc.rollouts import RolloutServicer
+from headwater.sync.rpc.routing import RoutingServicer
 from headwater.sync.rpc.schedules import ScheduleServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
@@ -77,6 +80,8 @@ from headwater.sync.store.removals import PostgresRemovals
 from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
+from headwater.sync.store.routing import PostgresRouting
+from headwater.sync.store.routing_desk import PostgresRoutingDesk
 from headwater.sync.store.schedules import PostgresSchedules
 from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.versions import PostgresVersions
@@ -90,6 +95,7 @@ from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
 from headwater.sync.usecases.quality import Quality
 from headwater.sync.usecases.rollouts import Rollouts
+from headwater.sync.usecases.routing import RoutingOffice
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
@@ -103,6 +109,7 @@ from headwater.sync.wakeup import (
     POLICY_CHANNEL,
     REPLAY_CHANNEL,
     ROLLOUT_CHANNEL,
+    ROUTING_CHANNEL,
     RUNG,
     SCHEDULE_CHANNEL,
     Wakeup,
@@ -192,6 +199,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address, settings.calling))
         removals = PostgresRemovals(pool)
         removing = RemovalWorker(removals, accounts, approvals)
+        tidings = IngestTidings(settings.ingest_address, settings.calling)
         merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
         servicers = Servicers(
             SyncServicer(operations, workbench),
@@ -205,6 +213,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             ApprovalServicer(Approvals(approvals, policies)),
             DeleteServicer(Deletes(removals, policies)),
             EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
+            RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -220,6 +229,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (FollowWorker(merges, questions, accounts, approvals=approvals).run, MERGE_CHANNEL),
                 (schedules.run, SCHEDULE_CHANNEL),
                 (enriching.run, ENRICHMENT_CHANNEL),
+                (RoutingWorker(PostgresRouting(pool), tidings, policies).run, ROUTING_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
             for job in (host.run, deliveries.run, watch.watch, keeper.run, removing.run):

@@ -20,6 +20,7 @@ from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
+from headwater.sync.rpc.routing import ROUTING_NAME, RoutingServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
 from headwater.sync.settings import SyncSettings
 from headwater.sync.v1 import (
@@ -32,6 +33,7 @@ from headwater.sync.v1 import (
     provenance_pb2_grpc,
     quality_pb2_grpc,
     rollouts_pb2_grpc,
+    routing_pb2_grpc,
     schedules_pb2_grpc,
     sync_pb2_grpc,
 )
@@ -52,6 +54,7 @@ class Servicers:
     approvals: ApprovalServicer
     deletes: DeleteServicer
     enrichment: EnrichmentServicer
+    routing: RoutingServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -69,6 +72,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         approvals_pb2_grpc.add_ApprovalServiceServicer_to_server(servicers.approvals, server)
         deletes_pb2_grpc.add_DeleteServiceServicer_to_server(servicers.deletes, server)
         enrichment_pb2_grpc.add_EnrichmentServiceServicer_to_server(servicers.enrichment, server)
+        routing_pb2_grpc.add_RoutingServiceServicer_to_server(servicers.routing, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -81,6 +85,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             APPROVALS_NAME,
             DELETES_NAME,
             ENRICHMENT_NAME,
+            ROUTING_NAME,
         )
 
     listening = ServerSettings(

@@ -36,6 +36,8 @@ POLICY_CHANNEL: Final = "headwater_policy"
 """Notified by the projector when it came by a policy."""
 ENRICHMENT_CHANNEL: Final = "headwater_enrichment"
 """Notified by the projector and by operators when providers may have to be asked about an entity."""
+ROUTING_CHANNEL: Final = "headwater_routing"
+"""Notified by the projector when an entity changed that routing looks after."""
 RUNG: Final = (
     LOG_CHANNEL,
     REPLAY_CHANNEL,
@@ -45,6 +47,7 @@ RUNG: Final = (
     MERGE_CHANNEL,
     POLICY_CHANNEL,
     ENRICHMENT_CHANNEL,
+    ROUTING_CHANNEL,
 )
 """Channels whose payload says nothing: each rings the bell of one sleeper."""
 _CHECK_S: Final = 5.0

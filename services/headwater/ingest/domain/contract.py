@@ -1,6 +1,6 @@
 """The tenant's contract at the door: accept, quarantine or refuse. Pure.
 
-Headwater's own events (policies, merges and splits) are held to rules of their own, not to the contract.
+Headwater's own events (policies, merges and splits, SLA timers) are held to rules of their own, not to the contract.
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ from typing import Final, cast
 from headwater.ingest.domain.envelope import CLOCK_SKEW_DEFAULT_S, WellFormed
 from headwater.ingest.domain.event import Arrival, JsonObject, Operation, Outcome, refused
 from headwater.kernel.errors import FieldViolation
-from headwater.kernel.ids import ENTITY_PREFIX, OPERATOR_SOURCE, ObjectName, parse_attached, parse_uuid
+from headwater.kernel.ids import (
+    ENTITY_PREFIX,
+    OPERATOR_SOURCE,
+    ROUTING_SOURCE,
+    ObjectName,
+    parse_attached,
+    parse_uuid,
+)
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
 from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
@@ -54,6 +61,9 @@ def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> V
         return refused("CONTRACT_BROKEN", violations) if violations else ()
     if broken := _attachment_violations(policy, arrival):
         return refused("CONTRACT_BROKEN", broken)
+    if arrival.source == ROUTING_SOURCE:
+        violations = (*violations, *_entity_violations(arrival))
+        return refused("CONTRACT_BROKEN", violations) if violations else ()
     if violations and known is not None and known.on_violation == "refuse":
         return refused("CONTRACT_BROKEN", violations)
     return violations
@@ -93,10 +103,16 @@ def _correction_violations(arrival: Arrival) -> Violations:
     broken: list[FieldViolation] = []
     if not arrival.actor.actor_id:
         broken.append(FieldViolation("event.actor.id", "", "required", "must say who corrects"))
-    if parse_uuid(arrival.external_id) is None:
-        shown = arrival.external_id[:128]
-        broken.append(FieldViolation("event.external_id", shown, "format.uuid", "must be the entity"))
-    return tuple(broken)
+    return (*broken, *_entity_violations(arrival))
+
+
+def _entity_violations(arrival: Arrival) -> Violations:
+    """Return what is wrong with the name of an entity that an own event is about."""
+    if parse_uuid(arrival.external_id) is not None:
+        return ()
+    return (
+        FieldViolation("event.external_id", arrival.external_id[:128], "format.uuid", "must be the entity"),
+    )
 
 
 def judge_policy(payload: JsonObject) -> PolicyDocument | Outcome:

@@ -21,6 +21,7 @@ from headwater.kernel.ids import (
     OWN_SOURCE,
     POLICY_OBJECT,
     REQUEST_ID_CHARS_MAX,
+    SLA_OBJECT,
     SOURCE_PATTERN,
     TENANT_PATTERN,
 )
@@ -39,7 +40,7 @@ CLOCK_SKEW_DEFAULT_S: Final = 300.0
 RELEASE_PREFIX: Final = "release:"
 """Begins the request ids that releases from quarantine get; producers may not use it."""
 
-_OWN_OBJECTS: Final = frozenset({POLICY_OBJECT, IDENTITY_OBJECT})
+_OWN_OBJECTS: Final = frozenset({POLICY_OBJECT, IDENTITY_OBJECT, SLA_OBJECT})
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and halves of surrogate pairs, which no UTF-8 text can hold."""
 _ACTOR_KINDS: Final = range(4)

@@ -66,6 +66,7 @@ CREATE TABLE ingest.event (
             WHEN 'lead' THEN true
             WHEN 'policy' THEN source = 'headwater' AND disposition = 1
             WHEN 'identity' THEN source = 'headwater' AND disposition = 1
+            WHEN 'sla' THEN source = 'headwater' AND disposition = 1
             ELSE false
         END
     ),

@@ -19,7 +19,7 @@ from headwater.ingest.usecases.gathering import Full, Gather, Ticket
 from headwater.ingest.usecases.policies import PolicyBook
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import FieldViolation, InvalidInput, Overloaded, Unavailable
-from headwater.kernel.ids import IDENTITY_OBJECT, POLICY_OBJECT
+from headwater.kernel.ids import IDENTITY_OBJECT, POLICY_OBJECT, SLA_OBJECT
 from headwater.kernel.security.principal import current_principal
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
@@ -228,6 +228,6 @@ async def _judge(
     if read.arrival.object == POLICY_OBJECT:
         judged = await anyio.to_thread.run_sync(judge_policy, read.payload)
         return judged if isinstance(judged, Outcome) else ()
-    if read.arrival.object == IDENTITY_OBJECT:
+    if read.arrival.object in {IDENTITY_OBJECT, SLA_OBJECT}:
         return ()
     return judge(policy, tenant_id, read)

@@ -1,4 +1,4 @@
-"""Records that name their entity themselves: operators' corrections, and what providers of enrichment add. Pure.
+"""Records that name their entity themselves: operators' corrections, owners found by routing, providers' values. Pure.
 
 Identity knows nothing of them: they go with their entity through merges and back through splits.
 """
@@ -6,14 +6,18 @@ Identity knows nothing of them: they go with their entity through merges and bac
 from __future__ import annotations
 
 import uuid
+from typing import Final
 
-from headwater.kernel.ids import ENTITY_PREFIX, OPERATOR_SOURCE, parse_attached
+from headwater.kernel.ids import ENTITY_PREFIX, OPERATOR_SOURCE, ROUTING_SOURCE, parse_attached
 from headwater.sync.domain.log import LogEvent, RecordKey
+
+OWN_RECORDS: Final = frozenset({OPERATOR_SOURCE, ROUTING_SOURCE})
+"""Sources whose records are named by the entity that they are about."""
 
 
 def is_attached(key: RecordKey) -> bool:
-    """Tell whether a record names its entity itself: a correction, or an enriching record."""
-    return key.source == OPERATOR_SOURCE or parse_attached(key.external_id) is not None
+    """Tell whether a record names its entity itself: a correction, the owner that routing found, an enriching record."""
+    return key.source in OWN_RECORDS or parse_attached(key.external_id) is not None
 
 
 def attached_entity(key: RecordKey) -> uuid.UUID:

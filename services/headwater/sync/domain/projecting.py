@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, Final, cast
 
 import msgspec
@@ -18,35 +17,23 @@ import msgspec
 from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
-from headwater.policy.survivorship import Chosen, FieldFact, survive
+from headwater.policy.survivorship import survive
 from headwater.sync.domain.correcting import actor_of, attached_entity, is_attached
 from headwater.sync.domain.enriching import concerns
+from headwater.sync.domain.facts import Merged, idle_rule, merge_facts, value_changes
 from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
 from headwater.sync.domain.respelling import respell
-from headwater.sync.domain.states import EntityKey, EntityState, RecordState
+from headwater.sync.domain.states import EntityKey, EntityState, RecordState, Tended
 
 Resolutions = Mapping[RecordKey, uuid.UUID]
 """What identity answered; records it left alone are absent."""
 
 PROJECTED: Final = "projected"
-STALE_RECORD: Final = "stale_record_version"
-"""Every field of the event is older than what the record already says."""
-NO_CHANGE: Final = "no_change"
-"""The record already says all of it."""
 _REFERRING: Final = frozenset({"reference", "participants"})
 """Types of field whose values are other entities."""
-
-
-class Merged(IntEnum):
-    """What an event did to a record."""
-
-    NOTHING = 0
-    RESTATED = 1
-    """Some value was stated again, later: only its time is new."""
-    CHANGED = 2
 
 
 class AuditNote(msgspec.Struct, frozen=True):
@@ -113,6 +100,7 @@ class Workspace:
     follows: list[Follow] = field(default_factory=list)
     enriched: dict[EntityKey, EntityState] = field(default_factory=dict)
     """Entities that providers may have to be asked about."""
+    tended: dict[EntityKey, Tended] = field(default_factory=dict)
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -170,7 +158,7 @@ class Workspace:
         event = reading.event
         fields = with_entities(reading, resolved)
         touched: list[EntityState] = []
-        idle_rule = _idle_rule(self.records.get(reading.subject.key), fields, event)
+        idle_rule = idle_rule(self.records.get(reading.subject.key), fields, event)
         touched += self._absorb(
             reading.subject.key, fields, event, resolved, deleted=reading.deleted, raw=reading.raw
         )
@@ -273,7 +261,7 @@ class Workspace:
         is_new = record is None or not record.speaks
         if record is None:
             record = self._found(key, resolved[key])
-        merged = _merge_facts(record, fields, event, raw, deleted=deleted)
+        merged = merge_facts(record, fields, event, raw, deleted=deleted)
         if merged is Merged.NOTHING and not is_new:
             return []
         self.records_changed[key] = record
@@ -311,7 +299,7 @@ class Workspace:
         entity.fields = after
         if after != before:
             self.entities_changed[entity.key] = entity
-        changes = tuple(_changes(before, after))
+        changes = tuple(value_changes(before, after))
         if not (changes or force or entity.version == 0 or entity.state != state_before):
             return
         entity.version += 1
@@ -327,6 +315,9 @@ class Workspace:
             or concerns(policy.enrichment, entity.object, (item["field"] for item in changes))
         ):
             self.enriched[entity.key] = entity
+        if entity.object in policy.tended:
+            mark = Tended(*entity.key, entity.object, event.record_time, *event.position)
+            self.tended.setdefault(entity.key, mark)
 
     def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:
         values = {name: chosen.value for name, chosen in entity.fields.items()}
@@ -345,55 +336,3 @@ def _lane(policy: PolicyDocument, source: str) -> Lane:
     """Return in which line the changes of *source* stand; what is no system of the policy is live."""
     system = policy.systems.get(source)
     return Lane.LIVE if system is None else Lane[system.lane.upper()]
-
-
-def _merge_facts(
-    record: RecordState, fields: Mapping[str, Any], event: LogEvent, raw: Mapping[str, Any], *, deleted: bool
-) -> Merged:
-    """Let the latest statement of each field win, ties by event key: any order of events ends the same."""
-    merged = Merged.NOTHING
-    event_time, event_key = event.event_time, event.event_key
-    for name, value in fields.items():
-        held = record.fields.get(name)
-        if held is not None and (held.field_time, held.event_key) >= (event_time, event_key):
-            continue
-        record.fields[name] = FieldFact(value, event_time, event_key, raw.get(name) if raw else None)
-        if held is None or held.value != value:
-            merged = Merged.CHANGED
-        elif merged is Merged.NOTHING:
-            merged = Merged.RESTATED
-    if deleted and (record.delete_time is None or record.delete_time < event.event_time):
-        record.delete_time = event.event_time
-        merged = max(merged, Merged.RESTATED)
-    was_deleted = record.deleted
-    record.deleted = _is_deleted(record)
-    return Merged.CHANGED if record.deleted != was_deleted else merged
-
-
-def _is_deleted(record: RecordState) -> bool:
-    """Say whether a record was deleted and nothing was stated of it since."""
-    deleted = record.delete_time
-    return deleted is not None and all(fact.field_time <= deleted for fact in record.fields.values())
-
-
-def _idle_rule(record: RecordState | None, fields: Mapping[str, Any], event: LogEvent) -> str:
-    """Return the rule that ends *event* when it changes nothing of *record*, as it was before."""
-    if record is None:
-        return NO_CHANGE
-    for name, value in fields.items():
-        held = record.fields.get(name)
-        if held is not None and held.field_time > event.event_time and held.value != value:
-            return STALE_RECORD
-    return NO_CHANGE
-
-
-def _changes(before: Mapping[str, Chosen], after: Mapping[str, Chosen]) -> Iterable[dict[str, Any]]:
-    for name in sorted({*before, *after}):
-        old, new = before.get(name), after.get(name)
-        if (old.value if old else None) != (new.value if new else None):
-            yield {
-                "field": name,
-                "before": old.value if old else None,
-                "after": new.value if new else None,
-                "rule": new.rule if new else old.rule if old else "",
-            }

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
 
-from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName
+from headwater.kernel.ids import ObjectName
 from headwater.policy import places
 from headwater.policy.document import PolicyDocument
 from headwater.policy.objects import FieldPolicy, ObjectPolicy
@@ -174,7 +174,7 @@ class Measurement:
 
 def _counts(record: RecordState) -> bool:
     """Say whether a record counts: operators' corrections, deleted ones and those not heard of yet do not."""
-    return record.speaks and not record.deleted and record.key.source != OPERATOR_SOURCE
+    return record.speaks and not record.deleted and not is_attached(record.key)
 
 
 def fresh_days_of(document: PolicyDocument) -> dict[tuple[str, str], float]:

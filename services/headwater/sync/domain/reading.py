@@ -13,7 +13,14 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from headwater.kernel.ids import IDENTITY_OBJECT, OBJECTS, OWN_SOURCE, POLICY_OBJECT, ObjectName
+from headwater.kernel.ids import (
+    IDENTITY_OBJECT,
+    OBJECTS,
+    OWN_SOURCE,
+    POLICY_OBJECT,
+    SLA_OBJECT,
+    ObjectName,
+)
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
 from headwater.sync.domain.correcting import attached_entity, is_attached
@@ -99,7 +106,7 @@ class IdentityReading:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReading:
-    """A new version of the policy; takes effect by being the newest."""
+    """A new version of the policy, which takes effect by being the newest, or a note that changes no entity."""
 
     event: LogEvent
 
@@ -128,7 +135,7 @@ Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo
 def read_event(policy: PolicyDocument | None, event: LogEvent) -> Reading:
     """Return what *event* says under *policy*; never raises for what an event may hold."""
     try:
-        if event.source == OWN_SOURCE and event.object == POLICY_OBJECT:
+        if event.source == OWN_SOURCE and event.object in {POLICY_OBJECT, SLA_OBJECT}:
             return PolicyReading(event)
         if event.source == OWN_SOURCE and event.object == IDENTITY_OBJECT:
             return _read_identity(event)

@@ -77,3 +77,15 @@ class Loaded:
     entities: Sequence[EntityState]
     members: Sequence[RecordState]
     moved: Mapping[RecordKey, uuid.UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """An entity that routing has to look at: where nobody is given anything, there are none."""
+
+    tenant_id: str
+    entity_id: uuid.UUID
+    object: str
+    record_time: dt.datetime
+    xid: int
+    seq: int

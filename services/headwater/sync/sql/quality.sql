@@ -12,10 +12,10 @@ limit $5;
 select count(*) as records from sync.record where tenant_id = $1;
 
 -- name: count_entities_of_records
--- Of how many entities the records are, by object and source, and by object alone. $1 tenant; $2 source left out.
+-- Of how many entities the records are, by object and source, and by object alone. $1 tenant; $2 sources left out.
 select object, coalesce(source, '') as source, count(distinct entity_id) as entities
 from sync.record
-where tenant_id = $1 and not deleted and source <> $2 and fields <> '{}'::jsonb
+where tenant_id = $1 and not deleted and source <> all($2::text []) and fields <> '{}'::jsonb
 group by grouping sets ((object, source), (object));
 
 -- name: write_quality

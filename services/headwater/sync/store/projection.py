@@ -22,6 +22,7 @@ from headwater.sync.store.enrichment import want_entities
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.merges import write_follows
+from headwater.sync.store.tending import write_tended
 from headwater.sync.store.versions import note_versions
 from headwater.sync.wakeup import name_accounts
 
@@ -217,6 +218,8 @@ class ProjectionTransaction:
             await write_follows(self._connection, workspace.follows)
         if workspace.enriched:
             await want_entities(self._connection, workspace.enriched.values())
+        if workspace.tended:
+            await write_tended(self._connection, workspace.tended.values())
 
     async def write_effects(
         self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]

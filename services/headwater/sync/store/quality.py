@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.kernel.pg import queries
+from headwater.sync.domain.correcting import OWN_RECORDS
 from headwater.sync.domain.log import RecordKey
 from headwater.sync.domain.quality import Counts, Measured, Quarantined, Subject
 from headwater.sync.domain.states import RecordState
@@ -43,7 +43,9 @@ class PostgresQuality:
     async def count_entities(self, tenant_id: str) -> Mapping[tuple[str, str], int]:
         """Return of how many entities the living records are; object and source, an empty source for all."""
         async with reaching():
-            rows = await self._pool.fetch(_SQL["count_entities_of_records"].text, tenant_id, OPERATOR_SOURCE)
+            rows = await self._pool.fetch(
+                _SQL["count_entities_of_records"].text, tenant_id, sorted(OWN_RECORDS)
+            )
         return {(row["object"], row["source"]): row["entities"] for row in rows}
 
     async def write(self, tenant_id: str, day: dt.date, now: dt.datetime, measured: Measured) -> None:
