@@ -29,7 +29,9 @@ from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.following.forecaster import Foresight
 from headwater.sync.following.worker import FollowWorker
+from headwater.sync.measuring import StateReader
 from headwater.sync.membership import Membership
+from headwater.sync.metering import ProjectionMeter
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
@@ -54,6 +56,7 @@ from headwater.sync.serving import Servicers, server_of
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
+from headwater.sync.store.gauges import PostgresGauges
 from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
@@ -136,10 +139,15 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
         echoes = Echoes(PostgresHeldRecords(pool))
         projections = PostgresProjections(pool)
-        projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
+        projector = BatchProjector(
+            projections, resolver, policies, telemetry.spans, clock, echoes,
+            ProjectionMeter(telemetry.metrics),
+        )  # fmt: skip
         bells = {channel: Wakeup() for channel in RUNG}
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
+        gauges = StateReader(PostgresGauges(pool), policies.current, telemetry.metrics, clock, membership)
+        telemetry.metrics.at_scrape(gauges.read)
         catch_up = CatchUp(clock, settings.catch_up_s_max)
         host = ProjectorHost(
             log, leases, membership, policies, projector, bells[LOG_CHANNEL], projecting, catch_up
@@ -226,4 +234,5 @@ def _account_parts(
         membership.may_work,
         idle_s=settings.idle_s,
         gives_way_s=catch_up.left_s,
+        metrics=telemetry.metrics,
     )

@@ -70,4 +70,4 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
     listening = ServerSettings(
         settings.address, reflection=settings.reflection, share_port=settings.replica > 0
     )
-    return RpcServer(listening, add_services, telemetry.tracer)
+    return RpcServer(listening, add_services, telemetry.tracer, telemetry.metrics)
