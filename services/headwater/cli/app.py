@@ -40,6 +40,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("log", _STEER, "The days of the event log: look, archive, drop."),
     ("policy", _STEER, "The tenant's policy: init, check, show, diff, impact, apply, versions, rollback."),
     ("identity", _STEER, "Who is who: entity, explain, check, review, merge, split, scan."),
+    ("alerts", _STEER, "Alert rules and routes for Prometheus, made from a policy: generate, list."),
+    ("runbook", _LOOK, "What to do about an alert or an error: cause, check, fix, whom to call."),
     ("version", _LOOK, "The release and what it runs on."),
 )
 """Name, panel of the help page, and one line."""

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from headwater.kernel.ids import ObjectName
 from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Retry, Rollout
+from headwater.policy.alarms import Alarms
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.systems import System
@@ -90,6 +91,8 @@ class ConnectorPolicy(Part):
     adaptive: Adaptive = Adaptive()
     objects: dict[ObjectName, tuple[OutboundObject, ...]]
     poll: Poll = Poll()
+    alarms: Alarms = Alarms()
+    """When people are called: `headwater alerts generate` makes Prometheus's rules of it."""
 
     @cached_property
     def written(self) -> dict[ObjectName, tuple[OutboundObject, ...]]:
