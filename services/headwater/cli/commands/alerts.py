@@ -16,7 +16,9 @@ from headwater.cli.policy_files import read_policy
 from headwater.cli.session import Session, act
 
 app = typer.Typer(
-    rich_markup_mode="rich", no_args_is_help=True, help="Alert rules and routes from a policy: generate, list."
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    help="Alert rules and routes from a policy: generate, list.",
 )
 
 WEBHOOK: Final = "http://127.0.0.1:9095"
@@ -26,7 +28,8 @@ Policy = Annotated[
     Path, typer.Option("--policy", help="Policy document: a YAML file, or a folder of them.", exists=True)
 ]
 TenantOption = Annotated[
-    str, typer.Option("--tenant", help="Only this tenant's accounts; by default all of the connectors' names.")
+    str,
+    typer.Option("--tenant", help="Only this tenant's accounts; by default all of the connectors' names."),
 ]
 
 
