@@ -27,3 +27,10 @@ for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/root"; done
 for name in promtool amtool prometheus prometheus-alertmanager; do
     cp "$work/root/usr/bin/$name" "$folder/bin/$name"
 done
+# Debian's alertmanager reads its templates from a fixed folder, where only root may write. In this copy the folder is
+# replaced by a path of the same length that means the one in which it runs.
+fixed=/usr/share/prometheus/alertmanager
+here=./././././././././././././././././
+mkdir -p "$folder/templates"
+cp "$work/root$fixed"/*.tmpl "$folder/templates/"
+LC_ALL=C sed -i "s#$fixed#$here#g" "$folder/bin/prometheus-alertmanager"

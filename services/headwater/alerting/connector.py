@@ -121,7 +121,7 @@ class ConnectorAlerts:
         return self._alert(
             "HeadwaterLatencyHigh",
             "page",
-            f"histogram_quantile(0.95, {rate}) > {self._scale.number(self._alarms.latency_s)}",
+            f"histogram_quantile(0.95, {rate}) > {self._scale.number(self._alarms.latency_s, 2)}",
             f"a twentieth of {self._name}'s records comes later than {self._alarms.latency_s:g} s after the event",
             "Sellers call on what was true a while ago; hot leads cool.",
             for_s=60,

@@ -57,7 +57,7 @@ class PlatformAlerts:
         )  # fmt: skip
         yield Alert(
             "HeadwaterStateUnread", "ticket",
-            f"time() - max by (service) ({names.STATE_READ.sample_name}) > {self._scale.number(300)}", 0.0,
+            f"time() - max by (service) ({names.STATE_READ.sample_name}) > {self._scale.number(300, 15)}", 0.0,
             "{{ $labels.service }} cannot read its state from the database",
             "Queue ages, quota and expiry are told as they were: other alerts may be blind.",
         )  # fmt: skip

@@ -27,6 +27,8 @@ Inhibition = tuple[str, str, tuple[str, ...]]
 INHIBITIONS: Final[tuple[Inhibition, ...]] = (
     ("HeadwaterProcessDown|HeadwaterServiceMissing", _SYNC_SYMPTOMS, ()),
     ("HeadwaterLogLag", "HeadwaterNothingSynced|HeadwaterLatencyHigh|HeadwaterAckSlow", ()),
+    ("HeadwaterHeartbeatStale", f"HeadwaterAccountNotHeld|HeadwaterLogLag|{_LATE}", ()),
+    ("HeadwaterStateUnread", "HeadwaterAuditUnsigned|HeadwaterAuditNumberingBehind|HeadwaterBacklogOld|HeadwaterLogLag", ()),
     ("HeadwaterAckSlow", "HeadwaterNothingSynced|HeadwaterIngestRefuses|HeadwaterCallsFail", ()),
     ("HeadwaterIngestRefuses", "HeadwaterNothingSynced|HeadwaterCallsFail", ()),
     ("HeadwaterAccountNotHeld|HeadwaterAccountPaused|HeadwaterBreakerOpen", _LATE, ("connector",)),
@@ -35,7 +37,7 @@ INHIBITIONS: Final[tuple[Inhibition, ...]] = (
     ("HeadwaterQuotaRunsOut", "HeadwaterQuotaHigh", ("connector",)),
     ("HeadwaterTokenEndsNow", "HeadwaterTokenEndsSoon", ("connector",)),
     ("HeadwaterAccessRefused", "|".join(_RATES), ("connector",)),
-    ("HeadwaterBacklogOld", "HeadwaterLatencyHigh|HeadwaterNothingSynced", ("connector",)),
+    ("HeadwaterBacklogOld", "HeadwaterLatencyHigh|HeadwaterNothingSynced|HeadwaterRetriesHigh", ("connector",)),
     *(
         (grave, "|".join(_RATES[:number]), ("connector",))
         for number, grave in enumerate(_RATES)

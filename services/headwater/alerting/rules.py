@@ -12,6 +12,8 @@ HOUR_S: Final = 3600.0
 DAY_S: Final = 86_400.0
 WINDOW_S_MIN: Final = 6.0
 """Shortest window of a drill: some samples must lie in it."""
+THRESHOLD_S_MIN: Final = 3.0
+"""Shortest age that a drill calls old: some scrapes and heartbeats must fit in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,10 @@ class Scale:
 
     divisor: float = 1.0
 
-    def seconds(self, real_s: float) -> float:
-        """Return a threshold of time."""
-        return real_s / self.divisor
-
-    def number(self, real_s: float) -> str:
-        """Return a threshold of time as PromQL writes it."""
-        return f"{self.seconds(real_s):g}"
+    def number(self, real_s: float, least_s: float = THRESHOLD_S_MIN) -> str:
+        """Return a threshold of time as PromQL writes it; in a drill *least_s* at least."""
+        scaled = real_s / self.divisor
+        return f"{scaled if self.divisor == 1 else max(least_s, scaled):g}"
 
     def window(self, real_s: float) -> str:
         """Return a window of time as PromQL writes it."""

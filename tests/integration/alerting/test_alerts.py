@@ -30,7 +30,7 @@ def test_the_committed_files_are_what_the_generator_makes() -> None:
 
 
 @pytest.mark.parametrize("fires", [True, False])
-def test_every_alert_has_a_case_of_each_kind(fires: bool) -> None:
+def test_every_alert_has_a_case_of_each_kind(*, fires: bool) -> None:
     """An alert without a case that must fire, and one that must not, is not known to work."""
     told = {case.alert for case in CASES if case.fires is fires}
     assert told == set(ALERTS) - (set() if fires else ALWAYS)

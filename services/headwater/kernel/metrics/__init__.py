@@ -6,6 +6,5 @@
 
 from headwater.kernel.metrics.book import Metrics
 from headwater.kernel.metrics.door import serving_metrics
-from headwater.kernel.metrics.instruments import Exemplar
 
-__all__ = ["Exemplar", "Metrics", "serving_metrics"]
+__all__ = ["Metrics", "serving_metrics"]

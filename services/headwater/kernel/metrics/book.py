@@ -85,7 +85,8 @@ class Metrics(Collector):
         for reader in self._readers:
             await _read(reader)
         if OPENMETRICS in accept:
-            return openmetrics.generate_latest(self), OPENMETRICS_TYPE
+            written: bytes = openmetrics.generate_latest(self)  # type: ignore[no-untyped-call]
+            return written, OPENMETRICS_TYPE
         return generate_latest(self), CONTENT_TYPE_LATEST
 
     def collect(self) -> Iterator[Family]:

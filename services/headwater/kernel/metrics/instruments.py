@@ -110,7 +110,7 @@ class Instrument(Generic[Series]):
 
     def __init__(self, metric: Metric, make: Callable[[], Series], left_out: Callable[[], None]) -> None:
         self.metric = metric
-        self._make = make
+        self._make: Callable[[], Series] = make
         self._left_out = left_out
         self._known: Final[list[set[str]]] = [set(label.values) for label in metric.labels]
         self.series: dict[LabelValues, Series] = {}
