@@ -27,9 +27,9 @@ Inhibition = tuple[str, str, tuple[str, ...]]
 INHIBITIONS: Final[tuple[Inhibition, ...]] = (
     ("HeadwaterProcessDown|HeadwaterServiceMissing", _SYNC_SYMPTOMS, ()),
     ("HeadwaterLogLag", "HeadwaterNothingSynced|HeadwaterLatencyHigh|HeadwaterAckSlow", ()),
-    ("HeadwaterHeartbeatStale", f"HeadwaterAccountNotHeld|HeadwaterLogLag|{_LATE}", ()),
+    ("HeadwaterHeartbeatStale", f"HeadwaterAccountNotHeld|HeadwaterLogLag|HeadwaterAuditUnsigned|HeadwaterAuditNumberingBehind|{_LATE}", ()),
     ("HeadwaterStateUnread", "HeadwaterAuditUnsigned|HeadwaterAuditNumberingBehind|HeadwaterBacklogOld|HeadwaterLogLag", ()),
-    ("HeadwaterAckSlow", "HeadwaterNothingSynced|HeadwaterIngestRefuses|HeadwaterCallsFail", ()),
+    ("HeadwaterAckSlow", "HeadwaterNothingSynced|HeadwaterIngestRefuses|HeadwaterCallsFail|HeadwaterLatencyHigh", ()),
     ("HeadwaterIngestRefuses", "HeadwaterNothingSynced|HeadwaterCallsFail", ()),
     ("HeadwaterAccountNotHeld|HeadwaterAccountPaused|HeadwaterBreakerOpen", _LATE, ("connector",)),
     ("HeadwaterAccessRefused|HeadwaterTokenEndsNow", f"{_LATE}|HeadwaterBreakerOpen", ("connector",)),
