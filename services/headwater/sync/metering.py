@@ -93,8 +93,7 @@ class AccountMeter:
     def _time(self, written: Sequence[Settlement], now: dt.datetime) -> None:
         if not written:
             return
-        now_s = now.timestamp()
-        latencies = [now_s - one.claimed.dirty_time.timestamp() for one in written]
+        latencies = [(now - one.claimed.dirty_time).total_seconds() for one in written]
         place = next(
             (n for n, one in enumerate(written) if one.trace is not None and one.trace.sampled), None
         )

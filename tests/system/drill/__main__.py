@@ -67,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     programs = {name: find_tool(name) for name in ("prometheus", "prometheus-alertmanager")}
     if missing := [name for name, path in programs.items() if path is None]:
-        sys.stderr.write(f"no {', '.join(missing)}: `make drill-alerts` fetches them where there is apt-get\n")
+        sys.stderr.write(
+            f"no {', '.join(missing)}: `make drill-alerts` fetches them where there is apt-get\n"
+        )
         return 1
     chosen = [fault for fault in FAULTS if not given.only or fault.name in given.only]
     directory = Path(tempfile.mkdtemp(prefix="headwater-drill-"))
@@ -132,12 +134,17 @@ def _tenant(world: World) -> tuple[Tenant, str]:
         connector["alarms"] = {"traffic_hours_utc": [0, 24], "traffic_days": list(range(7))}
         place = f"/_sandbox/{vendor}/{TENANT}"
         world.http.post(f"{place}/reset", json={"seed": False}).raise_for_status()
-        world.http.put(f"{place}/options", json={"calls_max": 1_000, "calls_daily_max": 1_000_000}).raise_for_status()
+        world.http.put(
+            f"{place}/options", json={"calls_max": 1_000, "calls_daily_max": 1_000_000}
+        ).raise_for_status()
     text = json.dumps(document, indent=1)
     recorded = event("headwater", "policy", TENANT, document=text, digest=policy_digest(text))
     recorded.request_id = f"policy:{policy_digest(text)}"
     tenant.record_one(recorded)
-    world.until(lambda: len(tenant.connectors()) == 2 and all(one.holder for one in tenant.connectors().values()), "served")
+    world.until(
+        lambda: len(tenant.connectors()) == 2 and all(one.holder for one in tenant.connectors().values()),
+        "served",
+    )
     return tenant, text
 
 

@@ -53,13 +53,13 @@ class Pager:
         pager = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - named by the base
+            def do_POST(self) -> None:
                 pager.take(self.path, self.rfile.read(int(self.headers["Content-Length"])))
                 self.send_response(200)
                 self.end_headers()
 
-            def log_message(self, format: str, *args: Any) -> None:
-                del format, args
+            def log_message(self, *words: Any) -> None:
+                del words
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -71,7 +71,13 @@ class Pager:
         alerts = json.loads(body)["alerts"]
         with self._lock:
             self._told += [
-                Told(one["labels"]["alertname"], one["labels"].get("connector", ""), one["status"], path.strip("/"), now_s)
+                Told(
+                    one["labels"]["alertname"],
+                    one["labels"].get("connector", ""),
+                    one["status"],
+                    path.strip("/"),
+                    now_s,
+                )
                 for one in alerts
             ]
 
@@ -79,7 +85,9 @@ class Pager:
         """Return what fires and was told since a moment, the dead man's switch left out."""
         with self._lock:
             return [
-                one for one in self._told if one.at_s >= at_s and one.status == "firing" and one.receiver != "deadmans"
+                one
+                for one in self._told
+                if one.at_s >= at_s and one.status == "firing" and one.receiver != "deadmans"
             ]
 
     def heard_switch(self) -> bool:
@@ -185,7 +193,11 @@ class Monitoring:
     def _start(self, stack: ExitStack, name: str, *arguments: str) -> None:
         log = stack.enter_context((self.directory / f"{name}.log").open("wb"))
         process = subprocess.Popen(
-            [self.programs[name], *arguments], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [self.programs[name], *arguments],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
         stack.callback(_end, process)
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from tests.integration.alerting.tools import SAMPLE_POLICY
 from typer.main import get_command
 
 from headwater.alerting.rendering import groups_of
@@ -17,7 +18,6 @@ from headwater.connectors.base import ErrorClass
 from headwater.kernel import errors
 from headwater.kernel.metrics import names
 from headwater.runbooks import PARTS, codes, find_runbook
-from tests.integration.alerting.tools import SAMPLE_POLICY
 
 ALERTS = {alert.name for group in groups_of(read_policy(SAMPLE_POLICY).document) for alert in group.alerts}
 ROOTS = (errors.HeadwaterError, *errors.HeadwaterError.__subclasses__())
