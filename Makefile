@@ -13,7 +13,7 @@ TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
 PROMETHEUS := .prometheus
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-alerts drill-alerts test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit \
+.PHONY: help setup run up down load test test-alerts drill-alerts dashboards test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -60,6 +60,9 @@ test-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Every alert fires when it must and
 
 drill-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Live: ten faults in a whole Headwater, each raises its alert and no other (ARGS="--only NAME --keep")
 	PYTHONPATH=services:. $(BIN)/python -m tests.system.drill --json drill-alerts.json $(ARGS)
+
+dashboards: $(STAMP) ## Write Grafana's dashboards from deploy/grafana/dashboards.py
+	$(BIN)/python deploy/grafana/dashboards.py
 
 # Without apt-get, promtool or a network it says so, and the tests that need them are skipped.
 $(PROMETHEUS)/.tools: deploy/prometheus/tools.sh

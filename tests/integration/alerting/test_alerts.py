@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from deploy.grafana.dashboards import BOARDS
 from ruamel.yaml import YAML
 from tests.integration.alerting.cases import ALWAYS, CASES, Case
-from tests.integration.alerting.tools import ROUTES, RULES, SAMPLE_POLICY, run
+from tests.integration.alerting.tools import ROUTES, RULES, SAMPLE_POLICY, filled, run
 
 from headwater.alerting.rendering import HEADER, groups_of, rules_text, yaml_text
 from headwater.alerting.routing import INHIBITIONS, RECEIVERS, alertmanager_config
@@ -88,6 +89,20 @@ def test_prometheus_accepts_the_rules() -> None:
     """Promtool finds every rule in order, also those of a drill."""
     said = run("promtool", "check", "rules", str(RULES))
     assert f"{sum(len(group.alerts) for group in GROUPS)} rules found" in said
+
+
+def test_prometheus_understands_every_query_of_the_dashboards(tmp_path: Path) -> None:
+    """Promtool parses each as a recording rule, Grafana's variables filled in."""
+    queries = [filled(query) for board in BOARDS for panel in board.panels for query, _ in panel.queries]
+    rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "panels.yml"
+    file.write_bytes(msgspec.json.encode({"groups": [{"name": "panels", "rules": rules}]}))
+    assert f"{len(queries)} rules found" in run("promtool", "check", "rules", str(file))
+
+
+def test_prometheus_accepts_its_configuration() -> None:
+    """Promtool finds the file of deploy/ in order, its rules included."""
+    assert "is valid" in run("promtool", "check", "config", "deploy/prometheus/prometheus.yml")
 
 
 def test_alertmanager_accepts_the_routes() -> None:

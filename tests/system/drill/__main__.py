@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-from tests.integration.alerting.tools import find_tool
+from deploy.grafana.dashboards import BOARDS
+from tests.integration.alerting.tools import filled, find_tool
 from tests.system.drill.faults import FAULTS, Fault, Scene
 from tests.system.drill.feeding import Feed
 from tests.system.drill.monitoring import Monitoring
@@ -166,7 +167,12 @@ def _checks(monitoring: Monitoring) -> dict[str, bool]:
     """Return what else a live Prometheus must tell."""
     exemplars = monitoring.exemplars("headwater_delivery_latency_seconds_bucket", 600)
     traces = [one["labels"].get("trace_id") for series in exemplars for one in series["exemplars"]]
+    panels = [panel for board in BOARDS for panel in board.panels if not panel.may_be_empty]
+    empty = [p.title for p in panels for query, _ in p.queries if not monitoring.query(filled(query))]
+    if empty:
+        sys.stderr.write(f"panels without data: {empty}\n")
     return {
+        f"every query of the dashboards' {len(panels)} panels returns data": not empty,
         "the dead man's switch is heard at its own receiver": monitoring.pager.heard_switch(),
         "exemplars lead from the latency to traces": any(traces),
     }

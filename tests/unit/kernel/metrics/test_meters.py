@@ -11,8 +11,8 @@ from headwater.ingest.domain.event import Disposition, Outcome
 from headwater.ingest.usecases.metering import IngestMeter
 from headwater.kernel.metrics import Metrics, names
 from headwater.kernel.telemetry import TraceContext
-from headwater.sync.metering import AccountMeter
 from headwater.sync.domain.settling import State
+from headwater.sync.metering import AccountMeter
 
 NOW = dt.datetime(2026, 11, 22, 10, tzinfo=dt.UTC)
 TRACE = TraceContext(f"00-{'a' * 32}-{'b' * 16}-01")
