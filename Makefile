@@ -61,8 +61,8 @@ test-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Every alert fires when it must and
 drill-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Live: ten faults in a whole Headwater, each raises its alert and no other (ARGS="--only NAME --keep")
 	PYTHONPATH=services:. $(BIN)/python -m tests.system.drill --json drill-alerts.json $(ARGS)
 
-dashboards: $(STAMP) ## Write Grafana's dashboards from deploy/grafana/dashboards.py
-	$(BIN)/python deploy/grafana/dashboards.py
+dashboards: $(STAMP) ## Write Grafana's dashboards from deploy/grafana/boards.py
+	$(BIN)/python deploy/grafana/boards.py
 
 # Without apt-get, promtool or a network it says so, and the tests that need them are skipped.
 $(PROMETHEUS)/.tools: deploy/prometheus/tools.sh

@@ -20,8 +20,7 @@ from anyio import to_thread
 
 from headwater.kernel.errors import StartRefused
 from headwater.kernel.lifecycle import LAST_RESORT_S, Shutdown, run_process
-from headwater.kernel.metrics import serving_metrics
-from headwater.kernel.metrics.door import DoorSettings
+from headwater.kernel.metrics.door import DoorSettings, serving_metrics
 from headwater.kernel.pg.durability import check_durability
 from headwater.kernel.pg.errors import PostgresFault
 from headwater.kernel.pg.migrations import check_schema, package_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from deploy.grafana.dashboards import BOARDS
+from deploy.grafana.boards import BOARDS
 from ruamel.yaml import YAML
 from tests.integration.alerting.cases import ALWAYS, CASES, Case
 from tests.integration.alerting.tools import ROUTES, RULES, SAMPLE_POLICY, filled, run

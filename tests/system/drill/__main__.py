@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-from deploy.grafana.dashboards import BOARDS
+from deploy.grafana.boards import BOARDS
 from tests.integration.alerting.tools import filled, find_tool
 from tests.system.drill.faults import FAULTS, Fault, Scene
 from tests.system.drill.feeding import Feed

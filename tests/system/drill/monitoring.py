@@ -156,7 +156,7 @@ class Monitoring:
         """Return the examples of a metric's samples."""
         now_s = time.time()
         url = f"{self.prometheus_url}/api/v1/query_exemplars"
-        query = {"query": expression, "start": now_s - ago_s, "end": now_s}
+        query: dict[str, str | float] = {"query": expression, "start": now_s - ago_s, "end": now_s}
         found: list[Any] = httpx.get(url, params=query, timeout=QUERY_S).raise_for_status().json()["data"]
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from deploy.grafana.dashboards import BOARDS, FOLDER, OVERVIEW, Board, rendered
+from deploy.grafana.boards import BOARDS, FOLDER, OVERVIEW, Board, rendered
 from tests.integration.alerting.tools import SAMPLE_POLICY
 
 from headwater.alerting.rendering import groups_of

@@ -20,7 +20,10 @@ from headwater.kernel.metrics import names
 from headwater.runbooks import PARTS, codes, find_runbook
 
 ALERTS = {alert.name for group in groups_of(read_policy(SAMPLE_POLICY).document) for alert in group.alerts}
-ROOTS = (errors.HeadwaterError, *errors.HeadwaterError.__subclasses__())
+ROOTS: tuple[type[errors.HeadwaterError], ...] = (
+    errors.HeadwaterError,
+    *errors.HeadwaterError.__subclasses__(),
+)
 COMMAND = re.compile(r"`headwater ([^`]+)`")
 VARIABLE = re.compile(r"\bHEADWATER_[A-Z_]+\b")
 

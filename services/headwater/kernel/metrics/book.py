@@ -1,16 +1,15 @@
 """Every number of one process: made from the catalogue, at zero, and rendered as one page.
 
-Owns what is read only when somebody asks for the page: readers. Must not know what the numbers are about.
+Owns the list of what is read when somebody asks for the page, and waits for nothing itself: the door does. Must not
+know what the numbers are about.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final
 
-import anyio
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import generate_latest
@@ -32,12 +31,8 @@ from headwater.kernel.metrics.names import Kind, Metric, metrics_of
 
 OPENMETRICS: Final = "application/openmetrics-text"
 OPENMETRICS_TYPE: Final = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
-READ_S: Final = 5.0
-"""Longest wait for what is read when the page is asked for; without it the page tells the older numbers."""
 
 Reader = Callable[[], Awaitable[None]]
-
-_log = logging.getLogger(__name__)
 
 
 class Metrics(Collector):
@@ -80,13 +75,16 @@ class Metrics(Collector):
         """Have *reader* called before each page; it bounds and caches by itself what is dear."""
         self._readers.append(reader)
 
-    async def page(self, accept: str) -> tuple[bytes, str]:
+    @property
+    def readers(self) -> tuple[Reader, ...]:
+        """What is to be read before a page is written."""
+        return tuple(self._readers)
+
+    def written(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its content type: OpenMetrics with exemplars where it is asked for."""
-        for reader in self._readers:
-            await _read(reader)
         if OPENMETRICS in accept:
-            written: bytes = openmetrics.generate_latest(self)  # type: ignore[no-untyped-call]
-            return written, OPENMETRICS_TYPE
+            told: bytes = openmetrics.generate_latest(self)  # type: ignore[no-untyped-call]
+            return told, OPENMETRICS_TYPE
         return generate_latest(self), CONTENT_TYPE_LATEST
 
     def collect(self) -> Iterator[Family]:
@@ -106,15 +104,3 @@ class Metrics(Collector):
                 return Instrument(metric, GaugeSeries, self._left_out.add)
             case Kind.HISTOGRAM:
                 return Instrument(metric, partial(HistogramSeries, metric.buckets), self._left_out.add)
-
-
-async def _read(reader: Reader) -> None:
-    """Run a reader; one that fails or takes too long leaves the older numbers, whose age is told beside them."""
-    try:
-        with anyio.move_on_after(READ_S) as waited:
-            await reader()
-    except Exception as error:  # noqa: BLE001 - the page's edge: the other numbers are told all the same
-        _log.warning("numbers of the page are not read: %s", error)
-    else:
-        if waited.cancelled_caught:
-            _log.warning("numbers of the page are not read within %g s", READ_S)

@@ -20,7 +20,7 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
 from headwater.kernel.errors import StartRefused
-from headwater.kernel.metrics.book import Metrics
+from headwater.kernel.metrics.book import Metrics, Reader
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 CONNECTIONS_MAX: Final = 8
@@ -29,6 +29,8 @@ HEAD_BYTES_MAX: Final = 8 * 1024
 CONNECTION_S: Final = 10.0
 """Longest life of a connection, what is read from the database included."""
 PATH: Final = "/metrics"
+READ_S: Final = 5.0
+"""Longest wait for what is read when the page is asked for; without it the page tells the older numbers."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,25 @@ class DoorSettings:
     targets_dir: str
     service: str
     replica: int = 0
+
+
+async def page_of(metrics: Metrics, accept: str) -> tuple[bytes, str]:
+    """Return the page and its content type, with what is read for it."""
+    for reader in metrics.readers:
+        await _read(reader)
+    return metrics.written(accept)
+
+
+async def _read(reader: Reader) -> None:
+    """Run a reader; one that fails or takes too long leaves the older numbers, whose age is told beside them."""
+    try:
+        with anyio.move_on_after(READ_S) as waited:
+            await reader()
+    except Exception as error:  # noqa: BLE001 - the page's edge: the other numbers are told all the same
+        _log.warning("numbers of the page are not read: %s", error)
+    else:
+        if waited.cancelled_caught:
+            _log.warning("numbers of the page are not read within %g s", READ_S)
 
 
 @asynccontextmanager
@@ -146,7 +167,7 @@ async def _answer(head: list[str], metrics: Metrics) -> bytes:
         return _response("405 Method Not Allowed", b"GET /metrics\n")
     fields = (line.partition(":") for line in head[1:])
     accept = ",".join(value for name, _, value in fields if name.strip().lower() == "accept")
-    body, content_type = await metrics.page(accept)
+    body, content_type = await page_of(metrics, accept)
     answered = _response("200 OK", body, content_type)
     return answered if method == "GET" else answered.removesuffix(body)
 

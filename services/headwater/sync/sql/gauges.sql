@@ -29,7 +29,7 @@ cross join lateral (
         where
             due.tenant_id = line.tenant_id and due.connector = line.connector and due.lane = line.number
             and due.lane > 0
-        limit $4
+        limit $4 -- noqa: AM09
     ) as waiting
 ) as counted
 union all

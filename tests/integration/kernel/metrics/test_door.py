@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from headwater.kernel.errors import StartRefused
-from headwater.kernel.metrics import Metrics, serving_metrics
+from headwater.kernel.metrics import Metrics
 from headwater.kernel.metrics.book import OPENMETRICS
-from headwater.kernel.metrics.door import CONNECTIONS_MAX, HEAD_BYTES_MAX, DoorSettings
+from headwater.kernel.metrics.door import CONNECTIONS_MAX, HEAD_BYTES_MAX, DoorSettings, serving_metrics
 
 
 async def _get(port: int, path: str = "/metrics", method: str = "GET", **headers: str) -> httpx.Response:
