@@ -58,7 +58,7 @@ test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (
 test-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Every alert fires when it must and only then: promtool, amtool (ARGS="...")
 	$(BIN)/pytest tests/unit/alerting tests/integration/alerting $(ARGS)
 
-drill-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Live: ten faults in a whole Headwater, each raises its alert and no other (ARGS="--only NAME --keep")
+drill-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Live, 5 min: 13 faults in a whole Headwater, each raises its alert and no other (ARGS="--only NAME --keep")
 	PYTHONPATH=services:. $(BIN)/python -m tests.system.drill --json drill-alerts.json $(ARGS)
 
 dashboards: $(STAMP) ## Write Grafana's dashboards from deploy/grafana/boards.py

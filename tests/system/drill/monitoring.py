@@ -131,7 +131,7 @@ class Monitoring:
             self._start(
                 stack, "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb",
                 f"--web.listen-address=127.0.0.1:{prometheus}", "--enable-feature=exemplar-storage",
-                "--web.console.libraries=.", "--web.console.templates=.",
+                "--web.console.libraries=.", "--web.console.templates=.", "--rules.alert.resend-delay=1s",
             )  # fmt: skip
             for url in (self.prometheus_url, self.alertmanager_url):
                 _await_ready(f"{url}/-/ready")
