@@ -16,6 +16,7 @@ from tests.system.drill.feeding import Feed
 from tests.system.tenant import Tenant
 from tests.system.world import World
 
+USED: Final = "select max(calls) from sync.quota where tenant_id = $1 and connector = 'salesforce'"
 LOCK_S_MAX: Final = 60.0
 """No lock outlives this, whatever becomes of the drill."""
 
@@ -122,16 +123,28 @@ def _without_console(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _others_use_the_quota(scene: Scene) -> Iterator[None]:
-    """Lower what the vendor allows for the day, until two thirds of it are used."""
-    place = f"/_sandbox/salesforce/{scene.tenant.id}/options"
-    used = scene.world.fetch(
-        "select max(calls) from sync.quota where tenant_id = $1 and connector = 'salesforce'", scene.tenant.id
-    )[0][0]
-    scene.world.http.put(place, json={"calls_daily_max": round(used * 1.5)}).raise_for_status()
+    """Lower what the vendor allows for the day, so that two thirds of it are used, however much we use meanwhile."""
+    over = threading.Event()
+
+    def again() -> None:
+        while not over.is_set():
+            used = scene.world.fetch(USED, scene.tenant.id)[0][0]
+            _allow(scene, round(used * 1.5))
+            over.wait(0.5)
+
+    thread = threading.Thread(target=again, daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        scene.world.http.put(place, json={"calls_daily_max": 1_000_000}).raise_for_status()
+        over.set()
+        thread.join(20)
+        _allow(scene, 1_000_000)
+
+
+def _allow(scene: Scene, calls: int) -> None:
+    place = f"/_sandbox/salesforce/{scene.tenant.id}/options"
+    scene.world.http.put(place, json={"calls_daily_max": calls}).raise_for_status()
 
 
 def _fault(name: str, what: str, alerts: str, inject: Inject) -> Fault:
