@@ -10,9 +10,10 @@ BASELINE := proto/baseline.binpb
 GUIDED := $(VENV)/guided
 JOBS ?= $(if $(HEADWATER_DATABASE_URL),0,auto)
 TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
+PROMETHEUS := .prometheus
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth test-security \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth test-security test-alerts drill-alerts dashboards \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -48,11 +49,25 @@ down: $(STAMP) ## Stop what `make up` started (ARGS="...")
 load: $(STAMP) ## Measure ingest with made-up events, on a database of its own unless told (ARGS="...")
 	$(BIN)/headwater load $(if $(strip $(ARGS)),$(ARGS),--stack --verify --duration 10 --warm-up 2 --sampled 0.01)
 
-test: $(STAMP) ## Run all tests, files side by side on the cores (ARGS="..." JOBS=0 for one after the other)
+test: $(STAMP) $(PROMETHEUS)/.tools ## Run all tests, files side by side on the cores (ARGS="..." JOBS=0 for one after the other)
 	$(TESTS) $(ARGS)
 
 test-fast: $(STAMP) ## Run the tests that start no process and inject no fault (ARGS="..." JOBS=0)
 	$(TESTS) -m "not slow" $(ARGS)
+
+test-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Every alert fires when it must and only then: promtool, amtool (ARGS="...")
+	$(BIN)/pytest tests/unit/alerting tests/integration/alerting $(ARGS)
+
+drill-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Live, 5 min: 13 faults in a whole Headwater, each raises its alert and no other (ARGS="--only NAME --keep")
+	PYTHONPATH=services:. $(BIN)/python -m tests.system.drill --json drill-alerts.json $(ARGS)
+
+dashboards: $(STAMP) ## Write Grafana's dashboards from deploy/grafana/boards.py
+	$(BIN)/python deploy/grafana/boards.py
+
+# Without apt-get, promtool or a network it says so, and the tests that need them are skipped.
+$(PROMETHEUS)/.tools: deploy/prometheus/tools.sh
+	@sh deploy/prometheus/tools.sh $(PROMETHEUS)
+	@touch $@
 
 load-limits: $(STAMP) ## A million simulated calls, then 4 processes that hand an account over; 0 windows over its limits (ARGS="--seconds 15")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.limits $(ARGS)
@@ -176,5 +191,5 @@ $(GUIDED)/.setup: $(STAMP) tests/fuzz/requirements-guided.txt
 	@touch $@
 
 clean: ## Delete what the other targets made, .venv included
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) $(PEERS) $(PROMETHEUS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find services tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -64,7 +64,7 @@ def test_every_address_is_loopback(compose: dict[str, Any]) -> None:
         for key, value in compose[name]["environment"].items()
         if key.endswith("_ADDRESS")
     ]
-    assert len(addresses) == len(SERVICES) * 4
+    assert len(addresses) == len(SERVICES) * 5
     assert [entry for entry in addresses if not entry[2].startswith("127.0.0.1:")] == []
 
 

@@ -23,6 +23,7 @@ BREACHES = {
     "vendors": ("connectors/acme/client.py", "import headwater.connectors.bolt", {"connectors/bolt.py": ""}),
     "sandbox": ("sandbox/breach.py", "import headwater.connectors.base.port", {}),
     "console": ("console/breach.py", "import headwater.policy.document", {}),
+    "alerting": ("alerting/breach.py", "import headwater.cli.durations", {"cli/durations.py": ""}),
     "front": ("cli/breach.py", "import headwater.ingest.domain", {"ingest/domain.py": ""}),
     "domain": (
         "sync/domain/breach.py",

@@ -58,6 +58,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("identity", _STEER, "Who is who: entity, explain, check, review, merge, split, scan."),
     ("certs", _STEER, "A certificate authority of one's own: init, issue, renew, show."),
     ("tokens", _STEER, "API tokens: create, list, revoke, prune."),
+    ("alerts", _STEER, "Alert rules and routes for Prometheus, made from a policy: generate, list."),
+    ("runbook", _LOOK, "What to do about an alert or an error: cause, check, fix, whom to call."),
     ("version", _LOOK, "The release and what it runs on."),
 )
 """Name, panel of the help page, and one line."""

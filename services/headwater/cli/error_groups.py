@@ -71,6 +71,7 @@ def group_facts(group: sync_pb2.ErrorGroup) -> Table:
             "owner": group.owner,
             "backup": group.backup,
             "runbook": group.runbook,
+            "what to do": f"headwater runbook {group.error_class}" if group.error_class else "",
         }
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from headwater.kernel import errors
+from headwater.runbooks import codes
 
 FAILED: Final = 1
 """The command could not do it, or something stayed unexplained."""
@@ -41,13 +42,20 @@ def as_json(error: BaseException) -> dict[str, Any]:
     """Return *error* as a JSON object, for `--json`."""
     facts: dict[str, Any] = {"message": sentence(error), "exit_code": exit_code(error)}
     if isinstance(error, errors.HeadwaterError):
-        facts |= {"reason": error.reason, "metadata": error.metadata}
+        facts |= {"reason": error.reason, "metadata": error.metadata, "runbook": runbook(error)}
     if isinstance(error, errors.InvalidInput):
         facts["violations"] = [
             {"field": item.field, "value": item.value, "rule": item.rule, "description": item.description}
             for item in error.violations
         ]
     return {"error": facts}
+
+
+def runbook(error: BaseException) -> str:
+    """Return the command that shows what to do: its reason's page, else that of its class; empty where none is known."""
+    if not isinstance(error, errors.HeadwaterError):
+        return ""
+    return f"headwater runbook {error.reason}" if error.reason in codes() else error.runbook
 
 
 def sentence(error: BaseException) -> str:

@@ -43,6 +43,8 @@ class Output:
         if self.as_json:
             sys.stdout.write(json.dumps(failures.as_json(error), ensure_ascii=False, indent=2) + "\n")
         self.err.print(f"[bold red]error:[/] {escape(failures.sentence(error))}", highlight=False)
+        if told := failures.runbook(error):
+            self.err.print(f"[dim]what to do: {escape(told)}[/]", highlight=False)
         if isinstance(error, InvalidInput) and error.violations:
             self.err.print(violations_table(error.violations))
 

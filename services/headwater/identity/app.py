@@ -40,6 +40,7 @@ from headwater.identity.usecases.following import Groups
 from headwater.identity.usecases.learning import Learner, LearningLimits
 from headwater.identity.usecases.learning_job import LearningJob
 from headwater.identity.usecases.merging import Merger
+from headwater.identity.usecases.metering import ResolveMeter
 from headwater.identity.usecases.queueing import Queue
 from headwater.identity.usecases.redoing import Redoer, RedoSettings
 from headwater.identity.usecases.relay import Bell, Relay
@@ -104,7 +105,8 @@ async def running(
         relay = _relay(settings, sessions, ingest, clock, bell)
         tasks.start_soon(relay.run)
         asked = Bell()
-        redoer = _redoer(settings, sessions, clock, bell, weights, rules, asked)
+        meter = ResolveMeter(telemetry.metrics)
+        redoer = _redoer(settings, sessions, clock, bell, weights, rules, asked, meter)
         tasks.start_soon(redoer.run)
         server = _server(settings, telemetry, sessions, redoer, weights, learner)
         try:
@@ -164,10 +166,11 @@ def _redoer(
     weights: ActiveWeights,
     rules: Normaliser,
     asked: Bell,
+    meter: ResolveMeter,
 ) -> Redoer:
     limits = limits_of(settings)
     store = PostgresIdentityStore(sessions, limits, settings.statement_timeout_s)
-    resolver = Resolver(store, Telling(clock, uuid.uuid4, current), bell, weights, limits, rules)
+    resolver = Resolver(store, Telling(clock, uuid.uuid4, current), bell, weights, limits, rules, meter=meter)
     pace = RedoSettings(
         settings.redo_batch_records,
         settings.redo_records_per_s,
@@ -210,7 +213,7 @@ def _server(
         return (SERVICE_NAME, WEIGHTS_SERVICE_NAME)
 
     listen = ServerSettings(settings.address, drain_s=settings.drain_s, reflection=settings.reflection)
-    return RpcServer(listen, add_services, telemetry.tracer, open_security(settings))
+    return RpcServer(listen, add_services, telemetry.tracer, open_security(settings), telemetry.metrics)
 
 
 def thresholds_of(limits: Limits) -> Thresholds:

@@ -40,6 +40,8 @@ from headwater.ingest.store.reading import PostgresEventReader
 from headwater.ingest.usecases.flushing import Flusher, FlushSettings
 from headwater.ingest.usecases.gathering import Gather
 from headwater.ingest.usecases.keeping import Keeper, KeeperSettings
+from headwater.ingest.usecases.measuring import QuarantineReader
+from headwater.ingest.usecases.metering import IngestMeter
 from headwater.ingest.usecases.policies import PolicyBook, PolicyBookSettings
 from headwater.ingest.usecases.reading import Inspector
 from headwater.ingest.usecases.receiving import Receiver
@@ -163,6 +165,7 @@ class _Service:
         ]
         quarantine = PostgresQuarantine(pool, self._announcer, acquire_timeout_s=patience_s)
         reader = PostgresEventReader(pool, acquire_timeout_s=patience_s)
+        telemetry.metrics.at_scrape(QuarantineReader(quarantine, telemetry.metrics, clock).read)
         self._stopping = Shutdown()
         self._gather = Gather(
             rows_enough=settings.batch_rows_max // GATHER_PARTS,
@@ -175,15 +178,22 @@ class _Service:
             PolicyBookSettings(poll_s=settings.policy_poll_s),
             chance,
         )
+        meter = IngestMeter(telemetry.metrics)
         self._flushers = [
             Flusher(
-                self._gather, event_log, self._policies, telemetry.spans, _flush_settings(settings), chance
+                self._gather,
+                event_log,
+                self._policies,
+                telemetry.spans,
+                _flush_settings(settings),
+                chance,
+                meter,
             )
             for event_log in self._event_logs
         ]
         self._keeper = _keeper(settings, PostgresDays(pool, acquire_timeout_s=patience_s), clock, chance)
         record_settings = RecordSettings(settings.batch_events_max)
-        recorder = Recorder(self._gather, self._policies, clock, record_settings)
+        recorder = Recorder(self._gather, self._policies, clock, record_settings, meter)
         self._rpc = IngestRpc(
             recorder,
             Inspector(reader, quarantine, self._policies),
@@ -193,7 +203,9 @@ class _Service:
             self._stopping,
         )
         security = open_security(settings, clock)
-        self._server = RpcServer(_server_settings(settings), self._add_services, telemetry.tracer, security)
+        self._server = RpcServer(
+            _server_settings(settings), self._add_services, telemetry.tracer, security, telemetry.metrics
+        )
         receiver = Receiver(recorder, self._policies, reader, secrets, clock, load_scheme)
         tracing = HttpServerTracing(telemetry.tracer)
         self._door = HttpDoor(

@@ -49,6 +49,12 @@ class HeadwaterError(Exception):
         self.reason = reason or self.default_reason
         self.metadata = metadata or {}
 
+    @property
+    def runbook(self) -> str:
+        """The command that shows what to do about errors of its class; a leaf of a service shares its root's page."""
+        kind = next(one for one in type(self).__mro__ if one.__module__ == __name__)
+        return f"headwater runbook {kind.default_reason}"  # type: ignore[attr-defined]
+
 
 class InvalidInput(HeadwaterError):
     """The request is malformed; *violations* name every field."""

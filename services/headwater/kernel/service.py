@@ -20,6 +20,7 @@ from anyio import to_thread
 
 from headwater.kernel.errors import StartRefused
 from headwater.kernel.lifecycle import LAST_RESORT_S, Shutdown, run_process
+from headwater.kernel.metrics.door import DoorSettings, serving_metrics
 from headwater.kernel.pg.durability import check_durability
 from headwater.kernel.pg.errors import PostgresFault
 from headwater.kernel.pg.migrations import check_schema, package_of
@@ -81,8 +82,10 @@ def run_service(
         if settings.replica:
             _end_with_supervisor(shutdown, settings.end_s)
         telemetry = start_telemetry(service, TelemetrySettings(sample_ratio=settings.trace_ratio))
+        door = DoorSettings(settings.metrics_address, settings.metrics_targets_dir, service, settings.replica)
         try:
-            await serve(settings, telemetry, shutdown)
+            async with serving_metrics(door, telemetry.metrics):
+                await serve(settings, telemetry, shutdown)
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(telemetry.shutdown, TELEMETRY_FLUSH_S)

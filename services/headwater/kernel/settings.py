@@ -43,6 +43,13 @@ class ServiceSettings(SecuritySettings):
     reflection: bool = Field(default=False, alias="HEADWATER_REFLECTION")
     """Answer gRPC reflection; off in production."""
 
+    metrics_address: str = Field(
+        "", pattern=r"^((\[[0-9a-fA-F:]+\]|[^:\s]+):[0-9]{1,5})?$", alias="HEADWATER_METRICS_ADDRESS"
+    )
+    """host:port of GET /metrics, on loopback; of several processes the n-th listens n - 1 ports higher; port 0 lets the system choose; empty: no door."""
+    metrics_targets_dir: str = Field("", alias="HEADWATER_METRICS_TARGETS_DIR")
+    """Directory in which each process writes where its /metrics is, for Prometheus's file_sd; empty: nowhere."""
+
     end_s: float = Field(20.0, gt=0, alias="HEADWATER_END_S")
     """Longest time from SIGTERM to the end of a process; what is left then is cut off (exit code 75)."""
     replica: int = Field(0, ge=0, alias="HEADWATER_REPLICA")

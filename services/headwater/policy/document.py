@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from headwater.kernel.ids import ObjectName
 from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Retry, Rollout
+from headwater.policy.alarms import Alarms
 from headwater.policy.consenting import restricting
 from headwater.policy.enrichment import Enrichment
 from headwater.policy.objects import ObjectPolicy
@@ -102,6 +103,8 @@ class ConnectorPolicy(Part):
     adaptive: Adaptive = Adaptive()
     objects: dict[ObjectName, tuple[OutboundObject, ...]]
     poll: Poll = Poll()
+    alarms: Alarms = Alarms()
+    """When people are called: `headwater alerts generate` makes Prometheus's rules of it."""
     _consents: dict[str, Consent] = PrivateAttr(default_factory=dict)
 
     @property

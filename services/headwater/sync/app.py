@@ -31,7 +31,9 @@ from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.enriching.wiring import enrichment_host
 from headwater.sync.following.forecaster import Foresight
 from headwater.sync.following.worker import FollowWorker
+from headwater.sync.measuring import StateReader
 from headwater.sync.membership import Membership
+from headwater.sync.metering import ProjectionMeter
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
@@ -65,6 +67,7 @@ from headwater.sync.store.approvals import PostgresApprovals
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.enrichment import PostgresEnrichment
+from headwater.sync.store.gauges import PostgresGauges
 from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
@@ -158,11 +161,17 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
         echoes = Echoes(PostgresHeldRecords(pool))
         projections = PostgresProjections(pool)
-        projector = BatchProjector(projections, resolver, policies, telemetry.spans, clock, echoes)
+        projector = BatchProjector(
+            projections, resolver, policies, telemetry.spans, clock, echoes,
+            ProjectionMeter(telemetry.metrics),
+        )  # fmt: skip
         bells = {channel: Wakeup() for channel in RUNG}
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
         membership, accounts = Membership(leases), RunningAccounts()
         approvals = PostgresApprovals(pool)
+        telemetry.metrics.at_scrape(
+            StateReader(PostgresGauges(pool), policies.current, telemetry.metrics, clock, membership).read
+        )
         catch_up = CatchUp(clock, settings.catch_up_s_max)
         host = ProjectorHost(
             log, leases, membership, policies, projector, bells[LOG_CHANNEL], projecting, catch_up
@@ -199,7 +208,9 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address, settings.calling))
         removals = PostgresRemovals(pool)
         removing = RemovalWorker(removals, accounts, approvals)
-        tidings = IngestTidings(settings.ingest_address, settings.calling)
+        routing = RoutingWorker(
+            PostgresRouting(pool), IngestTidings(settings.ingest_address, settings.calling), policies
+        )
         merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
         servicers = Servicers(
             SyncServicer(operations, workbench),
@@ -229,7 +240,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (FollowWorker(merges, questions, accounts, approvals=approvals).run, MERGE_CHANNEL),
                 (schedules.run, SCHEDULE_CHANNEL),
                 (enriching.run, ENRICHMENT_CHANNEL),
-                (RoutingWorker(PostgresRouting(pool), tidings, policies).run, ROUTING_CHANNEL),
+                (routing.run, ROUTING_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
             for job in (host.run, deliveries.run, watch.watch, keeper.run, removing.run):
@@ -270,4 +281,5 @@ def _account_parts(
         idle_s=settings.idle_s,
         gives_way_s=catch_up.left_s,
         approvals=approvals,
+        metrics=telemetry.metrics,
     )

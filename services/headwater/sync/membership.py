@@ -34,6 +34,7 @@ class Membership:
         self._leases = leases
         self._ticks = ticks
         self._until_s = float("-inf")
+        self._beaten_s: float | None = None
         self._standing = False
         self._gave_up = False
         self._told: list[Callable[[], None]] = []
@@ -44,6 +45,11 @@ class Membership:
     def beat_s(self) -> float:
         """The pause between two beats."""
         return self._leases.ttl_s / BEATS
+
+    @property
+    def silent_s(self) -> float | None:
+        """How long ago the last confirmed beat was sent; None before the first."""
+        return None if self._beaten_s is None else self._ticks() - self._beaten_s
 
     def may_work(self) -> bool:
         """Say whether what this process holds certainly is its own still."""
@@ -85,6 +91,7 @@ class Membership:
                 self._lose()
             self._gave_up = False  # a new heartbeat has let go of everything before it
         self.processes = beat.processes
+        self._beaten_s = began_s
         self._until_s = began_s + self._leases.ttl_s
         self._standing = True
         self._beaten.set()

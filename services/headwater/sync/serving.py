@@ -91,4 +91,4 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
     listening = ServerSettings(
         settings.address, reflection=settings.reflection, share_port=settings.replica > 0
     )
-    return RpcServer(listening, add_services, telemetry.tracer, open_security(settings))
+    return RpcServer(listening, add_services, telemetry.tracer, open_security(settings), telemetry.metrics)

@@ -46,12 +46,14 @@ def up(
             return
         session.output.say("starting …")
         state, started = start_stack(session.layout)
-        session.output.result(describe(state) | {"started": started}, shown(state))
+        session.output.result(
+            describe(state, str(session.layout.metrics)) | {"started": started}, shown(state)
+        )
 
     act(work, as_json=as_json, data_dir=data_dir)
 
 
-def describe(state: StackState) -> dict[str, object]:
+def describe(state: StackState, metrics_dir: str = "") -> dict[str, object]:
     """Return a running stack as JSON values."""
     return {
         "supervisor_pid": state.supervisor.pid,
@@ -60,6 +62,7 @@ def describe(state: StackState) -> dict[str, object]:
         "sandbox": state.url("sandbox"),
         **{name: state.address(name) for name in ("ingest", "identity", "sync")},
         "ingest_http": state.url("ingest_http"),
+        "metrics_targets_dir": metrics_dir,
         "account": state.account,
         "children": {
             name: {"pid": child.process.pid, "ready": child.ready, "restarts": child.restarts}

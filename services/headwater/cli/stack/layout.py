@@ -65,6 +65,11 @@ class Layout:
         return self.data_dir / "audit"
 
     @property
+    def metrics(self) -> Path:
+        """Where each process's /metrics is, a file a process, as Prometheus's file_sd reads it."""
+        return self.data_dir / "metrics"
+
+    @property
     def runs(self) -> Path:
         """What `headwater run` remembers."""
         return self.data_dir / "runs.json"

@@ -80,6 +80,8 @@ def _environment(name: str, around: Surroundings) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{around.address('otlp')}",
         "OTEL_EXPORTER_OTLP_INSECURE": "true",
         "HEADWATER_TRACE_RATIO": str(around.trace_ratio),
+        "HEADWATER_METRICS_ADDRESS": "127.0.0.1:0",
+        "HEADWATER_METRICS_TARGETS_DIR": str(around.layout.metrics),
     }
     if name == "sandbox":
         return {

@@ -65,6 +65,8 @@ class Supervisor:
         self._layout.make()
         with _lock(self._layout):
             end_orphans(read_state(self._layout.state))
+            for left in self._layout.metrics.glob("*.json"):
+                left.unlink(missing_ok=True)
             database = StackDatabase(self._layout, self._environment)
             self._change(ports=keep_ports(self._layout.ports), embedded_database=database.embedded)
             try:

@@ -23,6 +23,7 @@ from headwater.identity.domain.scoring.versions import name_of
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.ports import IdentityStore, Transaction, Wake
 from headwater.identity.usecases.gathering import Gathering
+from headwater.identity.usecases.metering import ResolveMeter
 from headwater.identity.usecases.telling import Telling
 from headwater.identity.weights_ports import WeightsSource
 from headwater.kernel.ids import EventKey, TenantId
@@ -83,6 +84,7 @@ class Resolver:
     limits: Limits
     rules: Normaliser = SHIPPED
     recent: Recent = field(default_factory=Recent)
+    meter: ResolveMeter = field(default_factory=ResolveMeter)
     gathering: Gathering[Incoming, Resolution] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,9 +106,11 @@ class Resolver:
         named = [(record_id_of(tenant_id, one.ref), one) for one in records]
         ids = list(dict.fromkeys(record_id for record_id, _ in named))
         if self.recent.holds_all(ids) and (recalled := await self._recall(tenant_id, ids, named)):
+            self.meter.resolved(recalled)
             return recalled
         incoming = [self._incoming(record_id, one) for record_id, one in named]
         resolutions = await self.gathering.resolve(tenant_id, incoming, timeout_s)
+        self.meter.resolved(resolutions)
         self.recent.add(ids)
         return resolutions
 
@@ -115,8 +119,9 @@ class Resolver:
     ) -> Sequence[Resolution]:
         """Resolve the records of one call or of several in one transaction."""
         weights = await self.weights.of(tenant_id)
-        async with self.store.alone(tenant_id, timeout_s) as transaction:
-            plan = await self.resolve_in(transaction, incoming, weights)
+        with self.meter.resolving():
+            async with self.store.alone(tenant_id, timeout_s) as transaction:
+                plan = await self.resolve_in(transaction, incoming, weights)
         if plan.merges:
             self.wake.notify()
         return [replace(one, revision=plan.revision) for one in plan.resolutions]

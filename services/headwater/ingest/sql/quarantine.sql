@@ -101,3 +101,12 @@ SET
     state = 3, discard_reason = $3, actor_type = $4, actor_id = $5, actor_name = $6,
     close_time = clock_timestamp()
 WHERE q.tenant_id = $1 AND q.event_key = $2 AND q.state = 1
+
+-- name: count_all_open
+-- Number of open entries of every tenant that has some, for /metrics; $1 int: tenants at most, those with most first.
+SELECT q.tenant_id, count(*)::float8 AS open_entries
+FROM ingest.quarantine AS q
+WHERE q.state = 1
+GROUP BY q.tenant_id
+ORDER BY open_entries DESC, q.tenant_id ASC
+LIMIT $1

@@ -107,6 +107,13 @@ class PostgresQuarantine:
                     )
         return state
 
+    async def count_all_open(self, tenants_max: int) -> dict[str, float]:
+        """Return tenant to open entries, those with most first; see `usecases.measuring.OpenEntries`."""
+        with translated():
+            async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
+                rows = await connection.fetch(QUARANTINE_SQL["count_all_open"].text, tenants_max)
+        return {row["tenant_id"]: row["open_entries"] for row in rows}
+
 
 async def _lock(connection: Connection, tenant_id: str, event_key: uuid.UUID) -> QuarantineState | None:
     row = await connection.fetchrow(QUARANTINE_SQL["lock_entry"].text, tenant_id, event_key)

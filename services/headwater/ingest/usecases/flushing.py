@@ -18,6 +18,7 @@ from headwater.ingest.domain.event import NewEvent, Outcome, refused
 from headwater.ingest.domain.keys import key_text
 from headwater.ingest.ports import EventLog, LogUnavailable, RowsRejected
 from headwater.ingest.usecases.gathering import Gather, Ticket
+from headwater.ingest.usecases.metering import IngestMeter
 from headwater.ingest.usecases.policies import PolicyBook
 from headwater.kernel.errors import FieldViolation
 from headwater.kernel.ids import POLICY_OBJECT
@@ -55,7 +56,9 @@ class Flusher:
         spans: Spans,
         settings: FlushSettings,
         chance: random.Random,
+        meter: IngestMeter | None = None,
     ) -> None:
+        self._meter = meter or IngestMeter()
         self._gather = gather
         self._event_log = log
         self._policies = policies
@@ -84,10 +87,12 @@ class Flusher:
         except Exception as error:  # noqa: BLE001 - the actor's edge: callers are told, the next batch gets its chance
             if not isinstance(error, LogUnavailable):
                 _log.exception("flush failed", extra={"rows": len(events)})
+            self._meter.unavailable(tickets)
             for ticket in tickets:
                 ticket.fail(error)
             return
         _settle(tickets, outcomes)
+        self._meter.answered(tickets, outcomes)
 
     async def _append_patiently(
         self, tickets: Sequence[Ticket], events: Sequence[NewEvent]

@@ -16,6 +16,7 @@ from headwater.ingest.domain.minting import microseconds, mint
 from headwater.ingest.domain.passage import Door
 from headwater.ingest.usecases.attributing import attributed
 from headwater.ingest.usecases.gathering import Full, Gather, Ticket
+from headwater.ingest.usecases.metering import IngestMeter
 from headwater.ingest.usecases.policies import PolicyBook
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import FieldViolation, InvalidInput, Overloaded, Unavailable
@@ -78,7 +79,15 @@ class Submission:
 class Recorder:
     """Records events of one tenant a call."""
 
-    def __init__(self, gather: Gather, policies: PolicyBook, clock: Clock, settings: RecordSettings) -> None:
+    def __init__(
+        self,
+        gather: Gather,
+        policies: PolicyBook,
+        clock: Clock,
+        settings: RecordSettings,
+        meter: IngestMeter | None = None,
+    ) -> None:
+        self._meter = meter or IngestMeter()
         self._gather = gather
         self._policies = policies
         self._clock = clock
@@ -106,6 +115,7 @@ class Recorder:
         if submission.ticket is not None:
             full = self._gather.offer(submission.ticket)
             if full is not None:
+                self._meter.overloaded(submission.ticket.rows)
                 raise _overloaded(full)
         return await self.answer(submission, wait_s)
 
@@ -177,6 +187,7 @@ class Recorder:
         ]
         events = [item for item in entries if isinstance(item, NewEvent)]
         verdicts = tuple(item if isinstance(item, Outcome) else None for item in entries)
+        self._meter.refused(len(entries) - len(events))
         return Submission(verdicts, Ticket(events, call) if events else None, len(entries))
 
     async def _look_closer(

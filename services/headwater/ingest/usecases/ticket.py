@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,14 +21,21 @@ class Ticket:
     Args:
         events: at least one, of one tenant.
         call: context of the call that brought them.
+        ticks: seconds of a clock that never goes back: for how long they wait.
     """
 
     __slots__ = (
-        "_done", "_error", "_outcomes", "abandoned", "call", "events", "is_done", "on_done", "rows",
+        "_done", "_error", "_outcomes", "abandoned", "begun_s", "call", "events", "is_done", "on_done", "rows",
         "tenant_id", "weight_bytes",
     )  # fmt: skip
 
-    def __init__(self, events: Sequence[NewEvent], call: TraceContext | None = None) -> None:
+    def __init__(
+        self,
+        events: Sequence[NewEvent],
+        call: TraceContext | None = None,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.begun_s = ticks()
         self.events = events
         self.call = call
         self.tenant_id = events[0].tenant_id

@@ -13,13 +13,34 @@ from typing import Any, Final
 
 import anyio
 
-from headwater.kernel.errors import HeadwaterError, Overloaded, Unavailable
+from headwater.kernel.errors import (
+    Conflict,
+    HeadwaterError,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+    PreconditionFailed,
+    Unavailable,
+)
+from headwater.kernel.metrics import Metrics
+from headwater.kernel.metrics import names as metric_names
 
 SHUTTING_DOWN: Final = "SHUTTING_DOWN"
 REQUEST_STALLED: Final = "REQUEST_STALLED"
 TOO_MANY_CALLS: Final = "TOO_MANY_CALLS"
 
 _log = logging.getLogger(__name__)
+
+_CODES: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (asyncio.CancelledError, "cancelled"),
+    (InvalidInput, "caller"),
+    (NotFound, "caller"),
+    (Conflict, "caller"),
+    (PreconditionFailed, "caller"),
+    (Overloaded, "exhausted"),
+    (Unavailable, "unavailable"),
+)
+"""Errors to the `code` of the metric; whatever else comes is `internal`."""
 
 _Task = asyncio.Task[Any]
 
@@ -44,8 +65,12 @@ class CallSettings:
 class Calls:
     """The calls under way in one server."""
 
-    def __init__(self, settings: CallSettings) -> None:
+    def __init__(self, settings: CallSettings, metrics: Metrics | None = None) -> None:
         self._settings = settings
+        answered = (metrics or Metrics()).counter(metric_names.RPC_CALLS)
+        self._ok = answered.of("ok")
+        self._answered = {kind: answered.of(code) for kind, code in _CODES}
+        self._internal = answered.of("internal")
         self._running: set[_Task] = set()
         self._reading: dict[_Task, int] = {}
         self._sweeps = 0
@@ -76,6 +101,14 @@ class Calls:
         self._running.add(task)
         if reading:
             self._reading[task] = self._sweeps
+
+    def answered(self, error: BaseException | None = None) -> None:
+        """Count how a call was answered: well, or with *error*."""
+        if error is None:
+            self._ok.add()
+            return
+        found = (series for kind, series in self._answered.items() if isinstance(error, kind))
+        next(found, self._internal).add()
 
     def has_request(self, task: _Task) -> None:
         """Note that the request of a unary call is here."""

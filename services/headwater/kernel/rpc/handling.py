@@ -155,27 +155,36 @@ class _Guard:
             if not self._reading:
                 if admission is not None and principal is not None:
                     requests = admission.inspected(requests, context, principal)
-                return await self._body(requests, context)
+                return self._well(await self._body(requests, context))
             request = await context.read()
             self._calls.has_request(task)
             if request is not grpc.aio.EOF:
                 if admission is not None and principal is not None:
                     admission.inspect(principal, request)
-                return await self._body(request, context)
-            await abort_with(context, InvalidInput("the call brought no request", reason=MALFORMED))
+                return self._well(await self._body(request, context))
+            nothing = InvalidInput("the call brought no request", reason=MALFORMED)
+            self._calls.answered(nothing)
+            await abort_with(context, nothing)
         except grpc.aio.AbortError:
             raise
         except asyncio.CancelledError:
             reason = self._calls.reason_of(task)
+            self._calls.answered(reason or asyncio.CancelledError())
             if reason is None:
                 raise
             await abort_with(context, reason)
         except Exception as error:  # noqa: BLE001 - the edge of every call: whatever comes becomes its status
             if self._admission is not None:
                 self._admission.note(error)
+            self._calls.answered(error)
             await abort_with(context, error)
         finally:
             self._calls.end(task)
+
+    def _well(self, answer: Any) -> Any:
+        """Return *answer*, counted."""
+        self._calls.answered()
+        return answer
 
 
 def _body(handler: Handler) -> Behaviour:

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from headwater.kernel.errors import EndIncomplete, StartRefused
+from headwater.kernel.metrics import Metrics
 from headwater.kernel.rpc.admitting import admissions
 from headwater.kernel.rpc.calls import Calls
 from headwater.kernel.rpc.handling import guarded, unregistered
@@ -41,10 +42,11 @@ class RpcServer:
         add_services: Callable[[grpc.aio.Server], Sequence[str]],
         tracer: Tracer | None = None,
         security: Security | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
         self._security = security or Security(SecuritySettings(), None, None)
-        self._calls = Calls(settings.calls)
+        self._calls = Calls(settings.calls, metrics)
         self._server = grpc.aio.server(options=channel_options(settings))
         self._health = health.aio.HealthServicer()
         tracing = ServerTracing(tracer or NoOpTracer())

@@ -46,7 +46,8 @@ def to_status(error: Exception) -> status_pb2.Status:
     if not isinstance(error, errors.HeadwaterError):
         return _internal(error)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), code_pb2.INTERNAL)
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    told = {"runbook": error.runbook, **error.metadata}
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=told)
     details = [_pack(info)]
     if isinstance(error, errors.InvalidInput) and error.violations:
         details.append(_pack(_bad_request(error.violations)))

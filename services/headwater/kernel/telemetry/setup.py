@@ -14,6 +14,8 @@ from typing import Final, Protocol
 
 from opentelemetry.trace import NoOpTracer, Tracer
 
+from headwater.kernel.metrics import Metrics
+from headwater.kernel.metrics import names as metric_names
 from headwater.kernel.telemetry.queue import LINKS_MAX, Spans
 
 NAMESPACE: Final = "headwater"
@@ -73,16 +75,36 @@ class SpanPipe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """A process's telemetry: its spans, its counters, its end."""
+    """A process's telemetry: its spans, its numbers, its end."""
 
     tracer: Tracer
     spans: Spans
     enabled: bool
     _pipe: SpanPipe | None = field(default=None, repr=False)
+    metrics: Metrics = field(default_factory=Metrics, repr=False)
+
+    def __post_init__(self) -> None:
+        """Let the page of numbers tell how telemetry itself is doing."""
+        if self.enabled:
+            self.metrics.at_scrape(self._tell_metrics)
 
     def stats(self) -> TelemetryStats:
         """Return the counters; all zero when spans are off."""
         return TelemetryStats() if self._pipe is None else self._pipe.stats()
+
+    async def _tell_metrics(self) -> None:
+        """Set the numbers of the exporter: telemetry reports its own failure outside its own path."""
+        stats = self.stats()
+        spans = self.metrics.counter(metric_names.SPANS)
+        for result, count in (
+            ("exported", stats.exported),
+            ("dropped", stats.dropped),
+            ("failed", stats.failed),
+        ):
+            spans.of(result).value = float(count)
+        self.metrics.gauge(metric_names.SPANS_QUEUED).of().set(stats.queued)
+        if stats.last_export_time_s is not None:
+            self.metrics.gauge(metric_names.LAST_EXPORT).of().set(stats.last_export_time_s)
 
     def shutdown(self, timeout_s: float) -> bool:
         """Flush what waits and stop, within the time given; blocks, so call it from a worker thread.
@@ -112,7 +134,7 @@ def start_telemetry(
     endpoint = resolve_endpoint(settings, environ)
     if endpoint is None:
         tracer = NoOpTracer()
-        return Telemetry(tracer, Spans(tracer), enabled=False)
+        return Telemetry(tracer, Spans(tracer), enabled=False, metrics=Metrics(service_name))
     from headwater.kernel.telemetry.export import start_export  # noqa: PLC0415 - the SDK is dear to import
 
     resource = {
@@ -122,7 +144,8 @@ def start_telemetry(
         "service.version": _version(),
     }
     sdk_tracer, pipe = start_export(endpoint, resource, settings)
-    return Telemetry(sdk_tracer, Spans(sdk_tracer, links_max=settings.links_max), enabled=True, _pipe=pipe)
+    spans = Spans(sdk_tracer, links_max=settings.links_max)
+    return Telemetry(sdk_tracer, spans, enabled=True, _pipe=pipe, metrics=Metrics(service_name))
 
 
 def resolve_endpoint(settings: TelemetrySettings, environ: Mapping[str, str]) -> str | None:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Final
 
@@ -20,6 +20,7 @@ import anyio
 from headwater.connectors.base import Account, CallFailed, Connector, Vendor, load_vendor, vendor_names
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, Unavailable
+from headwater.kernel.metrics import Metrics
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.approvals.ports import ApprovalBook
@@ -40,6 +41,7 @@ from headwater.sync.domain.isolating import Suspects
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
+from headwater.sync.metering import AccountMeter
 from headwater.sync.ports import Deliveries, LimitBooks, Secrets, StoreRaced
 
 _log = logging.getLogger(__name__)
@@ -97,6 +99,7 @@ class AccountParts:
     ticks: Callable[[], int] = time.monotonic_ns
     gives_way_s: Callable[[str], float] = never
     approvals: ApprovalBook | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class DeliveryAccount:
@@ -124,7 +127,8 @@ class DeliveryAccount:
         self._taken_over = False
         self._prepared = False
         self.bell = Bell()
-        self._gate = self._make_gate(books)
+        meter = AccountMeter(self._name, parts.metrics)
+        self._gate = self._make_gate(books, meter)
         rule, vendor = document.breaker_of(self._name), find_vendor(self._policy.vendor)
         retry = document.retry_of(self._name)
         self._doubts = LOOK_UP_ALWAYS if vendor is None else doubts_of(vendor, retry)
@@ -138,15 +142,15 @@ class DeliveryAccount:
             parts.may_work,
             Opening(document.schedules_of(self._name), parts.clock),
         )
-        self._desk = Desk(tenant_id, self._policy, store, self._guard, parts.turns, self._chance)
+        self._desk = Desk(tenant_id, self._policy, store, self._guard, parts.turns, self._chance, meter)
 
-    def _make_gate(self, books: LimitBooks) -> AccountGate:
+    def _make_gate(self, books: LimitBooks, meter: AccountMeter) -> AccountGate:
         parts, limits = self._parts, self._policy.limits
         rules = rules_of(limits)
         place = Place(self._label, self._policy.base_url.rstrip("/"), self._policy.timeout_s)
         made = GateParts(
             Limiter(rules), allowance_of(limits), books, parts.open_pacer(rules), parts.spans, parts.clock,
-            parts.may_work, parts.ticks,
+            parts.may_work, parts.ticks, meter,
         )  # fmt: skip
         return AccountGate(place, made)
 

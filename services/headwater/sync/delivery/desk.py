@@ -25,6 +25,7 @@ from headwater.sync.domain import adaptive, lanes
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.settling import Settlement, is_plain
 from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.metering import AccountMeter
 from headwater.sync.ports import Deliveries, StoreRefused
 
 MISSED_S: Final = 0.25
@@ -57,7 +58,9 @@ class Desk:
         guard: Guard,
         turns: TenantTurns,
         chance: random.Random,
+        meter: AccountMeter | None = None,
     ) -> None:
+        self._meter = meter or AccountMeter("account")
         self._tenant_id = tenant_id
         self._policy = policy
         self._shares = lanes.shares_of(policy.lanes)
@@ -219,10 +222,13 @@ class Desk:
 
     async def _take(self, settlements: Sequence[Settlement], wanted: Wanted) -> Turn:
         """Take a turn; one whose answer was lost is sent again as it was: the store settles nothing twice."""
-        return await again_when_lost(
+        turn = await again_when_lost(
             lambda: again_when_raced(lambda: self._store.turn(settlements, wanted), self._chance),
             self._chance,
         )
+        if settlements:
+            self._meter.settled(settlements, turn.look_time)
+        return turn
 
     def _note(
         self, slot: int, asked: lanes.Rows, line: lanes.Line, turn: Turn, able: Collection[lanes.Lane]

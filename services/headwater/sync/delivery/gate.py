@@ -17,7 +17,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import anyio
@@ -36,6 +37,7 @@ from headwater.sync.domain.limiting import CLASSES, HTTP_TOO_MANY, Granted, Limi
 from headwater.sync.domain.quota import Allowance, Ledger, Reserve
 from headwater.sync.domain.usage import Block, take_over, write_down
 from headwater.sync.domain.windows import NS_PER_S
+from headwater.sync.metering import AccountMeter
 from headwater.sync.ports import LimitBooks, StoreRaced
 
 _log = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class GateParts:
     clock: Clock
     may_call: Callable[[], bool]
     ticks: Callable[[], int] = time.monotonic_ns
+    meter: AccountMeter = field(default_factory=partial(AccountMeter, "account"))
 
 
 @dataclass(slots=True)
@@ -264,6 +267,7 @@ class AccountGate:
     def take_answer(self, ticket: Ticket, status: int, facts: LimitFacts) -> None:
         """Take in that a call was answered, and what the answer says of the limits."""
         parts = self._parts
+        parts.meter.called(status)
         now_ns = parts.ticks()
         parts.limiter.answered(now_ns, ticket.grant)
         began = parts.limiter.observe(now_ns, ticket.grant, status, facts)
@@ -279,6 +283,7 @@ class AccountGate:
         if ticket.has_answer:
             self._parts.limiter.ended(ticket.grant)
         else:
+            self._parts.meter.called(None)
             self._parts.limiter.lost(self._parts.ticks(), ticket.grant)
         self._queue.ring()
 

@@ -158,11 +158,11 @@ class Workspace:
         event = reading.event
         fields = with_entities(reading, resolved)
         touched: list[EntityState] = []
-        idle_rule = idle_rule(self.records.get(reading.subject.key), fields, event)
+        rule = idle_rule(self.records.get(reading.subject.key), fields, event)
         touched += self._absorb(
             reading.subject.key, fields, event, resolved, deleted=reading.deleted, raw=reading.raw
         )
-        rule = PROJECTED if touched else idle_rule
+        rule = PROJECTED if touched else rule
         for subject, contact in reading.participants.values():
             if subject.key in resolved:
                 touched += self._absorb(subject.key, contact, event, resolved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -39,9 +40,11 @@ class Turn:
             0 when it is due already, None when there is none. Never later than a look is wanted for rows that came in
             out of order.
         waiting: whether a lane has due deliveries left, beyond those claimed and excluded.
+        look_time: when it was taken, by the database's clock; None where nobody knows.
     """
 
     claimed: tuple[Claimed, ...]
     state: ConnectorState
     next_due_s: float | None
     waiting: Mapping[Lane, bool]
+    look_time: dt.datetime | None = None

@@ -32,6 +32,7 @@ from headwater.sync.domain.reading import (
     read_event,
 )
 from headwater.sync.domain.states import EntityKey
+from headwater.sync.metering import ProjectionMeter
 from headwater.sync.ports import (
     Policies,
     Projections,
@@ -92,7 +93,9 @@ class BatchProjector:
         spans: Spans,
         clock: Clock,
         echoes: Echoes | None = None,
+        meter: ProjectionMeter | None = None,
     ) -> None:
+        self._meter = meter or ProjectionMeter()
         self._echoes = echoes
         self._projections = projections
         self._resolver = resolver
@@ -192,10 +195,13 @@ class BatchProjector:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
                 async with self._projections.transaction(leases) as unit:
-                    return await self._write(unit, policies, readings, told, seen)
+                    effects = await self._write(unit, policies, readings, told, seen)
             except StoreRaced:
                 if not remaining:
                     raise
+            else:
+                self._meter.projected(effects)
+                return effects
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _write(

@@ -135,6 +135,7 @@ def read_turn(tenant_id: str, connector: str, rows: Sequence[Any]) -> Turn:
         state=_connector_state(head["account"]),
         next_due_s=head["next_due_s"],
         waiting={lane: int(lane) in waiting for lane in Lane},
+        look_time=rows[0]["due_time"],
     )
 
 
