@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
-import logging
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -22,6 +20,7 @@ from tests.simulation.loop import Deadlocked, SimulatedLoop, Spinning
 from tests.simulation.plan import CHAOS_S, QUIET_S_MAX, Fault, Plan, PlannedAccount
 from tests.simulation.policies import BEGIN, SHARDS, event_of, policy_of, told_event
 from tests.simulation.process import Parts, Process, SkewedClock
+from tests.simulation.remarking import logged_to
 from tests.simulation.rolling import BAD, begin_rollout, read_policy, written
 from tests.simulation.store.link import LinkOdds
 from tests.simulation.store.replays import start_replay
@@ -372,34 +371,6 @@ def _rejects(write: CrmWrite) -> bool:
     return write.fields.get("Note") == "rejected" or BAD in write.fields
 
 
-class _Remarks(logging.Handler):
-    """Puts what the engine logs into the journal."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(logging.WARNING)
-        self._journal = journal
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write it down, with the end of its traceback."""
-        self._journal.remark(f"{record.name}: {self.format(record)}")
-
-
-@contextmanager
-def _logged_to(journal: Journal) -> Iterator[None]:
-    """Have the engine's log nowhere but in a journal that is kept."""
-    log = logging.getLogger("headwater")
-    handler, propagate, level = _Remarks(journal), log.propagate, log.level
-    log.addHandler(handler)
-    log.propagate = False
-    log.setLevel(logging.WARNING if journal.keeps else logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.propagate = propagate
-        log.setLevel(level)
-
-
 def simulate(plan: Plan, parts: Parts, *, keep: bool = False) -> tuple[World, BaseException | None]:
     """Run *plan* to its end; return the world, and what ended the run before its time."""
     loop = SimulatedLoop(plan.seed, WALL_S_MAX)
@@ -414,7 +385,7 @@ def simulate(plan: Plan, parts: Parts, *, keep: bool = False) -> tuple[World, Ba
         await world.bury()
         return failure
 
-    with _logged_to(world.journal), swapped(parts.swaps):
+    with logged_to(world.journal), swapped(parts.swaps):
         try:
             return world, anyio.run(main, backend_options={"loop_factory": lambda: loop})
         except (Spinning, Deadlocked) as error:

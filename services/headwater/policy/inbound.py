@@ -113,8 +113,8 @@ def _read_assignment(
     if policy is None:
         return _refused("event.object", object_name, "mapped_object", "the policy names no such object")
     inbound = Inbound(fields={name: InboundField(field=name) for name in payload if name in policy.fields})
-    fields, violations, _ = _read_fields(policy, inbound.readings(), payload)
-    return CanonicalRecord(fields, tuple(violations))
+    fields, violations, _, raw = _read_fields(policy, inbound.readings(), payload)
+    return CanonicalRecord(fields, tuple(violations), raw)
 
 
 def _unauthorised(

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from msgspec import structs
 from tests.simulation.chance import named_uuid, stream
+from tests.simulation.conformance.showing import as_one, found_record, shown
 from tests.simulation.crm import CrmRecord
 from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
 from tests.simulation.policies import event_of, policy_of, title_of, told_event
@@ -32,11 +33,11 @@ from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.reading import Answers, Subject
 from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import Settlement, State
-from headwater.sync.domain.turns import Turn, Wanted
+from headwater.sync.domain.turns import Wanted
 from headwater.sync.domain.usage import Usage, WindowUsage
 from headwater.sync.ports import Deliveries, Leases, LimitBooks, Projections, ReplayQueue, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
-from headwater.sync.projector.echoes import Echoes, FoundRecord, HeldRecords
+from headwater.sync.projector.echoes import Echoes, HeldRecords
 
 TENANT: Final = "t0"
 ACCOUNT: Final = "c0"
@@ -186,9 +187,9 @@ class Driver:
         waiting |= {place: item.waits_since for place, item in written.items()}
         sought = await held.sought({place: time for place, time in waiting.items() if time is not None})
         return (
-            sorted((key, _found(item)) for key, item in found.items()),
+            sorted((key, found_record(item)) for key, item in found.items()),
             sorted((key, item.entity_id) for key, item in former.items()),
-            sorted((key, _found(item)) for key, item in written.items()),
+            sorted((key, found_record(item)) for key, item in written.items()),
             sorted((key, sorted(map(repr, ((i.name, i.before, i.after) for i in items)))) for key, items in writes.items() if items),
             sorted((key, sorted(map(repr, items))) for key, items in sought.items() if items),
         )  # fmt: skip
@@ -362,7 +363,7 @@ class Driver:
         if slot is None:
             return "too few"
         settlements = [self._settlement(item) for item in self._inflight[slot]]
-        same = [_as_one(item) for item in settlements]
+        same = [as_one(item) for item in settlements]
         try:
             await self._stores[self._owner].turn(same, Wanted(slot, {}, ()))
         except StoreRefused:
@@ -388,39 +389,3 @@ class Driver:
 
     async def _beat(self) -> Any:
         return [await self._leases[holder].beat() for holder in ("a", "b")]
-
-
-def _found(item: FoundRecord) -> Any:
-    return (
-        item.key,
-        item.entity_id,
-        item.object,
-        dict(item.known),
-        dict(item.values),
-        item.waits_since is not None,
-        item.settle_time is not None,
-    )
-
-
-def _as_one(item: Settlement) -> Settlement:
-    fields = {name: getattr(item, name) for name in Settlement.__struct_fields__}
-    return Settlement(**{**fields, "crm_object": "Contact", "crm_id": "the-same"})
-
-
-def shown(turn: Turn) -> Any:
-    """Return *turn* without times: those of the queue and of its sweeps are the clock's."""
-    state = turn.state
-    return (
-        [_claimed(item) for item in turn.claimed],
-        dict(turn.waiting),
-        (state.paused, state.breaker, state.breaker_generation),
-    )
-
-
-def _claimed(item: Claimed) -> Any:
-    return (
-        item.entity_id, item.object, item.state, item.version, dict(item.values), item.crm_object, item.crm_id,
-        dict(item.known), item.failure_count, item.in_doubt, item.event_key, item.tries_before, item.lane,
-        item.delivered_version,
-        sorted((r.field, str(r.entity_id), r.crm_id, r.coming) for r in item.references),
-    )  # fmt: skip

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.sync.tenant import TENANT, event, key, policy
 
+from headwater.sync.domain.facts import NO_CHANGE, STALE_RECORD
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
-from headwater.sync.domain.projecting import NO_CHANGE, PROJECTED, STALE_RECORD, Effect, Workspace
+from headwater.sync.domain.projecting import PROJECTED, Effect, Workspace
 from headwater.sync.domain.reading import IdentityReading, RecordReading, read_event
 
 POLICY = policy()

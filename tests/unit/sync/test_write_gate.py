@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.unit.sync.accounts import Crm, Queue, document
+from tests.unit.sync.accounts import Crm, Queue, account, document, running
 from tests.unit.sync.deliveries import claimed
 from tests.unit.sync.tenant import NOON, POLICY, key, policy
-from tests.unit.sync.test_account import account, running
 
 from headwater.kernel.clock import SteppedClock
 from headwater.policy.loading import load_policy

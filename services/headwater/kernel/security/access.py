@@ -8,7 +8,7 @@ Unauthenticated     CREDENTIAL_EXPIRED
 from __future__ import annotations
 
 from headwater.kernel.errors import FieldViolation, InvalidInput, PermissionDenied, Unauthenticated
-from headwater.kernel.ids import OPERATOR_SOURCE, OWN_SOURCE, POLICY_OBJECT
+from headwater.kernel.ids import OPERATOR_SOURCE, OWN_SOURCE, POLICY_OBJECT, ROUTING_SOURCE
 from headwater.kernel.security.principal import Principal
 from headwater.kernel.security.table import Rule
 
@@ -43,6 +43,8 @@ def scope_of_source(source: str, object_name: str) -> str:
     """Return the scope that recording from *source* takes: its own events and operators' are not for producers."""
     if source == OWN_SOURCE:
         return "policy:write" if object_name == POLICY_OBJECT else "log:own"
+    if source == ROUTING_SOURCE:
+        return "log:own"
     return "entities:correct" if source == OPERATOR_SOURCE else "events:write"
 
 

@@ -26,9 +26,12 @@ SCOPES: Final = {
     "connectors:control": "pause, resume and break connector accounts",
     "schedules:control": "run, pause and resume periodic jobs",
     "rollouts:control": "start, approve, hold and abort bulk changes",
+    "writes:approve": "approve and reject writes to a CRM that wait for a person",
+    "enrichment:run": "ask providers about an entity now",
     "policy:read": "read and preview policies",
     "policy:write": "put a policy into force",
     "audit:read": "read and verify the audit",
+    "audit:erase": "erase what the audit says of an entity",
     "log:own": "record Headwater's own events: merges and splits",
     "actors:name": "name the actor on whose behalf it calls",
 }
@@ -55,6 +58,7 @@ ROLES: Final = {
             "connectors:control",
             "schedules:control",
             "rollouts:control",
+            "enrichment:run",
             "quality:measure",
         }
     ),
@@ -66,6 +70,8 @@ ROLES: Final = {
             "identity:merge",
             "identity:tune",
             "entities:correct",
+            "writes:approve",
+            "enrichment:run",
             "records:export",
             "quality:measure",
         }

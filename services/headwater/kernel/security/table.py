@@ -61,8 +61,18 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
         "deliveries:replay": "StartReplay PauseReplay ResumeReplay CancelReplay",
         "audit:read": "ListAudit",
     },
+    "headwater.sync.v1.ApprovalService": {
+        "deliveries:read": "ListApprovals GetApproval",
+        "writes:approve": "DecideApprovals",
+    },
     "headwater.sync.v1.AuditService": {
         "audit:read": "GetAuditHead SearchAudit ReadAudit ListAuditCheckpoints ProveAuditEntry ProveAuditConsistency",
+        "audit:erase": "EraseAuditValues",
+    },
+    "headwater.sync.v1.DeleteService": {"deliveries:read": "ListDeletes"},
+    "headwater.sync.v1.EnrichmentService": {
+        "entities:read": "GetEnrichmentStatus GetEntityEnrichment GetEnrichmentBudget",
+        "enrichment:run": "RunEnrichment",
     },
     "headwater.sync.v1.MergeService": {
         "identity:read": "PreviewMerge PreviewSplit ListRecordMerges",
@@ -74,6 +84,9 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
     "headwater.sync.v1.RolloutService": {
         "deliveries:read": "PreviewRollout ListRollouts GetRollout",
         "rollouts:control": "StartRollout ApproveRollout HoldRollout AbortRollout",
+    },
+    "headwater.sync.v1.RoutingService": {
+        "entities:read": "ListAssignments GetAssignment GetLoads PreviewRouting GetSla",
     },
     "headwater.sync.v1.ScheduleService": {
         "deliveries:read": "ListSchedules",
