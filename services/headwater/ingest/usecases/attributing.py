@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 
 from headwater.ingest.domain.event import Actor, Arrival
-from headwater.kernel.ids import OPERATOR_SOURCE, OWN_SOURCE
+from headwater.kernel.ids import OPERATOR_SOURCE, OWN_SOURCE, ROUTING_SOURCE
 from headwater.kernel.security.access import check_source, may_name_actors
 from headwater.kernel.security.principal import Principal
 
-RESERVED: Final = frozenset({OWN_SOURCE, OPERATOR_SOURCE})
+RESERVED: Final = frozenset({OWN_SOURCE, OPERATOR_SOURCE, ROUTING_SOURCE})
 _PERSON, _PROGRAM = 1, 2
 """Numbers of the wire contract's ActorType."""
 
