@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from headwater.connectors.base import CallFailed, CallGate, ErrorClass, LimitFacts, VendorError
 from headwater.connectors.base.enriching import EnricherAccount, Proposal, Proposed
@@ -13,14 +14,19 @@ from headwater.connectors.base.http import (
     failure_of_status,
     required_json,
     retry_after_s,
+    tls_settings,
 )
+from headwater.connectors.base.transport import CheckedTransport
 from headwater.kernel.errors import InvalidInput
 from headwater.kernel.ids import ObjectName
+from headwater.kernel.net import AddressRefused, Reach, check_url, reach_of
 
 PATH: Final = "/v1/enrich"
 OPTIONS: Final = frozenset({"path", "method", "values"})
 VALUES_MAX: Final = 256
 """Values of one answer; a provider that sends more is not the one that was described."""
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
 _UNKNOWN: Final = frozenset({204, 404})
 _OK: Final = 200
 
@@ -42,7 +48,17 @@ class HttpKind:
         path = account.options.get("path", PATH)
         if not path.startswith("/") or "?" in path or "//" in path:
             raise InvalidInput("path must begin with one slash and have no parameters", reason="BAD_OPTION")
-        return HttpProvider(account, HttpCaller(account.account, gate, _limits))
+        reach = reach_to(account.account.base_url)
+        check_url(account.account.base_url, reach)
+        way = CheckedTransport(tls_settings(trust_env=False), reach)
+        return HttpProvider(account, HttpCaller(account.account, gate, _limits, transport=way))
+
+
+def reach_to(base_url: str) -> Reach:
+    """Return where a provider may be: anywhere public by TLS, or on this machine where the policy says so itself."""
+    parts = urlsplit(base_url)
+    here = LOOPBACK_NETWORKS if (parts.hostname or "").lower() in LOOPBACK else ()
+    return reach_of(here, plain=parts.scheme == "http")
 
 
 class HttpProvider:
@@ -63,7 +79,10 @@ class HttpProvider:
             if self._gets
             else Request("POST", path, self._path, "read", body={"object": object_name, "inputs": inputs})
         )
-        answer = await self._caller.send(request, token=self._key)
+        try:
+            answer = await self._caller.send(request, token=self._key)
+        except AddressRefused as error:
+            raise CallFailed(VendorError(ErrorClass.AUTH, error.reason, error.message)) from error
         if answer.status in _UNKNOWN:
             return Proposed({})
         if answer.status != _OK:
