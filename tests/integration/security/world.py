@@ -87,7 +87,7 @@ def _servers(touched: Touched, environment: Mapping[str, str], security: Securit
     )
     hints = get_type_hints(Servicers)
     servicers = Servicers(**{field.name: _made(hints[field.name], touched) for field in fields(Servicers)})
-    telemetry = start_telemetry("security", TelemetrySettings(), environ={})
+    telemetry = start_telemetry("sync", TelemetrySettings(), environ={})
 
     def add_ingest(server: grpc.aio.Server) -> Sequence[str]:
         part = _any(touched)

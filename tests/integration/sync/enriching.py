@@ -193,7 +193,7 @@ def _no_values(_: Mapping[str, str]) -> Said:
 @asynccontextmanager
 async def benched(database_url: str, text: str = POLICY, kind: Any = None) -> AsyncIterator[Bench]:
     """Open a bench on *database_url*."""
-    quiet = start_telemetry("test", TelemetrySettings(), environ={})
+    quiet = start_telemetry("sync", TelemetrySettings(), environ={})
     async with await open_pool(database_url, application_name="test", size_max=6) as pool:
         leases = PostgresLeases(pool, "bench", 2.0)
         await leases.beat()

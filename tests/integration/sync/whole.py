@@ -23,7 +23,7 @@ from headwater.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from headwater.kernel.clock import SystemClock
 from headwater.kernel.pg.pool import set_codecs
 from headwater.kernel.rpc import open_channel
-from headwater.kernel.telemetry import TelemetrySettings, start_telemetry
+from headwater.kernel.telemetry import Telemetry, TelemetrySettings, start_telemetry
 from headwater.sync import app as sync_app
 from headwater.sync.settings import SyncSettings
 
@@ -131,12 +131,15 @@ class Doors:
         return outcomes
 
 
+def _quiet(service: str) -> Telemetry:
+    return start_telemetry(service, TelemetrySettings(), environ={})
+
+
 @asynccontextmanager
 async def doors(url: str) -> AsyncIterator[Doors]:
     """Run ingest and identity on *url*."""
-    quiet = start_telemetry("test", TelemetrySettings(), environ={})
     ingest_settings = IngestSettings(address="127.0.0.1:0", sync_address="", database_url=url)
-    async with ingest_app.serving(ingest_settings, quiet) as ingest_port:
+    async with ingest_app.serving(ingest_settings, _quiet("ingest")) as ingest_port:
         identity_settings = IdentitySettings.model_validate(
             {
                 "HEADWATER_DATABASE_URL": url,
@@ -145,7 +148,7 @@ async def doors(url: str) -> AsyncIterator[Doors]:
             }
         )
         async with (
-            identity_app.running(identity_settings, quiet) as identity_port,
+            identity_app.running(identity_settings, _quiet("identity")) as identity_port,
             open_channel(f"127.0.0.1:{ingest_port}") as ingest,
             open_channel(f"127.0.0.1:{identity_port}") as identity,
         ):
@@ -172,8 +175,7 @@ async def syncing(
             "HEADWATER_SYNC_LEASE_TTL_S": str(lease_ttl_s),
         }
     )
-    quiet = start_telemetry("test", TelemetrySettings(), environ={})
-    async with sync_app.running(settings, quiet, SystemClock()) as port:
+    async with sync_app.running(settings, _quiet("sync"), SystemClock()) as port:
         yield port
 
 
