@@ -16,6 +16,7 @@ from headwater.policy.expressions import expression_fault
 from headwater.policy.faults import Fault, nearest
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
+from headwater.policy.timeline import activity_faults
 from headwater.policy.words import EndpointClass
 
 CLASSES: Final[tuple[EndpointClass, ...]] = get_args(EndpointClass)
@@ -36,6 +37,7 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
         *_inbound_faults(document),
         *_webhook_faults(document),
         *_cloud_event_faults(document),
+        *activity_faults(document),
         *(
             fault
             for name, item in document.connectors.items()

@@ -16,6 +16,7 @@ from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Ret
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.systems import System
+from headwater.policy.timeline import Attribution, Timeline
 from headwater.policy.words import (
     EXPRESSION_CHARS_MAX,
     Conflict,
@@ -125,6 +126,10 @@ class PolicyDocument(Part):
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     rollout: Rollout = Rollout()
+    timeline: Timeline | None = None
+    """Whom activities concern; None: they are associated with nobody, and cost nothing."""
+    attribution: Attribution | None = None
+    """What counts as a touch of a lead; None: nothing does."""
 
     @cached_property
     def rules(self) -> dict[ObjectName, ObjectRules]:
