@@ -34,6 +34,8 @@ MERGE_CHANNEL: Final = "headwater_merge"
 """Notified when merges are to be followed or undone in CRMs, or when it is asked what that would do."""
 POLICY_CHANNEL: Final = "headwater_policy"
 """Notified by the projector when it came by a policy."""
+TIMELINE_CHANNEL: Final = "headwater_timeline"
+"""Notified by the projector when activities, or those whom they may concern, have changed."""
 RUNG: Final = (
     LOG_CHANNEL,
     REPLAY_CHANNEL,
@@ -42,6 +44,7 @@ RUNG: Final = (
     INSPECTION_CHANNEL,
     MERGE_CHANNEL,
     POLICY_CHANNEL,
+    TIMELINE_CHANNEL,
 )
 """Channels whose payload says nothing: each rings the bell of one sleeper."""
 _CHECK_S: Final = 5.0

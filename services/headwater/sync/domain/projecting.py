@@ -19,6 +19,7 @@ from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import Chosen, FieldFact, survive
+from headwater.sync.domain.attributing import TouchFact, touch_of
 from headwater.sync.domain.correcting import actor_of, corrected_entity, is_correction
 from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane
@@ -109,6 +110,8 @@ class Workspace:
     audit: list[AuditNote] = field(default_factory=list)
     marks: dict[tuple[str, str, uuid.UUID], Mark] = field(default_factory=dict)
     follows: list[Follow] = field(default_factory=list)
+    touches: list[TouchFact] = field(default_factory=list)
+    identity_changes: list[IdentityReading] = field(default_factory=list)
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -164,6 +167,9 @@ class Workspace:
     def apply_record(self, reading: RecordReading, resolved: Resolutions) -> Effect:
         """Apply a change of a source record."""
         event = reading.event
+        touch = touch_of(self.policies[event.tenant_id], reading)
+        if touch is not None:
+            self.touches.append(touch)
         fields = with_entities(reading, resolved)
         touched: list[EntityState] = []
         idle_rule = _idle_rule(self.records.get(reading.subject.key), fields, event)
@@ -199,6 +205,8 @@ class Workspace:
             forced = entity is winner or entity is loser
             self._refresh(entity, event, f"identity_{reading.change}", force=forced)
         self.follows.extend(followed(self.policies[tenant_id], reading))
+        if self.policies[tenant_id].timeline is not None:
+            self.identity_changes.append(reading)
         return Effect(event, PROJECTED, tuple(sides), tuple(entity.version for entity in sides.values()))
 
     def _move(self, reading: IdentityReading, destination: EntityState) -> list[EntityState]:
@@ -257,7 +265,9 @@ class Workspace:
         is_new = record is None or not record.speaks
         if record is None:
             record = self._found(key, resolved[key])
-        merged = _merge_facts(record, fields, event, deleted=deleted)
+        attribution = self.policies[key.tenant_id].attribution
+        earliest = attribution.first if attribution is not None else None
+        merged = _merge_facts(record, fields, event, deleted=deleted, earliest=earliest)
         if merged is Merged.NOTHING and not is_new:
             return []
         self.records_changed[key] = record
@@ -325,14 +335,27 @@ def _lane(policy: PolicyDocument, source: str) -> Lane:
     return Lane.LIVE if system is None else Lane[system.lane.upper()]
 
 
-def _merge_facts(record: RecordState, fields: Mapping[str, Any], event: LogEvent, *, deleted: bool) -> Merged:
-    """Let the latest statement of each field win, ties by event key: any order of events ends the same."""
+def _merge_facts(
+    record: RecordState,
+    fields: Mapping[str, Any],
+    event: LogEvent,
+    *,
+    deleted: bool,
+    earliest: str | None = None,
+) -> Merged:
+    """Let the latest statement of each field win, ties by event key: any order of events ends the same.
+
+    Args:
+        earliest: field of which the earliest statement wins: that of the first touch.
+    """
     merged = Merged.NOTHING
     event_time, event_key = event.event_time, event.event_key
     for name, value in fields.items():
         held = record.fields.get(name)
-        if held is not None and (held.field_time, held.event_key) >= (event_time, event_key):
-            continue
+        if held is not None:
+            later = (held.field_time, held.event_key) < (event_time, event_key)
+            if later is (name == earliest):
+                continue
         record.fields[name] = FieldFact(value, event_time, event_key)
         if held is None or held.value != value:
             merged = Merged.CHANGED

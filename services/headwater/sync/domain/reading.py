@@ -175,11 +175,21 @@ def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
         return RecordReading(event, fields, subject, references=dict(_references(policy, event, fields)))
     return RecordReading(
         event,
-        fields,
+        {**fields, **touched} if (touched := _touched(policy, event)) else fields,
         Subject(key, _attributes(fields)),
         references=dict(_references(policy, event, fields)),
         participants=dict(_participants(policy, event, fields)),
     )
+
+
+def _touched(policy: PolicyDocument, event: LogEvent) -> dict[str, str]:
+    """Return what a touch says in canonical fields: by their rules the first or the last one shows."""
+    attribution = policy.attribution
+    touch = None if attribution is None else attribution.touch_of(event.source, event.object)
+    if attribution is None or touch is None:
+        return {}
+    known = policy.objects[cast("ObjectName", event.object)].fields
+    return {name: touch.channel for name in (attribution.first, attribution.last) if name and name in known}
 
 
 def _deletes(policy: PolicyDocument, event: LogEvent) -> str:
