@@ -56,6 +56,9 @@ class Timeline(Part):
     kind: FieldName = "kind"
     subject: FieldName = "subject"
     participants: FieldName = "participants"
+    actor: FieldName = "actor"
+    """Who acted, where it is not the sender, organizer, caller or author among the participants."""
+    status: FieldName = "status"
     message_id: FieldName = "message_id"
     thread_id: FieldName = "thread_id"
     references: FieldName = "references"
@@ -173,7 +176,9 @@ def _attribution_faults(document: PolicyDocument, attribution: Attribution) -> I
         system = document.systems.get(name)
         if system is None:
             message = f"{name!r} is not under systems"
-            yield Fault(f"attribution.touches.{name}", "known_system", message, nearest(name, document.systems))
+            yield Fault(
+                f"attribution.touches.{name}", "known_system", message, nearest(name, document.systems)
+            )
             continue
         for object_name, touch in objects.items():
             path = f"attribution.touches.{name}.{object_name}"
@@ -189,7 +194,10 @@ def _attribution_faults(document: PolicyDocument, attribution: Attribution) -> I
 def _told_faults(
     attribution: Attribution, system: str, object_name: ObjectName, known: ObjectPolicy
 ) -> Iterator[Fault]:
-    for word, field, rule in (("first", attribution.first, "first"), ("last", attribution.last, "most_recent")):
+    for word, field, rule in (
+        ("first", attribution.first, "first"),
+        ("last", attribution.last, "most_recent"),
+    ):
         held = known.fields.get(field or "")
         if held is None:
             continue

@@ -230,9 +230,9 @@ class Workspace:
                 self._place(record, destination.entity_id)
         return list(left.values())
 
-    def renew(self, entity: EntityState, event: LogEvent) -> None:
-        """Compute an entity anew, as another policy wants it."""
-        self._refresh(entity, event, "policy_changed")
+    def renew(self, entity: EntityState, event: LogEvent, action: str = "policy_changed") -> None:
+        """Compute an entity anew, as another policy wants it, or because of another *action* on its records."""
+        self._refresh(entity, event, action)
 
     def _rehome_corrections(self, entity: EntityState) -> list[EntityState]:
         """Move operators' corrections to whoever stands now for the entities that they name; return all concerned.

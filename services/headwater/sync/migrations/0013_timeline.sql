@@ -19,7 +19,7 @@ comment on table sync.timeline_due is
 
 create table sync.timeline_spread (
     tenant_id text collate "C" not null,
-    kind text collate "C" not null check (kind in ('mailbox', 'domain', 'name', 'concerns')),
+    kind text collate "C" not null check (kind in ('all', 'mailbox', 'domain', 'concerns')),
     value text collate "C" not null,
     event_key uuid not null,
     place uuid not null default '00000000-0000-0000-0000-000000000000',
@@ -51,11 +51,21 @@ create table sync.activity_person (
     tenant_id text collate "C" not null,
     mailbox text collate "C" not null,
     activity_id uuid not null,
-    domain text collate "C" not null,
+    placed boolean not null,
     primary key (tenant_id, mailbox, activity_id)
 );
-create index activity_person_by_domain on sync.activity_person (tenant_id, domain, activity_id);
 create index activity_person_by_activity on sync.activity_person (tenant_id, activity_id);
+create index activity_person_unplaced on sync.activity_person (tenant_id, mailbox) where not placed;
+comment on column sync.activity_person.placed is 'Whether the source''s own record of the address is in a contact.';
+
+create table sync.activity_domain (
+    tenant_id text collate "C" not null,
+    domain text collate "C" not null,
+    activity_id uuid not null,
+    primary key (tenant_id, domain, activity_id)
+);
+create index activity_domain_by_activity on sync.activity_domain (tenant_id, activity_id);
+comment on table sync.activity_domain is 'Domains by which companies of participants may be known: their own and those above.';
 
 create table sync.activity_thread (
     tenant_id text collate "C" not null,
@@ -84,15 +94,18 @@ comment on table sync.association is 'Whom activities concern, why, and how sure
 
 create table sync.timeline_key (
     tenant_id text collate "C" not null,
-    kind text collate "C" not null check (kind in ('mailbox', 'domain', 'name', 'company', 'account', 'contact')),
+    kind text collate "C" not null check (
+        kind in ('mailbox', 'company', 'employer', 'domain', 'name', 'account', 'contact')
+    ),
     value text collate "C" not null,
     entity_id uuid not null,
     primary key (tenant_id, kind, value, entity_id)
 );
 create index timeline_key_by_entity on sync.timeline_key (tenant_id, entity_id);
 comment on table sync.timeline_key is
-'What living contacts, accounts and deals are looked up by: a contact by mailbox and by the name of its company, an account '
-'by domain and name, contacts and deals by the account or contact that they refer to, merges followed.';
+'What living contacts, accounts and deals are looked up by: a contact by mailbox, by the name of its company and by the '
+'account that it refers to (employer), an account by domain and name, a deal by the account and contact that it refers to; '
+'merges followed.';
 
 create table sync.reassociation (
     tenant_id text collate "C" not null,
@@ -156,8 +169,8 @@ begin
     where due_time < clock_timestamp() + sync.held_back() / 2;
     truncate sync.record, sync.entity, sync.entity_reference, sync.projection, sync.shard_cursor;
     truncate
-        sync.timeline_due, sync.timeline_spread, sync.activity, sync.activity_person, sync.activity_thread,
-        sync.association, sync.timeline_key, sync.reassociation;
+        sync.timeline_due, sync.timeline_spread, sync.activity, sync.activity_person, sync.activity_domain,
+        sync.activity_thread, sync.association, sync.timeline_key, sync.reassociation;
     return v_events;
 end
 $$;

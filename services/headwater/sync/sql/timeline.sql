@@ -56,7 +56,7 @@ where tenant_id = $1 and number in (
     order by one.number
     limit $2
 )
-returning number, entity_id, object, event_key;
+returning entity_id, event_key;
 
 -- name: first_spread
 -- What activities are looked at again for. No parameters.
@@ -73,10 +73,43 @@ limit $4;
 
 -- name: spread_domain
 -- The next activities with a participant at a domain, or one below it. $1 tenant; $2 domain; $3 behind this activity; $4 rows.
-select distinct activity_id from sync.activity_person
-where tenant_id = $1 and (domain = $2 or right(domain, length($2) + 1) = '.' || $2) and activity_id > $3
+select activity_id from sync.activity_domain
+where tenant_id = $1 and domain = $2 and activity_id > $3
 order by activity_id
 limit $4;
+
+-- name: due_all
+-- Leaves the next entities to be looked at, returns them. $1 tenant; $2 behind this entity; $3 rows; $4 event key.
+with page as (
+    select entity_id, object from sync.entity
+    where
+        tenant_id = $1 and entity_id > $2 and version > 0
+        and object in ('activity', 'contact', 'account', 'deal')
+    order by entity_id
+    limit $3
+),
+
+left_behind as (
+    insert into sync.timeline_due (tenant_id, entity_id, object, event_key)
+    select $1, page.entity_id, page.object, $4 from page
+)
+
+select page.entity_id as activity_id from page
+order by page.entity_id;
+
+-- name: timeline_policies
+-- By which words each tenant's activities were associated last. No parameters.
+select tenant_id, digest from sync.timeline_policy;
+
+-- name: save_timeline_policy
+-- Keeps them. $1 tenant; $2 digest.
+insert into sync.timeline_policy (tenant_id, digest) values ($1, $2)
+on conflict (tenant_id) do update set digest = excluded.digest;
+
+-- name: unplaced_mailboxes
+-- Those of some mailboxes that activities have without a contact. $1 tenant; $2 mailboxes text[].
+select distinct mailbox from sync.activity_person
+where tenant_id = $1 and mailbox = any($2::text []) and not placed;
 
 -- name: spread_concerns
 -- The next activities that concern an entity. $1 tenant; $2 entity, as text; $3 behind this activity; $4 rows.
@@ -219,6 +252,10 @@ with people as (
     delete from sync.activity_person where tenant_id = $1 and activity_id = any($2::uuid [])
 ),
 
+domains as (
+    delete from sync.activity_domain where tenant_id = $1 and activity_id = any($2::uuid [])
+),
+
 associations as (
     delete from sync.association where tenant_id = $1 and activity_id = any($2::uuid [])
 )
@@ -241,11 +278,16 @@ from unnest(
 ) as item (activity_id, kind, source, occur_time, subject, message_id, actor, status, people);
 
 -- name: write_people
--- Keeps who took part. $1 tenant; $2 mailboxes text[]; $3 activities uuid[]; $4 domains text[].
-insert into sync.activity_person (tenant_id, mailbox, activity_id, domain)
-select $1, item.mailbox, item.activity_id, item.domain
-from unnest($2::text [], $3::uuid [], $4::text []) as item (mailbox, activity_id, domain)
-on conflict do nothing;
+-- Keeps who took part. $1 tenant; $2 mailboxes text[]; $3 activities uuid[]; $4 placed boolean[].
+insert into sync.activity_person (tenant_id, mailbox, activity_id, placed)
+select $1, item.mailbox, item.activity_id, item.placed
+from unnest($2::text [], $3::uuid [], $4::boolean []) as item (mailbox, activity_id, placed);
+
+-- name: write_domains
+-- Keeps by which domains companies of participants may be known. $1 tenant; $2 domains text[]; $3 activities uuid[].
+insert into sync.activity_domain (tenant_id, domain, activity_id)
+select $1, item.domain, item.activity_id
+from unnest($2::text [], $3::uuid []) as item (domain, activity_id);
 
 -- name: write_associations
 -- Keeps whom activities concern. $1 tenant; $2 activities uuid[]; $3 entities uuid[]; $4 objects text[]; $5 reasons text[];
@@ -302,21 +344,11 @@ inner join sync.activity as activity on activity.tenant_id = $1 and held.activit
 inner join sync.activity_thread as thread
     on thread.tenant_id = $1 and activity.message_id = thread.message_id
 where
-    (cardinality($5::text []) = 0 or activity.kind = any($5::text []))
-    and (cardinality($6::text []) = 0 or activity.source = any($6::text []))
-    and ($9 = '' or thread.thread_id = $9)
+    ($5::text [] = '{}' or activity.kind = any($5::text []))
+    and ($6::text [] = '{}' or activity.source = any($6::text []))
+    and $9::text in ('', thread.thread_id)
 order by held.occur_time desc, held.activity_id desc
 limit $11;
-
--- name: list_thread
--- Activities of a thread, the newest first. $1 tenant; $2 thread; $3 rows.
-select activity.activity_id
-from sync.activity_thread as thread
-inner join sync.activity as activity
-    on thread.tenant_id = activity.tenant_id and thread.message_id = activity.message_id
-where thread.tenant_id = $1 and thread.thread_id = $2
-order by activity.occur_time desc
-limit $3;
 
 -- name: count_waiting
 -- How much of a tenant's is not associated yet. $1 tenant.
@@ -363,3 +395,8 @@ select
     tenant_id, event_key, object, source, external_id, touch_time, channel, detail, policy_version
 from sync.touch
 where tenant_id = $1 and event_key = any($2::uuid []);
+
+-- name: entity_standing
+-- Who stands for a projected entity now; no row when there is none. $1 tenant; $2 entity.
+select sync.standing_of($1, entity_id) as standing_id from sync.entity
+where tenant_id = $1 and entity_id = $2 and version > 0;

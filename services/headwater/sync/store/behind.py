@@ -6,10 +6,11 @@ Asks the database nothing for tenants whose policy has no such sections.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from headwater.kernel.pg import queries
+from headwater.sync.domain.attributing import TouchFact
 from headwater.sync.domain.projecting import Workspace
 
 if TYPE_CHECKING:
@@ -23,14 +24,7 @@ OBJECTS: Final = frozenset({"activity", "contact", "account", "deal"})
 async def write_behind(connection: Connection, workspace: Workspace) -> None:
     """Write what *workspace* leaves behind, and wake who works on it once this commits."""
     if workspace.touches:
-        rows = [
-            (
-                item.tenant_id, item.event_key, item.object, item.source, item.external_id, item.touch_time,
-                item.channel, item.detail, item.policy_version,
-            )
-            for item in workspace.touches
-        ]  # fmt: skip
-        await connection.execute(_SQL["write_touches"].text, *_columns(rows))
+        await write_touches(connection, workspace.touches)
     if due := list(_due(workspace)):
         await connection.execute(_SQL["note_due"].text, *_columns(due))
     if changes := workspace.identity_changes:
@@ -46,6 +40,18 @@ async def write_behind(connection: Connection, workspace: Workspace) -> None:
         await connection.execute(_SQL["notify_timeline"].text)
 
 
+async def write_touches(connection: Connection, touches: Sequence[TouchFact]) -> None:
+    """Keep touches; those of events that have one already stay as they are."""
+    rows = [
+        (
+            item.tenant_id, item.event_key, item.object, item.source, item.external_id, item.touch_time,
+            item.channel, item.detail, item.policy_version,
+        )
+        for item in touches
+    ]  # fmt: skip
+    await connection.execute(_SQL["write_touches"].text, *_columns(rows))
+
+
 def _due(workspace: Workspace) -> Iterator[tuple[str, uuid.UUID, str, uuid.UUID]]:
     for entity in workspace.entities_changed.values():
         policy = workspace.policies.get(entity.tenant_id)
@@ -54,5 +60,5 @@ def _due(workspace: Workspace) -> Iterator[tuple[str, uuid.UUID, str, uuid.UUID]
             yield entity.tenant_id, entity.entity_id, entity.object, latest
 
 
-def _columns(rows: list[tuple[object, ...]] | list[tuple[str, uuid.UUID, str, uuid.UUID]]) -> list[list[object]]:
+def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
