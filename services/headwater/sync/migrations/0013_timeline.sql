@@ -27,7 +27,13 @@ create table sync.timeline_spread (
 );
 comment on table sync.timeline_spread is
 'Activities that have to be looked at again because of what they have in common with a changed entity, and how far that '
-'is: those behind the place are still to come.';
+'is: those behind the place are still to come. Of kind all: every entity, because the policy has changed.';
+
+create table sync.timeline_policy (
+    tenant_id text collate "C" primary key,
+    digest text collate "C" not null
+);
+comment on table sync.timeline_policy is 'By which words of the policy a tenant''s activities were associated last.';
 
 create table sync.activity (
     tenant_id text collate "C" not null,
