@@ -27,6 +27,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("status", _LOOK, "What a tenant has in the log, in entities and in delivery."),
     ("event", _LOOK, "One event and its whole fate."),
     ("why", _LOOK, "Why an entity shows a value: winner, losers, rule, what each CRM holds."),
+    ("timeline", _LOOK, "What happened with a contact, an account or a deal, newest first: filter, export."),
+    ("attribution", _LOOK, "First, last and multi-touch credit: of one entity, or all touches recomputed."),
     ("quality", _LOOK, "How complete, valid, fresh and free of duplicates the records are."),
     ("trace", _LOOK, "One event's way from the producer to the CRMs, as a waterfall."),
     ("connectors", _STEER, "CRM accounts: list, pause, resume, reset the breaker."),

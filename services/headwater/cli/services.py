@@ -25,6 +25,7 @@ from headwater.sync.v1 import (
     rollouts_pb2_grpc,
     schedules_pb2_grpc,
     sync_pb2_grpc,
+    timeline_pb2_grpc,
 )
 
 CALL_TIMEOUT_S: Final = 15.0
@@ -49,6 +50,7 @@ class Services:
     quality: quality_pb2_grpc.QualityServiceAsyncStub
     weights: weights_pb2_grpc.WeightsServiceAsyncStub
     audit: audit_pb2_grpc.AuditServiceAsyncStub
+    timelines: timeline_pb2_grpc.TimelineServiceAsyncStub
     patience_s: float = 0.0
     """How long a service that is away is asked again; every question of ours is safe to repeat."""
 
@@ -89,6 +91,7 @@ async def open_services(addresses: Addresses, *, patience_s: float = 0.0) -> Asy
             quality_pb2_grpc.QualityServiceStub(sync),
             weights_pb2_grpc.WeightsServiceStub(identity),
             audit_pb2_grpc.AuditServiceStub(sync),
+            timeline_pb2_grpc.TimelineServiceStub(sync),
             patience_s,
         )
 

@@ -48,6 +48,7 @@ from headwater.sync.rpc.provenance import ProvenanceServicer
 from headwater.sync.rpc.quality import QualityServicer
 from headwater.sync.rpc.rollouts import RolloutServicer
 from headwater.sync.rpc.schedules import ScheduleServicer
+from headwater.sync.rpc.timeline import TimelineServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.serving import Servicers, server_of
@@ -69,16 +70,20 @@ from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.store.schedules import PostgresSchedules
+from headwater.sync.store.timeline import PostgresTimelines
+from headwater.sync.store.timeline_desk import PostgresTimelineDesk
 from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
+from headwater.sync.timeline.worker import TimelineWorker
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
 from headwater.sync.usecases.quality import Quality
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.schedules import SteeredSchedules
+from headwater.sync.usecases.timeline import Timelines
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.versions.worker import RenewalWorker
@@ -92,6 +97,7 @@ from headwater.sync.wakeup import (
     ROLLOUT_CHANNEL,
     RUNG,
     SCHEDULE_CHANNEL,
+    TIMELINE_CHANNEL,
     Wakeup,
     hearers_of,
     listen,
@@ -178,6 +184,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             PolicyServicer(Versions(PostgresVersions(pool), book, clock)),
             ProvenanceServicer(Provenance(PostgresProvenance(pool))),
             QualityServicer(quality),
+            TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -192,6 +199,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (InspectionWorker(inspections, accounts).run, INSPECTION_CHANNEL),
                 (FollowWorker(merges, questions, accounts).run, MERGE_CHANNEL),
                 (schedules.run, SCHEDULE_CHANNEL),
+                (TimelineWorker(PostgresTimelines(pool), policies, clock).run, TIMELINE_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
             for job in (host.run, deliveries.run, watch.watch, keeper.run):

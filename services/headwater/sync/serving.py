@@ -17,6 +17,7 @@ from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
+from headwater.sync.rpc.timeline import TIMELINE_NAME, TimelineServicer
 from headwater.sync.settings import SyncSettings
 from headwater.sync.v1 import (
     audit_pb2_grpc,
@@ -27,6 +28,7 @@ from headwater.sync.v1 import (
     rollouts_pb2_grpc,
     schedules_pb2_grpc,
     sync_pb2_grpc,
+    timeline_pb2_grpc,
 )
 
 
@@ -42,6 +44,7 @@ class Servicers:
     policies: PolicyServicer
     provenance: ProvenanceServicer
     quality: QualityServicer
+    timelines: TimelineServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -56,6 +59,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         policies_pb2_grpc.add_PolicyServiceServicer_to_server(servicers.policies, server)
         provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicers.provenance, server)
         quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
+        timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicers.timelines, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -65,6 +69,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             POLICIES_NAME,
             PROVENANCE_NAME,
             QUALITY_NAME,
+            TIMELINE_NAME,
         )
 
     listening = ServerSettings(

@@ -60,6 +60,7 @@ def read_message(raw: RawMessage, mailbox: str) -> Row | Unreadable:
         "message_id": message_id,
         "thread_id": references[0] if references else message_id,
         "references": list(dict.fromkeys(references))[:REFERENCES_MAX],
+        "reference_ids": " ".join(list(dict.fromkeys(references))[:REFERENCES_MAX]),
         "participants": list(_participants(message))[:PARTICIPANTS_MAX],
         "preview": _preview(message),
         "mailbox": mailbox,
