@@ -22,7 +22,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("up", _RUN, "Start the local stack and leave it running."),
     ("down", _RUN, "End the local stack."),
     ("migrate", _RUN, "Bring the database's schemas to this release."),
-    ("ingest", _FEED, "Record a file's rows as events: mbox, csv or jsonl."),
+    ("ingest", _FEED, "Record a file's rows as events: mbox, ics, csv or jsonl."),
     ("load", _FEED, "Send made-up events, measure the answers, account for every one."),
     ("status", _LOOK, "What a tenant has in the log, in entities and in delivery."),
     ("event", _LOOK, "One event and its whole fate."),

@@ -63,7 +63,9 @@ async def test_an_activity_concerns_contacts_accounts_and_open_deals(world: Desk
 
 async def test_any_order_of_events_gives_the_same_timeline(world: Desk) -> None:
     """Accounts, deals and contacts that come after the activities associate them all the same."""
-    mails = [world.mail(number, ANN, EVE, answers=f"m{number - 1}" if number % 3 else "") for number in range(9)]
+    mails = [
+        world.mail(number, ANN, EVE, answers=f"m{number - 1}" if number % 3 else "") for number in range(9)
+    ]
     events = [*business(world), *mails, world.mail(20, BEN, f"ann+list@{ANN.partition('@')[2]}", EVE)]
     await world.take(*events)
     expected = await world.whole()
@@ -93,17 +95,24 @@ async def test_a_split_gives_activities_back_to_whom_they_are_of(world: Desk) ->
     assert len(await world.read(contact(ANN))) == 3
     split = world.change("split", contact(ANN), contact(BEN), moved)
     await world.take(split)
-    assert [entry.activity.message_id for entry in await world.read(contact(BEN))] in (["m2", "m3"], ["m3", "m2"])
+    assert [entry.activity.message_id for entry in await world.read(contact(BEN))] in (
+        ["m2", "m3"],
+        ["m3", "m2"],
+    )
     assert [entry.activity.message_id for entry in await world.read(contact(ANN))] == ["m1"]
     third = entity("activity", "mail", "m3")
     assert [row for row in await world.whole() if row[0] != third] == alone
-    targets = await world.pool.fetch("select to_entity_id from sync.entity_reference where from_entity_id = $1", third)
+    targets = await world.pool.fetch(
+        "select to_entity_id from sync.entity_reference where from_entity_id = $1", third
+    )
     assert {row["to_entity_id"] for row in targets} == {contact(BEN), contact(EVE)}
     pages = await world.pool.fetch(
         "select changes from sync.audit where action = 'reassociated' and event_key = $1 and entity_id = $2",
         split.event_key, contact(ANN),
     )  # fmt: skip
-    told = [change for row in pages for change in row["changes"] if change["field"] not in {"examined", "moved"}]
+    told = [
+        change for row in pages for change in row["changes"] if change["field"] not in {"examined", "moved"}
+    ]
     assert len(pages) == 2
     assert {change["field"] for change in told} == {str(third), str(entity("activity", "mail", "m2"))}
     assert all(str(contact(BEN)) in change["after"] for change in told)
@@ -113,7 +122,10 @@ async def test_a_timeline_is_read_by_pages_and_filters(world: Desk) -> None:
     """The newest first, none twice, none left out; by kind, source, time, thread and confidence."""
     await world.take(
         *business(world),
-        *(world.mail(n, ANN, at=NOON + dt.timedelta(hours=n // 2), answers="m1" if n < 4 else "") for n in range(1, 8)),
+        *(
+            world.mail(n, ANN, at=NOON + dt.timedelta(hours=n // 2), answers="m1" if n < 4 else "")
+            for n in range(1, 8)
+        ),
     )
     every = await world.read(contact(ANN))
     seen, before = [], {}
@@ -122,7 +134,11 @@ async def test_a_timeline_is_read_by_pages_and_filters(world: Desk) -> None:
         before = {"before": (page[-1].activity.time, page[-1].activity.activity_id)}
     assert seen == list(every)
     assert len(seen) == 7
-    assert {entry.activity.message_id for entry in await world.read(contact(ANN), thread_id="m1")} == {"m1", "m2", "m3"}
+    assert {entry.activity.message_id for entry in await world.read(contact(ANN), thread_id="m1")} == {
+        "m1",
+        "m2",
+        "m3",
+    }
     assert len(await world.read(contact(ANN), since=NOON + dt.timedelta(hours=3))) == 2
     assert len(await world.read(contact(ANN), until=NOON + dt.timedelta(hours=3))) == 5
     assert await world.read(contact(ANN), kinds=("call",)) == []
@@ -159,9 +175,13 @@ async def test_touches_are_kept_as_they_came(world: Desk) -> None:
     assert found.credits["position"] == pytest.approx((0.4, 0.2, 0.4))
     later = POLICY.replace("channel: web form", "channel: website").replace('version: "1"', 'version: "2"')
     world.policies[TENANT] = load_policy(later)
-    await world.take(world.event("form", "contact", "f1", NOON + dt.timedelta(days=20), email=ANN, form="demo"))
+    await world.take(
+        world.event("form", "contact", "f1", NOON + dt.timedelta(days=20), email=ANN, form="demo")
+    )
     found = await world.timelines.attribution(TENANT, contact(ANN), ("linear",))
-    assert [(t.channel, t.policy_version) for t in found.touches] == [("web form", "1")] * 3 + [("website", "2")]
+    assert [(t.channel, t.policy_version) for t in found.touches] == [("web form", "1")] * 3 + [
+        ("website", "2")
+    ]
     fields = await world.pool.fetchval("select fields from sync.entity where entity_id = $1", contact(ANN))
     assert (fields["first_touch"][0], fields["last_touch"][0]) == ("web form", "website")
     with pytest.raises(Exception, match="append-only"):

@@ -136,7 +136,12 @@ class Desk:
         """Return a message from the first of *people* to the others."""
         roles = ["from", *["to"] * (len(people) - 1)]
         told = [{"role": r, "address": p, "name": ""} for r, p in zip(roles, people, strict=True)]
-        words = {"kind": "email", "subject": f"Message {number}", "time": at.isoformat(), "message_id": f"m{number}"}
+        words = {
+            "kind": "email",
+            "subject": f"Message {number}",
+            "time": at.isoformat(),
+            "message_id": f"m{number}",
+        }
         return self.event(
             "mail", "activity", f"m{number}", at, **words, thread_id=answers or f"m{number}",
             reference_ids=answers, participants=told,
