@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from headwater.cli.asking import asking
+from headwater.cli.auditing import moment_of
 from headwater.cli.output import facts, table
 from headwater.cli.plain import moment, plain
 from headwater.cli.services import Services
