@@ -114,7 +114,9 @@ async def test_threads_and_people_are_those_of_an_independent_reading(migrated_d
         assert {frozenset(one & ids) for one in held.values() if one & ids} == threads
         assert len(threads) > 100
         assert max(map(len, threads)) > 5
-        told = {row["message_id"]: {(role, address) for role, address, _, _ in row["people"]} for row in rows_held}
+        told = {
+            row["message_id"]: {(role, address) for role, address, _, _ in row["people"]} for row in rows_held
+        }
         assert told.keys() >= people.keys() == ids
         differing = {key: (told[key], people[key]) for key in people if told[key] != people[key]}
         assert not differing, list(differing.items())[:3]
