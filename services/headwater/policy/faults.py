@@ -70,6 +70,7 @@ _SHAPES: Final[Mapping[str, str]] = {
 """What to do about shapes that pydantic refuses, by the beginning of its name for the fault."""
 
 FIXES: Final[Mapping[str, str]] = {
+    "allowed": "use one of the field's allowed values",
     "bounded_type": "remove min and max, or change the type to number, integer, date or datetime",
     "bounds": "swap min and max",
     "calls_or_tokens": "give the window either calls or tokens",
@@ -86,6 +87,7 @@ FIXES: Final[Mapping[str, str]] = {
     "expression": "correct the expression, as `value.trim()`; https://cel.dev says how they are written",
     "expression_alone": "do in the expression what the transform does, and remove that",
     "field_or_default": "add `field: NAME`, `default: TEXT`, or both",
+    "field_type": "name a field of that type",
     "format_type": "remove the format, or change the field's type",
     "formats": "give the first field `format: state` or `postal`, the second `format: country`",
     "granted_by_field": "grant it at the fields that it may decide",
@@ -112,12 +114,16 @@ FIXES: Final[Mapping[str, str]] = {
     "owner_and_rule": "add `owners: [SYSTEM, …]`, the strongest first, and `rule: source_priority` or another",
     "picklist_values": "add `allowed: [VALUE, …]`",
     "polled_object": "add the object to the system's inbound part, or make the mapping `direction: out`",
+    "raw_content": "map a summary in its place, as a preview of the first words",
     "reference_field": "name a field of type reference or participants",
     "reference_object": "give a field of type reference `reference: OBJECT`, and no other field one",
     "reserved_name": "choose another name",
     "size": "split the policy, or remove aliases",
     "some_window": "add `window: {calls: N, window_s: SECONDS}`",
+    "summary_only": "give the canonical field a chars_max of 1024 or less",
     "time_and_format": "add event_time, or remove event_time_format",
+    "touch_field": "give the field type text and the rule named, or name another field",
+    "touch_owner": "add the system to the field's owners, or take its touch away",
     "urgent_last": "order the shares: backfill, reconcile, retry, live",
     "window_holds_a_call": "raise tokens, or lower the cost",
     "yaml": "correct the indentation, quotes or brackets there",

@@ -6,14 +6,15 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from tests.integration.sync.timelines import NOON, TENANT, Desk, desk, entity
+from tests.integration.sync.timelines import NOON, POLICY, TENANT, Desk, desk, entity
 
 from headwater.kernel.errors import NotFound
 from headwater.policy.loading import load_policy
 from headwater.sync.domain.log import LogEvent, RecordKey
-from tests.integration.sync.timelines import POLICY
+from headwater.sync.timeline.ports import Entry
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +129,8 @@ async def test_a_timeline_is_read_by_pages_and_filters(world: Desk) -> None:
         ),
     )
     every = await world.read(contact(ANN))
-    seen, before = [], {}
+    seen: list[Entry] = []
+    before: dict[str, Any] = {}
     while page := await world.read(contact(ANN), limit=2, **before):
         seen += page
         before = {"before": (page[-1].activity.time, page[-1].activity.activity_id)}

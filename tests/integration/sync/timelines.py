@@ -23,8 +23,9 @@ from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.store.projection import PostgresProjections
 from headwater.sync.store.timeline import PostgresTimelines
 from headwater.sync.store.timeline_desk import PostgresTimelineDesk
+from headwater.sync.timeline.ports import Entry, Wanted
 from headwater.sync.timeline.worker import TimelineSettings, TimelineWorker
-from headwater.sync.usecases.timeline import Entry, Timelines, Wanted
+from headwater.sync.usecases.timeline import Timelines
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
@@ -88,7 +89,11 @@ class Identity:
     merged: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
     revision: int = 0
 
-    async def resolve(self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]) -> Answers:
+    async def resolve(
+        self,
+        tenant_id: str,  # noqa: ARG002 - the port's
+        subjects: Sequence[tuple[Subject, uuid.UUID]],
+    ) -> Answers:
         """Return where every subject is."""
         homes = {subject.key: self.home(subject.key, subject.attributes) for subject, _ in subjects}
         return Answers(homes, self.revision)

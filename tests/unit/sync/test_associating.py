@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 import uuid
+from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -24,6 +27,8 @@ from headwater.sync.domain.associating import (
     was_open,
 )
 
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 WORDS = Timeline(deal_closed=("won", "lost"))
 IDS = [uuid.UUID(int=number) for number in range(1, 7)]
@@ -55,21 +60,26 @@ def activity(*took_part: Person) -> Activity:
     return Activity("acme", uuid.UUID(int=99), "email", "mail", NOON, "", "m", ("m",), took_part)
 
 
+def reversed_lists(given_lists: Mapping[_K, Collection[_V]]) -> dict[_K, Collection[_V]]:
+    """Return the same, each list from its end."""
+    return {key: list(reversed(list(value))) for key, value in given_lists.items()}
+
+
 @given(people, arounds, st.randoms())
 def test_whom_an_activity_concerns_is_blind_to_order(
-    took_part: list[Person], around: Around, chance: st.DataObject
+    took_part: list[Person], around: Around, chance: random.Random
 ) -> None:
     """Of participants, of what is known around them, and of what was known first."""
     found = associate(WORDS, activity(*took_part), around)
-    chance.shuffle(took_part)  # type: ignore[attr-defined]
+    chance.shuffle(took_part)
     turned = Around(
-        *(
-            {key: list(reversed(value)) if isinstance(value, list) else value for key, value in part.items()}
-            for part in (
-                around.by_mailbox, around.accounts, around.companies, around.by_domain, around.by_name, around.deals,
-            )
-        )
-    )  # fmt: skip
+        by_mailbox=reversed_lists(around.by_mailbox),
+        accounts=reversed_lists(around.accounts),
+        companies=around.companies,
+        by_domain=reversed_lists(around.by_domain),
+        by_name=reversed_lists(around.by_name),
+        deals=reversed_lists(around.deals),
+    )
     assert associate(WORDS, activity(*took_part), turned) == found
 
 

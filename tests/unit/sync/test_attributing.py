@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import random
 
 import pytest
 from hypothesis import given
@@ -39,14 +40,14 @@ touches = st.lists(st.builds(touch, st.integers(0, 400), st.integers(1, 9)), min
 
 @given(touches, st.sampled_from(MODELS), st.randoms())
 def test_credit_is_whole_and_blind_to_order(
-    given_touches: list[TouchFact], model: Model, chance: object
+    given_touches: list[TouchFact], model: Model, chance: random.Random
 ) -> None:
     """Shares add up to 1, and go with the touch wherever it stands."""
     shares = credit(WORDS, model, given_touches)
     assert sum(shares) == pytest.approx(1.0)
     assert all(0 <= share <= 1 for share in shares)
     shuffled = list(given_touches)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    chance.shuffle(shuffled)
     by_touch = sorted(zip(given_touches, shares, strict=True))
     assert sorted(zip(shuffled, credit(WORDS, model, shuffled), strict=True)) == by_touch
 

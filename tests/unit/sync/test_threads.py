@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,12 +24,12 @@ def joined(portions: list[list[list[str]]]) -> dict[str, str]:
 
 @given(messages, st.randoms(), st.integers(1, 12))
 def test_any_order_and_portions_give_the_same_threads(
-    named: list[list[str]], chance: object, size: int
+    named: list[list[str]], chance: random.Random, size: int
 ) -> None:
     """And each bears the smallest id of those in it."""
     whole = joined([named])
     shuffled = list(named)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    chance.shuffle(shuffled)
     assert joined([shuffled[place : place + size] for place in range(0, len(shuffled), size)]) == whole
     for names in named:
         assert len({whole[name] for name in names}) == 1

@@ -64,8 +64,13 @@ async def attribution(
     found = await services.ask(services.timelines.GetAttribution, request)
     models = sorted(found.touches[0].credits) if found.touches else []
     rows = [
-        (moment(item.touch_time), item.channel, item.detail, item.policy_version)
-        + tuple(f"{item.credits[name]:.1%}" for name in models)
+        (
+            moment(item.touch_time),
+            item.channel,
+            item.detail,
+            item.policy_version,
+            *(f"{item.credits[name]:.1%}" for name in models),
+        )
         for item in found.touches
     ]
     session.output.result(plain(found), table(("time", "channel", "detail", "policy", *models), rows))

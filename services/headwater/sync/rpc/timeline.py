@@ -16,7 +16,8 @@ from headwater.sync.domain.associating import Association
 from headwater.sync.domain.attributing import MODELS, Model, TouchFact
 from headwater.sync.domain.log import RecordKey
 from headwater.sync.rpc.responses import moment_message
-from headwater.sync.usecases.timeline import Entry, Timelines, Wanted
+from headwater.sync.timeline.ports import Entry, Wanted
+from headwater.sync.usecases.timeline import Timelines
 from headwater.sync.v1 import timeline_pb2 as pb
 from headwater.sync.v1 import timeline_pb2_grpc
 
@@ -177,7 +178,7 @@ def _association(item: Association) -> pb.ActivityAssociation:
     )
 
 
-def _touch(item: TouchFact, credits: Mapping[Model, float] | None = None) -> pb.TouchPoint:
+def _touch(item: TouchFact, shares: Mapping[Model, float] | None = None) -> pb.TouchPoint:
     return pb.TouchPoint(
         event_key=str(item.event_key),
         record=event_pb2.RecordRef(object=item.object, source=item.source, external_id=item.external_id),
@@ -185,5 +186,5 @@ def _touch(item: TouchFact, credits: Mapping[Model, float] | None = None) -> pb.
         channel=item.channel,
         detail=item.detail,
         policy_version=item.policy_version,
-        credits=dict(credits or {}),
+        credits={str(model): share for model, share in (shares or {}).items()},
     )

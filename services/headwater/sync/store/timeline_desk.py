@@ -13,7 +13,7 @@ from headwater.sync.domain.attributing import TouchFact
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.store.behind import write_touches
 from headwater.sync.store.faults import reaching
-from headwater.sync.usecases.timeline import Entry, Wanted
+from headwater.sync.timeline.ports import Entry, Wanted
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool

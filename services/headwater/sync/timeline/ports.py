@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -10,7 +11,9 @@ from typing import Any, Final, Protocol
 
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.associating import Activity, Association
+from headwater.sync.domain.attributing import TouchFact
 from headwater.sync.domain.gathering import Homes, Key
+from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.states import EntityState
 
@@ -186,4 +189,70 @@ class TimelineStore(Protocol):
 
     def alone(self) -> AbstractAsyncContextManager[TimelineUnit | None]:
         """Begin a transaction; None when another process has one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which activities of an entity are asked for.
+
+    Args:
+        since: from then on.
+        until: before then.
+        before: time and activity of the last one seen; the next are older.
+        thread_id: of one thread; empty for all.
+    """
+
+    since: dt.datetime
+    until: dt.datetime
+    before: tuple[dt.datetime, uuid.UUID]
+    limit: int
+    kinds: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    thread_id: str = ""
+    confidence_min: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One activity of a timeline: what it was, how it concerns the entity asked about, and whom else."""
+
+    activity: Activity
+    thread_id: str
+    reason: str
+    confidence: float
+    associations: Sequence[Association]
+
+
+class TimelineDesk(Protocol):
+    """Where timelines and touches are read. Every method raises Unavailable."""
+
+    async def find(self, tenant_id: str, subject: uuid.UUID | RecordKey) -> uuid.UUID | None:
+        """Return the entity that stands for what is named; None when there is none."""
+        ...
+
+    async def read(self, tenant_id: str, entity_id: uuid.UUID, wanted: Wanted) -> Sequence[Entry]:
+        """Return the next activities that concern an entity, the newest first."""
+        ...
+
+    async def waiting(self, tenant_id: str) -> int:
+        """Count what is not associated yet."""
+        ...
+
+    async def touches(self, tenant_id: str, entity_id: uuid.UUID, limit: int) -> Sequence[TouchFact]:
+        """Return the touches of an entity, the first first."""
+        ...
+
+    async def page_events(
+        self, tenant_id: str, after: uuid.UUID, limit: int
+    ) -> Sequence[tuple[uuid.UUID, LogEvent | None]]:
+        """Return the next projected events behind *after*, by key; None where the log has them no more."""
+        ...
+
+    async def kept(self, tenant_id: str, keys: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, TouchFact]:
+        """Return the touches of events."""
+        ...
+
+    async def keep(self, touches: Sequence[TouchFact]) -> None:
+        """Keep touches of events that have none."""
         ...

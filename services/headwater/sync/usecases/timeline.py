@@ -5,57 +5,24 @@ NotFound    UNKNOWN_ENTITY, UNKNOWN_RECORD, NO_TIMELINE, NO_ATTRIBUTION
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from headwater.kernel.errors import NotFound
 from headwater.policy.document import PolicyDocument
 from headwater.policy.timeline import Attribution, Timeline
-from headwater.sync.domain.associating import Activity, Association
 from headwater.sync.domain.attributing import MODELS, Model, TouchFact, credit, touch_of
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import read_event
 from headwater.sync.ports import Policies
+from headwater.sync.timeline.ports import Entry, TimelineDesk, Wanted
 
 TOUCHES_MAX: Final = 1_000
 """Touches of one entity that credit is shared among, the first ones: nobody has more."""
 RECOMPUTE_EVENTS: Final = 500
 """Events that one question recomputes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which activities of an entity are asked for.
-
-    Args:
-        since: from then on.
-        until: before then.
-        before: time and activity of the last one seen; the next are older.
-        thread_id: of one thread; empty for all.
-    """
-
-    since: dt.datetime
-    until: dt.datetime
-    before: tuple[dt.datetime, uuid.UUID]
-    limit: int
-    kinds: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    thread_id: str = ""
-    confidence_min: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One activity of a timeline: what it was, how it concerns the entity asked about, and whom else."""
-
-    activity: Activity
-    thread_id: str
-    reason: str
-    confidence: float
-    associations: Sequence[Association]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,40 +52,6 @@ class Recomputed:
     differing: Sequence[tuple[TouchFact, TouchFact | None]]
     missing: Sequence[TouchFact]
     dropped: int
-
-
-class TimelineDesk(Protocol):
-    """Where timelines and touches are read. Every method raises Unavailable."""
-
-    async def find(self, tenant_id: str, subject: uuid.UUID | RecordKey) -> uuid.UUID | None:
-        """Return the entity that stands for what is named; None when there is none."""
-        ...
-
-    async def read(self, tenant_id: str, entity_id: uuid.UUID, wanted: Wanted) -> Sequence[Entry]:
-        """Return the next activities that concern an entity, the newest first."""
-        ...
-
-    async def waiting(self, tenant_id: str) -> int:
-        """Count what is not associated yet."""
-        ...
-
-    async def touches(self, tenant_id: str, entity_id: uuid.UUID, limit: int) -> Sequence[TouchFact]:
-        """Return the touches of an entity, the first first."""
-        ...
-
-    async def page_events(
-        self, tenant_id: str, after: uuid.UUID, limit: int
-    ) -> Sequence[tuple[uuid.UUID, LogEvent | None]]:
-        """Return the next projected events behind *after*, by key; None where the log has them no more."""
-        ...
-
-    async def kept(self, tenant_id: str, keys: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, TouchFact]:
-        """Return the touches of events."""
-        ...
-
-    async def keep(self, touches: Sequence[TouchFact]) -> None:
-        """Keep touches of events that have none."""
-        ...
 
 
 class Timelines:
