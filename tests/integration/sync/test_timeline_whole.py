@@ -56,7 +56,7 @@ async def test_a_timeline_goes_with_merges_and_back_with_splits(
             syncing(url, world.identity_address, ingest_address=world.ingest_address) as port,
             open_channel(f"127.0.0.1:{port}") as channel,
         ):
-            stub: timeline_pb2_grpc.TimelineServiceAsyncStub = timeline_pb2_grpc.TimelineServiceStub(channel)  # type: ignore[assignment]
+            stub: timeline_pb2_grpc.TimelineServiceAsyncStub = timeline_pb2_grpc.TimelineServiceStub(channel)
 
             async def subjects(address: str) -> list[str]:
                 record = event_pb2.RecordRef(source="mail", object="contact", external_id=address)
