@@ -65,9 +65,10 @@ order by tenant_id, kind, value
 limit 1;
 
 -- name: spread_mailbox
--- The next activities with a mailbox. $1 tenant; $2 mailbox; $3 behind this activity; $4 rows.
+-- The next activities with a mailbox that has no contact by its own record. $1 tenant; $2 mailbox; $3 behind this activity;
+-- $4 rows.
 select activity_id from sync.activity_person
-where tenant_id = $1 and mailbox = $2 and activity_id > $3
+where tenant_id = $1 and mailbox = $2 and activity_id > $3 and not placed
 order by activity_id
 limit $4;
 
@@ -119,10 +120,27 @@ order by activity_id
 limit $4;
 
 -- name: begin_spread
--- Has activities looked at again, from the first on. $1 tenant; $2 kinds text[]; $3 values text[]; $4 event keys uuid[].
+-- Has activities looked at again, from the first on, where there are any. $1 tenant; $2 kinds text[]; $3 values text[];
+-- $4 event keys uuid[].
 insert into sync.timeline_spread (tenant_id, kind, value, event_key)
 select $1, item.kind, item.value, item.event_key
 from unnest($2::text [], $3::text [], $4::uuid []) as item (kind, value, event_key)
+where
+    case item.kind
+        when 'mailbox' then exists (
+            select from sync.activity_person as one
+            where one.tenant_id = $1 and one.mailbox = item.value and not one.placed
+        )
+        when 'domain' then exists (
+            select from sync.activity_domain as one
+            where one.tenant_id = $1 and one.domain = item.value
+        )
+        when 'concerns' then exists (
+            select from sync.association as one
+            where one.tenant_id = $1 and one.entity_id = item.value::uuid
+        )
+        else true
+    end
 on conflict (tenant_id, kind, value) do update
 set place = '00000000-0000-0000-0000-000000000000', event_key = excluded.event_key;
 
