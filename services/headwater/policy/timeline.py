@@ -104,7 +104,7 @@ class Attribution(Part):
     def touch_of(self, source: str, object_name: str) -> Touch | None:
         """Return what an event of *source* about *object_name* says; None when it is no touch."""
         named = self.touches.get(source)
-        return None if named is None else named.get(object_name)  # type: ignore[call-overload, no-any-return]
+        return None if named is None else named.get(object_name)  # type: ignore[call-overload]
 
 
 def activity_faults(document: PolicyDocument) -> Iterator[Fault]:
