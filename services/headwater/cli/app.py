@@ -22,7 +22,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("up", _RUN, "Start the local stack and leave it running."),
     ("down", _RUN, "End the local stack."),
     ("migrate", _RUN, "Bring the database's schemas to this release."),
-    ("ingest", _FEED, "Record a file's rows as events: mbox, csv or jsonl."),
+    ("ingest", _FEED, "Record a file's rows as events: mbox, ics, csv or jsonl."),
     (
         "import",
         _FEED,
@@ -32,6 +32,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("status", _LOOK, "What a tenant has in the log, in entities and in delivery."),
     ("event", _LOOK, "One event and its whole fate."),
     ("why", _LOOK, "Why an entity shows a value: winner, losers, rule, what each CRM holds."),
+    ("timeline", _LOOK, "What happened with a contact, an account or a deal, newest first: filter, export."),
+    ("attribution", _LOOK, "First, last and multi-touch credit: of one entity, or all touches recomputed."),
     ("quality", _LOOK, "How complete, valid, fresh and free of duplicates the records are."),
     ("routing", _LOOK, "Who was given which lead, and why: init, show, what-if, loads."),
     ("sla", _LOOK, "How soon leads are looked after: timers, breaches, percentiles."),

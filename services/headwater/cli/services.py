@@ -32,6 +32,7 @@ from headwater.sync.v1 import (
     routing_pb2_grpc,
     schedules_pb2_grpc,
     sync_pb2_grpc,
+    timeline_pb2_grpc,
 )
 
 CALL_TIMEOUT_S: Final = 15.0
@@ -60,6 +61,7 @@ class Services:
     deletes: deletes_pb2_grpc.DeleteServiceAsyncStub
     enrichment: enrichment_pb2_grpc.EnrichmentServiceAsyncStub
     routing: routing_pb2_grpc.RoutingServiceAsyncStub
+    timelines: timeline_pb2_grpc.TimelineServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -109,6 +111,7 @@ async def open_services(
             deletes_pb2_grpc.DeleteServiceStub(sync),
             enrichment_pb2_grpc.EnrichmentServiceStub(sync),
             routing_pb2_grpc.RoutingServiceStub(sync),
+            timeline_pb2_grpc.TimelineServiceStub(sync),
             security,
             patience_s,
         )

@@ -20,6 +20,7 @@ from headwater.policy.normalising.rules import RULES
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
 from headwater.policy.routing_checks import routing_faults
+from headwater.policy.timeline import activity_faults
 from headwater.policy.words import EndpointClass
 
 CLASSES: Final[tuple[EndpointClass, ...]] = get_args(EndpointClass)
@@ -41,6 +42,7 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
         *_webhook_faults(document),
         *_cloud_event_faults(document),
         *routing_faults(document),
+        *activity_faults(document),
         *(
             fault
             for name, item in document.connectors.items()

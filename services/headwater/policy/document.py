@@ -20,6 +20,7 @@ from headwater.policy.objects import ObjectPolicy
 from headwater.policy.routing import Routing, Sla
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.systems import Inbound, InboundField, System
+from headwater.policy.timeline import Attribution, Timeline
 from headwater.policy.words import (
     EXPRESSION_CHARS_MAX,
     Conflict,
@@ -210,6 +211,10 @@ class PolicyDocument(Part):
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     rollout: Rollout = Rollout()
+    timeline: Timeline | None = None
+    """Whom activities concern; None: they are associated with nobody, and cost nothing."""
+    attribution: Attribution | None = None
+    """What counts as a touch of a lead; None: nothing does."""
     enrichment: Enrichment | None = None
     """Which values providers are asked for; None: nobody is asked."""
 

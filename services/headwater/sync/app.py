@@ -59,6 +59,7 @@ from headwater.sync.rpc.quality import QualityServicer
 from headwater.sync.rpc.rollouts import RolloutServicer
 from headwater.sync.rpc.routing import RoutingServicer
 from headwater.sync.rpc.schedules import ScheduleServicer
+from headwater.sync.rpc.timeline import TimelineServicer
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.serving import Servicers, server_of
@@ -86,10 +87,13 @@ from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.store.routing import PostgresRouting
 from headwater.sync.store.routing_desk import PostgresRoutingDesk
 from headwater.sync.store.schedules import PostgresSchedules
+from headwater.sync.store.timeline import PostgresTimelines
+from headwater.sync.store.timeline_desk import PostgresTimelineDesk
 from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
+from headwater.sync.timeline.worker import TimelineWorker
 from headwater.sync.usecases.approvals import Approvals
 from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.enrichment import EnrichmentView
@@ -100,6 +104,7 @@ from headwater.sync.usecases.quality import Quality
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.routing import RoutingOffice
 from headwater.sync.usecases.schedules import SteeredSchedules
+from headwater.sync.usecases.timeline import Timelines
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
 from headwater.sync.versions.worker import RenewalWorker
@@ -115,6 +120,7 @@ from headwater.sync.wakeup import (
     ROUTING_CHANNEL,
     RUNG,
     SCHEDULE_CHANNEL,
+    TIMELINE_CHANNEL,
     Wakeup,
     hearers_of,
     listen,
@@ -225,6 +231,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             DeleteServicer(Deletes(removals, policies)),
             EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
             RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
+            TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -241,6 +248,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (schedules.run, SCHEDULE_CHANNEL),
                 (enriching.run, ENRICHMENT_CHANNEL),
                 (routing.run, ROUTING_CHANNEL),
+                (TimelineWorker(PostgresTimelines(pool), policies, clock).run, TIMELINE_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])
             for job in (host.run, deliveries.run, watch.watch, keeper.run, removing.run):

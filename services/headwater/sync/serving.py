@@ -22,6 +22,7 @@ from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.routing import ROUTING_NAME, RoutingServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
+from headwater.sync.rpc.timeline import TIMELINE_NAME, TimelineServicer
 from headwater.sync.settings import SyncSettings
 from headwater.sync.v1 import (
     approvals_pb2_grpc,
@@ -36,6 +37,7 @@ from headwater.sync.v1 import (
     routing_pb2_grpc,
     schedules_pb2_grpc,
     sync_pb2_grpc,
+    timeline_pb2_grpc,
 )
 
 
@@ -55,6 +57,7 @@ class Servicers:
     deletes: DeleteServicer
     enrichment: EnrichmentServicer
     routing: RoutingServicer
+    timelines: TimelineServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -73,6 +76,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         deletes_pb2_grpc.add_DeleteServiceServicer_to_server(servicers.deletes, server)
         enrichment_pb2_grpc.add_EnrichmentServiceServicer_to_server(servicers.enrichment, server)
         routing_pb2_grpc.add_RoutingServiceServicer_to_server(servicers.routing, server)
+        timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicers.timelines, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -86,6 +90,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             DELETES_NAME,
             ENRICHMENT_NAME,
             ROUTING_NAME,
+            TIMELINE_NAME,
         )
 
     listening = ServerSettings(

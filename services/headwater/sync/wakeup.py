@@ -38,6 +38,8 @@ ENRICHMENT_CHANNEL: Final = "headwater_enrichment"
 """Notified by the projector and by operators when providers may have to be asked about an entity."""
 ROUTING_CHANNEL: Final = "headwater_routing"
 """Notified by the projector when an entity changed that routing looks after."""
+TIMELINE_CHANNEL: Final = "headwater_timeline"
+"""Notified by the projector when activities, or those whom they may concern, have changed."""
 RUNG: Final = (
     LOG_CHANNEL,
     REPLAY_CHANNEL,
@@ -48,6 +50,7 @@ RUNG: Final = (
     POLICY_CHANNEL,
     ENRICHMENT_CHANNEL,
     ROUTING_CHANNEL,
+    TIMELINE_CHANNEL,
 )
 """Channels whose payload says nothing: each rings the bell of one sleeper."""
 _CHECK_S: Final = 5.0

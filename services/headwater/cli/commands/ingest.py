@@ -85,6 +85,37 @@ def mbox(
 
 
 @app.command()
+def ics(
+    file: File,
+    source: Source = "calendar",
+    days_back: Annotated[int, typer.Option("--days-back", min=0, max=3_650, help="Meetings since.")] = 365,
+    days_ahead: Annotated[int, typer.Option("--days-ahead", min=0, max=3_650, help="Meetings until.")] = 90,
+    tenant: Tenant = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record each meeting of a calendar as an activity, every occurrence by itself: time, people, what was cancelled.
+
+    Of several statements about an occurrence the one with the highest SEQUENCE counts. A later file with another state
+    of the same meeting updates it.
+
+    Example:
+
+      headwater ingest ics calendar.ics --source calendar
+    """
+    from headwater.cli.feed.calendar import read_calendar  # noqa: PLC0415 - slow to import
+
+    today = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    since, until = today - dt.timedelta(days=days_back), today + dt.timedelta(days=days_ahead)
+
+    def read() -> Iterator[Row | Unreadable]:
+        yield from read_calendar(file.read_bytes(), since, until)
+
+    options = {"since": since.isoformat(), "until": until.isoformat()}
+    run_feed(Feed(file, "ics", source, "activity", options, read), tenant, data_dir, as_json)
+
+
+@app.command()
 def csv(
     file: File,
     source: Source,

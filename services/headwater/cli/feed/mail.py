@@ -60,6 +60,7 @@ def read_message(raw: RawMessage, mailbox: str) -> Row | Unreadable:
         "message_id": message_id,
         "thread_id": references[0] if references else message_id,
         "references": list(dict.fromkeys(references))[:REFERENCES_MAX],
+        "reference_ids": " ".join(list(dict.fromkeys(references))[:REFERENCES_MAX]),
         "participants": list(_participants(message))[:PARTICIPANTS_MAX],
         "preview": _preview(message),
         "mailbox": mailbox,
@@ -128,12 +129,12 @@ def _ids(text: str) -> list[str]:
 
 
 def _participants(message: EmailMessage) -> Iterator[dict[str, str]]:
-    """Yield each address once per role; groups such as undisclosed recipients hold none."""
+    """Yield each address once per role; groups such as undisclosed recipients hold none, nor is `@firm.io` one."""
     seen: set[tuple[str, str]] = set()
     for name, role in _ROLES:
         for display, address in _addresses(message, name):
             place = (role, address.lower())
-            if "@" in address and place not in seen:
+            if address.find("@") > 0 and place not in seen:
                 seen.add(place)
                 yield {"role": role, "address": address, "name": display}
 

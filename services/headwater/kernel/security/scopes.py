@@ -20,7 +20,7 @@ SCOPES: Final = {
     "records:export": "read all records of a tenant in bulk",
     "entities:read": "read entities, where values come from, counts, quality",
     "entities:correct": "set values that stand above every owner's",
-    "quality:measure": "measure the quality of a tenant's records",
+    "quality:measure": "measure the quality of a tenant's records, and find touches that are missing",
     "deliveries:read": "read deliveries, failures, replays, bulk changes, jobs",
     "deliveries:replay": "replay and discard deliveries",
     "connectors:control": "pause, resume and break connector accounts",

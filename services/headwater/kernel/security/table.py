@@ -92,6 +92,10 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
         "deliveries:read": "ListSchedules",
         "schedules:control": "RunSchedule PauseSchedule ResumeSchedule",
     },
+    "headwater.sync.v1.TimelineService": {
+        "entities:read": "ListTimeline GetAttribution",
+        "quality:measure": "RecomputeAttribution",
+    },
 }
 """Service -> scopes (any one of them) -> methods."""
 

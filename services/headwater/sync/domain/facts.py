@@ -26,15 +26,27 @@ class Merged(IntEnum):
 
 
 def merge_facts(
-    record: RecordState, fields: Mapping[str, Any], event: LogEvent, raw: Mapping[str, Any], *, deleted: bool
+    record: RecordState,
+    fields: Mapping[str, Any],
+    event: LogEvent,
+    raw: Mapping[str, Any],
+    *,
+    deleted: bool,
+    earliest: str | None = None,
 ) -> Merged:
-    """Let the latest statement of each field win, ties by event key: any order of events ends the same."""
+    """Let the latest statement of each field win, ties by event key: any order of events ends the same.
+
+    Args:
+        earliest: field of which the earliest statement wins: that of the first touch.
+    """
     merged = Merged.NOTHING
     event_time, event_key = event.event_time, event.event_key
     for name, value in fields.items():
         held = record.fields.get(name)
-        if held is not None and (held.field_time, held.event_key) >= (event_time, event_key):
-            continue
+        if held is not None:
+            later = (held.field_time, held.event_key) < (event_time, event_key)
+            if later is (name == earliest):
+                continue
         record.fields[name] = FieldFact(value, event_time, event_key, raw.get(name) if raw else None)
         if held is None or held.value != value:
             merged = Merged.CHANGED

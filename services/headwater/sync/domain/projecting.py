@@ -18,6 +18,7 @@ from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import select_target
 from headwater.policy.survivorship import survive
+from headwater.sync.domain.attributing import TouchFact, touch_of
 from headwater.sync.domain.correcting import actor_of, attached_entity, is_attached
 from headwater.sync.domain.enriching import concerns
 from headwater.sync.domain.facts import Merged, idle_rule, merge_facts, value_changes
@@ -101,6 +102,8 @@ class Workspace:
     enriched: dict[EntityKey, EntityState] = field(default_factory=dict)
     """Entities that providers may have to be asked about."""
     tended: dict[EntityKey, Tended] = field(default_factory=dict)
+    touches: list[TouchFact] = field(default_factory=list)
+    identity_changes: list[IdentityReading] = field(default_factory=list)
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -156,6 +159,9 @@ class Workspace:
     def apply_record(self, reading: RecordReading, resolved: Resolutions) -> Effect:
         """Apply a change of a source record."""
         event = reading.event
+        touch = touch_of(self.policies[event.tenant_id], reading)
+        if touch is not None:
+            self.touches.append(touch)
         fields = with_entities(reading, resolved)
         touched: list[EntityState] = []
         rule = idle_rule(self.records.get(reading.subject.key), fields, event)
@@ -193,6 +199,8 @@ class Workspace:
             forced = entity is winner or entity is loser
             self._refresh(entity, event, f"identity_{reading.change}", force=forced)
         self.follows.extend(followed(self.policies[tenant_id], reading))
+        if self.policies[tenant_id].timeline is not None:
+            self.identity_changes.append(reading)
         return Effect(event, PROJECTED, tuple(sides), tuple(entity.version for entity in sides.values()))
 
     def _move(self, reading: IdentityReading, destination: EntityState) -> list[EntityState]:
@@ -216,15 +224,15 @@ class Workspace:
                 self._place(record, destination.entity_id)
         return list(left.values())
 
-    def renew(self, entity: EntityState, event: LogEvent) -> None:
-        """Compute an entity anew, as another policy wants it."""
+    def renew(self, entity: EntityState, event: LogEvent, action: str = "policy_changed") -> None:
+        """Compute an entity anew, as another policy wants it, or because of another *action* on its records."""
         policy = self.policies[entity.tenant_id]
         for record in self.members.get(entity.key, {}).values():
             respelt = respell(policy, record.key, record.fields)
             if respelt:
                 record.fields = {**record.fields, **respelt}
                 self.records_changed[record.key] = record
-        self._refresh(entity, event, "policy_changed")
+        self._refresh(entity, event, action)
         section = policy.enrichment
         if section is not None and section.existing and entity.object in section.objects:
             self.enriched[entity.key] = entity
@@ -261,7 +269,9 @@ class Workspace:
         is_new = record is None or not record.speaks
         if record is None:
             record = self._found(key, resolved[key])
-        merged = merge_facts(record, fields, event, raw, deleted=deleted)
+        attribution = self.policies[key.tenant_id].attribution
+        earliest = attribution.first if attribution is not None else None
+        merged = merge_facts(record, fields, event, raw, deleted=deleted, earliest=earliest)
         if merged is Merged.NOTHING and not is_new:
             return []
         self.records_changed[key] = record

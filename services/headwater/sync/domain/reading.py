@@ -186,12 +186,22 @@ def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
     said = {**fields, **canonical.raw} if canonical.raw else fields  # identity keeps what was said
     return RecordReading(
         event,
-        fields,
+        {**fields, **touched} if (touched := _touched(policy, event)) else fields,
         Subject(key, _attributes(said)),
         references=dict(_references(policy, event, fields)),
         participants=dict(_participants(policy, event, fields)),
         raw=canonical.raw,
     )
+
+
+def _touched(policy: PolicyDocument, event: LogEvent) -> dict[str, str]:
+    """Return what a touch says in canonical fields: by their rules the first or the last one shows."""
+    attribution = policy.attribution
+    touch = None if attribution is None else attribution.touch_of(event.source, event.object)
+    if attribution is None or touch is None:
+        return {}
+    known = policy.objects[cast("ObjectName", event.object)].fields
+    return {name: touch.channel for name in (attribution.first, attribution.last) if name and name in known}
 
 
 def _deletes(policy: PolicyDocument, event: LogEvent) -> str:

@@ -18,6 +18,7 @@ from headwater.sync.domain.log import START, LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import AuditNote, Effect, Mark, Workspace
 from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
+from headwater.sync.store.behind import write_behind
 from headwater.sync.store.enrichment import want_entities
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
@@ -220,6 +221,7 @@ class ProjectionTransaction:
             await want_entities(self._connection, workspace.enriched.values())
         if workspace.tended:
             await write_tended(self._connection, workspace.tended.values())
+        await write_behind(self._connection, workspace)
 
     async def write_effects(
         self, effects: Sequence[Effect], contexts: Mapping[uuid.UUID, TraceContext]

@@ -1,0 +1,1 @@
+"""Activities by whom they concern: made behind the projection, a page at a time."""
