@@ -43,6 +43,7 @@ from headwater.sync.delivery.pacing import Unpaced
 from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.domain.windows import NS_PER_S
 from headwater.sync.membership import Membership
+from headwater.sync.ports import Credentials
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
@@ -99,10 +100,10 @@ class SimulatedPolicies(LogPolicies):
 class NoSecrets:
     """Credentials that nobody asks for."""
 
-    def read(self, reference: str) -> Mapping[str, str]:
+    async def read(self, tenant_id: str, reference: str) -> Credentials:
         """Return nothing secret."""
-        del reference
-        return {}
+        del tenant_id, reference
+        return Credentials({})
 
 
 @dataclass(slots=True)

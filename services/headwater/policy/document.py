@@ -19,6 +19,7 @@ from headwater.policy.systems import System
 from headwater.policy.words import (
     EXPRESSION_CHARS_MAX,
     Conflict,
+    CredentialsReference,
     Direction,
     FieldName,
     Name,
@@ -74,8 +75,8 @@ class ConnectorPolicy(Part):
     vendor: Name
     system: Name
     base_url: Text
-    credentials: Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
-    """Where the secret is: the name of an environment variable that holds a JSON object."""
+    credentials: CredentialsReference
+    """Where the secret is: `env:NAME` of a variable that holds a JSON object, or `vault:NAME`."""
     owner: Text
     backup: Text
     runbook: Text

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Vendor(Protocol):
     """What a vendor must be able to do for the gate."""
 
-    token_path: str
+    open_paths: tuple[str, ...]
+    """Where nobody needs a token: token endpoint and consent page."""
     kinds: tuple[str, ...]
 
     def meter(self, path: str) -> Meter:

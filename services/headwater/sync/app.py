@@ -16,11 +16,12 @@ import anyio
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.lifecycle import Shutdown, announce_ready
+from headwater.kernel.pg.pool import Pool
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
-from headwater.sync.auditing.wiring import audit_keeper
+from headwater.sync.auditing.wiring import audit_keeper, data_dir_of
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
@@ -30,6 +31,7 @@ from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.following.forecaster import Foresight
 from headwater.sync.following.worker import FollowWorker
 from headwater.sync.membership import Membership
+from headwater.sync.ports import Secrets
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
@@ -70,6 +72,7 @@ from headwater.sync.store.replays import PostgresReplays
 from headwater.sync.store.rollouts import PostgresRollouts
 from headwater.sync.store.schedules import PostgresSchedules
 from headwater.sync.store.trail import PostgresTrail
+from headwater.sync.store.vault import PostgresSafe
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
@@ -81,6 +84,9 @@ from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
+from headwater.sync.vault.rings import ring_of
+from headwater.sync.vault.secrets import AccountSecrets, reopen_changed
+from headwater.sync.vault.vault import Vault
 from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
@@ -92,6 +98,7 @@ from headwater.sync.wakeup import (
     ROLLOUT_CHANNEL,
     RUNG,
     SCHEDULE_CHANNEL,
+    VAULT_CHANNEL,
     Wakeup,
     hearers_of,
     listen,
@@ -150,7 +157,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             leases,
             membership,
             policies,
-            _account_parts(settings, telemetry, clock, membership, catch_up),
+            _account_parts(_secrets(pool, settings, holder), settings, telemetry, clock, membership, catch_up),
             accounts,
         )
         desk = PostgresSchedules(pool)
@@ -184,7 +191,12 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(membership.keep)
-            tasks.start_soon(listen, pool, {**hearers_of(bells), DELIVERY_CHANNEL: watch.notify})
+            hearers = {
+                **hearers_of(bells),
+                DELIVERY_CHANNEL: watch.notify,
+                VAULT_CHANNEL: lambda told: reopen_changed(deliveries.accounts, told),
+            }
+            tasks.start_soon(listen, pool, hearers)
             for worker, channel in (
                 (ReplayWorker(replays).run, REPLAY_CHANNEL),
                 (rolling.run, ROLLOUT_CHANNEL),
@@ -213,11 +225,21 @@ async def _hand_over(leases: PostgresLeases) -> None:
             _log.warning("leases are left to lapse: %s", error)
 
 
+def _secrets(pool: Pool, settings: SyncSettings, holder: str) -> AccountSecrets:
+    ring = ring_of(settings.vault_keys, data_dir_of(os.environ), os.environ)
+    return AccountSecrets(EnvironmentSecrets(os.environ), Vault(PostgresSafe(pool), ring), holder)
+
+
 def _account_parts(
-    settings: SyncSettings, telemetry: Telemetry, clock: Clock, membership: Membership, catch_up: CatchUp
+    secrets_: Secrets,
+    settings: SyncSettings,
+    telemetry: Telemetry,
+    clock: Clock,
+    membership: Membership,
+    catch_up: CatchUp,
 ) -> AccountParts:
     return AccountParts(
-        EnvironmentSecrets(os.environ),
+        secrets_,
         telemetry.spans,
         clock,
         random.Random,

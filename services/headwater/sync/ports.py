@@ -6,9 +6,10 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from headwater.connectors.base.oauth import GrantKeeper
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
@@ -260,13 +261,29 @@ class Policies(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a connector account is opened with.
+
+    Args:
+        values: the secret's texts; never logged.
+        grants: keeps the account's tokens beyond this process; None where only the values are kept.
+    """
+
+    values: Mapping[str, str] = field(repr=False)
+    grants: GrantKeeper | None = field(default=None, repr=False)
+
+
 class Secrets(Protocol):
     """Where credentials come from."""
 
-    def read(self, reference: str) -> Mapping[str, str]:
-        """Return the JSON object that *reference* (`env:NAME`) names.
+    async def read(self, tenant_id: str, reference: str) -> Credentials:
+        """Return what *reference* (`env:NAME`, `vault:NAME`) names.
 
-        Raises: InvalidInput when it is missing or is no JSON object of texts.
+        Raises:
+            InvalidInput, NotFound: it is missing, or is no JSON object of texts.
+            NotOpened, KeyRingFault: it is in the vault and does not open.
+            Unavailable.
         """
         ...
 

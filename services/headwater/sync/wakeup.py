@@ -34,6 +34,8 @@ MERGE_CHANNEL: Final = "headwater_merge"
 """Notified when merges are to be followed or undone in CRMs, or when it is asked what that would do."""
 POLICY_CHANNEL: Final = "headwater_policy"
 """Notified by the projector when it came by a policy."""
+VAULT_CHANNEL: Final = "headwater_vault"
+"""Notified when a connection's secret was set or removed; names tenant and connection."""
 RUNG: Final = (
     LOG_CHANNEL,
     REPLAY_CHANNEL,

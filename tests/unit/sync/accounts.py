@@ -45,7 +45,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
-from headwater.sync.ports import StoreRefused
+from headwater.sync.ports import Credentials, StoreRefused
 
 Answer = TypeVar("Answer")
 
@@ -328,10 +328,10 @@ def account_parts(crm: Crm, **changed: Any) -> AccountParts:
 class Secrets:
     """No secrets are needed."""
 
-    def read(self, reference: str) -> Mapping[str, str]:
+    async def read(self, tenant_id: str, reference: str) -> Credentials:
         """Return none."""
-        del reference
-        return {}
+        del tenant_id, reference
+        return Credentials({})
 
 
 class OnePolicy:

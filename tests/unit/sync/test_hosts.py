@@ -20,7 +20,7 @@ from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.membership import Membership
-from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
+from headwater.sync.ports import Credentials, Deliveries, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector, Prepared, Told
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
@@ -237,8 +237,9 @@ def test_pauses_grow_while_an_actor_fails_at_once_and_begin_anew_when_it_ran() -
 class NoSecrets:
     """Credentials that are missing."""
 
-    def read(self, reference: str) -> Mapping[str, str]:
+    async def read(self, tenant_id: str, reference: str) -> Credentials:
         """Refuse."""
+        del tenant_id
         raise InvalidInput(f"{reference} is not set")
 
 

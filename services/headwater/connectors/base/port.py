@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headwater.connectors.base.doubt import InDoubtProtocol, WriteKind
 from headwater.connectors.base.errors import VendorError
 from headwater.kernel.ids import ObjectName
+
+if TYPE_CHECKING:
+    from headwater.connectors.base.oauth import GrantKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,14 @@ class Account:
         base_url: root of the vendor's API for this account, without a trailing slash.
         credentials: the secret's JSON object; never logged.
         timeout_s: bound of one HTTP call, from request to whole answer.
+        grants: keeps the account's tokens beyond this process; None where only the credentials are kept.
     """
 
     name: str
     base_url: str
     credentials: Mapping[str, str] = field(repr=False)
     timeout_s: float = 15.0
+    grants: GrantKeeper | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
