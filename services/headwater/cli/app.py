@@ -30,6 +30,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("quality", _LOOK, "How complete, valid, fresh and free of duplicates the records are."),
     ("trace", _LOOK, "One event's way from the producer to the CRMs, as a waterfall."),
     ("connectors", _STEER, "CRM accounts: list, pause, resume, reset the breaker."),
+    ("connect", _STEER, "Let Headwater use an account of a CRM: agree in the browser."),
+    ("vault", _STEER, "Credentials of accounts, sealed: init, set, list, rotate, status, retire, remove."),
     ("deliveries", _STEER, "What is to be written to the CRMs: list, replay, discard, redeliver."),
     ("errors", _STEER, "Failed deliveries by cause: show, preview, edit, replay, discard."),
     ("replays", _STEER, "Replays of dead deliveries: list, show, pause, resume, cancel."),

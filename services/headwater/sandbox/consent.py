@@ -31,7 +31,9 @@ def authorize(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
     """Show the page, or, where the person has agreed (or refused), send the browser back."""
     redirect_uri = call.param("redirect_uri")
     if not call.param("client_id") or not _may_redirect(redirect_uri):
-        return _page(_BAD_REQUEST, "This application is not known here: client_id or redirect_uri is missing.")
+        return _page(
+            _BAD_REQUEST, "This application is not known here: client_id or redirect_uri is missing."
+        )
     if call.param("response_type") != "code":
         return _back(call, {"error": "unsupported_response_type"})
     if call.param("code_challenge") and call.param("code_challenge_method") != "S256":
@@ -54,7 +56,9 @@ def spend_code(call: Call, desk: Desk, form: Mapping[str, str]) -> str:
     asked = json.loads(row[0])
     if (asked["client_id"], asked["redirect_uri"]) != (form.get("client_id"), form.get("redirect_uri")):
         return "client_id or redirect_uri is not the one that the code was given for"
-    if asked["challenge"] and not hmac.compare_digest(asked["challenge"], s256(form.get("code_verifier", ""))):
+    if asked["challenge"] and not hmac.compare_digest(
+        asked["challenge"], s256(form.get("code_verifier", ""))
+    ):
         return "the code verifier does not fit the code challenge"
     return ""
 

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 class Vendor(Protocol):
     """What a vendor must be able to do for the gate."""
 
-    open_paths: tuple[str, ...]
-    """Where nobody needs a token: token endpoint and consent page."""
     kinds: tuple[str, ...]
+
+    @property
+    def open_paths(self) -> tuple[str, ...]:
+        """Where nobody needs a token: token endpoint and consent page."""
 
     def meter(self, path: str) -> Meter:
         """Which limit a call counts against."""

@@ -157,7 +157,9 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             leases,
             membership,
             policies,
-            _account_parts(_secrets(pool, settings, holder), settings, telemetry, clock, membership, catch_up),
+            _account_parts(
+                _secrets(pool, settings, holder), settings, telemetry, clock, membership, catch_up
+            ),
             accounts,
         )
         desk = PostgresSchedules(pool)
@@ -194,7 +196,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             hearers = {
                 **hearers_of(bells),
                 DELIVERY_CHANNEL: watch.notify,
-                VAULT_CHANNEL: lambda told: reopen_changed(deliveries.accounts, told),
+                VAULT_CHANNEL: lambda told: reopen_changed(deliveries.accounts(), told),
             }
             tasks.start_soon(listen, pool, hearers)
             for worker, channel in (

@@ -128,7 +128,7 @@ def code_form(credentials: Mapping[str, str], asked: Asked, code: str) -> dict[s
         code=code,
         redirect_uri=asked.redirect_uri,
         code_verifier=asked.verifier,
-        **_secret_of(credentials),
+        client_secret=_secret_of(credentials),
     )
     return _fields(body)
 
@@ -142,13 +142,15 @@ def grant_form(
     """
     kind = kind_of(credentials)
     if kind == "client_credentials":
-        client = BackendApplicationClient(credentials["client_id"])
-        return _fields(client.prepare_request_body(include_client_id=True, **_secret_of(credentials)))
+        own = BackendApplicationClient(credentials["client_id"])
+        return _fields(
+            own.prepare_request_body(include_client_id=True, client_secret=_secret_of(credentials))
+        )
     if kind == "jwt_bearer":
         return _assertion_form(credentials, audience, now)
     client = WebApplicationClient(credentials["client_id"])
     body = client.prepare_refresh_body(
-        refresh_token=refresh_token, client_id=credentials["client_id"], **_secret_of(credentials)
+        refresh_token=refresh_token, client_id=credentials["client_id"], client_secret=_secret_of(credentials)
     )
     return _fields(body)
 
@@ -201,13 +203,14 @@ def _assertion_form(credentials: Mapping[str, str], audience: str, now: dt.datet
             expires_at=issued_s + ASSERTION_S,
         )
     except (ValueError, TypeError) as error:
-        raise InvalidInput("credentials: private_key is no RSA key in PEM", reason="BAD_CREDENTIALS") from error
+        raise InvalidInput(
+            "credentials: private_key is no RSA key in PEM", reason="BAD_CREDENTIALS"
+        ) from error
     return _fields(body)
 
 
-def _secret_of(credentials: Mapping[str, str]) -> dict[str, str]:
-    secret = credentials.get("client_secret", "")
-    return {"client_secret": secret} if secret else {}
+def _secret_of(credentials: Mapping[str, str]) -> str | None:
+    return credentials.get("client_secret") or None
 
 
 def _fields(body: str) -> dict[str, str]:

@@ -35,9 +35,7 @@ def refresher(account: Account, http: HttpCaller) -> Fetch:
     credentials = required_credentials(account, OAUTH.grants)
 
     async def fetch(refresh_token: str) -> Grant:
-        form = grant_form(
-            credentials, refresh_token, OAUTH.audience or account.base_url, SystemClock().now()
-        )
+        form = grant_form(credentials, refresh_token, OAUTH.audience or account.base_url, SystemClock().now())
         answer = await http.send(Request("POST", TOKEN_PATH, TOKEN_PATH, "auth", form=form))
         return grant_of(answer, account.base_url)
 

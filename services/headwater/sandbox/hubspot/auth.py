@@ -27,7 +27,11 @@ def _token(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
     token = f"hs-{desk.account.name}-{desk.new_id()}"
     ttl_s = desk.token_ttl_s
     desk.account.give_token(token, call.now_ms + ttl_s * 1000)
-    content = {"token_type": "bearer", "refresh_token": consent.next_refresh_token(desk, form), "access_token": token}
+    content = {
+        "token_type": "bearer",
+        "refresh_token": consent.next_refresh_token(desk, form),
+        "access_token": token,
+    }
     return Answer(200, {**content, "expires_in": ttl_s})
 
 

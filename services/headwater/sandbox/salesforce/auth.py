@@ -66,7 +66,9 @@ def _refused(call: Call, desk: Desk, form: Mapping[str, str]) -> Answer | None:
     if grant == "authorization_code":
         fault = consent.spend_code(call, desk, form)
         return no("invalid_grant", fault) if fault else None
-    if grant == "refresh_token" and not consent.spend_refresh_token(call, desk, form.get("refresh_token", "")):
+    if grant == "refresh_token" and not consent.spend_refresh_token(
+        call, desk, form.get("refresh_token", "")
+    ):
         return no("invalid_grant", "expired access/refresh token")
     return None
 

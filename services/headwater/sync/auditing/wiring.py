@@ -50,5 +50,5 @@ def audit_keeper(
 def data_dir_of(environment: Mapping[str, str]) -> Path:
     """Return the directory of what a service keeps beside its database."""
     named = environment.get("HEADWATER_DATA_DIR", "").strip()
-    chosen = Path(named) if named else defaultdata_dir_of(environment, Path.home(), root=os.geteuid() == 0)
+    chosen = Path(named) if named else default_data_dir(environment, Path.home(), root=os.geteuid() == 0)
     return chosen.expanduser().absolute()

@@ -235,7 +235,7 @@ class DeliveryAccount:
 
     async def _pause(self, pause_s: float) -> None:
         ends_s = anyio.current_time() + pause_s
-        while not (self._ending or self._reopens) and (left_s := ends_s - anyio.current_time()) > 0:
+        while not self._is_leaving() and (left_s := ends_s - anyio.current_time()) > 0:
             await self.bell.wait_steered(left_s)
 
     async def _run_actor(self) -> bool:
@@ -275,14 +275,17 @@ class DeliveryAccount:
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor
         try:
-            if self._ending or self._reopens:
+            if self._is_leaving():
                 return
             if not self._prepared:
                 await actor.prepare()
-                self._prepared = not (self._ending or self._reopens)
+                self._prepared = not self._is_leaving()
             await actor.run()
         finally:
             self._actor = None
+
+    def _is_leaving(self) -> bool:
+        return self._ending or self._reopens
 
     async def _take_over(self) -> None:
         """Put in doubt what an earlier actor left in flight, and go on with its count of calls."""

@@ -71,7 +71,9 @@ class FileRing:
             seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if seen != self._seen:
                 if stat.st_mode & _OTHERS:
-                    raise KeyRingFault(f"others may read {self._path}; allow it to this account alone (chmod 600)")
+                    raise KeyRingFault(
+                        f"others may read {self._path}; allow it to this account alone (chmod 600)"
+                    )
                 self._keys = parse(self._path.read_text(encoding="utf-8"), str(self._path))
                 self._seen = seen
         except FileNotFoundError:
@@ -155,14 +157,18 @@ def parse(text: str, where: str) -> Mapping[str, RingKey]:
         raise KeyRingFault(f"the key ring ({where}) is larger than {RING_BYTES_MAX} bytes")
     try:
         given = json.loads(text)
-        keys = {key_id: RingKey(key_id, base64.b64decode(key, validate=True)) for key_id, key in given.items()}
+        keys = {
+            key_id: RingKey(key_id, base64.b64decode(key, validate=True)) for key_id, key in given.items()
+        }
     except (ValueError, TypeError, AttributeError, binascii.Error):
         raise KeyRingFault(f"the key ring ({where}) must be a JSON object of keys in base64") from None
     if len(keys) > KEYS_MAX:
         raise KeyRingFault(f"the key ring ({where}) has more than {KEYS_MAX} keys")
     for key_id, key in keys.items():
         if not _KEY_ID.fullmatch(key_id) or len(key.material) != KEY_BYTES:
-            raise KeyRingFault(f"the key ring ({where}): {key_id[:63]!r} must be a name (a-z, 0-9, -) of {KEY_BYTES} bytes")
+            raise KeyRingFault(
+                f"the key ring ({where}): {key_id[:63]!r} must be a name (a-z, 0-9, -) of {KEY_BYTES} bytes"
+            )
     return keys
 
 

@@ -93,7 +93,7 @@ async def retire(vault: Vault, key_id: str) -> None:
 async def _promote_next(vault: Vault, views: tuple[KeyView, ...], now: dt.datetime) -> None:
     """Let a key wrap that the database does not know yet: one that was made before a crash, or a new one."""
     known, ring = {view.key_id for view in views}, await vault.ring.read()
-    fresh = next((key for name, key in reversed(ring.items()) if name not in known), None)
+    fresh = next((key for name, key in reversed(list(ring.items())) if name not in known), None)
     if fresh is None:
         fresh = RingKey(_new_id(known, now), vault.randomness(KEY_BYTES))
         await vault.ring.add(fresh)
@@ -119,9 +119,7 @@ def _in_use(views: tuple[KeyView, ...]) -> int:
     return sum(view.connections for view in views if view.state == "decrypt_only")
 
 
-async def _rewrap_all(
-    vault: Vault, views: tuple[KeyView, ...], progress: Progress, batch: int
-) -> Rotation:
+async def _rewrap_all(vault: Vault, views: tuple[KeyView, ...], progress: Progress, batch: int) -> Rotation:
     ring = await vault.ring.read()
     active = checked(ring, _active(views), vault.ring.where)
     old = [view.key_id for view in views if view.state == "decrypt_only"]
@@ -152,9 +150,7 @@ def _rewrapped(
     found = []
     for held in keys:
         try:
-            if held.key_id not in ring:
-                raise KeyRingFault(f"key {held.key_id!r} is not in the key ring ({vault.ring.where})")
-            data_key = envelope.unwrap(ring[held.key_id], held.place, held.sealed)
+            data_key = vault.opened_key(ring, held)
         except (NotOpened, KeyRingFault) as error:
             failed[held.place.tenant_id, held.place.connection] = error.message
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -28,16 +29,14 @@ class Vault:
         self.ring = ring
         self.randomness = randomness
 
-    async def put(
-        self, tenant_id: str, connection: str, fields: Mapping[str, Secret], actor: str
-    ) -> int:
+    async def put(self, tenant_id: str, connection: str, fields: Mapping[str, Secret], actor: str) -> int:
         """Keep *fields* as the connection's secret, under a new data key; return its version.
 
         Raises:
             PreconditionFailed: the vault has no key yet.
             KeyRingFault, Unavailable, StoreRaced.
         """
-        _check(fields)
+        _check(connection, fields)
         key = await self.active_key()
         held = await self.safe.read(tenant_id, connection)
         place = Place(tenant_id, connection, 1 if held is None else held.wrapped.place.key_version + 1)
@@ -91,12 +90,20 @@ class Vault:
         active = next((view for view in await self.safe.keys() if view.state == "active"), None)
         if active is None:
             raise PreconditionFailed(
-                "the vault has no key yet; make one with `headwater vault init`", reason="VAULT_NOT_INITIALISED"
+                "the vault has no key yet; make one with `headwater vault init`",
+                reason="VAULT_NOT_INITIALISED",
             )
         return checked(await self.ring.read(), active, self.ring.where)
 
     async def _data_key(self, wrapped: WrappedKey) -> bytes:
-        key = (await self.ring.read()).get(wrapped.key_id)
+        return self.opened_key(await self.ring.read(), wrapped)
+
+    def opened_key(self, ring: Mapping[str, RingKey], wrapped: WrappedKey) -> bytes:
+        """Return a data key, unwrapped.
+
+        Raises: KeyRingFault, NotOpened.
+        """
+        key = ring.get(wrapped.key_id)
         if key is None:
             raise KeyRingFault(
                 f"connection {wrapped.place.connection!r} needs key {wrapped.key_id!r}, "
@@ -114,14 +121,23 @@ def checked(ring: Mapping[str, RingKey], view: KeyView, where: str) -> RingKey:
     if key is None:
         raise KeyRingFault(f"key {view.key_id!r} is not in the key ring ({where})")
     if key.check_value() != view.check_value:
-        raise KeyRingFault(f"key {view.key_id!r} in the key ring ({where}) is not the one that was used before")
+        raise KeyRingFault(
+            f"key {view.key_id!r} in the key ring ({where}) is not the one that was used before"
+        )
     return key
 
 
-def _check(fields: Mapping[str, Secret]) -> None:
+def _check(connection: str, fields: Mapping[str, Secret]) -> None:
+    if not re.fullmatch(CONNECTION_PATTERN, connection):
+        raise InvalidInput(
+            f"connection {connection[:63]!r} must be a name as hubspot-main: a-z, 0-9, _ . -, at most 63",
+            reason="BAD_NAME",
+        )
     if not 1 <= len(fields) <= FIELDS_MAX:
         raise InvalidInput(f"a secret has 1 to {FIELDS_MAX} fields", reason="BAD_SECRET")
     for name, value in fields.items():
+        if not re.fullmatch(FIELD_PATTERN, name):
+            raise InvalidInput(f"field {name[:63]!r} must be a name as client_id", reason="BAD_NAME")
         if len(value.reveal()) > VALUE_CHARS_MAX:
             raise InvalidInput(
                 f"field {name!r} has more than {VALUE_CHARS_MAX:,} characters", reason="BAD_SECRET"
