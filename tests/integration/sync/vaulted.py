@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
 
 TENANT: Final = "acme"
-OAUTH: Final = {"client_id": "app", "client_secret": "s3cret", "refresh_token": "refresh-0"}
+OAUTH: Final = {"client_id": "application-7", "client_secret": "s3cret", "refresh_token": "refresh-0"}
 
 
 @dataclass(slots=True)

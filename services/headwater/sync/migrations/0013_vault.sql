@@ -54,7 +54,7 @@ create function sync.check_wrapping_key() returns trigger language plpgsql as $$
 begin
     perform from sync.vault_key where key_id = new.key_id and state = 'active' for share;
     if not found then
-        raise exception 'key % is not the active one', new.key_id using errcode = 'check_violation';
+        raise exception 'key % is not the active one', new.key_id using errcode = 'serialization_failure';
     end if;
     return new;
 end

@@ -10,10 +10,12 @@ from typing import Final
 
 from headwater.kernel.errors import InvalidInput, NotFound, PreconditionFailed
 from headwater.kernel.secret import Secret
+from headwater.sync.ports import StoreRaced
 from headwater.sync.vault import envelope
 from headwater.sync.vault.envelope import KEY_BYTES, Place, Randomness, RingKey
 from headwater.sync.vault.ports import Kept, KeyRing, KeyRingFault, KeyView, Safe, WrappedKey
 
+PUT_TRIES_MAX: Final = 5
 FIELDS_MAX: Final = 32
 VALUE_CHARS_MAX: Final = 16_384
 """Bounds of one connection: a private key in PEM is about 3,300 characters."""
@@ -32,11 +34,21 @@ class Vault:
     async def put(self, tenant_id: str, connection: str, fields: Mapping[str, Secret], actor: str) -> int:
         """Keep *fields* as the connection's secret, under a new data key; return its version.
 
+        A rotation that begins meanwhile, or another one who sets it, only makes this try again: the last one counts.
+
         Raises:
             PreconditionFailed: the vault has no key yet.
             KeyRingFault, Unavailable, StoreRaced.
         """
         _check(connection, fields)
+        for _ in range(PUT_TRIES_MAX - 1):
+            try:
+                return await self._put(tenant_id, connection, fields, actor)
+            except StoreRaced:
+                continue
+        return await self._put(tenant_id, connection, fields, actor)
+
+    async def _put(self, tenant_id: str, connection: str, fields: Mapping[str, Secret], actor: str) -> int:
         key = await self.active_key()
         held = await self.safe.read(tenant_id, connection)
         place = Place(tenant_id, connection, 1 if held is None else held.wrapped.place.key_version + 1)

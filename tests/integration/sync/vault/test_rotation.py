@@ -12,7 +12,7 @@ import pytest
 from tests.integration.sync.vaulted import TENANT, VaultWorld, vault_world
 
 from headwater.kernel.errors import PreconditionFailed, Unavailable
-from headwater.sync.ports import StoreRefused
+from headwater.sync.ports import StoreRaced
 from headwater.sync.vault import rotating
 from headwater.sync.vault.envelope import Place, Sealed
 from headwater.sync.vault.ports import Kept, WrappedKey
@@ -150,9 +150,9 @@ async def test_the_database_lets_nobody_wrap_with_an_old_key(world: VaultWorld) 
     [old] = await world.states()
     await rotating.rotate(world.vault, world.clock.now(), unheard)
     late = WrappedKey(Place(TENANT, "late", 1), old, Sealed(b"n" * 12, b"w" * 48))
-    with pytest.raises(StoreRefused, match="is not the active one"):
+    with pytest.raises(StoreRaced, match="is not the active one"):
         await world.vault.safe.write(Kept(late, 0, {}), "ann")
-    with pytest.raises(asyncpg.CheckViolationError):
+    with pytest.raises(asyncpg.SerializationError):
         await world.pool.execute("update sync.vault_connection set key_id = $1", old)
 
 
