@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from headwater.connectors.base.oauth import GrantKeeper
+from headwater.connectors.base.granting import GrantKeeper
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument

@@ -9,13 +9,13 @@ no refresh follows for a while: an account whose tokens are good for nothing cos
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import anyio
 
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
+from headwater.connectors.base.granting import Fetch, Grant, GrantKeeper
 from headwater.connectors.base.http import Answer, HttpCaller, Request, failure_of_status, readable
 from headwater.connectors.base.port import Account
 
@@ -28,39 +28,6 @@ REFRESH_S_MAX: Final = 60.0
 
 CONDEMNED_S: Final = 60.0
 """How long a new token that was refused is not replaced by another: refreshing did not help."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a token endpoint gave.
-
-    Args:
-        access_token: the bearer token.
-        expires_in_s: its life; None when the vendor does not say.
-        refresh_token: the next refresh token; "" keeps the present one.
-        base_url: where to call from now on; "" keeps the account's.
-    """
-
-    access_token: str = field(repr=False)
-    expires_in_s: float | None = None
-    refresh_token: str = field(default="", repr=False)
-    base_url: str = ""
-
-
-Fetch = Callable[[str], Awaitable[Grant]]
-"""Asks the token endpoint, with the refresh token given. Raises CallFailed."""
-
-
-class GrantKeeper(Protocol):
-    """Keeps one connection's tokens for every process that uses it."""
-
-    async def renewed(self, refused_token: str, fetch: Fetch) -> Grant:
-        """Return a kept token other than *refused_token*, or fetch one: one process at a time does.
-
-        A new grant is kept, durably, before it is returned: a rotated refresh token is never lost by a crash.
-        Raises: CallFailed.
-        """
-        ...
 
 
 class TokenSource:

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from headwater.connectors.base.doubt import InDoubtProtocol, WriteKind
 from headwater.connectors.base.errors import VendorError
+from headwater.connectors.base.granting import GrantKeeper
 from headwater.kernel.ids import ObjectName
-
-if TYPE_CHECKING:
-    from headwater.connectors.base.oauth import GrantKeeper
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from headwater.connectors.base.flows import OAuthPlan, grant_form, required_credentials
+from headwater.connectors.base.granting import Fetch, Grant
 from headwater.connectors.base.http import Answer, HttpCaller, Request
-from headwater.connectors.base.oauth import Fetch, Grant, read_grant
+from headwater.connectors.base.oauth import read_grant
 from headwater.connectors.base.port import Account
 from headwater.kernel.clock import SystemClock
 

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.flows import OAuthPlan, grant_form, required_credentials
+from headwater.connectors.base.granting import Fetch, Grant
 from headwater.connectors.base.http import Answer, HttpCaller, Request
-from headwater.connectors.base.oauth import Fetch, Grant, read_grant
+from headwater.connectors.base.oauth import read_grant
 from headwater.connectors.base.port import Account
 from headwater.kernel.clock import SystemClock
 

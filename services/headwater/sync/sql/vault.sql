@@ -118,8 +118,7 @@ set key_id = $1, key_nonce = given.nonce, wrapped_key = given.wrapped_key
 from unnest($2::text [], $3::text [], $4::bytea [], $5::bytea [], $6::bytea [])
 as given (tenant_id, connection, old_nonce, nonce, wrapped_key)
 where
-    held.tenant_id = any($2::text []) and held.connection = any($3::text [])
-    and held.tenant_id = given.tenant_id and held.connection = given.connection and held.key_nonce = given.old_nonce;
+    held.tenant_id = given.tenant_id and held.connection = given.connection and held.key_nonce = given.old_nonce;
 
 -- name: claim_refresh
 -- Makes one process the one that refreshes a version; answers true when it is.
@@ -145,7 +144,7 @@ returning true;
 update sync.vault_connection
 set
     refresh_by = '', refresh_until = clock_timestamp() + make_interval(secs => $6),
-    state = case when $5 = '' then state else 'reauthorize' end,
-    finding = case when $5 = '' then finding else $5 end,
+    state = case when nullif($5::text, '') is null then state else 'reauthorize' end,
+    finding = coalesce(nullif($5::text, ''), finding),
     update_time = clock_timestamp()
 where tenant_id = $1 and connection = $2 and version = $3 and refresh_by = $4;

@@ -13,7 +13,8 @@ from typing import Final
 import anyio
 
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
-from headwater.connectors.base.oauth import EARLY_S, EARLY_SHARE_MAX, REFRESH_S_MAX, Fetch, Grant
+from headwater.connectors.base.granting import Fetch, Grant
+from headwater.connectors.base.oauth import EARLY_S, EARLY_SHARE_MAX, REFRESH_S_MAX
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.secret import Secret
 from headwater.sync.ports import StoreRaced

@@ -10,7 +10,8 @@ import pytest
 from tests.integration.sync.vaulted import OAUTH, TENANT, VaultWorld, vault_world
 
 from headwater.connectors.base import CallFailed, ErrorClass, VendorError
-from headwater.connectors.base.oauth import Grant, TokenSource
+from headwater.connectors.base.granting import Grant
+from headwater.connectors.base.oauth import TokenSource
 from headwater.kernel.errors import Unavailable
 from headwater.sync.vault import grants
 from headwater.sync.vault.grants import VaultGrants
