@@ -12,7 +12,7 @@ JOBS ?= $(if $(HEADWATER_DATABASE_URL),0,auto)
 TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-vault \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -76,6 +76,9 @@ bench-sync: $(STAMP) bench-peers ## Measure the sync engine against its goals an
 
 bench-audit: $(STAMP) ## Measure what proving the audit costs, and how fast a million entries are verified (ARGS="--rounds 5 --short --only verify")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.audit.bench --json bench-audit.json $(ARGS)
+
+bench-vault: $(STAMP) ## Rotate the key of 10,000 stored secrets while deliveries run, and again, killed half-way (ARGS="--secrets 1000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.vault.bench --json bench-vault.json $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 
