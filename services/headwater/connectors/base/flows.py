@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, cast, runtime_checkable
 from urllib.parse import parse_qsl, urlsplit
 
+from jwt import PyJWTError
 from oauthlib.oauth2 import (
     BackendApplicationClient,
     OAuth2Error,
@@ -202,7 +203,7 @@ def _assertion_form(credentials: Mapping[str, str], audience: str, now: dt.datet
             issued_at=issued_s,
             expires_at=issued_s + ASSERTION_S,
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, PyJWTError) as error:
         raise InvalidInput(
             "credentials: private_key is no RSA key in PEM", reason="BAD_CREDENTIALS"
         ) from error

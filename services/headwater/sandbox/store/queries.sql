@@ -116,7 +116,7 @@ SELECT detail, expire_ms, used FROM oauth_grant WHERE token = ? AND account_key 
 
 -- name: use_oauth_grant
 INSERT INTO oauth_grant (token, account_key, kind, detail, expire_ms, used) VALUES (?, ?, ?, '{}', 0, 1)
-ON CONFLICT (token) DO UPDATE SET used = 1;
+ON CONFLICT (account_key, token) DO UPDATE SET used = 1;
 
 -- name: insert_cursor
 INSERT OR REPLACE INTO query_cursor (cursor_id, account_key, soql, record_ids) VALUES (?, ?, ?, ?);

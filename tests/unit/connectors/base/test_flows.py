@@ -28,7 +28,9 @@ from headwater.kernel.errors import InvalidInput
 from headwater.sync.vault.connecting import plan_of
 
 ASKED = Asked("app", "http://127.0.0.1:7480/callback", "st4te", "v" * 64)
-PLAN = OAuthPlan("https://api.example.com", "https://login.example.com", "/authorize", "/token", ("read", "write"))
+PLAN = OAuthPlan(
+    "https://api.example.com", "https://login.example.com", "/authorize", "/token", ("read", "write")
+)
 NOW = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
 
 
