@@ -132,13 +132,20 @@ def rotate(
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=2_000, help="Data keys of one transaction.")
     ] = 200,
+    prepare: Annotated[
+        bool,
+        typer.Option(
+            "--prepare", help="Only make the next key in the key ring, to be copied to other machines first."
+        ),
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a new key wrap, and wrap every data key with it while deliveries go on.
 
     Interrupted or killed, it goes on where it was when it is called again: no second key is made meanwhile.
-    Afterwards `headwater vault retire KEY` takes the old key away, once it is proven unused.
+    Afterwards `headwater vault retire KEY` takes the old key away, once it is proven unused. Where services run on
+    several machines, say --prepare first, bring the key ring to all of them, then rotate.
 
     Example:
 
@@ -146,6 +153,10 @@ def rotate(
     """
 
     def work(session: Session) -> None:
+        if prepare:
+            report = _ordered(session, command="prepare")
+            session.output.result(report, facts({"next key": report["key_id"], "key ring": report["ring"]}))
+            return
         with rewrapping(session) as hear:
             report = _ordered(session, hear, command="rotate", batch=batch)
         told = {name: report[name] for name in ("key_id", "rewrapped", "left")}

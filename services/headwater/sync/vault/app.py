@@ -56,6 +56,9 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 0
     wait_s: float = 300.0
 
+    def __repr__(self) -> str:
+        return f"Order({self.command})"
+
 
 async def run(environment: Mapping[str, str]) -> int:
     """Carry out the order on stdin; return the exit code."""
@@ -126,6 +129,10 @@ async def _rotate(vault: Vault, order: Order) -> Any:
     return asdict(done)
 
 
+async def _prepare(vault: Vault, _order: Order) -> Any:
+    return {"key_id": await rotating.prepare(vault, SystemClock().now()), "ring": vault.ring.where}
+
+
 async def _status(vault: Vault, _order: Order) -> Any:
     ring = await vault.ring.read()
     return {"ring": vault.ring.where, "keys": [_key(view, ring, vault) for view in await vault.safe.keys()]}
@@ -178,6 +185,7 @@ COMMANDS: Final[Mapping[str, Callable[[Vault, Order], Coroutine[Any, Any, Any]]]
     "set": _set,
     "list": _list,
     "remove": _remove,
+    "prepare": _prepare,
     "rotate": _rotate,
     "status": _status,
     "retire": _retire,

@@ -90,13 +90,27 @@ async def retire(vault: Vault, key_id: str) -> None:
     await vault.ring.discard(key_id)
 
 
-async def _promote_next(vault: Vault, views: tuple[KeyView, ...], now: dt.datetime) -> None:
-    """Let a key wrap that the database does not know yet: one that was made before a crash, or a new one."""
+async def prepare(vault: Vault, now: dt.datetime) -> str:
+    """Make the next key in the ring, without using it yet, and return its id; safe to repeat.
+
+    Where services run on several machines, the ring is then brought to all of them, and only then rotated.
+    Raises: KeyRingFault, Unavailable.
+    """
+    return (await _next_key(vault, await vault.safe.keys(), now)).key_id
+
+
+async def _next_key(vault: Vault, views: tuple[KeyView, ...], now: dt.datetime) -> RingKey:
+    """Return a key that the database does not know yet: one that was prepared or made before a crash, or a new one."""
     known, ring = {view.key_id for view in views}, await vault.ring.read()
     fresh = next((key for name, key in reversed(list(ring.items())) if name not in known), None)
     if fresh is None:
         fresh = RingKey(_new_id(known, now), vault.randomness(KEY_BYTES))
         await vault.ring.add(fresh)
+    return fresh
+
+
+async def _promote_next(vault: Vault, views: tuple[KeyView, ...], now: dt.datetime) -> None:
+    fresh = await _next_key(vault, views, now)
     expected = next((view.key_id for view in views if view.state == "active"), "")
     await vault.safe.promote(fresh.key_id, fresh.check_value(), expected)
 

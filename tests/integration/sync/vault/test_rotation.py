@@ -92,6 +92,18 @@ async def test_a_key_that_was_made_before_a_crash_is_the_one_that_wraps(world: V
     assert done.key_id in made
 
 
+async def test_a_prepared_key_is_used_by_the_next_rotation_and_not_before(world: VaultWorld) -> None:
+    """So that the ring can be brought to other machines first; preparing twice makes one key."""
+    await world.fill(2)
+    [old] = await world.states()
+    key_id = await rotating.prepare(world.vault, world.clock.now())
+    assert await rotating.prepare(world.another(), world.clock.now()) == key_id
+    await world.put("more", token="t")
+    assert await world.states() == {old: ("active", 3)}
+    done = await rotating.rotate(world.vault, world.clock.now(), unheard)
+    assert (done.key_id, done.rewrapped) == (key_id, 3)
+
+
 async def test_what_is_set_and_read_meanwhile_neither_fails_nor_is_lost(world: VaultWorld) -> None:
     """Readers and writers of these very secrets go on while every data key is exchanged."""
     await world.fill(40)
