@@ -54,7 +54,16 @@ class _Unkept:
 class VaultGrants:
     """Port `GrantKeeper` for one connection of the vault, as one holder."""
 
-    def __init__(self, vault: Vault, tenant_id: str, connection: str, holder: str) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        tenant_id: str,
+        connection: str,
+        holder: str,
+        *,
+        keep_pause_s: float = KEEP_PAUSE_S,
+    ) -> None:
+        self._keep_pause_s = keep_pause_s
         self._vault = vault
         self._tenant_id = tenant_id
         self._connection = connection
@@ -116,7 +125,7 @@ class VaultGrants:
             except (Unavailable, StoreRaced):
                 if number == KEEP_TRIES_MAX - 1:
                     raise
-                await anyio.sleep(KEEP_PAUSE_S)
+                await anyio.sleep(self._keep_pause_s)
         self._unkept = None
         if not kept:
             _log.warning("connection %s/%s was set anew during a refresh", self._tenant_id, self._connection)

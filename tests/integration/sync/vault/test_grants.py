@@ -13,9 +13,10 @@ from headwater.connectors.base import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.granting import Grant
 from headwater.connectors.base.oauth import TokenSource
 from headwater.kernel.errors import Unavailable
-from headwater.sync.vault import grants
+from headwater.sync.store.vault import PostgresSafe
 from headwater.sync.vault.grants import VaultGrants
 from headwater.sync.vault.ports import Kept
+from headwater.sync.vault.vault import Vault
 
 pytestmark = pytest.mark.anyio
 
@@ -98,24 +99,28 @@ async def test_a_rotated_refresh_token_is_kept_before_the_token_is_given_out(wor
     assert endpoint.seen == ["refresh-0", "refresh-1"]
 
 
+class AwaySafe(PostgresSafe):
+    """A database that is away whenever new tokens are to be kept."""
+
+    away = True
+
+    async def settle_refresh(self, kept: Kept, holder: str, life_s: float | None) -> bool:
+        """Fail, or keep them."""
+        if self.away:
+            raise Unavailable("database: away")
+        return await super().settle_refresh(kept, holder, life_s)
+
+
 async def test_tokens_that_the_database_did_not_take_are_kept_before_any_other_refresh(
-    world: VaultWorld, monkeypatch: pytest.MonkeyPatch
+    world: VaultWorld,
 ) -> None:
     """The database was away when the vendor had answered: the process holds on to what it got."""
-    monkeypatch.setattr(grants, "KEEP_PAUSE_S", 0.0)
-    endpoint = Endpoint()
-    process = keeper(world, "p1")
-    safe = process._vault.safe  # noqa: SLF001 - the edge to the database
-    settle = safe.settle_refresh
-
-    async def away(_kept: Kept, _holder: str, _life_s: float | None) -> bool:
-        raise Unavailable("database: away")
-
-    safe.settle_refresh = away  # type: ignore[method-assign]
+    endpoint, safe = Endpoint(), AwaySafe(world.pool)
+    process = VaultGrants(Vault(safe, world.vault.ring), TENANT, "crm", "p1", keep_pause_s=0.0)
     with pytest.raises(CallFailed) as failed:
         await process.renewed("", endpoint)
     assert failed.value.error.error_class is ErrorClass.NETWORK
-    safe.settle_refresh = settle  # type: ignore[method-assign]
+    safe.away = False
     assert (await process.renewed("", endpoint)).access_token == "access-1"
     assert (await world.opened("crm"))["refresh_token"] == "refresh-1"
     assert endpoint.seen == ["refresh-0"]

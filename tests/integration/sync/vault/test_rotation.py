@@ -13,9 +13,11 @@ from tests.integration.sync.vaulted import TENANT, VaultWorld, vault_world
 
 from headwater.kernel.errors import PreconditionFailed, Unavailable
 from headwater.sync.ports import StoreRaced
+from headwater.sync.store.vault import PostgresSafe
 from headwater.sync.vault import rotating
 from headwater.sync.vault.envelope import Place, Sealed
 from headwater.sync.vault.ports import Kept, WrappedKey
+from headwater.sync.vault.vault import Vault
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +31,15 @@ async def world(migrated_database_url: str, tmp_path: Path) -> AsyncIterator[Vau
 
 def unheard(_done: int, _of: int) -> None:
     """Nobody watches."""
+
+
+class LostSafe(PostgresSafe):
+    """A database that goes away before a new key is made the active one."""
+
+    async def promote(self, key_id: str, check_value: bytes, expected: str) -> bool:
+        """Fail."""
+        del key_id, check_value, expected
+        raise Unavailable("gone")
 
 
 class Killed(Exception):
@@ -77,15 +88,9 @@ async def test_a_killed_rotation_goes_on_with_the_same_key(world: VaultWorld) ->
 async def test_a_key_that_was_made_before_a_crash_is_the_one_that_wraps(world: VaultWorld) -> None:
     """The ring is written first: a key that the database does not know yet is taken, not made again."""
     await world.fill(1)
-    promote = world.vault.safe.promote
-
-    async def lost(_key_id: str, _check: bytes, _expected: str) -> bool:
-        raise Unavailable("gone")
-
-    world.vault.safe.promote = lost  # type: ignore[method-assign]
+    crashing = Vault(LostSafe(world.pool), world.vault.ring)
     with pytest.raises(Unavailable):
-        await rotating.rotate(world.vault, world.clock.now(), unheard)
-    world.vault.safe.promote = promote  # type: ignore[method-assign]
+        await rotating.rotate(crashing, world.clock.now(), unheard)
     made = set(json.loads(world.path.read_text()))
     done = await rotating.rotate(world.vault, world.clock.now(), unheard)
     assert set(json.loads(world.path.read_text())) == made

@@ -22,8 +22,8 @@ from headwater.connectors.base.flows import (
     grant_form,
     new_verifier,
 )
-from headwater.connectors.hubspot import VENDOR as HUBSPOT
-from headwater.connectors.salesforce import VENDOR as SALESFORCE
+from headwater.connectors.hubspot.auth import OAUTH as HUBSPOT
+from headwater.connectors.salesforce.auth import OAUTH as SALESFORCE
 from headwater.kernel.errors import InvalidInput
 from headwater.sync.vault.connecting import plan_of
 
@@ -127,5 +127,5 @@ def test_an_assertion_is_signed_for_its_audience_and_short_lived() -> None:
 
 
 def test_vendors_say_how_they_authorise() -> None:
-    """Both shipped ones by OAuth; one that does not is told what to do instead."""
-    assert (plan_of("hubspot"), plan_of("salesforce")) == (HUBSPOT.oauth, SALESFORCE.oauth)
+    """Both shipped ones by OAuth, found by their name."""
+    assert (plan_of("hubspot"), plan_of("salesforce")) == (HUBSPOT, SALESFORCE)
