@@ -108,6 +108,7 @@ FIXES: Final[Mapping[str, str]] = {
     "nobody_decides": "add an owner, or let somebody correct it",
     "one_group": "leave the field in one group",
     "one_place": "keep it in one of the files",
+    "one_account": "connect the account under a name of its own: `headwater connect VENDOR --name NAME`",
     "one_system": "leave the source with one system",
     "owner_and_rule": "add `owners: [SYSTEM, …]`, the strongest first, and `rule: source_priority` or another",
     "picklist_values": "add `allowed: [VALUE, …]`",
