@@ -34,7 +34,7 @@ def typed(tenant: Tenant, *words: str, **fields: str) -> Any:
         timeout=20,
         env={
             **os.environ,
-            "HEADWATER_DATABASE_URL": tenant.world.database_url,
+            **tenant.world.children["sync"].environment,
             "HEADWATER_TENANT": tenant.id,
             "HEADWATER_DURABILITY_OVERRIDE": "true",
         },
