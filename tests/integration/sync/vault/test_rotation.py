@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from tests.integration.sync.vaulted import TENANT, VaultWorld, vault_world
 from headwater.kernel.errors import PreconditionFailed, Unavailable
 from headwater.sync.ports import StoreRaced
 from headwater.sync.store.vault import PostgresSafe
-from headwater.sync.vault import rotating
+from headwater.sync.vault import envelope, rotating
 from headwater.sync.vault.envelope import Place, Sealed
-from headwater.sync.vault.ports import Kept, WrappedKey
+from headwater.sync.vault.ports import Kept, Rewrapped, WrappedKey
 from headwater.sync.vault.vault import Vault
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +142,22 @@ async def test_what_is_set_and_read_meanwhile_neither_fails_nor_is_lost(world: V
     assert uses == {"active": 41}
     assert (await world.opened("busy"))["token"].startswith("token-")
     await rotating.retire(world.vault, old)
+
+
+async def test_a_secret_set_anew_between_reading_and_writing_a_batch_is_left_alone(world: VaultWorld) -> None:
+    """The wrapping that was read is not the one that stands there: it would bring back another data key."""
+    await world.fill(2)
+    [old] = await world.states()
+    read = await world.vault.safe.wrapped_by([old], ("", ""), 10)
+    await world.put("crm-00001", token="brand-new")
+    material = (await world.vault.ring.read())[old]
+    stale = [
+        Rewrapped(item, envelope.wrap(material, item.place, b"d" * 32, os.urandom))
+        for item in read
+        if item.place.connection == "crm-00001"
+    ]
+    assert await world.vault.safe.rewrap(old, stale) == 0
+    assert await world.opened("crm-00001") == {"token": "brand-new"}
 
 
 async def test_two_rotations_at_once_make_one_key(world: VaultWorld) -> None:
