@@ -37,13 +37,13 @@ from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
+from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.pacing import Unpaced
 from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.domain.windows import NS_PER_S
 from headwater.sync.membership import Membership
-from headwater.sync.ports import Credentials
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings

@@ -25,13 +25,13 @@ from headwater.sync.auditing.wiring import audit_keeper, data_dir_of
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
+from headwater.sync.delivery.credentials import Secrets
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.following.forecaster import Foresight
 from headwater.sync.following.worker import FollowWorker
 from headwater.sync.membership import Membership
-from headwater.sync.ports import Secrets
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings

@@ -6,10 +6,9 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from headwater.connectors.base.granting import GrantKeeper
 from headwater.kernel.errors import HeadwaterError
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import PolicyDocument
@@ -258,33 +257,6 @@ class Policies(Protocol):
 
     def current(self) -> Mapping[str, PolicyDocument]:
         """Return tenant to policy, as last read."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a connector account is opened with.
-
-    Args:
-        values: the secret's texts; never logged.
-        grants: keeps the account's tokens beyond this process; None where only the values are kept.
-    """
-
-    values: Mapping[str, str] = field(repr=False)
-    grants: GrantKeeper | None = field(default=None, repr=False)
-
-
-class Secrets(Protocol):
-    """Where credentials come from."""
-
-    async def read(self, tenant_id: str, reference: str) -> Credentials:
-        """Return what *reference* (`env:NAME`, `vault:NAME`) names.
-
-        Raises:
-            InvalidInput, NotFound: it is missing, or is no JSON object of texts.
-            NotOpened, KeyRingFault: it is in the vault and does not open.
-            Unavailable.
-        """
         ...
 
 

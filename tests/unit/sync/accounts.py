@@ -38,6 +38,7 @@ from headwater.kernel.telemetry import Spans
 from headwater.policy.account import Limits, Window
 from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.account import AccountParts, DeliveryAccount
+from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.domain.breaker import Breakers
 from headwater.sync.domain.delivering import Holder
@@ -45,7 +46,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.settling import ConnectorState, Settlement, State
 from headwater.sync.domain.turns import Turn, Wanted
-from headwater.sync.ports import Credentials, StoreRefused
+from headwater.sync.ports import StoreRefused
 
 Answer = TypeVar("Answer")
 

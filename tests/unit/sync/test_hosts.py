@@ -15,12 +15,13 @@ from tests.unit.sync.virtual_time import run_virtually
 
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
 from headwater.sync.delivery.account import BACKOFF_S_MAX, BACKOFF_S_MIN, next_pause_s
+from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.membership import Membership
-from headwater.sync.ports import Credentials, Deliveries, StoreRaced, StoreRefused
+from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector, Prepared, Told
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies

@@ -12,7 +12,7 @@ from tests.unit.sync.tenant import key
 from headwater.connectors.base import Account, CallGate, Connector
 from headwater.kernel.errors import NotFound
 from headwater.sync.delivery.account import BACKOFF_S_MIN
-from headwater.sync.ports import Credentials
+from headwater.sync.delivery.credentials import Credentials
 
 pytestmark = pytest.mark.anyio
 

@@ -27,6 +27,7 @@ from headwater.sync.delivery.accounts import Asks
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.breaking import AccountBreaker, scope_of
+from headwater.sync.delivery.credentials import Secrets
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.gate import AccountGate, GateParts, Place
@@ -39,7 +40,7 @@ from headwater.sync.domain.isolating import Suspects
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
-from headwater.sync.ports import Deliveries, LimitBooks, Secrets, StoreRaced
+from headwater.sync.ports import Deliveries, LimitBooks, StoreRaced
 
 _log = logging.getLogger(__name__)
 

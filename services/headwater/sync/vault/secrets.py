@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
-from headwater.sync.ports import Credentials
+from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.vault.grants import OWN_FIELDS, VaultGrants
 from headwater.sync.vault.vault import Vault
