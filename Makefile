@@ -13,7 +13,7 @@ TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
 PROMETHEUS := .prometheus
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth test-security test-alerts drill-alerts dashboards \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault test-security test-alerts drill-alerts dashboards \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -97,6 +97,9 @@ bench-auth: $(STAMP) ## Measure what credentials cost ingest, a call and a batch
 
 test-security: $(STAMP) ## Every method against every bad credential: prints the matrix, exit 1 when one is not refused as it should be
 	PYTHONPATH=services:. $(BIN)/python -m tests.integration.security $(ARGS)
+
+bench-vault: $(STAMP) ## Rotate the key of 10,000 stored secrets while deliveries run, and again, killed half-way (ARGS="--secrets 1000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.vault.bench --json bench-vault.json $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 

@@ -38,6 +38,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
+from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.pacing import Unpaced
@@ -100,10 +101,10 @@ class SimulatedPolicies(LogPolicies):
 class NoSecrets:
     """Credentials that nobody asks for."""
 
-    def read(self, reference: str) -> Mapping[str, str]:
+    async def read(self, tenant_id: str, reference: str) -> Credentials:
         """Return nothing secret."""
-        del reference
-        return {}
+        del tenant_id, reference
+        return Credentials({})
 
 
 @dataclass(slots=True)

@@ -45,6 +45,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     ("connector", _STEER, "Write a connector of your own: new makes one with its tests."),
     ("test-connection", _STEER, "Try a connector account and say what is wrong with it."),
+    ("connect", _STEER, "Let Headwater use an account of a CRM: agree in the browser."),
+    ("vault", _STEER, "Credentials of accounts, sealed: init, set, list, rotate, status, retire, remove."),
     ("deliveries", _STEER, "What is to be written to the CRMs: list, replay, discard, redeliver."),
     ("errors", _STEER, "Failed deliveries by cause: show, preview, edit, replay, discard."),
     ("replays", _STEER, "Replays of dead deliveries: list, show, pause, resume, cancel."),

@@ -43,6 +43,7 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
         *_cloud_event_faults(document),
         *routing_faults(document),
         *activity_faults(document),
+        *_connection_faults(document),
         *(
             fault
             for name, item in document.connectors.items()
@@ -182,6 +183,18 @@ def _cloud_event_faults(document: PolicyDocument) -> Iterator[Fault]:
             if meaning.object not in system.inbound:
                 message = f"{system_name} has no inbound mapping of {meaning.object!r}"
                 yield Fault(f"{path}.types.{name}", "mapped_object", message)
+
+
+def _connection_faults(document: PolicyDocument) -> Iterator[Fault]:
+    """Two accounts of one connection would use each other's access token."""
+    first: dict[str, tuple[str, str, str]] = {}
+    for name, connector in document.connectors.items():
+        if not connector.credentials.startswith("vault:"):
+            continue
+        held = first.setdefault(connector.credentials, (name, connector.vendor, connector.base_url))
+        if held[1:] != (connector.vendor, connector.base_url):
+            message = f"{connector.credentials} is the connection of {held[0]}, another account"
+            yield Fault(f"connectors.{name}.credentials", "one_account", message)
 
 
 def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorPolicy) -> Iterator[Fault]:

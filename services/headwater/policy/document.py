@@ -24,6 +24,7 @@ from headwater.policy.timeline import Attribution, Timeline
 from headwater.policy.words import (
     EXPRESSION_CHARS_MAX,
     Conflict,
+    CredentialsReference,
     Direction,
     FieldName,
     Name,
@@ -86,8 +87,8 @@ class ConnectorPolicy(Part):
     vendor: Name
     system: Name
     base_url: Text
-    credentials: Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
-    """Where the secret is: the name of an environment variable that holds a JSON object."""
+    credentials: CredentialsReference
+    """Where the secret is: `env:NAME` of a variable that holds a JSON object, or `vault:NAME`."""
     networks: Annotated[tuple[Network, ...], Field(max_length=16)] = ()
     """Private networks that the webhook sink may be led to; without them it calls public addresses only."""
     owner: Text

@@ -145,6 +145,7 @@ FIXES: Final[Mapping[str, str]] = {
     "one_group": "leave the field in one group",
     "one_person": "give each person the id that is theirs",
     "one_place": "keep it in one of the files",
+    "one_account": "connect the account under a name of its own: `headwater connect VENDOR --name NAME`",
     "one_system": "leave the source with one system",
     "one_target": "add either `pool: NAME` or `person: NAME`",
     "overflow_ring": "let the last pool of the chain have no overflow: the fallback comes after it anyway",

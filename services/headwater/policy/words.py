@@ -20,6 +20,8 @@ CLOCK_SKEW_MAX_S: Final = 3600.0
 
 SecretReference = Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
 """Where a secret is: the name of an environment variable."""
+CredentialsReference = Annotated[str, Field(pattern=r"^(env:[A-Z][A-Z0-9_]*|vault:[a-z][a-z0-9_.-]{0,62})$")]
+"""Where an account's secret is: an environment variable with a JSON object, or a connection of the vault."""
 BodyPath = Annotated[str, Field(max_length=255)]
 
 

@@ -35,6 +35,7 @@ _CLEARED = (
     "associations",
     "properties",
     "tokens",
+    "oauth_grants",
     "cursors",
     "faults",
     "calls",
@@ -59,6 +60,8 @@ class AccountOptions(BaseModel):
     long_call_ms: int = Field(default=20_000, ge=1)
     token_ttl_s: int | None = Field(default=None, ge=0)
     """Life of the tokens given from now on; None takes the fleet's."""
+    rotate_refresh_tokens: bool = False
+    """Give a new refresh token with every access token; the one before is good for nothing from then on."""
     external_id_field: str = "headwater_id"
     """Field shown in the arrival log as external id."""
     duplicate_rule: bool = False

@@ -27,8 +27,8 @@ class Vendor(Protocol):
     kinds: tuple[str, ...]
 
     @property
-    def token_path(self) -> str | None:
-        """Where tokens are had; None: calls bring a key, and the first one opens the account."""
+    def open_paths(self) -> tuple[str, ...]:
+        """Where nobody needs a token: token endpoint and consent page; none: the first call opens the account."""
 
     def meter(self, path: str) -> Meter:
         """Which limit a call counts against."""

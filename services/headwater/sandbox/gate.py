@@ -110,7 +110,8 @@ class Gate:
             return None
         vendor: VendorName = parts[1]
         path = f"/{parts[3]}"
-        if self._fleet.vendors[vendor].token_path in {None, path.rstrip("/")}:
+        opening = self._fleet.vendors[vendor].open_paths
+        if not opening or path.rstrip("/") in opening:
             return self._fleet.open(vendor, parts[2]), path
         account = self._fleet.find(vendor, parts[2])
         return None if account is None else (account, path)
@@ -138,7 +139,7 @@ class Visit:
         self._account = account
         self._vendor = vendor
         self._subject = f"{call.method} {call.path}"
-        self._is_token = call.path.rstrip("/") == vendor.token_path
+        self._is_token = call.path.rstrip("/") in vendor.open_paths
         self._meter: Meter = "none" if self._is_token else vendor.meter(call.path)
         self.call = replace(call, doomed=lambda items: account.faults.doomed(items, self._subject))
 

@@ -16,15 +16,17 @@ import anyio
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.lifecycle import Shutdown, announce_ready
+from headwater.kernel.pg.pool import Pool
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
 from headwater.sync.approvals.ports import ApprovalBook
-from headwater.sync.auditing.wiring import audit_keeper
+from headwater.sync.auditing.wiring import audit_keeper, data_dir_of
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
+from headwater.sync.delivery.credentials import Secrets
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
@@ -90,6 +92,7 @@ from headwater.sync.store.schedules import PostgresSchedules
 from headwater.sync.store.timeline import PostgresTimelines
 from headwater.sync.store.timeline_desk import PostgresTimelineDesk
 from headwater.sync.store.trail import PostgresTrail
+from headwater.sync.store.vault import PostgresSafe
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
@@ -107,6 +110,9 @@ from headwater.sync.usecases.schedules import SteeredSchedules
 from headwater.sync.usecases.timeline import Timelines
 from headwater.sync.usecases.versions import Versions
 from headwater.sync.usecases.workbench import Workbench
+from headwater.sync.vault.rings import ring_of
+from headwater.sync.vault.secrets import AccountSecrets, reopen_changed
+from headwater.sync.vault.vault import Vault
 from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
     DELIVERY_CHANNEL,
@@ -121,6 +127,7 @@ from headwater.sync.wakeup import (
     RUNG,
     SCHEDULE_CHANNEL,
     TIMELINE_CHANNEL,
+    VAULT_CHANNEL,
     Wakeup,
     hearers_of,
     listen,
@@ -188,7 +195,15 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             leases,
             membership,
             policies,
-            _account_parts(settings, telemetry, clock, membership, catch_up, approvals),
+            _account_parts(
+                _secrets(pool, settings, holder),
+                settings,
+                telemetry,
+                clock,
+                membership,
+                catch_up,
+                approvals,
+            ),
             accounts,
         )
         desk = PostgresSchedules(pool)
@@ -210,9 +225,12 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         replays, book = PostgresReplays(pool), PostgresOperations(pool)
         operations = Operations(book, policies, clock)
         workbench = Workbench(PostgresWorkbench(pool), replays, book, policies, clock)
-        rollouts, inspections = PostgresRollouts(pool), PostgresInspections(pool)
+        rollouts, inspections, removals = (
+            PostgresRollouts(pool),
+            PostgresInspections(pool),
+            PostgresRemovals(pool),
+        )
         rolling = RolloutWorker(rollouts, PolicyDoor(settings.ingest_address, settings.calling))
-        removals = PostgresRemovals(pool)
         removing = RemovalWorker(removals, accounts, approvals)
         routing = RoutingWorker(
             PostgresRouting(pool), IngestTidings(settings.ingest_address, settings.calling), policies
@@ -238,7 +256,12 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(membership.keep)
-            tasks.start_soon(listen, pool, {**hearers_of(bells), DELIVERY_CHANNEL: watch.notify})
+            hearers = {
+                **hearers_of(bells),
+                DELIVERY_CHANNEL: watch.notify,
+                VAULT_CHANNEL: lambda told: reopen_changed(deliveries.accounts(), told),
+            }
+            tasks.start_soon(listen, pool, hearers)
             for worker, channel in (
                 (ReplayWorker(replays).run, REPLAY_CHANNEL),
                 (rolling.run, ROLLOUT_CHANNEL),
@@ -270,7 +293,13 @@ async def _hand_over(leases: PostgresLeases) -> None:
             _log.warning("leases are left to lapse: %s", error)
 
 
+def _secrets(pool: Pool, settings: SyncSettings, holder: str) -> AccountSecrets:
+    ring = ring_of(settings.vault_keys, data_dir_of(os.environ), os.environ)
+    return AccountSecrets(EnvironmentSecrets(os.environ), Vault(PostgresSafe(pool), ring), holder)
+
+
 def _account_parts(
+    secrets_: Secrets,
     settings: SyncSettings,
     telemetry: Telemetry,
     clock: Clock,
@@ -279,7 +308,7 @@ def _account_parts(
     approvals: ApprovalBook,
 ) -> AccountParts:
     return AccountParts(
-        EnvironmentSecrets(os.environ),
+        secrets_,
         telemetry.spans,
         clock,
         random.Random,

@@ -260,17 +260,6 @@ class Policies(Protocol):
         ...
 
 
-class Secrets(Protocol):
-    """Where credentials come from."""
-
-    def read(self, reference: str) -> Mapping[str, str]:
-        """Return the JSON object that *reference* (`env:NAME`) names.
-
-        Raises: InvalidInput when it is missing or is no JSON object of texts.
-        """
-        ...
-
-
 class OperationsStore(Protocol):
     """What operators read and order; every method is scoped to one tenant."""
 

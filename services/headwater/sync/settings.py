@@ -54,5 +54,7 @@ class SyncSettings(ReplicatedSettings):
     """Entries beyond the last checkpoint from which the next one is signed."""
     audit_checkpoint_s: float = Field(60.0, ge=0.1, le=86_400)
     """Age of the last checkpoint from which the next one is signed, when there are new entries."""
+    vault_keys: str = ""
+    """Keys of the vault: a file, or `env:NAME` of JSON, id to 32 bytes in base64; empty: vault-keys.json in the data directory."""
     gather_s: float = Field(0.03, ge=0, le=1)
     """Shortest time between the beginnings of two batches that are not full, so that events gather."""

@@ -40,6 +40,8 @@ ROUTING_CHANNEL: Final = "headwater_routing"
 """Notified by the projector when an entity changed that routing looks after."""
 TIMELINE_CHANNEL: Final = "headwater_timeline"
 """Notified by the projector when activities, or those whom they may concern, have changed."""
+VAULT_CHANNEL: Final = "headwater_vault"
+"""Notified when a connection's secret was set or removed; names tenant and connection."""
 RUNG: Final = (
     LOG_CHANNEL,
     REPLAY_CHANNEL,

@@ -31,6 +31,7 @@ NO_TENANT = {
     "shard_end",
     "reader",
     "audit_key",
+    "vault_key",
 }
 """Tables of the engine itself: no row of them is a tenant's."""
 BY_KEY = re.compile(r"sealed_key|event_[0-9]{8}")
@@ -85,6 +86,8 @@ HOT = {
     "policy.standing_of": (f"'t', 'a', array[{ENTITY}]", "delivery_pkey"),
     "policy.version_before": ("'t', 1, 1", "policy_version_by_place"),
     "policy.list_versions": ("'t', 9, 9, 50", "policy_version_by_place"),
+    "vault.read_connection": ("'t', 'c'", "vault_connection_pkey"),
+    "vault.wrapped_by": ("array['k'], 't', 'c', 200", "vault_connection_by_key"),
     "provenance.follow_entity": (f"'t', {ENTITY}, 32", "entity_pkey"),
     "provenance.entity_of_record": ("'t', 'contact', 'site', '1'", "record_pkey"),
     "provenance.accounts_of_entity": (f"'t', {ENTITY}", "delivery_by_entity"),

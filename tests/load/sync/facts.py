@@ -54,9 +54,18 @@ EIGHT: Final = tuple(AccountOf(f"crm{number}", "hubspot") for number in range(8)
 
 
 def policy(
-    sandbox_url: str, accounts: Sequence[AccountOf], *, timeout_s: float = 15.0, hold_s: float = 1.0
+    sandbox_url: str,
+    accounts: Sequence[AccountOf],
+    *,
+    timeout_s: float = 15.0,
+    hold_s: float = 1.0,
+    in_vault: bool = False,
 ) -> event_pb2.Event:
-    """Return the event that puts the bench's policy in force: no allowance binds, so the engine is what is timed."""
+    """Return the event that puts the bench's policy in force: no allowance binds, so the engine is what is timed.
+
+    Args:
+        in_vault: the accounts' credentials are in the vault, under their names, instead of the environment.
+    """
     people = {**_PEOPLE}
     fields = {name: name for name in _FIELDS}
     document = json.dumps(
@@ -79,7 +88,9 @@ def policy(
                     }
                 }
             },
-            "connectors": {one.name: _connector(one, sandbox_url, timeout_s) for one in accounts},
+            "connectors": {
+                one.name: _connector(one, sandbox_url, timeout_s, in_vault=in_vault) for one in accounts
+            },
             "retry": {"fast_s": [0.5, 1, 2], "slow_s": [4] * 60, "in_doubt_s": 0.5},
             "breaker": {"failures": 5, "hold_s": hold_s, "hold_s_max": max(hold_s, 2.0)},
         }
@@ -92,7 +103,7 @@ def policy(
     )  # fmt: skip
 
 
-def _connector(one: AccountOf, sandbox_url: str, timeout_s: float) -> dict[str, Any]:
+def _connector(one: AccountOf, sandbox_url: str, timeout_s: float, *, in_vault: bool) -> dict[str, Any]:
     target = _TARGETS[one.vendor]
     mapped = {name: {"field": source} for name, source in target["fields"].items()}
     return {
@@ -100,7 +111,7 @@ def _connector(one: AccountOf, sandbox_url: str, timeout_s: float) -> dict[str, 
         "vendor": one.vendor,
         "system": one.name,
         "base_url": f"{sandbox_url}/{one.vendor}/{one.name}",
-        "credentials": f"env:{SECRET}_{one.name.upper()}",
+        "credentials": f"vault:{one.name}" if in_vault else f"env:{SECRET}_{one.name.upper()}",
         "timeout_s": timeout_s,
         "limits": {
             "window": {"calls": 1000, "window_s": 1},

@@ -38,6 +38,7 @@ from headwater.kernel.telemetry import Spans
 from headwater.policy.account import Limits, Window
 from headwater.policy.document import PolicyDocument
 from headwater.sync.delivery.account import AccountParts, DeliveryAccount
+from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.domain.breaker import Breakers
 from headwater.sync.domain.delivering import Holder
@@ -328,10 +329,10 @@ def account_parts(crm: Crm, **changed: Any) -> AccountParts:
 class Secrets:
     """No secrets are needed."""
 
-    def read(self, reference: str) -> Mapping[str, str]:
+    async def read(self, tenant_id: str, reference: str) -> Credentials:
         """Return none."""
-        del reference
-        return {}
+        del tenant_id, reference
+        return Credentials({})
 
 
 class OnePolicy:

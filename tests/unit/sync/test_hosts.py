@@ -15,6 +15,7 @@ from tests.unit.sync.virtual_time import run_virtually
 
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
 from headwater.sync.delivery.account import BACKOFF_S_MAX, BACKOFF_S_MIN, next_pause_s
+from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import LogEvent, Position
@@ -237,8 +238,9 @@ def test_pauses_grow_while_an_actor_fails_at_once_and_begin_anew_when_it_ran() -
 class NoSecrets:
     """Credentials that are missing."""
 
-    def read(self, reference: str) -> Mapping[str, str]:
+    async def read(self, tenant_id: str, reference: str) -> Credentials:
         """Refuse."""
+        del tenant_id
         raise InvalidInput(f"{reference} is not set")
 
 

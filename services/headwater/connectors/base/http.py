@@ -65,6 +65,7 @@ _SECRET_PARTS: Final = (
     "previous_secret",
     "api_key",
 )
+_SENT_SECRETS: Final = ("refresh_token", "assertion", "code")
 _GATEWAY_FAULTS: Final = frozenset({502, 504})
 _BY_STATUS: Final[Mapping[int, ErrorClass]] = {
     401: ErrorClass.AUTH,
@@ -240,7 +241,8 @@ class HttpCaller:
         except (httpx.RequestError, TimeoutError, _AnswerTooLarge) as error:
             unsent = isinstance(error, _UNSENT) or progress.certainly_unsent
             raise CallFailed(_transport_failure(error, unsent=unsent, writes=request.writes)) from error
-        return self._redacted(answer, (token, (request.form or {}).get("refresh_token", "")))
+        form = request.form or {}
+        return self._redacted(answer, (token, *(form.get(part, "") for part in _SENT_SECRETS)))
 
     async def _read(self, built: httpx.Request, ticket: CallTicket) -> Answer:
         response = await self._transport.handle_async_request(built)

@@ -1,6 +1,7 @@
 """Access tokens by refresh token: one refresh at a time, before expiry where it is known, once on refusal.
 
-Owns the tokens in memory, rotated refresh tokens among them. Must not know a vendor's token endpoint.
+Owns the tokens in memory, rotated refresh tokens among them; a keeper, where the account has one, keeps them beyond
+the process. Must not know a vendor's token endpoint.
 One source serves all slots of an account, so their refusals share a refresh. Every refresh is a call of class
 `auth` through the account's gate. A token that is refused although it was just refreshed is AUTH at once, and
 no refresh follows for a while: an account whose tokens are good for nothing costs one refresh a minute.
@@ -8,16 +9,15 @@ no refresh follows for a while: an account whose tokens are good for nothing cos
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import anyio
 
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
+from headwater.connectors.base.granting import Fetch, Grant, GrantKeeper
 from headwater.connectors.base.http import Answer, HttpCaller, Request, failure_of_status, readable
 from headwater.connectors.base.port import Account
-from headwater.kernel.errors import InvalidInput
 
 EARLY_S: Final = 60.0
 """How long before its expiry a token is replaced; above any call's timeout."""
@@ -29,36 +29,20 @@ REFRESH_S_MAX: Final = 60.0
 CONDEMNED_S: Final = 60.0
 """How long a new token that was refused is not replaced by another: refreshing did not help."""
 
-REQUIRED_PARTS: Final = ("client_id", "client_secret", "refresh_token")
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a token endpoint gave.
-
-    Args:
-        access_token: the bearer token.
-        expires_in_s: its life; None when the vendor does not say.
-        refresh_token: the next refresh token; "" keeps the present one.
-        base_url: where to call from now on; "" keeps the account's.
-    """
-
-    access_token: str = field(repr=False)
-    expires_in_s: float | None = None
-    refresh_token: str = field(default="", repr=False)
-    base_url: str = ""
-
-
-Fetch = Callable[[str], Awaitable[Grant]]
-
 
 class TokenSource:
     """The account's present token; any number of callers share one refresh."""
 
     def __init__(
-        self, fetch: Fetch, refresh_token: str, *, loop_time: Callable[[], float] = anyio.current_time
+        self,
+        fetch: Fetch,
+        refresh_token: str,
+        *,
+        keeper: GrantKeeper | None = None,
+        loop_time: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._fetch = fetch
+        self._keeper = keeper
         self._refresh_token = refresh_token
         self._loop_time = loop_time
         self._lock = anyio.Lock()
@@ -111,13 +95,18 @@ class TokenSource:
         self._failure = None
         try:
             with anyio.fail_after(REFRESH_S_MAX, shield=True):
-                self._keep(await self._fetch(self._refresh_token))
+                self._keep(await self._new_grant())
         except CallFailed as failed:
             self._failure = failed
         except TimeoutError:
             self._failure = CallFailed(_NEVER_FETCHED)
         finally:
             self._refreshes += 1
+
+    async def _new_grant(self) -> Grant:
+        if self._keeper is None:
+            return await self._fetch(self._refresh_token)
+        return await self._keeper.renewed(self._grant.access_token if self._grant else "", self._fetch)
 
     def _keep(self, grant: Grant) -> None:
         self._grant = grant
@@ -136,6 +125,11 @@ _CONDEMNED: Final = VendorError(
     "a token is refused although it was just refreshed; connect the account again",
     http_status=401,
 )
+
+
+def token_source(account: Account, fetch: Fetch) -> TokenSource:
+    """Return the tokens of *account*, kept where its credentials are kept."""
+    return TokenSource(fetch, account.credentials.get("refresh_token", ""), keeper=account.grants)
 
 
 class AuthorizedHttp:
@@ -167,31 +161,6 @@ class AuthorizedHttp:
     async def aclose(self) -> None:
         """Close connections."""
         await self._http.aclose()
-
-
-def required_credentials(account: Account) -> Mapping[str, str]:
-    """Return the account's credentials.
-
-    Raises:
-        InvalidInput: a part is missing; all missing ones are named.
-    """
-    missing = [part for part in REQUIRED_PARTS if not account.credentials.get(part)]
-    if missing:
-        raise InvalidInput(
-            f"credentials of connector {account.name!r} lack {', '.join(missing)}",
-            reason="CREDENTIALS_INCOMPLETE",
-        )
-    return account.credentials
-
-
-def refresh_form(credentials: Mapping[str, str], refresh_token: str) -> dict[str, str]:
-    """Return the form of a refresh. Source: RFC 6749, section 6."""
-    return {
-        "grant_type": "refresh_token",
-        "client_id": credentials["client_id"],
-        "client_secret": credentials["client_secret"],
-        "refresh_token": refresh_token,
-    }
 
 
 def read_grant(answer: Answer) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.doubt import InDoubtProtocol, WriteKind
 from headwater.connectors.base.errors import VendorError
+from headwater.connectors.base.granting import GrantKeeper
 from headwater.kernel.ids import ObjectName
 
 
@@ -28,6 +29,7 @@ class Account:
         timeout_s: bound of one HTTP call, from request to whole answer.
         networks: private networks that a URL of the account's may lead to, as `127.0.0.0/8`; for connectors that
             call where a tenant says.
+        grants: keeps the account's tokens beyond this process; None where only the credentials are kept.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Account:
     credentials: Mapping[str, str] = field(repr=False)
     timeout_s: float = 15.0
     networks: tuple[str, ...] = ()
+    grants: GrantKeeper | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind,
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
-from headwater.connectors.base.oauth import AuthorizedHttp, TokenSource
+from headwater.connectors.base.oauth import AuthorizedHttp, token_source
 from headwater.connectors.base.polling import Page, Polled
 from headwater.connectors.base.port import (
     Account,
@@ -31,7 +31,7 @@ from headwater.connectors.base.port import (
 )
 from headwater.connectors.base.reports import explain
 from headwater.connectors.hubspot import conditions, polling, wire
-from headwater.connectors.hubspot.auth import refresher
+from headwater.connectors.hubspot.auth import OAUTH, refresher
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
 from headwater.connectors.hubspot.merging import HubSpotMerges
@@ -81,6 +81,7 @@ class HubSpotVendor:
     capabilities = CAPABILITIES
     fails_by_endpoint = False
     in_doubt = IN_DOUBT
+    oauth = OAUTH
 
     def write_kind(self, target: Target, write: Write) -> WriteKind:  # noqa: ARG002 - all objects alike
         """Return the kind of *write*: an update by record id where it is known, else an upsert by property."""
@@ -95,7 +96,7 @@ class HubSpotVendor:
             InvalidInput: the credentials lack a part.
         """
         http = HttpCaller(account, gate, read_limits, transport=transport)
-        tokens = TokenSource(refresher(account, http), account.credentials["refresh_token"])
+        tokens = token_source(account, refresher(account, http))
         ends = credential_expiries(account.name, account.credentials)
         return HubSpotConnector(AuthorizedHttp(http, tokens, _token_refused), ends)
 

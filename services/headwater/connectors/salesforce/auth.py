@@ -1,4 +1,4 @@
-"""Salesforce's token endpoint: a token without a stated life, and the instance to call with it."""
+"""Salesforce's OAuth: where a person agrees, and its token endpoint: a token without a stated life, and the instance to call with it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
+from headwater.connectors.base.flows import OAuthPlan, grant_form, required_credentials
+from headwater.connectors.base.granting import Fetch, Grant
 from headwater.connectors.base.http import Answer, HttpCaller, Request
-from headwater.connectors.base.oauth import Fetch, Grant, read_grant, refresh_form, required_credentials
+from headwater.connectors.base.oauth import read_grant
 from headwater.connectors.base.port import Account
+from headwater.kernel.clock import SystemClock
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path
+OAUTH: Final = OAuthPlan(
+    base_url="https://login.salesforce.com",
+    authorize_base_url="https://login.salesforce.com",
+    authorize_path="/services/oauth2/authorize",
+    token_path=TOKEN_PATH,
+    scopes=("api", "refresh_token"),
+    grants=("refresh_token", "client_credentials", "jwt_bearer"),
+)
+"""Source: Salesforce, OAuth Authorization Flows; a signed assertion is for the host it is sent to."""
 OWN_DOMAINS: Final = (".salesforce.com", ".force.com")
 """Where an instance may live besides the account's own origin: a token is sent nowhere else."""
 
@@ -21,10 +33,10 @@ def refresher(account: Account, http: HttpCaller) -> Fetch:
     Raises:
         InvalidInput: the credentials lack a part.
     """
-    credentials = required_credentials(account)
+    credentials = required_credentials(account, OAUTH.grants)
 
     async def fetch(refresh_token: str) -> Grant:
-        form = refresh_form(credentials, refresh_token)
+        form = grant_form(credentials, refresh_token, OAUTH.audience or account.base_url, SystemClock().now())
         answer = await http.send(Request("POST", TOKEN_PATH, TOKEN_PATH, "auth", form=form))
         return grant_of(answer, account.base_url)
 

@@ -16,12 +16,12 @@ from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind,
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
-from headwater.connectors.base.oauth import AuthorizedHttp, TokenSource
+from headwater.connectors.base.oauth import AuthorizedHttp, token_source
 from headwater.connectors.base.polling import Page, Polled
 from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
 from headwater.connectors.base.reports import explain
 from headwater.connectors.salesforce import conditions, polling, wire
-from headwater.connectors.salesforce.auth import refresher
+from headwater.connectors.salesforce.auth import OAUTH, refresher
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
 from headwater.connectors.salesforce.merging import SalesforceMerges
@@ -75,6 +75,7 @@ class SalesforceVendor:
     capabilities = CAPABILITIES
     fails_by_endpoint = False
     in_doubt = IN_DOUBT
+    oauth = OAUTH
 
     def write_kind(self, target: Target, write: Write) -> WriteKind:  # noqa: ARG002 - all objects alike
         """Return the kind of *write*: an update by Id where it is known, else an upsert by external id."""
@@ -89,7 +90,7 @@ class SalesforceVendor:
             InvalidInput: the credentials lack a part, or `api_version` is not like v61.0.
         """
         http = HttpCaller(account, gate, read_limits, transport=transport)
-        tokens = TokenSource(refresher(account, http), account.credentials["refresh_token"])
+        tokens = token_source(account, refresher(account, http))
         version = account.credentials.get("api_version") or wire.DEFAULT_API_VERSION
         if not wire.API_VERSION.fullmatch(version):
             raise InvalidInput(

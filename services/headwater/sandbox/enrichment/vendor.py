@@ -74,7 +74,7 @@ ROUTES = (route("POST", PATH, "enrich", _enrich),)
 class Enrichment:
     """The provider as the gate sees it."""
 
-    token_path = None
+    open_paths: tuple[str, ...] = ()
     kinds: tuple[str, ...] = (PEOPLE, COMPANIES)
 
     def meter(self, path: str) -> Meter:  # noqa: ARG002 - one limit for all

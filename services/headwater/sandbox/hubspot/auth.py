@@ -1,10 +1,10 @@
-"""Owns HubSpot's OAuth: refresh tokens for access tokens, and who may call."""
+"""Owns HubSpot's OAuth: consent, codes and refresh tokens for access tokens, and who may call."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
+from headwater.sandbox import consent
 from headwater.sandbox.call import Answer, Call, route
 from headwater.sandbox.hubspot.errors import ItemError, problem
 
@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     from headwater.sandbox.desk import Desk
 
 TOKEN_PATH = "/oauth/v1/token"  # noqa: S105 - a path
+AUTHORIZE_PATH = "/oauth/authorize"
 CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - told to everyone in the brief of the sandbox
 
 
 def _token(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
-    form = {name: values[0] for name, values in parse_qs(call.body.decode("utf-8", "replace")).items()}
+    form = consent.form_of(call)
     refused = _refused(call, desk, form)
     if refused is not None:
         return refused
     token = f"hs-{desk.account.name}-{desk.new_id()}"
     ttl_s = desk.token_ttl_s
     desk.account.give_token(token, call.now_ms + ttl_s * 1000)
-    content = {"token_type": "bearer", "refresh_token": form["refresh_token"], "access_token": token}
+    content = {
+        "token_type": "bearer",
+        "refresh_token": consent.next_refresh_token(desk, form),
+        "access_token": token,
+    }
     return Answer(200, {**content, "expires_in": ttl_s})
 
 
@@ -34,13 +39,16 @@ def _refused(call: Call, desk: Desk, form: Mapping[str, str]) -> Answer | None:
     def no(status: str, message: str) -> Answer:
         return Answer(400, {"status": status, "message": message, "correlationId": desk.new_id()})
 
-    if form.get("grant_type") != "refresh_token":
+    if form.get("grant_type") not in {"refresh_token", "authorization_code"}:
         return no("BAD_GRANT_TYPE", "missing or unknown grant type")
     if not form.get("client_id"):
         return no("BAD_CLIENT_ID", "missing or unknown client id")
     if form.get("client_secret") != CLIENT_SECRET:
         return no("BAD_CLIENT_SECRET", "missing or invalid client secret")
-    if form.get("refresh_token") != f"sandbox-refresh-{call.account}":
+    if form["grant_type"] == "authorization_code":
+        fault = consent.spend_code(call, desk, form)
+        return no("BAD_AUTH_CODE", fault) if fault else None
+    if not consent.spend_refresh_token(call, desk, form.get("refresh_token", "")):
         return no("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
     return None
 
@@ -59,4 +67,7 @@ def authenticate(account: Account, call: Call) -> Answer | None:
     return None
 
 
-ROUTES = (route("POST", TOKEN_PATH, "token", _token),)
+ROUTES = (
+    route("POST", TOKEN_PATH, "token", _token),
+    route("GET", AUTHORIZE_PATH, "authorize", consent.authorize),
+)

@@ -50,7 +50,7 @@ _SECONDLY = 10
 class HubSpot:
     """HubSpot as the gate sees it."""
 
-    token_path = auth.TOKEN_PATH
+    open_paths = (auth.TOKEN_PATH, auth.AUTHORIZE_PATH)
     kinds: tuple[str, ...] = tuple(KINDS)
 
     def meter(self, path: str) -> Meter:

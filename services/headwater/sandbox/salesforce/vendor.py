@@ -59,7 +59,7 @@ ROUTES = (*composite.routes(_dispatch), *_INNER, *soap.ROUTES, *auth.ROUTES)
 class Salesforce:
     """Salesforce as the gate sees it."""
 
-    token_path = auth.TOKEN_PATH
+    open_paths = (auth.TOKEN_PATH, auth.AUTHORIZE_PATH)
     kinds: tuple[str, ...] = _KINDS
 
     def meter(self, path: str) -> Meter:

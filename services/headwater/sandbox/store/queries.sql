@@ -108,6 +108,16 @@ SELECT expire_ms FROM token WHERE token = ? AND account_key = ?;
 -- name: expire_tokens
 UPDATE token SET expire_ms = ? WHERE account_key = ? AND expire_ms > ?;
 
+-- name: insert_oauth_grant
+INSERT INTO oauth_grant (token, account_key, kind, detail, expire_ms) VALUES (?, ?, ?, ?, ?);
+
+-- name: find_oauth_grant
+SELECT detail, expire_ms, used FROM oauth_grant WHERE token = ? AND account_key = ? AND kind = ?;
+
+-- name: use_oauth_grant
+INSERT INTO oauth_grant (token, account_key, kind, detail, expire_ms, used) VALUES (?, ?, ?, '{}', 0, 1)
+ON CONFLICT (account_key, token) DO UPDATE SET used = 1;
+
 -- name: insert_cursor
 INSERT OR REPLACE INTO query_cursor (cursor_id, account_key, soql, record_ids) VALUES (?, ?, ?, ?);
 
@@ -169,6 +179,9 @@ DELETE FROM property WHERE account_key = ?;
 
 -- name: clear_tokens
 DELETE FROM token WHERE account_key = ?;
+
+-- name: clear_oauth_grants
+DELETE FROM oauth_grant WHERE account_key = ?;
 
 -- name: clear_cursors
 DELETE FROM query_cursor WHERE account_key = ?;

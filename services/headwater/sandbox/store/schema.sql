@@ -57,6 +57,17 @@ CREATE TABLE IF NOT EXISTS token (
     expire_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Authorization codes and refresh tokens; detail is JSON, and a used one is remembered.
+CREATE TABLE IF NOT EXISTS oauth_grant (
+    token TEXT NOT NULL,
+    account_key INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('code', 'refresh')),
+    detail TEXT NOT NULL,
+    expire_ms INTEGER NOT NULL,
+    used INTEGER NOT NULL DEFAULT 0 CHECK (used IN (0, 1)),
+    PRIMARY KEY (account_key, token)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS query_cursor (
     position INTEGER PRIMARY KEY,
     cursor_id TEXT NOT NULL UNIQUE,

@@ -33,7 +33,7 @@ def audit_keeper(
     environment: Mapping[str, str],
 ) -> AuditKeeper:
     """Return the keeper of the audit of this process."""
-    data_dir = _data_dir(environment)
+    data_dir = data_dir_of(environment)
     directory = Path(settings.audit_dir).expanduser() if settings.audit_dir else data_dir / PLACE_DIRECTORY
     place = NoPlace() if settings.audit_dir == NO_PLACE else FilePlace(directory)
     secrets = EnvironmentSecrets(environment)
@@ -47,7 +47,8 @@ def audit_keeper(
     return AuditKeeper(trail, place, signer, leases, membership, clock, bounds)
 
 
-def _data_dir(environment: Mapping[str, str]) -> Path:
+def data_dir_of(environment: Mapping[str, str]) -> Path:
+    """Return the directory of what a service keeps beside its database."""
     named = environment.get("HEADWATER_DATA_DIR", "").strip()
     chosen = Path(named) if named else default_data_dir(environment, Path.home(), root=os.geteuid() == 0)
     return chosen.expanduser().absolute()

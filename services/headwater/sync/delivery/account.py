@@ -29,6 +29,7 @@ from headwater.sync.delivery.accounts import Asks
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.breaking import AccountBreaker, scope_of
+from headwater.sync.delivery.credentials import Secrets
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.gate import AccountGate, GateParts, Place
@@ -42,7 +43,7 @@ from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
 from headwater.sync.metering import AccountMeter
-from headwater.sync.ports import Deliveries, LimitBooks, Secrets, StoreRaced
+from headwater.sync.ports import Deliveries, LimitBooks, StoreRaced
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +114,8 @@ class DeliveryAccount:
         books: LimitBooks,
         parts: AccountParts,
     ) -> None:
-        tenant_id, self._name = key
+        self._tenant_id, self._name = tenant_id, _ = key
+        self._reopens = False
         self._gives_way_s = partial(parts.gives_way_s, tenant_id)
         self._label = f"{tenant_id}/{self._name}"
         self._document = document
@@ -181,6 +183,18 @@ class DeliveryAccount:
             self._actor.end()
         self.bell.steer()
 
+    def reopen(self) -> None:
+        """Open the account anew, with its secret as it is now, once what is in flight is settled."""
+        self._reopens = True
+        if self._actor:
+            self._actor.end()
+        self.bell.steer()
+
+    @property
+    def secret(self) -> str:
+        """Return where the account's secret is."""
+        return self._policy.credentials
+
     async def connect(self) -> Connector:
         """Return a connector of one's own on the account's gate, for who else works on the account.
 
@@ -188,7 +202,7 @@ class DeliveryAccount:
         """
         await self._gate.open()
         await self._desk.look()  # what operators have ordered, and the breaker as it was left
-        return self._open_connector()
+        return await self._open_connector()
 
     @property
     def ask(self) -> Asks:
@@ -212,8 +226,10 @@ class DeliveryAccount:
         pause_s = 0.0
         while not self._ending:
             started_s = anyio.current_time()
+            self._reopens = False
             if await self._run_actor():
-                await self._sleep()
+                if not self._reopens:
+                    await self._sleep()
                 pause_s = 0.0
             elif not self._ending:
                 pause_s = next_pause_s(pause_s, anyio.current_time() - started_s)
@@ -228,13 +244,13 @@ class DeliveryAccount:
 
     async def _pause(self, pause_s: float) -> None:
         ends_s = anyio.current_time() + pause_s
-        while not self._ending and (left_s := ends_s - anyio.current_time()) > 0:
+        while not self._is_leaving() and (left_s := ends_s - anyio.current_time()) > 0:
             await self.bell.wait_steered(left_s)
 
     async def _run_actor(self) -> bool:
         """Run an actor until it falls asleep or ends; return False when it failed."""
         try:
-            connector = self._open_connector()
+            connector = await self._open_connector()
             async with _closing(connector):
                 async with self._parts.starts:  # no CRM is waited for here
                     await self._take_over()
@@ -268,14 +284,17 @@ class DeliveryAccount:
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor
         try:
-            if self._ending:
+            if self._is_leaving():
                 return
             if not self._prepared:
                 await actor.prepare()
-                self._prepared = not self._ending
+                self._prepared = not self._is_leaving()
             await actor.run()
         finally:
             self._actor = None
+
+    def _is_leaving(self) -> bool:
+        return self._ending or self._reopens
 
     async def _take_over(self) -> None:
         """Put in doubt what an earlier actor left in flight, and go on with its count of calls."""
@@ -284,11 +303,12 @@ class DeliveryAccount:
             await self._gate.open()
             self._taken_over = True
 
-    def _open_connector(self) -> Connector:
+    async def _open_connector(self) -> Connector:
         policy = self._policy
-        credentials = self._parts.secrets.read(policy.credentials)
+        kept = await self._parts.secrets.read(self._tenant_id, policy.credentials)
+        base_url = policy.base_url.rstrip("/")
         account = Account(
-            self._name, policy.base_url.rstrip("/"), credentials, policy.timeout_s, policy.networks
+            self._name, base_url, kept.values, policy.timeout_s, networks=policy.networks, grants=kept.grants
         )
         return self._parts.open_connector(policy.vendor, account, GuardedGate(self._gate, self._guard))
 

@@ -8,8 +8,10 @@ import pytest
 from tests.unit.connectors.scripted import CONTACTS, Script, an_account
 
 from headwater.connectors.base import CallFailed, ErrorClass, Vendor, VendorError
+from headwater.connectors.base.flows import required_credentials
+from headwater.connectors.base.granting import Grant
 from headwater.connectors.base.http import Answer
-from headwater.connectors.base.oauth import Grant, TokenSource, read_grant, required_credentials
+from headwater.connectors.base.oauth import TokenSource, read_grant
 from headwater.connectors.hubspot import VENDOR as HUBSPOT
 from headwater.connectors.hubspot.client import HubSpotVendor
 from headwater.connectors.salesforce import VENDOR as SALESFORCE
