@@ -90,6 +90,11 @@ async def _tried(name: str, item: ConnectorPolicy, environment: dict[str, str]) 
 
 def _credentials(reference: str, environment: dict[str, str]) -> dict[str, str]:
     """Return the secret that the policy names; what is said of it never holds it."""
+    if reference.startswith("vault:"):
+        raise InvalidInput(
+            f"{reference} is sealed: only sync opens it. `headwater connectors accounts` says what it met; to try the "
+            "secret from here, put it into a variable and name that in a copy of the policy (--policy FILE)"
+        )
     variable = reference.removeprefix("env:")
     text = environment.get(variable)
     if text is None:
