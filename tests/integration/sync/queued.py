@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CONNECTOR: Final = "salesforce"
 LEASE: Final = Lease(f"connector/{TENANT}/{CONNECTOR}", 1)
+CONNECTIONS: Final = 3
+"""Of the queue's pool, at most."""
 ALL: Final = dict.fromkeys(Lane, 100)
 _MARKS: Final = "select sync.mark_deliveries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
@@ -121,7 +123,7 @@ def ended(claimed: Claimed, state: State = State.DELIVERED, **changed: Any) -> S
 @asynccontextmanager
 async def queued(url: str) -> AsyncIterator[Queue]:
     """Open the queue of an account under a lease that lasts."""
-    async with await open_pool(url, application_name="test", size_max=3) as pool:
+    async with await open_pool(url, application_name="test", size_max=CONNECTIONS) as pool:
         await pool.execute(
             "insert into sync.lease (name, holder, fence, expire_time) values ($1, 'test', $2, $3)",
             LEASE.name, LEASE.fence, dt.datetime(2100, 1, 1, tzinfo=dt.UTC),

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
-from tests.integration.sync.queued import Queue, ended
+from tests.integration.sync.queued import CONNECTIONS, Queue, ended
 
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.turns import Wanted
 
 pytestmark = pytest.mark.anyio
+
+
+async def _counted(queue: Queue, counts: str) -> int:
+    """Return a count once every connection has told what it did: each keeps its numbers to itself for a while."""
+    async with AsyncExitStack() as held:
+        for _ in range(CONNECTIONS):
+            connection = await held.enter_async_context(queue.pool.acquire())
+            await connection.execute("select pg_stat_force_next_flush()")
+        counted: int = await connection.fetchval(counts)
+    return counted
 
 
 async def test_marks_and_settlements_of_a_known_record_write_to_no_index(queue: Queue) -> None:
@@ -17,9 +29,7 @@ async def test_marks_and_settlements_of_a_known_record_write_to_no_index(queue: 
     turn = await queue.claim()
     await queue.settle(*map(ended, turn.claimed))
     counts = "select n_tup_upd - n_tup_hot_upd from pg_stat_user_tables where relname = 'delivery' and schemaname = 'sync'"
-    async with queue.pool.acquire() as connection:
-        await connection.execute("select pg_stat_force_next_flush()")
-        before = await connection.fetchval(counts)
+    before = await _counted(queue, counts)
     for version in range(2, 8):
         for number in range(1, 11):
             await queue.mark(number, version=version)
@@ -27,9 +37,7 @@ async def test_marks_and_settlements_of_a_known_record_write_to_no_index(queue: 
         turn = await queue.claim()
         assert len(turn.claimed) == 10
         await queue.settle(*map(ended, turn.claimed))
-    async with queue.pool.acquire() as connection:
-        await connection.execute("select pg_stat_force_next_flush()")
-        assert await connection.fetchval(counts) == before
+    assert await _counted(queue, counts) == before
 
 
 async def test_plans_made_on_empty_tables_hold_on_full_ones(queue: Queue) -> None:
