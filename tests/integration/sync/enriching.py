@@ -195,7 +195,7 @@ async def benched(database_url: str, text: str = POLICY, kind: Any = None) -> As
     """Open a bench on *database_url*."""
     quiet = start_telemetry("sync", TelemetrySettings(), environ={})
     async with await open_pool(database_url, application_name="test", size_max=6) as pool:
-        leases = PostgresLeases(pool, "bench", 120.0)
+        leases = PostgresLeases(pool, "bench", 15.0)
         await leases.beat()
         fences = await leases.acquire([lease_name(TENANT)], 1)
         lease = Lease(lease_name(TENANT), fences[lease_name(TENANT)])
