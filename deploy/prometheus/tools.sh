@@ -19,8 +19,8 @@ trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 fetch() { (cd "$work" && apt-get -qq download prometheus prometheus-alertmanager 2>"$work/why"); }
 if ! fetch; then
-    # No package lists yet, as in a fresh container: only root may fetch them.
-    if [ "$(id -u)" -eq 0 ]; then apt-get -qq update || true; else sudo -n apt-get -qq update 2>/dev/null || true; fi
+    # No package lists yet, as in a fresh container: only root may fetch them, and nobody is made root for it.
+    if [ "$(id -u)" -eq 0 ]; then apt-get -qq update || true; fi
     fetch || { echo "promtool and amtool cannot be fetched, their tests are skipped: $(head -1 "$work/why")" >&2; exit 0; }
 fi
 for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/root"; done

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ import grpc
 import pytest
 from tests.integration.kernel.security.serving import shake
 from tests.integration.security.credentials import SERVER, Credentials
+from tests.integration.sync.whole import until
 from tests.load.ingest import facts
 from tests.load.ingest.ground import free_port
 from tests.system.processes import SERVICES, Child
@@ -32,7 +33,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(60)]
 
 TENANT: Final = facts.TENANT
 EVENTS: Final = 60
-POLL_S: Final = 0.05
 PEOPLE: Final = {
     "gateway": (("producer",), TENANT),
     "desk": (("operator",), TENANT),
@@ -100,12 +100,6 @@ def _addresses(ports: Mapping[str, int]) -> dict[str, str]:
     return {f"HEADWATER_{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in ports.items()}
 
 
-async def _until(question: Callable[[], Awaitable[bool]]) -> None:
-    """Return once *question* is answered with yes; what bounds it is the test's own time."""
-    while not await question():  # noqa: ASYNC110 - other processes ring no bell
-        await anyio.sleep(POLL_S)
-
-
 def _events(first: int, count: int) -> list[event_pb2.Event]:
     found = [facts.event(f"person-{number}", number) for number in range(first, first + count)]
     for one in found:
@@ -126,7 +120,7 @@ async def test_a_whole_headwater_runs_on_certificates_and_loses_nothing_while_th
         with pytest.raises(PermissionDenied):
             await gateway.record_one(facts.policy())
     assert all(isinstance(outcome, Accepted) for outcome in recorded)
-    await _until(lambda: _all_projected(whole))
+    await until(lambda: _all_projected(whole))
     await _refuses_others(whole, recorded[0].event_key)
 
 
@@ -140,7 +134,7 @@ async def _renew(whole: Whole) -> None:
         return (await shake(port, whole.made, shows=desk))[1] == renewed.serial
 
     for port in whole.ports.values():
-        await _until(partial(shown, port))
+        await until(partial(shown, port))
 
 
 async def _all_projected(whole: Whole) -> bool:

@@ -13,8 +13,10 @@ from headwater.kernel.security.scopes import ROLES
 SOMEBODY = Actor(1, "somebody else", "Else")
 
 
-def _arrival(source: str, object_name: str = "contact", actor: Actor = NOBODY) -> Arrival:
-    return Arrival(source, object_name, "42", "", None, 1, b"{}", actor, "", "", "")
+def _arrival(
+    source: str, object_name: str = "contact", actor: Actor = NOBODY, external_id: str = "42"
+) -> Arrival:
+    return Arrival(source, object_name, external_id, "", None, 1, b"{}", actor, "", "", "")
 
 
 def _principal(*roles: str, is_person: bool = False) -> Principal:
@@ -35,11 +37,19 @@ def test_a_producers_events_are_left_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "object_name"), [("headwater", "policy"), ("headwater", "identity"), ("operator", "contact")]
+    "own",
+    [
+        _arrival("headwater", "policy"),
+        _arrival("headwater", "identity"),
+        _arrival("routing", "lead"),
+        _arrival("provider", external_id="entity:0198c0de-0000-7000-8000-000000000000"),
+        _arrival("operator"),
+    ],
+    ids=["policy", "identity", "routing", "enrichment", "correction"],
 )
-def test_a_producer_writes_nothing_of_headwaters_or_of_operators(source: str, object_name: str) -> None:
+def test_a_producer_writes_nothing_of_headwaters_or_of_operators(own: Arrival) -> None:
     """One such event refuses the whole call, wherever it stands."""
-    arrivals = [_arrival("shop"), _arrival(source, object_name)]
+    arrivals = [_arrival("shop"), own]
     with pytest.raises(PermissionDenied):
         attributed(_principal("producer"), arrivals)
 

@@ -1,6 +1,6 @@
 """Who may speak for which source, and whose name stands behind an operator's event.
 
-A producer must not write what Headwater itself or an operator writes: a policy, a merge, a correction. What an operator
+A producer must not write what Headwater itself or an operator writes: a policy, a merge, a provider's value, a correction. What an operator
 writes is written in the name of his credential, whatever the event says.
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from headwater.ingest.domain.event import Actor, Arrival
-from headwater.kernel.ids import OPERATOR_SOURCE, OWN_SOURCE, ROUTING_SOURCE
+from headwater.kernel.ids import ENTITY_PREFIX, OPERATOR_SOURCE, OWN_SOURCE, ROUTING_SOURCE
 from headwater.kernel.security.access import check_source, may_name_actors
 from headwater.kernel.security.principal import Principal
 
@@ -37,9 +37,9 @@ def attributed(principal: Principal | None, arrivals: Sequence[Arrival]) -> Sequ
     for arrival in arrivals:
         if arrival.source in RESERVED:
             reserved = True
-        elif plain:
+        elif plain and not arrival.external_id.startswith(ENTITY_PREFIX):
             continue
-        check_source(principal, arrival.source, arrival.object)
+        check_source(principal, arrival.source, arrival.object, arrival.external_id)
     if not reserved or may_name_actors(principal):
         return arrivals
     actor = Actor(_PERSON if principal.is_person else _PROGRAM, principal.subject)

@@ -8,7 +8,7 @@ Unauthenticated     CREDENTIAL_EXPIRED
 from __future__ import annotations
 
 from headwater.kernel.errors import FieldViolation, InvalidInput, PermissionDenied, Unauthenticated
-from headwater.kernel.ids import OPERATOR_SOURCE, OWN_SOURCE, POLICY_OBJECT, ROUTING_SOURCE
+from headwater.kernel.ids import ENTITY_PREFIX, OPERATOR_SOURCE, OWN_SOURCE, POLICY_OBJECT, ROUTING_SOURCE
 from headwater.kernel.security.principal import Principal
 from headwater.kernel.security.table import Rule
 
@@ -39,8 +39,10 @@ def tenant_for(principal: Principal, named: str) -> str:
     return named
 
 
-def scope_of_source(source: str, object_name: str) -> str:
-    """Return the scope that recording from *source* takes: its own events and operators' are not for producers."""
+def scope_of_source(source: str, object_name: str, external_id: str) -> str:
+    """Return the scope that a record takes: Headwater's own, its providers' and operators' are not for producers."""
+    if external_id.startswith(ENTITY_PREFIX):
+        return "log:own"
     if source == OWN_SOURCE:
         return "policy:write" if object_name == POLICY_OBJECT else "log:own"
     if source == ROUTING_SOURCE:
@@ -48,9 +50,9 @@ def scope_of_source(source: str, object_name: str) -> str:
     return "entities:correct" if source == OPERATOR_SOURCE else "events:write"
 
 
-def check_source(principal: Principal, source: str, object_name: str) -> None:
+def check_source(principal: Principal, source: str, object_name: str, external_id: str) -> None:
     """Refuse an event from a source that the principal may not speak for."""
-    needed = scope_of_source(source, object_name)
+    needed = scope_of_source(source, object_name, external_id)
     if needed not in principal.scopes:
         message = f"recording {object_name or 'events'!r} from {source!r} takes the scope {needed}"
         raise PermissionDenied(message, reason="SOURCE_RESERVED", metadata={"scopes": needed})

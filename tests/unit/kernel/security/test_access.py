@@ -12,6 +12,8 @@ from headwater.kernel.security.table import NOBODY, Rule
 
 EVERYTHING = frozenset().union(*ROLES.values())
 
+ENTITY = "0198c0de-0000-7000-8000-000000000000"
+
 
 def _principal(*tenants: str, scopes: frozenset[str] = EVERYTHING, expires_s: float = 100.0) -> Principal:
     return Principal("somebody", "token", frozenset(tenants), scopes, expires_s)
@@ -56,21 +58,24 @@ def test_an_absent_tenant_is_filled_in_only_where_there_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "object_name", "scope"),
+    ("source", "object_name", "external_id", "scope"),
     [
-        ("shop", "contact", "events:write"),
-        ("shop", "policy", "events:write"),
-        ("headwater", "policy", "policy:write"),
-        ("headwater", "identity", "log:own"),
-        ("operator", "contact", "entities:correct"),
+        ("shop", "contact", "42", "events:write"),
+        ("shop", "policy", "42", "events:write"),
+        ("shop", "contact", f"entity:{ENTITY}", "log:own"),
+        ("headwater", "policy", "acme", "policy:write"),
+        ("headwater", "identity", "42", "log:own"),
+        ("routing", "lead", ENTITY, "log:own"),
+        ("operator", "contact", ENTITY, "entities:correct"),
     ],
 )
-def test_a_source_takes_its_scope(source: str, object_name: str, scope: str) -> None:
-    """What Headwater and its operators write is not for producers."""
-    assert scope_of_source(source, object_name) == scope
-    check_source(_principal("acme", scopes=frozenset({scope})), source, object_name)
+def test_a_source_takes_its_scope(source: str, object_name: str, external_id: str, scope: str) -> None:
+    """What Headwater, its providers and its operators write is not for producers."""
+    said = (source, object_name, external_id)
+    assert scope_of_source(*said) == scope
+    check_source(_principal("acme", scopes=frozenset({scope})), *said)
     with pytest.raises(PermissionDenied):
-        check_source(_principal("acme", scopes=EVERYTHING - {scope}), source, object_name)
+        check_source(_principal("acme", scopes=EVERYTHING - {scope}), *said)
 
 
 def test_no_role_of_people_or_producers_may_speak_for_headwater() -> None:
