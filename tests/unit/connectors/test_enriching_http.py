@@ -8,8 +8,7 @@ from headwater.connectors.base import Account, CallFailed, ErrorClass
 from headwater.connectors.base.enriching import EnricherAccount
 from headwater.connectors.base.testing import RecordingGate
 from headwater.connectors.enriching_http import KIND
-from headwater.connectors.enriching_http.provider import reach_to
-from headwater.kernel.net import UrlRefused, why_not
+from headwater.kernel.net import UrlRefused, reach_named, why_not
 from headwater.kernel.net.reach import read_address
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +34,7 @@ def account(base_url: str) -> EnricherAccount:
 )
 def test_what_a_name_resolves_to_decides(base_url: str, address: str, may: bool) -> None:  # noqa: FBT001
     """A public name that leads inside is refused, and loopback leads nowhere else."""
-    assert (why_not(read_address(address), reach_to(base_url)) == "") is may
+    assert (why_not(read_address(address), reach_named(base_url)) == "") is may
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from headwater.connectors.base import CallFailed, CallGate, ErrorClass, LimitFacts, VendorError
 from headwater.connectors.base.enriching import EnricherAccount, Proposal, Proposed
@@ -19,14 +18,12 @@ from headwater.connectors.base.http import (
 from headwater.connectors.base.transport import CheckedTransport
 from headwater.kernel.errors import InvalidInput
 from headwater.kernel.ids import ObjectName
-from headwater.kernel.net import AddressRefused, Reach, check_url, reach_of
+from headwater.kernel.net import AddressRefused, check_url, reach_named
 
 PATH: Final = "/v1/enrich"
 OPTIONS: Final = frozenset({"path", "method", "values"})
 VALUES_MAX: Final = 256
 """Values of one answer; a provider that sends more is not the one that was described."""
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
 _UNKNOWN: Final = frozenset({204, 404})
 _OK: Final = 200
 
@@ -48,17 +45,10 @@ class HttpKind:
         path = account.options.get("path", PATH)
         if not path.startswith("/") or "?" in path or "//" in path:
             raise InvalidInput("path must begin with one slash and have no parameters", reason="BAD_OPTION")
-        reach = reach_to(account.account.base_url)
+        reach = reach_named(account.account.base_url)
         check_url(account.account.base_url, reach)
         way = CheckedTransport(tls_settings(trust_env=False), reach)
         return HttpProvider(account, HttpCaller(account.account, gate, _limits, transport=way))
-
-
-def reach_to(base_url: str) -> Reach:
-    """Return where a provider may be: anywhere public by TLS, or on this machine where the policy says so itself."""
-    parts = urlsplit(base_url)
-    here = LOOPBACK_NETWORKS if (parts.hostname or "").lower() in LOOPBACK else ()
-    return reach_of(here, plain=parts.scheme == "http")
 
 
 class HttpProvider:

@@ -4,7 +4,7 @@ Everything that takes a URL from a tenant (webhooks, enrichment, base URLs) judg
 asks the name service once and hands out checked addresses only.
 """
 
-from headwater.kernel.net.reach import PUBLIC, Reach, UrlRefused, check_url, reach_of, why_not
+from headwater.kernel.net.reach import PUBLIC, Reach, UrlRefused, check_url, reach_named, reach_of, why_not
 from headwater.kernel.net.resolving import AddressRefused, NameUnknown, checked_addresses
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "UrlRefused",
     "check_url",
     "checked_addresses",
+    "reach_named",
     "reach_of",
     "why_not",
 ]

@@ -100,6 +100,9 @@ class Reach:
 
 
 PUBLIC: Final = Reach()
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""How a URL says that it means this machine."""
+LOOPBACK_NETWORKS: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 class UrlRefused(InvalidInput):
@@ -118,6 +121,20 @@ def reach_of(networks: Iterable[str], *, plain: bool = False) -> Reach:
         return Reach(tuple(ip_network(text) for text in networks), plain)
     except ValueError as error:
         raise UrlRefused(f"the allow-list must hold networks as 127.0.0.0/8: {error}") from error
+
+
+def reach_named(url: str) -> Reach:
+    """Return where a URL may lead that says itself whether it means this machine: only there, or anywhere public.
+
+    Raises:
+        UrlRefused: it is no URL.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UrlRefused(f"the URL cannot be read: {error}") from error
+    here = LOOPBACK_NETWORKS if (parts.hostname or "").lower() in LOOPBACK else ()
+    return Reach(here, plain=parts.scheme == "http")
 
 
 def check_url(url: str, reach: Reach = PUBLIC) -> None:
