@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup
 BASELINE := proto/baseline.binpb
 GUIDED := $(VENV)/guided
 JOBS ?= $(if $(HEADWATER_DATABASE_URL),0,auto)
-TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
+TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 5
 PROMETHEUS := .prometheus
 
 .DEFAULT_GOAL := help

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import pytest
@@ -67,6 +67,21 @@ def pytest_pycollect_makeitem(name: str, obj: object) -> None:
     """Give every asynchronous test that loop."""
     if name.startswith("test_") and inspect.iscoroutinefunction(obj):
         pytest.mark.usefixtures("event_loop_of_the_session")(obj)
+
+
+LONGEST_FIRST: Final = ("system", "simulation", "integration", "contract", "unit")
+"""Folders of tests by what one of their files takes: minutes down to milliseconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the files, hand the long ones out first: none is left alone with one at the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_place_by_length)
+
+
+def _place_by_length(item: pytest.Item) -> int:
+    folder = item.nodeid.split("/")[1]
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")
