@@ -168,11 +168,12 @@ proto-baseline: $(STAMP) ## Release the protos: later breaking changes are measu
 	$(BIN)/buf build proto --exclude-source-info -o $(BASELINE)
 
 lock: ## Compile requirements.lock from pyproject.toml (needs uv and the network)
-	uv pip compile --universal --generate-hashes --no-emit-index-url --extra dev --extra load \
+	uv pip compile --universal --generate-hashes --no-emit-index-url --extra all --extra dev --extra load \
 		-o requirements.lock pyproject.toml
 
 lock-check: $(STAMP) ## Check, offline, that requirements.lock answers pyproject.toml and is what .venv holds
 	$(BIN)/python tests/checks/lock.py
+	PYTHONPATH=services $(BIN)/python tests/checks/dependencies.py
 
 verify: lint type proto-check lock-check ## Check everything that needs no running: style, walls, types, protos, lock
 

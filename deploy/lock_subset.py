@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,16 +47,26 @@ def reached(blocks: dict[str, str], roots: set[str]) -> set[str]:
     return found
 
 
-def runtime_roots(pyproject: str) -> set[str]:
-    """Return the names under `[project] dependencies`."""
-    names = map(_NAME.match, tomllib.loads(pyproject)["project"]["dependencies"])
-    return {normal(name[0]) for name in names if name}
+def runtime_roots(pyproject: str, extras: Iterable[str] = ()) -> set[str]:
+    """Return the names under `[project] dependencies` and those of the extras.
+
+    Raises:
+        KeyError: there is no such extra.
+    """
+    project = tomllib.loads(pyproject)["project"]
+    texts = [
+        *project["dependencies"],
+        *(one for extra in extras for one in project["optional-dependencies"][extra]),
+    ]
+    return {normal(name[0]) for name in map(_NAME.match, texts) if name}
 
 
 def main(names: list[str]) -> None:
-    """Print the subset for the names, or for the runtime."""
+    """Print the subset for the names, or for the runtime with the extras that a plus leads."""
     blocks = read_blocks((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    roots = set(map(normal, names)) or runtime_roots((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {normal(name) for name in names if not name.startswith("+")}
+    extras = [name[1:] for name in names if name.startswith("+")]
+    roots = packages or runtime_roots((ROOT / "pyproject.toml").read_text(encoding="utf-8"), extras)
     wanted = reached(blocks, roots)
     sys.stdout.write("".join(text for name, text in blocks.items() if name in wanted))
 

@@ -18,8 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = ("dev", "load")
-"""What `make lock` compiles; who wants another extra brings it along."""
+UNLOCKED = frozenset({"all", "spark"})
+"""Extras that `make lock` does not compile: `all` is the others' names, who wants Spark brings it along."""
 _PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)\s*(?:;\s*(?P<marker>.+?))?\s*\\?$")
 
 
@@ -39,9 +39,8 @@ def declared(project: Mapping[str, object]) -> list[Requirement]:
     extras = project["optional-dependencies"]
     assert isinstance(direct, list)
     assert isinstance(extras, dict)
-    return [
-        Requirement(text) for text in [*direct, *(text for name in EXTRAS for text in extras.get(name, ()))]
-    ]
+    locked = [texts for name, texts in extras.items() if name not in UNLOCKED]
+    return [Requirement(text) for text in [*direct, *(text for texts in locked for text in texts)]]
 
 
 def faults(requirements: list[Requirement], pins: Mapping[str, str]) -> Iterator[str]:

@@ -17,6 +17,8 @@ from tests.checks.lock import faults, read_pins
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 DEPLOY = ROOT / "deploy"
 SERVICES = ("identity", "ingest", "sync")
+IMAGE_EXTRAS = re.findall(r"\+(\w+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
+"""Extras that the image is built with."""
 KINDS = ("receivers", "processors", "exporters")
 
 
@@ -152,18 +154,29 @@ def test_the_runtime_part_of_the_lock_is_complete() -> None:
     """Everything that the runtime asks for, however indirectly, is in it, with hashes."""
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     blocks = read_blocks((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    subset = {name: blocks[name] for name in reached(blocks, runtime_roots(pyproject))}
-    requirements = [Requirement(text) for text in tomllib.loads(pyproject)["project"]["dependencies"]]
+    subset = {name: blocks[name] for name in reached(blocks, runtime_roots(pyproject, IMAGE_EXTRAS))}
+    project = tomllib.loads(pyproject)["project"]
+    asked = [
+        *project["dependencies"],
+        *(one for name in IMAGE_EXTRAS for one in project["optional-dependencies"][name]),
+    ]
+    requirements = [Requirement(text) for text in asked]
     found = faults(requirements, read_pins("".join(subset.values())))
     # What only other platforms' markers ask for may come along; nothing may be missing.
     assert [fault for fault in found if not fault.endswith("nothing asks for it")] == []
     assert [name for name, block in subset.items() if "--hash=sha256:" not in block] == []
 
 
+def test_the_image_holds_what_its_processes_import() -> None:
+    """Every service that a container runs, and the command line that migrates."""
+    assert {*SERVICES, "cli"} <= set(IMAGE_EXTRAS)
+
+
 def test_the_runtime_part_of_the_lock_has_no_development_tools() -> None:
     """An image without test runner, linters, type checker and build backend."""
     blocks = read_blocks((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    runtime = reached(blocks, runtime_roots((ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    runtime = reached(blocks, runtime_roots(pyproject, IMAGE_EXTRAS))
     tools = {"pytest", "hypothesis", "ruff", "mypy", "sqlfluff", "buf-bin", "import-linter", "hatchling"}
     assert tools < set(blocks)
     assert tools & runtime == set()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 import anyio
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from headwater.kernel.errors import EndIncomplete, StartRefused
@@ -31,6 +32,15 @@ LAST_WORDS_S: Final = 1.0
 """How long calls that are cut off at the end have to tell their callers."""
 
 _log = logging.getLogger(__name__)
+
+
+def _reflection() -> ModuleType:
+    """Return the library of server reflection, an extra: who serves in production has no use for it."""
+    try:
+        return import_module("grpc_reflection.v1alpha.reflection")
+    except ImportError as error:
+        message = "HEADWATER_REFLECTION needs the extra 'reflection': pip install 'headwater[reflection]'"
+        raise StartRefused(message, reason="REFLECTION") from error
 
 
 class RpcServer:
@@ -57,6 +67,7 @@ class RpcServer:
             message = "HEADWATER_REFLECTION tells everybody what is served: turn it off where credentials are asked for"
             raise StartRefused(message, reason="REFLECTION")
         if settings.reflection:
+            reflection = _reflection()
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         self.port = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,9 +15,10 @@ import pytest
 from google.protobuf import wrappers_pb2
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
-from headwater.kernel.errors import EndIncomplete
+from headwater.kernel.errors import EndIncomplete, StartRefused
 from headwater.kernel.rpc import CallSettings, ConnectionSettings, RpcServer, ServerSettings
 
 pytestmark = pytest.mark.anyio
@@ -268,3 +270,29 @@ def _frame_types(received: bytes) -> list[int]:
         types.append(received[3])
         received = received[FRAME_HEADER_BYTES + int.from_bytes(received[:3], "big") :]
     return types
+
+
+async def test_reflection_tells_what_is_served_where_it_is_asked_for() -> None:
+    """Off by default; on, the services' names and health."""
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    told = {}
+    for is_on in (False, True):
+        async with _called(ServerSettings(reflection=is_on)) as (channel, _):
+            asked = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
+                iter([request]), timeout=CALL_S
+            )
+            try:
+                told[is_on] = {
+                    one.name async for answer in asked for one in answer.list_services_response.service
+                }
+            except grpc.aio.AioRpcError as error:
+                told[is_on] = {error.code().name}
+    own = "grpc.reflection.v1alpha.ServerReflection"
+    assert told == {False: {"UNIMPLEMENTED"}, True: {SERVICE, "grpc.health.v1.Health", own}}
+
+
+async def test_reflection_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is left out in production; who turns reflection on all the same reads what is missing."""
+    monkeypatch.setitem(sys.modules, "grpc_reflection.v1alpha.reflection", None)
+    with pytest.raises(StartRefused, match=r"headwater\[reflection\]"):
+        RpcServer(ServerSettings(reflection=True), _add)
