@@ -15,7 +15,7 @@ PROMETHEUS := .prometheus
 .DEFAULT_GOAL := help
 .PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault test-security test-alerts drill-alerts dashboards \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
-	lock lock-check verify clean
+	lock lock-check secrets-check sbom verify clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -175,7 +175,14 @@ lock-check: $(STAMP) ## Check, offline, that requirements.lock answers pyproject
 	$(BIN)/python tests/checks/lock.py
 	PYTHONPATH=services $(BIN)/python tests/checks/dependencies.py
 
-verify: lint type proto-check lock-check ## Check everything that needs no running: style, walls, types, protos, lock
+secrets-check: $(STAMP) ## Look for secrets in the files of the repository
+	PYTHONPATH=. $(BIN)/python tests/checks/secrets.py
+
+sbom: $(STAMP) ## Write what is installed, with versions and licences, to sbom.cdx.json (CycloneDX)
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file sbom.cdx.json
+
+verify: lint type proto-check lock-check secrets-check ## Check everything that needs no running: style, walls, types, protos, lock, secrets
 
 simulate: $(STAMP) ## Run the sync engine under virtual time with seeded faults; a failing seed leaves a bundle (ARGS="--seeds 10000 --start N --jobs 2 --ablations")
 	PYTHONPATH=services:. $(BIN)/python -m tests.simulation $(ARGS)
