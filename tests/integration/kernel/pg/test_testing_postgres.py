@@ -45,15 +45,20 @@ async def test_clone_holds_what_the_template_holds(postgres_server: str) -> None
     assert found == "river"
 
 
-async def test_cloning_is_quick(postgres_server: str, migrated_template_url: str) -> None:
-    """A migrated database costs a test little: 0.06 s on a quiet machine, bounded here for a busy one."""
-    elapsed_s: list[float] = []
+async def test_cloning_is_quicker_than_migrating(postgres_server: str, migrated_template_url: str) -> None:
+    """What tests clone for: in turn, on the same machine, the quickest clone takes a part of the quickest migration."""
+    clones_s: list[float] = []
+    migrations_s: list[float] = []
     for _ in range(3):
         start = time.perf_counter()
-        url = await postgres.create_database(postgres_server, migrated_template_url)
-        elapsed_s.append(time.perf_counter() - start)
-        await postgres.drop_database(postgres_server, url)
-    assert min(elapsed_s) < 0.5
+        clone = await postgres.create_database(postgres_server, migrated_template_url)
+        between = time.perf_counter()
+        migrated = await postgres.create_template(postgres_server)
+        clones_s.append(between - start)
+        migrations_s.append(time.perf_counter() - between)
+        await postgres.drop_database(postgres_server, clone)
+        await postgres.drop_database(postgres_server, migrated)
+    assert min(clones_s) < min(migrations_s) / 2, (clones_s, migrations_s)
 
 
 async def test_drop_is_refused_when_database_is_no_test_database(postgres_server: str) -> None:
