@@ -105,11 +105,7 @@ def _skip_time(checks: Checks, request: pb.DecideReviewRequest, kind: Kind | Non
         return None
     if not given:
         return None
-    try:
-        return request.skip_time.ToDatetime(dt.UTC)
-    except (ValueError, OverflowError):
-        checks.broken("skip_time", str(request.skip_time), "range", "a moment of the years 1 to 9999")
-        return None
+    return checks.moment("skip_time", request.skip_time)
 
 
 def read_undo(request: pb.UndoReviewRequest) -> tuple[TenantId, Undoing]:

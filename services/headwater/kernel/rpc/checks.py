@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from headwater.kernel import ids
 from headwater.kernel.errors import FieldViolation, InvalidInput
@@ -76,6 +78,14 @@ class Checks:
         elif "\x00" in value:
             self.broken(field, repr(value), "no_control_characters", "no NUL")
         return value
+
+    def moment(self, field: str, value: Timestamp) -> dt.datetime | None:
+        """Check a moment; None where it is none that a calendar has."""
+        try:
+            return value.ToDatetime(dt.UTC)
+        except (ValueError, OverflowError):
+            self.broken(field, str(value.seconds), "range", "a moment of the years 1 to 9999")
+            return None
 
     def size(self, field: str, values: Collection[Any], least: int, most: int) -> None:
         """Check how many there are."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, Final, cast, get_args
 
 from headwater.kernel.ids import parse_uuid
@@ -87,7 +86,7 @@ def _filter(checks: Checks, given: pb.ApprovalFilter, states: tuple[int, ...] = 
     if given.kind and given.kind not in kinds:
         checks.broken("filter.kind", given.kind, "allowed", ", ".join(kinds))
     checks.size("filter.approval_ids", given.approval_ids, 0, DECISIONS_MAX)
-    before = given.asked_before.ToDatetime(dt.UTC) if given.HasField("asked_before") else None
+    asked = given.HasField("asked_before")
     return ApprovalFilter(
         connector=checks.name("filter.connector", given.connector, required=False),
         object=checks.text("filter.object", given.object, required=False),
@@ -99,7 +98,7 @@ def _filter(checks: Checks, given: pb.ApprovalFilter, states: tuple[int, ...] = 
             for number, value in enumerate(given.approval_ids[: DECISIONS_MAX + 1])
         ),
         states=states,
-        before=before,
+        before=checks.moment("filter.asked_before", given.asked_before) if asked else None,
     )
 
 

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, Final
 
 import msgspec
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from headwater.audit.checkpoints import write_line
 from headwater.audit.merkle import TILE_HASHES
@@ -117,17 +115,9 @@ def _wanted(checks: Checks, request: pb.SearchAuditRequest) -> Wanted:
         checks.text("actor", request.actor, required=False) or None,
         checks.text("action", request.action, required=False) or None,
         checks.text("connector", request.connector, required=False) or None,
-        _moment(checks, "since_time", request.since_time) if request.HasField("since_time") else None,
-        _moment(checks, "until_time", request.until_time) if request.HasField("until_time") else None,
+        checks.moment("since_time", request.since_time) if request.HasField("since_time") else None,
+        checks.moment("until_time", request.until_time) if request.HasField("until_time") else None,
     )
-
-
-def _moment(checks: Checks, field: str, stamp: Timestamp) -> dt.datetime | None:
-    try:
-        return stamp.ToDatetime(dt.UTC)
-    except (ValueError, OverflowError):
-        checks.broken(field, str(stamp.seconds), "range", "a time of the years 1 to 9999")
-        return None
 
 
 def _count(checks: Checks, field: str, value: int, least: int) -> int:

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final
-
-from google.protobuf import timestamp_pb2
 
 from headwater.kernel.ids import parse_uuid
 from headwater.kernel.rpc.checks import TEXT_CHARS_MAX, Checks, write_page_token
@@ -79,7 +76,7 @@ class RoutingServicer(routing_pb2_grpc.RoutingServiceServicer):
             checks.broken("policy_document", "", "required", "the text of a policy")
         if not 0 <= request.changes_max <= CHANGES_MAX:
             checks.broken("changes_max", str(request.changes_max), "range", f"0..{CHANGES_MAX}")
-        since = _moment(checks, "since_time", request.since_time) if request.HasField("since_time") else None
+        since = checks.moment("since_time", request.since_time) if request.HasField("since_time") else None
         checks.finish()
         changes_max = request.changes_max or CHANGES_DEFAULT
         async with aclosing(self._office.preview(tenant_id, text, since, changes_max)) as steps:
@@ -93,7 +90,7 @@ class RoutingServicer(routing_pb2_grpc.RoutingServiceServicer):
     async def GetSla(self, request: pb.GetSlaRequest, context: Any) -> pb.GetSlaResponse:
         checks = Checks()
         tenant_id, size = checks.tenant(request.tenant_id), checks.page_size(request.page_size)
-        since = _moment(checks, "since_time", request.since_time) if request.HasField("since_time") else None
+        since = checks.moment("since_time", request.since_time) if request.HasField("since_time") else None
         checks.finish()
         report = await self._office.sla(tenant_id, since, size)
         return pb.GetSlaResponse(
@@ -109,14 +106,6 @@ def _place(checks: Checks, token: str) -> uuid.UUID:
     if found is None:
         checks.broken_token(token)
     return found or NOWHERE
-
-
-def _moment(checks: Checks, field: str, given: timestamp_pb2.Timestamp) -> dt.datetime | None:
-    try:
-        return given.ToDatetime(dt.UTC)
-    except (ValueError, OverflowError):
-        checks.broken(field, str(given.seconds), "range", "must be a time of the years 1 to 9999")
-        return None
 
 
 def _assignment(row: LeadRow) -> pb.LeadAssignment:

@@ -8,8 +8,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from headwater.event.v1 import event_pb2
 from headwater.kernel.rpc.checks import Checks, write_page_token
 from headwater.sync.domain.associating import Association
@@ -128,12 +126,7 @@ def _wanted(checks: Checks, request: pb.ListTimelineRequest) -> Wanted:
 def _moment(checks: Checks, name: str, request: pb.ListTimelineRequest, default: dt.datetime) -> dt.datetime:
     if not request.HasField(cast("Any", name)):
         return default
-    stamp: Timestamp = getattr(request, name)
-    try:
-        return stamp.ToDatetime(dt.UTC)
-    except (ValueError, OverflowError):
-        checks.broken(name, str(stamp.seconds), "range", "must be a moment between the years 1 and 9999")
-        return default
+    return checks.moment(name, getattr(request, name)) or default
 
 
 def _place(checks: Checks, token: str) -> tuple[dt.datetime, uuid.UUID]:

@@ -1,0 +1,201 @@
+"""Requests of every method of every service: fields at their edges, ids that answers brought, damaged wire. Seeded.
+
+Ids are kept in one pool for all tenants: what one tenant's answers named, another's caller asks for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from tests.fuzz import values
+from tests.fuzz.callers.people import TENANTS
+from tests.fuzz.callers.planting import LINES, SOURCE, marked
+from tests.fuzz.methods import Method, Request, request_of
+from tests.fuzz.wire import damage
+
+from headwater.identity import v1 as identity
+from headwater.ingest import v1 as ingest
+from headwater.kernel.ids import OBJECTS
+from headwater.kernel.security.table import METHODS
+from headwater.sync import v1 as sync
+
+DAMAGED: Final = 0.06
+"""Share of requests whose wire form is damaged."""
+LEFT_OUT: Final = 0.35
+"""Share of fields that are not set."""
+EDGE: Final = 0.15
+"""Share of texts and numbers at an edge of what the field holds."""
+FOREIGN: Final = 0.1
+"""Share of requests that name no tenant, or one that is nobody's."""
+POOL: Final = 4_000
+DEPTH_MAX: Final = 4
+UUIDS_READ: Final = 8
+"""Ids taken out of one answer."""
+
+_UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_WORDS: Final = (
+    "contact",
+    "merged",
+    "OPEN",
+    "salesforce",
+    "hubspot",
+    "email",
+    "phone",
+    "last_name",
+    "billing",
+    "1",
+    "demo",
+)
+
+
+@dataclass(slots=True)
+class Pool:
+    """Ids that answers named, the newest `POOL` of them."""
+
+    ids: list[str] = field(default_factory=list)
+    _place: int = 0
+
+    def note(self, answer: bytes) -> None:
+        """Take ids out of an answer."""
+        for number, found in enumerate(_UUID.finditer(answer)):
+            if number == UUIDS_READ:
+                return
+            text = found.group().decode("ascii")
+            if len(self.ids) < POOL:
+                self.ids.append(text)
+            else:
+                self.ids[self._place] = text
+                self._place = (self._place + 1) % POOL
+
+
+def all_methods() -> Iterator[Method]:
+    """Yield every method that the table of access knows, as the descriptors tell them; those of probes left out."""
+    for package in (identity, ingest, sync):
+        for found in pkgutil.iter_modules(package.__path__):
+            if found.name.endswith("_pb2"):
+                importlib.import_module(f"{package.__name__}.{found.name}")
+    pool = descriptor_pool.Default()
+    for path in METHODS:
+        if path.startswith("/headwater."):
+            one = pool.FindMethodByName(path[1:].replace("/", "."))
+            request, response = GetMessageClass(one.input_type), GetMessageClass(one.output_type)
+            yield Method(
+                one.containing_service.full_name, one.name, path, request, response, one.client_streaming
+            )
+
+
+class Asking:
+    """An endless row of requests."""
+
+    def __init__(self, chance: random.Random, pool: Pool) -> None:
+        self._chance, self._pool = chance, pool
+        self._methods = list(all_methods())
+        self._tenant = TENANTS[0]
+        self._makers: dict[int, Callable[[Any], Any]] = {
+            FieldDescriptor.CPPTYPE_STRING: self._text,
+            FieldDescriptor.CPPTYPE_BOOL: lambda _: chance.random() < 0.5,
+            FieldDescriptor.CPPTYPE_ENUM: self._enum,
+            FieldDescriptor.CPPTYPE_DOUBLE: lambda _: chance.choice(
+                (0.0, 1.0, -1.0, 1e308, float("nan"), chance.random())
+            ),
+            FieldDescriptor.CPPTYPE_FLOAT: lambda _: chance.choice(
+                (0.0, 1.0, -1.0, float("inf"), chance.random())
+            ),
+            FieldDescriptor.CPPTYPE_INT32: lambda _: self._integer(32, signed=True),
+            FieldDescriptor.CPPTYPE_INT64: lambda _: self._integer(64, signed=True),
+            FieldDescriptor.CPPTYPE_UINT32: lambda _: self._integer(32, signed=False),
+            FieldDescriptor.CPPTYPE_UINT64: lambda _: self._integer(64, signed=False),
+        }
+
+    @property
+    def methods(self) -> list[Method]:
+        """All methods that are asked."""
+        return self._methods
+
+    def next(self) -> Request:
+        """Return the next request."""
+        chance = self._chance
+        method = chance.choice(self._methods)
+        self._tenant = chance.choice(TENANTS)
+        message: Any = self._message(method.request, 0)
+        message.tenant_id = (
+            chance.choice(("", "t-none", "ACME")) if chance.random() < FOREIGN else self._tenant
+        )
+        wire = message.SerializeToString()
+        if chance.random() < DAMAGED:
+            return request_of(method, damage(chance, wire))
+        return Request(method, wire, message)
+
+    def _message(self, kind: type[Message], depth: int) -> Message:
+        message = kind()
+        for one in kind.DESCRIPTOR.fields:
+            if self._chance.random() < LEFT_OUT or (one.message_type is not None and depth >= DEPTH_MAX):
+                continue
+            self._fill(message, one, depth)
+        return message
+
+    def _fill(self, message: Message, one: Any, depth: int) -> None:
+        if one.message_type is not None and one.message_type.GetOptions().map_entry:
+            if one.message_type.fields_by_name["value"].message_type is None:
+                value = self._makers[one.message_type.fields_by_name["value"].cpp_type]
+                getattr(message, one.name)[self._text(one)] = value(one.message_type.fields_by_name["value"])
+        elif one.is_repeated:
+            many = [self._value(one, depth) for _ in range(self._chance.choice((0, 1, 1, 2, 3)))]
+            getattr(message, one.name).extend(many)
+        elif one.message_type is not None:
+            getattr(message, one.name).CopyFrom(self._value(one, depth))
+        else:
+            setattr(message, one.name, self._value(one, depth))
+
+    def _value(self, one: Any, depth: int) -> Any:
+        if one.message_type is None:
+            return self._makers[one.cpp_type](one)
+        if one.message_type.full_name == "google.protobuf.Timestamp":
+            usual = self._chance.random() > EDGE
+            return (
+                values.stamp(LINES.time_s, 0) if usual else values.stamp(*self._chance.choice(values.TIMES))
+            )
+        return self._message(GetMessageClass(one.message_type), depth + 1)
+
+    def _text(self, one: Any) -> Any:
+        chance = self._chance
+        if one.type == FieldDescriptor.TYPE_BYTES:
+            return (
+                chance.choice(values.ODD_PAYLOADS[:40])
+                if chance.random() < EDGE
+                else LINES.payload(chance, self._tenant)
+            )
+        if chance.random() < EDGE:
+            return chance.choice(values.TEXTS)
+        if one.name == "source":
+            return chance.choice((SOURCE, SOURCE, "desk", "headwater", "operator"))
+        if one.name == "object":
+            return chance.choice(("contact", "contact", *OBJECTS))
+        if one.name == "external_id":
+            return f"c-{chance.randrange(LINES.people)}"
+        if one.name.endswith(("_id", "_ids", "_key", "_keys")) and self._pool.ids and chance.random() < 0.85:
+            return chance.choice(self._pool.ids)
+        if one.name == "page_token":
+            return "" if chance.random() < 0.7 else chance.choice(values.PAGE_TOKENS)
+        return chance.choice(_WORDS) if chance.random() < 0.7 else marked(self._tenant)
+
+    def _enum(self, one: Any) -> int:
+        if self._chance.random() < EDGE:
+            return self._chance.choice((-1, 99, 2**31 - 1))
+        return int(self._chance.choice(one.enum_type.values).number)
+
+    def _integer(self, bits: int, *, signed: bool) -> int:
+        if self._chance.random() > EDGE:
+            return self._chance.choice((0, 1, 2, 5, 10))
+        number = self._chance.choice(values.INTEGERS) * self._chance.choice((1, -1))
+        return values.fit(number, bits, signed=signed)

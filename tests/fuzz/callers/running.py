@@ -1,0 +1,217 @@
+"""A whole Headwater that asks everybody for a token, and everybody asking it everything."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import grpc
+from tests.fuzz.callers.asking import Asking, Pool
+from tests.fuzz.callers.judging import breach_of
+from tests.fuzz.callers.people import TENANTS, Caller, make_callers
+from tests.fuzz.callers.planting import SECRET, plant
+from tests.fuzz.driving import OVERTAKEN
+from tests.fuzz.methods import Request
+from tests.fuzz.reporting import Report
+from tests.fuzz.running import log_faults
+from tests.integration.security.credentials import Credentials
+from tests.integration.sync.whole import until
+from tests.load.ingest.ground import free_port
+from tests.system.processes import Child
+
+from headwater.client import ChannelSecurity, ClientSettings, IngestClient
+from headwater.kernel.rpc import open_channel
+from headwater.sync.v1 import sync_pb2, sync_pb2_grpc
+
+CALL_S: Final = 20.0
+ANSWERS_MAX: Final = 50
+"""Messages read of one answer that is a stream; then the call is given up."""
+SERVICES: Final = ("ingest", "identity", "sync")
+TELL_S: Final = 15.0
+LOST: Final = "LOST"
+"""Status of a stream that was refused while the client wrote: grpc.aio loses it."""
+GRPC_MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Three processes that believe *made*."""
+
+    made: Credentials
+    ports: Mapping[str, int]
+    children: Sequence[Child]
+    people: Sequence[Caller]
+    planters: Mapping[str, str]
+    """Token of each tenant's own administrator."""
+
+    def address(self, service: str) -> str:
+        """Return where a service listens, by its full name."""
+        return f"127.0.0.1:{self.ports[service.split('.')[1]]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is asked.
+
+    Args:
+        seconds: no longer than that.
+        callers: calls under way at once.
+    """
+
+    requests: int
+    seconds: float
+    callers: int = 24
+
+
+@contextmanager
+def open_whole(database_url: str, folder: Path, chance: random.Random) -> Iterator[Whole]:
+    """Start the three services; each calls the others with a token of its own. Everybody has a credential before."""
+    made = Credentials(folder)
+    people = make_callers(chance, made)
+    planters = {tenant: made.token(tenants=(tenant,))[0] for tenant in TENANTS}
+    token, _ = made.token(tenants=TENANTS)
+    own = folder / "own.token"
+    own.touch(mode=0o600)
+    own.write_text(token, encoding="ascii")
+    ports = {name: free_port() for name in SERVICES}
+    taking = {name: value for name, value in made.settings.items() if not name.startswith("HEADWATER_TLS")}
+    environment = {
+        "HEADWATER_DATABASE_URL": database_url,
+        "HEADWATER_INGEST_PROCESSES": "1",
+        "GRPC_ENABLE_FORK_SUPPORT": "0",
+        "HEADWATER_DATA_DIR": str(folder / "data"),
+        "HEADWATER_SYNC_AUDIT_DIR": "none",
+        "HEADWATER_TOKEN_FILE": str(own),
+        SECRET: json.dumps({"client_id": "headwater", "client_secret": "fuzz", "refresh_token": "fuzz"}),
+        **{f"HEADWATER_{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in ports.items()},
+        **taking,
+    }
+    children = [Child(name, environment, folder / f"{name}.stderr") for name in SERVICES]
+    try:
+        for child in children:
+            child.start()
+        yield Whole(made, ports, children, people, planters)
+    finally:
+        for child in reversed(children):
+            child.end()
+
+
+async def prepare(whole: Whole) -> Pool:
+    """Plant both tenants' data and wait until it is projected; return the ids that may be asked for."""
+    pool = Pool()
+    for tenant in TENANTS:
+        security = ChannelSecurity(token=whole.planters[tenant])
+        client = IngestClient(
+            whole.address("headwater.ingest"), tenant, settings=ClientSettings(security=security)
+        )
+        async with client:
+            await plant(client, tenant)
+        async with open_channel(whole.address("headwater.sync"), security=security) as channel:
+            stub: sync_pb2_grpc.SyncServiceAsyncStub = sync_pb2_grpc.SyncServiceStub(channel)
+            await until(lambda stub=stub, tenant=tenant: _has_deliveries(stub, tenant, pool))  # type: ignore[misc]
+    return pool
+
+
+async def _has_deliveries(stub: Any, tenant: str, pool: Pool) -> bool:
+    answer = await stub.ListDeliveries(sync_pb2.ListDeliveriesRequest(tenant_id=tenant), timeout=CALL_S)
+    pool.note(answer.SerializeToString())
+    return bool(answer.deliveries)
+
+
+class Driver:
+    """One run: everybody asks everything."""
+
+    def __init__(
+        self, whole: Whole, asking: Asking, pool: Pool, pace: Pace, chance: random.Random,
+        say: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.report = Report()
+        self._whole, self._asking, self._pool, self._people = whole, asking, pool, whole.people
+        self._pace, self._chance, self._say = pace, chance, say
+        self._left = pace.requests
+        self._calls: dict[str, Any] = {}
+
+    async def run(self) -> Report:
+        """Ask until all is asked or the time is up."""
+        began = time.monotonic()
+        self._end_at = self._told = began + self._pace.seconds
+        self._told = began
+        options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", GRPC_MESSAGE_BYTES_MAX)]
+        async with AsyncExitStack() as stack:
+            channels = {
+                name: await stack.enter_async_context(
+                    grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options)
+                )
+                for name, port in self._whole.ports.items()
+            }
+            for method in self._asking.methods:
+                channel = channels[method.service.split(".")[1]]
+                ask = channel.stream_stream if method.streaming else channel.unary_stream
+                self._calls[method.path] = ask(method.path)
+            async with anyio.create_task_group() as tasks:
+                for _ in range(self._pace.callers):
+                    tasks.start_soon(self._ask_on, began)
+        self.report.seconds = time.monotonic() - began
+        for child in self._whole.children:
+            lines = child.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            self.report.notes += [f"{child.name}: {fault}" for fault in log_faults(lines)]
+        return self.report
+
+    async def _ask_on(self, began: float) -> None:
+        while self._left > 0 and time.monotonic() < self._end_at:
+            self._left -= 1
+            caller, request = self._chance.choice(self._people), self._asking.next()
+            code, answer = await self._ask(caller, request)
+            if code == "OK":
+                self._pool.note(answer)
+            self.report.count(request, code, 0)
+            if code == LOST:
+                continue
+            breach = breach_of(caller, request, code, answer)
+            if breach:
+                self.report.found(request, f"caller {caller.name}: {breach}")
+            self._tell(began)
+
+    async def _ask(self, caller: Caller, request: Request) -> tuple[str, bytes]:
+        asked: Any = iter([request.wire]) if request.method.streaming else request.wire
+        call: Any = self._calls[request.method.path](asked, timeout=CALL_S, metadata=caller.metadata)
+        told: list[bytes] = []
+        try:
+            async for answer in call:
+                told.append(answer)
+                if len(told) == ANSWERS_MAX:
+                    call.cancel()
+                    return "OK", b"".join(told)
+        except grpc.aio.AioRpcError as error:
+            trailing = b"".join(
+                str(value).encode() if isinstance(value, str) else value
+                for _, value in error.trailing_metadata()
+            )
+            if request.method.streaming and error.details() == OVERTAKEN:
+                return LOST, b""
+            return error.code().name, b"".join((*told, (error.details() or "").encode(), trailing))
+        return "OK", b"".join(told)
+
+    def _tell(self, began: float) -> None:
+        now = time.monotonic()
+        if self._say and now - self._told > TELL_S:
+            self._told = now
+            found = sum(self.report.breaches.values())
+            self._say(
+                f"{self.report.requests} requests, {self.report.requests / (now - began):.0f}/s, {found} findings"
+            )
+
+
+async def run(
+    whole: Whole, chance: random.Random, pace: Pace, say: Callable[[str], None] | None = None
+) -> Report:
+    """Prepare, ask, and return what came of it."""
+    pool = await prepare(whole)
+    return await Driver(whole, Asking(chance, pool), pool, pace, chance, say).run()
