@@ -9,8 +9,8 @@ import importlib
 import pkgutil
 import random
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from google.protobuf import descriptor_pool
@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from tests.fuzz import values
 from tests.fuzz.callers.people import TENANTS
-from tests.fuzz.callers.planting import LINES, SOURCE, marked
+from tests.fuzz.callers.planting import LINES, SOURCE, external_id, marked
 from tests.fuzz.methods import Method, Request, request_of
 from tests.fuzz.wire import damage
 
@@ -33,16 +33,20 @@ DAMAGED: Final = 0.06
 """Share of requests whose wire form is damaged."""
 LEFT_OUT: Final = 0.35
 """Share of fields that are not set."""
-EDGE: Final = 0.15
-"""Share of texts and numbers at an edge of what the field holds."""
+PLAIN: Final = 0.6
+"""Share of requests without a value at an edge: they come furthest."""
+EDGE: Final = 0.25
+"""Share of texts and numbers of the others at an edge of what the field holds."""
 FOREIGN: Final = 0.1
 """Share of requests that name no tenant, or one that is nobody's."""
-POOL: Final = 4_000
+KEPT: Final = 400
 DEPTH_MAX: Final = 4
-UUIDS_READ: Final = 8
-"""Ids taken out of one answer."""
+ROWS_READ: Final = 4
+"""Of a list in an answer."""
+STRANGE: Final = 0.15
+"""Share of ids that are of another kind than is asked for."""
 
-_UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _WORDS: Final = (
     "contact",
     "merged",
@@ -58,24 +62,33 @@ _WORDS: Final = (
 )
 
 
-@dataclass(slots=True)
 class Pool:
-    """Ids that answers named, the newest `POOL` of them."""
+    """Ids that answers named, the newest `KEPT` of each name: an entity's is asked for where an entity's is wanted."""
 
-    ids: list[str] = field(default_factory=list)
-    _place: int = 0
+    def __init__(self) -> None:
+        self._ids: dict[str, deque[str]] = {}
 
-    def note(self, answer: bytes) -> None:
+    def note(self, answer: Message) -> None:
         """Take ids out of an answer."""
-        for number, found in enumerate(_UUID.finditer(answer)):
-            if number == UUIDS_READ:
-                return
-            text = found.group().decode("ascii")
-            if len(self.ids) < POOL:
-                self.ids.append(text)
-            else:
-                self.ids[self._place] = text
-                self._place = (self._place + 1) % POOL
+        self._walk(answer, 0)
+
+    def pick(self, chance: random.Random, name: str) -> str:
+        """Return an id for a field of that name; at times one of another kind, empty where none is known."""
+        found = self._ids.get(name.removesuffix("s"))
+        if not found or chance.random() < STRANGE:
+            found = chance.choice(list(self._ids.values())) if self._ids else None
+        return chance.choice(found) if found else ""
+
+    def _walk(self, message: Message, depth: int) -> None:
+        for one, value in message.ListFields():
+            if one.message_type is not None:
+                if depth < DEPTH_MAX and not one.message_type.GetOptions().map_entry:
+                    for inner in value[:ROWS_READ] if one.is_repeated else (value,):
+                        self._walk(inner, depth + 1)
+            elif one.type == FieldDescriptor.TYPE_STRING:
+                for text in value[:ROWS_READ] if one.is_repeated else (value,):
+                    if _UUID.fullmatch(text):
+                        self._ids.setdefault(one.name.removesuffix("s"), deque(maxlen=KEPT)).append(text)
 
 
 def all_methods() -> Iterator[Method]:
@@ -100,7 +113,7 @@ class Asking:
     def __init__(self, chance: random.Random, pool: Pool) -> None:
         self._chance, self._pool = chance, pool
         self._methods = list(all_methods())
-        self._tenant = TENANTS[0]
+        self._tenant, self._edge = TENANTS[0], 0.0
         self._makers: dict[int, Callable[[Any], Any]] = {
             FieldDescriptor.CPPTYPE_STRING: self._text,
             FieldDescriptor.CPPTYPE_BOOL: lambda _: chance.random() < 0.5,
@@ -127,6 +140,7 @@ class Asking:
         chance = self._chance
         method = chance.choice(self._methods)
         self._tenant = chance.choice(TENANTS)
+        self._edge = 0.0 if chance.random() < PLAIN else EDGE
         message: Any = self._message(method.request, 0)
         message.tenant_id = (
             chance.choice(("", "t-none", "ACME")) if chance.random() < FOREIGN else self._tenant
@@ -161,7 +175,7 @@ class Asking:
         if one.message_type is None:
             return self._makers[one.cpp_type](one)
         if one.message_type.full_name == "google.protobuf.Timestamp":
-            usual = self._chance.random() > EDGE
+            usual = self._chance.random() > self._edge
             return (
                 values.stamp(LINES.time_s, 0) if usual else values.stamp(*self._chance.choice(values.TIMES))
             )
@@ -172,30 +186,32 @@ class Asking:
         if one.type == FieldDescriptor.TYPE_BYTES:
             return (
                 chance.choice(values.ODD_PAYLOADS[:40])
-                if chance.random() < EDGE
+                if chance.random() < self._edge
                 else LINES.payload(chance, self._tenant)
             )
-        if chance.random() < EDGE:
+        if chance.random() < self._edge:
             return chance.choice(values.TEXTS)
         if one.name == "source":
             return chance.choice((SOURCE, SOURCE, "desk", "headwater", "operator"))
         if one.name == "object":
             return chance.choice(("contact", "contact", *OBJECTS))
         if one.name == "external_id":
-            return f"c-{chance.randrange(LINES.people)}"
-        if one.name.endswith(("_id", "_ids", "_key", "_keys")) and self._pool.ids and chance.random() < 0.85:
-            return chance.choice(self._pool.ids)
+            return external_id(chance.randrange(LINES.people), self._tenant)
+        if one.name.endswith(("_id", "_ids", "_key", "_keys")) and (
+            known := self._pool.pick(chance, one.name)
+        ):
+            return known
         if one.name == "page_token":
             return "" if chance.random() < 0.7 else chance.choice(values.PAGE_TOKENS)
         return chance.choice(_WORDS) if chance.random() < 0.7 else marked(self._tenant)
 
     def _enum(self, one: Any) -> int:
-        if self._chance.random() < EDGE:
+        if self._chance.random() < self._edge:
             return self._chance.choice((-1, 99, 2**31 - 1))
         return int(self._chance.choice(one.enum_type.values).number)
 
     def _integer(self, bits: int, *, signed: bool) -> int:
-        if self._chance.random() > EDGE:
+        if self._chance.random() > self._edge:
             return self._chance.choice((0, 1, 2, 5, 10))
         number = self._chance.choice(values.INTEGERS) * self._chance.choice((1, -1))
         return values.fit(number, bits, signed=signed)

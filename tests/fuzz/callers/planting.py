@@ -56,6 +56,11 @@ def marked(tenant: str) -> str:
     return f"Ana {mark(tenant)}"
 
 
+def external_id(number: int, tenant: str) -> str:
+    """Return how the tenant's system names one of its people."""
+    return f"c-{number}-{mark(tenant)}"
+
+
 async def plant(client: IngestClient, tenant: str) -> int:
     """Put the tenant's policy in force and record its people; return how many events."""
     text = policy_text(NOWHERE, tenant, SECRET).replace("system-1", f"{mark(tenant)}-1")
@@ -71,7 +76,7 @@ def _people(chance: random.Random, tenant: str) -> Iterator[event_pb2.Event]:
     for number in range(LINES.people):
         for turn in range(2):
             said = json.loads(LINES.payload(chance, tenant))
-            yield _event(SOURCE, "contact", f"c-{number}", said, LINES.time_s + turn)
+            yield _event(SOURCE, "contact", external_id(number, tenant), said, LINES.time_s + turn)
 
 
 def _event(

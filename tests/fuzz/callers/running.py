@@ -104,7 +104,7 @@ def open_whole(database_url: str, folder: Path, chance: random.Random) -> Iterat
 
 
 async def prepare(whole: Whole) -> Pool:
-    """Plant both tenants' data and wait until it is projected; return the ids that may be asked for."""
+    """Plant both tenants' data, wait until it is projected; return the ids that may be asked for."""
     pool = Pool()
     for tenant in TENANTS:
         security = ChannelSecurity(token=whole.planters[tenant])
@@ -121,7 +121,7 @@ async def prepare(whole: Whole) -> Pool:
 
 async def _has_deliveries(stub: Any, tenant: str, pool: Pool) -> bool:
     answer = await stub.ListDeliveries(sync_pb2.ListDeliveriesRequest(tenant_id=tenant), timeout=CALL_S)
-    pool.note(answer.SerializeToString())
+    pool.note(answer)
     return bool(answer.deliveries)
 
 
@@ -170,7 +170,7 @@ class Driver:
             caller, request = self._chance.choice(self._people), self._asking.next()
             code, answer = await self._ask(caller, request)
             if code == "OK":
-                self._pool.note(answer)
+                self._pool.note(request.method.response.FromString(answer))
             self.report.count(request, code, 0)
             if code == LOST:
                 continue
