@@ -18,8 +18,9 @@ from headwater.kernel.clock import Clock
 
 BEHIND_S: Final = 2.0
 """Age of a tenant's oldest event in a batch from which it counts as far behind: no live load looks like that."""
-STALLED_S: Final = 1.0
-"""Deliveries go on when no batch has been written for so long: a projector that stands still holds up nobody."""
+STALLED_S: Final = 3.0
+"""Deliveries go on when no batch has been written for so long: a projector that stands still holds up nobody. Several
+times what a full batch takes on a busy machine: else records are written for some of their events, and again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import anyio
 import pytest
 from tests.integration.sync.renewing import NEW, OLD, Renewal
 from tests.integration.sync.whole import until
 from tests.integration.sync.world import World
-from tests.unit.sync.tenant import TENANT, key
+from tests.unit.sync.tenant import NOON, TENANT, key
 
 from headwater.sync.domain.renewing import RenewalState
 from headwater.sync.versions.worker import RenewalSettings
@@ -72,6 +74,21 @@ async def test_a_late_batch_by_the_former_policy_is_put_right(renewal: Renewal) 
     found = await renewal.version(2)
     assert (found.state, found.changed, found.late) == (RenewalState.DONE, 6, 1)
     assert await renewal.names() == dict.fromkeys(FIVE, "Robert")
+
+
+async def test_the_first_policy_renews_nothing(renewal: Renewal) -> None:
+    """What was projected since it was recorded was projected by it; a policy behind it is no first one."""
+    await renewal.apply(OLD, 1)
+    await renewal.contact(11)
+    await renewal.world.pool.execute(
+        "update sync.entity set change_time = $1", NOON + dt.timedelta(milliseconds=1)
+    )
+    await renewal.step()
+    found = await renewal.version(1)
+    assert (found.state, found.scanned, found.changed) == (RenewalState.DONE, 0, 0)
+    await renewal.apply(NEW, 2)
+    await renewal.step()
+    assert (await renewal.version(2)).scanned == 1
 
 
 async def test_another_process_goes_on_where_one_stopped(renewal: Renewal) -> None:

@@ -22,6 +22,7 @@ from headwater.sync.domain.delivering import (
     connector_targets,
     known_after,
     plan_delivery,
+    to_target,
 )
 
 SALESFORCE = policy().connectors["salesforce"]
@@ -38,6 +39,19 @@ def plan(**changed: Any) -> Plan:
 def account(crm_id: str = "", *, coming: bool = True) -> tuple[ReferenceState, ...]:
     """Return a reference to a company."""
     return (ReferenceState("account", key(50), crm_id, coming),)
+
+
+def test_a_mapping_has_one_target_and_equal_mappings_of_two_policies_have_two() -> None:
+    """A delivery costs no new target; what another policy says is never taken for it."""
+    mapping = SALESFORCE.objects["contact"][0]
+    other = mapping.model_copy(update={"target": "Lead"})
+    first = to_target("contact", mapping)
+    assert to_target("contact", mapping) is first
+    assert (to_target("contact", other).crm_object, to_target("lead", mapping).object_name) == (
+        "Lead",
+        "lead",
+    )
+    assert to_target("contact", mapping) is first
 
 
 def test_the_first_write_holds_every_value_that_there_is() -> None:

@@ -182,6 +182,22 @@ def test_unregistered_attribute_does_not_reach_the_span(recorder: Recorder) -> N
     assert dict(recorder.one().attributes or {}) == {"headwater.outcome": "accepted"}
 
 
+def test_an_attempt_without_a_stored_context_leaves_what_is_current_when_spans_are_off() -> None:
+    """Most events of a producer without traces: one handle serves them all, inside each other too."""
+    spans = Spans.off()
+    with spans.record("event_log", parent=STORED):
+        with (
+            spans.process("q", Child(), created=None) as outer,
+            spans.process("q", Child(), created=None) as inner,
+        ):
+            outer.error("boom")
+            assert (inner.context, inner.recording) == (None, False)
+            assert current() == STORED
+            with spans.process("q", Child(), created=PREVIOUS):
+                assert current() == PREVIOUS
+        assert current() == STORED
+
+
 def test_spans_off_pass_the_context_through() -> None:
     """Without an exporter the producer's context is still what is stored and sent on."""
     spans = Spans.off()

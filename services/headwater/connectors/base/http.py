@@ -317,6 +317,8 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     Source: RFC 9110, 10.2.3.
     """
     text = headers.get("retry-after", "").strip()
+    if not text:  # of nearly every answer
+        return None
     if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text):
         return float(text)
     try:

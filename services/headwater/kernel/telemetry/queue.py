@@ -11,12 +11,12 @@ from itertools import islice
 from typing import Final, Self
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NoOpTracer, SpanKind, Tracer
+from opentelemetry.trace import INVALID_SPAN, Link, NoOpTracer, SpanKind, Tracer
 
 from headwater.kernel.telemetry import names
 from headwater.kernel.telemetry.context import AttemptRelation, Child, TraceContext
 from headwater.kernel.telemetry.names import AttributeName, Operation
-from headwater.kernel.telemetry.span import ActiveSpan, Attributes, AttributeValue
+from headwater.kernel.telemetry.span import ActiveSpan, Attributes, AttributeValue, PassingSpan
 from headwater.kernel.telemetry.url import server_of, url_for_span
 
 LINKS_MAX: Final = 128
@@ -35,6 +35,7 @@ class Spans:
         self._tracer = tracer
         self._enabled = not isinstance(tracer, NoOpTracer)
         self._links_max = links_max
+        self._passing = PassingSpan(INVALID_SPAN)
 
     @classmethod
     def off(cls) -> Self:
@@ -125,7 +126,8 @@ class Spans:
         Args:
             queue: as in `record`.
             relation: of `attempt_relation`.
-            created: the context stored with the event or mark; None makes a root without a link.
+            created: the context stored with the event or mark; None makes a root without a link, and where nothing is
+                recorded leaves what is current as it is.
             previous: the context of the attempt before, from its row.
             attempt: 1 for the first.
             keep: sample this root whatever the ratio: a dead letter, an opening breaker, a conflict.
@@ -133,6 +135,8 @@ class Spans:
         """
         child = isinstance(relation, Child)
         if not self._enabled:
+            if created is None:
+                return self._passing
             return self._unrecorded(created.to_parent() if child and created is not None else Context())
         marked = keep or attempt > 1 or (created is not None and created.sampled)
         own = {

@@ -157,6 +157,10 @@ class Hold:
 
 Plan = Send | Wait | Settled | Hold
 
+_TARGETS_MAX: Final = 1_024
+"""Mappings whose targets are kept."""
+_targets: Final[dict[tuple[ObjectName, int], tuple[OutboundObject, Target]]] = {}
+
 
 def plan_delivery(connector: ConnectorPolicy, claimed: Claimed, reference_wait_s: float) -> Plan:
     """Return what to do for *claimed* under *connector*'s mapping."""
@@ -214,7 +218,17 @@ def choose_outbound(connector: ConnectorPolicy, claimed: Claimed) -> OutboundObj
 
 
 def to_target(object_name: ObjectName, outbound: OutboundObject) -> Target:
-    """Return *outbound* in the connector kit's words."""
+    """Return *outbound* in the connector kit's words; of one mapping always the same one: each delivery asks for it."""
+    key = (object_name, id(outbound))
+    held = _targets.get(key)
+    if held is None or held[0] is not outbound:
+        if len(_targets) >= _TARGETS_MAX:
+            _targets.clear()
+        held = _targets[key] = (outbound, _make_target(object_name, outbound))
+    return held[1]
+
+
+def _make_target(object_name: ObjectName, outbound: OutboundObject) -> Target:
     flags = (name for item in outbound.consent.values() for name in item.flags)
     fields = tuple(dict.fromkeys((*outbound.fields, *outbound.end_marks, *flags)))
     return Target(object_name, outbound.target, outbound.external_id, fields, tuple(outbound.references))
@@ -269,6 +283,8 @@ def _known_references(claimed: Claimed) -> Mapping[str, list[str]]:
 
 
 def _wanted(outbound: OutboundObject, claimed: Claimed) -> Iterable[ReferenceState]:
+    if not claimed.references:
+        return ()
     fields = set(outbound.references.values())
     return (item for item in claimed.references if item.field in fields)
 
@@ -285,10 +301,15 @@ def _references(outbound: OutboundObject, referred: Sequence[ReferenceState]) ->
 def chunks(sends: Sequence[Send], records_max: int) -> list[list[Send]]:
     """Group *sends* by target into calls of at most *records_max* records, order kept."""
     by_target: dict[Target, list[Send]] = {}
+    last: Target | None = None
+    group: list[Send] = []
     for send in sends:
-        by_target.setdefault(send.target, []).append(send)
+        if send.target is not last:  # nearly all go to one
+            last = send.target
+            group = by_target.setdefault(last, [])
+        group.append(send)
     return [
-        group[start : start + records_max]
-        for group in by_target.values()
-        for start in range(0, len(group), records_max)
+        whole[start : start + records_max]
+        for whole in by_target.values()
+        for start in range(0, len(whole), records_max)
     ]

@@ -46,6 +46,13 @@ where tenant_id = $1 and (xid, seq) < ($2, $3)
 order by xid desc, seq desc
 limit 1;
 
+-- name: is_first_version
+-- Whether no policy stands before this place of the log, and no entity was projected before it was recorded: releases
+-- that kept no versions may have had one. $1 tenant; $2 xid; $3 seq; $4 record time.
+select
+    not exists (select from sync.policy_version where tenant_id = $1 and (xid, seq) < ($2, $3))
+    and not exists (select from sync.entity where tenant_id = $1 and version > 0 and change_time <= $4) as is_first;
+
 -- name: policy_key_in_force
 -- The newest policy event of a tenant. $1 tenant.
 select event_key from ingest.current_policies() where tenant_id = $1;

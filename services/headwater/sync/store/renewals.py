@@ -73,6 +73,14 @@ class _Unit:
         row = await self._connection.fetchrow(_SQL["version_before"].text, held.tenant_id, *held.position)
         return ("", "") if row is None else (row["document"], row["digest"])
 
+    async def is_first(self) -> bool:
+        """Say whether nothing can have been projected by another policy: none was before, and no entity is as old."""
+        held = self.version
+        first: bool = await self._connection.fetchval(
+            _SQL["is_first_version"].text, held.tenant_id, *held.position, held.record_time
+        )
+        return first
+
     async def note_change(self, changes: Sequence[Mapping[str, Any]], policy_version: str) -> None:
         """Put the change of the policy into the audit."""
         held = self.version

@@ -32,6 +32,10 @@ class VersionUnit(Protocol):
         """Return text and digest of the policy before; empty when there was none."""
         ...
 
+    async def is_first(self) -> bool:
+        """Say whether nothing can have been projected by another policy: none was before, and no entity is as old."""
+        ...
+
     async def note_change(self, changes: Sequence[Mapping[str, Any]], policy_version: str) -> None:
         """Put the change of the policy into the audit."""
         ...

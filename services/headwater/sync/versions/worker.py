@@ -3,7 +3,8 @@
 Holds nothing between two pages: a restart or a second process goes on where the last one stopped, and two never work
 on one version at once. Beside live traffic each entity is locked while it is renewed, as the projector locks it. What
 was under way in the projector while the policy changed may still be written by the former one; so once that cannot
-happen any more, what was changed since the beginning is looked at a second time.
+happen any more, what was changed since the beginning is looked at a second time. A tenant's first policy has nothing
+to renew: without one, no entity is made.
 """
 
 from __future__ import annotations
@@ -115,6 +116,8 @@ class RenewalWorker:
             return version
         if await unit.in_force() != version.event_key:
             return version.ended(RenewalState.SUPERSEDED, now, "a newer policy is in force")
+        if version.begin_time == now and await unit.is_first():
+            return version.ended(RenewalState.DONE, now)  # every entity was made by it
         return await self._page(unit, version, now)
 
     async def _begin(self, unit: VersionUnit, now: dt.datetime) -> PolicyVersion:
