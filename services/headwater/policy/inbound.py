@@ -6,7 +6,7 @@ fields), so that what passed the door can always be projected.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +18,8 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.normalising import geography
 from headwater.policy.objects import FieldPolicy, ObjectPolicy
 from headwater.policy.systems import Inbound, InboundField
-from headwater.policy.values import Broken, read_value
+from headwater.policy.values import Broken, Reader, reader_of
+from headwater.policy.words import FieldName
 
 _VALUE_CHARS_MAX: Final = 128
 """Length to which values are cut in violations (event.proto, Violation.value)."""
@@ -66,10 +67,11 @@ def canonicalise(
             "event.object", object_name, "mapped_object", f"{source} has no inbound mapping of it"
         )
     policy = document.objects[object_name]
-    fields, violations, broken, raw = _read_fields(policy, inbound.readings(), payload)
+    fields, violations, broken, raw = _read_fields(plan_of(policy, inbound), payload)
     if source not in document.enrichers:  # what a provider adds is never a whole record
         violations.extend(_missing(policy, fields, broken))
-    violations.extend(_disagreements(policy, inbound, fields))
+    if policy.consistent:
+        violations.extend(_disagreements(policy, inbound, fields))
     return CanonicalRecord(fields, tuple(violations), raw)
 
 
@@ -81,7 +83,7 @@ def _read_correction(
     if policy is None:
         return _refused("event.object", object_name, "mapped_object", "the policy names no such object")
     inbound = Inbound(fields={name: InboundField(field=name) for name in payload if name in policy.fields})
-    fields, violations, _, raw = _read_fields(policy, inbound.readings(), payload)
+    fields, violations, _, raw = _read_fields(plan_of(policy, inbound), payload)
     violations.extend(_disagreements(policy, inbound, fields))
     violations.extend(_unauthorised(document, policy, fields, actor_id))
     for name in payload:
@@ -113,7 +115,7 @@ def _read_assignment(
     if policy is None:
         return _refused("event.object", object_name, "mapped_object", "the policy names no such object")
     inbound = Inbound(fields={name: InboundField(field=name) for name in payload if name in policy.fields})
-    fields, violations, _, raw = _read_fields(policy, inbound.readings(), payload)
+    fields, violations, _, raw = _read_fields(plan_of(policy, inbound), payload)
     return CanonicalRecord(fields, tuple(violations), raw)
 
 
@@ -148,26 +150,9 @@ def _unauthorised(
 def agrees(policy: ObjectPolicy, inbound: Inbound, payload: Mapping[str, Any]) -> bool:
     """Tell whether no two fields that must agree contradict each other."""
     involved = {name for pair in policy.consistent for name in pair}
-    readings = tuple(item for item in inbound.readings() if item[1].field in involved)
-    fields, violations, _, _ = _read_fields(policy, readings, payload)
+    plan = tuple(item for item in plan_of(policy, inbound) if item.name in involved)
+    fields, violations, _, _ = _read_fields(plan, payload)
     return not violations and not any(_disagreements(policy, inbound, fields))
-
-
-def _read_fields(
-    policy: ObjectPolicy, readings: tuple[tuple[str, InboundField], ...], payload: Mapping[str, Any]
-) -> _Read:
-    """Return what a payload says; fields that hang on a country when all others are read."""
-    read, later, abroad, known = _Read({}, [], set(), {}), [], policy.abroad, policy.fields
-    for item in readings:
-        name = item[1].field
-        if name in abroad:
-            later.append(item)
-        else:
-            _read_field(known[name], item, payload, "", read)
-    for item in later:
-        field_policy = known[item[1].field]
-        _read_field(field_policy, item, payload, _country_of(field_policy, read.fields), read)
-    return read
 
 
 class _Read(NamedTuple):
@@ -179,34 +164,78 @@ class _Read(NamedTuple):
     raw: dict[str, Any]
 
 
-def _read_field(
-    policy: FieldPolicy, item: tuple[str, InboundField], payload: Mapping[str, Any], country: str, read: _Read
-) -> None:
-    path, reading = item
-    if path in payload:
-        raw = payload[path]
-    else:
-        present, raw = reach(payload, path)
-        if not present:
-            return
-    name, fields = reading.field, read[0]
-    value = read_value(policy, reading, raw, country)
-    if isinstance(value, Broken):
-        read.broken.add(name)
-        shown = "" if policy.field_class == "secret" else str(raw)[:_VALUE_CHARS_MAX]
-        description = f"{name}: {value.description}"
-        read.violations.append(FieldViolation(f"event.payload.{path}", shown, value.rule, description))
-    elif fields.get(name) is None:
-        fields[name] = value
-        if policy.steps is not None and value != raw and value is not None:
-            said = raw.strip() if isinstance(raw, str) else raw
-            if said != value:
-                read.raw[name] = said
+class Step(NamedTuple):
+    """How one field of a payload is read.
+
+    Args:
+        name: of the canonical field.
+        country_field: which names the country that the value is read in; empty: it makes no difference.
+        respells: whether the value may come out in another spelling, so that what the source said is kept.
+    """
+
+    path: str
+    name: FieldName
+    read: Reader
+    country_field: str
+    respells: bool
+    is_secret: bool
 
 
-def _country_of(policy: FieldPolicy, fields: Mapping[str, Any]) -> str:
+def plan_of(policy: ObjectPolicy, inbound: Inbound) -> tuple[Step, ...]:
+    """Return how records are read, fields that hang on a country last; made once for each mapping of a policy."""
+    kept = inbound.plans.get(id(policy))
+    if kept is None or kept[0] is not policy:
+        kept = inbound.plans[id(policy)] = (policy, _planned(policy, inbound))
+    plan: tuple[Step, ...] = kept[1]
+    return plan
+
+
+def _planned(policy: ObjectPolicy, inbound: Inbound) -> tuple[Step, ...]:
+    steps = [_step(path, policy.fields[reading.field], reading) for path, reading in inbound.readings()]
+    return tuple(sorted(steps, key=lambda step: step.name in policy.abroad))
+
+
+def _step(path: str, policy: FieldPolicy, reading: InboundField) -> Step:
+    asks = policy.steps is not None and policy.steps.asks_country
+    return Step(
+        path,
+        reading.field,
+        reader_of(policy, reading),
+        (policy.country_field or "") if asks else "",
+        policy.steps is not None,
+        policy.field_class == "secret",
+    )
+
+
+def _read_fields(plan: Iterable[Step], payload: Mapping[str, Any]) -> _Read:
+    """Return what a payload says."""
+    fields: dict[str, Any] = {}
+    read = _Read(fields, [], set(), {})
+    for path, name, read_value, country_field, respells, is_secret in plan:
+        if path in payload:
+            raw = payload[path]
+        else:
+            present, raw = reach(payload, path) if "." in path else (False, None)
+            if not present:
+                continue
+        value = read_value(raw, _country_of(fields.get(country_field)) if country_field else "")
+        if value.__class__ is Broken:
+            shown = "" if is_secret else str(raw)[:_VALUE_CHARS_MAX]
+            read.broken.add(name)
+            read.violations.append(
+                FieldViolation(f"event.payload.{path}", shown, value.rule, f"{name}: {value.description}")
+            )
+        elif fields.get(name) is None:
+            fields[name] = value
+            if respells and value is not raw and value is not None:
+                said = raw.strip() if isinstance(raw, str) else raw
+                if said != value:
+                    read.raw[name] = said
+    return read
+
+
+def _country_of(named: Any) -> str:
     """Return the ISO code of the country that a record names; empty where it names none."""
-    named = fields.get(policy.country_field) if policy.country_field else None
     return geography.code_of(named) if isinstance(named, str) else ""
 
 
@@ -215,8 +244,10 @@ def _disagreements(
 ) -> Iterator[FieldViolation]:
     for name, country_name in policy.consistent:
         value, country = fields.get(name), fields.get(country_name)
+        if value is None or country is None:
+            continue
         kind = policy.fields[name].format
-        if value is None or country is None or places.fits(kind, str(value), str(country)):
+        if places.fits(kind, str(value), str(country)):
             continue
         path = next((path for path, item in inbound.readings() if item.field == name), name)
         shown = "" if policy.fields[name].field_class == "secret" else str(value)[:_VALUE_CHARS_MAX]
@@ -225,8 +256,8 @@ def _disagreements(
 
 
 def _missing(policy: ObjectPolicy, fields: Mapping[str, Any], broken: set[str]) -> Iterator[FieldViolation]:
-    for name, item in policy.fields.items():
-        if item.required and fields.get(name) is None and name not in broken:
+    for name in policy.required:
+        if fields.get(name) is None and name not in broken:
             yield FieldViolation(f"event.payload.{name}", "", "required", f"{name} is required")
     for group in policy.require_any:
         if not any(fields.get(name) is not None for name in group):

@@ -112,6 +112,11 @@ class ObjectPolicy(Part):
         )
 
     @cached_property
+    def required(self) -> tuple[FieldName, ...]:
+        """Fields that a record must have."""
+        return tuple(name for name, item in self.fields.items() if item.required)
+
+    @cached_property
     def normalises(self) -> bool:
         """Whether any field is brought into one spelling."""
         return any(item.steps is not None for item in self.fields.values())

@@ -83,6 +83,11 @@ class Inbound(Part):
         """The readings, made once: asked for with every event."""
         return tuple(self.fields.items())
 
+    @cached_property
+    def plans(self) -> dict[int, tuple[Any, Any]]:
+        """What `inbound.plan_of` has made of the readings, by identity of the object's policy, which is beside it."""
+        return {}
+
 
 class Webhook(Part):
     """How a system's signed HTTP calls become events, by data alone.

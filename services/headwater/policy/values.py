@@ -39,6 +39,9 @@ _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _POSTAL: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z -]{0,10}[0-9A-Za-z]")
 _PHONE_DIGITS: Final = range(5, 18)
 """E.164 allows 15 digits; two more for a written trunk prefix, five for short national numbers."""
+_USUAL_PHONE: Final = re.compile(r"\+?(?:[ ().-]{0,3}[0-9]){5,17}")
+"""Numbers that are fine at a glance: the whole rule is asked of the others."""
+_SPACE: Final = re.compile(r"\s")
 _PARTICIPANTS_MAX: Final = 500
 
 
@@ -50,38 +53,73 @@ class Broken:
     description: str
 
 
+Reader = Callable[[Any, str], Any]
+"""From what a source said and the ISO code of the record's country to the canonical value, None when it is missing, or
+`Broken`."""
+
+
 def read_value(policy: FieldPolicy, reading: InboundField, raw: Any, country: str = "") -> Any | Broken:
     """Return the canonical value of *raw*, None when it is missing, or the rule it breaks.
 
     Args:
         country: ISO code of the record's country, for rules that ask for it.
     """
-    if reading.expr and raw is not None:
-        raw = _evaluated(reading.expr, raw)
-        if isinstance(raw, Broken):
-            return raw
-    if isinstance(raw, str):
-        raw = raw.strip()
-        if reading.values:
-            raw = reading.values.get(raw, raw)
-    if raw is None or raw == "":
-        return None
-    steps = policy.steps
-    value = _READERS[policy.type](_read_before(steps.before, raw) if steps is not None else raw, reading)
-    if isinstance(value, Broken):
+    return reader_of(policy, reading)(raw, country)
+
+
+def reader_of(policy: FieldPolicy, reading: InboundField) -> Reader:  # noqa: C901 - calls are what reading costs
+    """Return what reads values of one field from one place: what they need not ask about each value is asked here.
+
+    In this order: the source's own spelling, rules before the type, the type, rules behind it, the contract.
+    """
+    kind, steps, values = _READERS[policy.type], policy.steps, reading.values
+    before = steps.before if steps is not None else ()
+    respell = steps.reader() if steps is not None and (steps.after or steps.aliases) else None
+    allowed, chars_max, checks = frozenset(policy.allowed), policy.chars_max, _checks_of(policy)
+    is_text = kind is _text
+
+    def read(raw: Any, country: str) -> Any | Broken:  # noqa: C901 - as above
+        if isinstance(raw, str):
+            raw = raw.strip()
+            if values:
+                raw = values.get(raw, raw)
+        if raw is None or raw == "":
+            return None
+        for rule in before:
+            raw = rule(raw)
+        value = raw if is_text and type(raw) is str else kind(raw, reading)
+        if isinstance(value, str):
+            if respell is not None:
+                value = respell(value, country)
+            if allowed and value not in allowed:
+                return _not_allowed(policy)
+            if len(value) > chars_max:
+                return Broken("chars_max", f"at most {chars_max} characters, has {len(value)}")
+        elif isinstance(value, Broken):
+            return value
+        elif allowed and value not in policy.allowed:
+            return _not_allowed(policy)
+        for check in checks:
+            if (broken := check(value)) is not None:
+                return broken
         return value
-    if steps is not None and isinstance(value, str):
-        value = steps.read_after(value, country)
-    return _judged(policy, value)
+
+    return _expressed(reading.expr, read) if reading.expr else read
 
 
-def _judged(policy: FieldPolicy, value: Any) -> Any | Broken:
-    """Hold a canonical value to its field."""
-    if policy.allowed and value not in policy.allowed:
-        return Broken("allowed", f"must be one of {', '.join(policy.allowed[:12])}")
-    if isinstance(value, str) and len(value) > policy.chars_max:
-        return Broken("chars_max", f"at most {policy.chars_max} characters, has {len(value)}")
-    return _narrowed(policy, value) if policy.is_special else value
+def _expressed(expression: str, read: Reader) -> Reader:
+    def read_expressed(raw: Any, country: str) -> Any | Broken:
+        if raw is not None:
+            raw = _evaluated(expression, raw)
+            if isinstance(raw, Broken):
+                return raw
+        return read(raw, country)
+
+    return read_expressed
+
+
+def _not_allowed(policy: FieldPolicy) -> Broken:
+    return Broken("allowed", f"must be one of {', '.join(policy.allowed[:12])}")
 
 
 def _evaluated(expression: str, raw: Any) -> Any | Broken:
@@ -91,30 +129,55 @@ def _evaluated(expression: str, raw: Any) -> Any | Broken:
         return Broken("expression", f"the policy's expression makes nothing of it: {error}")
 
 
-def _read_before(rules: tuple[Callable[[Any], Any], ...], raw: Any) -> Any:
-    for rule in rules:
-        raw = rule(raw)
-    return raw
+def _checks_of(policy: FieldPolicy) -> tuple[Callable[[Any], Broken | None], ...]:
+    """Return what a field asks beyond the type: each check the rule that a canonical value breaks, or None."""
+    checks: list[Callable[[Any], Broken | None]] = []
+    if policy.min is not None or policy.max is not None:
+        checks.append(lambda value: _range(policy, value))
+    if policy.refuse_personal_mail:
+        checks.append(_personal_mail)
+    if policy.format in _FORMATS:
+        checks.append(_FORMATS[policy.format])
+    return tuple(checks)
 
 
-def _narrowed(policy: FieldPolicy, value: Any) -> Any | Broken:
-    """Hold a canonical value to what its field asks beyond the type."""
+def _range(policy: FieldPolicy, value: Any) -> Broken | None:
     size = _size(value)
     if size is not None and policy.min is not None and size < policy.min:
         return Broken("min", f"must be at least {policy.min:g}")
     if size is not None and policy.max is not None and size > policy.max:
         return Broken("max", f"must be at most {policy.max:g}")
-    if policy.refuse_personal_mail and str(value).rpartition("@")[2] in PERSONAL_MAIL_DOMAINS:
-        return Broken("personal_mail", "must not be an address at a provider of private mailboxes")
-    if policy.format == "e164" and not _E164.fullmatch(str(value)):
-        return Broken("format.e164", "must be a number as +4930123456")
-    if policy.format == "postal" and not _POSTAL.fullmatch(str(value)):
-        return Broken("format.postal", "must be a postal code: 2 to 12 letters, digits, spaces or hyphens")
-    if policy.format == "country" and places.country_code(str(value)) is None:
-        return Broken(
-            "format.country", "must be a country's ISO 3166 code of two letters or its English name"
-        )
-    return value
+    return None
+
+
+def _personal_mail(value: Any) -> Broken | None:
+    if str(value).rpartition("@")[2] not in PERSONAL_MAIL_DOMAINS:
+        return None
+    return Broken("personal_mail", "must not be an address at a provider of private mailboxes")
+
+
+def _e164(value: Any) -> Broken | None:
+    return None if _E164.fullmatch(str(value)) else Broken("format.e164", "must be a number as +4930123456")
+
+
+def _postal(value: Any) -> Broken | None:
+    if _POSTAL.fullmatch(str(value)):
+        return None
+    return Broken("format.postal", "must be a postal code: 2 to 12 letters, digits, spaces or hyphens")
+
+
+def _country(value: Any) -> Broken | None:
+    if places.country_code(str(value)) is not None:
+        return None
+    return Broken("format.country", "must be a country's ISO 3166 code of two letters or its English name")
+
+
+_FORMATS: Final[Mapping[str | None, Callable[[Any], Broken | None]]] = {
+    "e164": _e164,
+    "postal": _postal,
+    "country": _country,
+}
+"""What each format asks of a single value; `state` is asked together with its country."""
 
 
 def _size(value: Any) -> float | None:
@@ -138,13 +201,15 @@ def _email(raw: Any, _: InboundField) -> str | Broken:
 
 def _phone(raw: Any, _: InboundField) -> str | Broken:
     text = str(raw)
+    if _USUAL_PHONE.fullmatch(text):
+        return text
     if sum(character.isdigit() for character in text) in _PHONE_DIGITS and not re.search(r"[@\n]", text):
         return text
     return Broken("format.phone", "must be a phone number of 5 to 17 digits")
 
 
 def _url(raw: Any, _: InboundField) -> str | Broken:
-    if isinstance(raw, str) and "." in raw and not re.search(r"\s", raw):
+    if isinstance(raw, str) and "." in raw and not _SPACE.search(raw):
         return raw
     return Broken("format.url", "must be a web address or a domain")
 

@@ -39,6 +39,7 @@ from headwater.sync.metering import ProjectionMeter
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
+from headwater.sync.projector.moments import Moments
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
@@ -76,6 +77,7 @@ from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
+from headwater.sync.store.moments import PostgresMoments
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
@@ -176,7 +178,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         projections = PostgresProjections(pool)
         projector = BatchProjector(
             projections, resolver, policies, telemetry.spans, clock, echoes,
-            ProjectionMeter(telemetry.metrics),
+            ProjectionMeter(telemetry.metrics), Moments(PostgresMoments(pool)),
         )  # fmt: skip
         bells = {channel: Wakeup() for channel in RUNG}
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)

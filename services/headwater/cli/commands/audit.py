@@ -226,7 +226,9 @@ async def erase(
 ) -> None:
     """Erase the values that the audit has of an entity, for good; that something was done, by whom and when, stays.
 
-    Every proof stands, and `audit verify` tells erased from edited. Without --yes it only says how many entries.
+    Every proof stands, and `audit verify` tells erased from edited. What approvals, providers' answers, snapshots of
+    merges and errors keep of the entity goes with them; the entity itself, its records and the event log stay. Without
+    --yes it only says how much that is.
 
     Example:
 
@@ -236,8 +238,12 @@ async def erase(
         tenant_id=session.tenant_id, entity_id=entity, reason=reason, actor=session.actor, dry_run=not yes
     )
     found = await services.ask(services.audit.EraseAuditValues, request)
-    entries = f"the values of {found.erased_count:,} entries"
+    entries = f"the values of {found.erased_count:,} entries and of {found.trace_count:,} rows elsewhere"
     done = f"{entries} are erased" if yes else f"{entries} would be erased; add --yes to do it"
+    if found.held_count:
+        done += (
+            f"; {found.held_count:,} merges of its records are under way: once they have ended, erase again"
+        )
     session.output.result({**plain(found), "entity_id": entity, "dry_run": not yes}, done)
 
 

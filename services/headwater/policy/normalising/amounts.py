@@ -32,6 +32,9 @@ _AMOUNT: Final = re.compile(
 )
 _QUICK: Final = re.compile(r"[$€£]?([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([kKmMbB]?)")
 """The usual forms of English."""
+_QUICK_GROUPED: Final = re.compile(r"(?:[$€£]|(?:USD|EUR|GBP) )?([0-9]{1,3}(?:,[0-9]{3}){1,4})")
+_SPACES: Final = re.compile(r"[\u00a0\u202f\s]+")
+_NO_DIGIT: Final = re.compile(r"[^0-9]")
 _CURRENCY: Final = re.compile(_CURRENCIES, re.IGNORECASE)
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:([.,'\u2019 ])[0-9]{3})(?:\1[0-9]{3})*")
 _INDIAN: Final = re.compile(r"[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
@@ -48,6 +51,8 @@ def amount(raw: Any) -> Any:
         return raw
     if quick := _QUICK.fullmatch(raw):
         return _whole(float(quick[1]) * _WORDS.get(quick[2].casefold(), 1.0))
+    if grouped := _QUICK_GROUPED.fullmatch(raw):
+        return int(grouped[1].replace(",", ""))
     found = _AMOUNT.fullmatch(raw.strip())
     if found is None:
         return raw
@@ -56,16 +61,14 @@ def amount(raw: Any) -> Any:
         if not _CURRENCY.fullmatch(word):
             return raw
         word = ""
-    digits = re.sub(r"[\u00a0\u202f\s]+", " ", found["digits"].strip()).replace("\u2019", "'")
+    digits = _SPACES.sub(" ", found["digits"].strip()).replace("\u2019", "'")
     plain = _plain(digits)
     if plain is None:
         return raw
     value = float(plain) * _WORDS.get(word, 1.0)
-    value = (
-        -value
-        if "-" in (mark := (found["sign"] + found["inner"]).replace("\u2212", "-")) and mark != "--"
-        else value
-    )
+    mark = found["sign"] + found["inner"]
+    if mark and "-" in (mark := mark.replace("\u2212", "-")) and mark != "--":
+        value = -value
     return _whole(value)
 
 
@@ -78,7 +81,7 @@ def _plain(digits: str) -> str | None:
     """Return digits with a point before the fraction and nothing else; None where they are no number."""
     if digits.isdigit():
         return digits
-    marks = [mark for mark in digits if not mark.isdigit()]
+    marks = _NO_DIGIT.findall(digits)
     last = marks[-1]
     if len(set(marks)) > 1:  # the last mark parts the fraction, the others group
         whole, _, fraction = digits.rpartition(last)
@@ -100,4 +103,4 @@ def _is_grouped(digits: str) -> bool:
 
 
 def _ungrouped(digits: str) -> str:
-    return re.sub(r"[^0-9]", "", digits)
+    return _NO_DIGIT.sub("", digits)

@@ -47,10 +47,10 @@ def _read(raw: Any, *, day_at: int) -> Any:
         return raw
     text = raw.strip()
     if found := _NUMBERS.fullmatch(text):
-        parts = found.groups()
-        if len(parts[0]) == 4:  # noqa: PLR2004 - a year goes first
-            return _date(parts[0], parts[1], parts[2]) or raw if len(parts[2]) <= 2 else raw  # noqa: PLR2004
-        return _date(_year(parts[2]), parts[1 - day_at], parts[day_at]) or raw
+        one, two, three = found.groups()
+        if len(one) == 4:  # noqa: PLR2004 - a year goes first
+            return _date(one, two, three) or raw if len(three) <= 2 else raw  # noqa: PLR2004
+        return (_date(_year(three), one, two) if day_at else _date(_year(three), two, one)) or raw
     if found := _DAY_MONTH.fullmatch(text):
         return _date(found[3], _month(found[2]), found[1]) or raw
     if found := _MONTH_DAY.fullmatch(text):

@@ -94,14 +94,33 @@ class Steps:
     asks_country: bool
     """Whether the country of the record makes a difference."""
 
-    def read_after(self, value: str, country: str) -> str:
-        """Return a canonical text in its one spelling; what would grow too long stays as it is."""
-        text = value
-        if self.aliases:
-            text = self.aliases.get(" ".join(value.split()).casefold(), value)
-        for rule, asks in self.after:
-            text = rule(text, country or self.country) if asks else rule(text)
-        return text if text and len(text) <= self.chars_max else value
+    def reader(self) -> Callable[[str, str], str]:
+        """Return what brings a canonical text, told the ISO code of its country, into its one spelling.
+
+        What would grow too long, or vanish, stays as it is.
+        """
+        aliases, usual, chars_max = self.aliases, self.country, self.chars_max
+        if not aliases and len(self.after) == 1:
+            return _alone(*self.after[0], usual, chars_max)
+        after = self.after
+
+        def read(value: str, country: str) -> str:
+            text = value
+            if aliases:
+                text = aliases.get(" ".join(value.split()).casefold(), value)
+            for rule, asks in after:
+                text = rule(text, country or usual) if asks else rule(text)
+            return text if text and len(text) <= chars_max else value
+
+        return read
+
+
+def _alone(rule: Callable[..., str], asks: bool, usual: str, chars_max: int) -> Callable[[str, str], str]:  # noqa: FBT001 - as steps have it
+    def read(value: str, country: str) -> str:
+        text = rule(value, country or usual) if asks else rule(value)
+        return text if text and len(text) <= chars_max else value
+
+    return read
 
 
 def steps_of(

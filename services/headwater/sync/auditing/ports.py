@@ -127,6 +127,21 @@ class Found:
     next_place: Place | None
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure came to.
+
+    Args:
+        entries: of the audit that lost their values.
+        traces: rows of other tables that did: approvals, answers of providers, snapshots of merges, errors.
+        held: merges of the entity's records that are under way and keep their snapshots until they end.
+    """
+
+    entries: int
+    traces: int
+    held: int
+
+
 class ProvableAudit(Protocol):
     """Reading the audit with what it takes to prove it."""
 
@@ -158,12 +173,12 @@ class ProvableAudit(Protocol):
         """
         ...
 
-    async def count_erasable(self, tenant_id: str, entity_id: uuid.UUID) -> int:
-        """Return how many entries of an entity have values still."""
+    async def erasable(self, tenant_id: str, entity_id: uuid.UUID) -> Erased:
+        """Return what `erase` would erase; changes nothing."""
         ...
 
-    async def erase(self, tenant_id: str, entity_id: uuid.UUID, actor: str, reason: str) -> int:
-        """Erase the values of an entity's entries, with an entry of its own; return of how many."""
+    async def erase(self, tenant_id: str, entity_id: uuid.UUID, actor: str, reason: str) -> Erased:
+        """Erase the values of an entity's entries, with an entry of its own, and those that other tables keep."""
         ...
 
     async def search(self, tenant_id: str, wanted: Wanted, before: Place | None, limit: int) -> Found:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from msgspec import structs
+
 from headwater.kernel.ids import OPERATOR_SOURCE, ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.normalising import geography
@@ -17,6 +19,7 @@ from headwater.policy.survivorship import FieldFact
 from headwater.policy.systems import InboundField
 from headwater.policy.values import Broken, read_value
 from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.reading import RecordReading
 
 
 def respell(document: PolicyDocument, key: RecordKey, facts: Mapping[str, FieldFact]) -> dict[str, FieldFact]:
@@ -39,6 +42,24 @@ def respell(document: PolicyDocument, key: RecordKey, facts: Mapping[str, FieldF
             raw = said if value != said else None
             found[name] = FieldFact(value, fact.field_time, fact.event_key, raw)
     return found
+
+
+def respelt(document: PolicyDocument, reading: RecordReading) -> RecordReading:
+    """Return what a former policy has read, in the spelling of *document*, as renewing the record would leave it."""
+    event = reading.event
+    facts = {
+        name: FieldFact(value, event.event_time, event.event_key, reading.raw.get(name))
+        for name, value in reading.fields.items()
+    }
+    found = respell(document, reading.subject.key, facts)
+    if not found:
+        return reading
+    raw = {name: said for name, said in reading.raw.items() if name not in found}
+    return structs.replace(
+        reading,
+        fields={**reading.fields, **{name: fact.value for name, fact in found.items()}},
+        raw={**raw, **{name: fact.raw for name, fact in found.items() if fact.raw is not None}},
+    )
 
 
 def _readings(document: PolicyDocument, key: RecordKey) -> Mapping[str, InboundField]:

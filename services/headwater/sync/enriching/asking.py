@@ -145,7 +145,8 @@ class Asker:
             return Told(found.outcome, "", now, reason=found.reason)
         answer = _answer(question, self._parts.clock.now(), found)
         expires = answer.time + dt.timedelta(days=provider.cache_days)
-        await store.keep_answer(task.tenant_id, name, answer, max(expires, answer.time + MOMENT))
+        expires = max(expires, answer.time + MOMENT)
+        await store.keep_answer(task.tenant_id, name, answer, expires, task.entity_id)
         return answer
 
     async def _count(self, task: Task, name: str, told: Told, *, cached: bool) -> None:

@@ -122,9 +122,9 @@ class EnrichmentStore(Protocol):
         ...
 
     async def keep_answer(
-        self, tenant_id: str, provider: str, answer: Answer, expire_time: dt.datetime
+        self, tenant_id: str, provider: str, answer: Answer, expire_time: dt.datetime, entity_id: uuid.UUID
     ) -> None:
-        """Keep an answer."""
+        """Keep an answer that was asked for an entity."""
         ...
 
     async def drop_answers(self, tenant_id: str, now: dt.datetime) -> None:

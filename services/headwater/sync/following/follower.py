@@ -232,7 +232,9 @@ async def undo_steps(
     merging: Merging, ask: Asks, book: MergeBook, merge: RecordMerge, places: Places
 ) -> tuple[tuple[Step, ...], str]:
     """Return the plan that undoes *merge* as things stand now, and the id of the record that keeps the rest."""
-    both = _both(merge)
+    if merge.both is None:
+        raise NotNeeded("what it would be undone by was erased")
+    both = merge.both
     survivor_id = places.survivor.crm_id if places.survivor and places.survivor.crm_id else merge.course.left
     survivor_id = survivor_id or both.whole().after.crm_id
     wanted = [survivor_id, both.loser.crm_id]

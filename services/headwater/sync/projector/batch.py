@@ -31,6 +31,7 @@ from headwater.sync.domain.reading import (
     Subject,
     read_event,
 )
+from headwater.sync.domain.respelling import respelt
 from headwater.sync.domain.states import EntityKey
 from headwater.sync.metering import ProjectionMeter
 from headwater.sync.ports import (
@@ -42,6 +43,7 @@ from headwater.sync.ports import (
     StoreRefused,
 )
 from headwater.sync.projector.echoes import Echoes, Judged
+from headwater.sync.projector.moments import Moments
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +96,9 @@ class BatchProjector:
         clock: Clock,
         echoes: Echoes | None = None,
         meter: ProjectionMeter | None = None,
+        moments: Moments | None = None,
     ) -> None:
+        self._moments = moments
         self._meter = meter or ProjectionMeter()
         self._echoes = echoes
         self._projections = projections
@@ -110,11 +114,24 @@ class BatchProjector:
             Unavailable: identity did not answer.
         """
         policies = dict(self._policies.current())
+        if self._moments is not None:
+            await self._moments.look(events)
         with self._spans.receive(QUEUE, len(events), (event.trace for event in events)) as span:
-            readings = [read_event(policies.get(event.tenant_id), event) for event in events]
+            readings = [self._read(policies.get(event.tenant_id), event) for event in events]
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
             told = None if waits else await self._resolve(readings)
         return Prepared(tuple(events), policies, readings, told, span.context)
+
+    def _read(self, policy: PolicyDocument | None, event: LogEvent) -> Reading:
+        """Read an event by the policy in force; or, when the log is projected again, by that of its moment.
+
+        An object that the policy in force has no more is read by that policy: nothing could decide its fields.
+        """
+        former = self._moments.of(event) if self._moments is not None else None
+        if former is None or policy is None or event.object not in policy.objects:
+            return read_event(policy, event)
+        reading = read_event(former, event)
+        return respelt(policy, reading) if isinstance(reading, RecordReading) else reading
 
     async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
         """Write what was prepared and move the shards' cursors behind it.

@@ -105,7 +105,9 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         reason, actor = checks.text("reason", request.reason), read_actor(checks, request.actor)
         checks.finish()
         erased = await self._proving.erase(tenant_id, entity_id, actor, reason, dry_run=request.dry_run)
-        return pb.EraseAuditValuesResponse(erased_count=erased)
+        return pb.EraseAuditValuesResponse(
+            erased_count=erased.entries, trace_count=erased.traces, held_count=erased.held
+        )
 
 
 def _wanted(checks: Checks, request: pb.SearchAuditRequest) -> Wanted:

@@ -84,11 +84,12 @@ select answer, answer_time from sync.enrichment_answer
 where tenant_id = $1 and provider = $2 and digest = $3 and expire_time > $4;
 
 -- name: keep_answer
--- Keeps an answer. $1 tenant; $2 provider; $3 digest; $4 answer; $5 answer time; $6 expiry.
-insert into sync.enrichment_answer (tenant_id, provider, digest, answer, answer_time, expire_time)
-values ($1, $2, $3, $4, $5, $6)
+-- Keeps an answer. $1 tenant; $2 provider; $3 digest; $4 answer; $5 answer time; $6 expiry; $7 entity that it is for.
+insert into sync.enrichment_answer (tenant_id, provider, digest, answer, answer_time, expire_time, entity_id)
+values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (tenant_id, provider, digest) do update
-set answer = excluded.answer, answer_time = excluded.answer_time, expire_time = excluded.expire_time;
+set answer = excluded.answer, answer_time = excluded.answer_time, expire_time = excluded.expire_time,
+    entity_id = excluded.entity_id;
 
 -- name: drop_answers
 -- Removes answers that expired. $1 tenant; $2 now; $3 rows at most.

@@ -23,6 +23,15 @@ select ingest.report_positions('sync', $1::smallint [], $2::bigint [], $3::bigin
 -- Newest policy event of every tenant.
 select tenant_id, event_key, xid, seq, payload from ingest.current_policies();
 
+-- name: read_recorded
+-- Up to where shards are projected again by the policies of their moments; no row for the others. $1 shards smallint[].
+select shard, xid, seq from sync.rebuild where shard = any($1::smallint []) and not by_newest;
+
+-- name: read_versions
+-- Every policy that the projector came by, in the order of the log.
+select tenant_id, xid, seq, digest, document from sync.policy_version
+order by tenant_id, xid, seq;
+
 -- name: read_cursors
 -- Positions of the shards. $1 shards smallint[].
 select shard, xid, seq from sync.shard_cursor where shard = any($1::smallint []);

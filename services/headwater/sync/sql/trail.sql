@@ -234,6 +234,10 @@ from sync.audit
 where
     tenant_id = $1 and entity_id = $2 and action <> 'values_erased' and changes::text <> sync.erased()::text;
 
+-- name: erase_traces
+-- Takes an entity's values out of what is neither its source nor the audit. $1 tenant; $2 entity.
+select cleared, held from sync.erase_traces($1, $2);
+
 -- name: erase_values
 -- Erases the values of an entity's entries; returns of how many. $1 tenant; $2 entity; $3 actor; $4 reason.
 select sync.erase_audit($1, $2, $3, $4) as entries;

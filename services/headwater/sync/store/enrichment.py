@@ -106,15 +106,16 @@ class PostgresEnrichment:
         return Answer(digest, row["answer_time"], values, kept["reference"])
 
     async def keep_answer(
-        self, tenant_id: str, provider: str, answer: Answer, expire_time: dt.datetime
+        self, tenant_id: str, provider: str, answer: Answer, expire_time: dt.datetime, entity_id: uuid.UUID
     ) -> None:
-        """Keep an answer."""
+        """Keep an answer that was asked for an entity."""
         values = {word: [item.value, item.confidence] for word, item in answer.values.items()}
         kept = {"values": values, "reference": answer.reference}
         async with translated():
             await self._pool.execute(
-                _SQL["keep_answer"].text, tenant_id, provider, answer.digest, kept, answer.time, expire_time
-            )
+                _SQL["keep_answer"].text, tenant_id, provider, answer.digest, kept, answer.time, expire_time,
+                entity_id,
+            )  # fmt: skip
 
     async def drop_answers(self, tenant_id: str, now: dt.datetime) -> None:
         """Remove some of the answers that expired."""

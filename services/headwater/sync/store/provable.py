@@ -13,7 +13,7 @@ from headwater.audit.entries import Entry
 from headwater.audit.merkle import TILE_BITS, Span, span_root, tiles_of
 from headwater.kernel.errors import PreconditionFailed
 from headwater.kernel.pg import queries
-from headwater.sync.auditing.ports import Found, Place, Standing, Wanted
+from headwater.sync.auditing.ports import Erased, Found, Place, Standing, Wanted
 from headwater.sync.domain.operating import AuditEntry
 from headwater.sync.store.faults import reaching, translated
 from headwater.sync.store.trail import read_tiles
@@ -96,19 +96,26 @@ class PostgresProvableAudit:
             message = f"the audit's tree is damaged, {error}: `headwater audit verify` tells more"
             raise PreconditionFailed(message, reason="AUDIT_DAMAGED") from error
 
-    async def count_erasable(self, tenant_id: str, entity_id: uuid.UUID) -> int:
-        """Return how many entries of an entity have values still."""
-        async with translated():
-            count: int = await self._pool.fetchval(_SQL["count_erasable"].text, tenant_id, entity_id)
-        return count
+    async def erasable(self, tenant_id: str, entity_id: uuid.UUID) -> Erased:
+        """Return what `erase` would erase: counted by the same statement, which is undone."""
+        async with reaching(), self._pool.acquire() as connection:
+            entries: int = await connection.fetchval(_SQL["count_erasable"].text, tenant_id, entity_id)
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                traces = await connection.fetchrow(_SQL["erase_traces"].text, tenant_id, entity_id)
+            finally:
+                await transaction.rollback()
+        return Erased(entries, traces["cleared"], traces["held"])
 
-    async def erase(self, tenant_id: str, entity_id: uuid.UUID, actor: str, reason: str) -> int:
-        """Erase the values of an entity's entries; return of how many."""
+    async def erase(self, tenant_id: str, entity_id: uuid.UUID, actor: str, reason: str) -> Erased:
+        """Erase the values of an entity's entries, and those that other tables keep."""
         async with reaching(), self._pool.acquire() as connection, connection.transaction():
-            count: int = await connection.fetchval(
+            entries: int = await connection.fetchval(
                 _SQL["erase_values"].text, tenant_id, entity_id, actor, reason
             )
-        return count
+            traces = await connection.fetchrow(_SQL["erase_traces"].text, tenant_id, entity_id)
+        return Erased(entries, traces["cleared"], traces["held"])
 
     async def search(self, tenant_id: str, wanted: Wanted, before: Place | None, limit: int) -> Found:
         """Return entries that fit, newest first."""

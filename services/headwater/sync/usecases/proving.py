@@ -13,7 +13,7 @@ from headwater.audit.checkpoints import Checkpoint, PublicKey
 from headwater.audit.entries import Entry
 from headwater.audit.merkle import TILE_HASHES, consistency_spans, inclusion_spans
 from headwater.kernel.errors import NotFound, PreconditionFailed
-from headwater.sync.auditing.ports import Found, Place, ProvableAudit, Standing, Wanted
+from headwater.sync.auditing.ports import Erased, Found, Place, ProvableAudit, Standing, Wanted
 
 PAGE_TILES: Final = 8
 """Tiles of entries a page, at most."""
@@ -94,10 +94,10 @@ class Proving:
 
     async def erase(
         self, tenant_id: str, entity_id: uuid.UUID, actor: str, reason: str, *, dry_run: bool
-    ) -> int:
-        """Erase the values that the audit has of an entity; return of how many entries, or of how many it would."""
+    ) -> Erased:
+        """Erase the values that the audit and the like have of an entity, or only say what would be erased."""
         if dry_run:
-            return await self._audit.count_erasable(tenant_id, entity_id)
+            return await self._audit.erasable(tenant_id, entity_id)
         return await self._audit.erase(tenant_id, entity_id, actor, reason)
 
     async def consistency(self, tenant_id: str, first: int, second: int) -> tuple[bytes, ...]:

@@ -436,16 +436,26 @@ class EraseAuditValuesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ERASED_COUNT_FIELD_NUMBER: _builtins.int
+    TRACE_COUNT_FIELD_NUMBER: _builtins.int
+    HELD_COUNT_FIELD_NUMBER: _builtins.int
     erased_count: _builtins.int
     """Entries whose values were erased, or would be."""
+    trace_count: _builtins.int
+    """Rows of other tables that lost, or would lose, theirs: approvals, answers of providers, snapshots of merges of
+    records, messages of errors.
+    """
+    held_count: _builtins.int
+    """Merges of the entity's records that are under way: what they need is kept until they end. Erase again then."""
     def __init__(
         self,
         *,
         erased_count: _builtins.int = ...,
+        trace_count: _builtins.int = ...,
+        held_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_count", b"erased_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_count", b"erased_count", "held_count", b"held_count", "trace_count", b"trace_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

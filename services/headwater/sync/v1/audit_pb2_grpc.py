@@ -130,7 +130,8 @@ class AuditServiceServicer:
 
     def EraseAuditValues(self, request, context):
         """EraseAuditValues erases the values that the audit has of an entity, for good; who did what and when stays, every
-        proof stands, and the erasure is an entry itself. Idempotent.
+        proof stands, and the erasure is an entry itself. With them goes what approvals, answers of providers, snapshots of
+        merges and messages of errors keep of it. The entity, its records and the event log stay. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

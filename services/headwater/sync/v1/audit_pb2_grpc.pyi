@@ -59,7 +59,8 @@ class AuditServiceStub:
     """
     EraseAuditValues: _grpc.UnaryUnaryMultiCallable[_audit_pb2.EraseAuditValuesRequest, _audit_pb2.EraseAuditValuesResponse]
     """EraseAuditValues erases the values that the audit has of an entity, for good; who did what and when stays, every
-    proof stands, and the erasure is an entry itself. Idempotent.
+    proof stands, and the erasure is an entry itself. With them goes what approvals, answers of providers, snapshots of
+    merges and messages of errors keep of it. The entity, its records and the event log stay. Idempotent.
     """
 
 @_typing.type_check_only
@@ -93,7 +94,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """
     EraseAuditValues: _aio.UnaryUnaryMultiCallable[_audit_pb2.EraseAuditValuesRequest, _audit_pb2.EraseAuditValuesResponse]  # type: ignore[assignment]
     """EraseAuditValues erases the values that the audit has of an entity, for good; who did what and when stays, every
-    proof stands, and the erasure is an entry itself. Idempotent.
+    proof stands, and the erasure is an entry itself. With them goes what approvals, answers of providers, snapshots of
+    merges and messages of errors keep of it. The entity, its records and the event log stay. Idempotent.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -166,7 +168,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.EraseAuditValuesResponse, _abc.Awaitable[_audit_pb2.EraseAuditValuesResponse]]:
         """EraseAuditValues erases the values that the audit has of an entity, for good; who did what and when stays, every
-        proof stands, and the erasure is an entry itself. Idempotent.
+        proof stands, and the erasure is an entry itself. With them goes what approvals, answers of providers, snapshots of
+        merges and messages of errors keep of it. The entity, its records and the event log stay. Idempotent.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
