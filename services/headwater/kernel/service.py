@@ -13,7 +13,7 @@ import os
 import random
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -22,9 +22,10 @@ from headwater.kernel.errors import StartRefused
 from headwater.kernel.lifecycle import LAST_RESORT_S, Shutdown, run_process
 from headwater.kernel.metrics.door import DoorSettings, serving_metrics
 from headwater.kernel.pg.durability import check_durability
-from headwater.kernel.pg.errors import PostgresFault
-from headwater.kernel.pg.migrations import check_schema, package_of
+from headwater.kernel.pg.errors import PostgresFault, RolesMissing
+from headwater.kernel.pg.migrations import check_schema, find_roles, package_of
 from headwater.kernel.pg.pool import open_pool
+from headwater.kernel.pg.roles import HOW, MODE_VARIABLE, WEAKER, FoundRoles
 from headwater.kernel.replicas import ReplicaSettings, ReplicaSupervisor, process_count, watch_parent
 from headwater.kernel.security.security import check_addresses
 from headwater.kernel.settings import ReplicatedSettings, ServiceSettings, read_settings
@@ -164,21 +165,44 @@ async def open_database(
     Raises:
         StartRefused: it is not durable, too old, not migrated, or migrated by a newer release.
     """
-    pool = await open_pool(
+    found = await _look_at(service, settings)
+    return await open_pool(
         settings.database_url,
         application_name=f"headwater-{service}",
         size_min=size_min,
         size_max=size_max,
         statement_timeout_s=statement_timeout_s,
         session_reset=session_reset,
+        **_stepping_down(found, service),
     )
+
+
+async def _look_at(service: str, settings: ServiceSettings) -> FoundRoles | None:
+    """Refuse an unfit database; return the roles that it has, as its user."""
+    looking = await open_pool(settings.database_url, application_name=f"headwater-{service}", size_max=1)
     try:
-        async with pool.acquire() as connection:
+        async with looking, looking.acquire() as connection:
             findings = await check_durability(connection, override=settings.durability_override)
+            found = await find_roles(connection, service, package_of(service))
             await check_schema(connection, service, package_of(service))
+            if found is None and settings.database_roles == "required":
+                raise RolesMissing(f"{MODE_VARIABLE}=required, and the schema {service} has no roles: {HOW}")
     except PostgresFault as fault:
-        pool.terminate()
         raise StartRefused(str(fault), reason=fault.reason) from fault
     for finding in findings:
         _log.warning("durability overridden: %s", finding)
-    return pool
+    if found is None:
+        _log.warning("no roles in this database: %s. %s", WEAKER, HOW)
+    return found
+
+
+def _stepping_down(found: FoundRoles | None, service: str) -> dict[str, Any]:
+    if found is None:
+        return {}
+    roles = found.roles
+    _log.info("works as %s, and as %s for a call", roles.service(service), roles.tenant(service))
+    return {
+        "role": roles.service(service),
+        "tenant_role": roles.tenant(service),
+        "owner_role": roles.owner if found.may_own else "",
+    }

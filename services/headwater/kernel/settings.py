@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from headwater.kernel.errors import StartRefused
 from headwater.kernel.pg.dsn import masked
+from headwater.kernel.pg.roles import RolesMode
 from headwater.kernel.security.settings import SecuritySettings
 
 Address = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):[0-9]{1,5}$")]
@@ -40,6 +41,8 @@ class ServiceSettings(SecuritySettings):
     """Share of new traces that are kept; retries, dead letters and breaker openings always are."""
     durability_override: bool = Field(default=False, alias="HEADWATER_DURABILITY_OVERRIDE")
     """Accept a Postgres that may lose acknowledged writes: throw-away data only."""
+    database_roles: RolesMode = Field("auto", alias="HEADWATER_DATABASE_ROLES")
+    """Work as a role of least rights behind row level security: auto where the database has the roles, required always; off, for migrating: make none."""
     reflection: bool = Field(default=False, alias="HEADWATER_REFLECTION")
     """Answer gRPC reflection; off in production."""
 

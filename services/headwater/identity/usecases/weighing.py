@@ -23,6 +23,7 @@ from headwater.identity.domain.weighing import OBJECTS
 from headwater.identity.weights_ports import WeightsNews, WeightsStore
 from headwater.kernel.errors import PreconditionFailed, Unavailable
 from headwater.kernel.ids import TenantId
+from headwater.kernel.tenancy import every_tenant
 
 ACTIVE_ROWS_MAX: Final = 100_000
 """Versions that count, of all tenants; about 20 MB."""
@@ -91,13 +92,14 @@ class ActiveWeights:
     async def refresh(self) -> None:
         """Look which versions count, and read those of the tenants that are in memory; at the start, of the first."""
         found: dict[TenantId, dict[str, int]] = defaultdict(dict)
-        for one in await self._store.list_active(ACTIVE_ROWS_MAX):
-            found[one.tenant_id][one.object] = one.number
-        self._numbers = dict(found)
-        for gone in self._held.keys() - found.keys():
-            del self._held[gone]
-        for tenant_id in list(self._held) or list(found)[: self._tenants_max]:
-            await self.of(tenant_id)
+        with every_tenant():  # kept for every caller, whoever's call has it looked at
+            for one in await self._store.list_active(ACTIVE_ROWS_MAX):
+                found[one.tenant_id][one.object] = one.number
+            self._numbers = dict(found)
+            for gone in self._held.keys() - found.keys():
+                del self._held[gone]
+            for tenant_id in list(self._held) or list(found)[: self._tenants_max]:
+                await self.of(tenant_id)
 
     async def follow(self, news: WeightsNews, refresh_s: float) -> Never:
         """Stay up to date until cancelled; an unreachable database only delays."""

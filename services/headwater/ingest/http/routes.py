@@ -36,6 +36,7 @@ from headwater.kernel.security.access import tenant_for
 from headwater.kernel.security.principal import Principal
 from headwater.kernel.telemetry.context import current
 from headwater.kernel.telemetry.http import HttpServerTracing
+from headwater.kernel.tenancy import serve_tenant
 
 TENANT_HEADER: Final = "headwater-tenant"
 TENANT_QUERY: Final = "tenant"
@@ -103,6 +104,7 @@ class HttpDoor:
         """Record one event, a list of ours, or CloudEvents in any of their three forms."""
         principal = await self._doorman.admit(request, EVENTS)
         tenant_id = _tenant_of_events(request, principal)
+        serve_tenant(tenant_id)
         headers = _headers(request)
         kind = _media_type(request)
         async with self._bodies.reading(request) as body:
@@ -121,6 +123,7 @@ class HttpDoor:
     async def receive_webhook(self, request: Request) -> Response:
         """Verify and record a webhook."""
         tenant_id = _tenant_of_webhook(request)
+        serve_tenant(tenant_id)
         async with self._bodies.reading(request) as body:
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             delivery = Delivery(request.method, target, _headers(request), body)

@@ -13,6 +13,7 @@ import asyncpg
 from headwater.ingest.ports import LogUnavailable, PolicyPosition, PolicyWatch
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import EVENT_SQL
+from headwater.kernel.tenancy import every_tenant
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -34,14 +35,14 @@ class PostgresPolicies:
 
     async def read_policy_positions(self) -> list[PolicyPosition]:
         """Return which policy is in force for each tenant."""
-        with translated():
+        with translated(), every_tenant():
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
                 rows = await connection.fetch(EVENT_SQL["read_policy_positions"].text)
         return [_position(row) for row in rows]
 
     async def read_policies(self, tenant_ids: Sequence[str]) -> list[tuple[PolicyPosition, bytes]]:
         """Return the policies in force of some tenants."""
-        with translated():
+        with translated(), every_tenant():
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
                 rows = await connection.fetch(EVENT_SQL["read_policies"].text, list(tenant_ids))
         return [(_position(row), row["payload"]) for row in rows]

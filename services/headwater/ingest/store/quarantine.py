@@ -18,6 +18,7 @@ from headwater.ingest.store.announcing import Announcer
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import QUARANTINE_SQL, append_few, enter
 from headwater.ingest.store.rows import as_uuid, quarantined_event
+from headwater.kernel.tenancy import every_tenant
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -70,9 +71,12 @@ class PostgresQuarantine:
                 return int(await connection.fetchval(QUARANTINE_SQL["count_open"].text, tenant_id))
 
     async def release(self, released_from: uuid.UUID, event: NewEvent, actor: Actor) -> QuarantineState:
-        """Put *event* into the log and close its entry in one transaction; see the port."""
+        """Put *event* into the log and close its entry in one transaction; see the port.
+
+        The log is written by the service's own role alone.
+        """
         place = (event.tenant_id, released_from)
-        with translated():
+        with translated(), every_tenant():
             async with (
                 self._pool.acquire(timeout=self._acquire_timeout_s) as connection,
                 connection.transaction(),

@@ -6,11 +6,14 @@
     ├── EmbeddedServerFault       the embedded server did not start, stop or become reachable
     ├── DatabaseUnsupported       the server is older than PostgreSQL 15
     ├── DurabilityRefused         the server may lose or tear what it acknowledged
+    ├── RolesMissing              roles are required, and the user may not make or take on one
     ├── QueryFileFaulty           a file of named SQL breaks the format
     └── SchemaFault
         ├── MigrationFaulty       the migration files themselves are wrong (gap, duplicate, own COMMIT)
         ├── MigrationLockTimeout  another migrator held the lock for too long
         ├── SchemaBehind          the database lacks migrations that this release has
+        ├── AccessFaulty          a table or function has no line in access.toml, or a line has no table
+        ├── AccessBehind          the database's grants and policies are not this release's
         ├── SchemaAhead           the database has migrations that this release does not know
         └── SchemaDiffers         an applied migration is not the one in this release
 """
@@ -54,6 +57,12 @@ class DurabilityRefused(PostgresFault):
     def __init__(self, findings: tuple[DurabilityFinding, ...]) -> None:
         super().__init__("this Postgres may lose acknowledged writes: " + "; ".join(map(str, findings)))
         self.findings = findings
+
+
+class RolesMissing(PostgresFault):
+    """Roles are required, and the connected user may not make or take on one of them."""
+
+    reason = "DATABASE_ROLES"
 
 
 class QueryFileFaulty(PostgresFault):
@@ -101,6 +110,21 @@ class SchemaBehind(SchemaFault):
         )
         self.applied = applied
         self.wanted = wanted
+
+
+class AccessFaulty(SchemaFault):
+    """What access.toml says and what the schema holds do not fit."""
+
+    reason = "ACCESS_FAULTY"
+
+
+class AccessBehind(SchemaFault):
+    """The database's grants and policies are another release's."""
+
+    reason = "ACCESS_BEHIND"
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service, "has grants and policies of another release: run `headwater migrate`")
 
 
 class SchemaAhead(SchemaFault):

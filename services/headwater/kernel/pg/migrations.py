@@ -2,7 +2,8 @@
 
 Migrations are files `migrations/NNNN_name.sql` in the service's package: forward-only, numbered from
 0001 without a gap, never changed once applied, each run in its own transaction with the service's
-schema first in `search_path`. Must not know what any migration does.
+schema first in `search_path` and, where roles are used, as their owner. What the service's roles may do (`access`) is brought
+up to this release afterwards. Must not know what any migration does.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from headwater.kernel.pg import queries
+from headwater.kernel.pg.access import apply_access, hand_over, read_access
 from headwater.kernel.pg.errors import (
+    AccessBehind,
     MigrationFaulty,
     MigrationLockTimeout,
+    RolesMissing,
     SchemaAhead,
     SchemaBehind,
     SchemaDiffers,
 )
+from headwater.kernel.pg.roles import FoundRoles, Roles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -46,7 +51,11 @@ TABLE_LOCK_TIMEOUT_S: Final = 10.0
 UNLOCK_TIMEOUT_S: Final = 5.0
 
 _FILE_NAME = re.compile(r"(?P<version>[0-9]{4})_(?P<name>[a-z0-9_]+)\.sql")
-_SQL = queries.load("headwater.kernel.pg", "migrations.sql")
+_SQL = {
+    **queries.load("headwater.kernel.pg", "migrations.sql"),
+    **queries.load("headwater.kernel.pg", "access.sql"),
+    **queries.load("headwater.kernel.pg", "roles.sql"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,12 @@ def package_of(service: str) -> str:
 
 
 async def migrate(
-    connection: Connection, service: str, package: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S
+    connection: Connection,
+    service: str,
+    package: str,
+    *,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    roles: Roles | None = None,
 ) -> tuple[Migration, ...]:
     """Apply what is missing of a service's migrations, in order, each in its own transaction.
 
@@ -84,6 +98,7 @@ async def migrate(
         service: name of the service and of its schema.
         package: package with a `migrations/` folder.
         lock_timeout_s: longest wait for another migrator.
+        roles: made by `roles.prepare_roles`; None leaves everything to the connected user.
 
     Returns:
         What this call applied; empty when the schema was up to date.
@@ -96,10 +111,12 @@ async def migrate(
     """
     wanted = read_migrations(service, package)
     async with _lock(connection, service, lock_timeout_s):
-        applied = await _prepare(connection, service)
-        missing = plan(service, wanted, applied)
+        await _prepare(connection, service, roles)
+        missing = plan(service, wanted, await _applied(connection, service))
         for migration in missing:
-            await _apply(connection, service, migration)
+            await _apply(connection, service, migration, roles)
+        if roles is not None:
+            await _apply_access(connection, service, package, roles, again=bool(missing))
     return missing
 
 
@@ -113,6 +130,29 @@ async def check_schema(connection: Connection, service: str, package: str) -> No
     missing = plan(service, wanted, await _applied(connection, service))
     if missing:
         raise SchemaBehind(service, applied=missing[0].version - 1, wanted=wanted[-1].version)
+
+
+async def find_roles(connection: Connection, service: str, package: str) -> FoundRoles | None:
+    """Find the roles that the last migrating left; None where it left everything to one user.
+
+    Raises:
+        AccessBehind: grants and policies are another release's.
+        RolesMissing: the user may not take on the service's role.
+    """
+    walls = await connection.fetchrow(_SQL["read_walls"].text, service)
+    if walls is None or walls["prefix"] is None:
+        return None
+    roles = Roles(walls["prefix"])
+    if not walls["is_member"]:
+        message = (
+            f"{walls['login']} may not work as {roles.service(service)}: let an administrator run "
+            f"GRANT {roles.service(service)} TO {walls['login']}, or run `headwater migrate` as a user that may"
+        )
+        raise RolesMissing(message)
+    access = read_access(service, package)
+    if access is None or access.digest != walls["digest"]:
+        raise AccessBehind(service)
+    return FoundRoles(roles, may_own=walls["may_own"])
 
 
 def plan(
@@ -184,13 +224,35 @@ async def _lock(connection: Connection, service: str, timeout_s: float) -> Async
                 await connection.fetchval(_SQL["unlock"].text, LOCK_KEY)
 
 
-async def _prepare(connection: Connection, service: str) -> tuple[AppliedMigration, ...]:
+async def _prepare(connection: Connection, service: str, roles: Roles | None) -> None:
     async with connection.transaction():
+        await connection.execute(_SQL["set_limits"].text, str(round(TABLE_LOCK_TIMEOUT_S * 1000)))
         await connection.execute(_SQL["enter_schema"].text, service)
         await connection.execute(_SQL["create_schema"].text)
         if not await connection.fetchval(_SQL["book_exists"].text, service):
             await connection.execute(_SQL["create_book"].text)
-    return await _applied(connection, service)
+        if roles is not None:
+            await hand_over(connection, service, roles)
+
+
+async def _apply_access(
+    connection: Connection, service: str, package: str, roles: Roles, *, again: bool
+) -> None:
+    """Bring grants and policies to this release unless they are; *again* where a migration may have made tables."""
+    access = read_access(service, package)
+    if access is None:
+        return
+    there = await connection.fetchrow(_SQL["read_walls"].text, service)
+    if (
+        not again
+        and there is not None
+        and (there["digest"], there["prefix"]) == (access.digest, roles.prefix)
+    ):
+        return
+    async with connection.transaction():
+        await connection.execute(_SQL["set_limits"].text, str(round(TABLE_LOCK_TIMEOUT_S * 1000)))
+        await connection.execute(_SQL["act_as"].text, roles.owner)
+        await apply_access(connection, access, roles, SERVICES)
 
 
 async def _applied(connection: Connection, service: str) -> tuple[AppliedMigration, ...]:
@@ -202,9 +264,11 @@ async def _applied(connection: Connection, service: str) -> tuple[AppliedMigrati
     return tuple(AppliedMigration(row["version"], row["name"], row["sha256"]) for row in rows)
 
 
-async def _apply(connection: Connection, service: str, migration: Migration) -> None:
+async def _apply(connection: Connection, service: str, migration: Migration, roles: Roles | None) -> None:
     async with connection.transaction():
         await connection.execute(_SQL["set_limits"].text, str(round(TABLE_LOCK_TIMEOUT_S * 1000)))
+        if roles is not None:
+            await connection.execute(_SQL["act_as"].text, roles.owner)
         await connection.execute(_SQL["enter_schema"].text, service)
         await connection.execute(migration.sql)
         if not connection.is_in_transaction():

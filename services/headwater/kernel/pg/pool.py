@@ -7,6 +7,7 @@ checked (`durability`), never set here.
 from __future__ import annotations
 
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
@@ -14,7 +15,13 @@ import asyncpg
 import msgspec
 import stamina
 
+from headwater.kernel.pg import queries
+from headwater.kernel.pg.walls import walled
+from headwater.kernel.tenancy import every_tenant
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from asyncpg.pool import PoolConnectionProxy
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
@@ -46,12 +53,16 @@ LOST: Final = (
 )
 """What comes of a database that is away, or of a connection that was lost."""
 
+MAINTAIN_MAJOR_MIN: Final = 17
+"""First major version that can grant VACUUM and REINDEX: access.toml's upkeep."""
+
 QUERIES_MAX: Final = 50_000
 """Statements after which a connection is replaced; the driver's own default."""
 
 CLOSE_S: Final = 10.0
 """Longest wait at the end for connections that are still in use."""
 
+_SQL = queries.load("headwater.kernel.pg", "pool.sql")
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +70,8 @@ class BoundedPool(asyncpg.Pool):
     """A pool whose end takes a bounded time: connections that are not given back by then are cut off."""
 
     close_s = CLOSE_S
+    role = ""
+    owner_role = ""
 
     async def close(self) -> None:
         """Close the connections once they are given back, after `close_s` in any case."""
@@ -81,6 +94,9 @@ async def open_pool(
     idle_connection_lifetime_s: float = 300.0,
     session_reset: bool = True,
     close_s: float = CLOSE_S,
+    role: str = "",
+    tenant_role: str = "",
+    owner_role: str = "",
 ) -> Pool:
     """Open a pool, waiting a bounded time for a server that is not up yet.
 
@@ -97,6 +113,9 @@ async def open_pool(
         session_reset: undo settings, locks and listens at each release: a round trip. False for a service whose
             statements leave nothing behind in the session.
         close_s: longest wait at the end for connections that are still in use.
+        role: as whom the connections work; the URL's user when empty.
+        tenant_role: as whom they serve a call for one tenant (`walls`); as always when empty.
+        owner_role: as whom `as_owner` works; empty where the user may not.
         start_timeout_s: how long to retry while the server cannot be reached, in all.
 
     Raises:
@@ -111,6 +130,8 @@ async def open_pool(
         "timezone": "UTC",
         "plan_cache_mode": "force_custom_plan",
     }
+    if role:
+        settings["role"] = role  # RESET ROLE comes back to it
     attempts = stamina.retry_context(
         on=_NOT_UP_YET, attempts=None, timeout=start_timeout_s, wait_initial=0.05, wait_max=1.0
     )
@@ -118,7 +139,7 @@ async def open_pool(
         with attempt:
             pool = BoundedPool(
                 dsn,
-                connection_class=asyncpg.Connection,
+                connection_class=walled(tenant_role) if tenant_role else asyncpg.Connection,
                 record_class=asyncpg.Record,
                 min_size=size_min,
                 max_size=size_max,
@@ -131,18 +152,41 @@ async def open_pool(
                 reset=None if session_reset else _keep_session,
             )
             pool.close_s = close_s
+            pool.role, pool.owner_role = role, owner_role
             return await pool
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 async def set_codecs(connection: Connection) -> None:
     """Make jsonb and json columns Python objects; uuid and timestamptz stay asyncpg's own."""
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=_jsonb_encode, decoder=_jsonb_decode, format="binary"
-    )
-    await connection.set_type_codec(
-        "json", schema="pg_catalog", encoder=_json_encode, decoder=_json_decode, format="binary"
-    )
+    with every_tenant():  # asked of the catalog, whoever's call opens the connection
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=_jsonb_encode, decoder=_jsonb_decode, format="binary"
+        )
+        await connection.set_type_codec(
+            "json", schema="pg_catalog", encoder=_json_encode, decoder=_json_decode, format="binary"
+        )
+
+
+@asynccontextmanager
+async def as_owner(pool: Pool) -> AsyncIterator[Connection | None]:
+    """Lend a connection that acts as the tables' owner, for what neither a grant nor a function can allow.
+
+    VACUUM and REINDEX CONCURRENTLY run in no function, and before PostgreSQL 17 only an owner may. None where the
+    user may not: the caller leaves it, and says so.
+    """
+    role, owner = (pool.role, pool.owner_role) if isinstance(pool, BoundedPool) else ("", "")
+    async with pool.acquire() as connection:
+        if not owner:
+            granted = not role or connection.get_server_version().major >= MAINTAIN_MAJOR_MIN
+            yield connection if granted else None
+            return
+        await connection.execute(_SQL["act_as"].text, owner)
+        try:
+            yield connection
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_S):
+                await connection.execute(_SQL["act_as"].text, role)
 
 
 async def _keep_session(_connection: Connection) -> None:

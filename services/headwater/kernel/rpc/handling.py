@@ -24,6 +24,7 @@ from headwater.kernel.rpc.admitting import Admission, Admit
 from headwater.kernel.rpc.calls import Calls, CallSettings
 from headwater.kernel.rpc.status import abort_with
 from headwater.kernel.telemetry.rpc import ServerTracing
+from headwater.kernel.tenancy import NOBODY, serve_tenant
 
 if TYPE_CHECKING:  # generic in the stubs only
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -153,6 +154,7 @@ class _Guard:
             admission = self._admission
             principal = await admission.admit(context) if admission is not None else None
             if not self._reading:
+                serve_tenant(NOBODY)  # each message names its own: nothing is read for one
                 if admission is not None and principal is not None:
                     requests = admission.inspected(requests, context, principal)
                 return self._well(await self._body(requests, context))
@@ -161,6 +163,7 @@ class _Guard:
             if request is not grpc.aio.EOF:
                 if admission is not None and principal is not None:
                     admission.inspect(principal, request)
+                serve_tenant(getattr(request, "tenant_id", NOBODY))
                 return self._well(await self._body(request, context))
             nothing = InvalidInput("the call brought no request", reason=MALFORMED)
             self._calls.answered(nothing)

@@ -20,6 +20,7 @@ from headwater.kernel.pg import queries
 from headwater.kernel.pg.dsn import database_url, with_database
 from headwater.kernel.pg.embedded import EmbeddedPostgres
 from headwater.kernel.pg.migrations import SERVICES, migrate, package_of
+from headwater.kernel.pg.roles import prepare_roles, roles_wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -102,8 +103,9 @@ async def create_template(server: str, services: Sequence[str] = SERVICES) -> st
     url = await create_database(server)
     connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
     try:
+        roles = await prepare_roles(connection, SERVICES, roles_wanted(os.environ))
         for service in services:
-            await migrate(connection, service, package_of(service))
+            await migrate(connection, service, package_of(service), roles=roles)
     finally:
         await connection.close()
     return url

@@ -219,18 +219,11 @@ select
     coalesce(greatest(quota.calls, quota.vendor_used), 0) as quota_used, quota.vendor_limit,
     pending.deliveries as pending_count, coalesce(pending.oldest_s, 0)::float8 as oldest_pending_s,
     dead.deliveries as dead_count,
-    coalesce(lease.holder, '') as holder
+    coalesce(sync.account_holder($1, wanted.connector), '') as holder
 from unnest($2::text []) as wanted (connector)
 left join sync.connector_state as held on held.tenant_id = $1 and wanted.connector = held.connector
 left join sync.quota as quota
     on quota.tenant_id = $1 and wanted.connector = quota.connector and quota.day = $3
-left join sync.lease as lease
-    on
-        lease.name = 'connector/' || $1 || '/' || wanted.connector and lease.expire_time > clock_timestamp()
-        and not exists (
-            select from sync.process as process
-            where process.holder = lease.holder and process.expire_time <= clock_timestamp()
-        )
 cross join lateral (
     select
         count(*) as deliveries,

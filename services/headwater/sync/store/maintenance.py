@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import TYPE_CHECKING, Final
 
 from headwater.kernel.pg import queries
+from headwater.kernel.pg.pool import as_owner
 from headwater.sync.store.faults import translated
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ REBUILD_S_MAX: Final = 300.0
 """Bound of one step of a rebuild: it waits for every transaction that is older; cut off, it is begun anew later."""
 VACUUM_S_MAX: Final = 300.0
 """Bound of vacuuming one table; cut off, it has freed what it has freed."""
+
+_log = logging.getLogger(__name__)
 
 
 class PostgresUpkeep:
@@ -64,8 +68,7 @@ class PostgresUpkeep:
             "rebuild_due_in_line",
             "rebuild_due_pkey",
         ):
-            async with translated():
-                await self._pool.execute(_SQL[step].text, timeout=REBUILD_S_MAX)
+            await self._as_owner(step, REBUILD_S_MAX)
 
     async def dead_rows(self) -> dict[str, tuple[int, int]]:
         """Return dead and live rows by table."""
@@ -75,5 +78,13 @@ class PostgresUpkeep:
 
     async def vacuum(self, table: str) -> None:
         """Vacuum one table."""
-        async with translated():
-            await self._pool.execute(_SQL[f"vacuum_{table}"].text, timeout=VACUUM_S_MAX)
+        await self._as_owner(f"vacuum_{table}", VACUUM_S_MAX)
+
+    async def _as_owner(self, step: str, timeout_s: float) -> None:
+        async with translated(), as_owner(self._pool) as connection:
+            if connection is None:
+                _log.warning(
+                    "%s is left to the server: sync's login may not act as the owner of its tables", step
+                )
+                return
+            await connection.execute(_SQL[step].text, timeout=timeout_s)
