@@ -13,7 +13,7 @@ TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile
 PROMETHEUS := .prometheus
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault test-security test-alerts drill-alerts dashboards \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts drill-alerts dashboards \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check verify clean
 
@@ -94,6 +94,12 @@ bench-audit: $(STAMP) ## Measure what proving the audit costs, and how fast a mi
 
 bench-auth: $(STAMP) ## Measure what credentials cost ingest, a call and a batch of 100; exit 1 below a goal (ARGS="--rounds 5 --seconds 1.5")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.security.bench --json bench-auth.json $(ARGS)
+
+bench-tracing: $(STAMP) ## Measure what tracing costs: 1 %, 100 %, a receiver that never answers; exit 1 below a goal (ARGS="--only stream --rounds 5")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.tracing.bench --json bench-tracing.json $(ARGS)
+
+prove-traces: $(STAMP) ## 10,000 events at full sampling under faults: one graph each, nothing personal told (ARGS="--events 2000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.system.traced --json prove-traces.json $(ARGS)
 
 test-security: $(STAMP) ## Every method against every bad credential: prints the matrix, exit 1 when one is not refused as it should be
 	PYTHONPATH=services:. $(BIN)/python -m tests.integration.security $(ARGS)

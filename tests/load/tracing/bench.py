@@ -1,0 +1,118 @@
+"""`make bench-tracing`: what tracing costs: nothing sampled, 1 %, 100 %, and 1 % with a receiver that never answers.
+
+Ingest by its stream and by unary calls: a process for each way, in turns of a slice, so that all see the same machine.
+The whole path, event to CRM: a backlog drained once a round for each way, on a new database. Goals hang on the pace of a
+round against the pace of the same round with tracing off; CPU per event stands beside it, which other load disturbs less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import anyio
+from tests.load.figures import Figure, Goal, Report, conclude, print_table, shown
+from tests.load.ingest import ground as ingest_ground
+from tests.load.sync import backlog
+from tests.load.sync import ground as sync_ground
+from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_doors
+from tests.load.tracing.ways import ALL, BLOCKED, FEW, OFF, WAYS, open_receivers, settings_of
+
+WHOLE: Final = "event to CRM"
+GOALS: Final = {FEW: 3.0, ALL: 20.0}
+"""Per cent of the pace that a way may cost against tracing off."""
+BLOCKED_GOAL: Final = 1.0
+"""Per cent of the pace that a receiver which never answers may cost against one that does."""
+TRACED: Final = ("ingest", "identity", "sync")
+
+Results = dict[tuple[str, str], Seen]
+
+
+async def measure(rounds: int, seconds: float, events: int, shapes: Sequence[str]) -> Results:
+    """Return what was seen by (shape, way).
+
+    Args:
+        seconds: of each ingest shape and way in a round.
+        events: of the backlog of each round.
+    """
+    seen: Results = {}
+    async with open_receivers() as receivers:
+        if doors_shapes := [shape for shape in SHAPES if shape in shapes]:
+            async with ingest_ground.open_ground() as ground, open_doors(ground, receivers) as doors:
+                for number in range(rounds):
+                    for shape in doors_shapes:
+                        sys.stderr.write(f"round {number + 1}: ingest, {shape}\n")
+                        await measure_round(doors, shape, seconds, seen)
+        if WHOLE in shapes:
+            async with sync_ground.open_ground() as whole:
+                for number in range(rounds):
+                    await _drain_each_way(whole, receivers, number, events, seen)
+    return seen
+
+
+async def _drain_each_way(
+    ground: sync_ground.Ground, receivers: Mapping[str, str], number: int, events: int, seen: Results
+) -> None:
+    names = list(WAYS)
+    turn = number % len(names)
+    for name in [*names[turn:], *names[:turn]]:
+        sys.stderr.write(f"round {number + 1}: {WHOLE}, {name}\n")
+        extra = {"HEADWATER_SYNC_PROCESSES": "1", **settings_of(WAYS[name], receivers)}
+        drained = await backlog.drain(ground, events, extra=extra, sampled=WAYS[name].share)
+        found = seen.setdefault((WHOLE, name), Seen())
+        found.turns_per_s.append([drained.rate])
+        found.cpu_us.append(sum(drained.cpu_us[service] for service in TRACED))
+
+
+def figures_of(seen: Mapping[tuple[str, str], Seen]) -> list[Figure]:
+    """Return what each way costs, in per cent of the pace and of the CPU an event takes."""
+    found = []
+    for shape in dict.fromkeys(shape for shape, _ in seen):
+        pairs = [(name, OFF, bound) for name, bound in GOALS.items()] + [(BLOCKED, FEW, BLOCKED_GOAL)]
+        for name, against, bound in pairs:
+            way, base = seen[shape, name], seen[shape, against]
+            goal = Goal("<=", bound)
+            lost = way.pace_lost(base)
+            more = [(one / other - 1) * 100 for one, other in zip(way.cpu_us, base.cpu_us, strict=True)]
+            what = f"{shape}: {name} against {against}"
+            found.append(Figure(f"{what}, pace lost", "%", goal, lost))
+            found.append(Figure(f"{what}, CPU more", "%", goal, tuple(more)))
+    return found
+
+
+def _show(seen: Mapping[tuple[str, str], Seen]) -> None:
+    rows = [
+        [f"{shape}: {way}", shown(found.pace_per_s), shown(statistics.median(found.cpu_us))]
+        for (shape, way), found in seen.items()
+    ]
+    print_table("Medians over the rounds", ("way", "events/s", "CPU us an event"), rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and say by the exit code whether every goal is met."""
+    parser = argparse.ArgumentParser(prog="make bench-tracing", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each way and shape in a round")
+    parser.add_argument("--events", type=int, default=6_000, help="of the backlog of each way in a round")
+    parser.add_argument("--only", default="", help=f"of: {', '.join((*SHAPES, WHOLE))}")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args(arguments)
+    shapes = [shape for shape in (*SHAPES, WHOLE) if given.only in shape]
+    if not shapes:
+        parser.error(f"--only selects none of: {', '.join((*SHAPES, WHOLE))}")
+    options = {"use_uvloop": True}
+    seen = anyio.run(measure, given.rounds, given.seconds, given.events, shapes, backend_options=options)
+    _show(seen)
+    details = {
+        f"{shape}, {way}": {"pace_per_s": found.turns_per_s, "cpu_us": found.cpu_us}
+        for (shape, way), found in seen.items()
+    }
+    return conclude(Report("Tracing", figures_of(seen), details), json_path=given.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
