@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -48,25 +49,26 @@ class Door:
 
 @dataclass(slots=True)
 class Seen:
-    """What rounds saw: events a second of each turn, and microseconds of CPU an event."""
+    """What rounds saw, turn by turn: events a second, and microseconds of CPU an event."""
 
-    turns_per_s: list[list[float]] = field(default_factory=list)
-    cpu_us: list[float] = field(default_factory=list)
-
-    @property
-    def pace_per_s(self) -> float:
-        """The median of all turns."""
-        return median([pace for turns in self.turns_per_s for pace in turns])
+    pace_per_s: list[list[float]] = field(default_factory=list)
+    cpu_us: list[list[float]] = field(default_factory=list)
 
     def pace_lost(self, base: Seen) -> tuple[float, ...]:
-        """Return per cent of the pace lost against *base*, round by round.
+        """Return per cent of the pace lost against *base*, round by round."""
+        return tuple((1 - ratio) * 100 for ratio in _ratios(self.pace_per_s, base.pace_per_s))
 
-        Turn against turn, which ran right beside each other; of a round the median, which a disturbed turn cannot move.
-        """
-        return tuple(
-            median([(1 - one / other) * 100 for one, other in zip(turns, others, strict=True)])
-            for turns, others in zip(self.turns_per_s, base.turns_per_s, strict=True)
-        )
+    def cpu_more(self, base: Seen) -> tuple[float, ...]:
+        """Return per cent of CPU more than *base* takes, round by round."""
+        return tuple((ratio - 1) * 100 for ratio in _ratios(self.cpu_us, base.cpu_us))
+
+
+def _ratios(ours: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> list[float]:
+    """Compare turn with turn, which ran right beside each other; of a round the median, which a disturbed turn cannot move."""
+    return [
+        median([one / other for one, other in zip(turns, base, strict=True)])
+        for turns, base in zip(ours, others, strict=True)
+    ]
 
 
 class Traced:
@@ -124,8 +126,7 @@ async def measure_round(
     doors: Mapping[str, Door], shape: str, seconds: float, seen: dict[tuple[str, str], Seen]
 ) -> None:
     """Load each door for *seconds* in all, in turns of a slice, each turn beginning with another door."""
-    events, cpu_s = dict.fromkeys(doors, 0), dict.fromkeys(doors, 0.0)
-    turns: dict[str, list[float]] = {name: [] for name in doors}
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in doors}
     names = list(doors)
     async with AsyncExitStack() as stack:
         channels = {}
@@ -138,17 +139,24 @@ async def measure_round(
         for number in range(max(1, round(seconds / SLICE_S))):
             turn = number % len(names)
             for name in [*names[turn:], *names[:turn]]:
-                process = psutil.Process(doors[name].pid)
-                before, begun = process.cpu_times(), time.monotonic()
+                before, begun = _cpu_s(doors[name].pid), time.monotonic()
                 answered = await _load(channels[name], shape, doors[name].way.share, SLICE_S)
-                after, ended = process.cpu_times(), time.monotonic()
-                turns[name].append(answered / (ended - begun))
-                events[name] += answered
-                cpu_s[name] += after.user + after.system - before.user - before.system
-    for name, paces in turns.items():
+                used_s, took_s = _cpu_s(doors[name].pid) - before, time.monotonic() - begun
+                turns[name].append((answered / took_s, used_s / answered * 1e6))
+    for name, told in turns.items():
         found = seen.setdefault((shape, name), Seen())
-        found.turns_per_s.append(paces)
-        found.cpu_us.append(cpu_s[name] / events[name] * 1e6)
+        found.pace_per_s.append([pace for pace, _ in told])
+        found.cpu_us.append([cpu_us for _, cpu_us in told])
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the CPU time of a process's threads; to the nanosecond where the system tells it so."""
+    tasks = Path(f"/proc/{pid}/task")
+    if tasks.is_dir():
+        with contextlib.suppress(OSError):  # of a thread that ended meanwhile
+            return sum(int((task / "schedstat").read_bytes().split()[0]) for task in tasks.iterdir()) / 1e9
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 async def _load(channels: Sequence[grpc.aio.Channel], shape: str, share: float, seconds: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -130,7 +130,7 @@ def test_each_planted_fault_is_found(facts: Facts, check: str, state: State, sai
 
 def test_what_is_revoked_or_expired_troubles_nobody() -> None:
     """Tokens that prove nothing any more are no danger; they are counted, so that they can be removed."""
-    gone = cast("TokenEntry", _token(-1, roles=("admin",)))
+    gone = _token(-1, roles=("admin",))
     found = judge(replace(SOUND, tokens=(gone,)))
     assert worst(found) is State.OK
     assert any("1 revoked or expired" in item.found for item in found)
