@@ -72,7 +72,8 @@ def trace_page(trace: Trace, related: Sequence[RelatedTrace]) -> str:
         title,
         f"<p><a href=/>traces</a></p><h1>{_e(title)}</h1>"
         f"<p class=dim><code>{_e(trace.trace_id)}</code> · {len(rows)} spans · "
-        f"{wording.duration(width_ns)} · {_time(min(span.start_ns for span in trace.spans))}</p>{left_out}"
+        f"{wording.duration(width_ns)} · {_time(min(span.start_ns for span in trace.spans))} · "
+        f'<a href="/api/traces/{quote(trace.trace_id)}/otlp.json">OTLP JSON</a></p>{left_out}'
         "<table class=waterfall><tr><th class=from>service<th>span<th class=lane><th class='n took'>took</tr>"
         f"{lines}</table>{_related(related)}",
     )

@@ -3,6 +3,7 @@
 Ingest by its stream and by unary calls: a process for each way, in turns of a slice, so that all see the same machine.
 The whole path, event to CRM: a backlog drained once a round for each way, on a new database. Goals hang on the pace of a
 round against the pace of the same round with tracing off; CPU per event stands beside it, which other load disturbs less.
+Beside it: what counting a settled delivery for /metrics costs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tests.load.figures import Figure, Goal, Report, conclude, print_table, show
 from tests.load.ingest import ground as ingest_ground
 from tests.load.sync import backlog
 from tests.load.sync import ground as sync_ground
+from tests.load.tracing.counting import cost_us
 from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_doors
 from tests.load.tracing.ways import ALL, BLOCKED, FEW, OFF, WAYS, open_receivers, settings_of
 
@@ -27,6 +29,9 @@ GOALS: Final = {FEW: 3.0, ALL: 20.0}
 """Per cent of the pace that a way may cost against tracing off."""
 BLOCKED_GOAL: Final = 1.0
 """Per cent of the pace that a receiver which never answers may cost against one that does."""
+COUNTING: Final = "counting"
+COUNTING_US: Final = 0.3
+SELECTABLE: Final = (*SHAPES, WHOLE, COUNTING)
 TRACED: Final = ("ingest", "identity", "sync")
 
 Results = dict[tuple[str, str], Seen]
@@ -87,6 +92,8 @@ def _middle(rounds: Sequence[Sequence[float]]) -> float:
 
 
 def _show(seen: Mapping[tuple[str, str], Seen]) -> None:
+    if not seen:
+        return
     rows = [
         [f"{shape}: {way}", *(shown(_middle(turns)) for turns in (found.pace_per_s, found.cpu_us))]
         for (shape, way), found in seen.items()
@@ -100,20 +107,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each way and shape in a round")
     parser.add_argument("--events", type=int, default=6_000, help="of the backlog of each way in a round")
-    parser.add_argument("--only", default="", help=f"of: {', '.join((*SHAPES, WHOLE))}")
+    parser.add_argument("--only", default="", help=f"of: {', '.join(SELECTABLE)}")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
-    shapes = [shape for shape in (*SHAPES, WHOLE) if given.only in shape]
+    shapes = [shape for shape in SELECTABLE if given.only in shape]
     if not shapes:
-        parser.error(f"--only selects none of: {', '.join((*SHAPES, WHOLE))}")
+        parser.error(f"--only selects none of: {', '.join(SELECTABLE)}")
     options = {"use_uvloop": True}
     seen = anyio.run(measure, given.rounds, given.seconds, given.events, shapes, backend_options=options)
     _show(seen)
+    figures = figures_of(seen)
+    if COUNTING in shapes:
+        costs = tuple(cost_us() for _ in range(given.rounds))
+        figures.append(Figure("counting a settled delivery", "us", Goal("<=", COUNTING_US), costs))
     details = {
         f"{shape}, {way}": {"pace_per_s": found.pace_per_s, "cpu_us": found.cpu_us}
         for (shape, way), found in seen.items()
     }
-    return conclude(Report("Tracing", figures_of(seen), details), json_path=given.json)
+    return conclude(Report("Tracing", figures, details), json_path=given.json)
 
 
 if __name__ == "__main__":
