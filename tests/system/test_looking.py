@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import asyncpg
@@ -19,6 +25,9 @@ from headwater.kernel.testing import postgres
 from headwater.sync.v1 import sync_pb2
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+
+SCREEN_S_MAX: Final = 20.0
+"""Longest wait for a screen, or for the end."""
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +179,30 @@ def test_status_of_a_service_that_is_away_says_which(environment: dict[str, str]
     done = _type({**environment, "HEADWATER_IDENTITY_ADDRESS": "127.0.0.1:1"}, "status", "--once")
     assert done.exit_code == 69
     assert "identity does not answer at 127.0.0.1:1" in done.stderr
+
+
+def test_status_on_a_terminal_is_shown_anew_until_it_is_told_to_end(environment: dict[str, str]) -> None:
+    """It follows what happens, and Ctrl-C is a way to end it, not a failure."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "headwater.cli", "status", "--interval", "0.5"]
+    shell = {
+        **os.environ,
+        **environment,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "TERM": "xterm",
+        "COLUMNS": "160",
+    }
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=shell) as process:
+        os.close(theirs)
+        try:
+            shown = b""
+            while shown.count(b"the five numbers") < 3:
+                readable, _, _ = select.select([ours], [], [], SCREEN_S_MAX)
+                assert readable, shown.decode(errors="replace")
+                shown += os.read(ours, 65_536)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SCREEN_S_MAX) == 0
+        finally:
+            process.kill()
+            os.close(ours)
+    assert b"hubspot" in shown

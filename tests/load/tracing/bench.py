@@ -1,6 +1,7 @@
 """`make bench-tracing`: what tracing costs: nothing sampled, 1 %, 100 %, and 1 % with a receiver that never answers.
 
-Ingest by its stream and by unary calls: a process for each way, in turns of a slice, so that all see the same machine.
+Ingest by its stream and by unary calls: a process for each way, new in each round, in turns of a slice, so that all see
+the same machine and no process's luck with its memory counts.
 The whole path, event to CRM: a backlog drained once a round for each way, on a new database. Goals hang on the pace of a
 round against the pace of the same round with tracing off; CPU per event stands beside it, which other load disturbs less.
 Beside it: what counting a settled delivery for /metrics costs.
@@ -22,7 +23,7 @@ from tests.load.sync import backlog
 from tests.load.sync import ground as sync_ground
 from tests.load.tracing.counting import cost_us
 from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_doors
-from tests.load.tracing.ways import ALL, BLOCKED, FEW, OFF, WAYS, open_receivers, settings_of
+from tests.load.tracing.ways import ALL, BLOCKED, CONTROL, FEW, OFF, WAYS, open_receivers, settings_of
 
 WHOLE: Final = "event to CRM"
 GOALS: Final = {FEW: 3.0, ALL: 20.0}
@@ -47,11 +48,12 @@ async def measure(rounds: int, seconds: float, events: int, shapes: Sequence[str
     seen: Results = {}
     async with open_receivers() as receivers:
         if doors_shapes := [shape for shape in SHAPES if shape in shapes]:
-            async with ingest_ground.open_ground() as ground, open_doors(ground, receivers) as doors:
+            async with ingest_ground.open_ground() as ground:
                 for number in range(rounds):
-                    for shape in doors_shapes:
-                        sys.stderr.write(f"round {number + 1}: ingest, {shape}\n")
-                        await measure_round(doors, shape, seconds, seen)
+                    async with open_doors(ground, receivers) as doors:
+                        for shape in doors_shapes:
+                            sys.stderr.write(f"round {number + 1}: ingest, {shape}\n")
+                            await measure_round(doors, shape, seconds, seen)
         if WHOLE in shapes:
             async with sync_ground.open_ground() as whole:
                 for number in range(rounds):
@@ -62,7 +64,7 @@ async def measure(rounds: int, seconds: float, events: int, shapes: Sequence[str
 async def _drain_each_way(
     ground: sync_ground.Ground, receivers: Mapping[str, str], number: int, events: int, seen: Results
 ) -> None:
-    names = list(WAYS)
+    names = [name for name in WAYS if name != CONTROL]
     turn = number % len(names)
     for name in [*names[turn:], *names[:turn]]:
         sys.stderr.write(f"round {number + 1}: {WHOLE}, {name}\n")
@@ -95,10 +97,18 @@ def _show(seen: Mapping[tuple[str, str], Seen]) -> None:
     if not seen:
         return
     rows = [
-        [f"{shape}: {way}", *(shown(_middle(turns)) for turns in (found.pace_per_s, found.cpu_us))]
+        [
+            f"{shape}: {way}",
+            *(shown(_middle(turns)) for turns in (found.pace_per_s, found.cpu_us)),
+            *(
+                shown(statistics.median(costs(seen[shape, OFF])))
+                for costs in (found.pace_lost, found.cpu_more)
+            ),
+        ]
         for (shape, way), found in seen.items()
     ]
-    print_table("Medians over all turns", ("way", "events/s", "CPU us an event"), rows)
+    columns = ("way", "events/s", "CPU us an event", "pace lost %", "CPU more %")
+    print_table("Medians; lost and more against tracing off, turn by turn", columns, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,6 +21,8 @@ from headwater.cli.doctor.facts import (
 from headwater.cli.doctor.findings import Finding, State, worst
 from headwater.cli.doctor.judging import judge
 from headwater.kernel.pg.server import ServerFacts
+from headwater.kernel.security.grants import Grant
+from headwater.kernel.security.scopes import ROLES
 from headwater.kernel.security.tokens import TokenEntry, mint
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -46,7 +48,7 @@ def _token(days: float | None = 60, **more: Any) -> TokenEntry:
 SOUND = Facts(
     now=NOW, tenant_id="acme", database=DATABASE, services={"ingest": "", "identity": "", "sync": ""},
     processes=(Process("ingest", 50, 20_000),), disks=(Disk("data", "/data", 50 * GIB, 100 * GIB),),
-    tokens=(_token(),), certificate=Certificate("/tls/cert.pem", NOW + dt.timedelta(days=60)),
+    tokens=(_token(),), grants={"spiffe://x/gateway": Grant(frozenset({"events:write"}), frozenset({"acme"}))}, certificate=Certificate("/tls/cert.pem", NOW + dt.timedelta(days=60)),
     telemetry=Telemetry("http://127.0.0.1:4317", lost={"sync-1": 0.0}), policy="2026-1", accounts=(ACCOUNT,),
 )  # fmt: skip
 
@@ -69,7 +71,7 @@ def test_a_sound_installation_is_called_sound() -> None:
     assert worst(found) is State.OK
     assert [item.fix for item in found if item.fix] == []
     assert {item.check for item in found} == {
-        "database", "schema", "durability", "clock", "connections", "role", "service", "files", "disk", "tokens",
+        "database", "schema", "durability", "clock", "connections", "role", "service", "files", "disk", "tokens", "grants",
         "certificate", "telemetry", "policy", "account",
     }  # fmt: skip
 
@@ -99,6 +101,9 @@ FAULTS: list[tuple[Facts, str, State, str]] = [
     (replace(SOUND, tokens=(_token(roles=("admin",)),)), "tokens", State.WARNING, "may do everything"),
     (replace(SOUND, tokens=(_token(tenants=("ALL",)),)), "tokens", State.WARNING, "for every tenant"),
     (replace(SOUND, tokens=Unknown("HEADWATER_TOKENS_FILE='x': readable by others")), "tokens", State.PROBLEM, "readable"),
+    (replace(SOUND, grants={"alice": Grant(ROLES["admin"], frozenset({"acme"}))}), "grants", State.WARNING, "may do everything"),
+    (replace(SOUND, grants={"bob": Grant(ROLES["reader"], frozenset({"ALL"}))}), "grants", State.WARNING, "for every tenant"),
+    (replace(SOUND, grants=Unknown("HEADWATER_GRANTS_FILE='x': unknown role")), "grants", State.PROBLEM, "unknown role"),
     (replace(SOUND, certificate=Certificate("c.pem", NOW + dt.timedelta(days=3))), "certificate", State.WARNING, "2026-03-04"),
     (replace(SOUND, certificate=Certificate("c.pem", NOW - dt.timedelta(days=3))), "certificate", State.PROBLEM, "2026-02-26"),
     (replace(SOUND, certificate=Unknown("HEADWATER_TLS_CERT='x': no such file")), "certificate", State.PROBLEM, "no such file"),
@@ -134,6 +139,15 @@ def test_what_is_revoked_or_expired_troubles_nobody() -> None:
     found = judge(replace(SOUND, tokens=(gone,)))
     assert worst(found) is State.OK
     assert any("1 revoked or expired" in item.found for item in found)
+
+
+def test_headwaters_own_processes_may_speak_for_others() -> None:
+    """The role `service` is as broad as they need it, as token and as grant; one that never ends is told of all the same."""
+    own = _token(roles=("service",), tenants=("ALL",))
+    grants = {"spiffe://headwater.local/service/sync": Grant(ROLES["service"], frozenset({"ALL"}))}
+    assert _worse(replace(SOUND, tokens=(own,), grants=grants)) == []
+    (endless,) = _worse(replace(SOUND, tokens=(_token(None, roles=("service",), tenants=("ALL",)),)))
+    assert endless.found == "broader than most need: never ends"
 
 
 def test_the_embedded_servers_own_superuser_is_no_finding() -> None:

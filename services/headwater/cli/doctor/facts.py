@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headwater.kernel.pg.server import ServerFacts
+from headwater.kernel.security.grants import Grant
 from headwater.kernel.security.tokens import TokenEntry
 
 
@@ -112,6 +113,7 @@ class Facts:
 
     Args:
         services: service to why it does not answer; empty where it does.
+        grants: of HEADWATER_GRANTS_FILE, by identity; none where it is not set.
         policy: version of the policy in force; empty: there is none.
     """
 
@@ -122,6 +124,7 @@ class Facts:
     processes: tuple[Process, ...]
     disks: tuple[Disk, ...]
     tokens: tuple[TokenEntry, ...] | Unknown
+    grants: Mapping[str, Grant] | Unknown
     certificate: Certificate | Unknown | None
     telemetry: Telemetry
     policy: str | Unknown

@@ -45,6 +45,8 @@ from headwater.kernel.pg.errors import SchemaFault
 from headwater.kernel.pg.migrations import SERVICES, check_schema, package_of, read_migrations
 from headwater.kernel.pg.server import read_server
 from headwater.kernel.security.files import read_file
+from headwater.kernel.security.grants import VARIABLE as GRANTS_VARIABLE
+from headwater.kernel.security.grants import Grant, read_grants
 from headwater.kernel.security.tokens import VARIABLE as TOKENS_VARIABLE
 from headwater.kernel.security.tokens import TokenEntry, TokenFile
 from headwater.kernel.telemetry.setup import TelemetrySettings, resolve_endpoint
@@ -73,6 +75,7 @@ async def gather(session: Session, services: Services, database_url: str | Unkno
         processes=_processes(stack),
         disks=(_disk("data", session.layout.data_dir),),
         tokens=_tokens(session),
+        grants=_grants(session.environment),
         certificate=_certificate(session.environment),
         telemetry=await _telemetry(session.environment, stack, pages),
         policy=await _policy(session, services),
@@ -183,6 +186,14 @@ def _tokens(session: Session) -> tuple[TokenEntry, ...] | Unknown:
         return Unknown(f"{TOKENS_VARIABLE}={named!r}: there is no such file")
     try:
         return tuple(TokenFile(file).entries().values())
+    except StartRefused as refused:
+        return Unknown(refused.message)
+
+
+def _grants(environment: Mapping[str, str]) -> Mapping[str, Grant] | Unknown:
+    named = environment.get(GRANTS_VARIABLE, "").strip()
+    try:
+        return read_grants(Path(named)) if named else {}
     except StartRefused as refused:
         return Unknown(refused.message)
 

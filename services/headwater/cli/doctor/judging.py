@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from typing import Final
 
 from headwater.cli.doctor.accounts import judge_accounts
-from headwater.cli.doctor.facts import Certificate, Database, Facts, Unknown
-from headwater.cli.doctor.findings import Finding, State, ending
+from headwater.cli.doctor.credentials import judge_credentials
+from headwater.cli.doctor.facts import Database, Facts, Unknown
+from headwater.cli.doctor.findings import Finding, State
 from headwater.kernel.pg.durability import judge as judge_durability
-from headwater.kernel.security.scopes import breadth
-from headwater.kernel.security.tokens import TokenEntry
 
 CLOCK_WARNING_S: Final = 1.0
 """Latencies are told by the database's clock, times of events by others': beyond a second both mislead."""
@@ -34,8 +32,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *_services(facts),
         *_processes(facts),
         *_disks(facts),
-        *_tokens(facts),
-        *_certificate(facts),
+        *judge_credentials(facts),
         *_telemetry(facts),
         *_policy(facts),
         *judge_accounts(facts),
@@ -157,50 +154,6 @@ def _disks(facts: Facts) -> Iterator[Finding]:
         yield Finding("disk", state, seen, disk.purpose, fix)
 
 
-def _tokens(facts: Facts) -> Iterator[Finding]:
-    if isinstance(facts.tokens, Unknown):
-        yield Finding("tokens", State.PROBLEM, facts.tokens.why, fix="headwater tokens list says more")
-        return
-    standing = [entry for entry in facts.tokens if entry.state(facts.now) == "valid"]
-    for entry in standing:
-        yield from _token(entry, facts.now)
-    if ended := len(facts.tokens) - len(standing):
-        seen = f"{ended} revoked or expired tokens are still on file"
-        yield Finding("tokens", State.OK, f"{seen}: headwater tokens prune removes them")
-    if not facts.tokens:
-        yield Finding("tokens", State.OK, "there are none")
-
-
-def _token(entry: TokenEntry, now: dt.datetime) -> Iterator[Finding]:
-    who = f"{entry.subject} ({entry.token_id})"
-    broad = breadth(entry.principal.scopes, entry.tenants, ends=entry.expires_time is not None)
-    if broad:
-        fix = (
-            f"make a narrower one (headwater tokens create {entry.subject} --role … --tenant …), "
-            f"then: headwater tokens revoke {entry.token_id}"
-        )
-        yield Finding("tokens", State.WARNING, f"broader than most need: {', '.join(broad)}", who, fix)
-    if entry.expires_time is None:
-        return
-    state = ending(entry.expires_time, now)
-    fix = f"headwater tokens create {entry.subject} …, hand it over, revoke this one" if state else ""
-    if state or not broad:
-        yield Finding("tokens", state, f"valid until {_shown(entry.expires_time)}", who, fix)
-
-
-def _certificate(facts: Facts) -> Iterator[Finding]:
-    match facts.certificate:
-        case None:
-            yield Finding("certificate", State.OK, "none is set: loopback only")
-        case Unknown(why):
-            fix = "set HEADWATER_TLS_CERT, HEADWATER_TLS_KEY and HEADWATER_TLS_CA; headwater certs show lists them"
-            yield Finding("certificate", State.PROBLEM, why, fix=fix)
-        case Certificate(path, ends_time):
-            state = ending(ends_time, facts.now)
-            fix = "headwater certs renew, every day" if state else ""
-            yield Finding("certificate", state, f"valid until {_shown(ends_time)}", path, fix)
-
-
 def _telemetry(facts: Facts) -> Iterator[Finding]:
     told = facts.telemetry
     if not told.endpoint:
@@ -235,7 +188,3 @@ def _above(value: float, warning: float, problem: float) -> State:
     if value >= problem:
         return State.PROBLEM
     return State.WARNING if value >= warning else State.OK
-
-
-def _shown(moment: dt.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
