@@ -94,7 +94,9 @@ def _unconnected(history: History) -> Iterable[str]:
             continue
         key = str(span.attributes.get("headwater.event_key"))
         wanted = history.contexts.get(key)
-        if wanted is not None and wanted not in _causes(span, known):
+        if wanted is None:
+            yield f"{attempt}: {_told(span)} names no event of the run"
+        elif wanted not in _causes(span, known):
             yield f"{attempt}: nothing leads from {_told(span)} to the producer of {key}"
 
 

@@ -73,6 +73,7 @@ def test_a_sound_run_is_found_sound() -> None:
         (_with(replace(RETRY, links=())), "deliveries without their event"),
         (_with(replace(RETRY, links=(_link("3", "member"),))), "deliveries without their event"),
         (_without(RETRY), "deliveries without their event"),
+        (_with(replace(DELIVERY, attributes={})), "deliveries without their event"),
         (_with(replace(SEND, links=())), "events without their commit"),
         (_with(replace(DELIVERY, attributes={**DELIVERY.attributes, "email": ""})), "names not registered"),
         (_with(replace(SEND, links=(replace(SEND.links[0], attributes={"who": "x"}),))), "names not registered"),
