@@ -125,7 +125,7 @@ async def open_doors(ground: Ground, receivers: Mapping[str, str]) -> AsyncItera
 async def measure_round(
     doors: Mapping[str, Door], shape: str, seconds: float, seen: dict[tuple[str, str], Seen]
 ) -> None:
-    """Load each door for *seconds* in all, in turns of a slice, each turn beginning with another door."""
+    """Load each door for *seconds* in all, in turns of a slice, each turn in another order."""
     turns: dict[str, list[tuple[float, float]]] = {name: [] for name in doors}
     names = list(doors)
     async with AsyncExitStack() as stack:
@@ -137,8 +137,7 @@ async def measure_round(
             ]
             await _load(channels[name], shape, door.way.share, WARM_UP_S)
         for number in range(max(1, round(seconds / SLICE_S))):
-            turn = number % len(names)
-            for name in [*names[turn:], *names[:turn]]:
+            for name in shuffled(names, f"{shape} {number}"):
                 before, begun = _cpu_s(doors[name].pid), time.monotonic()
                 answered = await _load(channels[name], shape, doors[name].way.share, SLICE_S)
                 used_s, took_s = _cpu_s(doors[name].pid) - before, time.monotonic() - begun
@@ -147,6 +146,11 @@ async def measure_round(
         found = seen.setdefault((shape, name), Seen())
         found.pace_per_s.append([pace for pace, _ in told])
         found.cpu_us.append([cpu_us for _, cpu_us in told])
+
+
+def shuffled(names: Sequence[str], seed: str) -> list[str]:
+    """Return names in another order for each seed: what comes and goes on the machine meets all alike."""
+    return random.Random(seed).sample(names, len(names))
 
 
 def _cpu_s(pid: int) -> float:
