@@ -42,7 +42,7 @@ def _plain(tracer: Tracer) -> Any:
 
 
 def _full(tracer: Tracer) -> Any:
-    attributes = {
+    attributes: dict[str, Any] = {
         "text": "x",
         "long": "y" * 500,
         "flag": True,
