@@ -11,9 +11,10 @@ GUIDED := $(VENV)/guided
 JOBS ?= $(if $(HEADWATER_DATABASE_URL),0,auto)
 TESTS := $(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 5
 PROMETHEUS := .prometheus
+CHROMIUM := .chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault test-security test-alerts drill-alerts dashboards \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check secrets-check sbom verify clean
 
@@ -61,12 +62,20 @@ test-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Every alert fires when it must and
 drill-alerts: $(STAMP) $(PROMETHEUS)/.tools ## Live, 5 min: 13 faults in a whole Headwater, each raises its alert and no other (ARGS="--only NAME --keep")
 	PYTHONPATH=services:. $(BIN)/python -m tests.system.drill --json drill-alerts.json $(ARGS)
 
+test-browser: $(STAMP) $(CHROMIUM)/.fetched ## The trace page in a headless Chromium, at 1,000 spans (ARGS="...")
+	$(BIN)/pytest tests/browser $(ARGS)
+
 dashboards: $(STAMP) ## Write Grafana's dashboards from deploy/grafana/boards.py
 	$(BIN)/python deploy/grafana/boards.py
 
 # Without apt-get, promtool or a network it says so, and the tests that need them are skipped.
 $(PROMETHEUS)/.tools: deploy/prometheus/tools.sh
 	@sh deploy/prometheus/tools.sh $(PROMETHEUS)
+	@touch $@
+
+# Without apt-get, Chromium or a network it says so, and the tests that need it are skipped.
+$(CHROMIUM)/.fetched: tests/browser/fetch.sh
+	@sh tests/browser/fetch.sh $(CHROMIUM)
 	@touch $@
 
 load-limits: $(STAMP) ## A million simulated calls, then 4 processes that hand an account over; 0 windows over its limits (ARGS="--seconds 15")
@@ -94,6 +103,12 @@ bench-audit: $(STAMP) ## Measure what proving the audit costs, and how fast a mi
 
 bench-auth: $(STAMP) ## Measure what credentials cost ingest, a call and a batch of 100; exit 1 below a goal (ARGS="--rounds 5 --seconds 1.5")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.security.bench --json bench-auth.json $(ARGS)
+
+bench-tracing: $(STAMP) ## Measure what tracing costs: 1 %, 100 %, a receiver that never answers; exit 1 below a goal (ARGS="--only stream --rounds 5")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.tracing.bench --json bench-tracing.json $(ARGS)
+
+prove-traces: $(STAMP) ## 10,000 events at full sampling under faults: one graph each, nothing personal told (ARGS="--events 2000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.system.traced --json prove-traces.json $(ARGS)
 
 test-security: $(STAMP) ## Every method against every bad credential: prints the matrix, exit 1 when one is not refused as it should be
 	PYTHONPATH=services:. $(BIN)/python -m tests.integration.security $(ARGS)
@@ -205,5 +220,5 @@ $(GUIDED)/.setup: $(STAMP) tests/fuzz/requirements-guided.txt
 	@touch $@
 
 clean: ## Delete what the other targets made, .venv included
-	rm -rf $(VENV) $(PEERS) $(PROMETHEUS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) $(PEERS) $(PROMETHEUS) $(CHROMIUM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find services tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,11 +6,14 @@ the whole span is decoded when somebody looks at it.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, Final
 
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from headwater.console.model import KINDS, STATUSES, AttributeMap, SpanEvent, SpanLink, StoredSpan
@@ -81,6 +84,38 @@ def span_from_body(service: str, body: bytes) -> StoredSpan:
             SpanLink(k.trace_id.hex(), k.span_id.hex(), _attributes(k.attributes)) for k in span.links
         ),
     )
+
+
+def otlp_json(rows: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """Return stored spans as an `ExportTraceServiceRequest` in OTLP's JSON form: ids in hex, enums as numbers.
+
+    Args:
+        rows: resource and span as they came, those of one resource behind one another.
+    """
+    groups = [
+        {
+            "resource": _json_of(Resource.FromString(resource)),
+            "scopeSpans": [{"spans": [_span_json(body) for _, body in members]}],
+        }
+        for resource, members in groupby(rows, key=lambda row: row[0])
+    ]
+    return {"resourceSpans": groups}
+
+
+def _span_json(body: bytes) -> dict[str, Any]:
+    span = Span.FromString(body)
+    told = _json_of(span)
+    told |= {"traceId": span.trace_id.hex(), "spanId": span.span_id.hex()}
+    if span.parent_span_id:
+        told["parentSpanId"] = span.parent_span_id.hex()
+    for shown, link in zip(told.get("links", ()), span.links, strict=True):
+        shown |= {"traceId": link.trace_id.hex(), "spanId": link.span_id.hex()}
+    return told
+
+
+def _json_of(message: Message) -> dict[str, Any]:
+    told: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
+    return told
 
 
 def _span_row(span: Span) -> SpanRow:

@@ -25,9 +25,10 @@ code, .n { font-family: ui-monospace, monospace; font-size: .92em }
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .15rem .5rem; vertical-align: top }
 th { font-weight: 500; color: var(--dim) } tr + tr td { border-top: 1px solid var(--line) }
 .n { text-align: right; white-space: nowrap } .dim { color: var(--dim) } .bad { color: var(--bad) }
-.lane { width: 42%; min-width: 12rem } .bar { height: .75rem; border-radius: 2px; min-width: 2px; margin-top: .3rem }
+.waterfall { table-layout: fixed; overflow-wrap: anywhere }
+.lane { width: 42% } .from { width: 7rem } .took { width: 6rem } .bar { height: .75rem; border-radius: 2px; min-width: 2px; margin-top: .3rem }
 .tag { border: 1px solid var(--line); border-radius: 3px; padding: 0 .3rem; font-size: .85em; white-space: nowrap }
-summary { cursor: pointer; list-style: none } details table { margin: .3rem 0 .6rem; font-size: .92em }
+summary { cursor: pointer; list-style: none } pre { margin: .3rem 0 .6rem; font-size: .92em; white-space: pre-wrap }
 tr:target td { background: #fd03 } input { font: inherit; padding: .1rem .3rem }
 """
 
@@ -71,8 +72,10 @@ def trace_page(trace: Trace, related: Sequence[RelatedTrace]) -> str:
         title,
         f"<p><a href=/>traces</a></p><h1>{_e(title)}</h1>"
         f"<p class=dim><code>{_e(trace.trace_id)}</code> · {len(rows)} spans · "
-        f"{wording.duration(width_ns)} · {_time(min(span.start_ns for span in trace.spans))}</p>{left_out}"
-        f"<table><tr><th>service<th>span<th class=lane><th class=n>took</tr>{lines}</table>{_related(related)}",
+        f"{wording.duration(width_ns)} · {_time(min(span.start_ns for span in trace.spans))} · "
+        f'<a href="/api/traces/{quote(trace.trace_id)}/otlp.json">OTLP JSON</a></p>{left_out}'
+        "<table class=waterfall><tr><th class=from>service<th>span<th class=lane><th class='n took'>took</tr>"
+        f"{lines}</table>{_related(related)}",
     )
 
 
@@ -105,6 +108,7 @@ def _tags(row: Row) -> str:
 
 
 def _details(span: StoredSpan) -> str:
+    """Return what a span carries as one element of text: a thousand tables would cost the browser a second."""
     facts: list[tuple[str, object]] = [("span id", span.span_id), ("kind", span.kind.lower())]
     if span.status_message:
         facts.append(("status", span.status_message))
@@ -112,10 +116,8 @@ def _details(span: StoredSpan) -> str:
     facts.extend(
         (f"event +{wording.duration(max(0, e.time_ns - span.start_ns))}", e.name) for e in span.events
     )
-    cells = "".join(
-        f"<tr><td class=dim>{_e(name)}</td><td><code>{_e(value)}</code></td></tr>" for name, value in facts
-    )
-    return f"<table>{cells}</table>"
+    wide = max(len(name) for name, _ in facts)
+    return f"<pre>{_e(chr(10).join(f'{name:<{wide}}  {value}' for name, value in facts))}</pre>"
 
 
 def _links(row: Row) -> str:

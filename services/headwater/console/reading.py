@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from headwater.console.model import (
     IncomingLink,
@@ -20,7 +20,7 @@ from headwater.console.model import (
     TraceSummary,
     summarise,
 )
-from headwater.console.otlp import span_from_body
+from headwater.console.otlp import otlp_json, span_from_body
 from headwater.console.store import SPANS_DROPPED, TRACES_DROPPED, used_bytes
 from headwater.kernel.pg.queries import load
 
@@ -60,6 +60,11 @@ class SpanReader:
             return None
         (count,) = self._db.execute(_SQL["count_spans"], (trace_id,)).fetchone()
         return Trace(trace_id.hex(), spans, self._incoming(trace_id), count - len(spans))
+
+    def otlp(self, trace_id: bytes) -> dict[str, Any] | None:
+        """Return a trace as OTLP JSON, for other viewers; None where the store has none of it."""
+        rows = self._db.execute(_SQL["select_bodies"], (trace_id, SPANS_MAX)).fetchall()
+        return otlp_json(rows) if rows else None
 
     def related(self, trace_id: bytes) -> list[RelatedTrace]:
         """Return the traces that links lead to, either way and over several, nearest first."""

@@ -54,6 +54,7 @@ def build_web(store_path: Path, started: dict[str, Any]) -> Starlette:
             Route("/trace/{trace_id}", web.trace_page),
             Route("/api/traces", web.traces),
             Route("/api/traces/{trace_id}", web.trace),
+            Route("/api/traces/{trace_id}/otlp.json", web.otlp),
             Route("/api/related", web.related),
             Route("/healthz", web.healthz),
         ],
@@ -94,6 +95,15 @@ class _Web:
         if found is None:
             raise HTTPException(404, "no such trace here")
         return _json(found)
+
+    async def otlp(self, request: Request) -> Response:
+        trace_id = _trace_id(request.path_params["trace_id"])
+        found = await self._read(lambda reader: reader.otlp(trace_id))
+        if found is None:
+            raise HTTPException(404, "no such trace here")
+        answer = _json(found)
+        answer.headers["Content-Disposition"] = f'attachment; filename="trace-{trace_id.hex()}.otlp.json"'
+        return answer
 
     async def related(self, request: Request) -> Response:
         trace_id = _trace_id(request.query_params.get("trace_id", ""))

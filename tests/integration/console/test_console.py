@@ -1,5 +1,6 @@
 """The console as a process: spans in by the real exporter, back out by its API and pages."""
 
+import base64
 import json
 import os
 import subprocess
@@ -8,9 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import grpc
 import httpx
 import pytest
+from google.protobuf.json_format import Parse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from headwater.console.client import ConsoleClient
 from headwater.console.model import StoredSpan
@@ -168,11 +173,40 @@ def test_page_shows_the_waterfall_and_its_links(console: Running) -> None:
 
 
 @pytest.mark.slow
+def test_a_trace_is_downloaded_as_otlp_json_that_a_receiver_takes(console: Running, tmp_path: Path) -> None:
+    """What is downloaded, sent to another console, is the same trace: ids, kinds, statuses, attributes and links."""
+    created, retried = _send_event(console)
+    with _console(tmp_path / "other") as other:
+        for trace_id in (created.trace_id, retried.trace_id):
+            answer = httpx.get(f"{console.url}/api/traces/{trace_id}/otlp.json").raise_for_status()
+            assert f"trace-{trace_id}.otlp.json" in answer.headers["content-disposition"]
+            _send_otlp_json(other, answer.text)
+        with ConsoleClient(console.url) as ours, ConsoleClient(other.url) as theirs:
+            for trace_id in (created.trace_id, retried.trace_id):
+                assert theirs.trace(trace_id) == ours.trace(trace_id)
+
+
+def _send_otlp_json(console: Running, text: str) -> None:
+    """Export what OTLP JSON says: its ids are hex, where protobuf's own JSON has base64 (OTLP specification)."""
+
+    def as_protobuf_has_it(found: dict[str, Any]) -> dict[str, Any]:
+        named = {"traceId", "spanId", "parentSpanId"} & set(found)
+        return {**found, **{name: base64.b64encode(bytes.fromhex(found[name])).decode() for name in named}}
+
+    request = Parse(json.dumps(json.loads(text, object_hook=as_protobuf_has_it)), ExportTraceServiceRequest())
+    with grpc.insecure_channel(f"127.0.0.1:{console.otlp_port}") as channel:
+        export: Any = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        export(request.SerializeToString(), timeout=10)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status"),
     [
         ("/trace/nonsense", 400),
         (f"/api/traces/{'f' * 32}", 404),
+        (f"/api/traces/{'f' * 32}/otlp.json", 404),
+        ("/api/traces/nonsense/otlp.json", 400),
         ("/api/related?trace_id=", 400),
         ("/api/traces?limit=0", 400),
         ("/api/traces?limit=501", 400),

@@ -12,6 +12,8 @@ from tests.load.sync import facts
 from tests.load.sync.facts import AccountOf
 from tests.load.sync.ground import Ground, World, until
 
+from headwater.event.v1 import event_pb2
+
 UPDATES: Final = 2
 """Events of one record: the first creates it, the others change its title."""
 PROCESSES: Final = {"HEADWATER_SYNC_PROCESSES": "2"}
@@ -66,11 +68,13 @@ async def drain(
     events: int,
     accounts: Sequence[AccountOf] = facts.TWO,
     extra: Mapping[str, str] = PROCESSES,
+    sampled: float = 0.0,
 ) -> Drained:
     """Let a backlog of *events* drain once into *accounts*, and check where every delivery ended.
 
     Args:
         extra: further settings of the services.
+        sampled: share of the events whose producer sampled them; each then has a trace of its own. 0: none has one.
 
     Raises:
         MeasurementFailed: it did not drain in time, or a delivery did not arrive.
@@ -81,7 +85,10 @@ async def drain(
         tail: list[str] = []
         for start in range(0, events, 10_000):
             numbers = range(start, min(events, start + 10_000))
-            tail = await world.record([facts.contact(number % records, number) for number in numbers])
+            made = [facts.contact(number % records, number) for number in numbers]
+            if sampled:
+                _trace(made, numbers, sampled)
+            tail = await world.record(made)
         await world.start("sync")
         before = await world.used()
         began = time.perf_counter()
@@ -102,6 +109,13 @@ async def drain(
             attempts=await world.look.fetchval(ATTEMPTS),
             memory_mib=world.memory_mib(),
         )
+
+
+def _trace(events: Sequence[event_pb2.Event], numbers: range, share: float) -> None:
+    """Give each event a trace of its own, *share* of them sampled, spread evenly."""
+    for number, one in zip(numbers, events, strict=True):
+        kept = int((number + 1) * share) - int(number * share)
+        one.trace.traceparent = f"00-{0x5EED << 64 | number + 1:032x}-{number + 1:016x}-0{kept}"
 
 
 async def _until_drained(world: World, events: int, tail: Sequence[str], began: float) -> float:

@@ -57,3 +57,42 @@ def test_unregistered_names_what_the_table_lacks() -> None:
         "rpc.service",
         "person.email",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("SERVER", "headwater.ingest.v1.IngestService/RecordEvent"),
+        ("CLIENT", "headwater.identity.v1.IdentityService/ResolveBatch"),
+        ("SERVER", "POST /v1/webhooks/{tenant_id}"),
+        ("CLIENT", "PATCH /services/data/{version}/composite/sobjects/{sobject}/{externalIdField}"),
+        ("CLIENT", "POST /services/oauth2/token"),
+        ("CLIENT", "GET"),
+        ("CLIENT", "INSERT sync.projection"),
+        ("CLIENT", "settle headwater.deliveries"),
+        ("PRODUCER", "send event_log"),
+        ("CONSUMER", "process headwater.events"),
+        ("INTERNAL", "breaker open"),
+    ],
+)
+def test_span_names_of_the_conventions_are_registered(kind: str, name: str) -> None:
+    """Methods, templates, statements, queues and our own few."""
+    assert names.is_registered_span(kind, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("CLIENT", "GET /crm/v3/objects/contacts/4711"),
+        ("CLIENT", "GET /crm/v3/objects/contacts/a@b.example"),
+        ("CLIENT", "GET /search?email=a"),
+        ("CONSUMER", "process contact 42"),
+        ("PRODUCER", "process headwater.events"),
+        ("INTERNAL", "something else"),
+        ("UNSPECIFIED", "send event_log"),
+        ("CLIENT", "SELECT event WHERE id = 1"),
+    ],
+)
+def test_a_span_name_with_a_value_in_it_is_not_registered(kind: str, name: str) -> None:
+    """Ids, addresses and queries are no part of a name, and a kind has its own names only."""
+    assert not names.is_registered_span(kind, name)

@@ -1,82 +1,85 @@
-"""`headwater status`: a tenant's counts, from the log to the CRMs."""
+"""`headwater status`: one screen about a tenant, from the log to the CRMs, live on a terminal."""
 
 from __future__ import annotations
 
-from typing import Any
+import signal
+from typing import Annotated, Final
 
+import anyio
 import typer
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
 
-from headwater.cli.options import AsJson, DataDir, Tenant
-from headwater.cli.output import facts, table
-from headwater.cli.plain import plain
+from headwater.cli import failures
+from headwater.cli.asking import asking
+from headwater.cli.overview.reading import Answers, look, read_objectives
+from headwater.cli.overview.screen import counts, document, screen
 from headwater.cli.services import Services
-from headwater.cli.session import Session, ask
-from headwater.cli.wording import delivery_state, disposition
-from headwater.identity.v1 import identity_pb2
-from headwater.ingest.v1 import ingest_pb2
-from headwater.sync.v1 import sync_pb2
+from headwater.cli.session import Session
+from headwater.kernel.clock import SystemClock
+from headwater.kernel.errors import HeadwaterError
 
 app = typer.Typer(rich_markup_mode="rich")
 
+INTERVAL_S: Final = 2.0
+
 
 @app.command()
-def status(tenant: Tenant = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show what a tenant has in the log, in quarantine, in entities and in delivery.
+@asking
+async def status(
+    session: Session,
+    services: Services,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print it once and end, as where no terminal is.")
+    ] = False,
+    counted: Annotated[
+        bool, typer.Option("--counts", help="Once, with counts by source, object and state.")
+    ] = False,
+    interval_s: Annotated[
+        float, typer.Option("--interval", min=0.5, max=3600, help="Seconds between looks.")
+    ] = INTERVAL_S,
+) -> None:
+    """Show how a tenant stands: the five numbers, each account's queue, breaker, quota and objective, the last error.
+
+    Success and error budget are of the deliveries as they stand now; rates over time are Prometheus's. On a terminal it
+    is shown anew until Ctrl-C.
 
     Examples:
 
       headwater status
 
-      headwater status --tenant acme --json | jq .sync.deliveries
+      headwater status --tenant acme --json | jq '.numbers[] | select(.met == false)'
     """
-    ask(_status, as_json=as_json, data_dir=data_dir, tenant=tenant)
+    objectives = await read_objectives(session, services)
+    answers = await look(session, services, objectives)
+    if once or counted or session.output.as_json or not session.output.out.is_terminal:
+        more = ("", *counts(answers)) if counted else ()
+        session.output.result(
+            document(answers), f"[bold]{escape(answers.tenant_id)}[/]\n", screen(answers), *more
+        )
+        return
+    await _follow(session, services, answers, interval_s)
 
 
-async def _status(session: Session, services: Services) -> None:
-    tenant_id = session.tenant_id
-    ingest = await services.ask(
-        services.ingest.GetIngestStatus, ingest_pb2.GetIngestStatusRequest(tenant_id=tenant_id)
-    )
-    identity = await services.ask(
-        services.identity.GetIdentityStatus, identity_pb2.GetIdentityStatusRequest(tenant_id=tenant_id)
-    )
-    sync = await services.ask(services.sync.GetStatus, sync_pb2.GetStatusRequest(tenant_id=tenant_id))
-    document = {
-        "tenant_id": tenant_id,
-        "ingest": plain(ingest),
-        "identity": plain(identity),
-        "sync": plain(sync),
-    }
-    session.output.result(document, *_shown(tenant_id, ingest, identity, sync))
+async def _follow(session: Session, services: Services, answers: Answers, interval_s: float) -> None:
+    """Show it anew until a signal; a service that is away is told and asked again."""
+    with Live(console=session.output.out, screen=True, auto_refresh=False) as live:
+        async with anyio.create_task_group() as tasks:
 
+            async def until_told() -> None:
+                with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                    async for _ in signals:
+                        tasks.cancel_scope.cancel()
 
-def _shown(
-    tenant_id: str,
-    ingest: ingest_pb2.GetIngestStatusResponse,
-    identity: identity_pb2.GetIdentityStatusResponse,
-    sync: sync_pb2.GetStatusResponse,
-) -> list[Any]:
-    events = [(row.source, row.object, disposition(row.disposition), row.count) for row in ingest.counts]
-    entities = [(row.object, row.records, row.entities, row.merged) for row in identity.counts]
-    deliveries = [
-        (row.connector, row.object, delivery_state(row.state), row.count) for row in sync.deliveries
-    ]
-    latencies = [(row.connector, row.count, row.p50_ms, row.p95_ms) for row in sync.latencies]
-    superseded = ", ".join(f"{row.rule} {row.count:,}" for row in sync.superseded)
-    return [
-        facts(
-            {
-                "tenant": tenant_id,
-                "events projected": sync.events_projected,
-                "superseded": superseded,
-                "waiting": sync.events_waiting,
-                "poisoned": sync.events_poisoned,
-                "quarantined, open": ingest.quarantine_open,
-                "merge candidates": identity.merge_candidates,
-            }
-        ),
-        table(("source", "object", "disposition", "events"), events, title="log"),
-        table(("object", "records", "entities", "merged"), entities, title="identity"),
-        table(("connector", "object", "state", "deliveries"), deliveries, title="delivery"),
-        table(("connector", "samples", "p50 ms", "p95 ms"), latencies, title="latency, log to CRM"),
-    ]
+            tasks.start_soon(until_told)
+            trouble = ""
+            while True:
+                head = f"[bold]{escape(answers.tenant_id)}[/]  {SystemClock().now():%H:%M:%S} UTC  [dim]Ctrl-C ends[/]"
+                live.update(Group(head, trouble, screen(answers)), refresh=True)
+                await anyio.sleep(interval_s)
+                try:
+                    answers, trouble = await look(session, services, answers.objectives), ""
+                except* HeadwaterError as group:
+                    first = next(failures.expected_leaves(group))
+                    trouble = f"[red]{escape(failures.sentence(first))}; older numbers[/]"

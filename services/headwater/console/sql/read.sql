@@ -37,6 +37,14 @@ WHERE s.trace_id = ?
 ORDER BY s.start_ns, s.span_id
 LIMIT ?;
 
+-- name: select_bodies
+-- A trace's spans as they came, those of one resource together. Parameters: trace_id, limit.
+SELECT r.body AS resource, s.body
+FROM span AS s INNER JOIN resource AS r ON s.resource_id = r.resource_id
+WHERE s.trace_id = ?
+ORDER BY r.resource_id, s.start_ns, s.span_id
+LIMIT ?;
+
 -- name: count_spans
 -- How many spans a trace has. Parameters: trace_id.
 SELECT count(*) FROM span WHERE trace_id = ?;

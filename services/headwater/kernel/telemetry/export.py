@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -28,6 +27,7 @@ from opentelemetry.trace import Link, SpanKind, Tracer, TraceState
 from opentelemetry.util.types import Attributes
 
 from headwater.kernel.telemetry import names
+from headwater.kernel.telemetry.otlp import OtlpExporter
 from headwater.kernel.telemetry.setup import TelemetrySettings, TelemetryStats
 
 ERROR_LOG_INTERVAL_S: Final = 60.0
@@ -218,7 +218,7 @@ def start_export(
     """Build provider and pipe to an OTLP/gRPC receiver, and start the export thread."""
     _limit_error_logs()
     pipe = BoundedSpanPipe(
-        OTLPSpanExporter(endpoint=endpoint, timeout=settings.export_timeout_s),
+        OtlpExporter(endpoint=endpoint, timeout=settings.export_timeout_s),
         queue_spans_max=settings.queue_spans_max,
         batch_spans_max=min(settings.batch_spans_max, settings.queue_spans_max),
         flush_interval_s=settings.flush_interval_s,

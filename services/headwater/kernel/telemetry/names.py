@@ -6,6 +6,7 @@ table is an allow-list: a span carries registered names only, so a value nobody 
 a token) has no name to travel under. Must not import the SDK or know any service.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -170,6 +171,40 @@ def http_span_name(method: str, template: str | None) -> str:
 def rpc_method(path: str) -> str:
     """Turn a gRPC path (`/pkg.Service/Method`) into the convention's method and span name."""
     return path.removeprefix("/")
+
+
+QUEUES: Final = ("event_log", "headwater.events", "headwater.deliveries")
+"""Every queue that a span is named after."""
+
+OWN_SPANS: Final = ("breaker open", "import row")
+"""Names of spans around work of ours that no convention names."""
+
+
+def _span_shapes() -> dict[str, re.Pattern[str]]:
+    place = r"(?:/(?:\{\w+\}|v\d+(?:\.\d+)?|oauth2|[A-Za-z_][A-Za-z_.-]*))+/?"
+    queues = f"(?:{'|'.join(map(re.escape, QUEUES))})"
+    method, request = r"[a-z_.]+\.v\d+\.\w+/\w+", rf"[A-Z]+(?: {place})?"
+    shapes = {
+        "SERVER": (method, request),
+        "CLIENT": (method, request, r"[A-Z]+ (?:[a-z_]+\.)?[a-z_]+", f"(?:receive|settle) {queues}"),
+        "PRODUCER": (f"send {queues}",),
+        "CONSUMER": (f"process {queues}",),
+        "INTERNAL": tuple(map(re.escape, OWN_SPANS)),
+    }
+    return {kind: re.compile("|".join(forms)) for kind, forms in shapes.items()}
+
+
+_SHAPES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(_span_shapes())
+
+
+def is_registered_span(kind: str, name: str) -> bool:
+    """Return whether a span of *kind* may have *name*: one of the conventions' forms, without a value in it.
+
+    Args:
+        kind: `SERVER`, `CLIENT`, `PRODUCER`, `CONSUMER` or `INTERNAL`.
+    """
+    shape = _SHAPES.get(kind)
+    return shape is not None and shape.fullmatch(name) is not None
 
 
 def unregistered(attributes: Iterable[str]) -> tuple[str, ...]:

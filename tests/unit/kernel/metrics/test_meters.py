@@ -74,6 +74,23 @@ def test_settlements_are_counted_by_how_they_ended() -> None:
     assert _values(metrics, names.RECORDS_CREATED) == {("hubspot",): 1}
 
 
+def test_a_batch_of_like_settlements_is_counted_whole() -> None:
+    """What is alike is compared, not hashed: with the same numbers in the end."""
+    metrics = Metrics("sync")
+    meter = AccountMeter("hubspot", metrics)
+    meter.settled([_tried("updated", State.DELIVERED) for _ in range(100)], NOW)
+    meter.settled([_tried("failed", State.RETRYING, error_class="server", tries=1) for _ in range(7)], NOW)
+    meter.settled([_tried("", State.PENDING)], NOW)
+    assert _values(metrics, names.DELIVERY_ATTEMPTS) == {
+        ("hubspot", "first", "delivered"): 100, ("hubspot", "retry", "failed"): 7,
+    }  # fmt: skip
+    assert _values(metrics, names.DELIVERIES) == {("hubspot", "delivered"): 100}
+    assert (
+        dict(line[:2] for line in metrics.histogram(names.DELIVERY_LATENCY).of("hubspot").lines())["+Inf"]
+        == 100
+    )
+
+
 def test_latency_is_between_two_times_of_the_database() -> None:
     """What was written counts, retries included; its slow example leads to a trace."""
     metrics = Metrics("sync")

@@ -1,0 +1,204 @@
+"""Ingest by its stream and by unary calls, one process for each way of tracing, in turns of a slice on one database."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import anyio
+import grpc
+import psutil
+from anyio import to_thread
+from tests.load.ingest import facts
+from tests.load.ingest.driver import OPTIONS, SERVICE
+from tests.load.ingest.ground import Ground, apply_policy, free_port, service_environment
+from tests.load.tracing.ways import WAYS, Way, settings_of
+from tests.system.processes import Child
+
+STREAMS: Final = 4
+WINDOW: Final = 5
+MESSAGE_EVENTS: Final = 100
+"""As `make bench-ingest` has the stream: 2,000 events under way."""
+CALLERS: Final = 16
+SHAPES: Final = ("stream", "unary")
+WARM_UP_S: Final = 0.5
+SLICE_S: Final = 0.5
+CALL_S: Final = 20.0
+_TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One running ingest process."""
+
+    address: str
+    pid: int
+    way: Way
+
+
+@dataclass(slots=True)
+class Seen:
+    """What rounds saw, turn by turn: events a second, and microseconds of CPU an event."""
+
+    pace_per_s: list[list[float]] = field(default_factory=list)
+    cpu_us: list[list[float]] = field(default_factory=list)
+
+    def pace_lost(self, base: Seen) -> tuple[float, ...]:
+        """Return per cent of the pace lost against *base*, round by round."""
+        return tuple((1 - ratio) * 100 for ratio in _ratios(self.pace_per_s, base.pace_per_s))
+
+    def cpu_more(self, base: Seen) -> tuple[float, ...]:
+        """Return per cent of CPU more than *base* takes, round by round."""
+        return tuple((ratio - 1) * 100 for ratio in _ratios(self.cpu_us, base.cpu_us))
+
+
+def _ratios(ours: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> list[float]:
+    """Compare turn with turn, which ran right beside each other; of a round the median, which a disturbed turn cannot move."""
+    return [
+        median([one / other for one, other in zip(turns, base, strict=True)])
+        for turns, base in zip(ours, others, strict=True)
+    ]
+
+
+class Traced:
+    """Makes messages whose events all differ, each with a trace of its own, of which a share is sampled."""
+
+    def __init__(self, run: str, share: float) -> None:
+        self._messages = facts.Messages(run)
+        self._chance = random.Random(run)
+        self._share = share
+        self._next = 0
+        self._sent = 0
+
+    def context(self) -> bytes:
+        """Return a new trace context of 55 characters."""
+        chance = self._chance
+        sampled = chance.random() < self._share
+        return b"00-%032x-%016x-0%d" % (chance.getrandbits(127) + 1, chance.getrandbits(63) + 1, sampled)
+
+    def message(self) -> bytes:
+        """Return the next `StreamEventsRequest`."""
+        numbers = range(self._next, self._next + MESSAGE_EVENTS)
+        self._next, self._sent = numbers.stop, self._sent + 1
+        raw = self._messages.message(self._sent, numbers, time.time_ns(), sampled=False)
+        return _TRACE.sub(lambda _: self.context(), raw)
+
+    def request(self) -> bytes:
+        """Return the next `RecordEventRequest`."""
+        number = self._next
+        self._next += 1
+        raw = self._messages.request([number], time.time_ns(), sampled=False)
+        return _TRACE.sub(lambda _: self.context(), raw)
+
+
+@asynccontextmanager
+async def open_doors(ground: Ground, receivers: Mapping[str, str]) -> AsyncIterator[dict[str, Door]]:
+    """Run one process a way, all on one new database."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(ground.database(migrated=True))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        doors: dict[str, Door] = {}
+        for name, way in WAYS.items():
+            port = free_port()
+            extra = {"HEADWATER_INGEST_PROCESSES": "1", **settings_of(way, receivers)}
+            child = Child("ingest", service_environment(url, port, extra=extra), directory / f"{port}.stderr")
+            await to_thread.run_sync(child.start)
+            stack.push_async_callback(to_thread.run_sync, child.end)
+            address = f"127.0.0.1:{port}"
+            if not doors:
+                await apply_policy(address)
+            doors[name] = Door(address, child.pid, way)
+        yield doors
+
+
+async def measure_round(
+    doors: Mapping[str, Door], shape: str, seconds: float, seen: dict[tuple[str, str], Seen]
+) -> None:
+    """Load each door for *seconds* in all, in turns of a slice, each turn in another order."""
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in doors}
+    names = list(doors)
+    async with AsyncExitStack() as stack:
+        channels = {}
+        for name, door in doors.items():
+            channels[name] = [
+                await stack.enter_async_context(grpc.aio.insecure_channel(door.address, options=OPTIONS))
+                for _ in range(STREAMS)
+            ]
+            await _load(channels[name], shape, door.way.share, WARM_UP_S)
+        for number in range(max(1, round(seconds / SLICE_S))):
+            for name in shuffled(names, f"{shape} {number}"):
+                before, begun = _cpu_s(doors[name].pid), time.monotonic()
+                answered = await _load(channels[name], shape, doors[name].way.share, SLICE_S)
+                used_s, took_s = _cpu_s(doors[name].pid) - before, time.monotonic() - begun
+                turns[name].append((answered / took_s, used_s / answered * 1e6))
+    for name, told in turns.items():
+        found = seen.setdefault((shape, name), Seen())
+        found.pace_per_s.append([pace for pace, _ in told])
+        found.cpu_us.append([cpu_us for _, cpu_us in told])
+
+
+def shuffled(names: Sequence[str], seed: str) -> list[str]:
+    """Return names in another order for each seed: what comes and goes on the machine meets all alike."""
+    return random.Random(seed).sample(names, len(names))
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the CPU time of a process's threads; to the nanosecond where the system tells it so."""
+    tasks = Path(f"/proc/{pid}/task")
+    if tasks.is_dir():
+        with contextlib.suppress(OSError):  # of a thread that ended meanwhile
+            return sum(int((task / "schedstat").read_bytes().split()[0]) for task in tasks.iterdir()) / 1e9
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+async def _load(channels: Sequence[grpc.aio.Channel], shape: str, share: float, seconds: float) -> int:
+    """Send for *seconds* and wait for the last answer; return the events answered."""
+    made, end, done = Traced(os.urandom(6).hex(), share), time.monotonic() + seconds, 0
+
+    async def stream(channel: grpc.aio.Channel) -> None:
+        nonlocal done
+        done += await _stream(channel, made, end)
+
+    async def call(channel: grpc.aio.Channel) -> None:
+        nonlocal done
+        send: Any = channel.unary_unary(SERVICE + "RecordEvent")
+        while time.monotonic() < end:
+            await send(made.request(), timeout=CALL_S, metadata=(("traceparent", made.context().decode()),))
+            done += 1
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(STREAMS if shape == "stream" else CALLERS):
+            tasks.start_soon(stream if shape == "stream" else call, channels[number % len(channels)])
+    return done
+
+
+async def _stream(channel: grpc.aio.Channel, made: Traced, end: float) -> int:
+    """Keep one stream's window full until *end*, then read what is left; return the events acknowledged."""
+    opened: Any = channel.stream_stream(SERVICE + "StreamEvents")
+    call = opened(timeout=CALL_S, metadata=(("traceparent", made.context().decode()),))
+    under_way: deque[None] = deque()
+    acked = 0
+    while time.monotonic() < end or under_way:
+        while len(under_way) < WINDOW and time.monotonic() < end:
+            await call.write(made.message())
+            under_way.append(None)
+        if under_way:
+            if await call.read() is grpc.aio.EOF:
+                raise ConnectionError(f"the stream ended early: {await call.code()}")
+            under_way.popleft()
+            acked += MESSAGE_EVENTS
+    await call.done_writing()
+    await call.read()
+    return acked
