@@ -28,7 +28,7 @@ from headwater.connectors.base.merging import (
     StepKind,
     Terms,
 )
-from headwater.connectors.base.polling import Page, Polled, Poller, Seen
+from headwater.connectors.base.polling import Page, Polled, Poller, Seen, Windowed
 from headwater.connectors.base.port import (
     Account,
     CallGate,
@@ -83,6 +83,7 @@ __all__ = [
     "Terms",
     "Vendor",
     "VendorError",
+    "Windowed",
     "Write",
     "WriteConditions",
     "WriteKind",

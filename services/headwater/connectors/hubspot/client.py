@@ -157,6 +157,19 @@ class HubSpotConnector:
         body = await self._read(polling.request_of(polled, cursor, limit))
         return polling.page_of(polled, cursor, limit, body, types, now)
 
+    def cursor_at(self, since: dt.datetime | None) -> str:
+        """Return the cursor that begins with the changes of *since*."""
+        return polling.cursor_at(since)
+
+    def page_records_max(self, polled: Polled) -> int:
+        """Return how many records one call tells at most."""
+        del polled
+        return polling.SEARCH_RECORDS_MAX
+
+    async def count(self, polled: Polled, since: dt.datetime | None) -> int:
+        """Return how many records were changed last from *since* on; see the port of pollers."""
+        return polling.count_of(await self._read(polling.count_request(polled, since)))
+
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""
         return self._ends

@@ -146,6 +146,19 @@ class SalesforceConnector:
         request = polling.request_of(polled, cursor, limit, self._version)
         return polling.page_of(polled, cursor, limit, await self._read(request), now)
 
+    def cursor_at(self, since: dt.datetime | None) -> str:
+        """Return the cursor that begins with the changes of *since*."""
+        return polling.cursor_at(since)
+
+    def page_records_max(self, polled: Polled) -> int:
+        """Return how many records one call tells at most."""
+        del polled
+        return polling.QUERY_RECORDS_MAX
+
+    async def count(self, polled: Polled, since: dt.datetime | None) -> int:
+        """Return how many records were changed last from *since* on; see the port of pollers."""
+        return polling.count_of(await self._read(polling.count_request(polled, since, self._version)))
+
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""
         return self._ends

@@ -22,6 +22,7 @@ from headwater.connectors.base.polling import (
     Seen,
     from_ms,
     held_back_ms,
+    is_before,
     read_cursor,
     read_moment,
     to_ms,
@@ -47,6 +48,25 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
     high_ms: int = 0
 
 
+def cursor_at(since: dt.datetime | None) -> str:
+    """Return the cursor that begins with what was changed at *since*."""
+    return write_cursor(Cursor(0 if since is None else to_ms(since)))
+
+
+def count_request(polled: Polled, since: dt.datetime | None, version: str) -> Request:
+    """Return the query whose size is the number of records that were changed last from *since* on."""
+    begin = _literal(from_ms(0 if since is None else to_ms(since)))
+    alive = "" if polled.deletions else " AND IsDeleted = false"
+    soql = f"SELECT COUNT() FROM {polled.crm_object} WHERE {_STAMP} >= {begin}{_end(polled)}{alive}"  # noqa: S608 - SOQL
+    return wire.query_all_request(version, soql)
+
+
+def count_of(body: Any) -> int:
+    """Return what an answer to `count_request` counted; 0 where it says nothing of it."""
+    size = (body or {}).get("totalSize")
+    return size if isinstance(size, int) else 0
+
+
 def request_of(polled: Polled, text: str, limit: int, version: str) -> Request:
     """Return the call that *text*, a cursor, asks for."""
     return wire.query_all_request(version, _soql(polled, read_cursor(text, Cursor), limit))
@@ -66,11 +86,18 @@ def page_of(polled: Polled, text: str, limit: int, body: Any, now: dt.datetime) 
         kept = kept[: next(i for i, pair in enumerate(told) if _is_young(pair[0].modify_time, now))]
     more = not waits and (bool(page.locator) or len(told) >= min(limit, QUERY_RECORDS_MAX))
     high_ms = max([cursor.high_ms, *(to_ms(item.modify_time) for item, _ in kept)])
+    if (
+        waits and polled.until is not None
+    ):  # a stretch of time is read to its end: the young ones are waited for
+        more = True
     if more and kept:
         last = kept[-1][0]
         onward = Cursor(to_ms(last.modify_time), last.crm_id, high_ms)
+    elif more:
+        onward = cursor
     else:
         onward = Cursor(held_back_ms(high_ms, polled.overlap_s, now), "", high_ms)
+    kept = [pair for pair in kept if is_before(pair[0].modify_time, polled.until)]
     records = tuple(item for item, gone in kept if not gone)
     deleted = tuple(item for item, gone in kept if gone and polled.deletions)
     return Page(records, deleted, write_cursor(onward), more)
@@ -82,12 +109,25 @@ def _is_young(stamp: dt.datetime, now: dt.datetime) -> bool:
 
 def _soql(polled: Polled, cursor: Cursor, limit: int) -> str:
     columns = ", ".join(dict.fromkeys(["Id", "IsDeleted", _STAMP, *polled.fields]))
-    stamp = f"{from_ms(cursor.stamp_ms):%Y-%m-%dT%H:%M:%SZ}"
+    stamp = _literal(from_ms(cursor.stamp_ms))
     behind = f"{_STAMP} >= {stamp}"
     if cursor.last_id:
         behind = f"{_STAMP} > {stamp} OR ({_STAMP} = {stamp} AND Id > {wire.soql_text(cursor.last_id)})"
+    if polled.until is not None:
+        behind = f"({behind}){_end(polled)}"
     size = min(limit, QUERY_RECORDS_MAX)
     return f"SELECT {columns} FROM {polled.crm_object} WHERE {behind} ORDER BY {_STAMP}, Id LIMIT {size}"  # noqa: S608 - SOQL, escaped
+
+
+def _end(polled: Polled) -> str:
+    """Return the condition that keeps to the end of the reading; stamps are whole seconds."""
+    if polled.until is None:
+        return ""
+    return f" AND {_STAMP} {'<=' if polled.until.microsecond else '<'} {_literal(polled.until)}"
+
+
+def _literal(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _seen(polled: Polled, item: Mapping[str, Any]) -> Seen:
