@@ -54,6 +54,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("deletes", _LOOK, "Records of deleted entities, and when each is removed from its CRM."),
     ("rollouts", _STEER, "Bulk changes on their way, stage by stage: list, show, approve, hold, abort."),
     ("enrichment", _STEER, "Values that providers add: status, run an entity again, budget."),
+    ("backfill", _STEER, "Read again what a CRM changed in a stretch of time, beside the live traffic."),
+    ("backfills", _STEER, "Backfills under way and past ones: list, show, pause, resume, cancel."),
     ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),
     ("audit", _LOOK, "Who did what, and proof that the record is unchanged: verify, search, export, prove."),

@@ -23,6 +23,7 @@ from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
 from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.auditing.wiring import audit_keeper, data_dir_of
+from headwater.sync.backfilling.worker import BackfillWorker
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
@@ -52,6 +53,7 @@ from headwater.sync.routing.worker import RoutingWorker
 from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.approvals import ApprovalServicer
 from headwater.sync.rpc.audit import AuditServicer
+from headwater.sync.rpc.backfills import BackfillServicer
 from headwater.sync.rpc.deletes import DeleteServicer
 from headwater.sync.rpc.enrichment import EnrichmentServicer
 from headwater.sync.rpc.merges import MergeServicer
@@ -67,6 +69,7 @@ from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.serving import Servicers, server_of
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.approvals import PostgresApprovals
+from headwater.sync.store.backfills import PostgresBackfills
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.enrichment import PostgresEnrichment
@@ -98,6 +101,7 @@ from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.timeline.worker import TimelineWorker
 from headwater.sync.usecases.approvals import Approvals
+from headwater.sync.usecases.backfills import Backfills
 from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.enrichment import EnrichmentView
 from headwater.sync.usecases.operations import Operations
@@ -115,6 +119,7 @@ from headwater.sync.vault.secrets import AccountSecrets, reopen_changed
 from headwater.sync.vault.vault import Vault
 from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
+    BACKFILL_CHANNEL,
     DELIVERY_CHANNEL,
     ENRICHMENT_CHANNEL,
     INSPECTION_CHANNEL,
@@ -235,7 +240,11 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         routing = RoutingWorker(
             PostgresRouting(pool), IngestTidings(settings.ingest_address, settings.calling), policies
         )
-        merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
+        merges, questions, backfills = (
+            PostgresMerges(pool),
+            PostgresMergeQuestions(pool),
+            PostgresBackfills(pool),
+        )
         servicers = Servicers(
             SyncServicer(operations, workbench),
             ScheduleServicer(SteeredSchedules(desk)),
@@ -250,6 +259,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
             RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
             TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
+            BackfillServicer(Backfills(backfills, policies, clock)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -271,6 +281,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (schedules.run, SCHEDULE_CHANNEL),
                 (enriching.run, ENRICHMENT_CHANNEL),
                 (routing.run, ROUTING_CHANNEL),
+                (BackfillWorker(backfills, ingest, accounts, clock).run, BACKFILL_CHANNEL),
                 (TimelineWorker(PostgresTimelines(pool), policies, clock).run, TIMELINE_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])

@@ -81,8 +81,8 @@ def test_changes_while_it_is_read_move_records_out_of_the_stretch_and_hide_no_ot
     vendor.wait(YOUNG_MS)
     opened(vendor, None, from_ms(vendor.bench.now_ms))
     vendor.poll()
-    last = sorted(vendor.alive)[-1]
-    vendor._patch(last, "moved")
+    last = max(vendor.alive)
+    vendor.change(len(vendor.alive) - 1)
     vendor.round()
     assert set(vendor.newest()) >= set(vendor.alive) - {last}
 
