@@ -170,29 +170,3 @@ async def test_another_process_goes_on_where_one_ended(
             assert await successor.held() == successor.in_crm()
             events = await connection.fetchval("select count(*) from ingest.event where source = 'crm'")
             assert events == MANY
-
-
-@pytest.mark.parametrize(
-    ("wanted", "code"),
-    [
-        ({"connector": "nobody"}, grpc.StatusCode.NOT_FOUND),
-        ({"connector": "target"}, grpc.StatusCode.FAILED_PRECONDITION),
-        ({"crm_objects": ["deals"]}, grpc.StatusCode.INVALID_ARGUMENT),
-        ({"share": 1.5}, grpc.StatusCode.INVALID_ARGUMENT),
-        (
-            {
-                "since_time": dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
-                "until_time": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
-            },
-            grpc.StatusCode.INVALID_ARGUMENT,
-        ),
-    ],
-)
-async def test_what_cannot_be_read_is_refused(
-    wanted: dict[str, object], code: grpc.StatusCode, migrated_database_url: str, sandbox: SandboxProcess
-) -> None:
-    """An unknown account, one that is only written, an object that is not read, a share, a stretch."""
-    async with tenant("hubspot", migrated_database_url, sandbox) as acme:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await acme.begin(**wanted)
-        assert refused.value.code() == code
