@@ -181,7 +181,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         projections = PostgresProjections(pool)
         projector = BatchProjector(
             projections, resolver, policies, telemetry.spans, clock, echoes,
-            ProjectionMeter(telemetry.metrics),
+            ProjectionMeter(telemetry.metrics), log.scope,
         )  # fmt: skip
         bells = {channel: Wakeup() for channel in RUNG}
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)

@@ -129,7 +129,14 @@ class Echo:
     rule: str
 
 
-Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """An event that is projected already: while the log is projected again for some tenants, those of the others."""
+
+    event: LogEvent
+
+
+Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo | PassedOver
 
 
 def read_event(policy: PolicyDocument | None, event: LogEvent) -> Reading:

@@ -51,39 +51,79 @@ comment on table sync.backfill_part is 'One object of a backfill: everything bef
 comment on column sync.backfill_part.cursor is 'The vendor''s own text; null until the first page.';
 comment on column sync.backfill_part.expected_count is 'Records that the CRM counted; null until it was asked.';
 
--- What a rebuild does with what came after it was made: see the comment.
-create or replace function sync.begin_rebuild(p_actor text) returns bigint
+-- Rebuilds: of one tenant as well, and with what came after they were first made.
+
+create table sync.rebuild_scope (
+    tenant_id text collate "C" primary key
+);
+comment on table sync.rebuild_scope is
+'The tenants whose events are projected again; none while a rebuild goes on: all. Events of others are passed over, up to '
+'where their shard was.';
+
+drop function sync.begin_rebuild(text);
+create function sync.begin_rebuild(p_actor text, p_tenant text default '') returns bigint
 language plpgsql
 as $$
 declare
     v_events bigint;
+    v_table text;
 begin
     if exists (select from sync.process where expire_time > clock_timestamp()) then
         raise exception 'sync is running: stop every process before the projection is emptied'
         using errcode = 'object_in_use';
     end if;
+    if exists (select from sync.rebuild) and (
+        p_tenant = '' or not exists (select from sync.rebuild_scope where tenant_id = p_tenant)
+    ) then
+        if exists (select from sync.rebuild_scope) or p_tenant <> '' then
+            raise exception 'another rebuild goes on: start sync and let it come to its end first'
+            using errcode = 'object_in_use';
+        end if;
+    end if;
+    if p_tenant <> '' then
+        insert into sync.rebuild_scope (tenant_id) values (p_tenant) on conflict do nothing;
+    end if;
     insert into sync.rebuild as held (shard, xid, seq)
     select shard, xid, seq from sync.shard_cursor where (xid, seq) > (0, 0)
     on conflict (shard) do update set xid = excluded.xid, seq = excluded.seq
     where (held.xid, held.seq) < (excluded.xid, excluded.seq);
-    select count(*) into v_events from sync.projection;
+    select count(*) into v_events from sync.projection where p_tenant in ('', tenant_id);
     insert into sync.audit (tenant_id, action, actor)
-    select distinct tenant_id, 'rebuild_began', p_actor from sync.entity;
-    update sync.delivery set desired_version = 0, delivered_version = 0;
+    select distinct tenant_id, 'rebuild_began', p_actor from sync.entity where p_tenant in ('', tenant_id);
+    update sync.delivery set desired_version = 0, delivered_version = 0 where p_tenant in ('', tenant_id);
     update sync.due set due_time = due_time + sync.held_back()
-    where due_time < clock_timestamp() + sync.held_back() / 2;
-    update sync.enrichment set wanted_version = 0, seen_version = 0;
-    truncate sync.record, sync.entity, sync.entity_reference, sync.projection, sync.shard_cursor;
-    truncate sync.routing_mark;
-    truncate
-        sync.timeline_due, sync.timeline_spread, sync.activity, sync.activity_person, sync.activity_domain,
-        sync.activity_thread, sync.association, sync.timeline_key, sync.reassociation;
+    where due_time < clock_timestamp() + sync.held_back() / 2 and p_tenant in ('', tenant_id);
+    update sync.enrichment set wanted_version = 0, seen_version = 0 where p_tenant in ('', tenant_id);
+    foreach v_table in array array[
+        'record', 'entity', 'entity_reference', 'projection', 'routing_mark', 'timeline_due', 'timeline_spread', 'activity',
+        'activity_person', 'activity_domain', 'activity_thread', 'association', 'timeline_key', 'reassociation'
+    ] loop
+        if p_tenant = '' then
+            execute format('truncate sync.%I', v_table);
+        else
+            execute format('delete from sync.%I where tenant_id = $1', v_table) using p_tenant;
+        end if;
+    end loop;
+    truncate sync.shard_cursor;
     return v_events;
 end
 $$;
-comment on function sync.begin_rebuild(text) is
-'Empties what is made from the log, to have it made again; returns how many events that takes. What is not in the log stays. '
-'Deliveries and enrichment keep what CRMs and providers told; their versions are counted anew, as those of entities are: an '
-'old number that an entity comes by again would look like nothing new. Marks of routing go, since every lead is marked again. '
-'Assignments, turns, timers and what the log is still to be told stay: they were decided by what people and the time were '
-'then. Approvals stay, since people gave them, and go by content. Answers of providers, what they cost and their breakers stay.';
+comment on function sync.begin_rebuild(text, text) is
+'Empties what is made from the log, of one tenant or of all, to have it made again; returns how many events that takes. What '
+'is not in the log stays. Deliveries and enrichment keep what CRMs and providers told; their versions are counted anew, as '
+'those of entities are: an old number that an entity comes by again would look like nothing new. Marks of routing go, since '
+'every lead is marked again. Assignments, turns, timers and what the log is still to be told stay: they were decided by what '
+'people and the time were then. Approvals stay, since people gave them, and go by content. Answers of providers, what they '
+'cost and their breakers stay.';
+
+create or replace function sync.end_rebuild() returns void
+language plpgsql
+as $$
+begin
+    delete from sync.rebuild;
+    delete from sync.rebuild_scope;
+    update sync.due set due_time = due_time - sync.held_back()
+    where due_time > clock_timestamp() + sync.held_back() / 2;
+    perform pg_notify('headwater_delivery', '');
+end
+$$;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +19,12 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.domain.log import LogEvent, RecordKey
+from headwater.sync.domain.log import LogEvent, RecordKey, Scope
 from headwater.sync.domain.projecting import PROJECTED, Effect, Resolutions, Workspace
 from headwater.sync.domain.reading import (
     Echo,
     IdentityReading,
+    PassedOver,
     Poisoned,
     PolicyReading,
     Reading,
@@ -94,7 +95,9 @@ class BatchProjector:
         clock: Clock,
         echoes: Echoes | None = None,
         meter: ProjectionMeter | None = None,
+        scope: Callable[[], Scope] = Scope,
     ) -> None:
+        self._scope = scope
         self._meter = meter or ProjectionMeter()
         self._echoes = echoes
         self._projections = projections
@@ -111,7 +114,13 @@ class BatchProjector:
         """
         policies = dict(self._policies.current())
         with self._spans.receive(QUEUE, len(events), (event.trace for event in events)) as span:
-            readings = [read_event(policies.get(event.tenant_id), event) for event in events]
+            scope = self._scope()
+            readings: list[Reading] = [
+                PassedOver(event)
+                if scope.passes_over(event)
+                else read_event(policies.get(event.tenant_id), event)
+                for event in events
+            ]
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
             told = None if waits else await self._resolve(readings)
         return Prepared(tuple(events), policies, readings, told, span.context)
@@ -232,6 +241,8 @@ class BatchProjector:
         now = self._clock.now()
         for reading in readings:
             event = reading.event
+            if isinstance(reading, PassedOver):
+                continue
             relation = attempt_relation(event.record_time, now, 1)
             attributes = _attributes(event) if self._spans.enabled else {}
             with self._spans.process(QUEUE, relation, created=event.trace, attributes=attributes) as span:
@@ -249,7 +260,11 @@ def _attributes(event: LogEvent) -> Attributes:
     return {names.TENANT: event.tenant_id, names.EVENT_KEY: str(event.event_key)}
 
 
-def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions) -> Effect:
+def apply_reading(
+    workspace: Workspace,
+    reading: RecordReading | IdentityReading | PolicyReading | Poisoned | Echo,
+    resolved: Resolutions,
+) -> Effect:
     """Apply one reading to *workspace* and say how the event ended. Pure."""
     match reading:
         case RecordReading():
