@@ -32,6 +32,7 @@ from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.enriching.wiring import enrichment_host
+from headwater.sync.fetching.worker import FetchWorker
 from headwater.sync.following.forecaster import Foresight
 from headwater.sync.following.worker import FollowWorker
 from headwater.sync.measuring import StateReader
@@ -73,6 +74,7 @@ from headwater.sync.store.backfills import PostgresBackfills
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.enrichment import PostgresEnrichment
+from headwater.sync.store.fetches import PostgresFetches
 from headwater.sync.store.gauges import PostgresGauges
 from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
@@ -122,6 +124,7 @@ from headwater.sync.wakeup import (
     BACKFILL_CHANNEL,
     DELIVERY_CHANNEL,
     ENRICHMENT_CHANNEL,
+    FETCH_CHANNEL,
     INSPECTION_CHANNEL,
     LOG_CHANNEL,
     MERGE_CHANNEL,
@@ -281,6 +284,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (schedules.run, SCHEDULE_CHANNEL),
                 (enriching.run, ENRICHMENT_CHANNEL),
                 (routing.run, ROUTING_CHANNEL),
+                (FetchWorker(PostgresFetches(pool), ingest, accounts, clock).run, FETCH_CHANNEL),
                 (BackfillWorker(backfills, ingest, accounts, clock).run, BACKFILL_CHANNEL),
                 (TimelineWorker(PostgresTimelines(pool), policies, clock).run, TIMELINE_CHANNEL),
             ):

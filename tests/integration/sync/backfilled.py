@@ -138,16 +138,21 @@ class Tenant:
         return await self.get(backfill_id)
 
     async def poll(self) -> None:
-        """Run the poller of the account once."""
+        """Run the poller of the account once more."""
         name = f"poll/source/{OBJECTS[self.vendor]}"
-        order = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=name, actor=ACTOR)
-        before = (await self.schedules.RunSchedule(order, timeout=10)).schedule.run_count
 
-        async def ran() -> bool:
+        async def job() -> schedules_pb2.Schedule:
             request = schedules_pb2.ListSchedulesRequest(tenant_id=TENANT)
             found = (await self.schedules.ListSchedules(request, timeout=10)).schedules
-            job = next(item for item in found if item.name == name)
-            return job.run_count > before and not job.asked
+            return next(item for item in found if item.name == name)
+
+        before = (await job()).run_count  # a run may be over before the order's answer is here
+        order = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=name, actor=ACTOR)
+        await self.schedules.RunSchedule(order, timeout=10)
+
+        async def ran() -> bool:
+            found = await job()
+            return found.run_count > before and not found.asked
 
         await until(ran, 20)
 

@@ -33,6 +33,7 @@ from headwater.sync.domain.backfilling import (
     backoff_s,
     call_pause_s,
     predicted_end,
+    rest_s,
 )
 from headwater.sync.domain.lanes import BACKFILL_STATE, Lane, told_lane
 from headwater.sync.domain.leasing import Lease
@@ -287,6 +288,16 @@ async def test_an_error_ends_a_backfill_only_if_it_will_come_again(
 def test_calls_keep_to_the_share(limits: Limits, share: float, pause_s: float) -> None:
     """Of the narrowest of windows and day; windows that no search counts in do not matter."""
     assert call_pause_s(limits, share) == pytest.approx(pause_s)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "page_s", "pause_s"), [(0.1, 0.0, 0.1), (0.1, 1.0, 0.1), (0.1, 4.0, 0.7), (0.5, 1.0, 0.5)]
+)
+def test_portions_are_spread_over_the_pause_of_their_page(
+    took_s: float, page_s: float, pause_s: float
+) -> None:
+    """And leave the engine at least as long to live events as they took."""
+    assert rest_s(took_s, 20, 100, page_s) == pytest.approx(pause_s)
 
 
 def test_the_end_is_predicted_from_the_pace_so_far() -> None:

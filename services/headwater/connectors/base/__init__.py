@@ -16,6 +16,7 @@ from headwater.connectors.base.doubt import (
 )
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.expiring import Expiring, Expiry
+from headwater.connectors.base.fetching import Fetched, Fetcher
 from headwater.connectors.base.merging import (
     RESTORED,
     Link,
@@ -59,6 +60,8 @@ __all__ = [
     "Expiring",
     "Expiry",
     "Failed",
+    "Fetched",
+    "Fetcher",
     "Found",
     "InDoubtProtocol",
     "Inspectable",

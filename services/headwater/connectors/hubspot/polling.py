@@ -134,7 +134,7 @@ def page_of(
     results = [item for item in (body or {}).get("results") or () if isinstance(item, dict)]
     if cursor.step == "archived":
         return _archived_page(polled, cursor, limit, results)
-    seen = [_seen(polled, item, types) for item in results]
+    seen = [seen_of(polled, item, types) for item in results]
     full = len(seen) >= min(limit, SEARCH_RECORDS_MAX)
     if cursor.step == "same":
         return _same_page(polled, cursor, seen, now, full=full)
@@ -199,7 +199,8 @@ def _page(seen: Sequence[Seen], cursor: Cursor, *, more: bool) -> Page:
     return Page(tuple(seen), (), write_cursor(cursor), more)
 
 
-def _seen(polled: Polled, item: Mapping[str, Any], types: Mapping[str, str]) -> Seen:
+def seen_of(polled: Polled, item: Mapping[str, Any], types: Mapping[str, str]) -> Seen:
+    """Return a record as HubSpot shows it."""
     values = item.get("properties")
     properties: Mapping[str, Any] = values if isinstance(values, dict) else {}
     fields = {name: typed(properties.get(name), types.get(name, "string")) for name in polled.fields}

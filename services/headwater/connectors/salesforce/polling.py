@@ -10,11 +10,12 @@ Source: SOQL and SOSL Reference (ORDER BY, dateTime literals), REST API Develope
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from headwater.connectors.base.fetching import Fetched
 from headwater.connectors.base.http import Request
 from headwater.connectors.base.polling import (
     Page,
@@ -101,6 +102,25 @@ def page_of(polled: Polled, text: str, limit: int, body: Any, now: dt.datetime) 
     records = tuple(item for item, gone in kept if not gone)
     deleted = tuple(item for item, gone in kept if gone and polled.deletions)
     return Page(records, deleted, write_cursor(onward), more)
+
+
+def fetch_request(polled: Polled, crm_ids: Sequence[str], version: str) -> Request:
+    """Return the read of records by id, deleted ones among them."""
+    columns = ", ".join(dict.fromkeys(["Id", "IsDeleted", _STAMP, *polled.fields]))
+    ids = ",".join(wire.soql_text(crm_id) for crm_id in crm_ids)
+    soql = f"SELECT {columns} FROM {polled.crm_object} WHERE Id IN ({ids})"  # noqa: S608 - SOQL, escaped
+    return wire.query_all_request(version, soql)
+
+
+def fetched_of(polled: Polled, crm_ids: Sequence[str], body: Any) -> Fetched:
+    """Return what an answer to `fetch_request` tells."""
+    told = [(_seen(polled, item), item.get("IsDeleted") is True) for item in wire.read_page(body).records]
+    there = {item.crm_id for item, _ in told}
+    return Fetched(
+        tuple(item for item, gone in told if not gone),
+        tuple(item for item, gone in told if gone),
+        tuple(crm_id for crm_id in dict.fromkeys(crm_ids) if crm_id not in there),
+    )
 
 
 def _is_young(stamp: dt.datetime, now: dt.datetime) -> bool:

@@ -21,6 +21,7 @@ from headwater.sync.domain.backfilling import (
     BackfillState,
     Part,
     call_pause_s,
+    rest_s,
 )
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.polling import PollPlan, Recorded, changes_of, poll_plans, summed
@@ -85,13 +86,13 @@ class _Pace:
     """Lets calls begin at least so far apart."""
 
     def __init__(self, pause_s: float) -> None:
-        self._pause_s = pause_s
+        self.pause_s = pause_s
         self._next_s = anyio.current_time()
 
     async def turn(self) -> None:
         """Wait for the next call's turn."""
         await anyio.sleep_until(self._next_s)
-        self._next_s = anyio.current_time() + self._pause_s
+        self._next_s = anyio.current_time() + self.pause_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +152,13 @@ class _Run:
         changes, trace = changes_of(plan, page), self.reading.traced()
         parts: list[Recorded] = []
         for start in range(0, len(changes), PORTION_EVENTS):
-            portion = changes[start : start + PORTION_EVENTS]
+            portion, began_s = changes[start : start + PORTION_EVENTS], anyio.current_time()
             recorded = await self.reading.log.record(self.account.tenant_id, portion, trace)
             parts.append(recorded)
             if recorded.keys:
                 await self._projected(recorded)
+                took_s = anyio.current_time() - began_s
+                await anyio.sleep(rest_s(took_s, len(portion), len(changes), self.pace.pause_s))
         told = summed(parts)
         refused = {item.external_id for item in told.refused}
         return _Done(told, [item.external_id for item in changes if item.external_id not in refused])

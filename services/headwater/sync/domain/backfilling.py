@@ -14,8 +14,10 @@ from headwater.policy.account import Limits
 
 SHARE: Final = 0.2
 """Part of an account's limits that a backfill's calls use unless told otherwise."""
-PORTION_EVENTS: Final = 100
+PORTION_EVENTS: Final = 20
 """Events recorded at once; the next ones follow when these are projected, so that live events wait behind few."""
+REST: Final = 1.0
+"""Pause after a portion, in parts of the time that it took: so much of the time the engine is left to live events."""
 BACKOFF_S_MAX: Final = 60.0
 """Longest pause before a backfill whose account does not answer tries again."""
 WAIT_S: Final = 2.0
@@ -121,6 +123,15 @@ def call_pause_s(limits: Limits, share: float) -> float:
     if limits.daily_tokens:
         rates.append(limits.daily_tokens / max(1, cost) / _DAY_S)
     return 1.0 / (min(rates) * share) if rates else 0.0
+
+
+def rest_s(took_s: float, portion: int, page: int, page_s: float) -> float:
+    """Return the pause after a portion of *portion* events of a page of *page* that took *took_s*.
+
+    Args:
+        page_s: seconds that the page has until the next call's turn: its portions are spread over them.
+    """
+    return max(took_s * REST, page_s * portion / page - took_s)
 
 
 def predicted_end(backfill: Backfill, now: dt.datetime) -> dt.datetime | None:

@@ -61,6 +61,15 @@ class Mark(msgspec.Struct, frozen=True):
     lane: Lane
 
 
+class FetchMark(msgspec.Struct, frozen=True):
+    """A record of a CRM that is to be read anew."""
+
+    tenant_id: str
+    connector: str
+    crm_object: str
+    crm_id: str
+
+
 class Effect(msgspec.Struct, frozen=True):
     """How an event ended, and the versions it made.
 
@@ -104,6 +113,7 @@ class Workspace:
     tended: dict[EntityKey, Tended] = field(default_factory=dict)
     touches: list[TouchFact] = field(default_factory=list)
     identity_changes: list[IdentityReading] = field(default_factory=list)
+    fetches: dict[FetchMark, None] = field(default_factory=dict)
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""

@@ -127,3 +127,25 @@ begin
     perform pg_notify('headwater_delivery', '');
 end
 $$;
+
+-- Records of CRMs that are to be read anew: what webhooks point at.
+
+create sequence sync.record_fetch_number;
+
+create table sync.record_fetch (
+    tenant_id text collate "C" not null,
+    connector text collate "C" not null,
+    crm_object text collate "C" not null,
+    crm_id text collate "C" not null,
+    number bigint not null default nextval('sync.record_fetch_number'),
+    want_time timestamptz not null default clock_timestamp(),
+    due_time timestamptz not null default clock_timestamp(),
+    try_count integer not null default 0,
+    finding text not null default '',
+    primary key (tenant_id, connector, crm_object, crm_id)
+)
+with (fillfactor = 70);
+create index record_fetch_due on sync.record_fetch (tenant_id, connector, due_time);
+comment on table sync.record_fetch is
+'Written with the projection of what points at them; gone once what the CRM said of them is in the log.';
+comment on column sync.record_fetch.number is 'Changes when it is wanted again: what was read before does not settle it then.';

@@ -20,11 +20,12 @@ from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import LogEvent, RecordKey, Scope
-from headwater.sync.domain.projecting import PROJECTED, Effect, Resolutions, Workspace
+from headwater.sync.domain.projecting import PROJECTED, Effect, FetchMark, Resolutions, Workspace
 from headwater.sync.domain.reading import (
     Echo,
     IdentityReading,
     PassedOver,
+    Pointer,
     Poisoned,
     PolicyReading,
     Reading,
@@ -48,6 +49,8 @@ _log = logging.getLogger(__name__)
 
 QUEUE: Final = "headwater.events"
 """Name of the log as a queue, in spans."""
+POINTER: Final = "pointer"
+"""Rule of events that only say that a record is to be fetched."""
 _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
 _CLOSURE_MAX: Final = 100
@@ -262,7 +265,7 @@ def _attributes(event: LogEvent) -> Attributes:
 
 def apply_reading(
     workspace: Workspace,
-    reading: RecordReading | IdentityReading | PolicyReading | Poisoned | Echo,
+    reading: RecordReading | IdentityReading | PolicyReading | Poisoned | Echo | Pointer,
     resolved: Resolutions,
 ) -> Effect:
     """Apply one reading to *workspace* and say how the event ended. Pure."""
@@ -273,6 +276,11 @@ def apply_reading(
             return workspace.apply_identity(reading)
         case PolicyReading():
             return Effect(reading.event, PROJECTED, (), ())
+        case Pointer():
+            tenant_id, crm_id = reading.event.tenant_id, reading.event.external_id
+            marks = [FetchMark(tenant_id, *place, crm_id) for place in reading.places]
+            workspace.fetches.update(dict.fromkeys(marks))
+            return Effect(reading.event, POINTER, (), ())
         case Echo():
             return Effect(reading.event, reading.rule, (), ())
         case Poisoned():
