@@ -56,6 +56,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("enrichment", _STEER, "Values that providers add: status, run an entity again, budget."),
     ("backfill", _STEER, "Read again what a CRM changed in a stretch of time, beside the live traffic."),
     ("backfills", _STEER, "Backfills under way and past ones: list, show, pause, resume, cancel."),
+    ("fetch", _STEER, "Have records of a CRM read again, as a webhook would."),
     ("rebuild", _STEER, "Make entities, records and timelines again from the log: of a tenant, or of all."),
     ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),

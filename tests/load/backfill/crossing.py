@@ -103,8 +103,13 @@ def policy(live_url: str, read_url: str) -> event_pb2.Event:
     return event
 
 
-async def cross(ground: Ground, records: int, rate: float, live_rate: float, kills: int) -> Crossed:
+async def cross(
+    ground: Ground, records: int, rate: float, live_rate: float, kills: int, turn_s: float = TURN_S
+) -> Crossed:
     """Backfill *records* at *rate* a second beside *live_rate* live events a second, killing sync *kills* times.
+
+    Args:
+        turn_s: seconds of live traffic with the backfill at work, and again while it is paused.
 
     Raises: MeasurementFailed.
     """
@@ -115,7 +120,9 @@ async def cross(ground: Ground, records: int, rate: float, live_rate: float, kil
         await until(lambda: _connected(world), "both accounts prepared", 60.0)
         address = world.children["sync"].environment["HEADWATER_SYNC_ADDRESS"]
         async with open_channel(address) as channel:
-            run = _Run(world, backfills_pb2_grpc.BackfillServiceStub(channel), live_rate, Crossed(records))
+            run = _Run(
+                world, backfills_pb2_grpc.BackfillServiceStub(channel), live_rate, turn_s, Crossed(records)
+            )
             await run.through(rate / PAGE / CALLS_A_S, kills)
         await _settled(world, records)
         await _judge(world, run)
@@ -129,6 +136,7 @@ class _Run:
     world: World
     stub: backfills_pb2_grpc.BackfillServiceAsyncStub
     live_rate: float
+    turn_s: float
     crossed: Crossed
     backfill_id: str = ""
     offered: int = 0
@@ -162,7 +170,7 @@ class _Run:
 
     async def _live(self, into: list[float]) -> None:
         offered = await offer(
-            self.world, rate=self.live_rate, seconds=TURN_S, first=self.offered, records=LIVE_RECORDS
+            self.world, rate=self.live_rate, seconds=self.turn_s, first=self.offered, records=LIVE_RECORDS
         )
         self.offered += len(offered.numbers)
         await until(lambda: self._delivered(offered), "live events delivered", 60.0)
