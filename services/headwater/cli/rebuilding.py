@@ -28,7 +28,7 @@ async def extent(database_url: str, tenant_id: str) -> Extent:
             " (select count(*) from sync.entity where $1 in ('', tenant_id)) as entities",
             tenant_id,
         )
-        return Extent(row["events"], row["entities"])
+        return Extent(*row) if row is not None else Extent(0, 0)
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_S)
 

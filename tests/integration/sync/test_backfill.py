@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -103,13 +103,13 @@ async def test_a_paused_backfill_goes_on_where_it_stopped(
             return bool((await acme.get(begun)).parts[0].read_count)
 
         await until(started, 20)
-        named = {"tenant_id": TENANT, "backfill_id": begun, "actor": ACTOR}
+        named: dict[str, Any] = {"tenant_id": TENANT, "backfill_id": begun, "actor": ACTOR}
         paused = (await acme.backfills.PauseBackfill(pb.PauseBackfillRequest(**named), timeout=10)).backfill
         assert paused.state == pb.BACKFILL_STATE_PAUSED
         assert 0 < paused.parts[0].read_count < MANY
         await acme.backfills.ResumeBackfill(pb.ResumeBackfillRequest(share=0.9, **named), timeout=10)
         second = await acme.begin()
-        ended = {"tenant_id": TENANT, "backfill_id": second, "actor": ACTOR}
+        ended: dict[str, Any] = {"tenant_id": TENANT, "backfill_id": second, "actor": ACTOR}
         await acme.backfills.CancelBackfill(pb.CancelBackfillRequest(**ended), timeout=10)
         done = await acme.ended(begun, 40)
         assert (done.state, done.share) == (pb.BACKFILL_STATE_DONE, 0.9)

@@ -32,7 +32,7 @@ async def read(acme: Tenant) -> None:
             "select count(*) from ingest.event as log where disposition = 1 and not exists (select from sync.projection"
             " as done where done.tenant_id = log.tenant_id and done.event_key = log.event_key)"
         )
-        return waiting == 0 and await acme.connection.fetchval(LEFT) == 0
+        return bool(waiting == 0 and await acme.connection.fetchval(LEFT) == 0)
 
     await until(through, 20)
 

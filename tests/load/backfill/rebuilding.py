@@ -70,7 +70,7 @@ async def rebuild(ground: Ground, events: int) -> Rebuilt:
 
 
 async def _state(world: World) -> dict[str, tuple[object, ...]]:
-    return {name: tuple(await world.look.fetchrow(DIGEST.format(sql))) for name, sql in STATE.items()}
+    return {name: tuple((await world.look.fetch(DIGEST.format(sql)))[0]) for name, sql in STATE.items()}
 
 
 async def _until_projected(world: World, events: int) -> None:
