@@ -14,7 +14,7 @@ PROMETHEUS := .prometheus
 CHROMIUM := .chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check secrets-check sbom verify clean
 
@@ -115,6 +115,12 @@ test-security: $(STAMP) ## Every method against every bad credential: prints the
 
 bench-vault: $(STAMP) ## Rotate the key of 10,000 stored secrets while deliveries run, and again, killed half-way (ARGS="--secrets 1000")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.vault.bench --json bench-vault.json $(ARGS)
+
+bench-backfill: $(STAMP) ## Backfill 200,000 records beside live traffic, with SIGKILLs; some 45 min (ARGS="--records 5000 --rate 100 --kills 1")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.backfill.bench --json bench-backfill.json $(ARGS)
+
+bench-rebuild: $(STAMP) ## Make the projection of 100,000 events again from the log: how fast, and byte for byte (ARGS="--events 20000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.backfill.rebuild --json bench-rebuild.json $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 

@@ -1,4 +1,4 @@
-"""Brings every service's schema to this release, in order. Besides the doctor, the one place of the command that opens a database."""
+"""Brings every service's schema to this release, in order. This, `rebuilding` and the doctor alone open a database."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headwater.ingest.v1 import ingest_pb2
-from headwater.sync.v1 import sync_pb2
+from headwater.sync.v1 import backfills_pb2, sync_pb2
 
 
 def disposition(value: ingest_pb2.Disposition.ValueType) -> str:
@@ -24,6 +24,11 @@ def delivery_state(value: sync_pb2.DeliveryState.ValueType) -> str:
 def replay_state(value: sync_pb2.ReplayState.ValueType) -> str:
     """Return `running`, `paused`, `done` or `cancelled`."""
     return sync_pb2.ReplayState.Name(value).removeprefix("REPLAY_STATE_").lower()
+
+
+def backfill_state(value: backfills_pb2.BackfillState.ValueType) -> str:
+    """Return `running`, `paused`, `done`, `cancelled` or `failed`."""
+    return backfills_pb2.BackfillState.Name(value).removeprefix("BACKFILL_STATE_").lower()
 
 
 def error_group_state(value: sync_pb2.ErrorGroupState.ValueType) -> str:

@@ -23,6 +23,7 @@ from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
 from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.auditing.wiring import audit_keeper, data_dir_of
+from headwater.sync.backfilling.worker import BackfillWorker
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.account import AccountParts
 from headwater.sync.delivery.accounts import RunningAccounts
@@ -31,6 +32,7 @@ from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.delivery.watching import DueWatch
 from headwater.sync.enriching.wiring import enrichment_host
+from headwater.sync.fetching.worker import FetchWorker
 from headwater.sync.following.forecaster import Foresight
 from headwater.sync.following.worker import FollowWorker
 from headwater.sync.measuring import StateReader
@@ -53,6 +55,7 @@ from headwater.sync.routing.worker import RoutingWorker
 from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.approvals import ApprovalServicer
 from headwater.sync.rpc.audit import AuditServicer
+from headwater.sync.rpc.backfills import BackfillServicer
 from headwater.sync.rpc.deletes import DeleteServicer
 from headwater.sync.rpc.enrichment import EnrichmentServicer
 from headwater.sync.rpc.merges import MergeServicer
@@ -68,9 +71,11 @@ from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.serving import Servicers, server_of
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.approvals import PostgresApprovals
+from headwater.sync.store.backfills import PostgresBackfills
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.enrichment import PostgresEnrichment
+from headwater.sync.store.fetches import PostgresFetches
 from headwater.sync.store.gauges import PostgresGauges
 from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.leases import PostgresLeases
@@ -100,6 +105,7 @@ from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.timeline.worker import TimelineWorker
 from headwater.sync.usecases.approvals import Approvals
+from headwater.sync.usecases.backfills import Backfills
 from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.enrichment import EnrichmentView
 from headwater.sync.usecases.operations import Operations
@@ -117,8 +123,10 @@ from headwater.sync.vault.secrets import AccountSecrets, reopen_changed
 from headwater.sync.vault.vault import Vault
 from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
+    BACKFILL_CHANNEL,
     DELIVERY_CHANNEL,
     ENRICHMENT_CHANNEL,
+    FETCH_CHANNEL,
     INSPECTION_CHANNEL,
     LOG_CHANNEL,
     MERGE_CHANNEL,
@@ -178,7 +186,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         projections = PostgresProjections(pool)
         projector = BatchProjector(
             projections, resolver, policies, telemetry.spans, clock, echoes,
-            ProjectionMeter(telemetry.metrics), Moments(PostgresMoments(pool)),
+            ProjectionMeter(telemetry.metrics), Moments(PostgresMoments(pool)), log.scope,
         )  # fmt: skip
         bells = {channel: Wakeup() for channel in RUNG}
         projecting = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
@@ -237,7 +245,11 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         routing = RoutingWorker(
             PostgresRouting(pool), IngestTidings(settings.ingest_address, settings.calling), policies
         )
-        merges, questions = PostgresMerges(pool), PostgresMergeQuestions(pool)
+        merges, questions, backfills = (
+            PostgresMerges(pool),
+            PostgresMergeQuestions(pool),
+            PostgresBackfills(pool),
+        )
         servicers = Servicers(
             SyncServicer(operations, workbench),
             ScheduleServicer(SteeredSchedules(desk)),
@@ -252,6 +264,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
             RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
             TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
+            BackfillServicer(Backfills(backfills, policies, clock)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -273,6 +286,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 (schedules.run, SCHEDULE_CHANNEL),
                 (enriching.run, ENRICHMENT_CHANNEL),
                 (routing.run, ROUTING_CHANNEL),
+                (FetchWorker(PostgresFetches(pool), ingest, accounts, clock).run, FETCH_CHANNEL),
+                (BackfillWorker(backfills, ingest, accounts, clock).run, BACKFILL_CHANNEL),
                 (TimelineWorker(PostgresTimelines(pool), policies, clock).run, TIMELINE_CHANNEL),
             ):
                 tasks.start_soon(worker, bells[channel])

@@ -40,6 +40,10 @@ ROUTING_CHANNEL: Final = "headwater_routing"
 """Notified by the projector when an entity changed that routing looks after."""
 TIMELINE_CHANNEL: Final = "headwater_timeline"
 """Notified by the projector when activities, or those whom they may concern, have changed."""
+BACKFILL_CHANNEL: Final = "headwater_backfill"
+"""Notified when a backfill was begun or steered."""
+FETCH_CHANNEL: Final = "headwater_fetch"
+"""Notified by the projector when records of CRMs are to be read anew."""
 VAULT_CHANNEL: Final = "headwater_vault"
 """Notified when a connection's secret was set or removed; names tenant and connection."""
 RUNG: Final = (
@@ -53,6 +57,8 @@ RUNG: Final = (
     ENRICHMENT_CHANNEL,
     ROUTING_CHANNEL,
     TIMELINE_CHANNEL,
+    BACKFILL_CHANNEL,
+    FETCH_CHANNEL,
 )
 """Channels whose payload says nothing: each rings the bell of one sleeper."""
 _CHECK_S: Final = 5.0

@@ -16,6 +16,7 @@ from headwater.connectors.base.doubt import (
 )
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.expiring import Expiring, Expiry
+from headwater.connectors.base.fetching import Fetched, Fetcher
 from headwater.connectors.base.merging import (
     RESTORED,
     Link,
@@ -28,7 +29,7 @@ from headwater.connectors.base.merging import (
     StepKind,
     Terms,
 )
-from headwater.connectors.base.polling import Page, Polled, Poller, Seen
+from headwater.connectors.base.polling import Page, Polled, Poller, Seen, Windowed
 from headwater.connectors.base.port import (
     Account,
     CallGate,
@@ -59,6 +60,8 @@ __all__ = [
     "Expiring",
     "Expiry",
     "Failed",
+    "Fetched",
+    "Fetcher",
     "Found",
     "InDoubtProtocol",
     "Inspectable",
@@ -83,6 +86,7 @@ __all__ = [
     "Terms",
     "Vendor",
     "VendorError",
+    "Windowed",
     "Write",
     "WriteConditions",
     "WriteKind",

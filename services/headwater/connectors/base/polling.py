@@ -30,12 +30,14 @@ class Polled:
         fields: CRM fields to fetch, no others.
         overlap_s: how far each round goes back behind the newest change seen: for what the vendor shows late.
         deletions: whether deleted records are asked for.
+        until: changes from here on are none of this reading's; None: there is no end.
     """
 
     crm_object: str
     fields: tuple[str, ...]
     overlap_s: float = 60.0
     deletions: bool = True
+    until: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,35 @@ class Poller(Protocol):
         Raises: CallFailed; then nothing is lost, the same cursor may be tried again.
         """
         ...
+
+
+@runtime_checkable
+class Windowed(Poller, Protocol):
+    """A poller that can be asked for the changes of a stretch of time: `Polled.until` is its end.
+
+    A record belongs to the stretch in which it was changed last. A page that tells nothing although there is more
+    waits for the vendor's clock: ask again in a second or two.
+    """
+
+    def cursor_at(self, since: dt.datetime | None) -> str:
+        """Return the cursor that begins with the changes of *since*; None: with everything there is."""
+        ...
+
+    def page_records_max(self, polled: Polled) -> int:
+        """Return how many records one call tells at most."""
+        ...
+
+    async def count(self, polled: Polled, since: dt.datetime | None) -> int:
+        """Return how many records were changed last from *since* on, before `Polled.until`; one call.
+
+        Deleted ones are counted where the vendor can count them. Raises: CallFailed.
+        """
+        ...
+
+
+def is_before(moment: dt.datetime, until: dt.datetime | None) -> bool:
+    """Say whether *moment* lies before the end of a reading."""
+    return until is None or moment < until
 
 
 def to_ms(moment: dt.datetime) -> int:

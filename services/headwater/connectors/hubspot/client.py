@@ -14,9 +14,10 @@ from headwater.connectors.base.conditions import WriteConditions
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
+from headwater.connectors.base.fetching import Fetched
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
-from headwater.connectors.base.polling import Page, Polled
+from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import (
     Account,
     CallGate,
@@ -30,7 +31,7 @@ from headwater.connectors.base.port import (
     Written,
 )
 from headwater.connectors.base.reports import explain
-from headwater.connectors.hubspot import conditions, polling, wire
+from headwater.connectors.hubspot import conditions, fetching, polling, wire
 from headwater.connectors.hubspot.auth import OAUTH, refresher
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
@@ -42,6 +43,7 @@ OWN_PREFIX: Final = "headwater_"
 
 _DONE: Final = frozenset({200, 201, 207})
 _UNAUTHORIZED: Final = 401
+_NOT_FOUND: Final = 404
 _PROBED: Final = "contacts"
 
 
@@ -156,6 +158,36 @@ class HubSpotConnector:
         types = await self._property_types(polled.crm_object)
         body = await self._read(polling.request_of(polled, cursor, limit))
         return polling.page_of(polled, cursor, limit, body, types, now)
+
+    def cursor_at(self, since: dt.datetime | None) -> str:
+        """Return the cursor that begins with the changes of *since*."""
+        return polling.cursor_at(since)
+
+    def page_records_max(self, polled: Polled) -> int:
+        """Return how many records one call tells at most."""
+        del polled
+        return polling.SEARCH_RECORDS_MAX
+
+    async def count(self, polled: Polled, since: dt.datetime | None) -> int:
+        """Return how many records were changed last from *since* on; see the port of pollers."""
+        return polling.count_of(await self._read(polling.count_request(polled, since)))
+
+    async def fetch(self, polled: Polled, crm_ids: Sequence[str]) -> Fetched:
+        """Return records by id; see the port of fetchers. One call, and one more for each that is not there."""
+        types = await self._property_types(polled.crm_object)
+        body = await self._read(fetching.read_request(polled, crm_ids))
+        records = fetching.records_of(polled, body, types)
+        deleted: list[Seen] = []
+        absent: list[str] = []
+        for crm_id in set(crm_ids) - {item.crm_id for item in records}:
+            answer = await self._http.send(fetching.archived_request(polled, crm_id))
+            if answer.status in _DONE:
+                deleted.append(fetching.archived_of(required_json(answer, writes=False)))
+            elif answer.status == _NOT_FOUND:
+                absent.append(crm_id)
+            else:
+                raise CallFailed(error_of(answer, writes=False))
+        return Fetched(records, tuple(deleted), tuple(absent))
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

@@ -8,6 +8,8 @@ takes what is complete; records of one same millisecond that fill a whole page a
     one millisecond  EQ t, by id; behind the last of them GT t goes on
     archived         the list by id, as search does not show them; at most every `SWEEP_EVERY_S`
 
+Each of these searches is a window of its own, so none comes near the cap, however many records there are.
+
 Source: HubSpot CRM search and objects guides (paging, limits, sorting, `archived`, `archivedAt`).
 """
 
@@ -26,6 +28,7 @@ from headwater.connectors.base.polling import (
     Polled,
     Seen,
     held_back_ms,
+    is_before,
     read_cursor,
     read_moment,
     to_ms,
@@ -71,6 +74,36 @@ def modify_property(crm_object: str) -> str:
     return "lastmodifieddate" if crm_object in {"contacts", "0-1"} else "hs_lastmodifieddate"
 
 
+def cursor_at(since: dt.datetime | None) -> str:
+    """Return the cursor that begins with what was changed or archived at *since*."""
+    begin_ms = 0 if since is None else to_ms(since)
+    return write_cursor(Cursor(since_ms=begin_ms, archived_ms=begin_ms))
+
+
+def count_request(polled: Polled, since: dt.datetime | None) -> Request:
+    """Return the search whose total is the number of records that were changed last from *since* on.
+
+    Archived ones are not counted: only their whole list tells them.
+    """
+    modified = modify_property(polled.crm_object)
+    begin_ms = 0 if since is None else to_ms(since)
+    filters = [{"propertyName": modified, "operator": "GTE", "value": str(begin_ms)}, *_end(polled)]
+    return _search_request(polled, filters, modified, 1)
+
+
+def count_of(body: Any) -> int:
+    """Return what an answer to `count_request` counted; 0 where it says nothing of it."""
+    total = (body or {}).get("total")
+    return total if isinstance(total, int) else 0
+
+
+def _end(polled: Polled) -> list[dict[str, str]]:
+    if polled.until is None:
+        return []
+    end = {"propertyName": modify_property(polled.crm_object), "operator": "LT"}
+    return [{**end, "value": str(to_ms(polled.until))}]
+
+
 def request_of(polled: Polled, text: str, limit: int) -> Request:
     """Return the call that *text*, a cursor, asks for."""
     cursor = read_cursor(text, Cursor)
@@ -83,7 +116,10 @@ def request_of(polled: Polled, text: str, limit: int) -> Request:
             *([{"propertyName": _ID, "operator": "GT", "value": cursor.last_id}] if cursor.last_id else []),
         ]
         return _search_request(polled, filters, _ID, limit)
-    filters = [{"propertyName": modified, "operator": "GTE", "value": str(cursor.since_ms)}]
+    filters = [
+        {"propertyName": modified, "operator": "GTE", "value": str(cursor.since_ms)},
+        *_end(polled),
+    ]
     return _search_request(polled, filters, modified, limit)
 
 
@@ -98,7 +134,7 @@ def page_of(
     results = [item for item in (body or {}).get("results") or () if isinstance(item, dict)]
     if cursor.step == "archived":
         return _archived_page(polled, cursor, limit, results)
-    seen = [_seen(polled, item, types) for item in results]
+    seen = [seen_of(polled, item, types) for item in results]
     full = len(seen) >= min(limit, SEARCH_RECORDS_MAX)
     if cursor.step == "same":
         return _same_page(polled, cursor, seen, now, full=full)
@@ -141,7 +177,11 @@ def _end_of_changes(
 
 def _archived_page(polled: Polled, cursor: Cursor, limit: int, results: Sequence[Mapping[str, Any]]) -> Page:
     gone = [Seen(str(item["id"]), read_moment(item.get("archivedAt")), {}) for item in results]
-    fresh = tuple(item for item in gone if to_ms(item.modify_time) >= cursor.archived_ms)
+    fresh = tuple(
+        item
+        for item in gone
+        if to_ms(item.modify_time) >= cursor.archived_ms and is_before(item.modify_time, polled.until)
+    )
     high_ms = max([cursor.archived_high_ms, *(to_ms(item.modify_time) for item in gone)])
     if len(gone) >= min(limit, LIST_RECORDS_MAX):
         onward = _moved(cursor, last_id=gone[-1].crm_id, archived_high_ms=high_ms)
@@ -159,7 +199,8 @@ def _page(seen: Sequence[Seen], cursor: Cursor, *, more: bool) -> Page:
     return Page(tuple(seen), (), write_cursor(cursor), more)
 
 
-def _seen(polled: Polled, item: Mapping[str, Any], types: Mapping[str, str]) -> Seen:
+def seen_of(polled: Polled, item: Mapping[str, Any], types: Mapping[str, str]) -> Seen:
+    """Return a record as HubSpot shows it."""
     values = item.get("properties")
     properties: Mapping[str, Any] = values if isinstance(values, dict) else {}
     fields = {name: typed(properties.get(name), types.get(name, "string")) for name in polled.fields}

@@ -15,6 +15,7 @@ from headwater.connectors.base.conditions import WriteConditions
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
+from headwater.connectors.base.fetching import Fetched
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
 from headwater.connectors.base.polling import Page, Polled
@@ -145,6 +146,24 @@ class SalesforceConnector:
         """Return changes behind *cursor*; see the port of pollers."""
         request = polling.request_of(polled, cursor, limit, self._version)
         return polling.page_of(polled, cursor, limit, await self._read(request), now)
+
+    def cursor_at(self, since: dt.datetime | None) -> str:
+        """Return the cursor that begins with the changes of *since*."""
+        return polling.cursor_at(since)
+
+    def page_records_max(self, polled: Polled) -> int:
+        """Return how many records one call tells at most."""
+        del polled
+        return polling.QUERY_RECORDS_MAX
+
+    async def count(self, polled: Polled, since: dt.datetime | None) -> int:
+        """Return how many records were changed last from *since* on; see the port of pollers."""
+        return polling.count_of(await self._read(polling.count_request(polled, since, self._version)))
+
+    async def fetch(self, polled: Polled, crm_ids: Sequence[str]) -> Fetched:
+        """Return records by id; see the port of fetchers. One call."""
+        request = polling.fetch_request(polled, crm_ids, self._version)
+        return polling.fetched_of(polled, crm_ids, await self._read(request))
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

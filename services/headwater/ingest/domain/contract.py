@@ -21,6 +21,7 @@ from headwater.kernel.ids import (
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
 from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
+from headwater.policy.pointing import FETCH_KEY, is_pointer, readers_of
 
 _MAPPING_RULES: Final = frozenset({"known_source", "mapped_object"})
 """Rules that hold for deletes too, which have no fields to check."""
@@ -52,6 +53,8 @@ def judge(policy: PolicyDocument | None, tenant_id: str, event: WellFormed) -> V
     name = cast("ObjectName", arrival.object)
     if UNREADABLE_KEY in event.payload:
         return _unreadable(policy, name, event.payload[UNREADABLE_KEY])
+    if is_pointer(event.payload):
+        return _pointer_violations(policy, arrival.source, name)
     violations = canonicalise(policy, arrival.source, name, event.payload, arrival.actor.actor_id).violations
     if arrival.operation == Operation.DELETE:
         violations = tuple(item for item in violations if item.rule in _MAPPING_RULES)
@@ -82,6 +85,14 @@ def _unreadable(policy: PolicyDocument, name: ObjectName, told: object) -> Viola
     if known is not None and known.on_violation == "refuse":
         return refused("CONTRACT_BROKEN", (broken,))
     return (broken,)
+
+
+def _pointer_violations(policy: PolicyDocument, source: str, name: ObjectName) -> Violations | Outcome:
+    """Refuse a pointer to a record that no account can fetch: nobody would ever follow it."""
+    if readers_of(policy, source, name):
+        return ()
+    described = f"no enabled connector account of {source} reads {name}: give it direction two_way or in, or name it in poll.objects"
+    return refused("CONTRACT_BROKEN", (FieldViolation("event.payload", FETCH_KEY, "pointer", described),))
 
 
 def _attachment_violations(policy: PolicyDocument, arrival: Arrival) -> Violations:

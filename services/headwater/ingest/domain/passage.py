@@ -21,6 +21,7 @@ from headwater.kernel.ids import ENTITY_PREFIX, EXTERNAL_ID_CHARS_MAX, SOURCE_PA
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.contract import Keeps, compile_contract
 from headwater.policy.document import PolicyDocument
+from headwater.policy.pointing import FETCH_KEY
 
 ACTORS_KEPT: Final = 1024
 """Verdicts on actors at hand."""
@@ -83,7 +84,7 @@ class Door:
                 return None
         try:
             payload = _decode(raw)
-            if UNREADABLE_KEY in payload or not passage.keeps(payload):
+            if UNREADABLE_KEY in payload or FETCH_KEY in payload or not passage.keeps(payload):
                 return None
             canonical = canonical_payload(payload)
         except _BAD_JSON:

@@ -69,6 +69,10 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
         "audit:read": "GetAuditHead SearchAudit ReadAudit ListAuditCheckpoints ProveAuditEntry ProveAuditConsistency",
         "audit:erase": "EraseAuditValues",
     },
+    "headwater.sync.v1.BackfillService": {
+        "deliveries:read": "GetBackfill ListBackfills",
+        "schedules:control": "StartBackfill PauseBackfill ResumeBackfill CancelBackfill",
+    },
     "headwater.sync.v1.DeleteService": {"deliveries:read": "ListDeletes"},
     "headwater.sync.v1.EnrichmentService": {
         "entities:read": "GetEnrichmentStatus GetEntityEnrichment GetEnrichmentBudget",

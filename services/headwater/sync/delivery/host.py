@@ -179,7 +179,8 @@ class DeliveryHost:
         """Run an account; afterwards begin it anew, or let go of its lease."""
         ours = True
         try:
-            entry = RunningAccount(*key, held.document, held.lease, held.account.connect, held.account.ask)
+            opened, ask, lanes = held.account.connect, held.account.ask, held.account.open_lanes
+            entry = RunningAccount(*key, held.document, held.lease, opened, ask, lanes)
             with held.scope, self._entered.running(entry):
                 await held.account.run()
         except FenceLost:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
@@ -32,6 +34,24 @@ class RecordKey(NamedTuple):
     object: str
     source: str
     external_id: str
+
+
+class Scope(NamedTuple):
+    """Whose events are projected again.
+
+    Args:
+        tenants: none: those of all.
+        reached: shard to the position up to which it was projected before.
+    """
+
+    tenants: frozenset[str] = frozenset()
+    reached: Mapping[int, Position] = MappingProxyType({})
+
+    def passes_over(self, event: LogEvent) -> bool:
+        """Say whether *event* was projected before and is not to be projected again."""
+        if not self.tenants or event.tenant_id in self.tenants:
+            return False
+        return event.position <= self.reached.get(event.shard, START)
 
 
 class LogEvent(msgspec.Struct, frozen=True):

@@ -62,12 +62,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What ingest said of a batch; every event of it is durable or among *refused*."""
+    """What ingest said of a batch; every event of it is durable or among *refused*.
+
+    Args:
+        keys: of the accepted events.
+    """
 
     accepted: int = 0
     duplicates: int = 0
     quarantined: int = 0
     refused: tuple[Refusal, ...] = field(default=())
+    keys: tuple[str, ...] = field(default=(), compare=False)
 
 
 def poll_plans(document: PolicyDocument, connector: str) -> dict[str, PollPlan]:
@@ -124,4 +129,5 @@ def summed(parts: Sequence[Recorded]) -> Recorded:
         sum(part.duplicates for part in parts),
         sum(part.quarantined for part in parts),
         tuple(refusal for part in parts for refusal in part.refused),
+        tuple(key for part in parts for key in part.keys),
     )

@@ -23,7 +23,7 @@ from headwater.sync.domain.correcting import actor_of, attached_entity, is_attac
 from headwater.sync.domain.enriching import concerns
 from headwater.sync.domain.facts import Merged, idle_rule, merge_facts, value_changes
 from headwater.sync.domain.following import Follow, followed
-from headwater.sync.domain.lanes import Lane
+from headwater.sync.domain.lanes import Lane, told_lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
 from headwater.sync.domain.respelling import respell
@@ -59,6 +59,15 @@ class Mark(msgspec.Struct, frozen=True):
     version: int
     event: LogEvent
     lane: Lane
+
+
+class FetchMark(msgspec.Struct, frozen=True):
+    """A record of a CRM that is to be read anew."""
+
+    tenant_id: str
+    connector: str
+    crm_object: str
+    crm_id: str
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -104,6 +113,7 @@ class Workspace:
     tended: dict[EntityKey, Tended] = field(default_factory=dict)
     touches: list[TouchFact] = field(default_factory=list)
     identity_changes: list[IdentityReading] = field(default_factory=list)
+    fetches: dict[FetchMark, None] = field(default_factory=dict)
 
     def load(self, entities: Iterable[EntityState], records: Iterable[RecordState]) -> None:
         """Take state from the store."""
@@ -331,7 +341,7 @@ class Workspace:
 
     def _mark(self, policy: PolicyDocument, entity: EntityState, event: LogEvent) -> None:
         values = {name: chosen.value for name, chosen in entity.fields.items()}
-        lane = _lane(policy, event.source)
+        lane = told_lane(_lane(policy, event.source), event.trace.tracestate if event.trace else "")
         for name, connector in policy.connectors.items():
             targets = connector.written.get(cast("ObjectName", entity.object), ())
             wanted = entity.state != "active" or select_target(targets, values) is not None

@@ -23,6 +23,7 @@ from headwater.kernel.ids import (
 )
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
+from headwater.policy.pointing import is_pointer, readers_of
 from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 
@@ -129,7 +130,26 @@ class Echo:
     rule: str
 
 
-Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """An event that says that a record changed, and not how: it is to be fetched.
+
+    Args:
+        places: account and CRM object by which it can be.
+    """
+
+    event: LogEvent
+    places: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """An event that is projected already: while the log is projected again for some tenants, those of the others."""
+
+    event: LogEvent
+
+
+Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo | Pointer | PassedOver
 
 
 def read_event(policy: PolicyDocument | None, event: LogEvent) -> Reading:
@@ -173,7 +193,10 @@ def _read_record(policy: PolicyDocument, event: LogEvent) -> Reading:
         if _deletes(policy, event) == "ignore":
             return Echo(event, DELETION_IGNORED)
         return RecordReading(event, {}, Subject(key, {}), deleted=True, references={}, participants={})
-    canonical = canonicalise(policy, event.source, object_name, _decode(event.payload), event.actor_id)
+    payload = _decode(event.payload)
+    if is_pointer(payload):
+        return Pointer(event, readers_of(policy, event.source, object_name))
+    canonical = canonicalise(policy, event.source, object_name, payload, event.actor_id)
     if not canonical.fields and canonical.violations:
         first = canonical.violations[0]
         return Poisoned(event, f"{first.field}: {first.rule}: {first.description}")

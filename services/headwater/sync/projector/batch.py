@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +19,13 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.domain.log import LogEvent, RecordKey
-from headwater.sync.domain.projecting import PROJECTED, Effect, Resolutions, Workspace
+from headwater.sync.domain.log import LogEvent, RecordKey, Scope
+from headwater.sync.domain.projecting import PROJECTED, Effect, FetchMark, Resolutions, Workspace
 from headwater.sync.domain.reading import (
     Echo,
     IdentityReading,
+    PassedOver,
+    Pointer,
     Poisoned,
     PolicyReading,
     Reading,
@@ -49,6 +51,8 @@ _log = logging.getLogger(__name__)
 
 QUEUE: Final = "headwater.events"
 """Name of the log as a queue, in spans."""
+POINTER: Final = "pointer"
+"""Rule of events that only say that a record is to be fetched."""
 _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
 _CLOSURE_MAX: Final = 100
@@ -97,8 +101,10 @@ class BatchProjector:
         echoes: Echoes | None = None,
         meter: ProjectionMeter | None = None,
         moments: Moments | None = None,
+        scope: Callable[[], Scope] = Scope,
     ) -> None:
         self._moments = moments
+        self._scope = scope
         self._meter = meter or ProjectionMeter()
         self._echoes = echoes
         self._projections = projections
@@ -117,7 +123,13 @@ class BatchProjector:
         if self._moments is not None:
             await self._moments.look(events)
         with self._spans.receive(QUEUE, len(events), (event.trace for event in events)) as span:
-            readings = [self._read(policies.get(event.tenant_id), event) for event in events]
+            scope = self._scope()
+            readings: list[Reading] = [
+                PassedOver(event)
+                if scope.passes_over(event)
+                else self._read(policies.get(event.tenant_id), event)
+                for event in events
+            ]
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
             told = None if waits else await self._resolve(readings)
         return Prepared(tuple(events), policies, readings, told, span.context)
@@ -249,6 +261,8 @@ class BatchProjector:
         now = self._clock.now()
         for reading in readings:
             event = reading.event
+            if isinstance(reading, PassedOver):
+                continue
             relation = attempt_relation(event.record_time, now, 1)
             attributes = _attributes(event) if self._spans.enabled else {}
             with self._spans.process(QUEUE, relation, created=event.trace, attributes=attributes) as span:
@@ -266,7 +280,11 @@ def _attributes(event: LogEvent) -> Attributes:
     return {names.TENANT: event.tenant_id, names.EVENT_KEY: str(event.event_key)}
 
 
-def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions) -> Effect:
+def apply_reading(
+    workspace: Workspace,
+    reading: RecordReading | IdentityReading | PolicyReading | Poisoned | Echo | Pointer,
+    resolved: Resolutions,
+) -> Effect:
     """Apply one reading to *workspace* and say how the event ended. Pure."""
     match reading:
         case RecordReading():
@@ -275,6 +293,11 @@ def apply_reading(workspace: Workspace, reading: Reading, resolved: Resolutions)
             return workspace.apply_identity(reading)
         case PolicyReading():
             return Effect(reading.event, PROJECTED, (), ())
+        case Pointer():
+            tenant_id, crm_id = reading.event.tenant_id, reading.event.external_id
+            marks = [FetchMark(tenant_id, *place, crm_id) for place in reading.places]
+            workspace.fetches.update(dict.fromkeys(marks))
+            return Effect(reading.event, POINTER, (), ())
         case Echo():
             return Effect(reading.event, reading.rule, (), ())
         case Poisoned():

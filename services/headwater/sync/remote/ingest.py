@@ -11,6 +11,7 @@ from headwater.client import Accepted, ClientSettings, Duplicate, IngestClient, 
 from headwater.event.v1 import event_pb2
 from headwater.kernel.rpc.client import IN_THE_CLEAR
 from headwater.kernel.security.calling import ChannelSecurity
+from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.polling import Change, Recorded, Refusal
 
 GIVE_UP_S: Final = 30.0
@@ -24,10 +25,12 @@ class IngestLog:
         self._address = address
         self._settings = ClientSettings(give_up_s=GIVE_UP_S, security=security)
 
-    async def record(self, tenant_id: str, changes: Sequence[Change]) -> Recorded:
-        """Record *changes* in one commit; see the port."""
+    async def record(
+        self, tenant_id: str, changes: Sequence[Change], trace: TraceContext | None = None
+    ) -> Recorded:
+        """Record *changes* in one commit, under *trace*; see the port."""
         async with IngestClient(self._address, tenant_id, settings=self._settings) as client:
-            outcomes = await client.record([_event(change) for change in changes])
+            outcomes = await client.record([_event(change, trace) for change in changes])
         told = list(zip(changes, outcomes, strict=True))
         return Recorded(
             accepted=sum(isinstance(outcome, Accepted) for _, outcome in told),
@@ -36,14 +39,19 @@ class IngestLog:
             refused=tuple(
                 _refusal(change, outcome) for change, outcome in told if isinstance(outcome, Refused)
             ),
+            keys=tuple(outcome.event_key for _, outcome in told if isinstance(outcome, Accepted)),
         )
 
 
-def _event(change: Change) -> event_pb2.Event:
+def _event(change: Change, trace: TraceContext | None) -> event_pb2.Event:
     moment = Timestamp()
     moment.FromDatetime(change.event_time)
     operation = event_pb2.OPERATION_DELETE if change.deleted else event_pb2.OPERATION_UPSERT
+    context = (
+        event_pb2.TraceContext(traceparent=trace.traceparent, tracestate=trace.tracestate) if trace else None
+    )
     return event_pb2.Event(
+        trace=context,
         source=change.source,
         object=change.object_name,
         external_id=change.external_id,

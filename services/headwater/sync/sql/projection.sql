@@ -36,6 +36,12 @@ order by tenant_id, xid, seq;
 -- Positions of the shards. $1 shards smallint[].
 select shard, xid, seq from sync.shard_cursor where shard = any($1::smallint []);
 
+-- name: read_scope
+-- Up to where shards were projected before, while the log is projected again, and for which tenants; none: for all.
+select
+    shard, xid, seq, (select coalesce(array_agg(tenant_id), '{}') from sync.rebuild_scope) as tenants
+from sync.rebuild;
+
 -- name: find_records
 -- Entities that hold these records. $1 tenants; $2 objects; $3 sources; $4 external ids: text[].
 select held.tenant_id, held.object, held.source, held.external_id, held.entity_id

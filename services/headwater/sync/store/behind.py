@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection
 
 _SQL = queries.load("headwater.sync", "timeline.sql")
+_FETCHING = queries.load("headwater.sync", "fetch.sql")
 OBJECTS: Final = frozenset({"activity", "contact", "account", "deal"})
 """Objects that a timeline is made of."""
 
 
 async def write_behind(connection: Connection, workspace: Workspace) -> None:
     """Write what *workspace* leaves behind, and wake who works on it once this commits."""
+    if workspace.fetches:
+        marks = sorted(
+            workspace.fetches, key=lambda item: (item.tenant_id, item.connector, item.crm_object, item.crm_id)
+        )
+        rows = [(item.tenant_id, item.connector, item.crm_object, item.crm_id) for item in marks]
+        await connection.execute(_FETCHING["want_fetches"].text, *_columns(rows))
+        await connection.execute(_FETCHING["notify_fetches"].text)
     if workspace.touches:
         await write_touches(connection, workspace.touches)
     if due := list(_due(workspace)):

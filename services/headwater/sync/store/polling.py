@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.domain.polling import is_held_back
+from headwater.sync.domain.polling import Refusal, is_held_back
 from headwater.sync.scheduling.ports import CursorStep, Warned
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
@@ -63,19 +63,29 @@ class PostgresCursors:
             )
             if moved is None:
                 return False
-            if step.recorded_ids:
-                await connection.execute(_SQL["clear_refusals"].text, *place, list(step.recorded_ids))
-            latest = {item.external_id: item for item in step.refused}
-            if latest:
-                await connection.execute(
-                    _SQL["note_refusals"].text,
-                    *place,
-                    list(latest),
-                    [item.reason for item in latest.values()],
-                    [item.message for item in latest.values()],
-                    [item.event_time for item in latest.values()],
-                )
+            await write_refusals(connection, place, step.recorded_ids, step.refused)
         return True
+
+
+async def write_refusals(
+    connection: Connection,
+    place: tuple[str, str, str],
+    recorded_ids: Sequence[str],
+    refused: Sequence[Refusal],
+) -> None:
+    """Keep the last refusal of each record of *place* (tenant, connector, CRM object), until it is recorded."""
+    if recorded_ids:
+        await connection.execute(_SQL["clear_refusals"].text, *place, list(recorded_ids))
+    latest = {item.external_id: item for item in refused}
+    if latest:
+        await connection.execute(
+            _SQL["note_refusals"].text,
+            *place,
+            list(latest),
+            [item.reason for item in latest.values()],
+            [item.message for item in latest.values()],
+            [item.event_time for item in latest.values()],
+        )
 
 
 class PostgresCalendar:

@@ -14,7 +14,7 @@ from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.log import START, LogEvent, Position, RecordKey
+from headwater.sync.domain.log import START, LogEvent, Position, RecordKey, Scope
 from headwater.sync.domain.projecting import AuditNote, Effect, Mark, Workspace
 from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
@@ -45,6 +45,11 @@ class PostgresLog:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._scope = Scope()
+
+    def scope(self) -> Scope:
+        """Return whose events are projected again, as of the last cursors read: it changes only while no process runs."""
+        return self._scope
 
     async def shard_count(self) -> int:
         """Return the number of shards of the log."""
@@ -61,7 +66,10 @@ class PostgresLog:
     async def read_cursors(self, shards: Sequence[int]) -> dict[int, Position]:
         """Return the position up to which each of *shards* is projected."""
         async with translated():
+            rebuilt = await self._pool.fetch(_SQL["read_scope"].text)
             rows = await self._pool.fetch(_SQL["read_cursors"].text, list(shards))
+        reached = {row["shard"]: Position(row["xid"], row["seq"]) for row in rebuilt}
+        self._scope = Scope(frozenset(rebuilt[0]["tenants"] if rebuilt else ()), reached)
         return dict.fromkeys(shards, START) | {row["shard"]: Position(row["xid"], row["seq"]) for row in rows}
 
     async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
