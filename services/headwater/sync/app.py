@@ -40,6 +40,7 @@ from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
+from headwater.sync.reconciling.jobs import reconciliation
 from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.remote.policies import PolicyDoor
@@ -77,6 +78,7 @@ from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
 from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.parity import PostgresParity
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.provable import PostgresProvableAudit
@@ -208,6 +210,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         )
         desk = PostgresSchedules(pool)
         quality = Quality(PostgresQuality(pool), resolver, policies, clock)
+        ingest = IngestLog(settings.ingest_address, settings.calling)
         stores = JobStores(
             desk,
             PostgresCursors(pool),
@@ -215,8 +218,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             PostgresUpkeep(pool),
             quality.measure_all,
             approvals.expire,
+            reconciliation(PostgresParity(pool), ingest, clock),
         )
-        ingest = IngestLog(settings.ingest_address, settings.calling)
         schedules = scheduling_host(stores, ingest, leases, membership, accounts, clock, settings)
         enrichment, books = PostgresEnrichment(pool), partial(PostgresLimits, pool)
         enriching = enrichment_host(enrichment, ingest, leases, membership, policies, books, telemetry, clock)

@@ -16,7 +16,7 @@ from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
-from headwater.connectors.base.polling import Page, Polled
+from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import (
     Account,
     CallGate,
@@ -30,7 +30,8 @@ from headwater.connectors.base.port import (
     Written,
 )
 from headwater.connectors.base.reports import explain
-from headwater.connectors.hubspot import conditions, polling, wire
+from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
+from headwater.connectors.hubspot import conditions, polling, sweeping, wire
 from headwater.connectors.hubspot.auth import OAUTH, refresher
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
@@ -54,6 +55,7 @@ CAPABILITIES: Final = Capabilities(
     delete=True,
     remove=True,
     polling=True,
+    sweeping=True,
     schema_discovery=True,
     conditions=True,
     tokens=True,
@@ -103,6 +105,9 @@ class HubSpotVendor:
 
 class HubSpotConnector:
     """One HubSpot account."""
+
+    sweep_records_max = sweeping.SWEEP_RECORDS_MAX
+    read_records_max = sweeping.READ_RECORDS_MAX
 
     def __init__(self, http: AuthorizedHttp, ends: Sequence[Expiry] = ()) -> None:
         self._http = http
@@ -156,6 +161,20 @@ class HubSpotConnector:
         types = await self._property_types(polled.crm_object)
         body = await self._read(polling.request_of(polled, cursor, limit))
         return polling.page_of(polled, cursor, limit, body, types, now)
+
+    async def probe(self, swept: Swept, span: Span) -> Probe:
+        """Return how many records a span has; see the port of sweepers."""
+        return sweeping.probe_of(swept, await self._read(sweeping.probe_request(swept, span)))
+
+    async def sweep(self, swept: Swept, span: Span) -> SweptPage:
+        """Return the first records of a span; see the port of sweepers."""
+        types = await self._property_types(swept.crm_object)
+        return sweeping.page_of(swept, span, await self._read(sweeping.sweep_request(swept, span)), types)
+
+    async def read(self, swept: Swept, crm_ids: Sequence[str]) -> Mapping[str, Seen]:
+        """Return records by id; see the port of sweepers."""
+        types = await self._property_types(swept.crm_object)
+        return sweeping.read_of(swept, await self._read(sweeping.read_request(swept, crm_ids)), types)
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

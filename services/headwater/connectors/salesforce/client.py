@@ -17,10 +17,11 @@ from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
-from headwater.connectors.base.polling import Page, Polled
+from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
 from headwater.connectors.base.reports import explain
-from headwater.connectors.salesforce import conditions, polling, wire
+from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
+from headwater.connectors.salesforce import conditions, polling, sweeping, wire
 from headwater.connectors.salesforce.auth import OAUTH, refresher
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
@@ -46,6 +47,7 @@ CAPABILITIES: Final = Capabilities(
     delete=True,
     remove=True,
     polling=True,
+    sweeping=True,
     schema_discovery=True,
     conditions=True,
     tokens=True,
@@ -104,6 +106,9 @@ class SalesforceVendor:
 class SalesforceConnector:
     """One Salesforce org."""
 
+    sweep_records_max = sweeping.SWEEP_RECORDS_MAX
+    read_records_max = sweeping.READ_RECORDS_MAX
+
     def __init__(self, http: AuthorizedHttp, version: str, ends: Sequence[Expiry] = ()) -> None:
         self._http = http
         self._version = version
@@ -145,6 +150,19 @@ class SalesforceConnector:
         """Return changes behind *cursor*; see the port of pollers."""
         request = polling.request_of(polled, cursor, limit, self._version)
         return polling.page_of(polled, cursor, limit, await self._read(request), now)
+
+    async def probe(self, swept: Swept, span: Span) -> Probe:
+        """Return how many records a span has; see the port of sweepers."""
+        return sweeping.probe_of(await self._read(sweeping.probe_request(self._version, swept, span)))
+
+    async def sweep(self, swept: Swept, span: Span) -> SweptPage:
+        """Return the first records of a span; see the port of sweepers."""
+        body = await self._read(sweeping.sweep_request(self._version, swept, span))
+        return sweeping.page_of(swept, span, body)
+
+    async def read(self, swept: Swept, crm_ids: Sequence[str]) -> Mapping[str, Seen]:
+        """Return records by id; see the port of sweepers."""
+        return sweeping.read_of(swept, await self._read(sweeping.read_request(self._version, swept, crm_ids)))
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

@@ -39,6 +39,7 @@ from headwater.sync.delivery.pacing import BucketPacer, Pacer
 from headwater.sync.domain.adaptive import Pace
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, doubts_of
 from headwater.sync.domain.isolating import Suspects
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
@@ -208,6 +209,10 @@ class DeliveryAccount:
     def ask(self) -> Asks:
         """What questions beside the deliveries pass: the account's breaker counts them, and one may be its probe."""
         return self._guard.ask
+
+    def open_lanes(self) -> frozenset[Lane]:
+        """Return the lanes that may use what is left of the day's quota."""
+        return self._guard.open_lanes()
 
     async def run(self) -> None:
         """Keep the account's deliveries going until `end`.

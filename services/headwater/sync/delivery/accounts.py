@@ -16,6 +16,7 @@ import anyio
 
 from headwater.connectors.base import Connector
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
+from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.wakeup import Wakeup
 
@@ -43,6 +44,7 @@ class RunningAccount:
     Args:
         opened: opens a connector on the account's own gate.
         ask: what every question to the vendor passes: the account's breaker counts its answer.
+        open_lanes: says which lanes may use what is left of the day's quota.
     """
 
     tenant_id: str
@@ -51,6 +53,7 @@ class RunningAccount:
     lease: Lease
     opened: Callable[[], Awaitable[Connector]] = field(repr=False)
     ask: Asks = field(repr=False)
+    open_lanes: Callable[[], frozenset[Lane]] = field(default=lambda: frozenset(Lane), repr=False)
     _scopes: set[anyio.CancelScope] = field(default_factory=set, repr=False)
 
     @property

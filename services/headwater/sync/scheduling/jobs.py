@@ -12,6 +12,7 @@ from headwater.sync.domain.scheduling import Job, RunOutcome
 from headwater.sync.scheduling.expiring import ExpiryWatch
 from headwater.sync.scheduling.maintenance import Maintenance
 from headwater.sync.scheduling.polling import Polling
+from headwater.sync.scheduling.ports import Reconciling
 
 EXPIRY_EVERY_S: Final = 3_600.0
 """Pause between two looks at what of an account ends."""
@@ -32,6 +33,7 @@ class Jobs:
     polling: Polling
     expiry: ExpiryWatch
     maintenance: Maintenance
+    reconciling: Reconciling | None = None
 
     def of_account(self, account: RunningAccount) -> Sequence[Job]:
         """Return the jobs of *account*."""
@@ -48,7 +50,8 @@ class Jobs:
             for crm_object in poll_plans(account.document, account.name)
         ]
         watch = Job(account.tenant_id, f"expiry/{account.name}", "expiry", EXPIRY_EVERY_S, account.name)
-        return [*polls, watch]
+        compared = self.reconciling.jobs(account) if self.reconciling else ()
+        return [*polls, watch, *compared]
 
     def of_engine(self) -> Sequence[Job]:
         """Return the engine's own jobs."""
@@ -59,6 +62,8 @@ class Jobs:
         if job.kind == "maintenance":
             return Done("ok", await self.maintenance.run(job))
         account = accounts[(job.tenant_id, job.connector)]
+        if job.kind == "reconcile" and self.reconciling:
+            return Done("ok", (await self.reconciling.run(account, job.subject))[:1024])
         if job.kind == "expiry":
             held = await self.expiry.run(account)
             soon = [
