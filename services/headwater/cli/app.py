@@ -54,6 +54,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("deletes", _LOOK, "Records of deleted entities, and when each is removed from its CRM."),
     ("rollouts", _STEER, "Bulk changes on their way, stage by stage: list, show, approve, hold, abort."),
     ("enrichment", _STEER, "Values that providers add: status, run an entity again, budget."),
+    ("reconcile", _STEER, "CRMs compared with what they should hold: run, status, report, drift, repair."),
     ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),
     ("audit", _LOOK, "Who did what, and proof that the record is unchanged: verify, search, export, prove."),

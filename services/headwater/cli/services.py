@@ -28,6 +28,7 @@ from headwater.sync.v1 import (
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
+    reconciliation_pb2_grpc,
     rollouts_pb2_grpc,
     routing_pb2_grpc,
     schedules_pb2_grpc,
@@ -62,6 +63,7 @@ class Services:
     enrichment: enrichment_pb2_grpc.EnrichmentServiceAsyncStub
     routing: routing_pb2_grpc.RoutingServiceAsyncStub
     timelines: timeline_pb2_grpc.TimelineServiceAsyncStub
+    reconciliation: reconciliation_pb2_grpc.ReconciliationServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -112,6 +114,7 @@ async def open_services(
             enrichment_pb2_grpc.EnrichmentServiceStub(sync),
             routing_pb2_grpc.RoutingServiceStub(sync),
             timeline_pb2_grpc.TimelineServiceStub(sync),
+            reconciliation_pb2_grpc.ReconciliationServiceStub(sync),
             security,
             patience_s,
         )

@@ -59,6 +59,7 @@ from headwater.sync.rpc.merges import MergeServicer
 from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
 from headwater.sync.rpc.quality import QualityServicer
+from headwater.sync.rpc.reconciliation import ReconciliationServicer
 from headwater.sync.rpc.rollouts import RolloutServicer
 from headwater.sync.rpc.routing import RoutingServicer
 from headwater.sync.rpc.schedules import ScheduleServicer
@@ -79,6 +80,7 @@ from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
 from headwater.sync.store.operations import PostgresOperations
 from headwater.sync.store.parity import PostgresParity
+from headwater.sync.store.parity_desk import PostgresParityDesk
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.provable import PostgresProvableAudit
@@ -106,6 +108,7 @@ from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
 from headwater.sync.usecases.quality import Quality
+from headwater.sync.usecases.reconciliation import ReconciliationOffice
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.routing import RoutingOffice
 from headwater.sync.usecases.schedules import SteeredSchedules
@@ -253,6 +256,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
             RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
             TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
+            ReconciliationServicer(ReconciliationOffice(PostgresParityDesk(pool), desk, policies)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,

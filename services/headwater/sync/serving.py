@@ -19,6 +19,7 @@ from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
+from headwater.sync.rpc.reconciliation import RECONCILIATION_NAME, ReconciliationServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.routing import ROUTING_NAME, RoutingServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
@@ -33,6 +34,7 @@ from headwater.sync.v1 import (
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
+    reconciliation_pb2_grpc,
     rollouts_pb2_grpc,
     routing_pb2_grpc,
     schedules_pb2_grpc,
@@ -58,6 +60,7 @@ class Servicers:
     enrichment: EnrichmentServicer
     routing: RoutingServicer
     timelines: TimelineServicer
+    reconciliation: ReconciliationServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -76,6 +79,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         deletes_pb2_grpc.add_DeleteServiceServicer_to_server(servicers.deletes, server)
         enrichment_pb2_grpc.add_EnrichmentServiceServicer_to_server(servicers.enrichment, server)
         routing_pb2_grpc.add_RoutingServiceServicer_to_server(servicers.routing, server)
+        reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server(servicers.reconciliation, server)
         timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicers.timelines, server)
         return (
             SERVICE_NAME,
@@ -91,6 +95,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             ENRICHMENT_NAME,
             ROUTING_NAME,
             TIMELINE_NAME,
+            RECONCILIATION_NAME,
         )
 
     listening = ServerSettings(

@@ -89,6 +89,7 @@ create table sync.drift (
     primary key (tenant_id, connector, crm_object, crm_id, kind)
 );
 create index drift_open on sync.drift (tenant_id, connector, detect_time) where state in ('open', 'repairing', 'asked');
+create index drift_by_time on sync.drift (tenant_id, connector, detect_time);
 comment on table sync.drift is 'What was found to differ between a CRM and Headwater, and what became of it.';
 comment on column sync.drift.version is 'Of the delivery that it was compared with; 0 for none.';
 comment on column sync.drift.fields is 'Of each field that differs its name, what it should be, and what it was.';

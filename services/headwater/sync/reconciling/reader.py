@@ -23,6 +23,8 @@ from headwater.sync.reconciling.ports import Account, ParityBook
 SEARCH: Final = "search"
 PASSES_MAX: Final = 3
 """How often a span is read whose pages tell fewer records than the vendor counts."""
+READS_MAX: Final = 5
+"""How often records are asked for by id that an answer lacks: at least twice before one is taken as gone."""
 CALLS_WRITTEN: Final = 20
 """Calls after which their count is written."""
 
@@ -104,12 +106,22 @@ class Reader:
         return await self._call(READ, partial(self._sweeper.sweep, swept, span))
 
     async def read(self, swept: Swept, crm_ids: Sequence[str]) -> dict[str, Seen]:
-        """Return records as they are now, by id; those that are gone are left out."""
+        """Return records as they are now, by id; those that are gone are left out.
+
+        An answer may be cut as a page may: what it lacks is asked for again until nothing new comes.
+        """
         found: dict[str, Seen] = {}
         size = self._sweeper.read_records_max
-        ids = list(dict.fromkeys(crm_ids))
-        for start in range(0, len(ids), size):
-            found |= await self._call(READ, partial(self._sweeper.read, swept, ids[start : start + size]))
+        left = list(dict.fromkeys(crm_ids))
+        for number in range(READS_MAX):
+            fresh: dict[str, Seen] = {}
+            for start in range(0, len(left), size):
+                part = left[start : start + size]
+                fresh |= await self._call(READ, partial(self._sweeper.read, swept, part))
+            found |= fresh
+            left = [one for one in left if one not in found]
+            if not left or (number and not fresh):
+                break
         return found
 
     async def write_calls(self) -> None:
