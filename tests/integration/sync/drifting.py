@@ -10,10 +10,9 @@ import json
 import random
 import uuid
 import zlib
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
@@ -23,7 +22,7 @@ from tests.integration.sync.whole import TENANT, Doors, doors, event, looking, s
 
 from headwater.event.v1 import event_pb2
 from headwater.kernel.rpc import open_channel
-from headwater.sync.v1 import schedules_pb2, schedules_pb2_grpc
+from headwater.sync.v1 import reconciliation_pb2, reconciliation_pb2_grpc, schedules_pb2, schedules_pb2_grpc
 
 ACTOR: Final = event_pb2.Actor(type=event_pb2.ACTOR_TYPE_USER, id="operator-1")
 VENDORS: Final = ("hubspot", "salesforce")
@@ -86,17 +85,6 @@ reconcile:
 
 
 @dataclass(slots=True)
-class Planted:
-    """What was planted, CRM id to kind, by account."""
-
-    drift: dict[str, dict[str, str]] = field(default_factory=lambda: {vendor: {} for vendor in VENDORS})
-
-    def counts(self) -> dict[str, Counter[str]]:
-        """Return kinds to numbers, by account."""
-        return {vendor: Counter(found.values()) for vendor, found in self.drift.items()}
-
-
-@dataclass(slots=True)
 class Drifting:
     """A tenant with two accounts, run by real services."""
 
@@ -104,12 +92,11 @@ class Drifting:
     sandbox: SandboxProcess
     connection: Any
     schedules: schedules_pb2_grpc.ScheduleServiceAsyncStub
-    sync_address: str
+    office: reconciliation_pb2_grpc.ReconciliationServiceAsyncStub
     chance: random.Random
-    planted: Planted = field(default_factory=Planted)
 
     async def begin(
-        self, people: int, *, full_days: float = 0.0, share: float = 1.0, calls: int = 100
+        self, people: int, *, full_days: float = 7.0, share: float = 1.0, calls: int = 100
     ) -> None:
         """Put the policy in force, deliver *people* to both CRMs, and let nobody poll any more."""
         text = POLICY
@@ -151,30 +138,34 @@ class Drifting:
         await until(listed, 30)
         return found[0]
 
-    async def run(self, name: str, timeout_s: float = 60.0) -> str:
-        """Run a job once more; return what it told when it had ended well."""
+    async def run(self, name: str, timeout_s: float = 60.0, **order: Any) -> str:
+        """Run a job once more, ordered as operators do; return what it told when it had ended well."""
         before = (await self.known(name)).run_count
-        order = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=name, actor=ACTOR)
-        await self.schedules.RunSchedule(order, timeout=10)
+        _, job, connector = name.split("/", 2)
+        if job == "heal":
+            now = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=name, actor=ACTOR)
+            await self.schedules.RunSchedule(now, timeout=10)
+        else:
+            ordered = reconciliation_pb2.RunReconciliationRequest(
+                tenant_id=TENANT, connector=connector, job=job, actor=ACTOR, **order
+            )
+            await self.office.RunReconciliation(ordered, timeout=10)
         last: list[schedules_pb2.Schedule] = []
 
         async def ran() -> bool:
             last[:] = [await self.known(name)]
-            job = last[0]
-            return (
-                job.run_count > before
-                and not job.asked
-                and job.end_time.ToDatetime() >= job.begin_time.ToDatetime()
-            )
+            found = last[0]
+            ended = found.end_time.ToDatetime() >= found.begin_time.ToDatetime()
+            return found.run_count > before and not found.asked and ended
 
         await until(ran, timeout_s)
         assert last[0].outcome == "ok", last[0].detail
         return last[0].detail
 
-    async def daily(self, timeout_s: float = 60.0) -> dict[str, dict[str, Any]]:
-        """Run the daily parity of both accounts; return their reports."""
+    async def daily(self, timeout_s: float = 60.0, **order: Any) -> dict[str, dict[str, Any]]:
+        """Run the daily parity of both accounts, one after the other; return their reports."""
         for vendor in VENDORS:
-            await self.run(f"reconcile/daily/{vendor}", timeout_s)
+            await self.run(f"reconcile/daily/{vendor}", timeout_s, **order)
         return {vendor: await self.report(vendor) for vendor in VENDORS}
 
     async def report(self, vendor: str) -> dict[str, Any]:
@@ -270,6 +261,12 @@ class Drifting:
             made.extend(str(item["id"]) for item in answer.json()["results"])
         return made
 
+    def stamp_alike(self, ids: Sequence[str]) -> None:
+        """Give records of HubSpot one and the same time of their last change."""
+        stamp = {"lastmodifieddate": "2026-01-01T00:00:00.000Z"}
+        edits = [{"object": "contacts", "id": one, "fields": stamp} for one in ids]
+        self._admin("hubspot", "edits", {"edits": edits}, "POST")
+
     def cut_pages(self, vendor: str, count: int, share: float = 0.3) -> None:
         """Let some pages of lists and queries end early, without a word that more follow."""
         path = "GET .*/contacts$" if vendor == "hubspot" else "GET .*/query$"
@@ -347,7 +344,8 @@ async def drifting(url: str, sandbox: SandboxProcess) -> AsyncIterator[Drifting]
         open_channel(f"127.0.0.1:{port}") as channel,
     ):
         stub = schedules_pb2_grpc.ScheduleServiceStub(channel)
-        yield Drifting(world, sandbox, connection, stub, f"127.0.0.1:{port}", random.Random(7))
+        office = reconciliation_pb2_grpc.ReconciliationServiceStub(channel)
+        yield Drifting(world, sandbox, connection, stub, office, random.Random(7))
 
 
 def shown(report: dict[str, Any]) -> str:

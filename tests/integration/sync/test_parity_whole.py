@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.contract.sandbox.process import SandboxProcess
-from tests.integration.sync.drifting import LAST_NAME, PHONE, VENDORS, Drifting, drifting, shown
+from tests.integration.sync.drifting import LAST_NAME, OBJECTS, PHONE, VENDORS, Drifting, drifting, shown
 from tests.integration.sync.whole import settled, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(90)]
@@ -22,13 +22,21 @@ async def drifted(migrated_database_url: str, sandbox: SandboxProcess) -> AsyncI
         yield world
 
 
+@pytest.fixture
+async def few(migrated_database_url: str, sandbox: SandboxProcess) -> AsyncIterator[Drifting]:
+    """The same with few people."""
+    async with drifting(migrated_database_url, sandbox) as world:
+        await world.begin(20)
+        yield world
+
+
 async def test_planted_drift_is_found_and_healed_and_nothing_else_is_touched(drifted: Drifting) -> None:
     """Silent edits, missed changes, deletions and creations, with pages that are cut: each found once, by its kind."""
     before = await drifted.daily()
     assert {vendor: report["parity"] for vendor, report in before.items()} == dict.fromkeys(VENDORS, 1.0)
     expected = plant(drifted)
     writes = {vendor: drifted.writes(vendor) for vendor in VENDORS}
-    reports = await drifted.daily()
+    reports = await drifted.daily(whole=True)
     found = {
         vendor: {crm_id: kind for crm_id, (kind, _) in kept.items()}
         for vendor, kept in (await drifted.drift()).items()
@@ -45,10 +53,32 @@ async def test_planted_drift_is_found_and_healed_and_nothing_else_is_touched(dri
         touched = {item["record_id"] for item in drifted.written(vendor, writes[vendor])}
         spared = touched - set(expected[vendor]) - await made_since(drifted, vendor)
         assert spared == set(), (vendor, spared)
-    after = await drifted.daily()
+    after = await drifted.daily(whole=True)
     assert {vendor: report["parity"] for vendor, report in after.items()} == dict.fromkeys(VENDORS, 1.0), (
         shown(after)
     )
+
+
+async def test_what_shows_no_change_is_proven_by_one_call_and_a_dry_run_keeps_nothing(
+    few: Drifting,
+) -> None:
+    """Counts and stamps prove it; a change is read, told and, in a dry run, left as it is."""
+    policy = (
+        "reconcile: {critical: {contact: {}}, daily_s: 31536000, share: 1.0, sample_records: 0, lag_s: 0}"
+    )
+    await few.replace_section(policy)
+    await few.daily()
+    calm = await few.daily()
+    assert {
+        vendor: (one["objects"][OBJECTS[vendor]]["read"], one["calls"]) for vendor, one in calm.items()
+    } == dict.fromkeys(VENDORS, (0, 1))
+    few.change("salesforce", few.people("salesforce", 1)[:3], LAST_NAME["salesforce"], "Changed")
+    dry = (await few.daily(dry_run=True))["salesforce"]
+    assert (dry["dry"], dry["objects"]["Contact"]["drift"], await few.drift()) == (
+        True, {"field": 3}, {vendor: {} for vendor in VENDORS},
+    )  # fmt: skip
+    found = (await few.daily())["salesforce"]["objects"]["Contact"]
+    assert (found["drift"], len((await few.drift())["salesforce"])) == ({"field": 3}, 3)
 
 
 async def made_since(world: Drifting, vendor: str) -> set[str]:
