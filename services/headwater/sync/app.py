@@ -213,7 +213,10 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         )
         desk = PostgresSchedules(pool)
         quality = Quality(PostgresQuality(pool), resolver, policies, clock)
-        ingest = IngestLog(settings.ingest_address, settings.calling)
+        ingest, timelines = (
+            IngestLog(settings.ingest_address, settings.calling),
+            Timelines(PostgresTimelineDesk(pool), policies),
+        )
         stores = JobStores(
             desk,
             PostgresCursors(pool),
@@ -221,7 +224,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             PostgresUpkeep(pool),
             quality.measure_all,
             approvals.expire,
-            reconciliation(PostgresParity(pool), ingest, clock),
+            reconciliation(PostgresParity(pool), ingest, timelines, clock),
         )
         schedules = scheduling_host(stores, ingest, leases, membership, accounts, clock, settings)
         enrichment, books = PostgresEnrichment(pool), partial(PostgresLimits, pool)
@@ -255,7 +258,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             DeleteServicer(Deletes(removals, policies)),
             EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
             RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
-            TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
+            TimelineServicer(timelines),
             ReconciliationServicer(ReconciliationOffice(PostgresParityDesk(pool), desk, policies)),
         )
         async with (

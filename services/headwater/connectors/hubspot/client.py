@@ -11,6 +11,7 @@ import httpx
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
 from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.conditions import WriteConditions
+from headwater.connectors.base.describing import ApiVersions, FieldShape
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
@@ -31,7 +32,7 @@ from headwater.connectors.base.port import (
 )
 from headwater.connectors.base.reports import explain
 from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
-from headwater.connectors.hubspot import conditions, polling, sweeping, wire
+from headwater.connectors.hubspot import conditions, describing, polling, sweeping, wire
 from headwater.connectors.hubspot.auth import OAUTH, refresher
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
@@ -175,6 +176,15 @@ class HubSpotConnector:
         """Return records by id; see the port of sweepers."""
         types = await self._property_types(swept.crm_object)
         return sweeping.read_of(swept, await self._read(sweeping.read_request(swept, crm_ids)), types)
+
+    async def schema(self, crm_object: str) -> Mapping[str, FieldShape]:
+        """Return every property of an object; see the port."""
+        required = (await self.conditions(crm_object)).required
+        return describing.schema_of(await self._properties(crm_object), required)
+
+    async def api_versions(self) -> ApiVersions | None:
+        """Return nothing: HubSpot has no list of its versions."""
+        return None
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

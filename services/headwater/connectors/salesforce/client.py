@@ -12,6 +12,7 @@ import httpx
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
 from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.conditions import WriteConditions
+from headwater.connectors.base.describing import ApiVersions, FieldShape
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
@@ -21,7 +22,7 @@ from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
 from headwater.connectors.base.reports import explain
 from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
-from headwater.connectors.salesforce import conditions, polling, sweeping, wire
+from headwater.connectors.salesforce import conditions, describing, polling, sweeping, wire
 from headwater.connectors.salesforce.auth import OAUTH, refresher
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
@@ -163,6 +164,14 @@ class SalesforceConnector:
     async def read(self, swept: Swept, crm_ids: Sequence[str]) -> Mapping[str, Seen]:
         """Return records by id; see the port of sweepers."""
         return sweeping.read_of(swept, await self._read(sweeping.read_request(self._version, swept, crm_ids)))
+
+    async def schema(self, crm_object: str) -> Mapping[str, FieldShape]:
+        """Return every field of an object; see the port."""
+        return describing.schema_of(await self._read(wire.describe_request(self._version, crm_object)))
+
+    async def api_versions(self) -> ApiVersions | None:
+        """Return which versions are served; see the port."""
+        return describing.versions_of(await self._read(describing.versions_request()), self._version)
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

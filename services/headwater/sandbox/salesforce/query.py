@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PAGE_MAX = 2_000
 PAGE_MIN = 200
+OLDEST, NEWEST = 31, 64
+"""Versions of the API that are served."""
 CURSORS_MAX = 10
 """Open queries of an org; the oldest is forgotten when one more is opened (Salesforce: 10 per user)."""
 _BATCH = re.compile(r"batchsize\s*=\s*(\d+)", re.IGNORECASE)
@@ -287,7 +289,16 @@ def _all(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     return _query(call, desk, {**params, "how": "queryAll"})
 
 
+def _versions(_call: Call, _desk: Desk, _params: Mapping[str, str]) -> Answer:
+    """Every version that is served, the oldest first."""
+    numbers = (f"{number}.0" for number in range(OLDEST, NEWEST + 1))
+    return Answer(
+        200, [{"label": f"v{one}", "url": f"/services/data/v{one}", "version": one} for one in numbers]
+    )
+
+
 ROUTES = (
+    route("GET", "/services/data", "versions", _versions),
     route("GET", "/services/data/{version}/query/{cursor}", "query", _more),
     route("GET", "/services/data/{version}/queryAll/{cursor}", "query", _more),
     route("GET", "/services/data/{version}/query", "query", _only),

@@ -189,6 +189,20 @@ class ParityBook(Protocol):
         """Keep a run as it stands."""
         ...
 
+    async def last_report(self, account: Account, job: JobName) -> Mapping[str, Any]:
+        """Return the report of the last run of a job that ended and was not dry; empty before the first."""
+        ...
+
+    async def timeline_gaps(
+        self, account: Account, *, repair: bool
+    ) -> tuple[Sequence[uuid.UUID], Sequence[uuid.UUID]]:
+        """Return activities of the tenant that are in no timeline, and those associated with entities that stand no more.
+
+        Args:
+            repair: have the first be looked at again.
+        """
+        ...
+
     async def prune(self, account: Account) -> None:
         """Forget what is older than a year."""
         ...

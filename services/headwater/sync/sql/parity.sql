@@ -308,3 +308,49 @@ with runs as (
 delete from sync.drift
 where
     tenant_id = $1 and connector = $2 and state = 'healed' and heal_time < clock_timestamp() - interval '1 year';
+
+-- name: last_report
+-- The report of the last run that ended and kept what it found. $1 tenant; $2 connector; $3 job.
+select report from sync.parity_run
+where tenant_id = $1 and connector = $2 and job = $3 and not dry and end_time is not null
+order by begin_time desc
+limit 1;
+
+-- name: lost_activities
+-- Activities that are in no timeline and that nobody is about to place. $1 tenant; $2 rows.
+select entity.entity_id
+from sync.entity as entity
+where
+    entity.tenant_id = $1 and entity.object = 'activity' and entity.state = 'active' and entity.version > 0
+    and not exists (
+        select from sync.activity as held
+        where held.tenant_id = $1 and held.activity_id = entity.entity_id
+    )
+    and not exists (
+        select from sync.timeline_due as due
+        where due.tenant_id = $1 and due.entity_id = entity.entity_id
+    )
+order by entity.entity_id
+limit $2;
+
+-- name: look_again
+-- Has activities placed, once the transaction commits. $1 tenant; $2 activities uuid[].
+with due as (
+    insert into sync.timeline_due (tenant_id, entity_id, object, event_key)
+    select $1, item.entity_id, 'activity', '00000000-0000-0000-0000-000000000000'::uuid
+    from unnest($2::uuid []) as item (entity_id)
+)
+select pg_notify('headwater_timeline', '');
+
+-- name: astray_associations
+-- Activities that concern entities which stand no more, while no merge or split is being followed. $1 tenant; $2 rows.
+select distinct held.activity_id
+from sync.association as held
+inner join sync.entity as entity
+    on entity.tenant_id = $1 and held.entity_id = entity.entity_id and entity.state = 'merged'
+where
+    held.tenant_id = $1
+    and not exists (select from sync.timeline_due as due where due.tenant_id = $1)
+    and not exists (select from sync.reassociation as move where move.tenant_id = $1 and move.state = 1)
+order by held.activity_id
+limit $2;

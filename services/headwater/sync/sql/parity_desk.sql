@@ -67,12 +67,11 @@ where
 
 -- name: decide_drift
 -- Takes a decision about drift that has not ended, noted in the audit. $1 tenant; $2 connector; $3 kind; $4 CRM ids
--- text[], empty for all; $5 action; $6 actor.
+-- text[], empty for all; $5 action; $6 actor; $7 state from now on.
 with decided as (
     update sync.drift as held
     set
-        state = case when $5 = 'accept' then 'accepted' else 'open' end,
-        repair = case when $5 = 'accept' then held.repair else $5 end, repair_count = 0, ordered_by = $6
+        state = $7, repair = coalesce(nullif($5, 'accept'), held.repair), repair_count = 0, ordered_by = $6
     where
         held.tenant_id = $1 and held.connector = $2 and held.kind = $3 and held.state in ('open', 'asked')
         and (cardinality($4::text []) = 0 or held.crm_id = any($4::text []))

@@ -30,6 +30,8 @@ _MERGES: Final = queries.load("headwater.sync", "merge.sql")
 _LAST: Final = "\x7f"
 """Behind every id: they are of ASCII letters and digits."""
 _LENGTH_MAX: Final = 255
+LOST_MAX: Final = 10_000
+"""Activities of one run that are told of, or looked at again."""
 
 Part = tuple[int, int, str, str]
 """Shortest and longest id, behind which and up to which one."""
@@ -236,6 +238,24 @@ class PostgresParity:
                 _SQL["write_run"].text, account.tenant_id, run.run_id, account.name, run.job, run.dry,
                 run.begin_time, run.end_time, run.detail, dict(run.report or {}),
             )  # fmt: skip
+
+    async def last_report(self, account: Account, job: JobName) -> Mapping[str, Any]:
+        """Return the report of the last run of a job that ended and was not dry; empty before the first."""
+        rows = await self._fetch("last_report", *_of(account), job)
+        return next((row["report"] for row in rows), {})
+
+    async def timeline_gaps(
+        self, account: Account, *, repair: bool
+    ) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
+        """Return activities that are in no timeline, and those associated with entities that stand no more."""
+        lost = await self._fetch("lost_activities", account.tenant_id, LOST_MAX)
+        astray = await self._fetch("astray_associations", account.tenant_id, LOST_MAX)
+        if repair and lost:
+            async with self._writing(account) as connection:
+                await connection.execute(
+                    _SQL["look_again"].text, account.tenant_id, [row["entity_id"] for row in lost]
+                )
+        return [row["entity_id"] for row in lost], [row["activity_id"] for row in astray]
 
     async def prune(self, account: Account) -> None:
         """Forget what is older than a year."""

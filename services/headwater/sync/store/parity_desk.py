@@ -68,9 +68,10 @@ class PostgresParityDesk:
         self, tenant_id: str, connector: str, kind: str, crm_ids: Sequence[str], action: str, actor: str
     ) -> int:
         """Take a decision; return how many drifts it is about."""
+        state = "accepted" if action == "accept" else "open"
         async with reaching(), self._pool.acquire() as connection, connection.transaction():
             decided: int = await connection.fetchval(
-                _SQL["decide_drift"].text, tenant_id, connector, kind, list(crm_ids), action, actor
+                _SQL["decide_drift"].text, tenant_id, connector, kind, list(crm_ids), action, actor, state
             )
         return decided
 

@@ -12,7 +12,7 @@ from headwater.sync.domain.reconciling import DriftKind
 from headwater.sync.domain.sweep_plans import sweep_plans
 from headwater.sync.ports import Policies
 from headwater.sync.reconciling.desk import DriftPlace, ParityDesk, RunView, Standing
-from headwater.sync.reconciling.jobs import HEAL, job_name
+from headwater.sync.reconciling.jobs import HEAL, WEEKLY, job_name
 from headwater.sync.reconciling.ports import DriftRow, JobName, Order
 from headwater.sync.scheduling.ports import ScheduleDesk
 
@@ -40,11 +40,13 @@ class ReconciliationOffice:
             what = f"connector {connector!r}" if connector else "no connector"
             message = f"{what} is not compared: name it under `reconcile` in the policy, and enable it"
             raise NotFound(message, reason="NOT_COMPARED", metadata={"connector": connector})
-        return tuple(names)
+        return tuple(sorted(names))
 
     async def run(self, tenant_id: str, connector: str, job: JobName, order: Order) -> tuple[str, ...]:
         """Order a run of an account, or of all; return whose. Raises: NotFound."""
         names = self._compared(tenant_id, connector)
+        if job == WEEKLY:  # of the tenant: one account's process does it
+            names = self._compared(tenant_id, "")[:1]
         for name in names:
             await self.desk.order(tenant_id, name, job, order)
             await self.schedules.ask_run(tenant_id, job_name(job, name), order.actor)
