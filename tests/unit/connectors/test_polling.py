@@ -190,7 +190,9 @@ def test_everything_is_told_whatever_changes_between_pages(
     vendor = open_vendor()
     for name, number in steps:
         if name in {"change", "delete"} and isinstance(vendor, HubSpot):
-            vendor.wait(1)  # two changes of one record in one millisecond do not happen, its creation among them
+            vendor.wait(
+                1
+            )  # two changes of one record in one millisecond do not happen, its creation among them
         if name == "poll":
             vendor.poll(ours_ahead_s)
         else:

@@ -22,7 +22,15 @@ from headwater.policy.account import Limits
 from headwater.sync.delivery.accounts import RunningAccount
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.domain.parity_ranges import FANOUT, Range, is_unchanged, parts_of, sort_ranges, span_of
+from headwater.sync.domain.parity_ranges import (
+    FANOUT,
+    Range,
+    is_unchanged,
+    parts_of,
+    sort_ranges,
+    span_of,
+    tail_of,
+)
 from headwater.sync.domain.parity_share import call_share
 from headwater.sync.reconciling.ports import ParityBook
 from headwater.sync.reconciling.reader import NoShareLeft, Reader
@@ -79,6 +87,13 @@ def test_another_mapping_or_no_reading_at_all_reads_everything() -> None:
     assert sort(ranges, plan_hash="q").read == (ranges[0].span, ranges[1].span)
     assert sort([]).read == (Span(),)
     assert len(sort(ranges, full_days=0.0).read) == 2
+
+
+def test_what_a_reading_that_was_cut_off_left_is_read_by_the_next() -> None:
+    """Behind the last range that has an end; nothing where the last one has none, or before the first reading."""
+    assert tail_of([leaf(1), leaf(2)]) == (Span("300"),)
+    assert tail_of([leaf(1), leaf(2, span=Span("200"))]) == ()
+    assert tail_of([]) == ()
 
 
 def test_some_of_what_shows_no_change_is_read_by_chance() -> None:

@@ -95,6 +95,12 @@ def sort_ranges(
     return Sorted(read, _neighbours(ranges, forced | drawn), drawn)
 
 
+def tail_of(ranges: Sequence[Range]) -> tuple[Span, ...]:
+    """Return what lies behind the last range where a reading was cut off before it came to the end."""
+    last = ranges[-1].span.upto if ranges else ""
+    return (Span(last),) if last else ()
+
+
 def _drawn(ranges: Sequence[Range], records: int, chance: random.Random) -> Sequence[Range]:
     """Return ranges drawn by chance that have *records* records together, or a few more."""
     left = list(ranges)

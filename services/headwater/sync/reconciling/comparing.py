@@ -22,6 +22,7 @@ from headwater.sync.domain.parity_ranges import (
     parts_of,
     sort_ranges,
     span_of,
+    tail_of,
 )
 from headwater.sync.domain.parity_report import ObjectParity
 from headwater.sync.domain.reconciling import (
@@ -111,8 +112,6 @@ class Comparing:
         judge = self._judge
         ranges = await judge.book.ranges(judge.account, judge.plan.crm_object)
         left = [item for item in ranges if item.run_id != self._run_id]
-        if ranges and not left:
-            return self.parity
         ours = await judge.book.ours_hashes(judge.account, judge.plan, [item.span for item in left])
         full_days = 0.0 if self._whole else judge.section.full_days
         order = sort_ranges(
@@ -124,9 +123,10 @@ class Comparing:
             judge.section.sample_records,
             self._chance,
         )
+        read = [*(order.read if left or not ranges else ()), *tail_of(ranges)]
         counts = {item.span.after: item.crm_count for item in left}
         deceived = False
-        for span in sorted(order.read, key=lambda item: item.after not in order.sampled):
+        for span in sorted(read, key=lambda item: item.after not in order.sampled):
             drifts = await self._read(span, counts.get(span.after, 0))
             deceived |= span.after in order.sampled and any(_unstamped(item) for item in drifts)
         for node in order.probed:

@@ -62,7 +62,7 @@ class Parity:
             try:
                 await self._compare(account, plans, reader, run, report)
                 if not run.dry:
-                    await self._heal(account, plans, reader, report)
+                    await self._heal(account, plans, reader, report, asked=True)
                 detail, ended = _told(report), True
             except NoShareLeft as spent:
                 detail = f"{spent}: goes on with the next run"
@@ -78,7 +78,7 @@ class Parity:
         Raises: CallFailed, FenceLost, HeadwaterError, Unavailable.
         """
         plans, held, now = sweep_plans(account.document, account.name), _of(account), self.clock.now()
-        if not plans or not await self.book.open_drift(held, ("", "", ""), 1):
+        if not plans or not await self.book.open_drift(held, ("", "", ""), 1, asked=False):
             return "no drift that something can be done about"
         if await self.book.unfinished(held, "daily", now - BUSY) is not None:
             return "the daily parity has not come to its end: it looks after its drift itself"
@@ -99,10 +99,14 @@ class Parity:
         section = account.document.reconcile
         period_s = section.daily_s if section else 0.0
         order = await self.book.take_order(held, "daily")
-        if order is None:
-            since = now - dt.timedelta(seconds=2 * period_s)
-            if (unfinished := await self.book.unfinished(held, "daily", since)) is not None:
-                return unfinished, read_daily(unfinished.report)
+        since = now - dt.timedelta(seconds=2 * period_s)
+        if (unfinished := await self.book.unfinished(held, "daily", since)) is not None:
+            before = read_daily(unfinished.report)
+            if order is None:
+                # a dry run keeps no ranges: it begins anew
+                return unfinished, DailyReport(dry=True, whole=before.whole) if unfinished.dry else before
+            given_up = replace(unfinished, end_time=now, detail="given up: another run was ordered")
+            await self.book.write_run(held, given_up)
         dry, whole = (order.dry, order.whole) if order else (False, False)
         run = Run(self.new_id(), "daily", now, dry)
         report = DailyReport(dry=dry, whole=whole)
@@ -140,6 +144,8 @@ class Parity:
         plans: dict[str, SweepPlan],
         reader: Reader,
         report: DailyReport,
+        *,
+        asked: bool = False,
     ) -> None:
         section = account.document.reconcile
         if section is None:
@@ -151,7 +157,7 @@ class Parity:
             if lost >= GONE_MIN and lost > section.missing_share_max * (records + lost)
         )
         healer = Healer(_of(account), account.document, section, plans, self.book, self.log, self.clock, gone)
-        states = (await healer.run(reader)).states
+        states = (await healer.run(reader, asked=asked)).states
         report.healed += states.get("healed", 0)
         report.repaired += states.get("repairing", 0)
         report.asked += states.get("asked", 0)

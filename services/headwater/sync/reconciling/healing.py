@@ -58,10 +58,16 @@ class Healer:
     clock: Clock
     too_many_gone: frozenset[str] = frozenset()
 
-    async def run(self, reader: Reader) -> Healed:
-        """Look at all that something can be done about, once. Raises: CallFailed, NoShareLeft, FenceLost, Unavailable."""
+    async def run(self, reader: Reader, *, asked: bool = False) -> Healed:
+        """Look at all that something can be done about, once.
+
+        Args:
+            asked: also at what waits for a person: it may have ended by itself.
+
+        Raises: CallFailed, NoShareLeft, FenceLost, Unavailable.
+        """
         done, place = Healed(), _FIRST
-        while rows := await self.book.open_drift(self.account, place, CHUNK):
+        while rows := await self.book.open_drift(self.account, place, CHUNK, asked=asked):
             last = rows[-1]
             place = (last.crm_object, last.crm_id, last.kind.value)
             for crm_object, group in groupby(rows, key=lambda row: row.crm_object):
@@ -102,7 +108,8 @@ class Healer:
         ordered = row.repair if row.ordered_by and row.state == "open" else ""
         kept = Kept(row.kind, row.state == "repairing", row.repair_count, row.repair_time, ordered)
         gone = row.crm_object in self.too_many_gone
-        return action_of(self.section, kept, verdict, self.clock.now(), too_many_gone=gone)
+        action, drift = action_of(self.section, kept, verdict, self.clock.now(), too_many_gone=gone)
+        return ("wait" if row.state == "asked" and action != "healed" else action), drift
 
     async def _act(
         self,

@@ -148,9 +148,9 @@ class ParityBook(Protocol):
         ...
 
     async def open_drift(
-        self, account: Account, after: tuple[str, str, str], limit: int
+        self, account: Account, after: tuple[str, str, str], limit: int, *, asked: bool
     ) -> Sequence[DriftRow]:
-        """Return drift that something can be done about, by object, id and kind."""
+        """Return drift that something can be done about, by object, id and kind; what waits for a person where *asked*."""
         ...
 
     async def settle(self, account: Account, settled: Sequence[Settled], now: dt.datetime) -> None:

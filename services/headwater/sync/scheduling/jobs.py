@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from headwater.connectors.base import CallFailed, ErrorClass
 from headwater.sync.delivery.accounts import RunningAccount
 from headwater.sync.domain.polling import Recorded, poll_plans
 from headwater.sync.domain.scheduling import Job, RunOutcome
@@ -63,7 +64,7 @@ class Jobs:
             return Done("ok", await self.maintenance.run(job))
         account = accounts[(job.tenant_id, job.connector)]
         if job.kind == "reconcile" and self.reconciling:
-            return Done("ok", (await self.reconciling.run(account, job.subject))[:1024])
+            return await self._reconciled(account, job.subject)
         if job.kind == "expiry":
             held = await self.expiry.run(account)
             soon = [
@@ -74,6 +75,15 @@ class Jobs:
             return Done("ok", f"{len(held)} with an end, warned of: {', '.join(soon) or 'none'}")
         plan = poll_plans(account.document, account.name)[job.subject]
         return _polled(await self.polling.run(account, plan))
+
+    async def _reconciled(self, account: RunningAccount, subject: str) -> Done:
+        assert self.reconciling is not None  # noqa: S101 - asked by the caller
+        try:
+            return Done("ok", (await self.reconciling.run(account, subject))[:1024])
+        except CallFailed as held:
+            if held.error.error_class is not ErrorClass.HELD:
+                raise
+            return Done("skipped", held.error.message)
 
 
 def _polled(result: Recorded | str) -> Done:

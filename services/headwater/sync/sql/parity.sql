@@ -157,13 +157,13 @@ returning held.crm_id, held.kind, held.state;
 
 -- name: open_drift
 -- Drift that something can be done about, the oldest first. $1 tenant; $2 connector; behind $3 CRM object, $4 CRM id and
--- $5 kind; $6 rows.
+-- $5 kind; $6 rows; $7 states text[].
 select
     crm_object, crm_id, kind, object, entity_id, fields, version, state, repair, repair_count, ordered_by,
     drift_time, detect_time, repair_time, heal_time, run_id
 from sync.drift
 where
-    tenant_id = $1 and connector = $2 and state in ('open', 'repairing')
+    tenant_id = $1 and connector = $2 and state = any($7::text [])
     and (crm_object, crm_id, kind) > ($3, $4, $5)
 order by crm_object, crm_id, kind
 limit $6;

@@ -155,9 +155,12 @@ class PostgresParity:
                 _SQL["note_drift"].text, *_of(account), crm_object, run_id, now, *columns
             )
 
-    async def open_drift(self, account: Account, after: tuple[str, str, str], limit: int) -> list[DriftRow]:
-        """Return drift that something can be done about, by object, id and kind."""
-        rows = await self._fetch("open_drift", *_of(account), *after, limit)
+    async def open_drift(
+        self, account: Account, after: tuple[str, str, str], limit: int, *, asked: bool
+    ) -> list[DriftRow]:
+        """Return drift that something can be done about, by object, id and kind; what waits for a person where *asked*."""
+        states = ["open", "repairing", *(["asked"] if asked else [])]
+        rows = await self._fetch("open_drift", *_of(account), *after, limit, states)
         return [drift_row(account.name, row) for row in rows]
 
     async def settle(self, account: Account, settled: Sequence[Settled], now: dt.datetime) -> None:
