@@ -14,7 +14,7 @@ PROMETHEUS := .prometheus
 CHROMIUM := .chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check secrets-check sbom verify clean
 
@@ -121,6 +121,8 @@ bench-backfill: $(STAMP) ## Backfill 200,000 records beside live traffic, with S
 
 bench-rebuild: $(STAMP) ## Make the projection of 100,000 events again from the log: how fast, and byte for byte (ARGS="--events 20000")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.backfill.rebuild --json bench-rebuild.json $(ARGS)
+bench-reconcile: $(STAMP) ## Plant drift in two CRMs of 100,000 records: all found, all healed or asked for, nothing else touched (ARGS="--records 10000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.reconcile --json bench-reconcile.json $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 

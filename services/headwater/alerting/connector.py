@@ -12,6 +12,7 @@ from headwater.alerting.rules import DAY_S, HOUR_S, Alert, Scale, Severity
 from headwater.kernel.metrics import names
 from headwater.kernel.metrics.names import Metric
 from headwater.policy.document import ConnectorPolicy
+from headwater.policy.reconciling import Objectives
 
 BURNS: Final[tuple[tuple[str, Severity, float, float, float], ...]] = (
     ("Fast", "page", 14.4, HOUR_S, 300.0),
@@ -29,14 +30,23 @@ class ConnectorAlerts:
 
     Args:
         tenant: whose account it is; empty for all tenants that have one of this name.
+        objectives: how much drift is borne; the defaults where nothing is compared: then nothing is told either.
     """
 
-    def __init__(self, name: str, policy: ConnectorPolicy, scale: Scale, tenant: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        policy: ConnectorPolicy,
+        scale: Scale,
+        tenant: str = "",
+        objectives: Objectives | None = None,
+    ) -> None:
         self._name = name
         self._policy = policy
         self._alarms = policy.alarms
         self._scale = scale
         self._tenant = tenant
+        self._objectives = objectives or Objectives()
 
     def alerts(self) -> tuple[Alert, ...]:
         """Return them all."""
@@ -57,6 +67,8 @@ class ConnectorAlerts:
             *self._token_ends(),
             self._paused(),
             self._not_held(),
+            self._drift_high(),
+            self._drift_unseen(),
         )
 
     def _failures_high(self) -> Alert:
@@ -248,6 +260,29 @@ class ConnectorAlerts:
             f"no process works on {self._name}",
             "Nothing is written to this CRM.",
             for_s=120,
+        )
+
+    def _drift_high(self) -> Alert:
+        parity = f"min by (tenant, connector) ({self._of(names.PARITY)})"
+        least = self._objectives.parity
+        return self._alert(
+            "HeadwaterDriftHigh",
+            "ticket",
+            f"{parity} < {least:g}",
+            f"less than {least:.2%} of {self._name}'s records agree with Headwater",
+            "People who work in this CRM see values that Headwater knows to be others.",
+        )
+
+    def _drift_unseen(self) -> Alert:
+        ended = f"max by (tenant, connector) ({self._of(names.PARITY_RUN)})"
+        most_s = self._objectives.detect_s
+        return self._alert(
+            "HeadwaterDriftUnseen",
+            "ticket",
+            f"time() - {ended} > {self._scale.number(most_s)}",
+            f"{self._name} has not been compared with Headwater for {most_s / 3600:g} hours",
+            "Drift of this CRM goes unseen.",
+            for_s=HOUR_S,
         )
 
     def _quota_share(self) -> str:

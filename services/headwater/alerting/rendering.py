@@ -18,8 +18,12 @@ PRODUCTION: Final = Scale()
 
 def groups_of(document: PolicyDocument, scale: Scale = PRODUCTION, tenant: str = "") -> tuple[Group, ...]:
     """Return the alerts of Headwater and of every enabled connector of a policy."""
+    compared = document.reconcile
+    objectives = compared.objectives if compared is not None else None
     connectors = (
-        Group(f"headwater-connector-{name}", ConnectorAlerts(name, policy, scale, tenant).alerts())
+        Group(
+            f"headwater-connector-{name}", ConnectorAlerts(name, policy, scale, tenant, objectives).alerts()
+        )
         for name, policy in sorted(document.connectors.items())
         if policy.enabled
     )

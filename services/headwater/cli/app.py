@@ -59,6 +59,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("backfills", _STEER, "Backfills under way and past ones: list, show, pause, resume, cancel."),
     ("fetch", _STEER, "Have records of a CRM read again, as a webhook would."),
     ("rebuild", _STEER, "Make entities, records and timelines again from the log: of a tenant, or of all."),
+    ("reconcile", _STEER, "CRMs compared with what they should hold: run, status, report, drift, repair."),
     ("schedules", _STEER, "Periodic jobs: list, run now, pause, resume."),
     ("quarantine", _STEER, "Events that break the contract: groups, list, release, discard."),
     ("audit", _LOOK, "Who did what, and proof that the record is unchanged: verify, search, export, prove."),

@@ -29,6 +29,7 @@ from headwater.sync.v1 import (
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
+    reconciliation_pb2_grpc,
     rollouts_pb2_grpc,
     routing_pb2_grpc,
     schedules_pb2_grpc,
@@ -64,6 +65,7 @@ class Services:
     routing: routing_pb2_grpc.RoutingServiceAsyncStub
     timelines: timeline_pb2_grpc.TimelineServiceAsyncStub
     backfills: backfills_pb2_grpc.BackfillServiceAsyncStub
+    reconciliation: reconciliation_pb2_grpc.ReconciliationServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -115,6 +117,7 @@ async def open_services(
             routing_pb2_grpc.RoutingServiceStub(sync),
             timeline_pb2_grpc.TimelineServiceStub(sync),
             backfills_pb2_grpc.BackfillServiceStub(sync),
+            reconciliation_pb2_grpc.ReconciliationServiceStub(sync),
             security,
             patience_s,
         )

@@ -19,6 +19,7 @@ from headwater.policy.gating import gate_faults, withhold_faults
 from headwater.policy.normalising.rules import RULES
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
+from headwater.policy.reconciling import reconcile_faults
 from headwater.policy.routing_checks import routing_faults
 from headwater.policy.timeline import activity_faults
 from headwater.policy.words import EndpointClass
@@ -43,6 +44,7 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
         *_cloud_event_faults(document),
         *routing_faults(document),
         *activity_faults(document),
+        *reconcile_faults(document),
         *_connection_faults(document),
         *(
             fault

@@ -17,6 +17,7 @@ from headwater.policy.alarms import Alarms
 from headwater.policy.consenting import restricting
 from headwater.policy.enrichment import Enrichment
 from headwater.policy.objects import ObjectPolicy
+from headwater.policy.reconciling import Reconcile
 from headwater.policy.routing import Routing, Sla
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.systems import Inbound, InboundField, System
@@ -235,6 +236,8 @@ class PolicyDocument(Part):
     """Who gets which lead; None: nobody is given anything."""
     sla: Sla | None = None
     """How soon leads must be looked after."""
+    reconcile: Reconcile | None = None
+    """What must agree with the CRMs; None: nothing is compared."""
 
     @model_validator(mode="after")
     def _with_people(self) -> PolicyDocument:

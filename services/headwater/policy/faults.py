@@ -97,6 +97,7 @@ FIXES: Final[Mapping[str, str]] = {
     "enrichment_input": "take it out of inputs",
     "enrichment_layer": "name a system of `layer: intelligence`",
     "enrichment_local": "remove both, or name the kind that calls somebody, as http",
+    "compared_object": "map the object at an account that is compared, or take it out of reconcile.critical",
     "enrichment_mapped": "map it in the inbound part of the provider's system",
     "enrichment_one_provider": "give each provider a system of its own",
     "enrichment_own_system": "give the provider a system of its own",

@@ -1,4 +1,4 @@
-"""Owns `/_sandbox/...`: health, faults, options, arrival log, records, calls, reset. For tests and operators only."""
+"""Owns `/_sandbox/...`: health, faults, options, arrival log, records, calls, silent edits, reset. For tests and operators only."""
 
 from __future__ import annotations
 
@@ -25,6 +25,27 @@ ARRIVALS_MAX = 10_000
 _ARRIVALS_USUAL = 1_000
 
 
+class Edit(BaseModel):
+    """One record that changes behind everybody's back: no API call, no webhook, no modification time.
+
+    As formulas, roll-ups and repairs by the vendor's own people do. Fields by which records are found cannot be.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object: str
+    id: str
+    fields: dict[str, Any]
+
+
+class Edits(BaseModel):
+    """Records that change together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    edits: tuple[Edit, ...]
+
+
 class Reset(BaseModel):
     """What a reset does besides forgetting."""
 
@@ -46,6 +67,7 @@ def admin(fleet: Fleet) -> Starlette:
             Route(f"{place}/arrivals", desk.arrivals),
             Route(f"{place}/records", desk.records),
             Route(f"{place}/calls", desk.calls),
+            Route(f"{place}/edits", desk.edits, methods=["POST"]),
             Route(f"{place}/reset", desk.reset, methods=["POST"]),
         ]
     )
@@ -88,6 +110,22 @@ class _AdminDesk:
         wanted = request.query_params.get("object")
         kinds = (wanted,) if wanted else self._fleet.vendors[account.vendor].kinds
         return _json({"records": {kind: _dump(account, kind) for kind in kinds}})
+
+    async def edits(self, request: Request) -> Response:
+        account = self._account(request)
+        wanted = await _model(request, Edits)
+        with self._fleet.database.transaction():
+            for one in wanted.edits:
+                record = account.records.live(one.object, one.id)
+                if record is None:
+                    raise HTTPException(404, f"no {one.object} {one.id}")
+                fields = {
+                    name: value
+                    for name, value in {**record.fields, **one.fields}.items()
+                    if value is not None
+                }
+                account.records.update(record, fields, record.updated_ms, ())
+        return _json({"edited": len(wanted.edits)})
 
     async def calls(self, request: Request) -> Response:
         return _json(self._account(request).call_report())

@@ -27,6 +27,7 @@ FaultKind = Literal[
     "commit_then_hang",
     "commit_then_reset",
     "partial",
+    "truncated_page",
     "token_expire_now",
     "html_error",
 ]
@@ -35,6 +36,8 @@ BEFORE: tuple[FaultKind, ...] = ("latency_ms", "hang", "error_5xx", "storm_429",
 """Decided when an authentic call within limits arrives, before anything is done."""
 PARTIAL: tuple[FaultKind, ...] = ("partial",)
 """Decided when a batch is worked on, for its items."""
+SHORT: tuple[FaultKind, ...] = ("truncated_page",)
+"""Decided when a list or a query is answered: its page ends early and says that nothing follows."""
 EXPIRY: tuple[FaultKind, ...] = ("token_expire_now",)
 """Decided when a call arrives, before its token is looked at."""
 AFTER: tuple[FaultKind, ...] = ("commit_then_hang", "commit_then_reset")
@@ -68,7 +71,7 @@ class Fault(BaseModel):
     retry_after_s: int | None = Field(default=None, ge=0)
     """`storm_429`, `error_5xx`: the Retry-After header; None sends none."""
     share: float = Field(default=0.5, gt=0.0, le=1.0)
-    """`partial`: chance of each item to fail; at least one does."""
+    """`partial`: chance of each item to fail; at least one does. `truncated_page`: part of the page that is cut off."""
 
 
 class FaultPlan(BaseModel):

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from headwater.sandbox.accounts import ACCOUNT_NAME, Account, Verdict
 from headwater.sandbox.arrivals import Arrival
 from headwater.sandbox.call import Answer, Call, Refusal
-from headwater.sandbox.faults import AFTER, BEFORE, EXPIRY
+from headwater.sandbox.faults import AFTER, BEFORE, EXPIRY, SHORT
+from headwater.sandbox.truncating import truncated
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from headwater.sandbox.limits import Meter
     from headwater.sandbox.server import Connections
 
+_OK = 200
 _NOT_FOUND = 404
 _BODY_TOO_LARGE = 413
 _PATH_PARTS = 3
@@ -181,6 +183,8 @@ class Visit:
         except Refusal as refusal:
             self._journal_refusal(refusal.reason)
             answer = refusal.answer
+        if answer.status == _OK and (short := self._account.faults.fire(SHORT, self._subject)):
+            answer = truncated(answer, short[0].share)
         outcome = self._dressed(answer)
         if self.call.method == "GET" or answer.status >= 400 or self._vendor.subject(self.call) is None:  # noqa: PLR2004
             return outcome

@@ -43,6 +43,7 @@ from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.moments import Moments
 from headwater.sync.projector.policies import LogPolicies
+from headwater.sync.reconciling.jobs import reconciliation
 from headwater.sync.remote.identity import IdentityResolver
 from headwater.sync.remote.ingest import IngestLog
 from headwater.sync.remote.policies import PolicyDoor
@@ -62,6 +63,7 @@ from headwater.sync.rpc.merges import MergeServicer
 from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
 from headwater.sync.rpc.quality import QualityServicer
+from headwater.sync.rpc.reconciliation import ReconciliationServicer
 from headwater.sync.rpc.rollouts import RolloutServicer
 from headwater.sync.rpc.routing import RoutingServicer
 from headwater.sync.rpc.schedules import ScheduleServicer
@@ -84,6 +86,8 @@ from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
 from headwater.sync.store.moments import PostgresMoments
 from headwater.sync.store.operations import PostgresOperations
+from headwater.sync.store.parity import PostgresParity
+from headwater.sync.store.parity_desk import PostgresParityDesk
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.projection import PostgresLog, PostgresProjections
 from headwater.sync.store.provable import PostgresProvableAudit
@@ -112,6 +116,7 @@ from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
 from headwater.sync.usecases.quality import Quality
+from headwater.sync.usecases.reconciliation import ReconciliationOffice
 from headwater.sync.usecases.rollouts import Rollouts
 from headwater.sync.usecases.routing import RoutingOffice
 from headwater.sync.usecases.schedules import SteeredSchedules
@@ -218,6 +223,10 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         )
         desk = PostgresSchedules(pool)
         quality = Quality(PostgresQuality(pool), resolver, policies, clock)
+        ingest, timelines = (
+            IngestLog(settings.ingest_address, settings.calling),
+            Timelines(PostgresTimelineDesk(pool), policies),
+        )
         stores = JobStores(
             desk,
             PostgresCursors(pool),
@@ -225,8 +234,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             PostgresUpkeep(pool),
             quality.measure_all,
             approvals.expire,
+            reconciliation(PostgresParity(pool), ingest, timelines, clock),
         )
-        ingest = IngestLog(settings.ingest_address, settings.calling)
         schedules = scheduling_host(stores, ingest, leases, membership, accounts, clock, settings)
         enrichment, books = PostgresEnrichment(pool), partial(PostgresLimits, pool)
         enriching = enrichment_host(enrichment, ingest, leases, membership, policies, books, telemetry, clock)
@@ -263,8 +272,9 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             DeleteServicer(Deletes(removals, policies)),
             EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
             RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
-            TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
+            TimelineServicer(timelines),
             BackfillServicer(Backfills(backfills, policies, clock)),
+            ReconciliationServicer(ReconciliationOffice(PostgresParityDesk(pool), desk, policies)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,

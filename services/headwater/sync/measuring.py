@@ -146,7 +146,7 @@ def gauges_of(rows: Iterable[GaugeRow], limits: Mapping[AccountKey, Limits]) -> 
                 found[_AUDIT[row.label]][(row.tenant_id,)] = row.value
             case "log":
                 found[names.LOG_LAG][()] = row.value
-            case "paused" | "held":
+            case "paused" | "held" | "parity" | "parity_run":
                 found[_PLAIN[row.gauge]][key] = row.value
             case _:
                 found[_LABELLED[row.gauge]][(*key, row.label or names.OTHER)] = row.value
@@ -189,8 +189,13 @@ _LABELLED: Final = {
     "dead": names.DEAD_LETTERS,
     "breaker": names.BREAKER,
     "expiry": names.EXPIRY,
+    "field_parity": names.FIELD_PARITY,
+    "drift": names.DRIFT,
+    "drift_time": names.DRIFT_TIME,
 }
-_PLAIN: Final = {"paused": names.PAUSED, "held": names.HELD}
+_PLAIN: Final = {
+    "paused": names.PAUSED, "held": names.HELD, "parity": names.PARITY, "parity_run": names.PARITY_RUN,
+}  # fmt: skip
 _AUDIT: Final = {
     "checkpoint": names.AUDIT_CHECKPOINT,
     "unsigned": names.AUDIT_UNSIGNED,

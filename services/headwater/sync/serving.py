@@ -20,6 +20,7 @@ from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
+from headwater.sync.rpc.reconciliation import RECONCILIATION_NAME, ReconciliationServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.routing import ROUTING_NAME, RoutingServicer
 from headwater.sync.rpc.schedules import SCHEDULES_NAME, ScheduleServicer
@@ -35,6 +36,7 @@ from headwater.sync.v1 import (
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
+    reconciliation_pb2_grpc,
     rollouts_pb2_grpc,
     routing_pb2_grpc,
     schedules_pb2_grpc,
@@ -61,6 +63,7 @@ class Servicers:
     routing: RoutingServicer
     timelines: TimelineServicer
     backfills: BackfillServicer
+    reconciliation: ReconciliationServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -79,6 +82,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         deletes_pb2_grpc.add_DeleteServiceServicer_to_server(servicers.deletes, server)
         enrichment_pb2_grpc.add_EnrichmentServiceServicer_to_server(servicers.enrichment, server)
         routing_pb2_grpc.add_RoutingServiceServicer_to_server(servicers.routing, server)
+        reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server(servicers.reconciliation, server)
         timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicers.timelines, server)
         backfills_pb2_grpc.add_BackfillServiceServicer_to_server(servicers.backfills, server)
         return (
@@ -96,6 +100,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             ROUTING_NAME,
             TIMELINE_NAME,
             BACKFILLS_NAME,
+            RECONCILIATION_NAME,
         )
 
     listening = ServerSettings(

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import pytest
 
-for _name in ("conformance", "conformance_faults", "conformance_polling"):
+for _name in ("conformance", "conformance_faults", "conformance_polling", "conformance_sweeping"):
     pytest.register_assert_rewrite(f"headwater.connectors.base.testing.{_name}")

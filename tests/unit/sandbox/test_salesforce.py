@@ -196,3 +196,25 @@ def test_query_outside_the_subset_is_refused(bench: Bench, soql: str, code: str)
     """What cannot be answered is refused, never answered wrongly."""
     answer = bench.call("GET", f"{DATA}/query", q=soql)
     assert (answer.status, answer.content[0]["errorCode"]) == (400, code)
+
+
+def test_aggregates_fold_the_rows_of_a_range_of_ids(bench: Bench) -> None:
+    """COUNT, MAX and MIN under their aliases, or under a number; nothing counts as 0 and as null."""
+    ids = [
+        bench.call("POST", f"{DATA}/sobjects/Contact", {"LastName": name}).content["id"]
+        for name in ("A", "B", "C")
+    ]
+    soql = f"SELECT COUNT(Id) total, MAX(LastName), MIN(LastName) first FROM Contact WHERE Id > '{ids[0]}'"  # noqa: S608 - no SQL
+    answer = bench.call("GET", f"{DATA}/query", q=soql).content
+    assert answer["records"] == [
+        {"attributes": {"type": "AggregateResult"}, "total": 2, "expr1": "C", "first": "B"}
+    ]
+    none = f"SELECT COUNT(Id) total, MAX(LastName) last FROM Contact WHERE Id > '{ids[2]}'"  # noqa: S608 - no SQL
+    [row] = bench.call("GET", f"{DATA}/query", q=none).content["records"]
+    assert (row["total"], row["last"]) == (0, None)
+
+
+def test_the_versions_that_are_served_are_listed() -> None:
+    """The oldest first, as Salesforce does."""
+    versions = [item["version"] for item in Bench("salesforce").call("GET", "/services/data").content]
+    assert (versions[0], "61.0" in versions) == ("31.0", True)

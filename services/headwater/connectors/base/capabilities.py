@@ -31,6 +31,7 @@ class Capabilities:
         remove: records can be put into the vendor's bin.
         search: records can be asked for by other fields than the external id.
         polling: changes can be fetched.
+        sweeping: records can be read whole and counted, by ranges of ids.
         webhooks: changes are pushed by the vendor and verified.
         schema_discovery: objects and fields are read from the vendor before anything is written.
         conditions: automations and required fields can be asked for before a bulk change.
@@ -52,6 +53,7 @@ class Capabilities:
     remove: bool = False
     search: bool = False
     polling: bool = False
+    sweeping: bool = False
     webhooks: bool = False
     schema_discovery: bool = False
     conditions: bool = False

@@ -11,6 +11,7 @@ import httpx
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
 from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.conditions import WriteConditions
+from headwater.connectors.base.describing import ApiVersions, FieldShape
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
@@ -31,7 +32,8 @@ from headwater.connectors.base.port import (
     Written,
 )
 from headwater.connectors.base.reports import explain
-from headwater.connectors.hubspot import conditions, fetching, polling, wire
+from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
+from headwater.connectors.hubspot import conditions, describing, fetching, polling, sweeping, wire
 from headwater.connectors.hubspot.auth import OAUTH, refresher
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
@@ -56,6 +58,7 @@ CAPABILITIES: Final = Capabilities(
     delete=True,
     remove=True,
     polling=True,
+    sweeping=True,
     schema_discovery=True,
     conditions=True,
     tokens=True,
@@ -105,6 +108,9 @@ class HubSpotVendor:
 
 class HubSpotConnector:
     """One HubSpot account."""
+
+    sweep_records_max = sweeping.SWEEP_RECORDS_MAX
+    read_records_max = sweeping.READ_RECORDS_MAX
 
     def __init__(self, http: AuthorizedHttp, ends: Sequence[Expiry] = ()) -> None:
         self._http = http
@@ -188,6 +194,29 @@ class HubSpotConnector:
             else:
                 raise CallFailed(error_of(answer, writes=False))
         return Fetched(records, tuple(deleted), tuple(absent))
+
+    async def probe(self, swept: Swept, span: Span) -> Probe:
+        """Return how many records a span has; see the port of sweepers."""
+        return sweeping.probe_of(swept, await self._read(sweeping.probe_request(swept, span)))
+
+    async def sweep(self, swept: Swept, span: Span) -> SweptPage:
+        """Return the first records of a span; see the port of sweepers."""
+        types = await self._property_types(swept.crm_object)
+        return sweeping.page_of(swept, span, await self._read(sweeping.sweep_request(swept, span)), types)
+
+    async def read(self, swept: Swept, crm_ids: Sequence[str]) -> Mapping[str, Seen]:
+        """Return records by id; see the port of sweepers."""
+        types = await self._property_types(swept.crm_object)
+        return sweeping.read_of(swept, await self._read(sweeping.read_request(swept, crm_ids)), types)
+
+    async def schema(self, crm_object: str) -> Mapping[str, FieldShape]:
+        """Return every property of an object; see the port."""
+        required = (await self.conditions(crm_object)).required
+        return describing.schema_of(await self._properties(crm_object), required)
+
+    async def api_versions(self) -> ApiVersions | None:
+        """Return nothing: HubSpot has no list of its versions."""
+        return None
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

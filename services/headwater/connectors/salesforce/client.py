@@ -12,16 +12,18 @@ import httpx
 from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
 from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.conditions import WriteConditions
+from headwater.connectors.base.describing import ApiVersions, FieldShape
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.fetching import Fetched
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
-from headwater.connectors.base.polling import Page, Polled
+from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
 from headwater.connectors.base.reports import explain
-from headwater.connectors.salesforce import conditions, polling, wire
+from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
+from headwater.connectors.salesforce import conditions, describing, polling, sweeping, wire
 from headwater.connectors.salesforce.auth import OAUTH, refresher
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
@@ -47,6 +49,7 @@ CAPABILITIES: Final = Capabilities(
     delete=True,
     remove=True,
     polling=True,
+    sweeping=True,
     schema_discovery=True,
     conditions=True,
     tokens=True,
@@ -104,6 +107,9 @@ class SalesforceVendor:
 
 class SalesforceConnector:
     """One Salesforce org."""
+
+    sweep_records_max = sweeping.SWEEP_RECORDS_MAX
+    read_records_max = sweeping.READ_RECORDS_MAX
 
     def __init__(self, http: AuthorizedHttp, version: str, ends: Sequence[Expiry] = ()) -> None:
         self._http = http
@@ -164,6 +170,27 @@ class SalesforceConnector:
         """Return records by id; see the port of fetchers. One call."""
         request = polling.fetch_request(polled, crm_ids, self._version)
         return polling.fetched_of(polled, crm_ids, await self._read(request))
+
+    async def probe(self, swept: Swept, span: Span) -> Probe:
+        """Return how many records a span has; see the port of sweepers."""
+        return sweeping.probe_of(await self._read(sweeping.probe_request(self._version, swept, span)))
+
+    async def sweep(self, swept: Swept, span: Span) -> SweptPage:
+        """Return the first records of a span; see the port of sweepers."""
+        body = await self._read(sweeping.sweep_request(self._version, swept, span))
+        return sweeping.page_of(swept, span, body)
+
+    async def read(self, swept: Swept, crm_ids: Sequence[str]) -> Mapping[str, Seen]:
+        """Return records by id; see the port of sweepers."""
+        return sweeping.read_of(swept, await self._read(sweeping.read_request(self._version, swept, crm_ids)))
+
+    async def schema(self, crm_object: str) -> Mapping[str, FieldShape]:
+        """Return every field of an object; see the port."""
+        return describing.schema_of(await self._read(wire.describe_request(self._version, crm_object)))
+
+    async def api_versions(self) -> ApiVersions | None:
+        """Return which versions are served; see the port."""
+        return describing.versions_of(await self._read(describing.versions_request()), self._version)
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

@@ -219,6 +219,28 @@ EXPIRY: Final = _metric(
     "token_expiry_timestamp_seconds", Kind.GAUGE, "When the first of what the account holds ends, by kind.",
     _TENANT, _CONNECTOR, Label("kind", ("token", "subscription", "watch")), unit="seconds", services=("sync",),
 )  # fmt: skip
+PARITY: Final = _metric(
+    "parity_ratio", Kind.GAUGE, "Records that agreed with the CRM when it was compared last, of all.", _TENANT,
+    _CONNECTOR, services=("sync",),
+)  # fmt: skip
+FIELD_PARITY: Final = _metric(
+    "field_parity_ratio", Kind.GAUGE,
+    "The same of one field, of the records that were read: the CRM's object and field, with a full stop between.",
+    _TENANT, _CONNECTOR, Label("field", values_max=2_000), services=("sync",),
+)  # fmt: skip
+PARITY_RUN: Final = _metric(
+    "parity_run_timestamp_seconds", Kind.GAUGE, "When the last comparison of all records ended.", _TENANT,
+    _CONNECTOR, unit="seconds", services=("sync",),
+)  # fmt: skip
+DRIFT: Final = _metric(
+    "drift_records", Kind.GAUGE, "Records known to differ: to be repaired, being repaired, waiting for a person.",
+    _TENANT, _CONNECTOR, Label("state", ("open", "repairing", "asked")), services=("sync",),
+)  # fmt: skip
+DRIFT_TIME: Final = _metric(
+    "drift_p95_seconds", Kind.GAUGE,
+    "95th percentile of 30 days: from drift to its detection, where the CRM tells; from detection to healing.",
+    _TENANT, _CONNECTOR, Label("stage", ("detect", "heal")), unit="seconds", services=("sync",),
+)  # fmt: skip
 ACCOUNTS_LEFT_OUT: Final = _metric(
     "accounts_left_out", Kind.GAUGE, "Accounts whose state is not told, because there are too many.",
     services=("sync",),

@@ -85,6 +85,11 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
     "headwater.sync.v1.PolicyService": {"policy:read": "PreviewPolicy ListPolicyVersions"},
     "headwater.sync.v1.ProvenanceService": {"entities:read": "ExplainEntity"},
     "headwater.sync.v1.QualityService": {"quality:measure": "MeasureQuality", "entities:read": "GetQuality"},
+    "headwater.sync.v1.ReconciliationService": {
+        "deliveries:read": "ListRuns ListDrift",
+        "schedules:control": "RunReconciliation",
+        "deliveries:replay": "RepairDrift",
+    },
     "headwater.sync.v1.RolloutService": {
         "deliveries:read": "PreviewRollout ListRollouts GetRollout",
         "rollouts:control": "StartRollout ApproveRollout HoldRollout AbortRollout",

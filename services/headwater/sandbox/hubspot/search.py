@@ -25,6 +25,7 @@ PAGE_MAX = 200
 GROUPS_MAX = 5
 FILTERS_MAX = 18
 _PAGE_USUAL = 10
+_ID = "hs_object_id"
 _TOKENS = re.compile(r"[^\w.*-]+")
 _FREE_TEXT = ("email", "firstname", "lastname", "phone", "company", "name", "domain", "dealname", "website")
 
@@ -83,13 +84,23 @@ def _candidates(desk: Desk, kind: Kind, groups: Sequence[Sequence[Filter]]) -> l
             one for one in group if one.get("propertyName") in unique and one.get("operator") in {"EQ", "IN"}
         ]
         if not pins:
-            return desk.account.records.scan(kind.name)
+            after, upto = _range(groups)
+            return desk.account.records.between(kind.name, after, upto)
         values = pins[0].get("values") if pins[0]["operator"] == "IN" else [pins[0].get("value")]
         for value in values or ():
             record = writing.locate(desk, kind, str(value), str(pins[0]["propertyName"]))
             if record is not None:
                 found[record.record_id] = record
     return sorted(found.values(), key=_age) if groups else desk.account.records.scan(kind.name)
+
+
+def _range(groups: Sequence[Sequence[Filter]]) -> tuple[str, str]:
+    """The ids that bound the results of one group; empty where nothing does."""
+    bounds = {"GT": "", "LTE": ""}
+    for one in groups[0] if len(groups) == 1 else ():
+        if one.get("propertyName") == _ID and one.get("operator") in bounds:
+            bounds[str(one["operator"])] = str(one.get("value") or "")
+    return bounds["GT"], bounds["LTE"]
 
 
 def _age(record: Record) -> tuple[int, str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PAGE_MAX = 2_000
 PAGE_MIN = 200
+OLDEST, NEWEST = 31, 64
+"""Versions of the API that are served."""
 CURSORS_MAX = 10
 """Open queries of an org; the oldest is forgotten when one more is opened (Salesforce: 10 per user)."""
 _BATCH = re.compile(r"batchsize\s*=\s*(\d+)", re.IGNORECASE)
@@ -90,6 +92,21 @@ class _Run:
                 told[name] = {**base, path.field.name: rows.read(other, path.field.name)}
         return told
 
+    def folded(self, records: Sequence[Record]) -> dict[str, Any]:
+        """The one row of the query's aggregates; rows without a value count for none."""
+        told: dict[str, Any] = {"attributes": {"type": "AggregateResult"}}
+        for fold in self._query.folds:
+            path = self._paths[fold.path.lower()]
+            values = [value for one in records if (value := self._value(one, path)) is not None]
+            if fold.how == "count":
+                told[fold.alias] = len(values)
+            else:
+                pick = max if fold.how == "max" else min
+                told[fold.alias] = pick(
+                    values, default=None, key=lambda value: _comparable(path.field, value)
+                )
+        return told
+
     def _named(self, query: soql.Query) -> list[str]:
         def inside(condition: soql.Condition | None) -> list[str]:
             if condition is None:
@@ -98,7 +115,8 @@ class _Run:
                 return [condition.path]
             return [path for part in condition.parts for path in inside(part)]
 
-        return [*query.paths, *inside(query.where), *(order.path for order in query.order)]
+        folded = (fold.path for fold in query.folds)
+        return [*query.paths, *folded, *inside(query.where), *(order.path for order in query.order)]
 
     def _path(self, text: str) -> _Path:
         first, _, rest = text.partition(".")
@@ -128,11 +146,27 @@ class _Run:
         records = self._desk.account.records
         pin = None if self._archived else self._pin(self._query.where)
         if pin is None:
-            return records.scan(self.kind.name, archived=self._archived)
+            after, upto = self._range(self._query.where)
+            return records.between(self.kind.name, after, upto, archived=self._archived)
         field = self._paths[pin.path.lower()].field
         ids = {one for value in pin.values for one in rows.ids_with(self._desk, self.kind, field, value)}
         found = (records.live(self.kind.name, one) for one in sorted(ids))
         return [one for one in found if one is not None]
+
+    def _range(self, condition: soql.Condition | None) -> tuple[str, str]:
+        """The ids that bound the rows by the conditions which all must hold; empty where nothing does."""
+        parts = (
+            condition.parts
+            if isinstance(condition, soql.Combine) and condition.how == "and"
+            else (condition,)
+        )
+        bounds = {"after": "", "upto": ""}
+        for part in parts:
+            if isinstance(part, soql.Compare) and self._paths[part.path.lower()].field.type == "id":
+                side = {">": "after", ">=": "", "<": "upto", "<=": "upto"}.get(part.op, "")
+                whole = full(str(part.values[0])) if side else None
+                bounds |= {side: whole} if whole else {}
+        return bounds["after"], bounds["upto"]
 
     def _pin(self, condition: soql.Condition | None) -> soql.Compare | None:
         if isinstance(condition, soql.Compare):
@@ -212,6 +246,8 @@ def _query(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
         raise refusal(error.error) from error
     if query.count:
         return Answer(200, {"totalSize": len(found), "done": True, "records": []})
+    if query.folds:
+        return Answer(200, {"totalSize": 1, "done": True, "records": [run.folded(found)]})
     size = _page_size(call)
     page: dict[str, Any] = {"totalSize": len(found), "done": len(found) <= size}
     if len(found) > size:
@@ -253,7 +289,16 @@ def _all(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     return _query(call, desk, {**params, "how": "queryAll"})
 
 
+def _versions(_call: Call, _desk: Desk, _params: Mapping[str, str]) -> Answer:
+    """Every version that is served, the oldest first."""
+    numbers = (f"{number}.0" for number in range(OLDEST, NEWEST + 1))
+    return Answer(
+        200, [{"label": f"v{one}", "url": f"/services/data/v{one}", "version": one} for one in numbers]
+    )
+
+
 ROUTES = (
+    route("GET", "/services/data", "versions", _versions),
     route("GET", "/services/data/{version}/query/{cursor}", "query", _more),
     route("GET", "/services/data/{version}/queryAll/{cursor}", "query", _more),
     route("GET", "/services/data/{version}/query", "query", _only),

@@ -1,7 +1,8 @@
 """Owns the grammar of the SOQL subset: text in, a query value out. Knows no record and no sObject.
 
-query  := SELECT (COUNT() | path {, path}) FROM name [WHERE expr] [ORDER BY path [ASC|DESC] [NULLS FIRST|LAST] {, ...}]
+query  := SELECT (COUNT() | fold {, fold} | path {, path}) FROM name [WHERE expr] [ORDER BY path [ASC|DESC] [NULLS FIRST|LAST] {, ...}]
           [LIMIT n] [OFFSET n]
+fold   := (COUNT | MAX | MIN) ( path ) [alias]
 expr   := term {OR term};  term := factor {AND factor};  factor := NOT factor | ( expr ) | path op value
 op     := = | != | <> | < | <= | > | >= | LIKE | IN | NOT IN
 """
@@ -21,6 +22,7 @@ _TOKEN = re.compile(
     r"|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.]*)|(?P<sign><=|>=|!=|<>|[=<>(),]))"
 )
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_FOLDS: dict[str, Literal["count", "max", "min"]] = {"count": "count", "max": "max", "min": "min"}
 _SIGNS = {"=", "!=", "<>", "<", "<=", ">", ">="}
 
 
@@ -54,8 +56,17 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """An aggregate over all rows, under a name of its own: `expr0` and so on where the query gives none."""
+
+    how: Literal["count", "max", "min"]
+    path: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """A parsed query; `count` means SELECT COUNT()."""
+    """A parsed query; `count` means SELECT COUNT(), *folds* one row of aggregates."""
 
     text: str
     paths: tuple[str, ...]
@@ -66,6 +77,7 @@ class Query:
     order: tuple[Order, ...] = ()
     limit: int | None = None
     offset: int = 0
+    folds: tuple[Fold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +129,7 @@ class _Parser:
 
     def query(self) -> Query:
         self._keyword("select")
-        count, paths = self._selected()
+        count, paths, folds = self._selected()
         self._keyword("from")
         source = self._take("word")
         where = self._expression() if self._maybe("where") else None
@@ -125,17 +137,40 @@ class _Parser:
         limit = int(self._take("number").text) if self._maybe("limit") else None
         offset = int(self._take("number").text) if self._maybe("offset") else 0
         self._take("end")
-        return Query(self._text, paths, count, source.text, source.column, where, order, limit, offset)
+        return Query(self._text, paths, count, source.text, source.column, where, order, limit, offset, folds)
 
-    def _selected(self) -> tuple[bool, tuple[str, ...]]:
+    def _selected(self) -> tuple[bool, tuple[str, ...], tuple[Fold, ...]]:
         first = self._take("word")
-        if first.text.lower() == "count" and self._maybe_sign("("):
-            self._sign(")")
-            return True, ()
+        if self._opens(first):
+            if first.text.lower() == "count" and self._peeks(")"):
+                self._sign(")")
+                return True, (), ()
+            folds = [self._fold(first, 0)]
+            while self._maybe_sign(","):
+                word = self._take("word")
+                self._opens(word)
+                folds.append(self._fold(word, len(folds)))
+            return False, (), tuple(folds)
         paths = [first.text]
         while self._maybe_sign(","):
             paths.append(self._take("word").text)
-        return False, tuple(paths)
+        return False, tuple(paths), ()
+
+    def _opens(self, word: _Token) -> bool:
+        return word.text.lower() in _FOLDS and self._maybe_sign("(")
+
+    def _peeks(self, sign: str) -> bool:
+        return self._tokens[self._next].text == sign
+
+    def _fold(self, word: _Token, number: int) -> Fold:
+        """An aggregate whose parenthesis is open."""
+        path = self._take("word").text
+        self._sign(")")
+        named = self._tokens[self._next]
+        alias = f"expr{number}"
+        if named.kind == "word" and named.text.lower() != "from":
+            alias = self._take("word").text
+        return Fold(_FOLDS[word.text.lower()], path, alias)
 
     def _orders(self) -> tuple[Order, ...]:
         self._keyword("by")

@@ -32,6 +32,13 @@ WHERE account_key = ? AND object = ? AND record_id = ?;
 SELECT record_id, fields, created_ms, updated_ms, archived FROM record
 WHERE account_key = ? AND object = ? AND archived <= ? ORDER BY position;
 
+-- name: range_records
+SELECT record_id, fields, created_ms, updated_ms, archived FROM record
+WHERE account_key = ? AND object = ? AND archived <= ?
+    AND (length(record_id) > ? OR (length(record_id) = ? AND record_id > ?))
+    AND (? = '' OR length(record_id) < ? OR (length(record_id) = ? AND record_id <= ?))
+ORDER BY position;
+
 -- name: page_records
 SELECT record_id, fields, created_ms, updated_ms, archived FROM record
 WHERE account_key = ? AND object = ? AND archived = ? AND position > coalesce(

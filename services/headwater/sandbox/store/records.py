@@ -77,6 +77,17 @@ class RecordBook:
             _record(kind, row) for row in self._database.all("scan_records", self._key, kind, int(archived))
         ]
 
+    def between(self, kind: str, after: str, upto: str, *, archived: bool = False) -> list[Record]:
+        """Every record whose id, by its length and then its characters, lies behind `after` and not behind `upto`.
+
+        Empty ones bound nothing. In order of creation; archived ones only on demand.
+        """
+        if not after and not upto:
+            return self.scan(kind, archived=archived)
+        place = (len(after), len(after), after, upto, len(upto), len(upto), upto)
+        rows = self._database.all("range_records", self._key, kind, int(archived), *place)
+        return [_record(kind, row) for row in rows]
+
     def page(self, kind: str, after: str, limit: int, *, archived: bool = False) -> list[Record]:
         """Up to `limit` records created after the record `after` ("" for the first page)."""
         key = self._key

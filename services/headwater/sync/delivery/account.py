@@ -210,10 +210,9 @@ class DeliveryAccount:
         """What questions beside the deliveries pass: the account's breaker counts them, and one may be its probe."""
         return self._guard.ask
 
-    @property
-    def open_lanes(self) -> Callable[[], frozenset[Lane]]:
-        """What says which lanes may use what is left of the day's quota."""
-        return self._guard.open_lanes
+    def open_lanes(self) -> frozenset[Lane]:
+        """Return the lanes that may use what is left of the day's quota."""
+        return self._guard.open_lanes()
 
     async def run(self) -> None:
         """Keep the account's deliveries going until `end`.

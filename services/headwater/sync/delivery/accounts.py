@@ -44,7 +44,7 @@ class RunningAccount:
     Args:
         opened: opens a connector on the account's own gate.
         ask: what every question to the vendor passes: the account's breaker counts its answer.
-        open_lanes: which lanes may use what is left of the day's quota.
+        open_lanes: says which lanes may use what is left of the day's quota.
     """
 
     tenant_id: str

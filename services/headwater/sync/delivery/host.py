@@ -179,8 +179,10 @@ class DeliveryHost:
         """Run an account; afterwards begin it anew, or let go of its lease."""
         ours = True
         try:
-            opened, ask, lanes = held.account.connect, held.account.ask, held.account.open_lanes
-            entry = RunningAccount(*key, held.document, held.lease, opened, ask, lanes)
+            account = held.account
+            entry = RunningAccount(
+                *key, held.document, held.lease, account.connect, account.ask, account.open_lanes
+            )
             with held.scope, self._entered.running(entry):
                 await held.account.run()
         except FenceLost:

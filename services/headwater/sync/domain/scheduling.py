@@ -19,7 +19,7 @@ FIRST_S_MAX: Final = 30.0
 RETRY_S: Final = 5.0
 """Pause after the first failure in a row; doubled with each, never beyond the next planned run."""
 
-JobKind = Literal["poll", "expiry", "maintenance"]
+JobKind = Literal["poll", "expiry", "maintenance", "reconcile"]
 RunOutcome = Literal["", "ok", "failed", "skipped"]
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from headwater.connectors.base import CallFailed, ErrorClass
 from headwater.sync.delivery.accounts import RunningAccount
 from headwater.sync.domain.polling import Recorded, poll_plans
 from headwater.sync.domain.scheduling import Job, RunOutcome
 from headwater.sync.scheduling.expiring import ExpiryWatch
 from headwater.sync.scheduling.maintenance import Maintenance
 from headwater.sync.scheduling.polling import Polling
+from headwater.sync.scheduling.ports import Reconciling
 
 EXPIRY_EVERY_S: Final = 3_600.0
 """Pause between two looks at what of an account ends."""
@@ -32,6 +34,7 @@ class Jobs:
     polling: Polling
     expiry: ExpiryWatch
     maintenance: Maintenance
+    reconciling: Reconciling | None = None
 
     def of_account(self, account: RunningAccount) -> Sequence[Job]:
         """Return the jobs of *account*."""
@@ -48,7 +51,8 @@ class Jobs:
             for crm_object in poll_plans(account.document, account.name)
         ]
         watch = Job(account.tenant_id, f"expiry/{account.name}", "expiry", EXPIRY_EVERY_S, account.name)
-        return [*polls, watch]
+        compared = self.reconciling.jobs(account) if self.reconciling else ()
+        return [*polls, watch, *compared]
 
     def of_engine(self) -> Sequence[Job]:
         """Return the engine's own jobs."""
@@ -59,6 +63,8 @@ class Jobs:
         if job.kind == "maintenance":
             return Done("ok", await self.maintenance.run(job))
         account = accounts[(job.tenant_id, job.connector)]
+        if job.kind == "reconcile" and self.reconciling:
+            return await self._reconciled(account, job.subject)
         if job.kind == "expiry":
             held = await self.expiry.run(account)
             soon = [
@@ -69,6 +75,15 @@ class Jobs:
             return Done("ok", f"{len(held)} with an end, warned of: {', '.join(soon) or 'none'}")
         plan = poll_plans(account.document, account.name)[job.subject]
         return _polled(await self.polling.run(account, plan))
+
+    async def _reconciled(self, account: RunningAccount, subject: str) -> Done:
+        assert self.reconciling is not None  # noqa: S101 - asked by the caller
+        try:
+            return Done("ok", (await self.reconciling.run(account, subject))[:1024])
+        except CallFailed as held:
+            if held.error.error_class is not ErrorClass.HELD:
+                raise
+            return Done("skipped", held.error.message)
 
 
 def _polled(result: Recorded | str) -> Done:

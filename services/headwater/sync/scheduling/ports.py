@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headwater.connectors.base import Expiry
+from headwater.sync.delivery.accounts import RunningAccount
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.polling import Change, Recorded, Refusal
 from headwater.sync.domain.scheduling import Job, RunOutcome, Standing
@@ -139,6 +140,18 @@ class Calendar(Protocol):
         self, lease: Lease, tenant_id: str, connector: str, held: Sequence[Warned], now: dt.datetime
     ) -> None:
         """Replace what is stored of an account. Raises: FenceLost."""
+        ...
+
+
+class Reconciling(Protocol):
+    """What compares accounts with what they should hold."""
+
+    def jobs(self, account: RunningAccount) -> Sequence[Job]:
+        """Return the jobs of *account*; none where the policy compares nothing of it."""
+        ...
+
+    async def run(self, account: RunningAccount, subject: str) -> str:
+        """Run one of them; return what it found. Raises: what its kind raises."""
         ...
 
 

@@ -15,7 +15,7 @@ from headwater.sync.scheduling.host import HostSettings, SchedulingHost
 from headwater.sync.scheduling.jobs import Jobs
 from headwater.sync.scheduling.maintenance import Maintenance, Retention
 from headwater.sync.scheduling.polling import Polling
-from headwater.sync.scheduling.ports import Calendar, ChangeLog, Cursors, Schedules, Upkeep
+from headwater.sync.scheduling.ports import Calendar, ChangeLog, Cursors, Reconciling, Schedules, Upkeep
 from headwater.sync.settings import SyncSettings
 
 
@@ -29,6 +29,7 @@ class JobStores:
     upkeep: Upkeep
     measure_quality: Callable[[], Awaitable[str]] | None = None
     expire_approvals: Callable[[int], Awaitable[int]] | None = None
+    reconciling: Reconciling | None = None
 
 
 def scheduling_host(
@@ -46,6 +47,7 @@ def scheduling_host(
         Polling(stores.cursors, log, clock),
         ExpiryWatch(stores.calendar, clock),
         Maintenance(stores.upkeep, clock, retention, stores.measure_quality, stores.expire_approvals),
+        stores.reconciling,
     )
     chance = random.Random()  # noqa: S311 - jitter
     bounds = HostSettings(runs_max=settings.schedule_runs_max)

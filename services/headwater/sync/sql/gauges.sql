@@ -119,6 +119,59 @@ inner join sync.expiry as expiry
     on account.tenant_id = expiry.tenant_id and account.connector = expiry.connector
 group by account.tenant_id, account.connector, expiry.kind
 union all
+select compared.gauge, account.tenant_id, account.connector, compared.label, compared.value
+from account
+cross join lateral (
+    select one.end_time, one.report
+    from sync.parity_run as one
+    where
+        one.tenant_id = account.tenant_id and one.connector = account.connector and one.job = 'daily'
+        and not one.dry and one.end_time is not null
+    order by one.begin_time desc
+    limit 1
+) as run
+cross join lateral (
+    select 'parity_run' as gauge, '' as label, extract(epoch from run.end_time)::float8 as value
+    union all
+    select 'parity', '', (run.report ->> 'parity')::float8
+    union all
+    select
+        'field_parity', of_object.key || '.' || of_field.key,
+        1 - (of_field.value ->> 'drifted')::float8
+        / greatest((of_field.value ->> 'compared')::float8, (of_field.value ->> 'drifted')::float8, 1)
+    from json_each(run.report -> 'objects') as of_object (key, value)
+    cross join lateral json_each(of_object.value -> 'fields') as of_field (key, value)
+) as compared
+union all
+select 'drift', account.tenant_id, account.connector, drift.state, drift.value
+from account
+cross join lateral (
+    select held.state, count(*)::float8 as value
+    from sync.drift as held
+    where
+        held.tenant_id = account.tenant_id and held.connector = account.connector
+        and held.state in ('open', 'repairing', 'asked')
+    group by held.state
+) as drift
+union all
+select 'drift_time', account.tenant_id, account.connector, told.label, told.value
+from account
+cross join lateral (
+    select
+        percentile_cont(0.95) within group (
+            order by greatest(0, extract(epoch from held.detect_time - held.drift_time))
+        ) filter (where held.drift_time is not null) as detect_s,
+        percentile_cont(0.95) within group (
+            order by extract(epoch from held.heal_time - held.detect_time)
+        ) filter (where held.heal_time is not null and held.ordered_by = '') as heal_s
+    from sync.drift as held
+    where
+        held.tenant_id = account.tenant_id and held.connector = account.connector
+        and held.detect_time > clock_timestamp() - interval '30 days'
+) as late
+cross join lateral (values ('detect', late.detect_s), ('heal', late.heal_s)) as told (label, value)
+where told.value is not null
+union all
 select 'audit', tenant.tenant_id, '', told.label, told.value
 from (select distinct account.tenant_id from account) as tenant
 left join sync.audit_head as head on tenant.tenant_id = head.tenant_id

@@ -19,6 +19,7 @@ from headwater.connectors.base import ErrorClass, Failed, Outcome, Reference, Ve
 from headwater.connectors.base.removing import Removable
 from headwater.connectors.base.testing.conformance_faults import FaultConformance
 from headwater.connectors.base.testing.conformance_polling import PollingConformance
+from headwater.connectors.base.testing.conformance_sweeping import SweepingConformance
 from headwater.connectors.base.testing.lab import TRACEPARENT, Lab
 from headwater.connectors.base.testing.suite import Suite, proves
 
@@ -262,5 +263,5 @@ class WritingConformance(Suite):
         assert (refused.ok, "what to do" in refused.findings[0]) == (False, True)
 
 
-class ConnectorConformance(WritingConformance, FaultConformance, PollingConformance):
+class ConnectorConformance(WritingConformance, FaultConformance, PollingConformance, SweepingConformance):
     """The whole suite."""
