@@ -101,6 +101,9 @@ test-security: $(STAMP) ## Every method against every bad credential: prints the
 bench-vault: $(STAMP) ## Rotate the key of 10,000 stored secrets while deliveries run, and again, killed half-way (ARGS="--secrets 1000")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.vault.bench --json bench-vault.json $(ARGS)
 
+bench-import: $(STAMP) ## Import 40,000 contacts into Salesforce in bulk beside live changes; exit 1 below a goal (ARGS="--contacts 10000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.importing.bench --json bench-import.json $(ARGS)
+
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 
 bench-policy: $(STAMP) ## Measure deciding, normalising and what a full policy costs; exit 1 below a goal (ARGS="--rounds 3")

@@ -24,7 +24,7 @@ from headwater.kernel.telemetry.rpc import client_tracing
 from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.auditing.wiring import audit_keeper, data_dir_of
 from headwater.sync.catchup import CatchUp
-from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.account import AccountParts, OpenBulk
 from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.credentials import Secrets
 from headwater.sync.delivery.fairness import TenantTurns
@@ -67,6 +67,7 @@ from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.serving import Servicers, server_of
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.approvals import PostgresApprovals
+from headwater.sync.store.bulk import PostgresBulkJobs
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.enrichment import PostgresEnrichment
@@ -203,6 +204,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
                 membership,
                 catch_up,
                 approvals,
+                partial(PostgresBulkJobs, pool),
             ),
             accounts,
         )
@@ -306,6 +308,7 @@ def _account_parts(
     membership: Membership,
     catch_up: CatchUp,
     approvals: ApprovalBook,
+    open_bulk: OpenBulk,
 ) -> AccountParts:
     return AccountParts(
         secrets_,
@@ -318,5 +321,6 @@ def _account_parts(
         idle_s=settings.idle_s,
         gives_way_s=catch_up.left_s,
         approvals=approvals,
+        open_bulk=open_bulk,
         metrics=telemetry.metrics,
     )

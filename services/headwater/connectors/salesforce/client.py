@@ -22,6 +22,7 @@ from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Re
 from headwater.connectors.base.reports import explain
 from headwater.connectors.salesforce import conditions, polling, wire
 from headwater.connectors.salesforce.auth import OAUTH, refresher
+from headwater.connectors.salesforce.bulk import SalesforceBulk
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
 from headwater.connectors.salesforce.merging import SalesforceMerges
@@ -45,6 +46,7 @@ CAPABILITIES: Final = Capabilities(
     merge=True,
     delete=True,
     remove=True,
+    bulk=True,
     polling=True,
     schema_discovery=True,
     conditions=True,
@@ -108,6 +110,7 @@ class SalesforceConnector:
         self._http = http
         self._version = version
         self._ends = tuple(ends)
+        self.bulk = SalesforceBulk(http, version)
         self.merging = SalesforceMerges(http, version)
         self.removing = SalesforceRemovals(http, version)
 

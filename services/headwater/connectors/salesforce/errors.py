@@ -28,6 +28,7 @@ BY_CODE: Final[Mapping[str, ErrorClass]] = {
     "TRANSFER_REQUIRES_READ": ErrorClass.PERMISSION,
     "REQUEST_LIMIT_EXCEEDED": ErrorClass.QUOTA,
     "STORAGE_LIMIT_EXCEEDED": ErrorClass.QUOTA,
+    "EXCEEDEDQUOTA": ErrorClass.QUOTA,
     "SERVER_UNAVAILABLE": ErrorClass.SERVER,
     "UNKNOWN_EXCEPTION": ErrorClass.SERVER,
     "QUERY_TIMEOUT": ErrorClass.SERVER,
@@ -41,6 +42,9 @@ BY_CODE: Final[Mapping[str, ErrorClass]] = {
     "JSON_PARSER_ERROR": ErrorClass.FORMAT,
     "MALFORMED_QUERY": ErrorClass.FORMAT,
     "NOT_FOUND": ErrorClass.FORMAT,
+    "CLIENTINPUTERROR": ErrorClass.FORMAT,
+    "INVALIDENTITY": ErrorClass.FORMAT,
+    "INVALIDJOBSTATE": ErrorClass.FORMAT,
     "METHOD_NOT_ALLOWED": ErrorClass.FORMAT,
     "UNSUPPORTED_API_VERSION": ErrorClass.FORMAT,
     # the record

@@ -146,8 +146,15 @@ class Sender:
                 tasks.start_soon(self._write, group, result, faults)
         if faults:
             raise faults[0]
+        return await self.check(result)
+
+    async def check(self, result: Sent) -> Sent:
+        """Return *result* with its offers to adopt checked.
+
+        Raises: FenceLost, StoreRaced, Unavailable: from the store.
+        """
         checked = Sent(failures=result.failures)
-        for crm_object in dict.fromkeys(send.target.crm_object for send in sends):
+        for crm_object in dict.fromkeys(send.target.crm_object for send, _ in result.answers):
             answered = [pair for pair in result.answers if pair[0].target.crm_object == crm_object]
             await self._check_adoption(answered, checked)
         return checked
