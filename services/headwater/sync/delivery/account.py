@@ -24,6 +24,7 @@ from headwater.kernel.metrics import Metrics
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.approvals.ports import ApprovalBook
+from headwater.sync.bulking.ports import BulkBook
 from headwater.sync.catchup import never
 from headwater.sync.delivery.accounts import Asks
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
@@ -43,7 +44,7 @@ from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
 from headwater.sync.metering import AccountMeter
-from headwater.sync.ports import BulkBook, Deliveries, LimitBooks, StoreRaced
+from headwater.sync.ports import Deliveries, LimitBooks, StoreRaced
 
 _log = logging.getLogger(__name__)
 

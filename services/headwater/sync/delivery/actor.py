@@ -21,9 +21,11 @@ from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.approvals.door import ApprovalDoor
 from headwater.sync.approvals.ports import ApprovalBook
+from headwater.sync.bulking.portions import BulkParts
+from headwater.sync.bulking.ports import BulkBook
+from headwater.sync.bulking.runner import BulkRunner
 from headwater.sync.catchup import never
 from headwater.sync.delivery.bell import Bell
-from headwater.sync.delivery.bulking import BulkParts, BulkRunner
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import Guard
 from headwater.sync.delivery.handling import Handler
@@ -34,7 +36,7 @@ from headwater.sync.domain.delivering import connector_targets
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.isolating import Suspects
 from headwater.sync.domain.leasing import FenceLost
-from headwater.sync.ports import BulkBook, Deliveries
+from headwater.sync.ports import Deliveries
 
 ORDERS_S: Final = 60.0
 """Longest wait for an operator's order whose notification may have been lost."""

@@ -17,6 +17,7 @@ from typing import Final
 import anyio
 
 from headwater.policy.document import ConnectorPolicy
+from headwater.sync.bulking.ports import BulkBook
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.guard import Guard
 from headwater.sync.delivery.outcomes import refused_by_store
@@ -26,7 +27,7 @@ from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.settling import Settlement, is_plain
 from headwater.sync.domain.turns import Turn, Wanted
 from headwater.sync.metering import AccountMeter
-from headwater.sync.ports import BulkBook, Deliveries, StoreRefused
+from headwater.sync.ports import Deliveries, StoreRefused
 
 MISSED_S: Final = 0.25
 """Pause after a turn that was told of due work and got none."""
