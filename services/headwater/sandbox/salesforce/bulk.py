@@ -182,4 +182,5 @@ ROUTES = (
     route("GET", f"{_PLACE}/{{id}}/successfulResults", "bulk_results", _results),
     route("GET", f"{_PLACE}/{{id}}/failedResults", "bulk_results", _results),
     route("GET", f"{_PLACE}/{{id}}/unprocessedrecords", "bulk_results", _results),
+    route("GET", f"{_PLACE}/{{id}}/unprocessedRecords", "bulk_results", _results),  # as clients spell it, too
 )
