@@ -22,6 +22,7 @@ from headwater.kernel.security.calling import ChannelSecurity
 from headwater.sync.v1 import (
     approvals_pb2_grpc,
     audit_pb2_grpc,
+    connections_pb2_grpc,
     deletes_pb2_grpc,
     enrichment_pb2_grpc,
     merges_pb2_grpc,
@@ -62,6 +63,7 @@ class Services:
     enrichment: enrichment_pb2_grpc.EnrichmentServiceAsyncStub
     routing: routing_pb2_grpc.RoutingServiceAsyncStub
     timelines: timeline_pb2_grpc.TimelineServiceAsyncStub
+    connections: connections_pb2_grpc.ConnectionServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -112,6 +114,7 @@ async def open_services(
             enrichment_pb2_grpc.EnrichmentServiceStub(sync),
             routing_pb2_grpc.RoutingServiceStub(sync),
             timeline_pb2_grpc.TimelineServiceStub(sync),
+            connections_pb2_grpc.ConnectionServiceStub(sync),
             security,
             patience_s,
         )

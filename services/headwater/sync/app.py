@@ -52,6 +52,7 @@ from headwater.sync.routing.worker import RoutingWorker
 from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.approvals import ApprovalServicer
 from headwater.sync.rpc.audit import AuditServicer
+from headwater.sync.rpc.connections import ConnectionServicer
 from headwater.sync.rpc.deletes import DeleteServicer
 from headwater.sync.rpc.enrichment import EnrichmentServicer
 from headwater.sync.rpc.merges import MergeServicer
@@ -99,6 +100,7 @@ from headwater.sync.store.watching import PostgresDueTimes
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.timeline.worker import TimelineWorker
 from headwater.sync.usecases.approvals import Approvals
+from headwater.sync.usecases.connections import Connections
 from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.enrichment import EnrichmentView
 from headwater.sync.usecases.operations import Operations
@@ -168,8 +170,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         ) as identity,
     ):
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        leases = PostgresLeases(pool, holder, settings.lease_ttl_s)
-        log = PostgresLog(pool)
+        account_secrets = _secrets(pool, settings, holder)
+        leases, log = PostgresLeases(pool, holder, settings.lease_ttl_s), PostgresLog(pool)
         policies = LogPolicies(log)
         await policies.refresh()
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
@@ -197,7 +199,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             membership,
             policies,
             _account_parts(
-                _secrets(pool, settings, holder),
+                account_secrets,
                 settings,
                 telemetry,
                 clock,
@@ -252,6 +254,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             EnrichmentServicer(EnrichmentView(enrichment, policies, clock)),
             RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
             TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
+            ConnectionServicer(Connections(policies, account_secrets, account_secrets)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,

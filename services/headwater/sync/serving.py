@@ -13,6 +13,7 @@ from headwater.kernel.telemetry import Telemetry
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.approvals import APPROVALS_NAME, ApprovalServicer
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
+from headwater.sync.rpc.connections import CONNECTIONS_NAME, ConnectionServicer
 from headwater.sync.rpc.deletes import DELETES_NAME, DeleteServicer
 from headwater.sync.rpc.enrichment import ENRICHMENT_NAME, EnrichmentServicer
 from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
@@ -27,6 +28,7 @@ from headwater.sync.settings import SyncSettings
 from headwater.sync.v1 import (
     approvals_pb2_grpc,
     audit_pb2_grpc,
+    connections_pb2_grpc,
     deletes_pb2_grpc,
     enrichment_pb2_grpc,
     merges_pb2_grpc,
@@ -58,6 +60,7 @@ class Servicers:
     enrichment: EnrichmentServicer
     routing: RoutingServicer
     timelines: TimelineServicer
+    connections: ConnectionServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -77,6 +80,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         enrichment_pb2_grpc.add_EnrichmentServiceServicer_to_server(servicers.enrichment, server)
         routing_pb2_grpc.add_RoutingServiceServicer_to_server(servicers.routing, server)
         timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicers.timelines, server)
+        connections_pb2_grpc.add_ConnectionServiceServicer_to_server(servicers.connections, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -91,6 +95,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             ENRICHMENT_NAME,
             ROUTING_NAME,
             TIMELINE_NAME,
+            CONNECTIONS_NAME,
         )
 
     listening = ServerSettings(

@@ -169,7 +169,7 @@ async def tallies(url: str, calls: int) -> list[Tally]:
 class _Known:
     values: Mapping[str, str]
 
-    def read(self, reference: str) -> str | None:
+    async def read(self, tenant_id: str, source: str, reference: str) -> str | None:  # noqa: ARG002 - the port's
         return self.values.get(reference)
 
 

@@ -69,6 +69,10 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
         "audit:read": "GetAuditHead SearchAudit ReadAudit ListAuditCheckpoints ProveAuditEntry ProveAuditConsistency",
         "audit:erase": "EraseAuditValues",
     },
+    "headwater.sync.v1.ConnectionService": {
+        "secrets:open": "OpenWebhookSecrets",
+        "connectors:control": "TryConnection",
+    },
     "headwater.sync.v1.DeleteService": {"deliveries:read": "ListDeletes"},
     "headwater.sync.v1.EnrichmentService": {
         "entities:read": "GetEnrichmentStatus GetEntityEnrichment GetEnrichmentBudget",
