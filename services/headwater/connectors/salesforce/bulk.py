@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from anyio import to_thread
@@ -14,6 +15,7 @@ from headwater.connectors.base.oauth import AuthorizedHttp
 from headwater.connectors.base.port import Target, Write
 from headwater.connectors.salesforce import bulk_wire, wire
 from headwater.connectors.salesforce.errors import error_of
+from headwater.connectors.salesforce.leads import Query, followed
 
 _OK: Final = 200
 _CREATED: Final = 201
@@ -26,7 +28,8 @@ class SalesforceBulk:
 
     limits = BulkLimits(bulk_wire.RECORDS_MIN, bulk_wire.RECORDS_MAX, bulk_wire.UPLOAD_BYTES_MAX)
 
-    def __init__(self, http: AuthorizedHttp, version: str) -> None:
+    def __init__(self, http: AuthorizedHttp, version: str, query: Query) -> None:
+        self._query = query
         self._http = http
         self._version = version
 
@@ -76,7 +79,8 @@ class SalesforceBulk:
             await self._results(job_id, which)
             for which in ("successfulResults", "failedResults", "unprocessedrecords")
         ]
-        return await to_thread.run_sync(bulk_wire.read_results, target, writes, good, bad, left)
+        read = await to_thread.run_sync(bulk_wire.read_results, target, writes, good, bad, left)
+        return replace(read, outcomes=await followed(self._query, target, writes, read.outcomes))
 
     async def _results(self, job_id: str, which: str) -> Answer:
         answer = await self._http.send(bulk_wire.results_request(self._version, job_id, which))

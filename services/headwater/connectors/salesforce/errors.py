@@ -59,6 +59,7 @@ BY_CODE: Final[Mapping[str, ErrorClass]] = {
     "DUPLICATES_DETECTED": ErrorClass.CONFLICT,
     "DUPLICATE_VALUE": ErrorClass.CONFLICT,
     "DUPLICATE_EXTERNAL_ID": ErrorClass.CONFLICT,
+    "CANNOT_UPDATE_CONVERTED_LEAD": ErrorClass.CONFLICT,  # the contact that it became stands in its place
     "ENTITY_IS_DELETED": ErrorClass.NOT_FOUND,
     "INVALID_CROSS_REFERENCE_KEY": ErrorClass.NOT_FOUND,
     "MALFORMED_ID": ErrorClass.NOT_FOUND,

@@ -6,6 +6,9 @@ comment on column sync.due.lane is
 '0 set aside, 1 live, 2 retry, 3 backfill, 4 reconcile. What is set aside is gathered for a bulk job, or part of one: no '
 'turn claims it, and no mark lifts it into another lane, as every lane is above 0.';
 
+create index due_aside on sync.due (tenant_id, connector) where lane = 0;
+comment on index sync.due_aside is 'What is set aside: empty but while bulk jobs gather or run.';
+
 create table sync.bulk_job (
     tenant_id text collate "C" not null,
     connector text collate "C" not null,
