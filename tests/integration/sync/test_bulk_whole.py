@@ -154,4 +154,6 @@ async def test_a_job_outlives_the_process_that_began_it(
         assert len(effects) == COUNT
         assert set(effects.values()) == {1}
         assert inside.calls() < 60
+        tries = await inside.look.fetch("select outcome, count(*) as n from sync.try group by outcome")
+        assert [tuple(row) for row in tries] == [("created", COUNT)]  # told by the job, none looked up
         assert not await inside.look.fetchval("select count(*) from sync.inflight where entity_ids <> '{}'")
