@@ -157,3 +157,40 @@ async def test_a_job_outlives_the_process_that_began_it(
         tries = await inside.look.fetch("select outcome, count(*) as n from sync.try group by outcome")
         assert [tuple(row) for row in tries] == [("created", COUNT)]  # told by the job, none looked up
         assert not await inside.look.fetchval("select count(*) from sync.inflight where entity_ids <> '{}'")
+
+
+async def test_lost_answers_of_a_job_s_calls_cost_nothing_twice(
+    migrated_database_url: str, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start is looked into, results are asked for again: every record is made once, and by the job."""
+    async with office(migrated_database_url, sandbox, monkeypatch, people(COUNT)) as inside:
+        jobs = "/services/data/v61.0/jobs/ingest"
+        sandbox.faults(
+            "salesforce",
+            ACCOUNT,
+            {"kind": "commit_then_reset", "count": 1, "path": f"^PATCH {jobs}"},
+            {
+                "kind": "error_5xx",
+                "status": 503,
+                "count": 2,
+                "path": f"^GET {jobs}/[^/]+/(successful|failed)Results",
+            },
+        )
+        async with syncing(migrated_database_url, inside.inner.identity_address):
+            await until(inside.done)
+        effects = Counter((line["operation"], line["effect"]) for line in inside.arrived())
+        assert effects == {("bulk_upsert", "created"): COUNT}
+        assert await inside.look.fetchval("select count(*) from sync.delivery where state = 2") == COUNT
+
+
+async def test_ordinary_calls_do_it_while_the_vendor_takes_no_jobs(
+    migrated_database_url: str, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the day's batches used up the backlog goes as it would without jobs."""
+    async with office(migrated_database_url, sandbox, monkeypatch, people(COUNT)) as inside:
+        sandbox.options("salesforce", ACCOUNT, bulk_batches_daily_max=0)
+        async with syncing(migrated_database_url, inside.inner.identity_address):
+            await until(inside.done)
+        effects = Counter((line["operation"], line["effect"]) for line in inside.arrived())
+        assert effects == {("collection_upsert", "created"): COUNT}
+        assert not await inside.look.fetchval("select count(*) from sync.due")
