@@ -53,6 +53,7 @@ class Imported:
         delivered: imported contacts that are in the org, each once.
         bulk_share: of these, what came in bulk jobs.
         calls: calls of the day that the org counted, live changes included.
+        cpu_us: by process, per event of the import and of the live changes beside it.
         import_calls: calls between the import's start and its end beyond what live changes took alone in as long.
     """
 
@@ -67,6 +68,7 @@ class Imported:
     beside_ms: dict[str, float]
     alone_events: int
     beside_events: int
+    cpu_us: dict[str, float]
 
     @property
     def ratio(self) -> float:
@@ -92,10 +94,12 @@ async def measure(ground: Ground, contacts: int) -> Imported:
 async def _round(world: World, file: Path, contacts: int) -> Imported:
     live = _Live(world)
     await live.offer(RECORDS / RATE)  # every live record is there once
-    before, calls_before = await live.offer(ALONE_S), await _calls(world)
+    before = await live.offer(ALONE_S)
+    calls_before = await _calls(world)
     lone_calls = (calls_before - live.calls_at_begin) / ALONE_S
     ended, command_s = anyio.Event(), 0.0
     beside: list[Offered] = []
+    used_before = await world.used()
     began = time.perf_counter()
 
     async def run_import() -> None:
@@ -111,6 +115,7 @@ async def _round(world: World, file: Path, contacts: int) -> Imported:
             while not ended.is_set():
                 beside.append(await live.offer(STEP_S))
     seconds = time.perf_counter() - began
+    used = await world.used()
     calls_after = await _calls(world)
     behind = await live.offer(ALONE_S)
     await until_settled(world, live.offered + contacts)
@@ -128,6 +133,7 @@ async def _round(world: World, file: Path, contacts: int) -> Imported:
         beside_ms=_shown(mixed),
         alone_events=len(alone),
         beside_events=len(mixed),
+        cpu_us=used.per_event_us(used_before, contacts + sum(len(one.numbers) for one in beside)),
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.sync.deliveries import claimed
 
-from headwater.connectors.base import ErrorClass, Failed, Target, VendorError, Write, Written
+from headwater.connectors.base import ErrorClass, Failed, Outcome, Target, VendorError, Write, Written
 from headwater.connectors.base.bulk import BulkLimits
 from headwater.sync.domain import bulking
 from headwater.sync.domain.bulking import Backlog, BulkJob, Course, Fate, Recall
@@ -111,7 +111,7 @@ def test_what_a_job_of_before_did_is_told_once_and_of_its_version_only() -> None
     recall = Recall()
     job = a_job(1, 1, 1, 1, 1)
     ids = [str(key) for key in job.members]
-    outcomes = {
+    outcomes: dict[str, Outcome] = {
         ids[0]: Written("003A", created=True),
         ids[1]: REFUSED,
         ids[2]: Written("003B", created=False),

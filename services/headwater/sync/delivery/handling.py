@@ -89,7 +89,7 @@ class Handler:
         self._sender = sender
         self._suspects = suspects
         self._door = door
-        self._recall = recall or Recall()
+        self._recall = Recall() if recall is None else recall
 
     async def handle(self, judge: Judge, claimed: Sequence[Claimed], traces: Traces) -> list[Settlement]:
         """Return how the tries ended; rows that were not tried are left out.
