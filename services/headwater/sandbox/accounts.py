@@ -137,6 +137,7 @@ class Account:
         totals = self.database.all("count_calls", self.key)
         by_second = self.database.all("calls_by_second", self.key)
         times = self.database.all("recent_calls", self.key, 0)
+        bulk = self.database.one("count_bulk_calls", self.key)
         general = most_in_window(
             (row[0] for row in times if row[1] == "general"), self.options.calls_window_ms
         )
@@ -147,6 +148,7 @@ class Account:
             "limited": sum(row[2] for row in totals if row[0] == "limited"),
             "unauthorized": sum(row[2] for row in totals if row[0] == "unauthorized"),
             "tokens": sum(row[2] for row in totals if row[0] == "token"),
+            "bulk": int(bulk[0]) if bulk else 0,
             "faults": {row[1]: row[2] for row in totals if row[1]},
             "most_in_window": {"general": general, "search": search},
             "window_ms": {"general": self.options.calls_window_ms, "search": SEARCH_WINDOW_MS},

@@ -54,7 +54,7 @@ class Imported:
         bulk_share: of these, what came in bulk jobs.
         calls: calls of the day that the org counted, live changes included.
         cpu_us: by process, per event of the import and of the live changes beside it.
-        import_calls: calls between the import's start and its end beyond what live changes took alone in as long.
+        bulk_calls: of these, calls for bulk jobs.
     """
 
     contacts: int
@@ -63,7 +63,7 @@ class Imported:
     delivered: int
     bulk_share: float
     calls: int
-    import_calls: float
+    bulk_calls: int
     alone_ms: dict[str, float]
     beside_ms: dict[str, float]
     alone_events: int
@@ -95,8 +95,6 @@ async def _round(world: World, file: Path, contacts: int) -> Imported:
     live = _Live(world)
     await live.offer(RECORDS / RATE)  # every live record is there once
     before = await live.offer(ALONE_S)
-    calls_before = await _calls(world)
-    lone_calls = (calls_before - live.calls_at_begin) / ALONE_S
     ended, command_s = anyio.Event(), 0.0
     beside: list[Offered] = []
     used_before = await world.used()
@@ -116,7 +114,6 @@ async def _round(world: World, file: Path, contacts: int) -> Imported:
                 beside.append(await live.offer(STEP_S))
     seconds = time.perf_counter() - began
     used = await world.used()
-    calls_after = await _calls(world)
     behind = await live.offer(ALONE_S)
     await until_settled(world, live.offered + contacts)
     arrivals = await _imported(world)
@@ -127,8 +124,8 @@ async def _round(world: World, file: Path, contacts: int) -> Imported:
         command_s=command_s,
         delivered=sum(1 for seen in arrivals.values() if len(seen) == 1),
         bulk_share=sum(seen[0] for seen in arrivals.values()) / max(1, len(arrivals)),
-        calls=await _calls(world),
-        import_calls=calls_after - calls_before - lone_calls * seconds,
+        calls=await _calls(world, "admitted"),
+        bulk_calls=await _calls(world, "bulk"),
         alone_ms=_shown(alone),
         beside_ms=_shown(mixed),
         alone_events=len(alone),
@@ -143,18 +140,16 @@ class _Live:
     def __init__(self, world: World) -> None:
         self._world = world
         self.offered = 0
-        self.calls_at_begin = 0
 
     async def offer(self, seconds: float) -> Offered:
-        self.calls_at_begin = await _calls(self._world)
         done = await offer(self._world, rate=RATE, seconds=seconds, first=self.offered, records=RECORDS)
         self.offered += len(done.numbers)
         return done
 
 
-async def _calls(world: World) -> int:
+async def _calls(world: World, which: str) -> int:
     told: Mapping[str, Any] = (await world.sandbox.get(f"/_sandbox/{ORG.vendor}/{ORG.name}/calls")).json()
-    return int(told["admitted"])
+    return int(told[which])
 
 
 async def _until_imported(world: World, contacts: int) -> None:

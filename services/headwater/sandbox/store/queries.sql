@@ -148,6 +148,9 @@ WHERE account_key = ? AND verdict = 'admitted' AND arrival_ms > ? ORDER BY arriv
 -- name: count_calls
 SELECT verdict, fault, count(*) FROM call WHERE account_key = ? GROUP BY verdict, fault;
 
+-- name: count_bulk_calls
+SELECT count(*) FROM call WHERE account_key = ? AND verdict = 'admitted' AND path LIKE '%/jobs/ingest%';
+
 -- name: count_calls_since
 SELECT count(*) FROM call WHERE account_key = ? AND verdict = 'admitted' AND arrival_ms >= ?;
 
