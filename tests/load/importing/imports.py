@@ -53,8 +53,8 @@ class Imported:
         delivered: imported contacts that are in the org, each once.
         bulk_share: of these, what came in bulk jobs.
         calls: calls of the day that the org counted, live changes included.
-        cpu_us: by process, per event of the import and of the live changes beside it.
         bulk_calls: of these, calls for bulk jobs.
+        cpu_us: by process, per event of the import and of the live changes beside it.
     """
 
     contacts: int
