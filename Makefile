@@ -123,6 +123,8 @@ bench-rebuild: $(STAMP) ## Make the projection of 100,000 events again from the 
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.backfill.rebuild --json bench-rebuild.json $(ARGS)
 bench-reconcile: $(STAMP) ## Plant drift in two CRMs of 100,000 records: all found, all healed or asked for, nothing else touched (ARGS="--records 10000")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.reconcile --json bench-reconcile.json $(ARGS)
+bench-import: $(STAMP) ## Import 40,000 contacts into Salesforce in bulk beside live changes; exit 1 below a goal (ARGS="--contacts 10000")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.importing.bench --json bench-import.json $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 

@@ -23,6 +23,7 @@ from headwater.sync.v1 import (
     approvals_pb2_grpc,
     audit_pb2_grpc,
     backfills_pb2_grpc,
+    connections_pb2_grpc,
     deletes_pb2_grpc,
     enrichment_pb2_grpc,
     merges_pb2_grpc,
@@ -66,6 +67,7 @@ class Services:
     timelines: timeline_pb2_grpc.TimelineServiceAsyncStub
     backfills: backfills_pb2_grpc.BackfillServiceAsyncStub
     reconciliation: reconciliation_pb2_grpc.ReconciliationServiceAsyncStub
+    connections: connections_pb2_grpc.ConnectionServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -118,6 +120,7 @@ async def open_services(
             timeline_pb2_grpc.TimelineServiceStub(sync),
             backfills_pb2_grpc.BackfillServiceStub(sync),
             reconciliation_pb2_grpc.ReconciliationServiceStub(sync),
+            connections_pb2_grpc.ConnectionServiceStub(sync),
             security,
             patience_s,
         )

@@ -27,6 +27,7 @@ from headwater.ingest.http.routes import HttpDoor, HttpSettings
 from headwater.ingest.http.server import HttpServer, HttpServerSettings
 from headwater.ingest.ports import Archive, Days, Secrets
 from headwater.ingest.rpc.fates import SyncFates
+from headwater.ingest.rpc.secrets import WebhookSecrets
 from headwater.ingest.rpc.service import IngestRpc, RpcSettings, add_to_server
 from headwater.ingest.rpc.streaming import StreamSettings
 from headwater.ingest.secrets import EnvironmentSecrets
@@ -108,13 +109,15 @@ async def open_doors(
     """Run the service while the block runs; yields its ports; drains on the way out.
 
     Args:
-        secrets: of webhooks; the environment's when None.
+        secrets: of webhooks; the environment's and the vault's when None.
 
     Raises:
         StartRefused: the database is unfit, its schema is not this release's, or an address is taken.
     """
-    secrets = secrets or EnvironmentSecrets(os.environ)
     async with await _open_pool(settings) as pool, _channel(settings, telemetry) as channel:
+        secrets = secrets or WebhookSecrets(
+            EnvironmentSecrets(os.environ), channel, timeout_s=settings.fate_timeout_s
+        )
         chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         service = _Service(settings, pool, channel, telemetry, clock or SystemClock(), chance, secrets)
         async with service.running() as doors:

@@ -250,6 +250,13 @@ class ArchiveFailed(HeadwaterError):
 class Secrets(Protocol):
     """Where the secrets are that policies name."""
 
-    def read(self, reference: str) -> str | None:
-        """Return the secret that a reference of the form `env:NAME` names; None when there is none."""
+    async def read(self, tenant_id: str, source: str, reference: str) -> str | None:
+        """Return the secret that a reference names for the webhook of a source; None when there is none.
+
+        Args:
+            reference: `env:NAME`, or `vault:CONNECTION`: that connection's field `secret`.
+
+        Raises:
+            Unavailable: the vault does not answer.
+        """
         ...

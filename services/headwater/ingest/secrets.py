@@ -14,6 +14,6 @@ class EnvironmentSecrets:
     def __repr__(self) -> str:
         return "EnvironmentSecrets()"
 
-    def read(self, reference: str) -> str | None:
+    async def read(self, tenant_id: str, source: str, reference: str) -> str | None:  # noqa: ARG002 - the port's
         """Return the secret that `env:NAME` names; see the port."""
         return self._environ.get(reference.removeprefix("env:"), "").strip() or None

@@ -21,8 +21,8 @@ from headwater.policy.words import (
     Layer,
     Name,
     Part,
-    SecretReference,
     Text,
+    WebhookSecretReference,
 )
 
 
@@ -99,7 +99,7 @@ class Webhook(Part):
     """Signature scheme, found by entry point `headwater.webhook_schemes`."""
     options: dict[Name, Text] = {}
     """Settings of the scheme, as `header` and `encoding` of hmac-sha256."""
-    secrets: Annotated[tuple[SecretReference, ...], Field(min_length=1, max_length=8)]
+    secrets: Annotated[tuple[WebhookSecretReference, ...], Field(min_length=1, max_length=8)]
     """Where the secrets are; all are accepted, so that the sender may change to the next one."""
     replay_window_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """How far a signed time may lie from our clock, both ways."""

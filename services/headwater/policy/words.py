@@ -22,6 +22,8 @@ SecretReference = Annotated[str, Field(pattern=r"^env:[A-Z][A-Z0-9_]*$")]
 """Where a secret is: the name of an environment variable."""
 CredentialsReference = Annotated[str, Field(pattern=r"^(env:[A-Z][A-Z0-9_]*|vault:[a-z][a-z0-9_.-]{0,62})$")]
 """Where an account's secret is: an environment variable with a JSON object, or a connection of the vault."""
+WebhookSecretReference = CredentialsReference
+"""Where a webhook's secret is: an environment variable with the text, or a connection of the vault, its field `secret`."""
 BodyPath = Annotated[str, Field(max_length=255)]
 
 

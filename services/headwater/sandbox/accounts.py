@@ -30,6 +30,8 @@ Verdict = Literal["admitted", "limited", "unauthorized", "token"]
 ACCOUNT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 
 _CLEARED = (
+    "bulk_rows",
+    "bulk_jobs",
     "records",
     "lookups",
     "associations",
@@ -58,6 +60,8 @@ class AccountOptions(BaseModel):
     long_calls_max: int | None = Field(default=None, ge=0)
     """Calls in flight for longer than `long_call_ms` beyond which no other is let in (Salesforce)."""
     long_call_ms: int = Field(default=20_000, ge=1)
+    bulk_batches_daily_max: int = Field(default=15_000, ge=0)
+    """Salesforce: batches of 10,000 records that bulk jobs may make from midnight to midnight UTC."""
     token_ttl_s: int | None = Field(default=None, ge=0)
     """Life of the tokens given from now on; None takes the fleet's."""
     rotate_refresh_tokens: bool = False
@@ -133,6 +137,7 @@ class Account:
         totals = self.database.all("count_calls", self.key)
         by_second = self.database.all("calls_by_second", self.key)
         times = self.database.all("recent_calls", self.key, 0)
+        bulk = self.database.one("count_bulk_calls", self.key)
         general = most_in_window(
             (row[0] for row in times if row[1] == "general"), self.options.calls_window_ms
         )
@@ -143,6 +148,7 @@ class Account:
             "limited": sum(row[2] for row in totals if row[0] == "limited"),
             "unauthorized": sum(row[2] for row in totals if row[0] == "unauthorized"),
             "tokens": sum(row[2] for row in totals if row[0] == "token"),
+            "bulk": int(bulk[0]) if bulk else 0,
             "faults": {row[1]: row[2] for row in totals if row[1]},
             "most_in_window": {"general": general, "search": search},
             "window_ms": {"general": self.options.calls_window_ms, "search": SEARCH_WINDOW_MS},

@@ -67,6 +67,7 @@ def run(settings: SandboxSettings) -> None:
     database = Database(settings.data_dir / "sandbox.db")
     connections = Connections()
     try:
-        serve(application(fleet_of(settings, database), connections), settings, connections)
+        fleet = fleet_of(settings, database)
+        serve(application(fleet, connections), settings, connections, fleet.work)
     finally:
         database.close()

@@ -6,7 +6,7 @@ import json
 import random
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from headwater.sandbox.accounts import DEFAULT_OPTIONS, Account, VendorName
 from headwater.sandbox.call import Answer, Call
@@ -65,6 +65,17 @@ class Vendor(Protocol):
         """What every answer carries."""
 
 
+@runtime_checkable
+class Works(Protocol):
+    """A vendor that goes on working after it has answered."""
+
+    def work(self, fleet: Fleet) -> bool:
+        """Do the next little of it, in a transaction of its own; False when nothing is left."""
+
+    def bytes_max(self, path: str) -> int | None:
+        """The largest body that a path takes; None: as any other."""
+
+
 class Fleet:
     """Every account of every vendor, in one store."""
 
@@ -82,6 +93,21 @@ class Fleet:
         self.now_ms = now_ms
         self.new_id = new_id
         self._accounts: dict[tuple[VendorName, str], Account] = {}
+
+    def work(self) -> bool:
+        """Do the next little of what vendors do beside the calls; False when there is nothing."""
+        done = [vendor.work(self) for vendor in self.vendors.values() if isinstance(vendor, Works)]
+        return any(done)
+
+    def bytes_max(self, vendor: str, path: str) -> int:
+        """The largest body that a vendor takes at a path."""
+        usual = self.settings.payload_bytes_max
+        own = [
+            one.bytes_max(path)
+            for name, one in self.vendors.items()
+            if name == vendor and isinstance(one, Works)
+        ]
+        return max([usual, *(most for most in own if most is not None)])
 
     def names(self) -> list[tuple[str, str]]:
         """(vendor, account) of every account that was ever opened."""

@@ -72,9 +72,11 @@ class Gate:
     async def _body(self, request: Request) -> bytes | None:
         """The body, or None when it is larger than the vendor takes."""
         kept = bytearray()
+        path = request.scope["path"]
+        most = self._fleet.bytes_max(path.split("/", 2)[1], path)
         async for chunk in request.stream():
             kept += chunk
-            if len(kept) > self._fleet.settings.payload_bytes_max:
+            if len(kept) > most:
                 return None
         return bytes(kept)
 

@@ -8,6 +8,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from headwater.sandbox.settings import SandboxSettings
 
 BACKLOG = 1024
+LOOK_S = 0.02
+"""Pause between two looks for work beside the calls; while there is some, it takes at most half of the time."""
 
 
 class Connections:
@@ -63,11 +66,25 @@ def protocol(connections: Connections) -> type[H11Protocol]:
 
 
 class ReadyServer(uvicorn.Server):
-    """A server that says when it listens."""
+    """A server that says when it listens, and does something beside."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], work: Callable[[], bool]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._work = work
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until the end is asked for, working off what calls have left to do."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._work_beside)
+            await super().serve(sockets)
+            tasks.cancel_scope.cancel()
+
+    async def _work_beside(self) -> None:
+        while True:
+            began_s = anyio.current_time()
+            busy = self._work()
+            await anyio.sleep(anyio.current_time() - began_s if busy else LOOK_S)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
@@ -75,13 +92,16 @@ class ReadyServer(uvicorn.Server):
         self._ready()
 
 
-def serve(application: ASGIApp, settings: SandboxSettings, connections: Connections) -> None:
+def serve(
+    application: ASGIApp, settings: SandboxSettings, connections: Connections, work: Callable[[], bool]
+) -> None:
     """Serve until SIGTERM or SIGINT; the one line on stdout is the ready line.
 
     Args:
         application: what answers.
         settings: where to listen; port 0 takes a free one.
         connections: told of every connection.
+        work: does a little of what calls have left to do; False when nothing is left.
     """
     listening = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
     port = listening.getsockname()[1]
@@ -97,7 +117,7 @@ def serve(application: ASGIApp, settings: SandboxSettings, connections: Connecti
         server_header=False,
     )
     _quiet_end()
-    ReadyServer(config, lambda: _say({"ready": True, "port": port})).run(sockets=[listening])
+    ReadyServer(config, lambda: _say({"ready": True, "port": port}), work).run(sockets=[listening])
 
 
 def _say(line: dict[str, Any]) -> None:

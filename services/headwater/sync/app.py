@@ -25,7 +25,7 @@ from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.auditing.wiring import audit_keeper, data_dir_of
 from headwater.sync.backfilling.worker import BackfillWorker
 from headwater.sync.catchup import CatchUp
-from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.account import AccountParts, OpenBulk
 from headwater.sync.delivery.accounts import RunningAccounts
 from headwater.sync.delivery.credentials import Secrets
 from headwater.sync.delivery.fairness import TenantTurns
@@ -57,6 +57,7 @@ from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.approvals import ApprovalServicer
 from headwater.sync.rpc.audit import AuditServicer
 from headwater.sync.rpc.backfills import BackfillServicer
+from headwater.sync.rpc.connections import ConnectionServicer
 from headwater.sync.rpc.deletes import DeleteServicer
 from headwater.sync.rpc.enrichment import EnrichmentServicer
 from headwater.sync.rpc.merges import MergeServicer
@@ -74,6 +75,7 @@ from headwater.sync.serving import Servicers, server_of
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.approvals import PostgresApprovals
 from headwater.sync.store.backfills import PostgresBackfills
+from headwater.sync.store.bulk import PostgresBulkJobs
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.enrichment import PostgresEnrichment
@@ -110,6 +112,7 @@ from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.timeline.worker import TimelineWorker
 from headwater.sync.usecases.approvals import Approvals
 from headwater.sync.usecases.backfills import Backfills
+from headwater.sync.usecases.connections import Connections
 from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.enrichment import EnrichmentView
 from headwater.sync.usecases.operations import Operations
@@ -182,8 +185,8 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         ) as identity,
     ):
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        leases = PostgresLeases(pool, holder, settings.lease_ttl_s)
-        log = PostgresLog(pool)
+        account_secrets = _secrets(pool, settings, holder)
+        leases, log = PostgresLeases(pool, holder, settings.lease_ttl_s), PostgresLog(pool)
         policies = LogPolicies(log)
         await policies.refresh()
         resolver = IdentityResolver(identity, settings.identity_timeout_s)
@@ -211,13 +214,14 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             membership,
             policies,
             _account_parts(
-                _secrets(pool, settings, holder),
+                account_secrets,
                 settings,
                 telemetry,
                 clock,
                 membership,
                 catch_up,
                 approvals,
+                partial(PostgresBulkJobs, pool),
             ),
             accounts,
         )
@@ -275,6 +279,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             TimelineServicer(timelines),
             BackfillServicer(Backfills(backfills, policies, clock)),
             ReconciliationServicer(ReconciliationOffice(PostgresParityDesk(pool), desk, policies)),
+            ConnectionServicer(Connections(policies, account_secrets, account_secrets)),
         )
         async with (
             server_of(servicers, telemetry, settings).serving() as port,
@@ -333,6 +338,7 @@ def _account_parts(
     membership: Membership,
     catch_up: CatchUp,
     approvals: ApprovalBook,
+    open_bulk: OpenBulk,
 ) -> AccountParts:
     return AccountParts(
         secrets_,
@@ -345,5 +351,6 @@ def _account_parts(
         idle_s=settings.idle_s,
         gives_way_s=catch_up.left_s,
         approvals=approvals,
+        open_bulk=open_bulk,
         metrics=telemetry.metrics,
     )

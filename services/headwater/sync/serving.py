@@ -14,6 +14,7 @@ from headwater.sync.rpc import SERVICE_NAME, SyncServicer
 from headwater.sync.rpc.approvals import APPROVALS_NAME, ApprovalServicer
 from headwater.sync.rpc.audit import AUDIT_NAME, AuditServicer
 from headwater.sync.rpc.backfills import BACKFILLS_NAME, BackfillServicer
+from headwater.sync.rpc.connections import CONNECTIONS_NAME, ConnectionServicer
 from headwater.sync.rpc.deletes import DELETES_NAME, DeleteServicer
 from headwater.sync.rpc.enrichment import ENRICHMENT_NAME, EnrichmentServicer
 from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
@@ -30,6 +31,7 @@ from headwater.sync.v1 import (
     approvals_pb2_grpc,
     audit_pb2_grpc,
     backfills_pb2_grpc,
+    connections_pb2_grpc,
     deletes_pb2_grpc,
     enrichment_pb2_grpc,
     merges_pb2_grpc,
@@ -64,6 +66,7 @@ class Servicers:
     timelines: TimelineServicer
     backfills: BackfillServicer
     reconciliation: ReconciliationServicer
+    connections: ConnectionServicer
 
 
 def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
@@ -85,6 +88,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
         reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server(servicers.reconciliation, server)
         timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicers.timelines, server)
         backfills_pb2_grpc.add_BackfillServiceServicer_to_server(servicers.backfills, server)
+        connections_pb2_grpc.add_ConnectionServiceServicer_to_server(servicers.connections, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -101,6 +105,7 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
             TIMELINE_NAME,
             BACKFILLS_NAME,
             RECONCILIATION_NAME,
+            CONNECTIONS_NAME,
         )
 
     listening = ServerSettings(

@@ -6,13 +6,19 @@ scheme, host and account prefix of the sandbox in place of `https://<instance>`.
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from simple_salesforce.api import Salesforce
-from simple_salesforce.exceptions import SalesforceExpiredSession, SalesforceMalformedRequest
+from simple_salesforce.exceptions import (
+    SalesforceExpiredSession,
+    SalesforceMalformedRequest,
+    SalesforceOperationError,
+)
 
 if TYPE_CHECKING:
     from tests.contract.sandbox.process import SandboxProcess
@@ -109,3 +115,62 @@ def test_errors_are_raised_as_the_client_knows_them(sandbox: SandboxProcess, org
     assert content[0]["errorCode"] == "INVALID_FIELD"
     with pytest.raises(SalesforceExpiredSession):
         _org(sandbox, "sdk", token="stale").query("SELECT Id FROM Contact")
+
+
+def _results(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_bulk_upsert_takes_good_rows_and_tells_of_bad_ones(org: Any) -> None:
+    """A job of Bulk API 2.0 goes its way: upload, close, wait, and every row is found in one of the results."""
+    people = [
+        {"Headwater_Id__c": f"e{n}", "LastName": f"Bulk {n}", "Email": f"b{n}@example.com"} for n in range(60)
+    ]
+    people[7]["Email"] = "not-an-address"
+    [told] = org.bulk2.Contact.upsert(records=people, external_id_field="Headwater_Id__c")
+    assert (told["numberRecordsProcessed"], told["numberRecordsFailed"]) == (60, 1)
+    good = _results(org.bulk2.Contact.get_successful_records(told["job_id"]))
+    [bad] = _results(org.bulk2.Contact.get_failed_records(told["job_id"]))
+    assert len(good) == 59
+    assert {row["sf__Created"] for row in good} == {"true"}
+    assert bad["Headwater_Id__c"] == "e7"
+    assert bad["sf__Error"].startswith("INVALID_EMAIL_ADDRESS:")
+    assert org.Contact.get(good[0]["sf__Id"])["Headwater_Id__c"] == good[0]["Headwater_Id__c"]
+
+
+def test_a_bulk_header_without_a_field_fails_the_whole_job(org: Any) -> None:
+    """Nothing is processed, and every row comes back as unprocessed."""
+    with pytest.raises(SalesforceOperationError, match="Field name not found : Nonsense__c"):
+        org.bulk2.Contact.upsert(
+            records=[{"Headwater_Id__c": "e1", "LastName": "A", "Nonsense__c": "x"}],
+            external_id_field="Headwater_Id__c",
+        )
+    assert org.query("SELECT Id FROM Contact")["totalSize"] == 0
+
+
+def test_an_aborted_bulk_job_writes_nothing(org: Any) -> None:
+    """What was uploaded and never closed is not processed; a second upload to one job is refused."""
+    bulk = org.bulk2.Contact._client  # noqa: SLF001 - the SDK has no public way to stop half-way
+    job = bulk.create_job("upsert", external_id_field="Headwater_Id__c")
+    rows = '"Headwater_Id__c","LastName"\n"e1","Never"\n'
+    bulk.upload_job_data(job["id"], rows)
+    with pytest.raises(SalesforceMalformedRequest, match="Found multiple contents"):
+        bulk.upload_job_data(job["id"], rows)
+    assert bulk.abort_job(job["id"], False)["state"] == "Aborted"
+    with pytest.raises(SalesforceMalformedRequest, match="INVALIDJOBSTATE"):
+        bulk.close_job(job["id"])
+    assert _results(org.bulk2.Contact.get_unprocessed_records(job["id"])) == [
+        {"Headwater_Id__c": "e1", "LastName": "Never"}
+    ]
+    assert org.query("SELECT Id FROM Contact")["totalSize"] == 0
+
+
+def test_bulk_nulls_clear_and_empty_values_leave_alone(org: Any) -> None:
+    """`#N/A` clears a field, an empty value is passed over."""
+    made = org.Contact.create(
+        {"LastName": "Keep", "Title": "Clerk", "Department": "North", "Headwater_Id__c": "e1"}
+    )
+    row = {"Headwater_Id__c": "e1", "LastName": "", "Title": "#N/A", "Department": ""}
+    org.bulk2.Contact.upsert(records=[row], external_id_field="Headwater_Id__c")
+    kept = org.Contact.get(made["id"])
+    assert (kept["LastName"], kept["Title"], kept["Department"]) == ("Keep", None, "North")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.integration.security.matrix import DOOR, Case, Result, faults, main_of
+from tests.integration.security.webhooks import Tally, tally_of
 
 from headwater.kernel.security.table import DOORS, METHODS
 
@@ -20,6 +21,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         results = main_of(Path(directory))
+        tallies = tally_of(Path(directory))
     _print(results)
     wrong = faults(results)
     for line in wrong:
@@ -31,7 +33,18 @@ def main() -> int:
     )
     took = f"{time.monotonic() - began:.1f} s"
     sys.stdout.write(f"\n{told}, {leaks} reached a handler; {len(wrong)} wrong answers in all, {took}\n")
-    return 1 if wrong else 0
+    _print_webhooks(tallies)
+    return 0 if not wrong and all(one.is_right for one in tallies) else 1
+
+
+def _print_webhooks(tallies: Sequence[Tally]) -> None:
+    for one in tallies:
+        verdict = "PASS" if one.is_right else "FAIL"
+        sys.stdout.write(
+            f"{verdict}  {one.scheme}: {one.calls:,} forged, altered, replayed, stale webhooks: {one.accepted} accepted\n"
+        )
+        for answer, count in one.answers.items():
+            sys.stdout.write(f"        {count:>5}  {answer}\n")
 
 
 def _print(results: Sequence[Result]) -> None:

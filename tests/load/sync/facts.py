@@ -60,13 +60,16 @@ def policy(
     timeout_s: float = 15.0,
     hold_s: float = 1.0,
     in_vault: bool = False,
+    imports: str = "",
 ) -> event_pb2.Event:
     """Return the event that puts the bench's policy in force: no allowance binds, so the engine is what is timed.
 
     Args:
         in_vault: the accounts' credentials are in the vault, under their names, instead of the environment.
+        imports: another system that states contacts, in the backfill lane.
     """
     people = {**_PEOPLE}
+    owners = [SOURCE, *([imports] if imports else [])]
     fields = {name: name for name in _FIELDS}
     document = json.dumps(
         {
@@ -74,13 +77,22 @@ def policy(
             "version": "bench-1",
             "systems": {
                 SOURCE: {**people, "layer": "record", "inbound": {"contact": {"fields": fields}}},
+                **{
+                    name: {
+                        **people,
+                        "layer": "record",
+                        "lane": "backfill",
+                        "inbound": {"contact": {"fields": fields}},
+                    }
+                    for name in owners[1:]
+                },
                 **{one.name: {**people, "layer": "record"} for one in accounts},
             },
             "objects": {
                 "contact": {
                     "fields": {
                         name: {
-                            "owners": [SOURCE],
+                            "owners": owners,
                             "rule": "most_recent",
                             "type": name if name in {"email", "phone"} else "text",
                         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -19,7 +19,9 @@ from headwater.connectors.base import Account, Report, load_vendor
 from headwater.connectors.base.asking import OpenGate
 from headwater.kernel.errors import InvalidInput, NotFound
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
+from headwater.sync.v1 import connections_pb2
 
+VAULT: Final = "vault:"
 app = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
 
 
@@ -41,8 +43,8 @@ async def try_connection(
 ) -> None:
     """Try an account and say what is right and what is wrong with it. A handful of calls, from this machine.
 
-    The credentials are read from this shell's environment, from the variable that the policy names. The calls do not
-    pass the account's limiter.
+    Credentials in a variable are read from this shell's environment; those in the vault are opened by sync, which then
+    makes the calls itself. They do not pass the account's limiter.
 
     Example:
 
@@ -55,7 +57,10 @@ async def try_connection(
             f"the policy has no connector {connector!r} (known: {known})", reason="UNKNOWN_CONNECTOR"
         )
     item = document.connectors[connector]
-    report = await _tried(connector, item, session.environment)
+    if item.credentials.startswith(VAULT) and policy is None:
+        report = await _tried_by_sync(services, session.tenant_id, connector)
+    else:
+        report = await _tried(connector, item, session.environment)
     shown = facts({"connector": connector, "vendor": item.vendor, "works": report.ok})
     told = "\n".join(f"- {finding}" for finding in report.findings)
     found = {
@@ -75,6 +80,12 @@ async def _document(session: Session, services: Services, file: Path | None) -> 
     return (await policy_in_force(services, session.tenant_id)).document()
 
 
+async def _tried_by_sync(services: Services, tenant_id: str, connector: str) -> Report:
+    request = connections_pb2.TryConnectionRequest(tenant_id=tenant_id, connector=connector)
+    answer = await services.ask(services.connections.TryConnection, request)
+    return Report(answer.ok, tuple(answer.findings))
+
+
 async def _tried(name: str, item: ConnectorPolicy, environment: dict[str, str]) -> Report:
     try:
         credentials = _credentials(item.credentials, environment)
@@ -90,10 +101,10 @@ async def _tried(name: str, item: ConnectorPolicy, environment: dict[str, str]) 
 
 def _credentials(reference: str, environment: dict[str, str]) -> dict[str, str]:
     """Return the secret that the policy names; what is said of it never holds it."""
-    if reference.startswith("vault:"):
+    if reference.startswith(VAULT):
         raise InvalidInput(
-            f"{reference} is sealed: only sync opens it. `headwater connectors accounts` says what it met; to try the "
-            "secret from here, put it into a variable and name that in a copy of the policy (--policy FILE)"
+            f"{reference} is sealed: only sync opens it, for accounts of the policy in force. Leave out --policy to try "
+            "that one, or put the secret into a variable and name that in the file"
         )
     variable = reference.removeprefix("env:")
     text = environment.get(variable)

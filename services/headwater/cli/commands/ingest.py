@@ -48,7 +48,7 @@ TimeFormat = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One file to ingest."""
+    """One file to ingest; at *rate* events a second at most, None for as fast as they are taken."""
 
     file: Path
     kind: str
@@ -56,6 +56,7 @@ class Feed:
     object_name: str
     options: dict[str, str]
     read: Callable[[], Iterable[Row | Unreadable]]
+    rate: float | None = None
 
 
 @app.command()
@@ -235,6 +236,7 @@ async def _pump(session: Session, feed: Feed) -> None:
                 feed.source, feed.object_name, row.external_id, row.payload, event_time=row.event_time
             ),
             progressed,
+            feed.rate,
         )
         calling = ClientSettings(security=session.security)
         async with IngestClient(session.addresses.ingest, tenant_id, settings=calling) as client:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import anyio
+
 from headwater.cli.feed.checkpoint import Tally, outcome_name
 from headwater.cli.feed.rows import Row, Unreadable
 from headwater.client.ingest import IngestClient
@@ -18,6 +20,8 @@ from headwater.event.v1 import event_pb2
 
 BATCH_EVENTS = 200
 """Events a batch: large enough to be cheap, small enough to show progress."""
+PARTS_S = 40
+"""Batches a second that a paced feed goes in: what comes beside it waits for small ones only."""
 EXAMPLES_MAX = 20
 """Troubled rows that are told in words; the rest are counted."""
 
@@ -41,11 +45,23 @@ class _Batch:
 
 
 class Pump:
-    """One file on its way in."""
+    """One file on its way in.
+
+    Args:
+        rate: events a second at most; None: as fast as they are taken.
+    """
 
     def __init__(
-        self, tally: Tally, to_event: Callable[[Row], event_pb2.Event], progressed: Callable[[Tally], None]
+        self,
+        tally: Tally,
+        to_event: Callable[[Row], event_pb2.Event],
+        progressed: Callable[[Tally], None],
+        rate: float | None = None,
     ) -> None:
+        self._rate = rate
+        self._batch_events = (
+            BATCH_EVENTS if rate is None else max(1, min(BATCH_EVENTS, round(rate / PARTS_S)))
+        )
         self.tally = tally
         self.troubles: list[Trouble] = []
         self._to_event = to_event
@@ -55,16 +71,20 @@ class Pump:
     async def send(self, client: IngestClient, rows: Iterable[Row | Unreadable]) -> None:
         """Send every row after those that the tally has done already; returns when all are acknowledged."""
         skip = self.tally.rows_done
+        begins_s, sent = anyio.current_time(), 0
         async with client.stream(self._acknowledged) as stream:
             batch = _Batch()
             for row in rows:
                 if row.number <= skip:
                     continue
                 self._add(batch, row)
-                if len(batch.events) >= BATCH_EVENTS:
+                if len(batch.events) >= self._batch_events:
                     self._sent.append(batch)
                     await stream.send(batch.events)
+                    sent += len(batch.events)
                     batch = _Batch()
+                    if self._rate is not None:
+                        await anyio.sleep_until(begins_s + sent / self._rate)
             if batch.events:
                 self._sent.append(batch)
                 await stream.send(batch.events)

@@ -29,6 +29,7 @@ class Capabilities:
         merge: two records can be merged and a merge be followed.
         delete: deletions by others are noticed, and a write to a deleted record says NOT_FOUND.
         remove: records can be put into the vendor's bin.
+        bulk: many records go as one job.
         search: records can be asked for by other fields than the external id.
         polling: changes can be fetched.
         sweeping: records can be read whole and counted, by ranges of ids.
@@ -51,6 +52,7 @@ class Capabilities:
     merge: bool = False
     delete: bool = False
     remove: bool = False
+    bulk: bool = False
     search: bool = False
     polling: bool = False
     sweeping: bool = False

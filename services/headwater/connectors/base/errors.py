@@ -60,6 +60,7 @@ class VendorError:
         http_status: 0 when there was no answer.
         retry_after_s: the vendor's wish; None when it states none.
         existing_crm_id: for CONFLICT, the record that holds the value, where the vendor says so.
+        existing_crm_object: the CRM's name of that record's object, where it is another than was written to.
         field: CRM field concerned, where the vendor says so.
     """
 
@@ -70,6 +71,7 @@ class VendorError:
     retry_after_s: float | None = None
     existing_crm_id: str = ""
     field: str = ""
+    existing_crm_object: str = ""
 
 
 class CallFailed(Exception):

@@ -23,8 +23,9 @@ from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
 from headwater.connectors.base.reports import explain
 from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
-from headwater.connectors.salesforce import conditions, describing, polling, sweeping, wire
+from headwater.connectors.salesforce import conditions, describing, leads, polling, sweeping, wire
 from headwater.connectors.salesforce.auth import OAUTH, refresher
+from headwater.connectors.salesforce.bulk import SalesforceBulk
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
 from headwater.connectors.salesforce.merging import SalesforceMerges
@@ -48,6 +49,7 @@ CAPABILITIES: Final = Capabilities(
     merge=True,
     delete=True,
     remove=True,
+    bulk=True,
     polling=True,
     sweeping=True,
     schema_discovery=True,
@@ -115,6 +117,7 @@ class SalesforceConnector:
         self._http = http
         self._version = version
         self._ends = tuple(ends)
+        self.bulk = SalesforceBulk(http, version, self._query)
         self.merging = SalesforceMerges(http, version)
         self.removing = SalesforceRemovals(http, version)
 
@@ -235,7 +238,8 @@ class SalesforceConnector:
         build = wire.update_request if writes[0].crm_id else wire.upsert_request
         answer = await self._http.send(build(self._version, target, writes))
         if answer.status == _OK:
-            return wire.read_outcomes(required_json(answer, writes=True), writes)
+            outcomes = wire.read_outcomes(required_json(answer, writes=True), writes)
+            return await leads.followed(self._query, target, writes, outcomes)
         error = error_of(answer, writes=True)
         keys = wire.concerned(error, writes)
         if concerns_records(error) and (keys or not error.field):

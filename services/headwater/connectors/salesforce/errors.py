@@ -28,6 +28,7 @@ BY_CODE: Final[Mapping[str, ErrorClass]] = {
     "TRANSFER_REQUIRES_READ": ErrorClass.PERMISSION,
     "REQUEST_LIMIT_EXCEEDED": ErrorClass.QUOTA,
     "STORAGE_LIMIT_EXCEEDED": ErrorClass.QUOTA,
+    "EXCEEDEDQUOTA": ErrorClass.QUOTA,
     "SERVER_UNAVAILABLE": ErrorClass.SERVER,
     "UNKNOWN_EXCEPTION": ErrorClass.SERVER,
     "QUERY_TIMEOUT": ErrorClass.SERVER,
@@ -41,6 +42,9 @@ BY_CODE: Final[Mapping[str, ErrorClass]] = {
     "JSON_PARSER_ERROR": ErrorClass.FORMAT,
     "MALFORMED_QUERY": ErrorClass.FORMAT,
     "NOT_FOUND": ErrorClass.FORMAT,
+    "CLIENTINPUTERROR": ErrorClass.FORMAT,
+    "INVALIDENTITY": ErrorClass.FORMAT,
+    "INVALIDJOBSTATE": ErrorClass.FORMAT,
     "METHOD_NOT_ALLOWED": ErrorClass.FORMAT,
     "UNSUPPORTED_API_VERSION": ErrorClass.FORMAT,
     # the record
@@ -55,6 +59,7 @@ BY_CODE: Final[Mapping[str, ErrorClass]] = {
     "DUPLICATES_DETECTED": ErrorClass.CONFLICT,
     "DUPLICATE_VALUE": ErrorClass.CONFLICT,
     "DUPLICATE_EXTERNAL_ID": ErrorClass.CONFLICT,
+    "CANNOT_UPDATE_CONVERTED_LEAD": ErrorClass.CONFLICT,  # the contact that it became stands in its place
     "ENTITY_IS_DELETED": ErrorClass.NOT_FOUND,
     "INVALID_CROSS_REFERENCE_KEY": ErrorClass.NOT_FOUND,
     "MALFORMED_ID": ErrorClass.NOT_FOUND,

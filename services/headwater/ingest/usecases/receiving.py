@@ -101,7 +101,7 @@ class Receiver:
             self._verify(_NOWHERE, [self._decoy], delivery)
             raise NotFound("no such webhook", reason="UNKNOWN_WEBHOOK")
         try:
-            verdict = self._verify(webhook, self._secrets_of(tenant_id, source, webhook), delivery)
+            verdict = self._verify(webhook, await self._secrets_of(tenant_id, source, webhook), delivery)
         except InvalidInput as error:
             fields = {"tenant": tenant_id, "source": source, "fault": error.message}
             _log.error("webhook cannot be verified as the policy says", extra=fields)
@@ -134,8 +134,11 @@ class Receiver:
         scheme: Scheme = self._make(webhook.scheme, webhook.replay_window_s, options)
         return scheme.verify(delivery, secrets, self._clock.now().timestamp())
 
-    def _secrets_of(self, tenant_id: str, source: str, webhook: Webhook) -> list[str]:
-        found = [(reference, self._secrets.read(reference)) for reference in webhook.secrets]
+    async def _secrets_of(self, tenant_id: str, source: str, webhook: Webhook) -> list[str]:
+        found = [
+            (reference, await self._secrets.read(tenant_id, source, reference))
+            for reference in webhook.secrets
+        ]
         missing = [reference for reference, secret in found if not secret]
         if missing:
             fields = {"tenant": tenant_id, "source": source, "missing": ", ".join(missing)}

@@ -77,7 +77,7 @@ ERROR_CLASSES: Final = (
     "validation", "conflict", "claimed", "not_found", "reference", "held",
 )  # fmt: skip
 """As `connectors.base.ErrorClass`, which the kernel cannot import; a test compares them."""
-LANES: Final = ("live", "retry", "backfill", "reconcile")
+LANES: Final = ("live", "retry", "backfill", "reconcile", "bulk")
 BREAKER_STATES: Final = ("closed", "open", "half_open")
 
 _TENANT: Final = Label("tenant", values_max=200)

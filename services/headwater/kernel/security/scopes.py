@@ -33,6 +33,7 @@ SCOPES: Final = {
     "audit:read": "read and verify the audit",
     "audit:erase": "erase what the audit says of an entity",
     "log:own": "record Headwater's own events: merges and splits",
+    "secrets:open": "open webhook secrets of the vault",
     "actors:name": "name the actor on whose behalf it calls",
 }
 """Every scope, and what it allows."""
@@ -44,7 +45,7 @@ _READING: Final = (
     "deliveries:read",
     "policy:read",
 )
-_OF_SERVICES: Final = frozenset({"log:own", "actors:name", "identity:resolve"})
+_OF_SERVICES: Final = frozenset({"log:own", "actors:name", "identity:resolve", "secrets:open"})
 """What no person's credential needs."""
 
 ROLES: Final = {

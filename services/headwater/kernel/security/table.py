@@ -73,6 +73,10 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
         "deliveries:read": "GetBackfill ListBackfills",
         "schedules:control": "StartBackfill PauseBackfill ResumeBackfill CancelBackfill",
     },
+    "headwater.sync.v1.ConnectionService": {
+        "secrets:open": "OpenWebhookSecrets",
+        "connectors:control": "TryConnection",
+    },
     "headwater.sync.v1.DeleteService": {"deliveries:read": "ListDeletes"},
     "headwater.sync.v1.EnrichmentService": {
         "entities:read": "GetEnrichmentStatus GetEntityEnrichment GetEnrichmentBudget",

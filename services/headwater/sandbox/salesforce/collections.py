@@ -75,12 +75,13 @@ def _upsert(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
         value = _value(field, item)
         if value in twins:
             return RowError("DUPLICATE_VALUE", f"Duplicate external id specified: {value}", (field.name,))
-        return _upsert_row(desk, kind, field, value, item)
+        return upsert_row(desk, kind, field, value, item)
 
     return _run(desk, items, step, whole=whole)
 
 
-def _upsert_row(desk: Desk, kind: Sobject, field: Field, value: Any, item: Body) -> Told | RowError:
+def upsert_row(desk: Desk, kind: Sobject, field: Field, value: Any, item: Body) -> Told | RowError:
+    """Update the row that has this value in *field*, or make one."""
     if value is None and field.type != "id":
         return RowError("MISSING_ARGUMENT", f"{field.name} not specified", (field.name,))
     body = {name: one for name, one in item.items() if name.lower() != field.name.lower()}

@@ -51,6 +51,8 @@ def insert(desk: Desk, kind: Sobject, body: Body) -> Record | RowError:
 
 def update(desk: Desk, kind: Sobject, record: Record, body: Body) -> Record | RowError:
     """Set the fields of this body; null clears."""
+    if record.fields.get("IsConverted"):
+        return RowError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
     given = _given(desk, kind, body, creating=False)
     if isinstance(given, RowError):
         return given

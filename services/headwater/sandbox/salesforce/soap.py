@@ -1,4 +1,4 @@
-"""Owns the two calls that Salesforce offers in SOAP alone: `merge` and `undelete` of the partner API.
+"""Owns the calls that Salesforce offers in SOAP alone: `merge`, `undelete` and `convertLead` of the partner API.
 
 Source: SOAP API Developer Guide, merge() and undelete(); the partner WSDL. A merge deletes the others into the bin with
 `MasterRecordId` and re-parents what refers to them; an undelete brings a row back, and re-parents nothing.
@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from headwater.sandbox.call import Answer, Call, Refusal, route
-from headwater.sandbox.salesforce import rows
+from headwater.sandbox.salesforce import converting, rows
 from headwater.sandbox.salesforce.describe import sobject, sobjects
 from headwater.sandbox.salesforce.errors import RowError
 from headwater.sandbox.salesforce.ids import full
@@ -63,6 +63,9 @@ def _call(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
     if operation is not None and operation.tag == f"{_API}undelete":
         told = [_undelete(desk, one.text or "") for one in operation.findall(f"{_API}ids")]
         return _result("undelete", told)
+    if operation is not None and operation.tag == f"{_API}convertLead":
+        told = [_convert(desk, one) for one in operation.findall(f"{_API}leadConverts")]
+        return _result("convertLead", told)
     raise _refusal("INVALID_OPERATION", "No operation available for this request")
 
 
@@ -109,6 +112,16 @@ def _put_into(desk: Desk, kind: Sobject, master: Record, other: Record) -> list[
                 moved.append(row.record_id)
     desk.archive(other, kind.lookups, stamps={**_stamps(desk), "MasterRecordId": master.record_id})
     return moved
+
+
+def _convert(desk: Desk, request: ET.Element) -> str:
+    given = {one.tag.rpartition("}")[2]: one.text or "" for one in request}
+    lead = converting.convert(desk, given)
+    if isinstance(lead, RowError):
+        return _failed(lead)
+    names = {"accountId": "ConvertedAccountId", "contactId": "ConvertedContactId"}
+    told = "".join(f"<{name}>{lead.fields[field]}</{name}>" for name, field in names.items())
+    return f"{told}<leadId>{lead.record_id}</leadId><success>true</success>"
 
 
 def _undelete(desk: Desk, text: str) -> str:

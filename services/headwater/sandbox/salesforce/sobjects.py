@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.sandbox.call import Answer, Call, Refusal, route
 from headwater.sandbox.salesforce import rows
+from headwater.sandbox.salesforce.bulk_book import batches_used
 from headwater.sandbox.salesforce.describe import sobject, sobject_in
 from headwater.sandbox.salesforce.errors import RowError, nothing_there, refusal
 from headwater.sandbox.salesforce.requests import body_of, key_field, names_in, version_in
@@ -127,11 +128,13 @@ def _limits(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     version_in(params)
     most = desk.account.options.calls_daily_max
     left = max(0, most - desk.account.limits.day_used(call.now_ms))
+    batches = desk.account.options.bulk_batches_daily_max
+    batches_left = max(0, batches - batches_used(desk.account, call.now_ms))
     return Answer(
         200,
         {
             "DailyApiRequests": {"Max": most, "Remaining": left},
-            "DailyBulkApiBatches": {"Max": 15_000, "Remaining": 15_000},
+            "DailyBulkApiBatches": {"Max": batches, "Remaining": batches_left},
             "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": 10_000},
             "DataStorageMB": {"Max": 5, "Remaining": 5},
             "FileStorageMB": {"Max": 20, "Remaining": 20},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headwater.sandbox.call import Answer, Call, match
 from headwater.sandbox.salesforce import (
     auth,
+    bulk,
     collections,
     composite,
     describe,
@@ -17,6 +18,7 @@ from headwater.sandbox.salesforce import (
     soap,
     sobjects,
 )
+from headwater.sandbox.salesforce.bulk_work import BulkWorker
 from headwater.sandbox.salesforce.errors import RowError, nothing_there, problem
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from headwater.sandbox.accounts import Account
     from headwater.sandbox.desk import Desk
     from headwater.sandbox.faults import Fault
+    from headwater.sandbox.fleet import Fleet
     from headwater.sandbox.limits import Limited, Meter
 
 _KINDS = ("Account", "Contact", "Lead", "Opportunity", "Task", "Event")
@@ -40,6 +43,9 @@ _WRITES = {
     "collection_upsert",
     "composite",
     "soap",
+    "bulk_open",
+    "bulk_upload",
+    "bulk_turn",
 }
 
 
@@ -53,7 +59,7 @@ def _dispatch(call: Call, desk: Desk) -> Answer:
 
 
 _INNER = (*collections.ROUTES, *query.ROUTES, *setup.ROUTES, *describe.ROUTES, *sobjects.ROUTES)
-ROUTES = (*composite.routes(_dispatch), *_INNER, *soap.ROUTES, *auth.ROUTES)
+ROUTES = (*composite.routes(_dispatch), *_INNER, *soap.ROUTES, *bulk.ROUTES, *auth.ROUTES)
 
 
 class Salesforce:
@@ -61,6 +67,17 @@ class Salesforce:
 
     open_paths = (auth.TOKEN_PATH, auth.AUTHORIZE_PATH)
     kinds: tuple[str, ...] = _KINDS
+
+    def __init__(self) -> None:
+        self._bulk = BulkWorker()
+
+    def work(self, fleet: Fleet) -> bool:
+        """Work off the next rows of bulk jobs."""
+        return self._bulk.work(fleet)
+
+    def bytes_max(self, path: str) -> int | None:
+        """Uploads of bulk jobs are larger than any other body."""
+        return bulk.UPLOAD_BYTES_MAX if path.rstrip("/").endswith("/batches") else None
 
     def meter(self, path: str) -> Meter:
         """Every call counts alike; the list of versions is open and free."""

@@ -155,6 +155,9 @@ WHERE account_key = ? AND verdict = 'admitted' AND arrival_ms > ? ORDER BY arriv
 -- name: count_calls
 SELECT verdict, fault, count(*) FROM call WHERE account_key = ? GROUP BY verdict, fault;
 
+-- name: count_bulk_calls
+SELECT count(*) FROM call WHERE account_key = ? AND verdict = 'admitted' AND path LIKE '%/jobs/ingest%';
+
 -- name: count_calls_since
 SELECT count(*) FROM call WHERE account_key = ? AND verdict = 'admitted' AND arrival_ms >= ?;
 
@@ -171,6 +174,57 @@ INSERT INTO arrival (
 SELECT sequence, arrival_ms, object, operation, external_id, record_id, effect, changes, reason, request_id,
     traceparent, call_number
 FROM arrival WHERE account_key = ? AND sequence > ? ORDER BY sequence LIMIT ?;
+
+-- name: insert_bulk_job
+INSERT INTO bulk_job (account_key, job_id, definition, state, created_ms, changed_ms, call_number)
+VALUES (?, ?, ?, 'Open', ?, ?, ?);
+
+-- name: find_bulk_job
+SELECT job_id, definition, state, content IS NOT NULL, done, failed, message, created_ms, changed_ms, call_number
+FROM bulk_job WHERE account_key = ? AND job_id = ?;
+
+-- name: list_bulk_jobs
+SELECT job_id, definition, state, content IS NOT NULL, done, failed, message, created_ms, changed_ms, call_number
+FROM bulk_job WHERE account_key = ? ORDER BY position;
+
+-- name: next_bulk_job
+SELECT account_key, job_id FROM bulk_job WHERE state IN ('UploadComplete', 'InProgress') ORDER BY position LIMIT 1;
+
+-- name: count_bulk_jobs_since
+SELECT count(*) FROM bulk_job WHERE account_key = ? AND created_ms >= ? AND content IS NOT NULL;
+
+-- name: read_bulk_content
+SELECT content FROM bulk_job WHERE account_key = ? AND job_id = ?;
+
+-- name: save_bulk_content
+UPDATE bulk_job SET content = ?, changed_ms = ? WHERE account_key = ? AND job_id = ?;
+
+-- name: save_bulk_state
+UPDATE bulk_job SET state = ?, message = ?, changed_ms = ?, call_number = ? WHERE account_key = ? AND job_id = ?;
+
+-- name: save_bulk_progress
+UPDATE bulk_job SET state = ?, done = ?, failed = ?, message = ?, changed_ms = ? WHERE account_key = ? AND job_id = ?;
+
+-- name: insert_bulk_row
+INSERT INTO bulk_row (account_key, job_id, number, record_id, created, error) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: list_bulk_rows
+SELECT number, record_id, created, error FROM bulk_row WHERE account_key = ? AND job_id = ? ORDER BY number;
+
+-- name: delete_bulk_rows
+DELETE FROM bulk_row WHERE account_key = ? AND job_id = ?;
+
+-- name: delete_bulk_job
+DELETE FROM bulk_job WHERE account_key = ? AND job_id = ?;
+
+-- name: find_account_by_key
+SELECT vendor, name FROM account WHERE account_key = ?;
+
+-- name: clear_bulk_rows
+DELETE FROM bulk_row WHERE account_key = ?;
+
+-- name: clear_bulk_jobs
+DELETE FROM bulk_job WHERE account_key = ?;
 
 -- name: clear_records
 DELETE FROM record WHERE account_key = ?;

@@ -85,6 +85,33 @@ CREATE TABLE IF NOT EXISTS fault (
     PRIMARY KEY (account_key, position)
 ) WITHOUT ROWID;
 
+-- Jobs of bulk interfaces: one upload each, worked off in slices beside the calls.
+CREATE TABLE IF NOT EXISTS bulk_job (
+    position INTEGER PRIMARY KEY,
+    account_key INTEGER NOT NULL,
+    job_id TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    state TEXT NOT NULL,
+    content BLOB,
+    done INTEGER NOT NULL DEFAULT 0 CHECK (done >= 0),
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
+    message TEXT NOT NULL DEFAULT '',
+    created_ms INTEGER NOT NULL,
+    changed_ms INTEGER NOT NULL,
+    call_number INTEGER NOT NULL,
+    UNIQUE (account_key, job_id)
+);
+
+CREATE TABLE IF NOT EXISTS bulk_row (
+    account_key INTEGER NOT NULL,
+    job_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    record_id TEXT NOT NULL,
+    created INTEGER NOT NULL CHECK (created IN (0, 1)),
+    error TEXT NOT NULL,
+    PRIMARY KEY (account_key, job_id, number)
+) WITHOUT ROWID;
+
 -- Every call that reached an account, in order of arrival.
 CREATE TABLE IF NOT EXISTS call (
     account_key INTEGER NOT NULL,

@@ -24,6 +24,7 @@ from headwater.kernel.metrics import Metrics
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.approvals.ports import ApprovalBook
+from headwater.sync.bulking.ports import BulkBook
 from headwater.sync.catchup import never
 from headwater.sync.delivery.accounts import Asks
 from headwater.sync.delivery.actor import AccountNotReady, ActorParts, DeliveryActor
@@ -40,7 +41,7 @@ from headwater.sync.domain.adaptive import Pace
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, doubts_of
 from headwater.sync.domain.isolating import Suspects
 from headwater.sync.domain.lanes import Lane
-from headwater.sync.domain.leasing import FenceLost
+from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
 from headwater.sync.metering import AccountMeter
@@ -56,6 +57,8 @@ CLOSE_S: Final = 5.0
 
 AccountKey = tuple[str, str]
 """Tenant and connector account."""
+OpenBulk = Callable[[str, str, Lease], BulkBook]
+"""Opens the bulk jobs of tenant and account under a lease."""
 OpenConnector = Callable[[str, Account, GuardedGate], Connector]
 """Opens the account of a vendor."""
 
@@ -86,6 +89,7 @@ class AccountParts:
         ticks: nanoseconds of a clock that never goes back.
         gives_way_s: says for how long nothing of a tenant is to be claimed, while its log is caught up with.
         approvals: where is asked about writes that a person has to approve; None: those are held for good.
+        open_bulk: opens the bulk jobs of tenant and account under a lease; None: everything goes by ordinary calls.
     """
 
     secrets: Secrets
@@ -101,6 +105,7 @@ class AccountParts:
     ticks: Callable[[], int] = time.monotonic_ns
     gives_way_s: Callable[[str], float] = never
     approvals: ApprovalBook | None = None
+    open_bulk: OpenBulk | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
 
@@ -114,8 +119,10 @@ class DeliveryAccount:
         store: Deliveries,
         books: LimitBooks,
         parts: AccountParts,
+        bulk: BulkBook | None = None,
     ) -> None:
         self._tenant_id, self._name = tenant_id, _ = key
+        self._bulk = bulk
         self._reopens = False
         self._gives_way_s = partial(parts.gives_way_s, tenant_id)
         self._label = f"{tenant_id}/{self._name}"
@@ -284,7 +291,7 @@ class DeliveryAccount:
         parts = ActorParts(
             connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
             self._chance, self.bell, self._suspects, self._doubts, self._parts.idle_s,
-            self._gives_way_s, self._parts.approvals,
+            self._gives_way_s, self._parts.approvals, self._bulk,
         )  # fmt: skip
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor

@@ -15,11 +15,15 @@ from typing import Final
 import anyio
 
 from headwater.connectors.base import CallFailed, Connector
+from headwater.connectors.base.bulk import bulk_of
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
 from headwater.policy.document import PolicyDocument
 from headwater.sync.approvals.door import ApprovalDoor
 from headwater.sync.approvals.ports import ApprovalBook
+from headwater.sync.bulking.portions import BulkParts
+from headwater.sync.bulking.ports import BulkBook
+from headwater.sync.bulking.runner import BulkRunner
 from headwater.sync.catchup import never
 from headwater.sync.delivery.bell import Bell
 from headwater.sync.delivery.desk import Desk
@@ -27,6 +31,7 @@ from headwater.sync.delivery.guard import Guard
 from headwater.sync.delivery.handling import Handler
 from headwater.sync.delivery.sending import STORE_FAULTS, Sender
 from headwater.sync.delivery.slot import Slot
+from headwater.sync.domain.bulking import Recall
 from headwater.sync.domain.delivering import connector_targets
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.isolating import Suspects
@@ -49,6 +54,7 @@ class ActorParts:
         idle_s: how long it stays awake without work.
         gives_way_s: says for how long nothing is to be claimed, while the log is caught up with.
         approvals: where is asked about writes that a person has to approve; None: those are held for good.
+        bulk: the account's bulk jobs; None: everything goes by ordinary calls.
     """
 
     connector: Connector
@@ -64,6 +70,7 @@ class ActorParts:
     idle_s: float = 30.0
     gives_way_s: Callable[[], float] = never
     approvals: ApprovalBook | None = None
+    bulk: BulkBook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class DeliveryActor:
     """Delivers to one connector account for as long as there is work."""
 
     def __init__(self, name: str, document: PolicyDocument, parts: ActorParts) -> None:
+        self._name = name
         self._policy = document.connectors[name]
         self._parts = parts
         self._ending = False
@@ -97,14 +105,29 @@ class DeliveryActor:
         )  # fmt: skip
         retry = document.retry_of(name)
         door = ApprovalDoor(document, name, parts.approvals)
-        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspects, door)
+        recall = Recall()
+        handler = Handler(self._policy, retry.reference_wait_s, sender, parts.suspects, door, recall)
+        self._bulk = self._bulk_runner(document, handler, recall)
         self._slot = Slot(
             document, parts.desk, parts.guard, handler, parts.spans, parts.clock, parts.chance,
             retry, parts.doubts, self._goes_on, self._spread, parts.gives_way_s,
         )  # fmt: skip
 
+    def _bulk_runner(self, document: PolicyDocument, handler: Handler, recall: Recall) -> BulkRunner | None:
+        parts, writer = self._parts, bulk_of(self._parts.connector)
+        if writer is None or parts.bulk is None:
+            return None
+        made = BulkParts(
+            writer, parts.bulk, parts.desk, parts.guard, handler, recall, parts.spans, parts.clock, parts.chance,
+            parts.doubts,
+        )  # fmt: skip
+        return BulkRunner(self._name, document, made, self._ends, self._stir, self._fail)
+
     def end(self) -> None:
-        """Claim nothing more; what is in flight is finished and settled, then `run` returns."""
+        """Claim nothing more; what is in flight is finished and settled, then `run` returns.
+
+        Bulk jobs that are not over are the successor's.
+        """
         self._ending = True
         self._parts.bell.steer()
 
@@ -136,6 +159,8 @@ class DeliveryActor:
         self._hear()
         async with anyio.create_task_group() as tasks:
             self._abandon = tasks.cancel_scope.cancel
+            if self._bulk:
+                tasks.start_soon(self._run_bulk, self._bulk)
             while not self._ending:
                 permit = self._parts.guard.permit()
                 if permit.calls == "none":
@@ -147,6 +172,8 @@ class DeliveryActor:
                         tasks.start_soon(self._run_slot, number)
                     self._due = None
                 await self._wait()
+            if self._bulk:
+                self._bulk.end()
         if self._fault:
             raise self._fault
 
@@ -191,6 +218,17 @@ class DeliveryActor:
             self._running.discard(number)
             self._parts.bell.nudge()
 
+    async def _run_bulk(self, bulk: BulkRunner) -> None:
+        try:
+            await bulk.run()
+        except Exception as fault:  # noqa: BLE001 - the edge of the jobs: slots finish what they have, then all end
+            self._fail(fault)
+
+    def _stir(self) -> None:
+        """Look at the lanes again: what may be claimed has changed, or something is over."""
+        self._hear()
+        self._parts.bell.nudge()
+
     def _fail(self, fault: Exception) -> None:
         """End for *fault*: at once where the account is another's, else when what is in flight is finished."""
         self._fault = self._fault or fault
@@ -215,14 +253,15 @@ class DeliveryActor:
         bell, desk = self._parts.bell, self._parts.desk
         now_s = anyio.current_time()
         due_s = None if self._due else desk.outlook.due_s
-        idle_s = None if self._running else self._parts.idle_s  # a slot that ends rings
+        works = self._running or (self._bulk and self._bulk.busy)
+        idle_s = None if works else self._parts.idle_s  # a slot that ends rings, and so does a job
         woken = await bell.wait(idle_s if due_s is None else max(0.0, due_s - now_s))
         if bell.take_due():
             self._hear()
         elif not woken and due_s is not None:
             self._hear()
             desk.forget_due()
-        elif not woken and not self._running and not self._due:
+        elif not woken and not works and not self._due:
             self._ending = True
         if self._due and not self._running:
             desk.look_anew()

@@ -17,6 +17,7 @@ from typing import Final
 import anyio
 
 from headwater.policy.document import ConnectorPolicy
+from headwater.sync.bulking.ports import BulkBook
 from headwater.sync.delivery.fairness import TenantTurns
 from headwater.sync.delivery.guard import Guard
 from headwater.sync.delivery.outcomes import refused_by_store
@@ -74,6 +75,9 @@ class Desk:
         self._probe_slot: int | None = None
         self._looked = anyio.Event()
         self._feelers: dict[int, float] = {}
+        self._backlog = anyio.Event()
+        self.reserved: frozenset[lanes.Lane] = frozenset()
+        """Lanes that slots leave alone: what waits there may go as a bulk job."""
         self.pace = adaptive.first_pace(policy.limits)
         self.outlook = Outlook()
         self.looks = 0
@@ -125,7 +129,7 @@ class Desk:
         async with self._lock, self._turns.of(self._tenant_id):
             self._end_feeler(slot)
             rows = self._rows(slot) if claims else 0
-            able = self._guard.open_lanes()
+            able = self._guard.open_lanes().difference(self.reserved)
             asked, line = lanes.ask(self._line, rows, self._shares, able) if rows else ({}, self._line)
             if rows:
                 self._note_look()
@@ -154,6 +158,43 @@ class Desk:
         settled = [item.claimed.entity_id for item in settlements]
         self._in_flight[slot] = self._in_flight.get(slot, frozenset()).difference(settled)
         return ()
+
+    async def wait_backlog(self) -> None:
+        """Return when a turn has seen something wait in a reserved lane since this was asked last."""
+        await self._backlog.wait()
+        self._backlog = anyio.Event()
+
+    async def claim_aside(self, slot: int, rows: int, book: BulkBook) -> tuple[Claimed, ...]:
+        """Claim deliveries of the backfill lane and set them aside, so that no other turn has to know of them.
+
+        Raises: FenceLost, StoreRaced, Unavailable.
+        """
+        lane = lanes.Lane.BACKFILL
+        if lane not in self._guard.open_lanes() or self._guard.permit().calls != "all":
+            return ()
+        async with self._lock, self._turns.of(self._tenant_id):
+            others = [key for keys in self._in_flight.values() for key in keys]
+            turn = await self._settle_and_claim((), Wanted(slot, {lane: rows}, others))
+            self._guard.take_in(turn.state)
+            if turn.claimed:
+                entities = [item.entity_id for item in turn.claimed]
+                await again_when_raced(lambda: book.set_aside(entities), self._chance)
+            return turn.claimed
+
+    async def settle_aside(
+        self, slot: int, settlements: Sequence[Settlement], book: BulkBook, *, keeps: bool
+    ) -> None:
+        """Put what was set aside back in line and settle it, in one turn: nobody claims it between.
+
+        Args:
+            keeps: whether more of what *slot* has claimed is still under way.
+
+        Raises: FenceLost, StoreRaced, Unavailable.
+        """
+        members = {item.claimed.entity_id: item.claimed.version for item in settlements}
+        async with self._lock, self._turns.of(self._tenant_id):
+            await again_when_raced(lambda: book.put_back(members), self._chance)
+            await self._settle_and_claim(settlements, Wanted(slot, {}, keeps=keeps))
 
     def is_probe(self, slot: int) -> bool:
         """Say whether what *slot* has claimed is the breaker's one probe."""
@@ -239,6 +280,8 @@ class Desk:
             self._line = lanes.learn(line, asked, claimed, turn.waiting)
         waits = {lane for lane in lanes.Lane if turn.waiting.get(lane, False)}
         more = not waits.isdisjoint(able)
+        if not waits.isdisjoint(self.reserved):
+            self._backlog.set()
         due_s = turn.next_due_s
         if due_s is not None:
             least_s = SLOWED_S if waits and not more else 0.0 if turn.claimed else MISSED_S

@@ -17,11 +17,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from headwater.connectors.base import Outcome
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy
 from headwater.sync.approvals.door import ApprovalDoor
 from headwater.sync.delivery.outcomes import Judge
-from headwater.sync.delivery.sending import Failure, Sender
+from headwater.sync.delivery.sending import Failure, Sender, Sent
+from headwater.sync.domain.bulking import Fate, Recall
 from headwater.sync.domain.delivering import (
     Claimed,
     Hold,
@@ -51,7 +53,9 @@ class NothingHandled(Exception):
 
 
 @dataclass(slots=True)
-class _Round:
+class Round:
+    """What a round has come to so far."""
+
     settlements: list[Settlement] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
@@ -68,6 +72,7 @@ class Handler:
 
     Args:
         door: what every write passes before it is sent.
+        recall: what bulk jobs of before did: such rows need no look-up, and no second write.
     """
 
     def __init__(
@@ -77,12 +82,14 @@ class Handler:
         sender: Sender,
         suspects: Suspects,
         door: ApprovalDoor,
+        recall: Recall | None = None,
     ) -> None:
         self._policy = policy
         self._reference_wait_s = reference_wait_s
         self._sender = sender
         self._suspects = suspects
         self._door = door
+        self._recall = Recall() if recall is None else recall
 
     async def handle(self, judge: Judge, claimed: Sequence[Claimed], traces: Traces) -> list[Settlement]:
         """Return how the tries ended; rows that were not tried are left out.
@@ -113,33 +120,93 @@ class Handler:
         settlements += [judge.of_interrupted(item) for key, item in halved.items() if key not in settled]
         return settlements
 
-    async def _handle_once(self, judge: Judge, items: Sequence[Claimed], traces: Traces) -> _Round:
-        done = _Round()
+    async def _handle_once(self, judge: Judge, items: Sequence[Claimed], traces: Traces) -> Round:
+        sends, done = await self.prepare(judge, items, traces)
+        sent = await self._sender.send(sends)
+        self._judge_sent(judge, sent, traces, done)
+        return done
+
+    async def send(self, judge: Judge, sends: Sequence[Send], traces: Traces) -> Sequence[Settlement]:
+        """Write *sends* by ordinary calls and return how they ended; what was not tried is left out.
+
+        What fails unexpectedly is in doubt: looked up, and isolated, as what is tried again.
+
+        Raises: FenceLost, StoreRaced, Unavailable: from the store.
+        """
+        done = Round()
+        self._judge_sent(judge, await self._sender.send(sends), traces, done)
+        doubtful = [judge.of_interrupted(item) for failure in done.failures for item in failure.items]
+        return (*done.settlements, *doubtful)
+
+    async def conclude(
+        self, judge: Judge, answers: Sequence[tuple[Send, Outcome]], traces: Traces
+    ) -> Sequence[Settlement]:
+        """Return how writes ended that a bulk job has answered; what fails unexpectedly is in doubt.
+
+        Raises: FenceLost, StoreRaced, Unavailable: from the store.
+        """
+        done = Round()
+        self._judge_sent(judge, await self._sender.check(Sent(list(answers))), traces, done)
+        doubtful = [judge.of_interrupted(item) for failure in done.failures for item in failure.items]
+        return (*done.settlements, *doubtful)
+
+    async def prepare(
+        self, judge: Judge, items: Sequence[Claimed], traces: Traces
+    ) -> tuple[Sequence[Send], Round]:
+        """Return what is to be sent of *items*; the others are judged, or failed.
+
+        Raises: FenceLost, StoreRaced, Unavailable: from the store.
+        """
+        done = Round()
+        known, items = self._recalled(items)
         looked_up = await self._sender.look_up([item for item in items if item.in_doubt])
         done.failures += looked_up.failures
         for item, error in looked_up.unanswered:
             done.judged(item, partial(judge.of_doubt, item, error, traces[item.entity_id]))
         sends: list[Send] = []
         for item in (*(item for item in items if not item.in_doubt), *looked_up.cleared):
-            match self._plan(item, done):
-                case Send() as send if judge.is_spent(send.claimed):
-                    done.judged(item, partial(judge.of_spent, send, traces[item.entity_id]))
-                case Send() as send:
-                    sends.append(send)
-                case Wait() as wait:
-                    done.judged(item, partial(judge.of_wait, wait))
-                case Hold() as hold:
-                    done.judged(item, partial(judge.of_hold, hold))
-                case Settled() as settled:
-                    done.judged(item, partial(self._of_settled, judge, settled, traces))
-        sent = await self._sender.send(await self._admitted(judge, sends, done))
+            send = self._judge_plan(judge, item, traces, done)
+            if send is not None:
+                sends.append(send)
+        for item, fate in known:
+            send = self._judge_plan(judge, item, traces, done)
+            if send is not None and fate.written is None:
+                sends.append(send)
+            elif send is not None and fate.written is not None:
+                told = partial(judge.of_outcome, send, fate.written, traces[item.entity_id])
+                done.judged(item, told)
+        return await self._admitted(judge, sends, done), done
+
+    def _recalled(self, items: Sequence[Claimed]) -> tuple[Sequence[tuple[Claimed, Fate]], Sequence[Claimed]]:
+        """Return rows whose fate in a bulk job is known, in doubt no more, and the others."""
+        if not len(self._recall):
+            return (), items
+        fates = [(item, self._recall.take(item)) for item in items]
+        known = [(replace(item, in_doubt=False), fate) for item, fate in fates if fate is not None]
+        return known, [item for item, fate in fates if fate is None]
+
+    def _judge_plan(self, judge: Judge, item: Claimed, traces: Traces, done: Round) -> Send | None:
+        """Return what is to be written of *item*; where nothing is, it is judged."""
+        match self._plan(item, done):
+            case Send() as send if judge.is_spent(send.claimed):
+                done.judged(item, partial(judge.of_spent, send, traces[item.entity_id]))
+            case Send() as send:
+                return send
+            case Wait() as wait:
+                done.judged(item, partial(judge.of_wait, wait))
+            case Hold() as hold:
+                done.judged(item, partial(judge.of_hold, hold))
+            case Settled() as settled:
+                done.judged(item, partial(self._of_settled, judge, settled, traces))
+        return None
+
+    def _judge_sent(self, judge: Judge, sent: Sent, traces: Traces, done: Round) -> None:
         done.failures += sent.failures
         for send, outcome in sent.answers:
             trace = traces[send.claimed.entity_id]
             done.judged(send.claimed, partial(judge.of_outcome, send, outcome, trace))
-        return done
 
-    async def _admitted(self, judge: Judge, sends: Sequence[Send], done: _Round) -> Sequence[Send]:
+    async def _admitted(self, judge: Judge, sends: Sequence[Send], done: Round) -> Sequence[Send]:
         """Return which of *sends* may go out now; the others are judged."""
         passed = await self._door.pass_through(sends)
         for hold in passed.holds:
@@ -148,7 +215,7 @@ class Handler:
             done.judged(hold.claimed, partial(judge.of_refused, hold))
         return passed.sends
 
-    def _plan(self, item: Claimed, done: _Round) -> Plan | None:
+    def _plan(self, item: Claimed, done: Round) -> Plan | None:
         try:
             return plan_delivery(self._policy, item, self._reference_wait_s)
         except Exception as error:  # noqa: BLE001 - one row's fault must not stop the others

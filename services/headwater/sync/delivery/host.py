@@ -171,7 +171,8 @@ class DeliveryHost:
             self._to_release.add(lease.name)
             return
         store, books = self._open_store(*key, lease), self._open_books(*key, lease)
-        held = _Held(lease, DeliveryAccount(key, document, store, books, self._parts), document)
+        bulk = self._parts.open_bulk(*key, lease) if self._parts.open_bulk else None
+        held = _Held(lease, DeliveryAccount(key, document, store, books, self._parts, bulk), document)
         self._held[key] = held
         tasks.start_soon(self._hold, tasks, key, held)
 

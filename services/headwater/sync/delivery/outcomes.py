@@ -78,6 +78,20 @@ def existing_crm_id(outcome: Outcome) -> str:
     return outcome.error.existing_crm_id if isinstance(outcome, Failed) else ""
 
 
+def offered_object(send: Send, outcome: Outcome) -> str:
+    """Return the CRM's name of the object that *outcome* offers a record of: the write's own unless it says another."""
+    other = outcome.error.existing_crm_object if isinstance(outcome, Failed) else ""
+    return other or send.target.crm_object
+
+
+def not_written(outcome: Outcome, crm_object: str) -> Outcome:
+    """Return *outcome* without its offer: the policy does not write that object."""
+    if not isinstance(outcome, Failed):
+        return outcome
+    message = f"{outcome.error.message}; the policy does not write {crm_object}"
+    return Failed(replace(outcome.error, existing_crm_id="", existing_crm_object="", message=message))
+
+
 def refused_by_store(settlement: Settlement, reason: str) -> Settlement:
     """Return *settlement* as a dead letter: what the CRM answered cannot be stored."""
     claimed = settlement.claimed
@@ -257,8 +271,10 @@ class Judge:
                     failure_count=claimed.failure_count + 1,
                 )
             case Adopt():
+                moved = error.existing_crm_object not in {"", crm_object}
                 return self._error(
-                    claimed, State.RETRYING, "failed", error, trace, crm_id=decision.crm_id, crm_object=crm_object,
+                    claimed, State.RETRYING, "failed", error, trace, crm_id=decision.crm_id,
+                    crm_object=error.existing_crm_object or crm_object, known={} if moved else claimed.known,
                     failure_count=claimed.failure_count + 1,
                 )  # fmt: skip
             case Forget():

@@ -21,7 +21,7 @@ from headwater.kernel.errors import Unavailable
 from headwater.policy.document import ConnectorPolicy
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import WITHHELD, Begun, Guard
-from headwater.sync.delivery.outcomes import existing_crm_id, refuse_taken
+from headwater.sync.delivery.outcomes import existing_crm_id, not_written, offered_object, refuse_taken
 from headwater.sync.delivery.racing import again_when_raced
 from headwater.sync.delivery.timing import VendorTime, vendor_time
 from headwater.sync.domain.adaptive import Answer, Sign
@@ -146,11 +146,32 @@ class Sender:
                 tasks.start_soon(self._write, group, result, faults)
         if faults:
             raise faults[0]
+        return await self.check(result)
+
+    async def check(self, result: Sent) -> Sent:
+        """Return *result* with its offers to adopt checked.
+
+        Raises: FenceLost, StoreRaced, Unavailable: from the store.
+        """
         checked = Sent(failures=result.failures)
-        for crm_object in dict.fromkeys(send.target.crm_object for send in sends):
-            answered = [pair for pair in result.answers if pair[0].target.crm_object == crm_object]
-            await self._check_adoption(answered, checked)
+        by_object: dict[str, list[tuple[Send, Outcome]]] = {}
+        for pair in result.answers:
+            by_object.setdefault(offered_object(*pair), []).append(pair)
+        for crm_object, answered in by_object.items():
+            target = self._target(answered[0][0], crm_object)
+            if target is None:
+                checked.answers += [(send, not_written(outcome, crm_object)) for send, outcome in answered]
+            else:
+                await self._check_adoption(answered, checked, target)
         return checked
+
+    def _target(self, send: Send, crm_object: str) -> Target | None:
+        """Return the target that an offer is of: the write's own, or where the policy writes that object, too."""
+        if send.target.crm_object == crm_object:
+            return send.target
+        name = send.claimed.object
+        written = [item for item in self._policy.written.get(name, ()) if item.target == crm_object]
+        return to_target(name, written[0]) if written else None
 
     async def _write(self, group: list[Send], result: Sent, faults: list[Exception]) -> None:
         """Write one batch of one target and note the outcomes."""
@@ -176,7 +197,9 @@ class Sender:
         else:
             result.answers.extend(pair for pair in pairs if not _is_withheld(pair[1]))
 
-    async def _check_adoption(self, answers: list[tuple[Send, Outcome]], result: Sent) -> None:
+    async def _check_adoption(
+        self, answers: list[tuple[Send, Outcome]], result: Sent, target: Target
+    ) -> None:
         """Refuse offers to adopt a CRM record that is another entity's, by our books or by what it carries."""
         offered = [crm_id for crm_id in (existing_crm_id(outcome) for _, outcome in answers) if crm_id]
         begun = self._guard.begin("read") if offered else None
@@ -187,7 +210,6 @@ class Sender:
             ]
             result.answers += [pair for pair in kept if not _is_withheld(pair[1])]
             return
-        target = answers[0][0].target
         held = await again_when_raced(lambda: self._store.holders(target.crm_object, offered), self._chance)
         try:
             owners = await self._connector.owners(target, offered)
@@ -204,10 +226,12 @@ class Sender:
             result.failures.append(Failure(tuple(send.claimed for send, _ in answers), error))
             return
         carried = {crm_id: Holder(owner) for crm_id, owner in owners.items() if owner}
-        left = [await self._inherit(send, outcome, held) for send, outcome in answers]
+        left = [await self._inherit(send, outcome, held, target) for send, outcome in answers]
         result.answers += refuse_taken(left, {**carried, **held})
 
-    async def _inherit(self, send: Send, outcome: Outcome, held: dict[str, Holder]) -> tuple[Send, Outcome]:
+    async def _inherit(
+        self, send: Send, outcome: Outcome, held: dict[str, Holder], target: Target
+    ) -> tuple[Send, Outcome]:
         """Give *send* the record that is in its way where that is of an entity which was merged into its own.
 
         What the record holds goes with it, the mark of its end too, which the next write takes off.
@@ -218,7 +242,7 @@ class Sender:
             return send, outcome
         holder_id = uuid.UUID(holder.entity_id)
         known = await again_when_raced(
-            lambda: self._store.inherit_record(send.target.crm_object, crm_id, holder_id, own_id),
+            lambda: self._store.inherit_record(target.crm_object, crm_id, holder_id, own_id),
             self._chance,
         )
         if known is None:

@@ -33,6 +33,17 @@ cross join lateral (
     ) as waiting
 ) as counted
 union all
+select 'depth', account.tenant_id, account.connector, 'bulk', counted.value
+from account
+cross join lateral (
+    select count(*)::float8 as value
+    from (
+        select from sync.due as due
+        where due.tenant_id = account.tenant_id and due.connector = account.connector and due.lane = 0
+        limit $4 -- noqa: AM09
+    ) as waiting
+) as counted
+union all
 select
     'age', line.tenant_id, line.connector, line.name,
     greatest(0, extract(epoch from clock_timestamp() - first.due_time))::float8

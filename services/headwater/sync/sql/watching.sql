@@ -3,7 +3,15 @@
 -- name: due_accounts
 -- Accounts that have deliveries waiting, with the seconds until the earliest is due: one look into the key for
 -- each account that has none, one into the queue for each lane of the others.
+-- An account with a bulk job that is not over has something due at once.
 -- Arrays: $1 tenant text[]; $2 connector text[].
+select wanted.tenant_id, wanted.connector, 0::float8 as due_s
+from unnest($1::text [], $2::text []) as wanted (tenant_id, connector)
+where exists (
+    select from sync.bulk_job as job
+    where job.tenant_id = wanted.tenant_id and job.connector = wanted.connector
+)
+union all
 select
     wanted.tenant_id, wanted.connector,
     extract(epoch from min(head.due_time) - clock_timestamp())::float8 as due_s

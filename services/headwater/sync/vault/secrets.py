@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
+from headwater.kernel.errors import NotFound
 from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.vault.grants import OWN_FIELDS, VaultGrants
@@ -32,6 +33,18 @@ class AccountSecrets:
         values = {name: value.reveal() for name, value in fields.items() if name not in OWN_FIELDS}
         holder = f"{self._process}:{secrets.token_hex(4)}"
         return Credentials(values, VaultGrants(self._vault, tenant_id, connection, holder))
+
+    async def read_field(self, tenant_id: str, connection: str, name: str) -> str:
+        """Return one field of a connection of the vault; empty where there is no such connection or field.
+
+        Raises: KeyRingFault, NotOpened, Unavailable.
+        """
+        try:
+            _, fields = await self._vault.read(tenant_id, connection)
+        except NotFound:
+            return ""
+        value = fields.get(name)
+        return "" if value is None else value.reveal()
 
 
 class HasSecret(Protocol):

@@ -76,7 +76,7 @@ class Known:
 
     values: Mapping[str, str]
 
-    def read(self, reference: str) -> str | None:
+    async def read(self, tenant_id: str, source: str, reference: str) -> str | None:  # noqa: ARG002 - the port's
         """Return a secret; see the port."""
         return self.values.get(reference)
 
