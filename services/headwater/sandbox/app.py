@@ -11,6 +11,7 @@ from headwater.sandbox.enrichment.vendor import Enrichment
 from headwater.sandbox.fleet import Fleet
 from headwater.sandbox.gate import Gate
 from headwater.sandbox.hubspot.vendor import HubSpot
+from headwater.sandbox.pipedrive.vendor import Pipedrive
 from headwater.sandbox.salesforce.vendor import Salesforce
 from headwater.sandbox.server import Connections, serve
 from headwater.sandbox.store.database import Database
@@ -45,6 +46,7 @@ def fleet_of(
     vendors: Mapping[VendorName, Vendor] = {
         "hubspot": HubSpot(),
         "salesforce": Salesforce(),
+        "pipedrive": Pipedrive(),
         "enrichment": Enrichment(),
     }
     return Fleet(database, settings, vendors, now_ms, new_id)

@@ -6,7 +6,7 @@ import json
 import random
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from headwater.sandbox.accounts import DEFAULT_OPTIONS, Account, VendorName
 from headwater.sandbox.call import Answer, Call
@@ -63,6 +63,14 @@ class Vendor(Protocol):
 
     def headers(self, account: Account, call: Call, meter: Meter) -> dict[str, str]:
         """What every answer carries."""
+
+
+@runtime_checkable
+class InTokens(Protocol):
+    """A vendor that counts the day in tokens, not in calls."""
+
+    def cost(self, call: Call) -> int:
+        """What a call takes of the day."""
 
 
 class Fleet:

@@ -18,6 +18,7 @@ from headwater.sandbox.accounts import ACCOUNT_NAME, Account, Verdict
 from headwater.sandbox.arrivals import Arrival
 from headwater.sandbox.call import Answer, Call, Refusal
 from headwater.sandbox.faults import AFTER, BEFORE, EXPIRY
+from headwater.sandbox.fleet import InTokens
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -141,6 +142,7 @@ class Visit:
         self._subject = f"{call.method} {call.path}"
         self._is_token = call.path.rstrip("/") in vendor.open_paths
         self._meter: Meter = "none" if self._is_token else vendor.meter(call.path)
+        self._cost = vendor.cost(call) if isinstance(vendor, InTokens) else 1
         self.call = replace(call, doomed=lambda items: account.faults.doomed(items, self._subject))
 
     def admit(self) -> Outcome | None:
@@ -154,7 +156,7 @@ class Visit:
         if unknown is not None:
             self._log("unauthorized")
             return Outcome(unknown)
-        limited = self._account.limits.admit(self._meter, now_ms, self._account.options)
+        limited = self._account.limits.admit(self._meter, now_ms, self._account.options, self._cost)
         if limited is not None:
             self._log("limited")
             return self._dressed(self._vendor.limited(limited, self.call))
@@ -212,8 +214,7 @@ class Visit:
         )
 
     def _log(self, verdict: Verdict, fault: str = "") -> None:
-        call = self.call
-        self._account.log_call(call.number, call.now_ms, call.method, call.path, self._meter, verdict, fault)
+        self._account.log_call(self.call, self._meter, verdict, fault, self._cost)
 
     def _dressed(self, answer: Answer) -> Outcome:
         if self._is_token:

@@ -69,14 +69,18 @@ class LimitState:
     in_flight: dict[int, int] = field(default_factory=dict)
 
     def day_used(self, now_ms: int) -> int:
-        """Calls admitted since midnight UTC."""
+        """What admitted calls took since midnight UTC: calls, or tokens."""
         return self.day_calls if self.day == now_ms // DAY_MS else 0
 
-    def admit(self, meter: Meter, now_ms: int, options: AccountOptions) -> Limited | None:
-        """Count the call and return None, or name the limit that turns it away."""
+    def admit(self, meter: Meter, now_ms: int, options: AccountOptions, cost: int = 1) -> Limited | None:
+        """Count the call and return None, or name the limit that turns it away.
+
+        Args:
+            cost: what the call takes of the day, where the vendor counts it in tokens.
+        """
         refused = self._refusal(meter, now_ms, options)
         if refused is None:
-            self._count(meter, now_ms)
+            self._count(meter, now_ms, cost)
         return refused
 
     def restore(self, calls: Iterable[tuple[int, Meter]], day_calls: int, now_ms: int) -> None:
@@ -99,12 +103,12 @@ class LimitState:
         wait = self.general.wait_ms(now_ms, options.calls_max)
         return None if wait is None else Limited("window", wait)
 
-    def _count(self, meter: Meter, now_ms: int) -> None:
+    def _count(self, meter: Meter, now_ms: int, cost: int = 1) -> None:
         if meter == "none":
             return
         (self.search if meter == "search" else self.general).add(now_ms)
         self.second.add(now_ms)
-        self.day_calls = self.day_used(now_ms) + 1
+        self.day_calls = self.day_used(now_ms) + cost
         self.day = now_ms // DAY_MS
 
 

@@ -16,6 +16,7 @@ from headwater.connectors.base.testing.conformance_faults import GIVES_UP_S, who
 from headwater.connectors.base.testing.lab import Subject
 from headwater.connectors.base.testing.suite import proves
 from headwater.connectors.hubspot import VENDOR as HUBSPOT
+from headwater.connectors.pipedrive import VENDOR as PIPEDRIVE
 from headwater.connectors.salesforce import VENDOR as SALESFORCE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.enable_socket, pytest.mark.slow]
@@ -59,6 +60,33 @@ SALESFORCE_ROOMS = Rooms(
     new_path="/services/data/v61.0/sobjects/Contact",
     wraps=False,
     options={"duplicate_rule": True},
+)
+PIPEDRIVE_SUBJECT = Subject(
+    vendor=PIPEDRIVE,
+    evidence="own sandbox only",
+    person=Target(
+        "contact",
+        "persons",
+        "headwater_id",
+        ("email", "name", "headwater_note", "owner_id"),
+        ("org_id",),
+    ),
+    company=Target("account", "organizations", "headwater_id", ("name",)),
+    email="email",
+    name="name",
+    text="headwater_note",
+    link="org_id",
+    company_fields={"name": "Acme"},
+    missing_id="999999999",
+    bad=("owner_id", "not-a-number"),
+    results=lambda body: [body["data"]],
+)
+PIPEDRIVE_ROOMS = Rooms(
+    vendor="pipedrive",
+    writes_path="(POST|PATCH) /api/v2/(persons|organizations)",
+    new_path="/api/v2/persons",
+    wraps=False,
+    batches=False,
 )
 
 
@@ -160,6 +188,19 @@ class TestSalesforce(_WithLab):
     ) -> None:
         """Leads, opportunities and activities: prepared, written, found."""
         await _other_object(lab, Target("activity", crm_object, "Headwater_Id__c", tuple(fields)), fields)
+
+
+class TestPipedrive(_WithLab):
+    """Pipedrive."""
+
+    subject = PIPEDRIVE_SUBJECT
+    rooms = PIPEDRIVE_ROOMS
+
+    @proves("upsert")
+    async def test_deals_take_the_same_road(self, lab: SandboxLab) -> None:
+        """Deals: prepared, written, found with typed values."""
+        fields = {"title": "Big", "value": 12.5, "currency": "EUR", "expected_close_date": "2026-01-31"}
+        await _other_object(lab, Target("deal", "deals", "headwater_id", tuple(fields)), fields)
 
 
 async def _other_object(lab: SandboxLab, target: Target, fields: dict[str, Any]) -> None:

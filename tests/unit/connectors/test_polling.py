@@ -17,6 +17,9 @@ from headwater.connectors.base import CallFailed, Page, Polled
 from headwater.connectors.base.http import Request
 from headwater.connectors.base.polling import from_ms, held_back_ms, to_ms
 from headwater.connectors.hubspot import polling as hubspot
+from headwater.connectors.pipedrive import polling as pipedrive
+from headwater.connectors.pipedrive.fields import catalogue_of
+from headwater.connectors.pipedrive.kinds import KINDS
 from headwater.connectors.salesforce import polling as salesforce
 from headwater.sandbox.call import Answer
 
@@ -162,11 +165,34 @@ class Salesforce(Vendor):
         self.bench.call("PATCH", f"{self.path}/{crm_id}", {"LastName": name})
 
 
+class Pipedrive(Vendor):
+    """Pipedrive's sandbox."""
+
+    path = "/api/v2/persons"
+    kind = KINDS["persons"]
+    catalogue = catalogue_of(KINDS["persons"], ())
+
+    def __init__(self) -> None:
+        super().__init__(Bench("pipedrive"), Polled("persons", ("name",), OVERLAP_S), whole_seconds=True)
+
+    def request(self) -> Request:
+        return pipedrive.request_of(self.kind, self.polled, self.catalogue, self.cursor, LIMIT)
+
+    def page(self, body: Any, now: dt.datetime) -> Page:
+        return pipedrive.page_of(self.polled, self.catalogue, self.cursor, body, now)
+
+    def _make(self, name: str) -> str:
+        return str(_decoded(self.bench.call("POST", self.path, {"name": name}))["data"]["id"])
+
+    def _patch(self, crm_id: str, name: str) -> None:
+        self.bench.call("PATCH", f"{self.path}/{crm_id}", {"name": name})
+
+
 def _decoded(answer: Answer) -> Any:
     return msgspec.json.decode(answer.body)
 
 
-VENDORS: tuple[Callable[[], Vendor], ...] = (HubSpot, Salesforce)
+VENDORS: tuple[Callable[[], Vendor], ...] = (HubSpot, Salesforce, Pipedrive)
 
 STEPS = st.lists(
     st.one_of(
@@ -193,7 +219,7 @@ def test_everything_is_told_whatever_changes_between_pages(
             vendor.poll(ours_ahead_s)
         else:
             getattr(vendor, name)(number)
-        if name in {"change", "delete"} and isinstance(vendor, HubSpot):
+        if name in {"create", "change", "delete"} and isinstance(vendor, HubSpot):
             vendor.wait(1)  # two changes of one record in one millisecond do not happen
     vendor.wait(round(SETTLE_S * 1000))
     vendor.round(ours_ahead_s)
