@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from headwater.sandbox.call import Call
     from headwater.sandbox.store.database import Database
 
-VendorName = Literal["hubspot", "salesforce", "pipedrive", "enrichment"]
+VendorName = Literal["hubspot", "salesforce", "pipedrive", "dynamics", "enrichment"]
 Verdict = Literal["admitted", "limited", "unauthorized", "token"]
 
 ACCOUNT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
@@ -59,6 +59,8 @@ class AccountOptions(BaseModel):
     long_calls_max: int | None = Field(default=None, ge=0)
     """Calls in flight for longer than `long_call_ms` beyond which no other is let in (Salesforce)."""
     long_call_ms: int = Field(default=20_000, ge=1)
+    execution_ms_max: int | None = Field(default=None, ge=0)
+    """Time that calls may take altogether in any `calls_window_ms` (Dynamics)."""
     token_ttl_s: int | None = Field(default=None, ge=0)
     """Life of the tokens given from now on; None takes the fleet's."""
     rotate_refresh_tokens: bool = False
@@ -78,6 +80,14 @@ DEFAULT_OPTIONS: dict[VendorName, AccountOptions] = {
     "salesforce": AccountOptions(long_calls_max=25, external_id_field="Headwater_Id__c"),
     "pipedrive": AccountOptions(
         calls_max=80, calls_window_ms=2_000, search_calls_max=5, calls_daily_max=30_000 * 5
+    ),
+    "dynamics": AccountOptions(
+        calls_max=6_000,
+        calls_window_ms=300_000,
+        long_calls_max=52,
+        long_call_ms=1,
+        execution_ms_max=1_200_000,
+        external_id_field="hw_headwaterid",
     ),
     "enrichment": AccountOptions(calls_max=20, calls_window_ms=1_000),
 }

@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from headwater.sandbox.admin import admin
+from headwater.sandbox.dynamics.vendor import Dynamics
 from headwater.sandbox.enrichment.vendor import Enrichment
 from headwater.sandbox.fleet import Fleet
 from headwater.sandbox.gate import Gate
@@ -47,6 +48,7 @@ def fleet_of(
         "hubspot": HubSpot(),
         "salesforce": Salesforce(),
         "pipedrive": Pipedrive(),
+        "dynamics": Dynamics(),
         "enrichment": Enrichment(),
     }
     return Fleet(database, settings, vendors, now_ms, new_id)

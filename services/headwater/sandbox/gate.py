@@ -99,6 +99,8 @@ class Gate:
                 await self._hang(request.scope, request.receive)
         finally:
             account.limits.in_flight.pop(call.number, None)
+            ended_ms = self._fleet.now_ms()
+            account.limits.took(ended_ms, ended_ms - call.now_ms)
         return outcome
 
     def _account(self, request: Request) -> tuple[Account, str] | None:

@@ -22,7 +22,7 @@ SEARCH_WINDOW_MS = 1_000
 class Limited:
     """A call that must be turned away: by which rule, and when there is room again."""
 
-    policy: Literal["window", "search", "daily", "long_calls"]
+    policy: Literal["window", "search", "daily", "long_calls", "execution"]
     retry_after_ms: int
 
     @property
@@ -67,6 +67,8 @@ class LimitState:
     day: int = 0
     day_calls: int = 0
     in_flight: dict[int, int] = field(default_factory=dict)
+    taken: deque[tuple[int, int]] = field(default_factory=deque)
+    """When calls ended and how long they took, in milliseconds; the oldest first."""
 
     def day_used(self, now_ms: int) -> int:
         """What admitted calls took since midnight UTC: calls, or tokens."""
@@ -83,6 +85,16 @@ class LimitState:
             self._count(meter, now_ms, cost)
         return refused
 
+    def took(self, now_ms: int, duration_ms: int) -> None:
+        """Remember how long a call took."""
+        self.taken.append((now_ms, duration_ms))
+
+    def execution_ms(self, now_ms: int) -> int:
+        """Time that the calls of the trailing window took."""
+        while self.taken and self.taken[0][0] <= now_ms - self.general.width_ms:
+            self.taken.popleft()
+        return sum(duration for _, duration in self.taken)
+
     def restore(self, calls: Iterable[tuple[int, Meter]], day_calls: int, now_ms: int) -> None:
         """Take up the state that a predecessor left in the call log."""
         for arrival_ms, meter in calls:
@@ -95,6 +107,11 @@ class LimitState:
         long_calls = sum(now_ms - start >= options.long_call_ms for start in self.in_flight.values())
         if options.long_calls_max is not None and long_calls >= options.long_calls_max:
             return Limited("long_calls", 1_000)
+        most = options.execution_ms_max
+        if most is not None and self.execution_ms(now_ms) >= most:
+            return Limited(
+                "execution", self.taken[0][0] + self.general.width_ms - now_ms if self.taken else 1_000
+            )
         if self.day_used(now_ms) >= options.calls_daily_max:
             return Limited("daily", DAY_MS - now_ms % DAY_MS)
         if meter == "search":

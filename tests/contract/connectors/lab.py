@@ -16,7 +16,7 @@ from headwater.connectors.base import Account, Connector, Target
 from headwater.connectors.base.http import tls_settings
 from headwater.connectors.base.testing import RecordingGate
 from headwater.connectors.base.testing.lab import TRACEPARENT, Lab, Subject
-from headwater.connectors.base.testing.wire import Fault, Wire
+from headwater.connectors.base.testing.wire import Decode, Encode, Fault, Wire
 from headwater.connectors.base.transport import PooledTransport
 
 HANG_TIMEOUT_S: Final = 0.4
@@ -45,6 +45,8 @@ class Rooms:
         credentials: parts that the account has besides the usual ones.
         wrong: parts that the vendor refuses.
         batches: whether a batch is one call, so that the vendor can fail a part of it.
+        by_id: what follows `new_path` to name one person.
+        codec: how answers to writes are read and written again, where they are not JSON.
     """
 
     vendor: str
@@ -55,6 +57,8 @@ class Rooms:
     credentials: Mapping[str, str] = field(default_factory=dict)
     wrong: Mapping[str, str] = field(default_factory=lambda: {"refresh_token": "wrong"})
     batches: bool = True
+    by_id: str = "/{id}"
+    codec: tuple[Decode, Encode] | None = None
 
 
 @dataclass(slots=True)
@@ -114,7 +118,7 @@ class SandboxLab(Lab):
 
     def delete(self, crm_id: str) -> None:
         with self.sandbox.session(*self._place) as session:
-            session.delete(f"{self.rooms.new_path}/{crm_id}").raise_for_status()
+            session.delete(self.rooms.new_path + self.rooms.by_id.format(id=crm_id)).raise_for_status()
 
     def fail_some(self) -> None:
         if self.rooms.batches:
@@ -158,10 +162,13 @@ async def open_lab(
     gate = RecordingGate(headers={"traceparent": TRACEPARENT})
     vendor: Any = subject.vendor  # its own `open` takes a transport
     wire = Wire(PooledTransport(tls_settings(trust_env=False)), _is_write(rooms))
-    account = sandbox_account(sandbox, rooms.vendor, name, timeout_s, **rooms.credentials)
+    if rooms.codec is not None:
+        wire.decode, wire.encode = rooms.codec
+    credentials = {part: text.format(url=sandbox.url, name=name) for part, text in rooms.credentials.items()}
+    account = sandbox_account(sandbox, rooms.vendor, name, timeout_s, **credentials)
     connector = vendor.open(account, gate, transport=wire)
     nobody = vendor.open(Account(name, NOBODY, account.credentials, timeout_s), RecordingGate())
-    wrong = sandbox_account(sandbox, rooms.vendor, name, timeout_s, **{**rooms.credentials, **rooms.wrong})
+    wrong = sandbox_account(sandbox, rooms.vendor, name, timeout_s, **{**credentials, **rooms.wrong})
     refused = vendor.open(wrong, RecordingGate())
     yield SandboxLab(
         subject, gate, connector, wire, nobody, refused, sandbox=sandbox, account=name, rooms=rooms

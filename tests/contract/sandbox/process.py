@@ -21,7 +21,7 @@ TOKEN_PATHS = {
     "hubspot": "oauth/v1/token",
     "salesforce": "services/oauth2/token",
     "pipedrive": "oauth/token",
-    "dynamics": "oauth2/v2.0/token",
+    "dynamics": "sandbox/oauth2/v2.0/token",
 }
 
 
@@ -107,7 +107,9 @@ class SandboxProcess:
         """What the vendor answers to a refresh token."""
         path = TOKEN_PATHS[vendor]
         form = {"grant_type": "refresh_token", "client_id": "headwater", "client_secret": "sandbox-secret"}
-        named = ("headwater", "sandbox-secret") if vendor == "pipedrive" else None
+        if vendor == "dynamics":
+            form = {**form, "grant_type": "client_credentials", "scope": f"{self.url}/.default"}
+        named = httpx.BasicAuth("headwater", "sandbox-secret") if vendor == "pipedrive" else None
         url = f"{self.url}/{vendor}/{account}/{path}"
         answer = self.client.post(
             url, data={**form, "refresh_token": f"sandbox-refresh-{account}"}, auth=named
