@@ -16,6 +16,8 @@ from tests.unit.sandbox.bench import Bench
 from headwater.connectors.base import CallFailed, Page, Polled
 from headwater.connectors.base.http import Request
 from headwater.connectors.base.polling import from_ms, held_back_ms, to_ms
+from headwater.connectors.dynamics import polling as dynamics
+from headwater.connectors.dynamics.schema import Table
 from headwater.connectors.hubspot import polling as hubspot
 from headwater.connectors.pipedrive import polling as pipedrive
 from headwater.connectors.pipedrive.fields import catalogue_of
@@ -42,6 +44,7 @@ class Vendor:
     cursor: str = ""
     told: Told = field(default_factory=dict)
     told_gone: set[str] = field(default_factory=set)
+    unseen: set[str] = field(default_factory=set)
     numbers: int = 0
     whole_seconds: bool = False
 
@@ -75,7 +78,9 @@ class Vendor:
         """Read one page; return whether there is more."""
         now = from_ms(self.bench.now_ms) + dt.timedelta(seconds=ours_ahead_s)
         request = self.request()
+        self.bench.headers = self.headers(request)
         answer = self.bench.call(request.method, request.path, request.body, **request.query)
+        self.bench.headers = {}
         assert answer.status == 200, answer
         page = self.page(_decoded(answer), now)
         for item in page.records:
@@ -110,6 +115,10 @@ class Vendor:
     def request(self) -> Request:
         """Return the poller's next call."""
         raise NotImplementedError
+
+    def headers(self, request: Request) -> dict[str, str]:  # noqa: ARG002 - most vendors' pollers send none
+        """Return the headers of the poller's call."""
+        return {}
 
     def page(self, body: Any, now: dt.datetime) -> Page:
         """Return what the poller makes of an answer."""
@@ -188,11 +197,56 @@ class Pipedrive(Vendor):
         self.bench.call("PATCH", f"{self.path}/{crm_id}", {"name": name})
 
 
+class Dynamics(Vendor):
+    """Dataverse's sandbox."""
+
+    path = "/api/data/v9.2/contacts"
+    table = Table("contact", "", "contacts", "contactid")
+
+    def __init__(self) -> None:
+        super().__init__(Bench("dynamics"), Polled("contact", ("lastname",), OVERLAP_S))
+
+    def delete(self, number: int) -> None:
+        if self.alive:
+            crm_id = sorted(self.alive)[number % len(self.alive)]
+            self.bench.call("DELETE", f"{self.path}({crm_id})")
+            del self.alive[crm_id]
+            if any(
+                told == crm_id for told, _ in self.told
+            ):  # of what was never told no deletion is told either
+                self.gone.add(crm_id)
+            else:
+                self.unseen.add(crm_id)
+
+    def request(self) -> Request:
+        return dynamics.request_of(self.table, self.polled, self.cursor, LIMIT)
+
+    def page(self, body: Any, now: dt.datetime) -> Page:
+        page = dynamics.page_of(self.table, self.polled, self.cursor, body, now)
+        return Page(
+            page.records,
+            tuple(item for item in page.deleted if item.crm_id not in self.unseen),
+            page.next_cursor,
+            page.more,
+        )
+
+    def headers(self, request: Request) -> dict[str, str]:
+        assert request.content is not None
+        return {name.lower(): value for name, value in request.content.headers.items()}
+
+    def _make(self, name: str) -> str:
+        place = self.bench.call("POST", self.path, {"lastname": name}).headers["OData-EntityId"]
+        return place.rpartition("(")[2].rstrip(")")
+
+    def _patch(self, crm_id: str, name: str) -> None:
+        self.bench.call("PATCH", f"{self.path}({crm_id})", {"lastname": name})
+
+
 def _decoded(answer: Answer) -> Any:
     return msgspec.json.decode(answer.body)
 
 
-VENDORS: tuple[Callable[[], Vendor], ...] = (HubSpot, Salesforce, Pipedrive)
+VENDORS: tuple[Callable[[], Vendor], ...] = (HubSpot, Salesforce, Pipedrive, Dynamics)
 
 STEPS = st.lists(
     st.one_of(
