@@ -14,7 +14,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, cast, runtime_checkable
-from urllib.parse import parse_qsl, quote_plus, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from jwt import PyJWTError
 from oauthlib.oauth2 import (
@@ -163,9 +163,9 @@ def grant_form(
 def by_header(form: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the form without the client's own parts, and the header that has them instead.
 
-    Source: RFC 6749, 2.3.1 (HTTP Basic, each part form-encoded).
+    The parts stand there as they are, as vendors' own clients send them, not form-encoded as RFC 6749, 2.3.1 has it.
     """
-    named = ":".join(quote_plus(form.get(part, "")) for part in _CLIENT_PARTS)
+    named = ":".join(form.get(part, "") for part in _CLIENT_PARTS)
     rest = {name: value for name, value in form.items() if name not in _CLIENT_PARTS}
     return rest, {"Authorization": f"Basic {base64.b64encode(named.encode()).decode()}"}
 

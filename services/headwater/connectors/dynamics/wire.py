@@ -103,15 +103,15 @@ def references_request(name: str) -> Request:
 
 def create_column_request(metadata_id: str, name: str, *, long: bool) -> Request:
     """Return the call that makes a text column."""
-    kind, form, chars = ("Memo", "Text", 4_000) if long else ("String", "Text", 200)
+    kind, chars = ("Memo", 4_000) if long else ("String", 200)
     body = {
         "@odata.type": f"Microsoft.Dynamics.CRM.{kind}AttributeMetadata",
         "SchemaName": name,
-        "DisplayName": _label(name),
+        "DisplayName": _label(name.partition("_")[2] or name),
         "RequiredLevel": {"Value": "None"},
         "MaxLength": chars,
-        "FormatName": {"Value": form},
-        "IsPrimaryName": False,
+        "FormatName": {"Value": "Text"},
+        **({"ImeMode": "Auto"} if long else {"IsPrimaryName": False}),
     }
     path = f"{API}/EntityDefinitions({metadata_id})/Attributes"
     template = f"{API}/EntityDefinitions({{id}})/Attributes"
@@ -120,7 +120,10 @@ def create_column_request(metadata_id: str, name: str, *, long: bool) -> Request
 
 def create_key_request(table: str, column: str) -> Request:
     """Return the call that makes an alternate key of one column; its index is built behind it."""
-    body = {"SchemaName": f"{column}_key", "KeyAttributes": [column]}
+    name = f"{column}_key"
+    label = _label(name)
+    shown = {**label, "UserLocalizedLabel": label["LocalizedLabels"][0]}
+    body = {"SchemaName": name, "KeyAttributes": [column], "DisplayName": shown}
     path = f"{API}/EntityDefinitions(LogicalName='{table}')/Keys"
     return Request("POST", path, f"{API}/EntityDefinitions({{name}})/Keys", "write", body=body)
 

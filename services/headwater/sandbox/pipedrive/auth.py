@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_plus
 
 from headwater.sandbox import consent
 from headwater.sandbox.call import Answer, Call, route
@@ -66,7 +65,7 @@ def _client(call: Call) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         text = ""
     client_id, _, secret = text.partition(":")
-    return unquote_plus(client_id), unquote_plus(secret)
+    return client_id, secret
 
 
 def _no(status: int, code: str, words: str) -> Answer:
