@@ -348,16 +348,38 @@ def test_no_search_pages_by_offset() -> None:
     assert not [request for request in seen if request.method == "POST" and "after" in request.body]
 
 
-def test_salesforce_seconds_that_are_not_over_wait() -> None:
+@pytest.mark.parametrize(("open_vendor", "name"), [(Salesforce, "LastName"), (Pipedrive, "name")])
+def test_seconds_that_are_not_over_wait(open_vendor: Callable[[], Vendor], name: str) -> None:
     """A record changed twice within one second is told once, as it is at the end of it."""
-    vendor = Salesforce()
+    vendor = open_vendor()
     vendor.create(1)
     vendor.round()
     assert vendor.told == {}
     vendor.change(0)
     vendor.wait(3000)
     vendor.round()
-    assert [fields["LastName"] for fields in vendor.told.values()] == ["n2"]
+    assert [fields[name] for fields in vendor.told.values()] == ["n2"]
+
+
+def test_a_deletion_of_dataverse_has_one_time_however_often_it_is_told() -> None:
+    """That of the delta link before: behind every change that was told already, and the same in a second reading."""
+    vendor = Dynamics()
+    vendor.create(1)
+    vendor.wait(1000)
+    vendor.round()
+    vendor.delete(0)
+    cursor, times = vendor.cursor, []
+    for _ in range(2):
+        vendor.wait(90_000)
+        vendor.cursor = cursor
+        request = vendor.request()
+        vendor.bench.headers = vendor.headers(request)
+        answer = vendor.bench.call(request.method, request.path, request.body, **request.query)
+        page = vendor.page(_decoded(answer), from_ms(vendor.bench.now_ms))
+        times.extend(item.modify_time for item in page.deleted)
+    assert len(times) == 2
+    assert times[0] == times[1]
+    assert all(moment <= times[0] for _, moment in vendor.told)
 
 
 def test_a_foreign_cursor_is_an_error_and_no_new_beginning() -> None:
