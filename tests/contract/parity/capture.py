@@ -18,6 +18,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 MEANINGFUL: Final = ("authorization", "if-match", "prefer", "x-api-token")
 """Headers that are compared; a bearer token is not, whose client fetched it is not the point."""
+_BOOLEANS: Final = {"True": "true", "False": "false"}
+"""As clients written in Python spell them."""
 _BOUNDARY: Final = re.compile(r'boundary="?([^";]+)"?')
 _OPERATION: Final = re.compile(r"(\w+) (.+) HTTP/1\.1")  # Microsoft's client escapes no spaces
 
@@ -81,7 +83,8 @@ def canonical(method: str, target: str, headers: Mapping[str, str], body: bytes)
     url = urlsplit(target)
     form: Canonical = {"method": method, "path": unquote(url.path)}
     if url.query:
-        form["query"] = sorted(parse_qsl(url.query, keep_blank_values=True))
+        pairs = parse_qsl(url.query, keep_blank_values=True)
+        form["query"] = sorted((name, _BOOLEANS.get(value, value)) for name, value in pairs)
     told = {name: headers[name] for name in MEANINGFUL if name in headers}
     if not told.get("authorization", "Basic").startswith("Basic"):
         del told["authorization"]

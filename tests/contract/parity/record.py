@@ -2,7 +2,7 @@
 
     python -m tests.contract.parity.record PEERS [--write]
 
-PEERS holds the installed clients: `pipedrive/` (Node) and `dynamics/bin/python`. Exit code 1 where a client of today
+PEERS holds the installed clients: `pipedrive/` (Node) and `dynamics/bin/python`; HubSpot's is among our own tools. Exit code 1 where a client of today
 sends something else than the recorded one.
 """
 
@@ -34,6 +34,7 @@ ANSWERS: Final[Mapping[str, Mapping[str, Any]]] = {
         "/oauth/token": {"access_token": "t", "refresh_token": "r-2", "expires_in": 3600},
         "": {"success": True, "data": []},
     },
+    "hubspot": {"": {"status": "COMPLETE", "results": []}},
     "dynamics": {r"/EntityDefinitions\?": {"value": [_TABLE]}, "": {"value": []}},
 }
 
@@ -42,6 +43,7 @@ def commands(peers: Path) -> Mapping[str, Sequence[str]]:
     """Return how each client is driven."""
     return {
         "pipedrive": ("node", str(peers / "pipedrive" / "drive.mjs")),
+        "hubspot": (sys.executable, str(HERE / "drivers" / "hubspot" / "drive.py")),
         "dynamics": (
             str(peers / "dynamics" / "bin" / "python"),
             str(HERE / "drivers" / "dynamics" / "drive.py"),

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tests.contract.parity import ours_dynamics, ours_pipedrive
+from tests.contract.parity import ours_dynamics, ours_hubspot, ours_pipedrive
 from tests.contract.parity.capture import Canonical, Capture, as_bytes, capturing
 from tests.contract.parity.ours import Operation
 from tests.contract.parity.record import RECORDED
@@ -23,7 +23,11 @@ from headwater.connectors.base.testing import RecordingGate
 
 pytestmark = [pytest.mark.anyio, pytest.mark.enable_socket]
 
-OURS = {"pipedrive": ours_pipedrive.OPERATIONS, "dynamics": ours_dynamics.OPERATIONS}
+OURS = {
+    "pipedrive": ours_pipedrive.OPERATIONS,
+    "dynamics": ours_dynamics.OPERATIONS,
+    "hubspot": ours_hubspot.OPERATIONS,
+}
 OPERATIONS_MIN = 12
 CASES = [
     pytest.param(
