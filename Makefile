@@ -14,7 +14,7 @@ PROMETHEUS := .prometheus
 CHROMIUM := .chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile parity \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check secrets-check sbom verify clean
 
@@ -152,11 +152,28 @@ $(PEERS)/.node: $(PEER_FILES)/package-lock.json $(PEER_FILES)/package.json
 	-@cp $(PEER_FILES)/package.json $(PEER_FILES)/package-lock.json $(PEERS)/node/ && cd $(PEERS)/node && \
 		npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch ../.node
 
+PARITY_DRIVERS := tests/contract/parity/drivers
+
+parity: $(STAMP) $(PEERS)/.parity ## Drive the vendors' own clients again and compare what they send with what is recorded (ARGS="--write")
+	PYTHONPATH=services:. $(BIN)/python -m tests.contract.parity.record $(PEERS)/parity $(ARGS)
+
+$(PEERS)/.parity: $(PARITY_DRIVERS)/dynamics/requirements.txt $(wildcard $(PARITY_DRIVERS)/pipedrive/*)
+	@mkdir -p $(PEERS)/parity/pipedrive
+	cp $(PARITY_DRIVERS)/pipedrive/package.json $(PARITY_DRIVERS)/pipedrive/package-lock.json \
+		$(PARITY_DRIVERS)/pipedrive/drive.mjs $(PEERS)/parity/pipedrive/
+	cd $(PEERS)/parity/pipedrive && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	"$(PYTHON)" -m venv $(PEERS)/parity/dynamics && $(PEERS)/parity/dynamics/bin/python -m pip install --quiet \
+		--disable-pip-version-check --require-hashes -r $(PARITY_DRIVERS)/dynamics/requirements.txt
+	touch $@
+
 lock-peers: ## Compile the locks of the bench's peers (needs uv, npm and the network)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-o $(PEER_FILES)/requirements.txt $(PEER_FILES)/requirements.in
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-o $(IDENTITY_PEER_FILES)/requirements.txt $(IDENTITY_PEER_FILES)/requirements.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		-o $(PARITY_DRIVERS)/dynamics/requirements.txt $(PARITY_DRIVERS)/dynamics/requirements.in
+	cd $(PARITY_DRIVERS)/pipedrive && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 	cd $(PEER_FILES) && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 load-kill: $(STAMP) ## Kill server and Postgres under 2 million events: none lost, none doubled (ARGS="--events N --kills N")

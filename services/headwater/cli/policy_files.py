@@ -34,7 +34,7 @@ def fault_lines(path: Path, faults: tuple[Fault, ...]) -> list[str]:
 
 
 def starter_text() -> str:
-    """Return the policy to begin with: HubSpot, Salesforce, Gmail, forms, an enrichment provider."""
+    """Return the policy to begin with: HubSpot, Salesforce, Gmail, forms, an enrichment provider; Pipedrive and Dynamics commented out."""
     return resources.files("headwater.samples").joinpath("starter.yaml").read_text(encoding="utf-8")
 
 

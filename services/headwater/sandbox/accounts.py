@@ -22,9 +22,10 @@ from headwater.sandbox.limits import (
 from headwater.sandbox.store.records import RecordBook
 
 if TYPE_CHECKING:
+    from headwater.sandbox.call import Call
     from headwater.sandbox.store.database import Database
 
-VendorName = Literal["hubspot", "salesforce", "enrichment"]
+VendorName = Literal["hubspot", "salesforce", "pipedrive", "dynamics", "enrichment"]
 Verdict = Literal["admitted", "limited", "unauthorized", "token"]
 
 ACCOUNT_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
@@ -56,12 +57,14 @@ class AccountOptions(BaseModel):
     search_calls_max: int | None = Field(default=None, ge=0)
     """Search calls in any second (HubSpot)."""
     calls_daily_max: int = Field(default=100_000, ge=0)
-    """Calls from midnight to midnight UTC."""
+    """Calls from midnight to midnight UTC; tokens where the vendor counts in them (Pipedrive)."""
     long_calls_max: int | None = Field(default=None, ge=0)
     """Calls in flight for longer than `long_call_ms` beyond which no other is let in (Salesforce)."""
     long_call_ms: int = Field(default=20_000, ge=1)
     bulk_batches_daily_max: int = Field(default=15_000, ge=0)
     """Salesforce: batches of 10,000 records that bulk jobs may make from midnight to midnight UTC."""
+    execution_ms_max: int | None = Field(default=None, ge=0)
+    """Time that calls may take altogether in any `calls_window_ms` (Dynamics)."""
     token_ttl_s: int | None = Field(default=None, ge=0)
     """Life of the tokens given from now on; None takes the fleet's."""
     rotate_refresh_tokens: bool = False
@@ -79,6 +82,17 @@ class AccountOptions(BaseModel):
 DEFAULT_OPTIONS: dict[VendorName, AccountOptions] = {
     "hubspot": AccountOptions(calls_max=100, search_calls_max=5, calls_daily_max=250_000),
     "salesforce": AccountOptions(long_calls_max=25, external_id_field="Headwater_Id__c"),
+    "pipedrive": AccountOptions(
+        calls_max=80, calls_window_ms=2_000, search_calls_max=5, calls_daily_max=30_000 * 5
+    ),
+    "dynamics": AccountOptions(
+        calls_max=6_000,
+        calls_window_ms=300_000,
+        long_calls_max=52,
+        long_call_ms=1,
+        execution_ms_max=1_200_000,
+        external_id_field="hw_headwaterid",
+    ),
     "enrichment": AccountOptions(calls_max=20, calls_window_ms=1_000),
 }
 
@@ -127,10 +141,10 @@ class Account:
             raise LookupError(self.name)
         return int(row[0])
 
-    def log_call(
-        self, number: int, now_ms: int, method: str, path: str, meter: Meter, verdict: Verdict, fault: str
-    ) -> None:
-        self.database.run("insert_call", self.key, number, now_ms, method, path, meter, verdict, fault)
+    def log_call(self, call: Call, meter: Meter, verdict: Verdict, fault: str, cost: int) -> None:
+        """Keep one line of a call, and what it took of the day."""
+        line = (call.number, call.now_ms, call.method, call.path, meter, verdict, fault, cost)
+        self.database.run("insert_call", self.key, *line)
 
     def call_report(self) -> dict[str, Any]:
         """Calls by verdict and fault, per second, and the most admitted in any limit window."""

@@ -7,10 +7,12 @@ import uuid
 from typing import TYPE_CHECKING
 
 from headwater.sandbox.admin import admin
+from headwater.sandbox.dynamics.vendor import Dynamics
 from headwater.sandbox.enrichment.vendor import Enrichment
 from headwater.sandbox.fleet import Fleet
 from headwater.sandbox.gate import Gate
 from headwater.sandbox.hubspot.vendor import HubSpot
+from headwater.sandbox.pipedrive.vendor import Pipedrive
 from headwater.sandbox.salesforce.vendor import Salesforce
 from headwater.sandbox.server import Connections, serve
 from headwater.sandbox.store.database import Database
@@ -45,6 +47,8 @@ def fleet_of(
     vendors: Mapping[VendorName, Vendor] = {
         "hubspot": HubSpot(),
         "salesforce": Salesforce(),
+        "pipedrive": Pipedrive(),
+        "dynamics": Dynamics(),
         "enrichment": Enrichment(),
     }
     return Fleet(database, settings, vendors, now_ms, new_id)

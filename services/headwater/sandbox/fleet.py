@@ -76,6 +76,14 @@ class Works(Protocol):
         """The largest body that a path takes; None: as any other."""
 
 
+@runtime_checkable
+class InTokens(Protocol):
+    """A vendor that counts the day in tokens, not in calls."""
+
+    def cost(self, call: Call) -> int:
+        """What a call takes of the day."""
+
+
 class Fleet:
     """Every account of every vendor, in one store."""
 

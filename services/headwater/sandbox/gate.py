@@ -18,6 +18,7 @@ from headwater.sandbox.accounts import ACCOUNT_NAME, Account, Verdict
 from headwater.sandbox.arrivals import Arrival
 from headwater.sandbox.call import Answer, Call, Refusal
 from headwater.sandbox.faults import AFTER, BEFORE, EXPIRY, SHORT
+from headwater.sandbox.fleet import InTokens
 from headwater.sandbox.truncating import truncated
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class Gate:
                 await self._hang(request.scope, request.receive)
         finally:
             account.limits.in_flight.pop(call.number, None)
+            ended_ms = self._fleet.now_ms()
+            account.limits.took(ended_ms, ended_ms - call.now_ms)
         return outcome
 
     def _account(self, request: Request) -> tuple[Account, str] | None:
@@ -145,6 +148,7 @@ class Visit:
         self._subject = f"{call.method} {call.path}"
         self._is_token = call.path.rstrip("/") in vendor.open_paths
         self._meter: Meter = "none" if self._is_token else vendor.meter(call.path)
+        self._cost = vendor.cost(call) if isinstance(vendor, InTokens) else 1
         self.call = replace(call, doomed=lambda items: account.faults.doomed(items, self._subject))
 
     def admit(self) -> Outcome | None:
@@ -158,7 +162,7 @@ class Visit:
         if unknown is not None:
             self._log("unauthorized")
             return Outcome(unknown)
-        limited = self._account.limits.admit(self._meter, now_ms, self._account.options)
+        limited = self._account.limits.admit(self._meter, now_ms, self._account.options, self._cost)
         if limited is not None:
             self._log("limited")
             return self._dressed(self._vendor.limited(limited, self.call))
@@ -218,8 +222,7 @@ class Visit:
         )
 
     def _log(self, verdict: Verdict, fault: str = "") -> None:
-        call = self.call
-        self._account.log_call(call.number, call.now_ms, call.method, call.path, self._meter, verdict, fault)
+        self._account.log_call(self.call, self._meter, verdict, fault, self._cost)
 
     def _dressed(self, answer: Answer) -> Outcome:
         if self._is_token:

@@ -22,7 +22,7 @@ SEARCH_WINDOW_MS = 1_000
 class Limited:
     """A call that must be turned away: by which rule, and when there is room again."""
 
-    policy: Literal["window", "search", "daily", "long_calls"]
+    policy: Literal["window", "search", "daily", "long_calls", "execution"]
     retry_after_ms: int
 
     @property
@@ -67,17 +67,33 @@ class LimitState:
     day: int = 0
     day_calls: int = 0
     in_flight: dict[int, int] = field(default_factory=dict)
+    taken: deque[tuple[int, int]] = field(default_factory=deque)
+    """When calls ended and how long they took, in milliseconds; the oldest first."""
 
     def day_used(self, now_ms: int) -> int:
-        """Calls admitted since midnight UTC."""
+        """What admitted calls took since midnight UTC: calls, or tokens."""
         return self.day_calls if self.day == now_ms // DAY_MS else 0
 
-    def admit(self, meter: Meter, now_ms: int, options: AccountOptions) -> Limited | None:
-        """Count the call and return None, or name the limit that turns it away."""
+    def admit(self, meter: Meter, now_ms: int, options: AccountOptions, cost: int = 1) -> Limited | None:
+        """Count the call and return None, or name the limit that turns it away.
+
+        Args:
+            cost: what the call takes of the day, where the vendor counts it in tokens.
+        """
         refused = self._refusal(meter, now_ms, options)
         if refused is None:
-            self._count(meter, now_ms)
+            self._count(meter, now_ms, cost)
         return refused
+
+    def took(self, now_ms: int, duration_ms: int) -> None:
+        """Remember how long a call took."""
+        self.taken.append((now_ms, duration_ms))
+
+    def execution_ms(self, now_ms: int) -> int:
+        """Time that the calls of the trailing window took."""
+        while self.taken and self.taken[0][0] <= now_ms - self.general.width_ms:
+            self.taken.popleft()
+        return sum(duration for _, duration in self.taken)
 
     def restore(self, calls: Iterable[tuple[int, Meter]], day_calls: int, now_ms: int) -> None:
         """Take up the state that a predecessor left in the call log."""
@@ -91,6 +107,11 @@ class LimitState:
         long_calls = sum(now_ms - start >= options.long_call_ms for start in self.in_flight.values())
         if options.long_calls_max is not None and long_calls >= options.long_calls_max:
             return Limited("long_calls", 1_000)
+        most = options.execution_ms_max
+        if most is not None and self.execution_ms(now_ms) >= most:
+            return Limited(
+                "execution", self.taken[0][0] + self.general.width_ms - now_ms if self.taken else 1_000
+            )
         if self.day_used(now_ms) >= options.calls_daily_max:
             return Limited("daily", DAY_MS - now_ms % DAY_MS)
         if meter == "search":
@@ -99,12 +120,12 @@ class LimitState:
         wait = self.general.wait_ms(now_ms, options.calls_max)
         return None if wait is None else Limited("window", wait)
 
-    def _count(self, meter: Meter, now_ms: int) -> None:
+    def _count(self, meter: Meter, now_ms: int, cost: int = 1) -> None:
         if meter == "none":
             return
         (self.search if meter == "search" else self.general).add(now_ms)
         self.second.add(now_ms)
-        self.day_calls = self.day_used(now_ms) + 1
+        self.day_calls = self.day_used(now_ms) + cost
         self.day = now_ms // DAY_MS
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx
 from tests.contract.sandbox.process import SandboxProcess
@@ -16,10 +16,8 @@ from headwater.connectors.base import Account, Connector, Target
 from headwater.connectors.base.http import tls_settings
 from headwater.connectors.base.testing import RecordingGate
 from headwater.connectors.base.testing.lab import TRACEPARENT, Lab, Subject
-from headwater.connectors.base.testing.wire import Fault, Wire
+from headwater.connectors.base.testing.wire import Decode, Encode, Fault, Wire
 from headwater.connectors.base.transport import PooledTransport
-from headwater.connectors.hubspot.client import HubSpotVendor
-from headwater.connectors.salesforce.client import SalesforceVendor
 
 HANG_TIMEOUT_S: Final = 0.4
 NOBODY: Final = "http://127.0.0.1:9"
@@ -44,13 +42,23 @@ class Rooms:
         new_path: where a person is made by a plain call, and deleted below it.
         wraps: whether its body wraps the fields.
         options: sandbox options that make a second person of the same address a conflict.
+        credentials: parts that the account has besides the usual ones.
+        wrong: parts that the vendor refuses.
+        batches: whether a batch is one call, so that the vendor can fail a part of it.
+        by_id: what follows `new_path` to name one person.
+        codec: how answers to writes are read and written again, where they are not JSON.
     """
 
-    vendor: Literal["hubspot", "salesforce"]
+    vendor: str
     writes_path: str
     new_path: str
     wraps: bool
     options: Mapping[str, object] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    wrong: Mapping[str, str] = field(default_factory=lambda: {"refresh_token": "wrong"})
+    batches: bool = True
+    by_id: str = "/{id}"
+    codec: tuple[Decode, Encode] | None = None
 
 
 @dataclass(slots=True)
@@ -99,7 +107,7 @@ class SandboxLab(Lab):
         [person] = self.records(self.subject.person)
         if self.rooms.vendor == "hubspot":
             return [one["to_id"] for one in person["associations"]]
-        return [person["fields"][self.subject.link]]
+        return [str(person["fields"][self.subject.link])]
 
     def plant(self, fields: Mapping[str, Any]) -> str:
         self.options(self.rooms.options)
@@ -110,10 +118,13 @@ class SandboxLab(Lab):
 
     def delete(self, crm_id: str) -> None:
         with self.sandbox.session(*self._place) as session:
-            session.delete(f"{self.rooms.new_path}/{crm_id}").raise_for_status()
+            session.delete(self.rooms.new_path + self.rooms.by_id.format(id=crm_id)).raise_for_status()
 
     def fail_some(self) -> None:
-        self.faults({"kind": "partial", "share": 0.5, "count": 1})
+        if self.rooms.batches:
+            self.faults({"kind": "partial", "share": 0.5, "count": 1})
+        else:
+            Lab.fault(self, Fault("server", after=4))
 
     def spend_day(self) -> None:
         self.options({"calls_daily_max": 0})
@@ -149,12 +160,15 @@ async def open_lab(
     name = f"{purpose}-{next(_NUMBERS)}"
     sandbox.empty(rooms.vendor, name)
     gate = RecordingGate(headers={"traceparent": TRACEPARENT})
-    vendor = HubSpotVendor() if rooms.vendor == "hubspot" else SalesforceVendor()
+    vendor: Any = subject.vendor  # its own `open` takes a transport
     wire = Wire(PooledTransport(tls_settings(trust_env=False)), _is_write(rooms))
-    account = sandbox_account(sandbox, rooms.vendor, name, timeout_s)
+    if rooms.codec is not None:
+        wire.decode, wire.encode = rooms.codec
+    credentials = {part: text.format(url=sandbox.url, name=name) for part, text in rooms.credentials.items()}
+    account = sandbox_account(sandbox, rooms.vendor, name, timeout_s, **credentials)
     connector = vendor.open(account, gate, transport=wire)
     nobody = vendor.open(Account(name, NOBODY, account.credentials, timeout_s), RecordingGate())
-    wrong = sandbox_account(sandbox, rooms.vendor, name, timeout_s, refresh_token="wrong")
+    wrong = sandbox_account(sandbox, rooms.vendor, name, timeout_s, **{**credentials, **rooms.wrong})
     refused = vendor.open(wrong, RecordingGate())
     yield SandboxLab(
         subject, gate, connector, wire, nobody, refused, sandbox=sandbox, account=name, rooms=rooms

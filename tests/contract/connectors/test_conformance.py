@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
 import pytest
+from tests.contract.connectors import multipart
 from tests.contract.connectors.lab import HANG_TIMEOUT_S, Rooms, SandboxLab, open_lab
 from tests.contract.sandbox.process import SandboxProcess
 
@@ -15,7 +16,9 @@ from headwater.connectors.base.testing.conformance import ConnectorConformance
 from headwater.connectors.base.testing.conformance_faults import GIVES_UP_S, whole_failure
 from headwater.connectors.base.testing.lab import Subject
 from headwater.connectors.base.testing.suite import proves
+from headwater.connectors.dynamics import VENDOR as DYNAMICS
 from headwater.connectors.hubspot import VENDOR as HUBSPOT
+from headwater.connectors.pipedrive import VENDOR as PIPEDRIVE
 from headwater.connectors.salesforce import VENDOR as SALESFORCE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.enable_socket, pytest.mark.slow]
@@ -59,6 +62,62 @@ SALESFORCE_ROOMS = Rooms(
     new_path="/services/data/v61.0/sobjects/Contact",
     wraps=False,
     options={"duplicate_rule": True},
+)
+PIPEDRIVE_SUBJECT = Subject(
+    vendor=PIPEDRIVE,
+    evidence="own sandbox only",
+    person=Target(
+        "contact",
+        "persons",
+        "headwater_id",
+        ("email", "name", "headwater_note", "owner_id"),
+        ("org_id",),
+    ),
+    company=Target("account", "organizations", "headwater_id", ("name",)),
+    email="email",
+    name="name",
+    text="headwater_note",
+    link="org_id",
+    company_fields={"name": "Acme"},
+    missing_id="999999999",
+    bad=("owner_id", "not-a-number"),
+    results=lambda body: [body["data"]],
+)
+PIPEDRIVE_ROOMS = Rooms(
+    vendor="pipedrive",
+    writes_path="(POST|PATCH) /api/v2/(persons|organizations)",
+    new_path="/api/v2/persons",
+    wraps=False,
+    batches=False,
+)
+DYNAMICS_SUBJECT = Subject(
+    vendor=DYNAMICS,
+    evidence="own sandbox only",
+    person=Target(
+        "contact",
+        "contact",
+        "hw_headwaterid",
+        ("emailaddress1", "jobtitle", "description", "numberofchildren"),
+        ("parentcustomerid_account",),
+    ),
+    company=Target("account", "account", "hw_headwaterid", ("name",)),
+    email="emailaddress1",
+    name="jobtitle",
+    text="description",
+    link="parentcustomerid_account",
+    company_fields={"name": "Acme"},
+    missing_id="00000000-0000-4000-8000-000000000000",
+    bad=("numberofchildren", "many"),
+)
+DYNAMICS_ROOMS = Rooms(
+    vendor="dynamics",
+    writes_path=r"POST /api/data/v9\.2/(\$batch|contacts|accounts)",
+    new_path="/api/data/v9.2/contacts",
+    wraps=False,
+    credentials={"tenant_id": "sandbox", "login_url": "{url}/dynamics/{name}"},
+    wrong={"client_secret": "wrong"},
+    by_id="({id})",
+    codec=(multipart.decode, multipart.encode),
 )
 
 
@@ -160,6 +219,53 @@ class TestSalesforce(_WithLab):
     ) -> None:
         """Leads, opportunities and activities: prepared, written, found."""
         await _other_object(lab, Target("activity", crm_object, "Headwater_Id__c", tuple(fields)), fields)
+
+
+class TestPipedrive(_WithLab):
+    """Pipedrive."""
+
+    subject = PIPEDRIVE_SUBJECT
+    rooms = PIPEDRIVE_ROOMS
+
+    @proves("upsert")
+    async def test_deals_take_the_same_road(self, lab: SandboxLab) -> None:
+        """Deals: prepared, written, found with typed values."""
+        fields = {"title": "Big", "value": 12.5, "currency": "EUR", "expected_close_date": "2026-01-31"}
+        await _other_object(lab, Target("deal", "deals", "headwater_id", tuple(fields)), fields)
+
+
+class TestDynamics(_WithLab):
+    """Dynamics 365."""
+
+    subject = DYNAMICS_SUBJECT
+    rooms = DYNAMICS_ROOMS
+
+    @pytest.mark.parametrize(
+        ("table", "fields"),
+        [
+            ("lead", {"lastname": "L", "companyname": "C"}),
+            ("opportunity", {"name": "O", "estimatedclosedate": "2026-01-31", "estimatedvalue": 12.5}),
+            ("task", {"subject": "Call", "scheduledend": "2026-01-31T10:00:00Z"}),
+        ],
+    )
+    @proves("upsert")
+    async def test_other_tables_take_the_same_road(
+        self, lab: SandboxLab, table: str, fields: dict[str, Any]
+    ) -> None:
+        """Leads, opportunities and tasks: prepared with a key of their own, written, found."""
+        await _other_object(lab, Target("activity", table, "hw_headwaterid", tuple(fields)), fields)
+
+    @proves("upsert")
+    async def test_many_at_once_with_one_bad_among_them(self, lab: SandboxLab) -> None:
+        """UpsertMultiple keeps nothing then: the batch tells whose fault it was, and writes the others."""
+        bad = {**lab.subject.fields(7), "numberofchildren": "many"}
+        writes = [Write(f"ext-{n}", "", bad if n == 7 else lab.subject.fields(n)) for n in range(30)]
+        outcomes = await lab.write(*writes)
+        assert [n for n, outcome in enumerate(outcomes) if not isinstance(outcome, Written)] == [7]
+        assert lab.count() == 29
+        again = await lab.write(*(write for n, write in enumerate(writes) if n != 7))
+        assert {outcome.created for outcome in outcomes if isinstance(outcome, Written)} == {True}
+        assert {outcome.created for outcome in again if isinstance(outcome, Written)} == {False}
 
 
 async def _other_object(lab: SandboxLab, target: Target, fields: dict[str, Any]) -> None:

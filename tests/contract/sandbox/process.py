@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 SERVICES = Path(__file__).resolve().parents[3] / "services"
 STOP_S_MAX = 10.0
 CALL_S_MAX = 10.0
+TOKEN_PATHS = {
+    "hubspot": "oauth/v1/token",
+    "salesforce": "services/oauth2/token",
+    "pipedrive": "oauth/token",
+    "dynamics": "sandbox/oauth2/v2.0/token",
+}
 
 
 class SandboxProcess:
@@ -99,10 +105,15 @@ class SandboxProcess:
 
     def token(self, vendor: str, account: str) -> dict[str, Any]:
         """What the vendor answers to a refresh token."""
-        path = "oauth/v1/token" if vendor == "hubspot" else "services/oauth2/token"
+        path = TOKEN_PATHS[vendor]
         form = {"grant_type": "refresh_token", "client_id": "headwater", "client_secret": "sandbox-secret"}
+        if vendor == "dynamics":
+            form = {**form, "grant_type": "client_credentials", "scope": f"{self.url}/.default"}
+        named = httpx.BasicAuth("headwater", "sandbox-secret") if vendor == "pipedrive" else None
         url = f"{self.url}/{vendor}/{account}/{path}"
-        answer = self.client.post(url, data={**form, "refresh_token": f"sandbox-refresh-{account}"})
+        answer = self.client.post(
+            url, data={**form, "refresh_token": f"sandbox-refresh-{account}"}, auth=named
+        )
         told: dict[str, Any] = answer.raise_for_status().json()
         return told
 

@@ -93,16 +93,22 @@ def test_a_key_is_rotated_checked_and_retired(typed: Typed, tmp_path: Path) -> N
     assert set(json.loads((tmp_path / "data" / "vault-keys.json").read_text())) == {rotated["key_id"]}
 
 
-def test_a_person_connects_an_account_in_the_browser(typed: Typed, sandbox: SandboxProcess) -> None:
-    """The page is printed, one click agrees, PKCE and state hold, and the grant is in the vault."""
+@pytest.mark.parametrize("vendor", ["hubspot", "pipedrive"])
+def test_a_person_connects_an_account_in_the_browser(
+    typed: Typed, sandbox: SandboxProcess, vendor: str
+) -> None:
+    """The page is printed, one click agrees, PKCE and state hold, and the grant is in the vault.
+
+    Pipedrive takes the client's name and secret in the header only.
+    """
     typed.run("vault", "init")
     words = (
         "connect",
-        "hubspot",
+        vendor,
         "--client-id",
         "application-7",
         "--base-url",
-        f"{sandbox.url}/hubspot/acme",
+        f"{sandbox.url}/{vendor}/acme",
     )
     with subprocess.Popen(
         typed.command(*words, "--no-browser", "--port", 0, "--wait", 15, "--json"),
@@ -127,7 +133,7 @@ def test_a_person_connects_an_account_in_the_browser(typed: Typed, sandbox: Sand
         assert httpx.get(httpx.URL(visit).join(agree), follow_redirects=True).status_code == 200
         report = json.loads(connecting.stdout.read())
         assert connecting.wait(WAIT_S) == 0
-    assert report["credentials"] == "vault:hubspot"
+    assert report["credentials"] == f"vault:{vendor}"
     [listed] = typed.run("vault", "list")["connections"]
     assert listed["fields"] == ["client_id", "client_secret", "refresh_token"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,18 @@ def test_init_writes_a_policy_that_check_takes(tmp_path: Path) -> None:
     file.write_text("mine")
     assert type_words("init", str(file))[0] == 1
     assert file.read_text() == "mine"
+
+
+def test_the_connectors_that_are_commented_out_can_be_used_as_they_are(tmp_path: Path) -> None:
+    """Without their `# ` the blocks of Pipedrive and Dynamics are checked like everything else."""
+    lines = starter_text().splitlines(keepends=True)
+    told = [re.sub("^  # (?=[ a-z]*[-a-z_]+:| *- )", "  ", line) for line in lines]
+    document = load_policy("".join(told))
+    assert {"pipedrive", "dynamics"} <= set(document.connectors)
+    assert document.connectors["pipedrive"].limits.costs["search"] == 20
+    file = tmp_path / "policy.yaml"
+    file.write_text("".join(told))
+    assert type_words("check", str(file))[0] == 0
 
 
 def test_check_points_to_file_line_and_column(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ class Bench:
 
     def __init__(self, vendor: VendorName) -> None:
         self.now_ms = START_MS
+        self.headers: dict[str, str] = {}
         numbers = itertools.count(1)
         self.database = Database(None)
         self.fleet = fleet_of(
@@ -37,7 +38,9 @@ class Bench:
         raw = b"" if body is None else msgspec.json.encode(body)
         number = self.account.take_call()
         name: VendorName = self.account.vendor
-        call = Call(name, "unit", number, "r", method, path, tuple(query.items()), {}, raw, "", self.now_ms)
+        call = Call(
+            name, "unit", number, "r", method, path, tuple(query.items()), self.headers, raw, "", self.now_ms
+        )
         subject = self.vendor.subject(call)
         try:
             with self.database.transaction():

@@ -9,6 +9,7 @@ Must not know a vendor: what differs is in its `OAuthPlan`.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ REQUIRED_PARTS: Final[Mapping[GrantKind, tuple[str, ...]]] = {
     "client_credentials": ("client_id", "client_secret"),
     "jwt_bearer": ("client_id", "username", "private_key"),
 }
+_CLIENT_PARTS: Final = ("client_id", "client_secret")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -58,6 +60,7 @@ class OAuthPlan:
         scopes: what is asked for where nothing else is said.
         audience: of signed assertions; "" for the account's base URL.
         grants: what the vendor takes.
+        client_in_header: the client names itself by HTTP Basic at the token endpoint, not in the form.
     """
 
     base_url: str
@@ -67,6 +70,7 @@ class OAuthPlan:
     scopes: tuple[str, ...]
     audience: str = ""
     grants: tuple[GrantKind, ...] = ("refresh_token",)
+    client_in_header: bool = False
 
 
 @runtime_checkable
@@ -154,6 +158,16 @@ def grant_form(
         refresh_token=refresh_token, client_id=credentials["client_id"], client_secret=_secret_of(credentials)
     )
     return _fields(body)
+
+
+def by_header(form: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the form without the client's own parts, and the header that has them instead.
+
+    The parts stand there as they are, as vendors' own clients send them, not form-encoded as RFC 6749, 2.3.1 has it.
+    """
+    named = ":".join(form.get(part, "") for part in _CLIENT_PARTS)
+    rest = {name: value for name, value in form.items() if name not in _CLIENT_PARTS}
+    return rest, {"Authorization": f"Basic {base64.b64encode(named.encode()).decode()}"}
 
 
 def kind_of(credentials: Mapping[str, str]) -> GrantKind:

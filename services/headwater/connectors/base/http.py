@@ -64,6 +64,7 @@ _SECRET_PARTS: Final = (
     "secret",
     "previous_secret",
     "api_key",
+    "api_token",
 )
 _SENT_SECRETS: Final = ("refresh_token", "assertion", "code")
 _GATEWAY_FAULTS: Final = frozenset({502, 504})

@@ -16,6 +16,11 @@ import msgspec
 
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 
+YOUNG_S: Final = 2.0
+"""A stamp of whole seconds that is younger than this may still be given to another change of the same record."""
+AHEAD_S_MAX: Final = 60.0
+"""A stamp further ahead of our clock than this is told at once: the clocks disagree, waiting would not end."""
+
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
 _Cursor = TypeVar("_Cursor")
@@ -145,6 +150,11 @@ def held_back_ms(high_ms: int, overlap_s: float, now: dt.datetime) -> int:
     until then. Our own clock can only make a round longer, never shorter.
     """
     return max(0, min(high_ms, to_ms(now)) - round(overlap_s * 1000))
+
+
+def is_young(stamp: dt.datetime, now: dt.datetime) -> bool:
+    """Tell whether a vendor that keeps whole seconds may give *stamp* to a further change of the same record."""
+    return -AHEAD_S_MAX <= (now - stamp).total_seconds() < YOUNG_S
 
 
 def read_cursor(text: str, kind: type[_Cursor]) -> _Cursor:

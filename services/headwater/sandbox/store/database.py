@@ -53,13 +53,32 @@ class Database:
         self._connection.execute("PRAGMA temp_store = MEMORY")
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB_MAX}")
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
+        self._make_way()
         self._connection.executescript(_text("schema.sql"))
+        self._take_over()
         self._statements = statements()
         self._put_off: list[tuple[str, tuple[object, ...]]] = []
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
         self._connection.close()
+
+    def _make_way(self) -> None:
+        """Put aside what a release before kept in another shape."""
+        kept = self._connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'account'").fetchone()
+        if kept is not None and "vendor IN" in kept[0]:  # knew two vendors and an enricher only
+            self._connection.execute("ALTER TABLE account RENAME TO account_before")
+
+    def _take_over(self) -> None:
+        """Fill the present shape from what was put aside."""
+        tables = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_schema")}
+        if "account_before" in tables:
+            self._connection.execute("INSERT INTO account SELECT * FROM account_before")
+            self._connection.execute("DROP TABLE account_before")
+        if not self._connection.execute(
+            "SELECT 1 FROM pragma_table_info('call') WHERE name = 'cost'"
+        ).fetchone():
+            self._connection.execute("ALTER TABLE call ADD COLUMN cost INTEGER NOT NULL DEFAULT 1")
 
     def all(self, statement: str, *parameters: object) -> list[Row]:
         """Every row of a named statement."""

@@ -146,7 +146,8 @@ INSERT INTO fault (account_key, position, definition, draws, fired) VALUES (?, ?
 UPDATE fault SET draws = ?, fired = ? WHERE account_key = ? AND position = ?;
 
 -- name: insert_call
-INSERT INTO call (account_key, number, arrival_ms, method, path, meter, verdict, fault) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO call (account_key, number, arrival_ms, method, path, meter, verdict, fault, cost)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: recent_calls
 SELECT arrival_ms, meter FROM call
@@ -159,7 +160,7 @@ SELECT verdict, fault, count(*) FROM call WHERE account_key = ? GROUP BY verdict
 SELECT count(*) FROM call WHERE account_key = ? AND verdict = 'admitted' AND path LIKE '%/jobs/ingest%';
 
 -- name: count_calls_since
-SELECT count(*) FROM call WHERE account_key = ? AND verdict = 'admitted' AND arrival_ms >= ?;
+SELECT coalesce(sum(cost), 0) FROM call WHERE account_key = ? AND verdict = 'admitted' AND arrival_ms >= ?;
 
 -- name: calls_by_second
 SELECT arrival_ms / 1000, meter, verdict, count(*) FROM call WHERE account_key = ? GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;

@@ -2,7 +2,7 @@
 
 CREATE TABLE IF NOT EXISTS account (
     account_key INTEGER PRIMARY KEY,
-    vendor TEXT NOT NULL CHECK (vendor IN ('hubspot', 'salesforce', 'enrichment')),
+    vendor TEXT NOT NULL,
     name TEXT NOT NULL,
     options TEXT NOT NULL,
     next_number INTEGER NOT NULL DEFAULT 1 CHECK (next_number > 0),
@@ -122,6 +122,7 @@ CREATE TABLE IF NOT EXISTS call (
     meter TEXT NOT NULL CHECK (meter IN ('general', 'search', 'none')),
     verdict TEXT NOT NULL CHECK (verdict IN ('admitted', 'limited', 'unauthorized', 'token')),
     fault TEXT NOT NULL DEFAULT '',
+    cost INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (account_key, number)
 ) WITHOUT ROWID;
 

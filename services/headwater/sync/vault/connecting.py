@@ -22,6 +22,7 @@ from headwater.connectors.base.flows import (
     GrantKind,
     OAuthPlan,
     authorization_url,
+    by_header,
     code_form,
     code_of,
     grant_form,
@@ -105,7 +106,7 @@ async def connect(
     else:
         required_credentials(Account(wish.connection, base_url, own), plan.grants)
         form = grant_form(own, "", plan.audience or base_url, clock.now())
-        body = await _exchanged(base_url + plan.token_path, form)
+        body = await _exchanged(plan, base_url, form)
     kept = {name: Secret(value) for name, value in own.items() if value}
     version = await vault.put(tenant_id, wish.connection, kept, actor)
     return Connected(wish.connection, version, base_url, str(body.get("scope") or ""))
@@ -142,18 +143,20 @@ async def _agreed(plan: OAuthPlan, base_url: str, wish: Wish, tell: Tell) -> Map
             message = f"nobody came back from the vendor within {wish.wait_s:g} s"
             raise AuthorizationFailed(message, reason="AUTHORIZATION_TIMEOUT") from error
     code = code_of(came, asked)
-    return await _exchanged(base_url + plan.token_path, code_form(wish.credentials, asked, code))
+    return await _exchanged(plan, base_url, code_form(wish.credentials, asked, code))
 
 
-async def _exchanged(url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
+async def _exchanged(plan: OAuthPlan, base_url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
     """Ask the token endpoint once: a code is good for one try.
 
     Raises: CallFailed, AuthorizationFailed when no whole answer came.
     """
+    url = base_url + plan.token_path
+    sent, named = by_header(form) if plan.client_in_header else (dict(form), {})
     try:
         async with httpx.AsyncClient(timeout=EXCHANGE_S_MAX, follow_redirects=False) as client:
             with anyio.fail_after(EXCHANGE_S_MAX):
-                response = await client.post(url, data=dict(form), headers={"Accept": "application/json"})
+                response = await client.post(url, data=sent, headers={"Accept": "application/json", **named})
     except (httpx.HTTPError, TimeoutError) as error:
         what = f"{type(error).__name__}: {error}"
         raise AuthorizationFailed(f"the token endpoint {url} gave no answer: {what}") from error

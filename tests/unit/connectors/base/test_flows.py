@@ -17,6 +17,7 @@ from headwater.connectors.base.flows import (
     AuthorizationFailed,
     OAuthPlan,
     authorization_url,
+    by_header,
     code_form,
     code_of,
     grant_form,
@@ -129,3 +130,12 @@ def test_an_assertion_is_signed_for_its_audience_and_short_lived() -> None:
 def test_vendors_say_how_they_authorise() -> None:
     """Both shipped ones by OAuth, found by their name."""
     assert (plan_of("hubspot"), plan_of("salesforce")) == (HUBSPOT, SALESFORCE)
+
+
+def test_a_client_names_itself_in_the_header_where_the_vendor_wants_it() -> None:
+    """Its parts leave the form, and stand in the header as they are."""
+    form = {"grant_type": "refresh_token", "client_id": "an id", "client_secret": "s:+%"}
+    rest, headers = by_header(form)
+    assert rest == {"grant_type": "refresh_token"}
+    scheme, _, named = headers["Authorization"].partition(" ")
+    assert (scheme, base64.b64decode(named).decode()) == ("Basic", "an id:s:+%")

@@ -60,7 +60,8 @@ class FaultConformance(Suite):
         before = len(lab.gate.calls)
         lab.fault(Fault("token_dead"))
         await lab.person(2)
-        calls = lab.gate.calls[before:]
+        # a connector may look the record up before it writes
+        calls = [call for call in lab.gate.calls[before:] if call.endpoint_class in {"write", "auth"}]
         assert [(call.endpoint_class, call.resend_count) for call in calls] == [
             ("write", 0),
             ("auth", 0),

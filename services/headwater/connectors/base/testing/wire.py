@@ -18,6 +18,11 @@ Edit = Callable[[Any], Any]
 """Takes the decoded body of an answer and returns the one to hand on."""
 IsWrite = Callable[[httpx.Request], bool]
 
+Decode = Callable[[str, bytes], Any]
+"""Takes the content type and body of an answer and returns what edits change."""
+Encode = Callable[[str, Any], bytes]
+"""Returns the body again, of the same content type."""
+
 _HTML: Final = "<!DOCTYPE html><html><head><title>Oops</title></head><body>Something went wrong</body></html>"
 
 
@@ -39,15 +44,30 @@ class Fault:
     writes_only: bool = True
 
 
+def _from_json(_content_type: str, body: bytes) -> Any:
+    return msgspec.json.decode(body)
+
+
+def _to_json(_content_type: str, changed: Any) -> bytes:
+    return msgspec.json.encode(changed)
+
+
 @dataclass(slots=True)
 class Wire(httpx.AsyncBaseTransport):
-    """Passes calls on to *inner*, but for those that a fault takes."""
+    """Passes calls on to *inner*, but for those that a fault takes.
+
+    Args:
+        decode: how answers to writes are read for `edits`, where they are not JSON.
+        encode: how they are written again.
+    """
 
     inner: httpx.AsyncBaseTransport
     is_write: IsWrite
     faults: list[Fault] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)
+    decode: Decode = _from_json
+    encode: Encode = _to_json
 
     def arm(self, fault: Fault) -> None:
         """Break the next calls that *fault* is about."""
@@ -85,12 +105,13 @@ class Wire(httpx.AsyncBaseTransport):
             return answer
         body = await answer.aread()
         await answer.aclose()
-        changed = msgspec.json.decode(body)
+        content_type = answer.headers.get("content-type", "")
+        changed = self.decode(content_type, body)
         for edit in self.edits:
             changed = edit(changed)
         kept = {"content-length", "content-encoding", "transfer-encoding"}
         headers = [(name, value) for name, value in answer.headers.items() if name not in kept]
-        return httpx.Response(answer.status_code, headers=headers, content=msgspec.json.encode(changed))
+        return httpx.Response(answer.status_code, headers=headers, content=self.encode(content_type, changed))
 
 
 def _broken(fault: Fault, request: httpx.Request) -> httpx.Response:
