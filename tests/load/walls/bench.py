@@ -104,7 +104,11 @@ async def measure(rounds: int, size: Size) -> tuple[list[Figure], dict[str, Any]
 async def _side(server: str, size: Size, *, with_roles: bool) -> AsyncIterator[Side]:
     url = await create_database(server)
     connection = await asyncpg.connect(url)
-    roles = await prepare_roles(connection, SERVICES, RolesWanted("required", Roles("bench"))) if with_roles else None
+    roles = (
+        await prepare_roles(connection, SERVICES, RolesWanted("required", Roles("bench")))
+        if with_roles
+        else None
+    )
     for service in SERVICES:
         await migrate(connection, service, package_of(service), roles=roles)
     await connection.close()
@@ -133,8 +137,8 @@ async def _round(sides: Sequence[Side], size: Size) -> None:
     for name, work in (
         ("COPY of 500", lambda side: _append(side, size.many, MANY)),
         ("function for 10", lambda side: _append(side, size.few, FEW)),
-        ("read of the log", lambda side: _read(side)),
-        ("marks", lambda side: _mark(side)),
+        ("read of the log", _read),
+        ("marks", _mark),
         ("deliveries", lambda side: side.drain.run()),
     ):
         for side in sides:
@@ -152,7 +156,9 @@ async def _spend(side: Side, name: str, work: Callable[[Side], Awaitable[object]
     before = [process.cpu_times() for process in processes]
     await work(side)
     after = [process.cpu_times() for process in processes]
-    used = sum(end.user + end.system - start.user - start.system for start, end in zip(before, after, strict=True))
+    used = sum(
+        end.user + end.system - start.user - start.system for start, end in zip(before, after, strict=True)
+    )
     side.spent.setdefault(name, []).append(used)
 
 
