@@ -1,0 +1,85 @@
+"""The engine: what projects the log and what delivers to the CRMs."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import Final
+
+import anyio
+
+from headwater.sync.app.ground import Ground
+from headwater.sync.app.shelves import Shelves
+from headwater.sync.delivery.account import AccountParts
+from headwater.sync.delivery.fairness import TenantTurns
+from headwater.sync.delivery.host import DeliveryHost
+from headwater.sync.metering import ProjectionMeter
+from headwater.sync.projector.batch import BatchProjector
+from headwater.sync.projector.echoes import Echoes
+from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
+from headwater.sync.projector.moments import Moments
+from headwater.sync.store.bulk import PostgresBulkJobs
+from headwater.sync.store.delivery import PostgresDeliveries
+from headwater.sync.store.echoes import PostgresHeldRecords
+from headwater.sync.store.limits import PostgresLimits
+from headwater.sync.store.moments import PostgresMoments
+from headwater.sync.store.projection import PostgresProjections
+from headwater.sync.wakeup import Wakeup
+
+CONNECTIONS_KEPT: Final = 3
+"""Connections that turns of actors leave to others: the listener, the projector, heartbeat and operators."""
+
+
+def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
+    """Return what keeps this process's shards of the log projected.
+
+    Args:
+        bell: rung when the log has grown.
+    """
+    pool, settings, telemetry = ground.pool, ground.settings, ground.telemetry
+    projector = BatchProjector(
+        PostgresProjections(pool),
+        ground.resolver,
+        ground.policies,
+        telemetry.spans,
+        ground.clock,
+        Echoes(PostgresHeldRecords(pool)),
+        ProjectionMeter(telemetry.metrics),
+        Moments(PostgresMoments(pool)),
+        ground.log.scope,
+    )
+    pace = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
+    return ProjectorHost(
+        ground.log, ground.leases, ground.membership, ground.policies, projector, bell, pace, ground.catch_up
+    )
+
+
+def delivery_host(ground: Ground, shelves: Shelves) -> DeliveryHost:
+    """Return what keeps this process's share of the connector accounts running."""
+    return DeliveryHost(
+        partial(PostgresDeliveries, ground.pool),
+        partial(PostgresLimits, ground.pool),
+        ground.leases,
+        ground.membership,
+        ground.policies,
+        _account_parts(ground, shelves),
+        ground.accounts,
+    )
+
+
+def _account_parts(ground: Ground, shelves: Shelves) -> AccountParts:
+    settings = ground.settings
+    return AccountParts(
+        ground.secrets,
+        ground.telemetry.spans,
+        ground.clock,
+        random.Random,
+        TenantTurns(settings.pool_size_max - CONNECTIONS_KEPT),
+        anyio.CapacityLimiter(settings.account_starts_max),
+        ground.membership.may_work,
+        idle_s=settings.idle_s,
+        gives_way_s=ground.catch_up.left_s,
+        approvals=shelves.approvals,
+        open_bulk=partial(PostgresBulkJobs, ground.pool),
+        metrics=ground.telemetry.metrics,
+    )
