@@ -18,6 +18,7 @@ from headwater.kernel.errors import Unavailable
 from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.pg.pool import Pool
 from headwater.kernel.rpc import open_channel
+from headwater.kernel.security.denial_book import PostgresDenialBook
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
 from headwater.kernel.telemetry.rpc import client_tracing
@@ -252,7 +253,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
             TimelineServicer(Timelines(PostgresTimelineDesk(pool), policies)),
         )
         async with (
-            server_of(servicers, telemetry, settings).serving() as port,
+            server_of(servicers, telemetry, settings, PostgresDenialBook(pool)).serving() as port,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(membership.keep)
