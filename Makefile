@@ -14,7 +14,7 @@ PROMETHEUS := .prometheus
 CHROMIUM := .chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile parity \
+.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile parity bench-walls \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check secrets-check sbom verify clean
 
@@ -125,6 +125,8 @@ bench-reconcile: $(STAMP) ## Plant drift in two CRMs of 100,000 records: all fou
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.sync.reconcile --json bench-reconcile.json $(ARGS)
 bench-import: $(STAMP) ## Import 40,000 contacts into Salesforce in bulk beside live changes; exit 1 below a goal (ARGS="--contacts 10000")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.importing.bench --json bench-import.json $(ARGS)
+bench-walls: $(STAMP) ## Measure what roles and row level security cost ingest, delivery and a call; exit 1 above a goal (ARGS="--rounds 5 --short")
+	PYTHONPATH=services:. $(BIN)/python -m tests.load.walls.bench --json bench-walls.json $(ARGS)
 
 bench-peers: $(PEERS)/.python $(PEERS)/.node ## Install the peers of bench-ingest and bench-sync into .peers, apart from the product
 

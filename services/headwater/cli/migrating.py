@@ -10,6 +10,7 @@ import asyncpg
 
 from headwater.kernel.errors import StartRefused, Unavailable
 from headwater.kernel.pg.dsn import check_version, masked
+from headwater.kernel.pg.errors import PostgresFault
 from headwater.kernel.pg.migrations import SERVICES, migrate, package_of
 from headwater.kernel.pg.roles import RolesWanted, prepare_roles, roles_wanted
 
@@ -32,10 +33,9 @@ async def migrate_all(database_url: str, wanted: RolesWanted | None = None) -> t
         wanted: of the database's roles; by default what the environment says.
 
     Raises:
-        StartRefused: a variable of the roles is wrong.
         Unavailable: the database cannot be reached.
-        RolesMissing: roles are required, and the user may not make them.
-        SchemaFault: see `kernel.pg.errors`.
+        StartRefused: what is wrong with the database; roles are required, and the user may not make them. See
+            `kernel.pg.errors`.
     """
     try:
         wanted = wanted or roles_wanted(os.environ)
@@ -53,5 +53,7 @@ async def migrate_all(database_url: str, wanted: RolesWanted | None = None) -> t
             steps = await migrate(connection, service, package_of(service), roles=roles)
             applied += [Applied(service, step.version, step.name) for step in steps]
         return tuple(applied)
+    except PostgresFault as fault:
+        raise StartRefused(str(fault), reason=fault.reason) from fault
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_S)

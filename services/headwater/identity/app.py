@@ -53,6 +53,7 @@ from headwater.identity.v1 import identity_pb2_grpc, weights_pb2_grpc
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.rpc import RpcServer, ServerSettings, open_channel
+from headwater.kernel.security.denial_book import PostgresDenialBook
 from headwater.kernel.security.security import open_security
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry, current
@@ -109,6 +110,7 @@ async def running(
         redoer = _redoer(settings, sessions, clock, bell, weights, rules, asked, meter)
         tasks.start_soon(redoer.run)
         server = _server(settings, telemetry, sessions, redoer, weights, learner)
+        server.audit_denials(PostgresDenialBook(pool))
         try:
             async with server.serving() as port:
                 yield port

@@ -53,6 +53,7 @@ from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.lifecycle import Shutdown, announce_ready
 from headwater.kernel.pg.presence import PresenceSettings, PresenceWatch
 from headwater.kernel.rpc import CallSettings, ConnectionSettings, RpcServer, ServerSettings, open_channel
+from headwater.kernel.security.denial_book import PostgresDenialBook
 from headwater.kernel.security.security import Security, open_security
 from headwater.kernel.service import open_database
 from headwater.kernel.telemetry import Telemetry
@@ -209,6 +210,7 @@ class _Service:
         self._server = RpcServer(
             _server_settings(settings), self._add_services, telemetry.tracer, security, telemetry.metrics
         )
+        self._server.audit_denials(PostgresDenialBook(pool))
         receiver = Receiver(recorder, self._policies, reader, secrets, clock, load_scheme)
         tracing = HttpServerTracing(telemetry.tracer)
         self._door = HttpDoor(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from headwater.kernel.rpc import RpcServer, ServerSettings
+from headwater.kernel.security.denials import DenialBook
 from headwater.kernel.security.security import open_security
 from headwater.kernel.telemetry import Telemetry
 from headwater.sync.rpc import SERVICE_NAME, SyncServicer
@@ -69,7 +70,9 @@ class Servicers:
     connections: ConnectionServicer
 
 
-def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings) -> RpcServer:
+def server_of(
+    servicers: Servicers, telemetry: Telemetry, settings: SyncSettings, book: DenialBook
+) -> RpcServer:
     """Return the server of all services, not yet serving."""
 
     def add_services(server: grpc.aio.Server) -> Sequence[str]:
@@ -111,4 +114,6 @@ def server_of(servicers: Servicers, telemetry: Telemetry, settings: SyncSettings
     listening = ServerSettings(
         settings.address, reflection=settings.reflection, share_port=settings.replica > 0
     )
-    return RpcServer(listening, add_services, telemetry.tracer, open_security(settings), telemetry.metrics)
+    server = RpcServer(listening, add_services, telemetry.tracer, open_security(settings), telemetry.metrics)
+    server.audit_denials(book)
+    return server

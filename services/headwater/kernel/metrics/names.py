@@ -289,6 +289,10 @@ RPC_CALLS: Final = _metric(
     Label("code", ("ok", "cancelled", "caller", "exhausted", "unavailable", "internal")),
     services=("ingest", "identity", "sync"),
 )  # fmt: skip
+CALLS_DENIED: Final = _metric(
+    "denied_calls", Kind.COUNTER, "Calls refused for who they came from, by the rule.", Label("reason", values_max=20),
+    services=("ingest", "identity", "sync"),
+)  # fmt: skip
 SPANS: Final = _metric(
     "otel_spans", Kind.COUNTER, "Sampled spans that ended, by what became of them.",
     Label("result", ("exported", "dropped", "failed")),

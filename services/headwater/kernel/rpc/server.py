@@ -16,10 +16,12 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from headwater.kernel.errors import EndIncomplete, StartRefused
 from headwater.kernel.metrics import Metrics
+from headwater.kernel.metrics import names as metric_names
 from headwater.kernel.rpc.admitting import admissions
 from headwater.kernel.rpc.calls import Calls
 from headwater.kernel.rpc.handling import guarded, unregistered
 from headwater.kernel.rpc.limits import ServerSettings, channel_options
+from headwater.kernel.security.denials import DenialBook
 from headwater.kernel.security.security import Security
 from headwater.kernel.security.settings import SecuritySettings
 from headwater.kernel.telemetry.rpc import ServerTracing
@@ -71,6 +73,13 @@ class RpcServer:
             names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         self.port = 0
+        self._book: DenialBook | None = None
+        if metrics is not None:
+            self._security.denials.tally = metrics.counter(metric_names.CALLS_DENIED)
+
+    def audit_denials(self, book: DenialBook) -> None:
+        """Write refused calls into *book* while it serves."""
+        self._book = book
 
     async def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - a watch tells it as it is
         """Answer health checks with SERVING or NOT_SERVING from now on; once the drain began, always the latter."""
@@ -96,6 +105,8 @@ class RpcServer:
             watching.start_soon(self._calls.watch)
             if self._security.configured:
                 watching.start_soon(self._security.watch)
+            if self._book is not None and self._security.authenticator is not None:
+                watching.start_soon(self._security.denials.keep, self._book)
             try:
                 yield self.port
             finally:

@@ -35,7 +35,11 @@ def tenant_for(principal: Principal, named: str) -> str:
         broken = FieldViolation("tenant_id", "", "required", "name one of the credential's tenants")
         raise InvalidInput("the request names no tenant", violations=(broken,), reason="TENANT_REQUIRED")
     if not principal.acts_for(named):
-        raise PermissionDenied("the credential is not for this tenant", reason="TENANT_DENIED")
+        raise PermissionDenied(
+            "the credential is not for this tenant",
+            reason="TENANT_DENIED",
+            metadata={"tenant_id": named[:63]},
+        )
     return named
 
 

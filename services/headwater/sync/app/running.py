@@ -12,6 +12,7 @@ import anyio
 from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.lifecycle import Shutdown, announce_ready
+from headwater.kernel.security.denial_book import PostgresDenialBook
 from headwater.kernel.telemetry import Telemetry
 from headwater.sync.app.engine import delivery_host, projector_host
 from headwater.sync.app.ground import SERVICE, Ground, open_ground
@@ -68,7 +69,7 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         }
         _measure(ground)
         async with (
-            server_of(open_offices(ground, shelves), telemetry, settings).serving() as port,
+            server_of(open_offices(ground, shelves), telemetry, settings, PostgresDenialBook(ground.pool)).serving() as port,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(ground.membership.keep)

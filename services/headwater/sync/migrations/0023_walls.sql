@@ -84,3 +84,25 @@ return (
 );
 
 comment on function sync.account_holder(text, text) is 'The process that has a connector account now; null for none.';
+
+create function sync.note_denials(
+    p_tenants text [], p_subjects text [], p_methods text [], p_reasons text [], p_named text [], p_counts bigint []
+) returns void
+language sql
+as $$
+    insert into sync.audit (tenant_id, action, actor, changes)
+    select
+        item.tenant_id, 'access_denied', item.subject,
+        json_build_array(
+            json_build_object('field', '#method', 'before', null, 'after', item.method, 'rule', item.reason),
+            json_build_object('field', '#tenant', 'before', null, 'after', item.named, 'rule', item.reason),
+            json_build_object('field', '#calls', 'before', null, 'after', item.calls, 'rule', item.reason)
+        )
+    from unnest(p_tenants, p_subjects, p_methods, p_reasons, p_named, p_counts)
+        as item (tenant_id, subject, method, reason, named, calls)
+    order by item.tenant_id
+$$;
+
+comment on function sync.note_denials(text [], text [], text [], text [], text [], bigint []) is
+'Writes refused calls into the audit of their callers'' tenants; published for the doors of every service. #tenant is the '
+'tenant that was named, where it was refused for that; #calls how many were refused alike since the entry before.';

@@ -99,7 +99,12 @@ async def test_a_user_with_createrole_makes_them_and_owns_nothing_at_run_time(pl
             await pool.execute("UPDATE sync.audit SET actor = 'nobody'")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.fetch("SELECT 1 FROM ingest.event")
-        assert await pool.fetch("SELECT tenant_id FROM sync.entity") == []
+        add = (
+            "INSERT INTO sync.ruling (tenant_id, event_key, entity_id, kept, rule)"
+            " VALUES ($1, gen_random_uuid(), gen_random_uuid(), '{}', 'r')"
+        )
+        await pool.executemany(add, [("acme",), ("globex",)])
+        assert await pool.fetchval("SELECT count(*) FROM sync.ruling") == 2
 
 
 async def test_a_login_of_a_service_alone_cannot_climb(place: Place) -> None:
