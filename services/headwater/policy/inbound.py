@@ -109,7 +109,7 @@ def _read_assignment(
 ) -> CanonicalRecord:
     """Read the owner that routing has found: canonical fields by name; what else the event tells is left.
 
-    Under any policy, also one that routes no more: a log is projected again by the newest.
+    Under any policy, also one that routes no more: a log may be projected again by the newest.
     """
     policy = document.objects.get(object_name)
     if policy is None:

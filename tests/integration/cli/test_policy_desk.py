@@ -4,50 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 from tests.doubles.fake_ingest import FakeIngest, serving
+from tests.integration.cli.desk import Desk
 from tests.integration.sync.renewing import NEW, OLD, Renewal
 from tests.integration.sync.world import World, served
 from tests.unit.sync.tenant import TENANT, key
-from typer.testing import CliRunner, Result
 
-from headwater.cli.app import app
 from headwater.policy.loading import policy_digest
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """The command with everything it talks to."""
-
-    portal: BlockingPortal
-    world: World
-    environment: dict[str, str]
-    folder: Path
-
-    def type(self, *words: object) -> Result:
-        """Call the command."""
-        return CliRunner().invoke(app, [str(word) for word in words], env=self.environment)
-
-    def json(self, *words: object) -> Any:
-        """Call the command for its JSON."""
-        done = self.type(*words, "--json")
-        assert done.exit_code == 0, done.output
-        return json.loads(done.stdout)
-
-    def write(self, text: str) -> Path:
-        """Write a policy file."""
-        path = self.folder / "policy.yaml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-
 @pytest.fixture
-def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk]:
+def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk[World]]:
     """Two contacts under the old policy, which is in force at ingest too."""
     with (
         start_blocking_portal("asyncio") as portal,
@@ -70,7 +41,7 @@ def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk]:
         yield desk
 
 
-def test_why_draws_winner_losers_and_crms(desk: Desk) -> None:
+def test_why_draws_winner_losers_and_crms(desk: Desk[World]) -> None:
     """A tree a field: the rule, who won, who lost and by what, what each CRM holds; and where it is delivered."""
     shown = desk.type("why", "crm/contact/c11").stdout
     for told in (
@@ -88,7 +59,7 @@ def test_why_draws_winner_losers_and_crms(desk: Desk) -> None:
     assert [item["source"] for item in one["fields"][0]["statements"]] == ["crm", "site"]
 
 
-def test_why_masks_a_secret(desk: Desk) -> None:
+def test_why_masks_a_secret(desk: Desk[World]) -> None:
     """For people as for programs."""
     secret = OLD.replace(
         "rule: most_recent}\n      last_name", "rule: most_recent, class: secret}\n      last_name"
@@ -111,7 +82,7 @@ def test_why_masks_a_secret(desk: Desk) -> None:
     ],
 )
 def test_why_ends_with_an_error_when_nothing_is_known(
-    desk: Desk, words: tuple[str, ...], code: int, reason: str | None
+    desk: Desk[World], words: tuple[str, ...], code: int, reason: str | None
 ) -> None:
     """Exit code and reason for programs."""
     done = desk.type("why", *words, "--json")
@@ -120,7 +91,7 @@ def test_why_ends_with_an_error_when_nothing_is_known(
         assert json.loads(done.stdout)["error"]["reason"] == reason
 
 
-def test_impact_is_told_before_anything_is_done(desk: Desk) -> None:
+def test_impact_is_told_before_anything_is_done(desk: Desk[World]) -> None:
     """As JSON with exact counts; as tables with fields and accounts."""
     file = desk.write(NEW)
     found = desk.json("policy", "impact", file)
@@ -132,14 +103,14 @@ def test_impact_is_told_before_anything_is_done(desk: Desk) -> None:
     assert "of 15,000" in shown
 
 
-def test_a_broken_policy_has_no_impact(desk: Desk) -> None:
+def test_a_broken_policy_has_no_impact(desk: Desk[World]) -> None:
     """It is refused with its lines, before sync is asked."""
     done = desk.type("policy", "impact", desk.write(NEW.replace("rule: longest", "rule: loudest")), "--json")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["error"]["reason"] == "POLICY_REFUSED"
 
 
-def test_applying_tells_difference_and_impact_and_going_back_is_a_dry_run(desk: Desk) -> None:
+def test_applying_tells_difference_and_impact_and_going_back_is_a_dry_run(desk: Desk[World]) -> None:
     """The result for programs has both; without --yes a rollback changes nothing."""
     desk.json("policy", "apply", desk.write(OLD))
     applied = desk.json("policy", "apply", desk.write(NEW))
@@ -158,7 +129,9 @@ def test_applying_tells_difference_and_impact_and_going_back_is_a_dry_run(desk: 
 
 
 @pytest.mark.parametrize(("digest", "reason"), [("0" * 16, "UNKNOWN_VERSION"), (None, "IN_FORCE")])
-def test_a_version_that_cannot_be_gone_back_to_is_told(desk: Desk, digest: str | None, reason: str) -> None:
+def test_a_version_that_cannot_be_gone_back_to_is_told(
+    desk: Desk[World], digest: str | None, reason: str
+) -> None:
     """One that never was; the one in force."""
     desk.json("policy", "apply", desk.write(OLD))
     done = desk.type("policy", "rollback", "--to", digest or policy_digest(OLD), "--json")
@@ -166,7 +139,7 @@ def test_a_version_that_cannot_be_gone_back_to_is_told(desk: Desk, digest: str |
     assert json.loads(done.stdout)["error"]["reason"] == reason
 
 
-def test_a_policy_is_applied_while_sync_is_away(desk: Desk) -> None:
+def test_a_policy_is_applied_while_sync_is_away(desk: Desk[World]) -> None:
     """The log takes it; that its impact is not known is said."""
     desk.environment["HEADWATER_SYNC_ADDRESS"] = "127.0.0.1:1"
     applied = desk.json("policy", "apply", desk.write(OLD))
@@ -174,7 +147,7 @@ def test_a_policy_is_applied_while_sync_is_away(desk: Desk) -> None:
     assert "sync does not answer" in applied["impact_missing_reason"]
 
 
-def test_quality_is_reported_as_json_as_tables_and_as_a_page(desk: Desk) -> None:
+def test_quality_is_reported_as_json_as_tables_and_as_a_page(desk: Desk[World]) -> None:
     """Measured, shown, written to a page that loads nothing; then shown again as it was kept."""
     page = desk.folder / "quality.html"
     found = desk.json("quality", "--html", page)

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
+from tests.integration.cli.desk import Desk
 from tests.integration.sync.routing_world import RoutingWorld, routing_world
 from tests.unit.policy.routed import ROUTED
 from tests.unit.sync.leads import TENANT, lead_id
-from typer.testing import CliRunner, Result
-
-from headwater.cli.app import app
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """The command and the tables behind it."""
-
-    portal: BlockingPortal
-    world: RoutingWorld
-    environment: dict[str, str]
-    folder: Path
-
-    def type(self, *words: object) -> Result:
-        """Call the command."""
-        return CliRunner().invoke(app, [str(word) for word in words], env=self.environment)
-
-    def json(self, *words: object) -> Any:
-        """Call the command for its JSON."""
-        done = self.type(*words, "--json")
-        assert done.exit_code == 0, done.output
-        return json.loads(done.stdout)
 
 
 @pytest.fixture
-def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk]:
+def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk[RoutingWorld]]:
     """Three leads of ann and bea."""
     with (
         start_blocking_portal("asyncio") as portal,
@@ -62,7 +37,7 @@ def desk(migrated_database_url: str, tmp_path: Path) -> Iterator[Desk]:
         yield Desk(portal, world, environment, tmp_path)
 
 
-def test_show_tells_one_lead_or_all(desk: Desk) -> None:
+def test_show_tells_one_lead_or_all(desk: Desk[RoutingWorld]) -> None:
     """With its rule, its reason and its timers; or a page of them, by person and state."""
     shown = desk.type("routing", "show", lead_id(2)).stdout
     for told in ("bea (ae)", "rule dach: pool dach, next after ann", "first touch", "open", "escalates to"):
@@ -75,7 +50,7 @@ def test_show_tells_one_lead_or_all(desk: Desk) -> None:
     assert "must be one of waiting, assigned" in wrong.output
 
 
-def test_loads_tell_who_can_take_more(desk: Desk) -> None:
+def test_loads_tell_who_can_take_more(desk: Desk[RoutingWorld]) -> None:
     """And whose turn is next."""
     found = desk.json("routing", "loads")
     assert {item["person"]: item["open_count"] for item in found["people"]} == {
@@ -84,7 +59,7 @@ def test_loads_tell_who_can_take_more(desk: Desk) -> None:
     assert "gets the next lead" in desk.type("routing", "loads").stdout
 
 
-def test_what_if_tells_who_would_have_got_what(desk: Desk) -> None:
+def test_what_if_tells_who_would_have_got_what(desk: Desk[RoutingWorld]) -> None:
     """Changes against today, loads, rules; a policy that cannot be applied is told as ever."""
     file = desk.folder / "policy.yaml"
     file.write_text(ROUTED.replace("members: [ann, bea]", "members: [bea]").replace("${url}", "https://crm"))
@@ -98,7 +73,7 @@ def test_what_if_tells_who_would_have_got_what(desk: Desk) -> None:
     assert "known_person" in refused.output
 
 
-def test_sla_tells_timers_breaches_and_percentiles(desk: Desk) -> None:
+def test_sla_tells_timers_breaches_and_percentiles(desk: Desk[RoutingWorld]) -> None:
     """Met assignments, running first touches; later breaches, and who is told of them."""
     first = desk.json("sla", "--days", 3650)
     assert len(first["open_timers"]) == 3

@@ -124,7 +124,7 @@ async def test_a_newer_policy_ends_it_midway(renewal: Renewal) -> None:
 
 
 async def test_nothing_is_renewed_while_the_log_is_projected_again(renewal: Renewal) -> None:
-    """A rebuild goes by the newest policy anyway; afterwards the renewal goes on."""
+    """A rebuild decides by the newest policy anyway; afterwards the renewal goes on."""
     await renewal.contact(11)
     await renewal.world.pool.execute("insert into sync.rebuild (shard, xid, seq) values (0, 9, 9)")
     await renewal.apply(NEW, 2)

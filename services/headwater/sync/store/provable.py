@@ -103,7 +103,7 @@ class PostgresProvableAudit:
             transaction = connection.transaction()
             await transaction.start()
             try:
-                traces = await connection.fetchrow(_SQL["erase_traces"].text, tenant_id, entity_id)
+                traces = (await connection.fetch(_SQL["erase_traces"].text, tenant_id, entity_id))[0]
             finally:
                 await transaction.rollback()
         return Erased(entries, traces["cleared"], traces["held"])
@@ -114,7 +114,7 @@ class PostgresProvableAudit:
             entries: int = await connection.fetchval(
                 _SQL["erase_values"].text, tenant_id, entity_id, actor, reason
             )
-            traces = await connection.fetchrow(_SQL["erase_traces"].text, tenant_id, entity_id)
+            traces = (await connection.fetch(_SQL["erase_traces"].text, tenant_id, entity_id))[0]
         return Erased(entries, traces["cleared"], traces["held"])
 
     async def search(self, tenant_id: str, wanted: Wanted, before: Place | None, limit: int) -> Found:

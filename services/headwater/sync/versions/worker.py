@@ -41,7 +41,7 @@ POLL_S: Final = 5.0
 BACKOFF_S: Final = 2.0
 """Pause after the database could not be reached, or a race for locks was lost."""
 REBUILD_S: Final = 30.0
-"""Pause while the log is projected again: that goes by the newest policy anyway."""
+"""Pause while the log is projected again: what entities show is decided by the newest policy then anyway."""
 DOCUMENTS_MAX: Final = 16
 """Policies that are kept read."""
 
