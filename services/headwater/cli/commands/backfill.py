@@ -95,5 +95,5 @@ async def backfill(
     if dry_run:
         session.output.result(plain(found), parts_table(found), predicted(found))
     else:
-        told = [f"{found.call_count:,} calls", *([found.finding] if found.finding else [])]
-        session.output.result(plain(found), parts_table(found), *told)
+        ends = [f"{found.call_count:,} calls", *([found.finding] if found.finding else [])]
+        session.output.result(plain(found), parts_table(found), *ends)
