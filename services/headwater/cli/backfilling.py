@@ -60,10 +60,22 @@ def parts_table(backfill: pb.Backfill) -> Table:
             f"{part.duplicate_count:,}",
             f"{part.quarantined_count:,}",
             f"{part.refused_count:,}",
+            f"{part.absent_count:,}",
         )
         for part in backfill.parts
     ]
-    columns = ("object", "counted", "calls", "read", "deleted", "new", "known", "quarantined", "refused")
+    columns = (
+        "object",
+        "counted",
+        "calls",
+        "read",
+        "deleted",
+        "new",
+        "known",
+        "quarantined",
+        "refused",
+        "absent",
+    )
     return table(columns, rows)
 
 

@@ -97,6 +97,27 @@ async def test_an_outage_leaves_what_was_pointed_at_to_be_read_later(
         assert await acme.held() == acme.in_crm()
 
 
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_what_is_not_listed_any_more_is_asked_for_before_it_counts_as_deleted(
+    vendor: str, migrated_database_url: str, sandbox: SandboxProcess
+) -> None:
+    """Of all that we hold, the one that is gone without a trace is asked for, found absent, and deleted; no other is."""
+    async with tenant(vendor, migrated_database_url, sandbox) as acme:
+        ids = acme.make(range(60))
+        await acme.ended(await acme.begin())
+        never = "003550000999999AAA" if vendor == "salesforce" else "999999"
+        mail, first, last = NAMES[vendor]
+        stated = {mail: "gone@many.example.com", first: "Gone", last: "Gone"}
+        await acme.world.record([event("crm", "contact", never, 5, **stated)])  # as if it had been there once
+        done = await acme.ended(await acme.begin(absences=True))
+        assert (done.finding, done.parts[0].absent_count) == ("", 1)
+        await read(acme)
+        gone = await acme.connection.fetch("select external_id from sync.record where deleted")
+        assert [row["external_id"] for row in gone] == [never]
+        assert set(acme.in_crm()) == set(ids)
+        assert await acme.connection.fetchval("select count(*) from sync.backfill_listed") == 0
+
+
 def delete(acme: Tenant, crm_id: str) -> None:
     """Let a person delete a record in the CRM."""
     path = {"hubspot": "/crm/v3/objects/contacts", "salesforce": "/services/data/v61.0/sobjects/Contact"}

@@ -25,6 +25,7 @@ from headwater.sync.backfilling.ports import PageRead
 from headwater.sync.backfilling.reading import Held, Reading
 from headwater.sync.backfilling.worker import BackfillWorker, unsampled
 from headwater.sync.delivery.accounts import RunningAccount, RunningAccounts
+from headwater.sync.domain.absence import disbelief
 from headwater.sync.domain.backfilling import (
     FROM,
     Backfill,
@@ -123,6 +124,10 @@ class Book:
         moved = replace(part, cursor=page.after, done=page.done, read=part.read + page.read)
         self.backfill = replace(self.backfill, parts=(moved,), calls=self.backfill.calls + 1)
         return len(self.pages) < self.hold_after
+
+    async def absent(self, lease: Lease, backfill: Backfill, crm_object: str, source: str) -> str:
+        """Say that the listing was cut short."""
+        return "cut short"
 
     async def find(self, lease: Lease, backfill: Backfill, finding: str) -> None:
         """Keep the finding."""
@@ -298,6 +303,33 @@ def test_portions_are_spread_over_the_pause_of_their_page(
     assert rest_s(took_s, 20, 100, page_s) == pytest.approx(pause_s)
 
 
+@pytest.mark.parametrize(
+    ("held", "absent", "expected", "listed", "believed"),
+    [
+        (1000, 0, 1000, 1000, True),
+        (1000, 100, 900, 900, True),
+        (1000, 101, 900, 900, False),
+        (60, 50, 10, 10, True),
+        (1000, 0, 1000, 979, False),
+        (0, 0, 0, 0, True),
+    ],
+)
+def test_a_listing_that_lacks_too_much_is_not_believed(
+    held: int, absent: int, expected: int, listed: int, *, believed: bool
+) -> None:
+    """Neither one that is shorter than the CRM's own count, nor one that lacks a tenth of what we hold."""
+    why = disbelief(held=held, absent=absent, expected=expected, listed=listed)
+    assert (why == "") is believed
+
+
+@pytest.mark.anyio
+async def test_a_listing_that_is_not_believed_is_told_at_the_end() -> None:
+    """The backfill is done; nothing is asked of the records that were not listed."""
+    book = Book()
+    await reading(book, Log()).read(account_of(Crm()), replace(BACKFILL, absences=True))
+    assert (book.backfill.state, book.backfill.finding) == (BackfillState.DONE, "contacts: cut short")
+
+
 def test_the_end_is_predicted_from_the_pace_so_far() -> None:
     """A hundred in ten seconds: the other hundred takes ten more."""
     part = Part("contacts", "contact", expected=200, read=100)
@@ -374,6 +406,7 @@ def order(**wanted: Any) -> Order:
         ({"connector": "nobody"}, NotFound),
         ({"crm_objects": ("deals",)}, InvalidInput),
         ({"since": NOON + dt.timedelta(1), "until": NOON}, InvalidInput),
+        ({"since": NOON, "absences": True}, InvalidInput),
     ],
 )
 async def test_what_cannot_be_read_is_refused(wanted: dict[str, Any], error: type[Exception]) -> None:

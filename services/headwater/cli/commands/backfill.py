@@ -40,6 +40,13 @@ Share = Annotated[
     typer.Option("--share", min=0.001, max=1.0, help="Part of the account's limits that it may use."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, predict calls and time, and record nothing.")]
+Absences = Annotated[
+    bool,
+    typer.Option(
+        "--absences",
+        help="Look for records that the CRM does not list any more; each is asked for by itself.",
+    ),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Begin it and return; it goes on by itself.")]
 
 
@@ -54,6 +61,7 @@ async def backfill(
     objects: Objects = None,
     share: Share = 0.2,
     dry_run: DryRun = False,
+    absences: Absences = False,
     detach: Detach = False,
 ) -> None:
     """Read again what a CRM changed in a stretch of time: after an outage, for an old account, or to be sure.
@@ -72,7 +80,8 @@ async def backfill(
         pb.StartBackfillRequest(
             tenant_id=session.tenant_id, backfill_id=str(uuid.uuid4()), connector=source,
             since_time=moment_of("--since", since), until_time=moment_of("--until", until),
-            crm_objects=objects or (), share=share, dry_run=dry_run, actor=session.actor,
+            crm_objects=objects or (), share=share, dry_run=dry_run, absences=absences,
+            actor=session.actor,
         ),
     )  # fmt: skip
     found = begun.backfill
@@ -86,4 +95,5 @@ async def backfill(
     if dry_run:
         session.output.result(plain(found), parts_table(found), predicted(found))
     else:
-        session.output.result(plain(found), parts_table(found), f"{found.call_count:,} calls")
+        ends = [f"{found.call_count:,} calls", *([found.finding] if found.finding else [])]
+        session.output.result(plain(found), parts_table(found), *ends)

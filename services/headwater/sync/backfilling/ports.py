@@ -60,6 +60,14 @@ class BackfillBook(Protocol):
         """Keep that a page is done, with refusals, in one transaction; False when the backfill may not go on."""
         ...
 
+    async def absent(self, lease: Lease, backfill: Backfill, crm_object: str, source: str) -> str:
+        """Have records read directly that were not listed, if the listing is believed; return why it is not, or nothing.
+
+        Args:
+            source: system of the records.
+        """
+        ...
+
     async def find(self, lease: Lease, backfill: Backfill, finding: str) -> None:
         """Say what a backfill waits for."""
         ...

@@ -75,11 +75,15 @@ class Reading:
             pace = _Pace(call_pause_s(account.policy.limits, backfill.share))
             runs = _Run(self, account, connector, backfill, pace)
             parts = [await runs.counted(part, plans[part.crm_object]) for part in backfill.parts]
-            if not backfill.dry_run:
-                for part in parts:
-                    if not part.done and not await runs.told(part, plans[part.crm_object]):
-                        return
-        await self.book.end(account.lease, backfill, BackfillState.DONE, "")
+            findings: list[str] = []
+            for part in parts if not backfill.dry_run else ():
+                if not part.done and not await runs.told(part, plans[part.crm_object]):
+                    return
+                if backfill.absences:
+                    system = plans[part.crm_object].system
+                    why = await self.book.absent(account.lease, backfill, part.crm_object, system)
+                    findings += [f"{part.crm_object}: {why}"] if why else []
+        await self.book.end(account.lease, backfill, BackfillState.DONE, "; ".join(findings))
 
 
 class _Pace:

@@ -69,6 +69,7 @@ class Part:
     duplicates: int = 0
     quarantined: int = 0
     refused: int = 0
+    absent: int = 0
 
     @property
     def predicted_calls(self) -> int:
@@ -87,6 +88,7 @@ class Backfill:
         until: changes before this.
         share: part of the account's limits that its calls may use, above 0, up to 1.
         work_s: seconds that it was at work.
+        absences: whether records are looked for that the CRM does not list any more.
     """
 
     tenant_id: str
@@ -105,6 +107,7 @@ class Backfill:
     work_s: float = 0.0
     create_time: dt.datetime | None = None
     update_time: dt.datetime | None = None
+    absences: bool = False
 
 
 def call_pause_s(limits: Limits, share: float) -> float:

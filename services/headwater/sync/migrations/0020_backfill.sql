@@ -8,6 +8,7 @@ create table sync.backfill (
     until_time timestamptz not null,
     share double precision not null check (share > 0 and share <= 1),
     dry_run boolean not null,
+    absences boolean not null default false,
     state smallint not null default 1 check (state between 1 and 5),
     finding text not null default '',
     call_count bigint not null default 0,
@@ -43,6 +44,7 @@ create table sync.backfill_part (
     duplicate_count bigint not null default 0,
     quarantined_count bigint not null default 0,
     refused_count bigint not null default 0,
+    absent_count bigint not null default 0,
     primary key (tenant_id, backfill_id, crm_object),
     foreign key (tenant_id, backfill_id) references sync.backfill
 )
@@ -50,6 +52,16 @@ with (fillfactor = 50);
 comment on table sync.backfill_part is 'One object of a backfill: everything before the cursor is recorded or refused.';
 comment on column sync.backfill_part.cursor is 'The vendor''s own text; null until the first page.';
 comment on column sync.backfill_part.expected_count is 'Records that the CRM counted; null until it was asked.';
+
+create table sync.backfill_listed (
+    tenant_id text collate "C" not null,
+    backfill_id uuid not null,
+    crm_object text collate "C" not null,
+    crm_id text collate "C" not null,
+    primary key (tenant_id, backfill_id, crm_object, crm_id)
+);
+comment on table sync.backfill_listed is
+'Records that a CRM listed, while a backfill looks for those that it does not; gone with its end.';
 
 -- Rebuilds: of one tenant as well, and with what came after they were first made.
 

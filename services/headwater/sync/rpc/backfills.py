@@ -88,6 +88,7 @@ def _read_order(request: pb.StartBackfillRequest) -> Order:
         crm_objects=tuple(request.crm_objects),
         share=_share(checks, request.share) or SHARE,
         dry_run=request.dry_run,
+        absences=request.absences,
         actor=read_actor(checks, request.actor),
     )
     checks.finish()
@@ -130,6 +131,7 @@ def _message(view: BackfillView) -> pb.Backfill:
         actor=backfill.actor,
         create_time=moment_message(backfill.create_time),
         update_time=moment_message(backfill.update_time),
+        absences=backfill.absences,
     )
 
 
@@ -146,4 +148,5 @@ def _part(part: Part) -> pb.BackfillPart:
         quarantined_count=part.quarantined,
         refused_count=part.refused,
         predicted_calls=part.predicted_calls,
+        absent_count=part.absent,
     )

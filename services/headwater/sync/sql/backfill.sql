@@ -2,11 +2,11 @@
 
 -- name: start_backfill
 -- Begins a backfill; no row when it was begun before. $1 tenant; $2 backfill; $3 connector; $4 since or null;
--- $5 until; $6 share; $7 dry run; $8 actor; $9 policy version.
+-- $5 until; $6 share; $7 dry run; $8 actor; $9 policy version; $10 whether absent records are looked for.
 insert into sync.backfill (
-    tenant_id, backfill_id, connector, since_time, until_time, share, dry_run, actor, policy_version
+    tenant_id, backfill_id, connector, since_time, until_time, share, dry_run, actor, policy_version, absences
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict do nothing
 returning backfill_id;
 
@@ -18,7 +18,7 @@ select $1, $2, part.crm_object, part.object from unnest($3::text [], $4::text []
 -- name: read_backfill
 -- One backfill. $1 tenant; $2 backfill.
 select
-    tenant_id, backfill_id, connector, since_time, until_time, share, dry_run, state, finding, call_count, work_s,
+    tenant_id, backfill_id, connector, since_time, until_time, share, dry_run, absences, state, finding, call_count, work_s,
     actor, policy_version, create_time, update_time
 from sync.backfill
 where tenant_id = $1 and backfill_id = $2;
@@ -26,7 +26,7 @@ where tenant_id = $1 and backfill_id = $2;
 -- name: list_backfills
 -- The newest backfills. $1 tenant; $2 rows.
 select
-    tenant_id, backfill_id, connector, since_time, until_time, share, dry_run, state, finding, call_count, work_s,
+    tenant_id, backfill_id, connector, since_time, until_time, share, dry_run, absences, state, finding, call_count, work_s,
     actor, policy_version, create_time, update_time
 from sync.backfill
 where tenant_id = $1
@@ -37,7 +37,7 @@ limit $2;
 -- The objects of backfills. $1 tenant; $2 backfills uuid[].
 select
     backfill_id, crm_object, object, cursor, done, expected_count, page_records, read_count, deleted_count,
-    accepted_count, duplicate_count, quarantined_count, refused_count
+    accepted_count, duplicate_count, quarantined_count, refused_count, absent_count
 from sync.backfill_part
 where tenant_id = $1 and backfill_id = any($2::uuid [])
 order by backfill_id, crm_object;
@@ -46,13 +46,13 @@ order by backfill_id, crm_object;
 -- The running backfill that was begun first of each account. Arrays: $1 tenant text[], $2 connector text[].
 select
     found.tenant_id, found.backfill_id, found.connector, found.since_time, found.until_time, found.share,
-    found.dry_run, found.state, found.finding, found.call_count, found.work_s, found.actor, found.policy_version,
+    found.dry_run, found.absences, found.state, found.finding, found.call_count, found.work_s, found.actor, found.policy_version,
     found.create_time, found.update_time
 from unnest($1::text [], $2::text []) as account (tenant_id, connector)
 cross join lateral (
     select
         one.tenant_id, one.backfill_id, one.connector, one.since_time, one.until_time, one.share, one.dry_run,
-        one.state, one.finding, one.call_count, one.work_s, one.actor, one.policy_version, one.create_time,
+        one.absences, one.state, one.finding, one.call_count, one.work_s, one.actor, one.policy_version, one.create_time,
         one.update_time
     from sync.backfill as one
     where one.tenant_id = account.tenant_id and one.connector = account.connector and one.state = 1
@@ -106,6 +106,53 @@ where tenant_id = $1 and backfill_id = $2 and state = 1;
 update sync.backfill set state = $3, finding = $4, update_time = clock_timestamp()
 where tenant_id = $1 and backfill_id = $2 and state = 1
 returning connector, actor, policy_version;
+
+-- name: note_listed
+-- Keeps what a page listed. $1 tenant; $2 backfill; $3 CRM object; $4 CRM ids text[].
+insert into sync.backfill_listed (tenant_id, backfill_id, crm_object, crm_id)
+select $1, $2, $3, item.crm_id from unnest($4::text []) as item (crm_id)
+on conflict do nothing;
+
+-- name: count_absent
+-- Records that the projection holds of an object, and those of them that were not listed. $1 tenant; $2 backfill; $3 CRM
+-- object; $4 object; $5 source.
+select
+    count(*) as held,
+    count(*) filter (
+        where not exists (
+            select from sync.backfill_listed as item
+            where
+                item.tenant_id = $1 and item.backfill_id = $2 and item.crm_object = $3
+                and item.crm_id = known.external_id
+        )
+    ) as absent
+from sync.record as known
+where known.tenant_id = $1 and known.object = $4 and known.source = $5 and not known.deleted;
+
+-- name: fetch_absent
+-- Has the records read directly that were not listed. $1 tenant; $2 backfill; $3 CRM object; $4 object; $5 source;
+-- $6 connector.
+insert into sync.record_fetch as held (tenant_id, connector, crm_object, crm_id)
+select $1, $6, $3, known.external_id
+from sync.record as known
+where
+    known.tenant_id = $1 and known.object = $4 and known.source = $5 and not known.deleted
+    and not exists (
+        select from sync.backfill_listed as item
+        where
+            item.tenant_id = $1 and item.backfill_id = $2 and item.crm_object = $3
+            and item.crm_id = known.external_id
+    )
+on conflict (tenant_id, connector, crm_object, crm_id) do update
+set number = nextval('sync.record_fetch_number'), due_time = clock_timestamp(), try_count = 0;
+
+-- name: note_absent
+-- How many records were not listed. $1 tenant; $2 backfill; $3 CRM object; $4 records.
+update sync.backfill_part set absent_count = $4 where tenant_id = $1 and backfill_id = $2 and crm_object = $3;
+
+-- name: forget_listed
+-- Forgets what was listed. $1 tenant; $2 backfill.
+delete from sync.backfill_listed where tenant_id = $1 and backfill_id = $2;
 
 -- name: unprojected
 -- How many of these events are not projected yet. $1 tenant; $2 events uuid[].

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.kernel.pg import queries
 from headwater.sync.backfilling.ports import AccountKey, PageRead
+from headwater.sync.domain.absence import disbelief
 from headwater.sync.domain.backfilling import FROM, Backfill, BackfillState, Part
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.operating import Steering
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.sync", "backfill.sql")
+_FETCHING = queries.load("headwater.sync", "fetch.sql")
 
 
 class PostgresBackfills:
@@ -64,10 +66,37 @@ class PostgresBackfills:
                 return False
             place = (backfill.tenant_id, backfill.connector, page.crm_object)
             await write_refusals(connection, place, page.ids, told.refused)
+            if backfill.absences and page.ids:
+                await connection.execute(
+                    _SQL["note_listed"].text, *_key(backfill), page.crm_object, list(page.ids)
+                )
             runs: bool | None = await connection.fetchval(
                 _SQL["move_backfill"].text, *_key(backfill), 1, page.work_s
             )
         return bool(runs)
+
+    async def absent(self, lease: Lease, backfill: Backfill, crm_object: str, source: str) -> str:
+        """Have records read directly that were not listed, if the listing is believed; return why it is not."""
+        async with self._held(lease) as connection:
+            (held,) = await _whole(
+                connection, await connection.fetch(_SQL["read_backfill"].text, *_key(backfill))
+            )
+            part = next(item for item in held.parts if item.crm_object == crm_object)
+            place = (*_key(backfill), crm_object, part.object, source)
+            counted = (await connection.fetch(_SQL["count_absent"].text, *place))[0]
+            absent: int = counted["absent"]
+            listed = part.read - part.deleted
+            why = disbelief(
+                held=counted["held"],
+                absent=absent,
+                expected=(part.expected or 0) - part.deleted,
+                listed=listed,
+            )
+            await connection.execute(_SQL["note_absent"].text, *_key(backfill), crm_object, absent)
+            if absent and not why:
+                await connection.execute(_SQL["fetch_absent"].text, *place, backfill.connector)
+                await connection.execute(_FETCHING["notify_fetches"].text)
+        return why
 
     async def find(self, lease: Lease, backfill: Backfill, finding: str) -> None:
         """Say what a backfill waits for."""
@@ -78,6 +107,7 @@ class PostgresBackfills:
         """End a running backfill, with audit."""
         async with self._held(lease) as connection:
             row = await connection.fetchrow(_SQL["end_backfill"].text, *_key(backfill), state, finding[:1024])
+            await connection.execute(_SQL["forget_listed"].text, *_key(backfill))
             if row is not None:
                 order = Steering(backfill.tenant_id, row["connector"], row["actor"], row["policy_version"])
                 change = ("state", "running", state.name.lower())
@@ -96,7 +126,7 @@ class PostgresBackfills:
         async with reaching(), self._pool.acquire() as connection, connection.transaction():
             begun = await connection.fetchval(
                 _SQL["start_backfill"].text, *_key(backfill), backfill.connector, backfill.since, backfill.until,
-                backfill.share, backfill.dry_run, backfill.actor, backfill.policy_version,
+                backfill.share, backfill.dry_run, backfill.actor, backfill.policy_version, backfill.absences,
             )  # fmt: skip
             if begun is None:
                 return
@@ -130,6 +160,8 @@ class PostgresBackfills:
             )
             if row is None:
                 return False
+            if state is BackfillState.CANCELLED:
+                await connection.execute(_SQL["forget_listed"].text, order.tenant_id, backfill_id)
             named = Steering(order.tenant_id, row["connector"], order.actor, order.policy_version)
             action = (
                 "backfill_resumed" if state is BackfillState.RUNNING else f"backfill_{state.name.lower()}"
@@ -188,6 +220,7 @@ def _backfill(row: Any, parts: Sequence[Part]) -> Backfill:
         work_s=row["work_s"],
         create_time=row["create_time"],
         update_time=row["update_time"],
+        absences=row["absences"],
     )
 
 
@@ -205,4 +238,5 @@ def _part(row: Any) -> Part:
         duplicates=row["duplicate_count"],
         quarantined=row["quarantined_count"],
         refused=row["refused_count"],
+        absent=row["absent_count"],
     )

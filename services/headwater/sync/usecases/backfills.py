@@ -29,6 +29,7 @@ class Order:
     Args:
         until: None: now.
         crm_objects: none: all that the policy reads of the account.
+        absences: whether records are looked for that the CRM does not list any more; only of all there is.
     """
 
     tenant_id: str
@@ -40,6 +41,7 @@ class Order:
     share: float
     dry_run: bool
     actor: str
+    absences: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,14 @@ class Backfills:
                 "since_time", order.since.isoformat(), "order", "must not be after until_time"
             )
             raise InvalidInput("the stretch ends before it begins", violations=(broken,))
+        if order.absences and (order.since is not None or order.until is not None):
+            rule = (
+                "a stretch of time tells nothing of records outside it: leave since_time and until_time out"
+            )
+            raise InvalidInput(
+                "absences are only looked for among all records",
+                violations=(FieldViolation("absences", "true", "whole", rule),),
+            )
         names = order.crm_objects or tuple(plans)
         planned = Backfill(
             tenant_id=order.tenant_id,
@@ -99,6 +109,7 @@ class Backfills:
             state=BackfillState.RUNNING,
             actor=order.actor,
             policy_version=document.version,
+            absences=order.absences,
             parts=tuple(Part(name, plans[name].object_name) for name in dict.fromkeys(names)),
         )
         await self.desk.start(planned)

@@ -26,43 +26,43 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headwater.event.v1 import event_pb2 as headwater_dot_event_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headwater/sync/v1/backfills.proto\x12\x11headwater.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eheadwater/event/v1/event.proto\"\x97\x02\n\x0c\x42\x61\x63kfillPart\x12\x12\n\ncrm_object\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12\x1b\n\x0e\x65xpected_count\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nread_count\x18\x05 \x01(\x03\x12\x15\n\rdeleted_count\x18\x06 \x01(\x03\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x07 \x01(\x03\x12\x17\n\x0f\x64uplicate_count\x18\x08 \x01(\x03\x12\x19\n\x11quarantined_count\x18\t \x01(\x03\x12\x15\n\rrefused_count\x18\n \x01(\x03\x12\x17\n\x0fpredicted_calls\x18\x0b \x01(\x03\x42\x11\n\x0f_expected_count\"\x87\x04\n\x08\x42\x61\x63kfill\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x01 \x01(\t\x12\x11\n\tconnector\x18\x02 \x01(\t\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05share\x18\x05 \x01(\x01\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .headwater.sync.v1.BackfillState\x12\x0f\n\x07\x66inding\x18\x08 \x01(\t\x12\x12\n\ncall_count\x18\t \x01(\x03\x12.\n\x05parts\x18\n \x03(\x0b\x32\x1f.headwater.sync.v1.BackfillPart\x12\x0e\n\x06work_s\x18\x0b \x01(\x01\x12\x36\n\x12predicted_end_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61ll_pause_s\x18\r \x01(\x01\x12\r\n\x05\x61\x63tor\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x02\n\x14StartBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\x12\x11\n\tconnector\x18\x03 \x01(\t\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63rm_objects\x18\x06 \x03(\t\x12\r\n\x05share\x18\x07 \x01(\x01\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\x12(\n\x05\x61\x63tor\x18\t \x01(\x0b\x32\x19.headwater.event.v1.Actor\"F\n\x15StartBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill\"<\n\x12GetBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\"D\n\x13GetBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill\"<\n\x14ListBackfillsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"G\n\x15ListBackfillsResponse\x12.\n\tbackfills\x18\x01 \x03(\x0b\x32\x1b.headwater.sync.v1.Backfill\"h\n\x14PauseBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\x12(\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x19.headwater.event.v1.Actor\"F\n\x15PauseBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill\"x\n\x15ResumeBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\x12(\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x19.headwater.event.v1.Actor\x12\r\n\x05share\x18\x04 \x01(\x01\"G\n\x16ResumeBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill\"i\n\x15\x43\x61ncelBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\x12(\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x19.headwater.event.v1.Actor\"G\n\x16\x43\x61ncelBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill*\xb8\x01\n\rBackfillState\x12\x1e\n\x1a\x42\x41\x43KFILL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x42\x41\x43KFILL_STATE_RUNNING\x10\x01\x12\x19\n\x15\x42\x41\x43KFILL_STATE_PAUSED\x10\x02\x12\x17\n\x13\x42\x41\x43KFILL_STATE_DONE\x10\x03\x12\x1c\n\x18\x42\x41\x43KFILL_STATE_CANCELLED\x10\x04\x12\x19\n\x15\x42\x41\x43KFILL_STATE_FAILED\x10\x05\x32\xe9\x04\n\x0f\x42\x61\x63kfillService\x12\x62\n\rStartBackfill\x12\'.headwater.sync.v1.StartBackfillRequest\x1a(.headwater.sync.v1.StartBackfillResponse\x12\\\n\x0bGetBackfill\x12%.headwater.sync.v1.GetBackfillRequest\x1a&.headwater.sync.v1.GetBackfillResponse\x12\x62\n\rListBackfills\x12\'.headwater.sync.v1.ListBackfillsRequest\x1a(.headwater.sync.v1.ListBackfillsResponse\x12\x62\n\rPauseBackfill\x12\'.headwater.sync.v1.PauseBackfillRequest\x1a(.headwater.sync.v1.PauseBackfillResponse\x12\x65\n\x0eResumeBackfill\x12(.headwater.sync.v1.ResumeBackfillRequest\x1a).headwater.sync.v1.ResumeBackfillResponse\x12\x65\n\x0e\x43\x61ncelBackfill\x12(.headwater.sync.v1.CancelBackfillRequest\x1a).headwater.sync.v1.CancelBackfillResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!headwater/sync/v1/backfills.proto\x12\x11headwater.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eheadwater/event/v1/event.proto\"\xad\x02\n\x0c\x42\x61\x63kfillPart\x12\x12\n\ncrm_object\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12\x1b\n\x0e\x65xpected_count\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nread_count\x18\x05 \x01(\x03\x12\x15\n\rdeleted_count\x18\x06 \x01(\x03\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x07 \x01(\x03\x12\x17\n\x0f\x64uplicate_count\x18\x08 \x01(\x03\x12\x19\n\x11quarantined_count\x18\t \x01(\x03\x12\x15\n\rrefused_count\x18\n \x01(\x03\x12\x17\n\x0fpredicted_calls\x18\x0b \x01(\x03\x12\x14\n\x0c\x61\x62sent_count\x18\x0c \x01(\x03\x42\x11\n\x0f_expected_count\"\x99\x04\n\x08\x42\x61\x63kfill\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x01 \x01(\t\x12\x11\n\tconnector\x18\x02 \x01(\t\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05share\x18\x05 \x01(\x01\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .headwater.sync.v1.BackfillState\x12\x0f\n\x07\x66inding\x18\x08 \x01(\t\x12\x12\n\ncall_count\x18\t \x01(\x03\x12.\n\x05parts\x18\n \x03(\x0b\x32\x1f.headwater.sync.v1.BackfillPart\x12\x0e\n\x06work_s\x18\x0b \x01(\x01\x12\x36\n\x12predicted_end_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61ll_pause_s\x18\r \x01(\x01\x12\r\n\x05\x61\x63tor\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61\x62sences\x18\x11 \x01(\x08\"\xa2\x02\n\x14StartBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\x12\x11\n\tconnector\x18\x03 \x01(\t\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x63rm_objects\x18\x06 \x03(\t\x12\r\n\x05share\x18\x07 \x01(\x01\x12\x0f\n\x07\x64ry_run\x18\x08 \x01(\x08\x12(\n\x05\x61\x63tor\x18\t \x01(\x0b\x32\x19.headwater.event.v1.Actor\x12\x10\n\x08\x61\x62sences\x18\n \x01(\x08\"F\n\x15StartBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill\"<\n\x12GetBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\"D\n\x13GetBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill\"<\n\x14ListBackfillsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\"G\n\x15ListBackfillsResponse\x12.\n\tbackfills\x18\x01 \x03(\x0b\x32\x1b.headwater.sync.v1.Backfill\"h\n\x14PauseBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\x12(\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x19.headwater.event.v1.Actor\"F\n\x15PauseBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill\"x\n\x15ResumeBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\x12(\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x19.headwater.event.v1.Actor\x12\r\n\x05share\x18\x04 \x01(\x01\"G\n\x16ResumeBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill\"i\n\x15\x43\x61ncelBackfillRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x61\x63kfill_id\x18\x02 \x01(\t\x12(\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x19.headwater.event.v1.Actor\"G\n\x16\x43\x61ncelBackfillResponse\x12-\n\x08\x62\x61\x63kfill\x18\x01 \x01(\x0b\x32\x1b.headwater.sync.v1.Backfill*\xb8\x01\n\rBackfillState\x12\x1e\n\x1a\x42\x41\x43KFILL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x42\x41\x43KFILL_STATE_RUNNING\x10\x01\x12\x19\n\x15\x42\x41\x43KFILL_STATE_PAUSED\x10\x02\x12\x17\n\x13\x42\x41\x43KFILL_STATE_DONE\x10\x03\x12\x1c\n\x18\x42\x41\x43KFILL_STATE_CANCELLED\x10\x04\x12\x19\n\x15\x42\x41\x43KFILL_STATE_FAILED\x10\x05\x32\xe9\x04\n\x0f\x42\x61\x63kfillService\x12\x62\n\rStartBackfill\x12\'.headwater.sync.v1.StartBackfillRequest\x1a(.headwater.sync.v1.StartBackfillResponse\x12\\\n\x0bGetBackfill\x12%.headwater.sync.v1.GetBackfillRequest\x1a&.headwater.sync.v1.GetBackfillResponse\x12\x62\n\rListBackfills\x12\'.headwater.sync.v1.ListBackfillsRequest\x1a(.headwater.sync.v1.ListBackfillsResponse\x12\x62\n\rPauseBackfill\x12\'.headwater.sync.v1.PauseBackfillRequest\x1a(.headwater.sync.v1.PauseBackfillResponse\x12\x65\n\x0eResumeBackfill\x12(.headwater.sync.v1.ResumeBackfillRequest\x1a).headwater.sync.v1.ResumeBackfillResponse\x12\x65\n\x0e\x43\x61ncelBackfill\x12(.headwater.sync.v1.CancelBackfillRequest\x1a).headwater.sync.v1.CancelBackfillResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headwater.sync.v1.backfills_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BACKFILLSTATE']._serialized_start=2093
-  _globals['_BACKFILLSTATE']._serialized_end=2277
+  _globals['_BACKFILLSTATE']._serialized_start=2151
+  _globals['_BACKFILLSTATE']._serialized_end=2335
   _globals['_BACKFILLPART']._serialized_start=122
-  _globals['_BACKFILLPART']._serialized_end=401
-  _globals['_BACKFILL']._serialized_start=404
-  _globals['_BACKFILL']._serialized_end=923
-  _globals['_STARTBACKFILLREQUEST']._serialized_start=926
-  _globals['_STARTBACKFILLREQUEST']._serialized_end=1198
-  _globals['_STARTBACKFILLRESPONSE']._serialized_start=1200
-  _globals['_STARTBACKFILLRESPONSE']._serialized_end=1270
-  _globals['_GETBACKFILLREQUEST']._serialized_start=1272
-  _globals['_GETBACKFILLREQUEST']._serialized_end=1332
-  _globals['_GETBACKFILLRESPONSE']._serialized_start=1334
-  _globals['_GETBACKFILLRESPONSE']._serialized_end=1402
-  _globals['_LISTBACKFILLSREQUEST']._serialized_start=1404
-  _globals['_LISTBACKFILLSREQUEST']._serialized_end=1464
-  _globals['_LISTBACKFILLSRESPONSE']._serialized_start=1466
-  _globals['_LISTBACKFILLSRESPONSE']._serialized_end=1537
-  _globals['_PAUSEBACKFILLREQUEST']._serialized_start=1539
-  _globals['_PAUSEBACKFILLREQUEST']._serialized_end=1643
-  _globals['_PAUSEBACKFILLRESPONSE']._serialized_start=1645
-  _globals['_PAUSEBACKFILLRESPONSE']._serialized_end=1715
-  _globals['_RESUMEBACKFILLREQUEST']._serialized_start=1717
-  _globals['_RESUMEBACKFILLREQUEST']._serialized_end=1837
-  _globals['_RESUMEBACKFILLRESPONSE']._serialized_start=1839
-  _globals['_RESUMEBACKFILLRESPONSE']._serialized_end=1910
-  _globals['_CANCELBACKFILLREQUEST']._serialized_start=1912
-  _globals['_CANCELBACKFILLREQUEST']._serialized_end=2017
-  _globals['_CANCELBACKFILLRESPONSE']._serialized_start=2019
-  _globals['_CANCELBACKFILLRESPONSE']._serialized_end=2090
-  _globals['_BACKFILLSERVICE']._serialized_start=2280
-  _globals['_BACKFILLSERVICE']._serialized_end=2897
+  _globals['_BACKFILLPART']._serialized_end=423
+  _globals['_BACKFILL']._serialized_start=426
+  _globals['_BACKFILL']._serialized_end=963
+  _globals['_STARTBACKFILLREQUEST']._serialized_start=966
+  _globals['_STARTBACKFILLREQUEST']._serialized_end=1256
+  _globals['_STARTBACKFILLRESPONSE']._serialized_start=1258
+  _globals['_STARTBACKFILLRESPONSE']._serialized_end=1328
+  _globals['_GETBACKFILLREQUEST']._serialized_start=1330
+  _globals['_GETBACKFILLREQUEST']._serialized_end=1390
+  _globals['_GETBACKFILLRESPONSE']._serialized_start=1392
+  _globals['_GETBACKFILLRESPONSE']._serialized_end=1460
+  _globals['_LISTBACKFILLSREQUEST']._serialized_start=1462
+  _globals['_LISTBACKFILLSREQUEST']._serialized_end=1522
+  _globals['_LISTBACKFILLSRESPONSE']._serialized_start=1524
+  _globals['_LISTBACKFILLSRESPONSE']._serialized_end=1595
+  _globals['_PAUSEBACKFILLREQUEST']._serialized_start=1597
+  _globals['_PAUSEBACKFILLREQUEST']._serialized_end=1701
+  _globals['_PAUSEBACKFILLRESPONSE']._serialized_start=1703
+  _globals['_PAUSEBACKFILLRESPONSE']._serialized_end=1773
+  _globals['_RESUMEBACKFILLREQUEST']._serialized_start=1775
+  _globals['_RESUMEBACKFILLREQUEST']._serialized_end=1895
+  _globals['_RESUMEBACKFILLRESPONSE']._serialized_start=1897
+  _globals['_RESUMEBACKFILLRESPONSE']._serialized_end=1968
+  _globals['_CANCELBACKFILLREQUEST']._serialized_start=1970
+  _globals['_CANCELBACKFILLREQUEST']._serialized_end=2075
+  _globals['_CANCELBACKFILLRESPONSE']._serialized_start=2077
+  _globals['_CANCELBACKFILLRESPONSE']._serialized_end=2148
+  _globals['_BACKFILLSERVICE']._serialized_start=2338
+  _globals['_BACKFILLSERVICE']._serialized_end=2955
 # @@protoc_insertion_point(module_scope)

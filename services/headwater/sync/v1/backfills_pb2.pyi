@@ -74,6 +74,7 @@ class BackfillPart(_message.Message):
     QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
     REFUSED_COUNT_FIELD_NUMBER: _builtins.int
     PREDICTED_CALLS_FIELD_NUMBER: _builtins.int
+    ABSENT_COUNT_FIELD_NUMBER: _builtins.int
     crm_object: _builtins.str
     """The CRM's name of the object."""
     object: _builtins.str
@@ -96,6 +97,8 @@ class BackfillPart(_message.Message):
     """Events that ingest refused."""
     predicted_calls: _builtins.int
     """Calls that reading it takes at least; 0 until it was counted."""
+    absent_count: _builtins.int
+    """Records that we hold and the CRM did not list; each is read directly before it counts as deleted. 0 unless asked for."""
     def __init__(
         self,
         *,
@@ -110,10 +113,11 @@ class BackfillPart(_message.Message):
         quarantined_count: _builtins.int = ...,
         refused_count: _builtins.int = ...,
         predicted_calls: _builtins.int = ...,
+        absent_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "expected_count", b"expected_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "accepted_count", b"accepted_count", "crm_object", b"crm_object", "deleted_count", b"deleted_count", "done", b"done", "duplicate_count", b"duplicate_count", "expected_count", b"expected_count", "object", b"object", "predicted_calls", b"predicted_calls", "quarantined_count", b"quarantined_count", "read_count", b"read_count", "refused_count", b"refused_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "absent_count", b"absent_count", "accepted_count", b"accepted_count", "crm_object", b"crm_object", "deleted_count", b"deleted_count", "done", b"done", "duplicate_count", b"duplicate_count", "expected_count", b"expected_count", "object", b"object", "predicted_calls", b"predicted_calls", "quarantined_count", b"quarantined_count", "read_count", b"read_count", "refused_count", b"refused_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_count: _TypeAlias = _typing.Literal["expected_count"]  # noqa: Y015
     _WhichOneofArgType__expected_count: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count"]  # noqa: Y015
@@ -143,6 +147,7 @@ class Backfill(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ABSENCES_FIELD_NUMBER: _builtins.int
     backfill_id: _builtins.str
     """The backfill, a UUID."""
     connector: _builtins.str
@@ -163,6 +168,8 @@ class Backfill(_message.Message):
     """Shortest pause between two calls at its share of the limits, seconds."""
     actor: _builtins.str
     """Who began it."""
+    absences: _builtins.bool
+    """Looks for records that the CRM does not list any more."""
     @_builtins.property
     def since_time(self) -> _timestamp_pb2.Timestamp:
         """Changes from here on; unset: from the beginning."""
@@ -206,10 +213,11 @@ class Backfill(_message.Message):
         actor: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        absences: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "predicted_end_time", b"predicted_end_time", "since_time", b"since_time", "until_time", b"until_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "backfill_id", b"backfill_id", "call_count", b"call_count", "call_pause_s", b"call_pause_s", "connector", b"connector", "create_time", b"create_time", "dry_run", b"dry_run", "finding", b"finding", "parts", b"parts", "predicted_end_time", b"predicted_end_time", "share", b"share", "since_time", b"since_time", "state", b"state", "until_time", b"until_time", "update_time", b"update_time", "work_s", b"work_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absences", b"absences", "actor", b"actor", "backfill_id", b"backfill_id", "call_count", b"call_count", "call_pause_s", b"call_pause_s", "connector", b"connector", "create_time", b"create_time", "dry_run", b"dry_run", "finding", b"finding", "parts", b"parts", "predicted_end_time", b"predicted_end_time", "share", b"share", "since_time", b"since_time", "state", b"state", "until_time", b"until_time", "update_time", b"update_time", "work_s", b"work_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -230,6 +238,7 @@ class StartBackfillRequest(_message.Message):
     SHARE_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    ABSENCES_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Tenant. Required."""
     backfill_id: _builtins.str
@@ -240,6 +249,10 @@ class StartBackfillRequest(_message.Message):
     """Part of the account's limits that its calls may use, above 0, up to 1; 0: 0.2."""
     dry_run: _builtins.bool
     """Count only."""
+    absences: _builtins.bool
+    """Look for records that the CRM does not list any more, too: each is read directly before it counts as deleted. Only
+    without since_time and until_time: a part of the records tells nothing of the others.
+    """
     @_builtins.property
     def since_time(self) -> _timestamp_pb2.Timestamp:
         """Changes from here on; unset: from the beginning."""
@@ -268,10 +281,11 @@ class StartBackfillRequest(_message.Message):
         share: _builtins.float = ...,
         dry_run: _builtins.bool = ...,
         actor: _event_pb2.Actor | None = ...,
+        absences: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "since_time", b"since_time", "until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "backfill_id", b"backfill_id", "connector", b"connector", "crm_objects", b"crm_objects", "dry_run", b"dry_run", "share", b"share", "since_time", b"since_time", "tenant_id", b"tenant_id", "until_time", b"until_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absences", b"absences", "actor", b"actor", "backfill_id", b"backfill_id", "connector", b"connector", "crm_objects", b"crm_objects", "dry_run", b"dry_run", "share", b"share", "since_time", b"since_time", "tenant_id", b"tenant_id", "until_time", b"until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
