@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 from tests.contract.sandbox.process import SandboxProcess
-from tests.integration.sync.drifting import LAST_NAME, OBJECTS, PHONE, VENDORS, Drifting, drifting, shown
-from tests.integration.sync.whole import settled, until
+from tests.integration.sync.drifting import (
+    ACTOR,
+    LAST_NAME,
+    OBJECTS,
+    PHONE,
+    VENDORS,
+    Drifting,
+    drifting,
+    shown,
+)
+from tests.integration.sync.whole import TENANT, settled, until
+
+from headwater.sync.v1 import reconciliation_pb2 as pb
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(90)]
 
@@ -75,6 +87,21 @@ async def test_what_shows_no_change_is_proven_by_one_call_and_a_dry_run_keeps_no
     )  # fmt: skip
     found = (await few.daily())["salesforce"]["objects"]["Contact"]
     assert (found["drift"], len((await few.drift())["salesforce"])) == ({"field": 3}, 3)
+    drifts = (
+        await few.office.ListDrift(pb.ListDriftRequest(tenant_id=TENANT, page_size=2), timeout=10)
+    ).drifts
+    assert [(item.connector, item.kind, item.fields[0].field) for item in drifts] == [
+        ("salesforce", "field", "LastName")
+    ] * 2
+    told = await few.office.ListRuns(pb.ListRunsRequest(tenant_id=TENANT, connector="salesforce"), timeout=10)
+    assert [item.dry_run for item in told.runs] == [False, True, False, False]
+    assert told.standings[0].open_count == 3
+    request = pb.RepairDriftRequest(
+        tenant_id=TENANT, connector="salesforce", kind="field", action="recreate", actor=ACTOR
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await few.office.RepairDrift(request, timeout=10)
+    assert "redeliver or accept" in str(refused.value.details())
 
 
 async def made_since(world: Drifting, vendor: str) -> set[str]:

@@ -19,6 +19,7 @@ from headwater.connectors.base import Connector, Seen
 from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage, place_of
 from headwater.kernel.clock import SteppedClock
 from headwater.policy.account import Limits
+from headwater.policy.reconciling import Reconcile
 from headwater.sync.delivery.accounts import RunningAccount
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import Lease
@@ -204,16 +205,8 @@ def reader(crm: Crm, book: Book, lanes: frozenset[Lane] = frozenset(Lane), **lim
     """Return a reader of an account with these limits, which reconciliation may use a half of."""
     document = policy()
     account = document.connectors["hubspot"].model_copy(update={"limits": Limits.model_validate(limits)})
-    section = {"critical": {"contact": {}}, "share": 0.5}
-    changed = document.model_copy(
-        update={
-            "connectors": {"hubspot": account},
-            "reconcile": type(document)
-            .model_fields["reconcile"]
-            .annotation.__args__[0]
-            .model_validate(section),  # type: ignore[union-attr]
-        }
-    )
+    section = Reconcile.model_validate({"critical": {"contact": {}}, "share": 0.5})
+    changed = document.model_copy(update={"connectors": {"hubspot": account}, "reconcile": section})
 
     async def connect() -> Connector:
         return cast("Connector", crm)
