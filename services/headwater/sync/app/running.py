@@ -69,7 +69,9 @@ async def running(settings: SyncSettings, telemetry: Telemetry, clock: Clock) ->
         }
         _measure(ground)
         async with (
-            server_of(open_offices(ground, shelves), telemetry, settings, PostgresDenialBook(ground.pool)).serving() as port,
+            server_of(
+                open_offices(ground, shelves), telemetry, settings, PostgresDenialBook(ground.pool)
+            ).serving() as port,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(ground.membership.keep)
