@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import asyncpg
 
 from headwater.cli.migrating import CONNECT_TIMEOUT_S
 from headwater.kernel.errors import PreconditionFailed, Unavailable
 from headwater.kernel.pg.dsn import masked
+
+
+Policies = Literal["recorded", "newest"]
+"""By which policies events are read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,11 @@ async def extent(database_url: str, tenant_id: str) -> Extent:
         await connection.close(timeout=CONNECT_TIMEOUT_S)
 
 
-async def begin_rebuild(database_url: str, tenant_id: str, actor: str) -> int:
+async def begin_rebuild(database_url: str, tenant_id: str, actor: str, policies: Policies = "recorded") -> int:
     """Empty the projection of a tenant, or of all; return how many events are projected again once sync starts.
+
+    Args:
+        policies: recorded: each event is read by the policy of its moment; newest: by the one in force.
 
     Raises:
         PreconditionFailed: sync runs, or another rebuild goes on.
@@ -42,7 +50,7 @@ async def begin_rebuild(database_url: str, tenant_id: str, actor: str) -> int:
     """
     connection = await _connect(database_url)
     try:
-        count: int = await connection.fetchval("select sync.begin_rebuild($1, $2)", actor, tenant_id)
+        count: int = await connection.fetchval("select sync.begin_rebuild($1, $2, $3)", actor, tenant_id, policies)
     except asyncpg.ObjectInUseError as error:
         raise PreconditionFailed(str(error), reason="SYNC_RUNS") from error
     else:

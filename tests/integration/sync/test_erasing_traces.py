@@ -36,11 +36,13 @@ KEPT: Final = {
 """Tables that may hold values of an entity that is not deleted, and why. They go when it is, with the log."""
 CLEARED: Final = {
     "sync.approval", "sync.assignment", "sync.attempt", "sync.audit", "sync.enrichment", "sync.enrichment_answer",
-    "sync.error_group", "sync.merge_question", "sync.poll_refusal", "sync.record_merge",
+    "sync.drift", "sync.error_group", "sync.merge_question", "sync.parity_run", "sync.poll_refusal", "sync.record_merge",
 }  # fmt: skip
 """Tables that hold values of an entity besides, until they are erased."""
 WITHOUT: Final = {
-    "sync.audit_checkpoint", "sync.audit_erasure", "sync.audit_head", "sync.audit_key",
+    "sync.backfill", "sync.backfill_listed", "sync.backfill_part", "sync.bulk_job", "sync.bulk_member",
+    "sync.parity_order", "sync.parity_range", "sync.parity_usage", "sync.rebuild_scope",
+    "sync.record_fetch", "sync.audit_checkpoint", "sync.audit_erasure", "sync.audit_head", "sync.audit_key",
     "sync.audit_salt", "sync.audit_tile", "sync.connector_state", "sync.due", "sync.enrichment_provider",
     "sync.enrichment_usage", "sync.entity_reference", "sync.error_member", "sync.expiry", "sync.former_record",
     "sync.held_delivery", "sync.inflight", "sync.inspection", "sync.lease", "sync.policy_change",
@@ -97,6 +99,23 @@ async def plant(world: World, number: int, text: str) -> None:
         "merge_question", tenant_id=TENANT, connector="salesforce", question_id=key(300 + number),
         body={"winner": str(key(number)), "email": text},
     )  # fmt: skip
+    await world.insert(
+        "drift", **account, crm_object="Contact", crm_id=f"003{number}", kind="field", state="open",
+        fields=[{"field": "Email", "ours": text, "theirs": "x"}], detect_time=NOON, run_id=key(number),
+    )  # fmt: skip
+    examples = [
+        {
+            "kind": "field",
+            "crm_id": f"003{one}",
+            "entity_id": str(key(one)),
+            "fields": [{"field": "Email", "found": said}],
+        }
+        for one, said in ((number, text), (900, "x"))
+    ]
+    await world.insert(
+        "parity_run", tenant_id=TENANT, run_id=key(600 + number), connector="salesforce", job="daily", dry=False,
+        begin_time=NOON, report={"objects": {"Contact": {"records": 2, "examples": examples}}, "calls": 1},
+    )  # fmt: skip
     await merge(world, number, 400 + number, "merged", text)
 
 
@@ -135,7 +154,7 @@ async def test_a_value_is_left_only_where_it_came_from(world: World) -> None:
         assert planted - CLEARED == {"sync.record", "sync.entity", "sync.delivery"}
         dry = await erase(world, SUBJECT, dry_run=True)
         assert await tables_with(connection, CANARY) == planted
-        assert await erase(world, SUBJECT) == dry == Erased(entries=1, traces=11, held=0)
+        assert await erase(world, SUBJECT) == dry == Erased(entries=1, traces=13, held=0)
         left = await tables_with(connection, CANARY)
         assert left <= set(KEPT)
         assert left == {"sync.record", "sync.entity", "sync.delivery"}

@@ -96,4 +96,4 @@ async def test_which_policies_must_be_one_of_two(migrated_database_url: str) -> 
     """Nothing is emptied for a word that means nothing."""
     async with looking(migrated_database_url) as connection:
         with pytest.raises(asyncpg.InvalidParameterValueError, match="recorded"):
-            await connection.execute("select sync.begin_rebuild('user:operator-1', 'oldest')")
+            await connection.execute("select sync.begin_rebuild('user:operator-1', p_policies => 'oldest')")

@@ -11,7 +11,7 @@ import typer
 from headwater.cli.commands.migrate import database_of
 from headwater.cli.options import AsJson, DataDir
 from headwater.cli.output import facts
-from headwater.cli.rebuilding import begin_rebuild, extent
+from headwater.cli.rebuilding import Policies, begin_rebuild, extent
 from headwater.cli.session import Session, act
 
 app = typer.Typer(rich_markup_mode="rich")
@@ -21,6 +21,10 @@ app = typer.Typer(rich_markup_mode="rich")
 def rebuild(
     tenant: Annotated[str, typer.Option("--tenant", help="Of this tenant alone.", show_default=False)] = "",
     everything: Annotated[bool, typer.Option("--all", help="Of all tenants.")] = False,
+    newest: Annotated[
+        bool,
+        typer.Option("--newest-policy", help="By the policy in force; without, each event by that of its moment."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what it would be.")] = False,
     database: Annotated[
         str | None,
@@ -38,7 +42,7 @@ def rebuild(
 
       headwater rebuild --tenant acme
 
-      headwater rebuild --all --yes
+      headwater rebuild --all --newest-policy --yes
     """
     if bool(tenant) == everything:
         raise typer.BadParameter("name a --tenant, or say --all")
@@ -48,7 +52,8 @@ def rebuild(
         found = anyio.run(extent, url, tenant)
         told = {"tenant": tenant or "all", **asdict(found), "begun": yes}
         if yes:
-            told["events"] = anyio.run(begin_rebuild, url, tenant, f"user:{session.actor.id}")
+            policies: Policies = "newest" if newest else "recorded"
+            told["events"] = anyio.run(begin_rebuild, url, tenant, f"user:{session.actor.id}", policies)
         more = "start sync: it projects them again" if yes else "nothing is done yet; stop sync and add --yes"
         session.output.result(told, facts(told), more)
 

@@ -73,13 +73,19 @@ comment on table sync.rebuild_scope is
 'where their shard was.';
 
 drop function sync.begin_rebuild(text);
-create function sync.begin_rebuild(p_actor text, p_tenant text default '') returns bigint
+create function sync.begin_rebuild(
+    p_actor text, p_tenant text default '', p_policies text default 'recorded'
+) returns bigint
 language plpgsql
 as $$
 declare
     v_events bigint;
     v_table text;
 begin
+    if p_policies not in ('recorded', 'newest') then
+        raise exception 'policies are recorded (of each moment) or newest, not %', quote_literal(p_policies)
+        using errcode = 'invalid_parameter_value';
+    end if;
     if exists (select from sync.process where expire_time > clock_timestamp()) then
         raise exception 'sync is running: stop every process before the projection is emptied'
         using errcode = 'object_in_use';
@@ -92,11 +98,15 @@ begin
             using errcode = 'object_in_use';
         end if;
     end if;
+    if exists (select from sync.rebuild where by_newest <> (p_policies = 'newest')) then
+        raise exception 'a rebuild by other policies goes on: start sync and let it come to its end first'
+        using errcode = 'object_in_use';
+    end if;
     if p_tenant <> '' then
         insert into sync.rebuild_scope (tenant_id) values (p_tenant) on conflict do nothing;
     end if;
-    insert into sync.rebuild as held (shard, xid, seq)
-    select shard, xid, seq from sync.shard_cursor where (xid, seq) > (0, 0)
+    insert into sync.rebuild as held (shard, xid, seq, by_newest)
+    select shard, xid, seq, p_policies = 'newest' from sync.shard_cursor where (xid, seq) > (0, 0)
     on conflict (shard) do update set xid = excluded.xid, seq = excluded.seq
     where (held.xid, held.seq) < (excluded.xid, excluded.seq);
     select count(*) into v_events from sync.projection where p_tenant in ('', tenant_id);
@@ -120,9 +130,11 @@ begin
     return v_events;
 end
 $$;
-comment on function sync.begin_rebuild(text, text) is
-'Empties what is made from the log, of one tenant or of all, to have it made again; returns how many events that takes. What '
-'is not in the log stays. Deliveries and enrichment keep what CRMs and providers told; their versions are counted anew, as '
+comment on function sync.begin_rebuild(text, text, text) is
+'Empties what is made from the log, of one tenant or of all, to have it made again; returns how many events that takes. '
+'recorded: each event is read by the policy that was in force at its place in the log, and what entities show is decided by '
+'the one in force now, as it was when they were renewed. newest: as if the policy in force had been the first. What is not '
+'in the log stays. Deliveries and enrichment keep what CRMs and providers told; their versions are counted anew, as '
 'those of entities are: an old number that an entity comes by again would look like nothing new. Marks of routing go, since '
 'every lead is marked again. Assignments, turns, timers and what the log is still to be told stay: they were decided by what '
 'people and the time were then. Approvals stay, since people gave them, and go by content. Answers of providers, what they '

@@ -11,6 +11,9 @@ as $$
 declare
     v_rows bigint;
 begin
+    if not sync.sees(p_tenant) then
+        raise exception 'the call is not for the tenant %', p_tenant using errcode = 'insufficient_privilege';
+    end if;
     update sync.approval as one set changes = sync.erased()
     where one.tenant_id = p_tenant and one.entity_id = p_entity and one.changes::text <> sync.erased()::text;
     get diagnostics cleared = row_count;
@@ -81,6 +84,31 @@ begin
             where
                 item.tenant_id = p_tenant and item.entity_id = p_entity and item.connector = one.connector
                 and item.crm_object = one.crm_object and item.crm_id = one.crm_id
+        );
+    get diagnostics v_rows = row_count;
+    cleared := cleared + v_rows;
+    update sync.drift as one set fields = '[]'
+    where one.tenant_id = p_tenant and one.entity_id = p_entity and one.fields::text <> '[]';
+    get diagnostics v_rows = row_count;
+    cleared := cleared + v_rows;
+    update sync.parity_run as one
+    set report = (
+        one.report::jsonb || jsonb_build_object('objects', (
+            select jsonb_object_agg(held.key, held.value || jsonb_build_object('examples', (
+                select jsonb_agg(
+                    case when item.value ->> 'entity_id' = p_entity::text
+                        then item.value || '{"fields": []}' else item.value end
+                )
+                from jsonb_array_elements(held.value -> 'examples') as item
+            )))
+            from jsonb_each(one.report::jsonb -> 'objects') as held
+        ))
+    )::json
+    where
+        one.tenant_id = p_tenant and strpos(one.report::text, p_entity::text) > 0
+        and jsonb_path_exists(
+            one.report::jsonb, '$.objects.*.examples[*] ? (@.entity_id == $entity && @.fields.size() > 0)',
+            jsonb_build_object('entity', p_entity::text)
         );
     get diagnostics v_rows = row_count;
     cleared := cleared + v_rows;
