@@ -171,12 +171,8 @@ def _cpu_s(pid: int) -> float:
 
 def _backends(side: Side) -> list[int]:
     pools: list[Any] = [side.ingest, side.sync]  # the driver tells its connections nowhere else
-    return [
-        one._con.get_server_pid()
-        for pool in pools
-        for one in pool._holders
-        if one._con is not None  # noqa: SLF001
-    ]
+    held = [one._con for pool in pools for one in pool._holders]  # noqa: SLF001
+    return [connection.get_server_pid() for connection in held if connection is not None]
 
 
 async def _append(side: Side, batches: int, rows: int) -> None:
