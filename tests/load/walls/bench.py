@@ -170,8 +170,9 @@ def _cpu_s(pid: int) -> float:
 
 
 def _backends(side: Side) -> list[int]:
-    holders = [*side.ingest._holders, *side.sync._holders]  # noqa: SLF001 - the driver tells its connections nowhere else
-    return [one._con.get_server_pid() for one in holders if one._con is not None]  # noqa: SLF001
+    pools: list[Any] = [side.ingest, side.sync]  # the driver tells its connections nowhere else
+    held = [one._con for pool in pools for one in pool._holders]  # noqa: SLF001
+    return [connection.get_server_pid() for connection in held if connection is not None]
 
 
 async def _append(side: Side, batches: int, rows: int) -> None:
