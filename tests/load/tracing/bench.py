@@ -23,7 +23,7 @@ from tests.load.sync import backlog
 from tests.load.sync import ground as sync_ground
 from tests.load.tracing.counting import cost_us
 from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_doors, shuffled
-from tests.load.tracing.ways import ALL, BLOCKED, CONTROL, FEW, OFF, WAYS, open_receivers, settings_of
+from tests.load.tracing.ways import ALL, BLOCKED, FEW, OFF, WAYS, open_receivers, settings_of
 
 WHOLE: Final = "event to CRM"
 GOALS: Final = {FEW: 3.0, ALL: 20.0}
@@ -66,7 +66,7 @@ async def measure(rounds: int, seconds: float, events: int, shapes: Sequence[str
 async def _drain_each_way(
     ground: sync_ground.Ground, receivers: Mapping[str, str], number: int, events: int, seen: Results
 ) -> None:
-    names = [name for name in WAYS if name != CONTROL]
+    names = list(WAYS)
     for name in shuffled(names, f"{WHOLE} {number}"):
         sys.stderr.write(f"round {number + 1}: {WHOLE}, {name}\n")
         extra = {"HEADWATER_SYNC_PROCESSES": "1", **settings_of(WAYS[name], receivers)}
