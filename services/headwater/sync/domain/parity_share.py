@@ -27,7 +27,7 @@ class CallShare:
 
 def call_share(limits: Limits, share: float) -> CallShare:
     """Return *share* (above 0, up to 1) of *limits*."""
-    pauses = {name: _pause_s(limits, name, share) for name in _CLASSES}
+    pauses: dict[str, float] = {name: _pause_s(limits, name, share) for name in _CLASSES}
     dearest = max(limits.costs.get(name, 1) for name in _CLASSES)
     days = [
         *([limits.daily_calls] if limits.daily_calls else []),
