@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 
 from rich.console import Console
 
@@ -21,7 +22,7 @@ def report() -> DailyReport:
     return DailyReport({"Contact": parity}, calls=3)
 
 
-def run(told: dict[str, object]) -> pb.ReconciliationRun:
+def run(told: Mapping[str, object]) -> pb.ReconciliationRun:
     """Return a run with this report."""
     return pb.ReconciliationRun(
         connector="salesforce", job="daily", detail="told", report=json.dumps(told).encode()

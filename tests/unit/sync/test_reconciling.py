@@ -126,6 +126,16 @@ def test_two_who_insist_are_told_apart_from_what_was_never_written() -> None:
     assert kind_of(judged("hubspot", changed, Ours({"1": bound("hubspot", known=known)}, told))) == "field"
 
 
+def test_a_record_that_carries_another_id_or_has_lost_ours_is_for_a_person() -> None:
+    """One that is read, too, may never have got it: that nothing is there says nothing."""
+    for vendor, lost in (("hubspot", ""), ("salesforce", "contested")):
+        field = NAMES[vendor][-1]
+        ours, shown = Ours({"1": bound(vendor)}), seen(vendor)
+        other = replace(shown, fields={**shown.fields, field: str(uuid.UUID(int=8))})
+        assert kind_of(judged(vendor, other, ours)) == "contested"
+        assert kind_of(judged(vendor, replace(shown, fields={**shown.fields, field: None}), ours)) == lost
+
+
 @pytest.mark.parametrize(
     ("changes", "excluded"),
     [

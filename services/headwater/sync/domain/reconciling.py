@@ -267,6 +267,19 @@ class _Comparison:
                     FieldDrift(name, outbound[name][0], found)
                 )
 
+        self._compare_id()
+
+    def _compare_id(self) -> None:
+        """Look whose id the record carries: another's, or none where we alone have written it, is for a person to see."""
+        bound = self._bound
+        outbound = self._plan.written.get(bound.object) if bound else None
+        if bound is None or outbound is None or outbound.external_id not in self._seen.fields:
+            return
+        shown = self._seen.fields[outbound.external_id]
+        lost = shown in (None, "") and self._plan.polled is None
+        if lost or (shown not in (None, "") and str(shown).lower() != str(bound.entity_id)):
+            self._contested.append(FieldDrift(outbound.external_id, str(bound.entity_id), shown))
+
     def drift(self) -> Drift | None:
         """Return how the record differs, the most telling kind first."""
         if self._told is not None and self._told.deleted and self._bound is None:
