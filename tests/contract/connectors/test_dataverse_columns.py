@@ -49,7 +49,7 @@ def _kind(item: dict[str, Any]) -> str:
     return KINDS.get(str(kind["dataTypeReference"] if isinstance(kind, dict) else kind), "")
 
 
-@pytest.mark.evidence("dynamics", "schema drift", "vendor contract")
+@pytest.mark.evidence("dynamics", "prepare", "vendor contract")
 @pytest.mark.parametrize("table", tables().values(), ids=lambda table: str(table.name))
 def test_the_sandbox_plays_the_columns_of_the_model(table: Table) -> None:
     """No shipped column is invented, and where the model states type and length they are the same."""

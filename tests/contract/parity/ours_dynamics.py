@@ -51,9 +51,9 @@ _BATCHES = (
     ("upsert_quoted", "upsert", _upserts(replace(_FIRST, external_id="o'neil é"))),
     ("upsert_cleared", "upsert", _upserts(Write("e-1", "", {"description": ""}))),
     ("upsert_bound", "references", _upserts(_BOUND)),
-    ("upsert_two", "partial batch", _upserts(_FIRST, Write("e-2", "", {"lastname": "B"}))),
+    ("upsert_two", "upsert", _upserts(_FIRST, Write("e-2", "", {"lastname": "B"}))),
     ("update", "upsert", _updates(Write("e-1", ONE, {"lastname": "C"}))),
-    ("update_two", "partial batch", _updates(Write("e-1", ONE, {}), Write("e-2", TWO, {}))),
+    ("update_two", "upsert", _updates(Write("e-1", ONE, {}), Write("e-2", TWO, {}))),
 )
 OPERATIONS = (
     *(Operation(name, proves, request) for name, proves, request in _READS),

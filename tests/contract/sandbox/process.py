@@ -109,11 +109,9 @@ class SandboxProcess:
         form = {"grant_type": "refresh_token", "client_id": "headwater", "client_secret": "sandbox-secret"}
         if vendor == "dynamics":
             form = {**form, "grant_type": "client_credentials", "scope": f"{self.url}/.default"}
-        named = httpx.BasicAuth("headwater", "sandbox-secret") if vendor == "pipedrive" else None
+        named: dict[str, Any] = {"auth": ("headwater", "sandbox-secret")} if vendor == "pipedrive" else {}
         url = f"{self.url}/{vendor}/{account}/{path}"
-        answer = self.client.post(
-            url, data={**form, "refresh_token": f"sandbox-refresh-{account}"}, auth=named
-        )
+        answer = self.client.post(url, data={**form, "refresh_token": f"sandbox-refresh-{account}"}, **named)
         told: dict[str, Any] = answer.raise_for_status().json()
         return told
 

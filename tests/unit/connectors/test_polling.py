@@ -368,7 +368,8 @@ def test_a_deletion_of_dataverse_has_one_time_however_often_it_is_told() -> None
     vendor.wait(1000)
     vendor.round()
     vendor.delete(0)
-    cursor, times = vendor.cursor, []
+    cursor = vendor.cursor
+    times: list[dt.datetime] = []
     for _ in range(2):
         vendor.wait(90_000)
         vendor.cursor = cursor

@@ -49,7 +49,7 @@ def opened() -> Any:
         begin(session)
         session.mount(ENVIRONMENT, Redirect())
 
-    requests.Session.__init__ = with_adapter  # type: ignore[method-assign]
+    requests.Session.__init__ = with_adapter  # type: ignore[assignment,method-assign]
     return DataverseClient(ENVIRONMENT, Credential())
 
 
