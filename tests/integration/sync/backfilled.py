@@ -95,6 +95,7 @@ class Tenant:
     connection: Any
     backfills: backfills_pb2_grpc.BackfillServiceAsyncStub
     schedules: schedules_pb2_grpc.ScheduleServiceAsyncStub
+    address: str
 
     def make(self, numbers: Sequence[int]) -> list[str]:
         """Make people in the CRM, a hundred at a time, so that many share a moment; return their ids."""
@@ -219,4 +220,5 @@ async def serving(
             connection,
             backfills_pb2_grpc.BackfillServiceStub(channel),
             schedules_pb2_grpc.ScheduleServiceStub(channel),
+            f"127.0.0.1:{port}",
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import grpc
 import pytest
-from tests.integration.sync.backfilled import ACTOR, NAMES, OBJECTS, policy_of, serving, tenant
+from tests.integration.sync.backfilled import ACTOR, NAMES, OBJECTS, Tenant, policy_of, serving, tenant
 from tests.integration.sync.test_two_way import VENDORS, sandbox
 from tests.integration.sync.whole import TENANT, doors, looking, settled, until
 
@@ -170,3 +174,28 @@ async def test_another_process_goes_on_where_one_ended(
             assert await successor.held() == successor.in_crm()
             events = await connection.fetchval("select count(*) from ingest.event where source = 'crm'")
             assert events == MANY
+
+
+async def test_the_command_counts_follows_and_says_how_it_ended(
+    migrated_database_url: str, sandbox: SandboxProcess
+) -> None:
+    """A dry run predicts; the run itself is followed to its end; the list knows both, the newest first."""
+    async with tenant("hubspot", migrated_database_url, sandbox) as acme:
+        acme.make(range(150))
+        dry = await command(acme, "backfill", "source", "--share", "1", "--dry-run")
+        (part,) = dry["parts"]
+        assert (part["expected_count"], part["predicted_calls"], dry["dry_run"]) == ("150", "2", True)
+        done = await command(acme, "backfill", "source", "--share", "1", "--object", "contacts")
+        assert (done["state"], done["parts"][0]["accepted_count"]) == ("BACKFILL_STATE_DONE", "150")
+        listed = (await command(acme, "backfills", "list"))["backfills"]
+        assert [item["backfill_id"] for item in listed] == [done["backfill_id"], dry["backfill_id"]]
+
+
+async def command(acme: Tenant, *words: str) -> dict[str, Any]:
+    """Run `headwater` with *words* and return the document that it prints."""
+    environment = {**os.environ, "HEADWATER_SYNC_ADDRESS": acme.address, "PYTHONPATH": "services:."}
+    ran = await anyio.run_process(
+        [sys.executable, "-m", "headwater.cli", *words, "--tenant", TENANT, "--json"], env=environment
+    )
+    told: dict[str, Any] = json.loads(ran.stdout)
+    return told

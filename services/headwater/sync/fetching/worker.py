@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 POLL_S: Final = 5.0
 """Longest wait for a wake-up that may have been missed."""
+LOST_S: Final = 1.0
+"""Pause of an account that is another process's, or whose settling was not stored."""
 BATCH_RECORDS: Final = 100
 """Records of one call."""
 ACCOUNTS_MAX: Final = 8
@@ -79,19 +81,25 @@ class FetchWorker:
                         await self._read(account, crm_object, list(items))
         except FenceLost:
             _log.warning("fetching: account %s was taken over", account.name)
+            await anyio.sleep(LOST_S)
         except (Unavailable, StoreRaced) as error:
             _log.warning("fetching from %s: %s", account.name, error)
-            await anyio.sleep(1.0)
+            await anyio.sleep(LOST_S)
 
     async def _read(self, account: RunningAccount, crm_object: str, wanted: Sequence[Wanted]) -> None:
         """Read records of one object; what fails is tried again, ever later."""
         plan = poll_plans(account.document, account.name).get(crm_object)
-        if plan is None:  # the policy does not read it any more
+        if plan is None:
+            _log.warning(
+                "%s of %s: the policy does not read it any more; not fetched", crm_object, account.name
+            )
             await self._book.settle(account.lease, wanted)
             return
         try:
             async with account.connected() as connector:
-                if isinstance(connector, Fetcher):
+                if not isinstance(connector, Fetcher):
+                    _log.warning("vendor %s reads nothing by id: its poll will tell", account.policy.vendor)
+                else:
                     ids = [item.crm_id for item in wanted]
                     found = await account.ask(READ, partial(connector.fetch, plan.polled, ids))
                     await self._record(account, plan, found)
