@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,11 +66,13 @@ async def drain(
     events: int,
     accounts: Sequence[AccountOf] = facts.TWO,
     extra: Mapping[str, str] = PROCESSES,
+    afterwards: Callable[[World, Drained], Awaitable[None]] | None = None,
 ) -> Drained:
     """Let a backlog of *events* drain once into *accounts*, and check where every delivery ended.
 
     Args:
         extra: further settings of the services.
+        afterwards: is told the world and the drain once all is measured, while the world stands.
 
     Raises:
         MeasurementFailed: it did not drain in time, or a delivery did not arrive.
@@ -90,7 +92,7 @@ async def drain(
         numbered, audited = await world.look.fetchval(NUMBERED), await world.look.fetchval(AUDITED)
         after = await world.used()
         await _check(world, records)
-        return Drained(
+        drained = Drained(
             events=events,
             records=records,
             seconds=seconds,
@@ -102,6 +104,9 @@ async def drain(
             attempts=await world.look.fetchval(ATTEMPTS),
             memory_mib=world.memory_mib(),
         )
+        if afterwards is not None:
+            await afterwards(world, drained)
+        return drained
 
 
 async def _until_drained(world: World, events: int, tail: Sequence[str], began: float) -> float:
