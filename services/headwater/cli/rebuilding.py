@@ -11,7 +11,6 @@ from headwater.cli.migrating import CONNECT_TIMEOUT_S
 from headwater.kernel.errors import PreconditionFailed, Unavailable
 from headwater.kernel.pg.dsn import masked
 
-
 Policies = Literal["recorded", "newest"]
 """By which policies events are read again."""
 
@@ -38,7 +37,9 @@ async def extent(database_url: str, tenant_id: str) -> Extent:
         await connection.close(timeout=CONNECT_TIMEOUT_S)
 
 
-async def begin_rebuild(database_url: str, tenant_id: str, actor: str, policies: Policies = "recorded") -> int:
+async def begin_rebuild(
+    database_url: str, tenant_id: str, actor: str, policies: Policies = "recorded"
+) -> int:
     """Empty the projection of a tenant, or of all; return how many events are projected again once sync starts.
 
     Args:
@@ -50,7 +51,9 @@ async def begin_rebuild(database_url: str, tenant_id: str, actor: str, policies:
     """
     connection = await _connect(database_url)
     try:
-        count: int = await connection.fetchval("select sync.begin_rebuild($1, $2, $3)", actor, tenant_id, policies)
+        count: int = await connection.fetchval(
+            "select sync.begin_rebuild($1, $2, $3)", actor, tenant_id, policies
+        )
     except asyncpg.ObjectInUseError as error:
         raise PreconditionFailed(str(error), reason="SYNC_RUNS") from error
     else:

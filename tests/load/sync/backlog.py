@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,12 +69,14 @@ async def drain(
     accounts: Sequence[AccountOf] = facts.TWO,
     extra: Mapping[str, str] = PROCESSES,
     sampled: float = 0.0,
+    afterwards: Callable[[World, Drained], Awaitable[None]] | None = None,
 ) -> Drained:
     """Let a backlog of *events* drain once into *accounts*, and check where every delivery ended.
 
     Args:
         extra: further settings of the services.
         sampled: share of the events whose producer sampled them; each then has a trace of its own. 0: none has one.
+        afterwards: is told the world and the drain once all is measured, while the world stands.
 
     Raises:
         MeasurementFailed: it did not drain in time, or a delivery did not arrive.
@@ -97,7 +99,7 @@ async def drain(
         numbered, audited = await world.look.fetchval(NUMBERED), await world.look.fetchval(AUDITED)
         after = await world.used()
         await _check(world, records)
-        return Drained(
+        drained = Drained(
             events=events,
             records=records,
             seconds=seconds,
@@ -109,6 +111,9 @@ async def drain(
             attempts=await world.look.fetchval(ATTEMPTS),
             memory_mib=world.memory_mib(),
         )
+        if afterwards is not None:
+            await afterwards(world, drained)
+        return drained
 
 
 def _trace(events: Sequence[event_pb2.Event], numbers: range, share: float) -> None:

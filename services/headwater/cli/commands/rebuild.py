@@ -23,7 +23,9 @@ def rebuild(
     everything: Annotated[bool, typer.Option("--all", help="Of all tenants.")] = False,
     newest: Annotated[
         bool,
-        typer.Option("--newest-policy", help="By the policy in force; without, each event by that of its moment."),
+        typer.Option(
+            "--newest-policy", help="By the policy in force; without, each event by that of its moment."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what it would be.")] = False,
     database: Annotated[
