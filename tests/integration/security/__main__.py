@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.integration.security.matrix import DOOR, Case, Result, faults, main_of
-from tests.integration.security.webhooks import Tally, tally_of
+from tests.integration.security.webhooks import Tally, kinds_of, tally_of
 
 from headwater.kernel.security.table import DOORS, METHODS
 
@@ -41,7 +41,7 @@ def _print_webhooks(tallies: Sequence[Tally]) -> None:
     for one in tallies:
         verdict = "PASS" if one.is_right else "FAIL"
         sys.stdout.write(
-            f"{verdict}  {one.scheme}: {one.calls:,} forged, altered, replayed, stale webhooks: {one.accepted} accepted\n"
+            f"{verdict}  {one.scheme}: {one.calls:,} {', '.join(kinds_of(one.scheme))} webhooks: {one.accepted} accepted\n"
         )
         for answer, count in one.answers.items():
             sys.stdout.write(f"        {count:>5}  {answer}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.security.webhooks import KINDS, SIGNERS, tallies
+from tests.integration.security.webhooks import SIGNERS, UNSIGNED, kinds_of, tallies
 
 from headwater.connectors.base.webhooks import scheme_names
 
@@ -16,10 +16,11 @@ async def test_no_bad_webhook_becomes_an_event(migrated_database_url: str) -> No
     assert [one.scheme for one in found] == list(scheme_names())
     for one in found:
         assert one.is_right, one
-        for kind in KINDS:
+        for kind in kinds_of(one.scheme):
             assert any(answer.startswith(f"{kind}: ") for answer in one.answers)
-        assert one.answers["replayed: DUPLICATE"] == 10
-        assert one.answers["stale: SIGNATURE_REFUSED"] == 10
+        each = 40 // len(kinds_of(one.scheme))
+        assert one.answers["replayed: DUPLICATE"] == each
+        assert one.scheme in UNSIGNED or one.answers["stale: SIGNATURE_REFUSED"] == each
 
 
 def test_every_installed_scheme_is_tried() -> None:

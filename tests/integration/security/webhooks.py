@@ -14,7 +14,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -31,8 +31,10 @@ from headwater.kernel.testing.postgres import create_database, create_template
 
 CALLS: Final = 1_000
 KINDS: Final = ("forged", "altered", "replayed", "stale")
+UNSIGNED: Final = frozenset({"pipedrive"})
+"""Schemes of vendors that sign nothing: who knows the password may say anything, at any time."""
 WINDOW_S: Final = 300.0
-SECRET: Final = "a-secret-of-this-run"
+SECRET: Final = "hooks:a-secret-of-this-run"
 _HOOK: Final = """\
   {name}:
     layer: record
@@ -89,6 +91,10 @@ def _hubspot(target: str, body: bytes, secret: str, at_s: float) -> Mapping[str,
     return {"x-hubspot-request-timestamp": moment, "x-hubspot-signature-v3": _b64(secret, signed)}
 
 
+def _basic(_target: str, _body: bytes, secret: str, _at_s: float) -> Mapping[str, str]:
+    return {"authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}
+
+
 SIGNERS: Final[Mapping[str, tuple[Signer, Mapping[str, str]]]] = {
     "standard-webhooks": (_standard, {}),
     "hmac-sha256": (
@@ -101,6 +107,7 @@ SIGNERS: Final[Mapping[str, tuple[Signer, Mapping[str, str]]]] = {
         },
     ),
     "hubspot-v3": (_hubspot, {"origin": "https://hooks.example.com"}),
+    "pipedrive": (_basic, {}),
 }
 """Scheme to how it signs and the options under which it does."""
 
@@ -181,7 +188,8 @@ async def _tally(http: httpx.AsyncClient, scheme: str, target: str, calls: int) 
     answers: Counter[str] = Counter()
     accepted = 0
     for number in range(calls):
-        kind = KINDS[number % len(KINDS)]
+        kinds = kinds_of(scheme)
+        kind = kinds[number % len(kinds)]
         told, taken = _read(await _send(http, _bad(kind, scheme, genuine, number, chance)))
         answers[f"{kind}: {told}"] += 1
         accepted += taken
@@ -192,7 +200,7 @@ def _bad(kind: str, scheme: str, genuine: Call, number: int, chance: random.Rand
     body, now_s = _body(number + 1), time.time()
     match kind:
         case "forged":
-            return _signed(scheme, genuine.target, body, f"guess-{chance.getrandbits(64):x}", now_s)
+            return _signed(scheme, genuine.target, body, f"hooks:guess-{chance.getrandbits(64):x}", now_s)
         case "altered":
             changed = bytearray(genuine.body)
             changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(7)
@@ -206,6 +214,11 @@ def _bad(kind: str, scheme: str, genuine: Call, number: int, chance: random.Rand
 
 def _signed(scheme: str, target: str, body: bytes, secret: str, at_s: float) -> Call:
     return Call(target, SIGNERS[scheme][0](target, body, secret, at_s), body)
+
+
+def kinds_of(scheme: str) -> Sequence[str]:
+    """Return what a bad call of a scheme can be."""
+    return ("forged", "replayed") if scheme in UNSIGNED else KINDS
 
 
 def _secret(scheme: str, text: str) -> str:

@@ -26,6 +26,7 @@ from headwater.ingest.v1 import ingest_pb2
 from headwater.kernel.errors import PreconditionFailed
 from headwater.kernel.lifecycle import Shutdown
 from headwater.kernel.rpc import RpcServer, ServerSettings
+from headwater.kernel.security.denials import Denied
 from headwater.kernel.security.security import Security, open_security
 from headwater.kernel.settings import read_settings
 from headwater.kernel.telemetry import TelemetrySettings, start_telemetry
@@ -46,6 +47,14 @@ class Touched:
     def __getattr__(self, name: str) -> Any:
         self.reached_count += 1
         raise PreconditionFailed(f"{name} was reached", reason="REACHED")
+
+
+class Refusals:
+    """Takes what would go into the audit: no handler is behind it, and its being written is no leak."""
+
+    async def write(self, denied: Sequence[tuple[Denied, int]]) -> bool:
+        """Take it."""
+        return bool(denied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ def _servers(touched: Touched, environment: Mapping[str, str], security: Securit
     return {
         "ingest": RpcServer(ServerSettings(), add_ingest, None, security),
         "identity": RpcServer(ServerSettings(), add_identity, None, identity),
-        "sync": server_of(servicers, telemetry, sync_settings),
+        "sync": server_of(servicers, telemetry, sync_settings, Refusals()),
     }
 
 

@@ -9,13 +9,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.connectors.test_polling import CALLS_MAX, VENDORS, HubSpot, Salesforce, Vendor, _decoded
+from tests.unit.connectors.test_polling import CALLS_MAX, HubSpot, Salesforce, Vendor, _decoded
 
 from headwater.connectors.base.http import Request
 from headwater.connectors.base.polling import from_ms
 from headwater.connectors.hubspot import polling as hubspot
 from headwater.connectors.salesforce import polling as salesforce
 
+VENDORS = [HubSpot, Salesforce]
+"""Those that can be asked for a stretch of time."""
 SECOND_MS = 1000
 YOUNG_MS = 3000
 

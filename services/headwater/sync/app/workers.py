@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from typing import Any
 
 from headwater.sync.app.ground import Ground
 from headwater.sync.app.shelves import Shelves
@@ -48,8 +49,8 @@ from headwater.sync.wakeup import (
     Wakeup,
 )
 
-Called = Callable[[Wakeup], Awaitable[None]]
-Job = Callable[[], Awaitable[None]]
+Called = Callable[[Wakeup], Coroutine[Any, Any, None]]
+Job = Callable[[], Coroutine[Any, Any, None]]
 
 
 def called_workers(ground: Ground, shelves: Shelves) -> Iterator[tuple[Called, str]]:
