@@ -47,7 +47,7 @@ _HOOK: Final = """\
     webhook:
       scheme: {scheme}
       options: {options}
-      secrets: [env:{name}]
+      secrets: [env:{variable}]
       object: contact
       external_id: id
 """
@@ -154,14 +154,19 @@ async def tallies(url: str, calls: int) -> list[Tally]:
     names = {scheme: f"hook{number}" for number, scheme in enumerate(sorted({*scheme_names(), *SIGNERS}))}
     known = [scheme for scheme in names if scheme in scheme_names()]
     hooks = "".join(
-        _HOOK.format(name=names[scheme], scheme=scheme, options=json.dumps(dict(SIGNERS[scheme][1])))
+        _HOOK.format(
+            name=names[scheme],
+            variable=names[scheme].upper(),
+            scheme=scheme,
+            options=json.dumps(dict(SIGNERS[scheme][1])),
+        )
         for scheme in known
     )
     owners = ", ".join(["webshop", *(names[scheme] for scheme in known)])
     policy = POLICY.replace("objects:\n", hooks + "objects:\n", 1).replace(
         "owners: [webshop]", f"owners: [{owners}]"
     )
-    secrets = {f"env:{names[scheme]}": _secret(scheme, SECRET) for scheme in known}
+    secrets = {f"env:{names[scheme].upper()}": _secret(scheme, SECRET) for scheme in known}
     chosen = settings(url, http_address="127.0.0.1:0")
     async with open_doors(chosen, quiet(), secrets=_Known(secrets)) as ports, grpc_client(ports.port) as grpc:
         await grpc.record(policy_event(policy))
