@@ -132,10 +132,10 @@ async def _listen_on(connection: Connection, hearers: Mapping[str, Callable[[str
     def ring(_: Any, __: int, channel: str, payload: object) -> None:
         hearers[channel](str(payload))
 
-    for channel, hear in hearers.items():
-        await connection.add_listener(channel, ring)
-        hear("")
     try:
+        for channel, hear in hearers.items():
+            await connection.add_listener(channel, ring)
+            hear("")
         while True:
             await anyio.sleep(_CHECK_S)
             await connection.execute("select 1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.sync.tenant import TENANT, key
@@ -134,7 +134,10 @@ async def test_the_watcher_is_told_of_accounts_with_work_in_one_query(pool: Pool
 
 
 async def test_two_thousand_idle_accounts_are_looked_through_in_milliseconds(pool: Pool) -> None:
-    """By index alone, whatever waits for others: a few blocks for each account, no scan of the queue."""
+    """By index alone, whatever waits for others: a few blocks for each account, no scan of the queue.
+
+    Jobs at vendors are few: their table may be read as a whole.
+    """
     await pool.execute(
         "insert into sync.due (tenant_id, connector, lane, due_time, entity_id)"
         " select 't', 'busy', 1, clock_timestamp(), gen_random_uuid() from generate_series(1, 20000)"
@@ -150,5 +153,11 @@ async def test_two_thousand_idle_accounts_are_looked_through_in_milliseconds(poo
             [account[1] for account in accounts],
         )
     plan = rows[0][0][0]
-    assert "Seq Scan" not in str(plan)
+    assert _scanned(plan["Plan"]) <= {"bulk_job"}
     assert plan["Execution Time"] < 100.0
+
+
+def _scanned(node: dict[str, Any]) -> set[str]:
+    """Return the tables that a plan reads as a whole."""
+    below = {name for child in node.get("Plans", ()) for name in _scanned(child)}
+    return below | {node["Relation Name"]} if node["Node Type"] == "Seq Scan" else below

@@ -59,7 +59,7 @@ async def lived(url: str) -> AsyncIterator[tuple[Doors, Any]]:
 
 async def rebuilt(url: str, world: Doors, connection: Any, *policies: str) -> dict[str, list[str]]:
     """Project the log again and return what came of it."""
-    names = ", ".join(f"'{name}'" for name in policies)
+    names = "".join(f"p_policies => '{name}'" for name in policies)
     began = f"select sync.begin_rebuild('user:operator-1'{', ' if names else ''}{names})"
     assert await connection.fetchval(began) > 0
     async with syncing(url, world.identity_address):

@@ -10,12 +10,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from headwater import sync
 from headwater.kernel.pg import queries
-from headwater.sync import app
 
 pytestmark = pytest.mark.anyio
 
-FOLDER = Path(app.__file__).parent / "sql"
+FOLDER = Path(sync.__file__).parent / "sql"
 STATEMENTS = {
     f"{path.stem}.{name}": query.text
     for path in sorted(FOLDER.glob("*.sql"))

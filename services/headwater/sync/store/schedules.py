@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from headwater.connectors.base import Expiry
 from headwater.kernel.errors import NotFound
 from headwater.kernel.pg import queries
+from headwater.kernel.tenancy import every_tenant
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.scheduling import Job, RunOutcome, Standing
 from headwater.sync.scheduling.ports import ExpiryView, ScheduleView, Warned
@@ -83,8 +84,9 @@ class PostgresSchedules:
 
     async def list_schedules(self, tenant_id: str) -> tuple[ScheduleView, ...]:
         """Return a tenant's jobs and the engine's own."""
-        async with translated():
-            rows = await self._pool.fetch(_SQL["list_schedules"].text, tenant_id)
+        with every_tenant():  # the engine's jobs are nobody's rows
+            async with translated():
+                rows = await self._pool.fetch(_SQL["list_schedules"].text, tenant_id)
         return tuple(_view(row) for row in rows)
 
     async def list_expiries(self, tenant_id: str) -> tuple[ExpiryView, ...]:
@@ -102,7 +104,7 @@ class PostgresSchedules:
             "rule": "operator",
             "schedule": name,
         }
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
+        async with self._steering() as connection:
             owner = await self._owner(connection, tenant_id, name)
             row = await connection.fetchrow(_SQL["set_schedule_paused"].text, owner, name, paused)
             if row is not None:
@@ -112,7 +114,7 @@ class PostgresSchedules:
     async def ask_run(self, tenant_id: str, name: str, actor: str) -> None:
         """Order a run now, with audit and wake-up."""
         change = {"field": "asked", "before": False, "after": True, "rule": "operator", "schedule": name}
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
+        async with self._steering() as connection:
             owner = await self._owner(connection, tenant_id, name)
             await connection.execute(_SQL["ask_run"].text, owner, name)
             await _note(connection, tenant_id, actor, "schedule_run_ordered", change)
@@ -124,6 +126,13 @@ class PostgresSchedules:
             message = f"there is no schedule {name!r}; `headwater schedules list` names them"
             raise NotFound(message, reason="UNKNOWN_SCHEDULE", metadata={"name": name})
         return max(str(row["tenant_id"]) for row in rows)
+
+    @asynccontextmanager
+    async def _steering(self) -> AsyncIterator[Connection]:
+        """Open a transaction for jobs of a tenant and of the engine, whose rows are no tenant's."""
+        with every_tenant():
+            async with translated(), self._pool.acquire() as connection, connection.transaction():
+                yield connection
 
     @asynccontextmanager
     async def _held(self, lease: Lease) -> AsyncIterator[Connection]:

