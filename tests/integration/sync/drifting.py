@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,11 +16,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import anyio
 import httpx
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync.whole import TENANT, Doors, doors, event, looking, settled, syncing, until
 
+from headwater.connectors.base.polling import YOUNG_S
 from headwater.event.v1 import event_pb2
 from headwater.kernel.rpc import open_channel
 from headwater.sync.v1 import reconciliation_pb2, reconciliation_pb2_grpc, schedules_pb2, schedules_pb2_grpc
@@ -123,7 +124,14 @@ class Drifting:
             return bool(done == people * len(VENDORS)) and await settled(self.connection)
 
         await until(delivered, 60 + people / 50)
-        await anyio.sleep(2.5)
+        written_s = time.monotonic()
+
+        async def grown_up() -> bool:
+            return (
+                time.monotonic() > written_s + YOUNG_S + 0.5
+            )  # the vendor's clock is this one, in whole seconds
+
+        await until(grown_up, 30)
 
     async def known(self, name: str) -> schedules_pb2.Schedule:
         """Return a job once it is known."""
@@ -183,7 +191,6 @@ class Drifting:
                 "select count(*) from sync.drift where state in ('open', 'repairing')"
             )
             if left:
-                await anyio.sleep(1)
                 for vendor in VENDORS:
                     await self.run(f"reconcile/heal/{vendor}", timeout_s)
             return not left
