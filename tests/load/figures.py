@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final, Literal, TypeVar
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
 Sense = Literal[">=", "<="]
+Round = TypeVar("Round")
+"""What one round measured."""
 BAR_WIDTH: Final = 420
 BAR_STEP: Final = 30
 
@@ -171,6 +175,33 @@ def conclude(report: Report, *, json_path: Path | None, picture_path: Path | Non
     if picture_path is not None:
         report.write_picture(picture_path)
     return 0 if report.passed else 1
+
+
+def conclude_rounds(
+    title: str,
+    done: Sequence[Round | str],
+    goals: Sequence[tuple[str, str, Goal, Callable[[Round], float]]],
+    *,
+    json_path: Path | None,
+    told: Callable[[Round], dict[str, Any]],
+) -> int:
+    """Conclude rounds, each measured or why it could not be; return the exit code.
+
+    Args:
+        goals: name, unit and goal of each figure, and how it is read from a round.
+        told: a round as the JSON has it.
+    """
+    whole = [one for one in done if not isinstance(one, str)]
+    missing = next((one for one in done if isinstance(one, str)), "")
+    figures = [
+        Figure(name, unit, goal, tuple(read(one) for one in whole), missing)
+        for name, unit, goal, read in goals
+    ]
+    details = {
+        "machine": {"cpus": psutil.cpu_count(), "system": platform.platform()},
+        "rounds": [one if isinstance(one, str) else told(one) for one in done],
+    }
+    return conclude(Report(title, figures, details), json_path=json_path)
 
 
 def print_table(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -17,11 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-import psutil
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync.drifting import LAST_NAME, OBJECTS, PHONE, VENDORS, Drifting, drifting
 from tests.integration.sync.whole import SECRET, settled, until
-from tests.load.figures import Figure, Goal, Report, conclude
+from tests.load.figures import Goal, conclude_rounds
 from tests.load.sync.ground import open_ground
 
 RECORDS: Final = 100_000
@@ -207,17 +205,7 @@ def main() -> int:
     """Measure, print, and say by the exit code whether every goal is met."""
     arguments = read_arguments()
     done = anyio.run(rounds, arguments.rounds, arguments.records, backend_options={"use_uvloop": True})
-    whole = [one for one in done if not isinstance(one, str)]
-    missing = next((one for one in done if isinstance(one, str)), "")
-    figures = [
-        Figure(name, unit, goal, tuple(read(one) for one in whole), missing)
-        for name, unit, goal, read in FIGURES
-    ]
-    details = {
-        "machine": {"cpus": psutil.cpu_count(), "system": platform.platform()},
-        "rounds": [one if isinstance(one, str) else asdict(one) for one in done],
-    }
-    return conclude(Report("Reconciliation", figures, details), json_path=arguments.json)
+    return conclude_rounds("Reconciliation", done, FIGURES, json_path=arguments.json, told=asdict)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -11,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-import psutil
-from tests.load.figures import Figure, Goal, Report, conclude
+from tests.load.figures import Goal, conclude_rounds
 from tests.load.ingest.stages import MeasurementFailed
 from tests.load.sync.ground import open_ground
 from tests.load.vault.rotations import Rotated, measure
@@ -59,17 +57,7 @@ def main() -> int:
     """Measure, print, and say by the exit code whether every goal is met."""
     arguments = read_arguments()
     done = anyio.run(rounds, arguments.rounds, arguments.secrets, backend_options={"use_uvloop": True})
-    whole = [one for one in done if not isinstance(one, str)]
-    missing = next((one for one in done if isinstance(one, str)), "")
-    figures = [
-        Figure(name, unit, goal, tuple(read(one) for one in whole), missing)
-        for name, unit, goal, read in FIGURES
-    ]
-    details = {
-        "machine": {"cpus": psutil.cpu_count(), "system": platform.platform()},
-        "rounds": [one if isinstance(one, str) else asdict(one) for one in done],
-    }
-    return conclude(Report("Vault", figures, details), json_path=arguments.json)
+    return conclude_rounds("Vault", done, FIGURES, json_path=arguments.json, told=asdict)
 
 
 if __name__ == "__main__":

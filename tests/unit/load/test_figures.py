@@ -7,7 +7,17 @@ import math
 from pathlib import Path
 
 import pytest
-from tests.load.figures import Figure, Goal, Report, conclude, draw_bars, flatness, percentile, ratios
+from tests.load.figures import (
+    Figure,
+    Goal,
+    Report,
+    conclude,
+    conclude_rounds,
+    draw_bars,
+    flatness,
+    percentile,
+    ratios,
+)
 
 
 def test_ratio_is_taken_inside_each_round() -> None:
@@ -65,6 +75,21 @@ def test_conclusion_is_an_exit_code_and_a_file(tmp_path: Path, capsys: pytest.Ca
     facts = json.loads((tmp_path / "r.json").read_text())
     assert [figure["passed"] for figure in facts["figures"]] == [True, False]
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["PASS", "FAIL"]
+
+
+@pytest.mark.parametrize(
+    ("done", "code"), [((3.0, 5.0), 0), ((3.0, "the database was away"), 1), (("away",), 1), ((1.0,), 1)]
+)
+def test_rounds_are_concluded_with_those_that_could_not_be_measured(
+    done: tuple[float | str, ...], code: int, tmp_path: Path
+) -> None:
+    """One that failed fails the figure, whatever the others reached, and is told."""
+    goals = [("rate", "1/s", Goal(">=", 2.0), float)]
+    kept = tmp_path / "r.json"
+    assert conclude_rounds("Rounds", done, goals, json_path=kept, told=lambda one: {"rate": one}) == code
+    assert json.loads(kept.read_text())["details"]["rounds"] == [
+        one if isinstance(one, str) else {"rate": one} for one in done
+    ]
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 50.0), (0.99, 99.0), (1.0, 100.0), (0.001, 1.0)])
