@@ -6,14 +6,14 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
-import anyio
 import pytest
 from tests.contract.connectors.lab import SandboxLab, open_lab
+from tests.contract.connectors.test_bulk import over
 from tests.contract.connectors.test_conformance import SALESFORCE_ROOMS, SALESFORCE_SUBJECT
 from tests.contract.sandbox.process import SandboxProcess
 
 from headwater.connectors.base import ErrorClass, Failed, Target, Write, Written
-from headwater.connectors.base.bulk import JobState, bulk_of
+from headwater.connectors.base.bulk import bulk_of
 
 pytestmark = [
     pytest.mark.anyio,
@@ -91,9 +91,7 @@ async def test_a_bulk_job_tells_it_alike(lab: SandboxLab) -> None:
     job_id = await jobs.open(LEAD, writes)
     await jobs.upload(job_id, LEAD, writes)
     await jobs.start(job_id)
-    with anyio.fail_after(20):
-        while await jobs.look(job_id) is not JobState.DONE:  # noqa: ASYNC110 - the vendor announces nothing
-            await anyio.sleep(0.02)
+    await over(jobs, job_id)
     outcomes = (await jobs.results(job_id, LEAD, [replace(one, fields={}) for one in writes])).outcomes
     refused = outcomes["e1"]
     assert isinstance(refused, Failed)
