@@ -57,4 +57,5 @@ class Report:
         verdict = (
             "nothing found" if self.clean else f"FOUND: {len(self.breaches)} kinds, {len(self.notes)} notes"
         )
-        return [head, *codes, *breaches, *(f"  {note}" for note in self.notes), verdict]
+        examples = [f"  {finding.method} {finding.wire.hex()}" for finding in self.findings]
+        return [head, *breaches, *(f"  {note}" for note in self.notes), verdict, *examples, *codes]

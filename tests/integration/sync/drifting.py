@@ -99,7 +99,7 @@ class Drifting:
     async def begin(
         self, people: int, *, full_days: float = 7.0, share: float = 1.0, calls: int = 100
     ) -> None:
-        """Put the policy in force, deliver *people* to both CRMs, and let nobody poll any more."""
+        """Put the policy in force, deliver *people* to both CRMs; nobody polls or compares any more unless told to."""
         text = POLICY
         words = {"URL": self.sandbox.url, "FULL": str(full_days), "SHARE": str(share), "CALLS": str(calls)}
         for word, value in words.items():
@@ -108,11 +108,11 @@ class Drifting:
             self._admin(vendor, "reset", {"seed": False}, "POST")
             self._admin(vendor, "options", {"calls_max": 100_000, "search_calls_max": 1_000})
         await self.world.record([event("headwater", "policy", TENANT, document=text)])
-        await self.known("poll/hubspot/contacts")
-        pause = schedules_pb2.PauseScheduleRequest(
-            tenant_id=TENANT, name="poll/hubspot/contacts", actor=ACTOR
-        )
-        await self.schedules.PauseSchedule(pause, timeout=10)
+        compared = [f"reconcile/{job}/{vendor}" for job in ("daily", "heal", "monthly") for vendor in VENDORS]
+        for name in ("poll/hubspot/contacts", *compared, f"reconcile/weekly/{min(VENDORS)}"):
+            await self.known(name)
+            pause = schedules_pb2.PauseScheduleRequest(tenant_id=TENANT, name=name, actor=ACTOR)
+            await self.schedules.PauseSchedule(pause, timeout=10)
         for start in range(0, people, 5_000):
             numbers = range(start + 1, min(people, start + 5_000) + 1)
             await self.world.record([_person(number) for number in numbers])

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import uuid
 from typing import Any, Final, cast
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from headwater.kernel.rpc.checks import Checks
 from headwater.sync.domain.backfilling import SHARE, BackfillState, Part
@@ -83,8 +80,8 @@ def _read_order(request: pb.StartBackfillRequest) -> Order:
         tenant_id=checks.tenant(request.tenant_id),
         backfill_id=checks.uuid("backfill_id", request.backfill_id),
         connector=checks.name("connector", request.connector),
-        since=_moment(request.since_time) if request.HasField("since_time") else None,
-        until=_moment(request.until_time) if request.HasField("until_time") else None,
+        since=checks.moment("since_time", request.since_time) if request.HasField("since_time") else None,
+        until=checks.moment("until_time", request.until_time) if request.HasField("until_time") else None,
         crm_objects=tuple(request.crm_objects),
         share=_share(checks, request.share) or SHARE,
         dry_run=request.dry_run,
@@ -106,10 +103,6 @@ def _share(checks: Checks, value: float) -> float:
     if not (math.isfinite(value) and 0 <= value <= 1):
         checks.broken("share", str(value), "range", "above 0, up to 1; 0 for the default")
     return value
-
-
-def _moment(stamp: Timestamp) -> dt.datetime:
-    return stamp.ToDatetime(dt.UTC)
 
 
 def _message(view: BackfillView) -> pb.Backfill:
