@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import pytest
 from hypothesis import settings
+from tests.memory_disk import use_memory_disk
 
 from headwater.kernel.testing import postgres
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["headwater.connectors.base.testing.evidence"]
 """Compares what connectors were proven against with what the package tells of it."""
+
+use_memory_disk()
 
 settings.register_profile("developer", deadline=None)
 """pytest's timeout bounds a test; one slow example on a busy machine says nothing."""
