@@ -50,14 +50,13 @@ def read_person(first: str, last: str, full: str, note: Note = unheard) -> Perso
         first, last = _parted(first, last, full, note)
     part = _cached_part if note is unheard else _part
     given, family = part(first, note), part(last, note)
-    generation = family.generation or given.generation
-    if given.name != family.name or len(given.words) < _FULL_WORDS_MIN:
-        return Person(PersonName(given.name, family.name, generation), given.titles + family.titles)
-    given_words, family_words = _in_natural_order(list(given.words), note)
-    note("name.repeated", last, " ".join(family_words))
-    return Person(
-        PersonName(" ".join(given_words), " ".join(family_words), generation), given.titles + family.titles
-    )
+    generation, titles = family.generation or given.generation, given.titles + family.titles
+    while given.name == family.name and len(given.words) >= _FULL_WORDS_MIN:  # both fields hold the full name
+        given_words, family_words = _in_natural_order(list(given.words), note)
+        note("name.repeated", last, " ".join(family_words))
+        given, family = part(" ".join(given_words), note), part(" ".join(family_words), note)
+        generation = generation or family.generation or given.generation
+    return Person(PersonName(given.name, family.name, generation), titles)
 
 
 def _parted(first: str, last: str, full: str, note: Note) -> tuple[str, str]:
