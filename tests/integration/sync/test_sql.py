@@ -87,7 +87,7 @@ HOT = {
     "policy.version_before": ("'t', 1, 1", "policy_version_by_place"),
     "policy.list_versions": ("'t', 9, 9, 50", "policy_version_by_place"),
     "vault.read_connection": ("'t', 'c'", "vault_connection_pkey"),
-    "vault.wrapped_by": ("array['k'], 't', 'c', 200", "vault_connection_by_key"),
+    "vault.wrapped_by": ("array['k'], 't', 'c', 200", "vault_connection_"),
     "provenance.follow_entity": (f"'t', {ENTITY}, 32", "entity_pkey"),
     "provenance.entity_of_record": ("'t', 'contact', 'site', '1'", "record_pkey"),
     "provenance.accounts_of_entity": (f"'t', {ENTITY}", "delivery_by_entity"),

@@ -48,7 +48,7 @@ async def test_session_settings_are_ours_and_synchronous_commit_the_servers(data
     ) as pool:
         seen = await pool.fetch(
             "SELECT name, setting, source FROM pg_settings WHERE name IN ('application_name', 'TimeZone', "
-            "'statement_timeout', 'idle_in_transaction_session_timeout', 'synchronous_commit')"
+            "'statement_timeout', 'idle_in_transaction_session_timeout', 'synchronous_commit', 'jit')"
         )
     settings = {row["name"]: row["setting"] for row in seen}
     assert settings == {
@@ -57,6 +57,7 @@ async def test_session_settings_are_ours_and_synchronous_commit_the_servers(data
         "statement_timeout": "1500",
         "idle_in_transaction_session_timeout": "60000",
         "synchronous_commit": "on",
+        "jit": "off",
     }
     assert "client" not in {row["source"] for row in seen if row["name"] == "synchronous_commit"}
 
