@@ -98,7 +98,10 @@ def access_of(document: PolicyDocument, connector: str) -> tuple[CrmAccess, ...]
     readable = {name for name, item in system.inbound.items() if item.fields} if system is not None else set()
     read = {crm_object for name, crm_object in account.polled() if name in readable}
     written = {item.target for items in account.written.values() for item in items}
-    return tuple(CrmAccess(name, name in read, name in written) for name in dict.fromkeys([*sorted(written), *sorted(read)]))
+    return tuple(
+        CrmAccess(name, name in read, name in written)
+        for name in dict.fromkeys([*sorted(written), *sorted(read)])
+    )
 
 
 def _unread(document: PolicyDocument, lookup: Lookup) -> dict[tuple[str, str], frozenset[FieldName]]:

@@ -120,9 +120,7 @@ def test_nothing_leaves_that_no_scope_lets_be_written(
     found = document(*policy)
     connector = found.connectors["crm"]
     outbound = connector.objects["contact"][0]
-    item = claimed(
-        connector="crm", values=values, known=known, crm_id=crm_id, crm_object="contacts"
-    )
+    item = claimed(connector="crm", values=values, known=known, crm_id=crm_id, crm_object="contacts")
     if shown is not None:
         item = seen_empty(item, shown, outbound)
     plan = plan_delivery(connector, item, 0.0)

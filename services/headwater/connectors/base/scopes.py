@@ -45,14 +45,15 @@ class GrantFit:
     missing: tuple[str, ...] = ()
     needless: tuple[str, ...] = ()
 
-    def findings(self, vendor: str) -> Iterator[str]:
+    def findings(self, vendor: str, account: str) -> Iterator[str]:
         """Yield what is wrong with it, one sentence each."""
+        again = f"what to do: headwater connect {vendor} --account {account}"
         if self.missing:
             what = ", ".join(self.missing)
-            yield f"{vendor}: the grant is narrower than the policy's mappings and scopes need: it lacks {what}; what to do: headwater connect {vendor} --account ACCOUNT"
+            yield f"{vendor}: the grant is narrower than the policy needs: it lacks {what}; {again}"
         if self.needless:
             what = ", ".join(self.needless)
-            yield f"{vendor}: the grant is wider than the policy's mappings and scopes need: {what}; what to do: take these out of the application, then headwater connect {vendor} --account ACCOUNT"
+            yield f"{vendor}: the grant is wider than the policy needs, by {what}; {again}"
 
 
 def derived_scopes(plan: OAuthPlan, accesses: Iterable[ObjectAccess]) -> tuple[str, ...]:
@@ -62,9 +63,7 @@ def derived_scopes(plan: OAuthPlan, accesses: Iterable[ObjectAccess]) -> tuple[s
     needed = dict.fromkeys(plan.always)
     for item in accesses:
         needed |= dict.fromkeys(plan.needs(item.crm_object, item.reads, item.writes))
-    return tuple(
-        name for name in needed if not any(name in plan.within.get(other, ()) for other in needed)
-    )
+    return tuple(name for name in needed if not any(name in plan.within.get(other, ()) for other in needed))
 
 
 def fit_of(plan: OAuthPlan, needed: Iterable[str], granted: Iterable[str]) -> GrantFit:

@@ -22,7 +22,9 @@ _KINDS: Final = {
     **dict.fromkeys(("emails", "calls", "meetings", "notes", "tasks", "communications"), "contacts"),
 }  # fmt: skip
 """Object to the kind that its scopes name: engagements go by contacts; what is not here is a custom object."""
-_WITHOUT_SCHEMA: Final = frozenset({"leads", "emails", "calls", "meetings", "notes", "tasks", "communications"})
+_WITHOUT_SCHEMA: Final = frozenset(
+    {"leads", "emails", "calls", "meetings", "notes", "tasks", "communications"}
+)
 """Objects whose properties need no scope of their own."""
 
 
