@@ -103,6 +103,14 @@ def page(run: pb.ReconciliationRun, tenant_id: str) -> str:
     )
 
 
+def tables_page(title: str, told: str, parts: Sequence[tuple[str, Sequence[str], Rows]]) -> str:
+    """Return titled tables as a page; those without rows are left out."""
+    shown_parts = "\n".join(
+        f"<h2>{escape(name)}</h2>{_html(names, rows)}" for name, names, rows in parts if rows
+    )
+    return _PAGE.format(title=escape(title), told=escape(told), parts=shown_parts)
+
+
 def _tables(report: Mapping[str, Any]) -> tuple[tuple[Sequence[str], Rows], ...]:
     return (
         (OBJECTS, object_rows(report)),

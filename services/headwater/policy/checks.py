@@ -21,6 +21,7 @@ from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
 from headwater.policy.reconciling import reconcile_faults
 from headwater.policy.routing_checks import routing_faults
+from headwater.policy.scope_checks import scope_faults
 from headwater.policy.timeline import activity_faults
 from headwater.policy.words import EndpointClass
 
@@ -32,7 +33,7 @@ def check(document: PolicyDocument) -> tuple[Fault, ...]:
 
     Names that nobody knows go first: what else is wrong may follow from them.
     """
-    return tuple(sorted(_faults(document), key=lambda item: not item.rule.startswith("known_")))
+    return tuple(sorted(_faults(document.declared), key=lambda item: not item.rule.startswith("known_")))
 
 
 def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
@@ -51,6 +52,7 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
             for name, item in document.connectors.items()
             for fault in _connector_faults(document, name, item)
         ),
+        *scope_faults(document),
         *gate_faults(document),
         *enrichment_faults(document),
         *_enrichment_limit_faults(document),

@@ -6,6 +6,7 @@ Numbers are defaults of REQUIREMENTS and belong here, never as literals in code.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +21,8 @@ from headwater.policy.objects import ObjectPolicy
 from headwater.policy.reconciling import Reconcile
 from headwater.policy.routing import Routing, Sla
 from headwater.policy.ruling import ObjectRules, compile_rules
+from headwater.policy.scopes import LeftOut, Scopes
+from headwater.policy.scoping import compile_scopes, concerns
 from headwater.policy.systems import Inbound, InboundField, System
 from headwater.policy.timeline import Attribution, Timeline
 from headwater.policy.words import (
@@ -80,6 +83,22 @@ class OutboundObject(Part):
     `grace_days`, it is put into the CRM's bin."""
     consent: dict[Name, Withhold] = {}
     """Purpose to what is not written of somebody who does not agree to it."""
+    _if_empty: frozenset[str] = PrivateAttr(default=frozenset())
+    _unread: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def if_empty(self) -> frozenset[str]:
+        """CRM fields that are written only where the CRM holds nothing."""
+        return self._if_empty
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """CRM fields that are written and never asked for."""
+        return self._unread
+
+    def narrow(self, if_empty: Iterable[str], unread: Iterable[str]) -> None:
+        """Take over what scopes say of the fields; once, when the document is read."""
+        self._if_empty, self._unread = frozenset(if_empty), frozenset(unread)
 
 
 class ConnectorPolicy(Part):
@@ -105,6 +124,8 @@ class ConnectorPolicy(Part):
     lanes: Lanes = Lanes()
     adaptive: Adaptive = Adaptive()
     objects: dict[ObjectName, tuple[OutboundObject, ...]]
+    scopes: Scopes = Scopes()
+    """What may be read and written at all."""
     poll: Poll = Poll()
     alarms: Alarms = Alarms()
     """When people are called: `headwater alerts generate` makes Prometheus's rules of it."""
@@ -254,6 +275,35 @@ class PolicyDocument(Part):
             for name, item in self.systems.items()
         }
         return self.model_copy(update={"connectors": connectors, "systems": systems})
+
+    _declared: PolicyDocument | None = PrivateAttr(default=None)
+    _left_out: tuple[LeftOut, ...] = PrivateAttr(default=())
+    _unread: Mapping[tuple[str, str], frozenset[FieldName]] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _within_scopes(self) -> PolicyDocument:
+        """Take out of the mappings what no scope allows: there is no other way to read or to write."""
+        if not concerns(self):
+            return self
+        found = compile_scopes(self)
+        scoped = self.model_copy(update={"connectors": found.connectors, "systems": found.systems})
+        scoped._declared = self  # noqa: SLF001 - of this class
+        scoped._left_out, scoped._unread = found.left_out, found.unread  # noqa: SLF001
+        return scoped
+
+    @property
+    def declared(self) -> PolicyDocument:
+        """The document as it was written, with mappings that its scopes bar."""
+        return self._declared or self
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Mapped fields that are not read or not written, as no scope allows it."""
+        return self._left_out
+
+    def unread_of(self, system: str, object_name: ObjectName) -> frozenset[FieldName]:
+        """Return the fields of an object that are not read from a system, mapped or not."""
+        return self._unread.get((system, object_name), frozenset())
 
     def _accounts_of(self, system: str) -> tuple[str, ...]:
         return tuple(name for name, item in self.connectors.items() if item.system == system)

@@ -107,6 +107,50 @@ def minimal_patch(desired: Mapping[str, Any], known: Mapping[str, Any]) -> dict[
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A smallest change, less what is written into empty fields only and may not be.
+
+    Args:
+        patch: with the fields of *unsure*.
+        unsure: to be looked at before they are written: what the CRM holds of them is not known for certain.
+        note: what is not written and why; empty where all is.
+    """
+
+    patch: dict[str, Any]
+    unsure: frozenset[str] = frozenset()
+    note: str = ""
+
+
+def fill_empty(
+    if_empty: frozenset[str],
+    patch: Mapping[str, Any],
+    known: Mapping[str, Any],
+    shown: Mapping[str, bool] | None,
+) -> Fill:
+    """Return *patch* with those of its fields in *if_empty* that go into an empty field.
+
+    Args:
+        known: what the CRM is known to hold.
+        shown: what a look just before has shown: CRM field to whether it holds a value; those that could not be read
+            are absent. None: nobody has looked. What is only thought to be empty may be filled since.
+    """
+    kept, unsure, notes = dict(patch), set[str](), list[str]()
+    for name in [name for name in patch if name in if_empty]:
+        held = known.get(name) not in (None, "")
+        if patch[name] in (None, ""):
+            del kept[name]
+        elif held or (shown or {}).get(name):
+            del kept[name]
+            notes.append(f"{name} is written only into an empty field, and holds a value")
+        elif shown is None:
+            unsure.add(name)
+        elif name not in shown:
+            del kept[name]
+            notes.append(f"{name} is written only into an empty field, and what it holds cannot be read")
+    return Fill(kept, frozenset(unsure), f"scope: {'; '.join(notes)}" if notes else "")
+
+
 def same_value(held: Any, wanted: Any) -> bool:
     """Return whether a CRM's value is the wanted one, in whichever form it is shown."""
     if wanted is None or wanted == "":

@@ -66,6 +66,8 @@ class Reconcile(Part):
     """Period of the consistency of activities and attribution."""
     monthly_s: Period = 2_592_000.0
     """Period of the review of schema and mappings."""
+    quarterly_s: Period = 7_776_000.0
+    """Period of the review of fields: which are used, and whether scopes and grants are wider."""
     share: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Of what an account's limits allow, in each window and of the day, that reconciliation may use."""
     full_days: Annotated[float, Field(ge=0, le=365)] = 7.0

@@ -7,7 +7,7 @@ import re
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, PrivateAttr, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -82,6 +82,19 @@ class Inbound(Part):
     def spelled_out(self) -> tuple[tuple[str, InboundField], ...]:
         """The readings, made once: asked for with every event."""
         return tuple(self.fields.items())
+
+    _barred: tuple[tuple[str, FieldName], ...] = PrivateAttr(default=())
+
+    @property
+    def barred(self) -> tuple[tuple[str, FieldName], ...]:
+        """Source path and canonical field of what is mapped and, by the scopes, not read."""
+        return self._barred
+
+    def without(self, kept: dict[str, InboundField]) -> Inbound:
+        """Return these readings with *kept* alone of the fields."""
+        left = Inbound(fields=kept)
+        left._barred = tuple((path, item.field) for path, item in self.fields.items() if path not in kept)
+        return left
 
     @cached_property
     def plans(self) -> dict[int, tuple[Any, Any]]:

@@ -75,6 +75,15 @@ def spend_refresh_token(call: Call, desk: Desk, token: str) -> bool:
     return True
 
 
+def granted_scope(desk: Desk, form: Mapping[str, str]) -> str:
+    """Return what a person agreed to, of the code or the refresh token in *form*; "" where nobody was asked."""
+    for name, kind in (("code", "code"), ("refresh_token", "refresh")):
+        row = desk.account.database.one("find_oauth_grant", form.get(name, ""), desk.account.key, kind)
+        if row is not None:
+            return str(json.loads(row[0]).get("scope", ""))
+    return ""
+
+
 def next_refresh_token(desk: Desk, form: Mapping[str, str]) -> str:
     """Return the refresh token that goes with an access token; "" for none."""
     used = form.get("refresh_token", "")
@@ -83,7 +92,8 @@ def next_refresh_token(desk: Desk, form: Mapping[str, str]) -> str:
     if form.get("grant_type") not in {"authorization_code", "refresh_token"}:
         return ""
     token = f"refresh-{desk.new_id()}"
-    desk.account.database.run("insert_oauth_grant", token, desk.account.key, "refresh", "{}", 0)
+    detail = json.dumps({"scope": granted_scope(desk, form)})
+    desk.account.database.run("insert_oauth_grant", token, desk.account.key, "refresh", detail, 0)
     return token
 
 
@@ -104,6 +114,7 @@ def _new_code(call: Call, desk: Desk) -> str:
         "client_id": call.param("client_id"),
         "redirect_uri": call.param("redirect_uri"),
         "challenge": call.param("code_challenge"),
+        "scope": call.param("scope"),
     }
     account, ends_ms = desk.account, call.now_ms + CODE_TTL_S * 1000
     account.database.run("insert_oauth_grant", code, account.key, "code", json.dumps(asked), ends_ms)

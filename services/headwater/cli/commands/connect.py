@@ -6,13 +6,21 @@ import webbrowser
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import anyio
 import typer
 
 from headwater.cli.commands.migrate import database_of
 from headwater.cli.options import AsJson, DataDir, Tenant
 from headwater.cli.output import facts
+from headwater.cli.policies import policy_in_force
+from headwater.cli.policy_files import read_policy
+from headwater.cli.services import open_services
 from headwater.cli.session import Session, act
 from headwater.cli.vaulting import asked_fields, run_vault
+from headwater.connectors.base.trying import needed_scopes
+from headwater.kernel.errors import NotFound
+from headwater.policy.document import PolicyDocument
+from headwater.policy.scoping import access_of
 
 app = typer.Typer(rich_markup_mode="rich")
 
@@ -52,6 +60,22 @@ def connect(
         list[str] | None,
         typer.Option("--scope", help="Instead of the usual ones; may be repeated.", show_default=False),
     ] = None,
+    account: Annotated[
+        str,
+        typer.Option(
+            "--account",
+            help="Account in the policy: asks exactly for the scopes that its mappings and scopes need.",
+        ),
+    ] = "",
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            exists=True,
+            help="With --account: a policy file or folder; else the one in force.",
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="Of the redirect; 0 for any.")
     ] = CALLBACK_PORT,
@@ -72,6 +96,8 @@ def connect(
     Example:
 
       headwater connect hubspot --client-id 1234 --name hubspot-main
+
+      headwater connect hubspot --client-id 1234 --account hubspot --policy policy.yaml
     """
 
     def work(session: Session) -> None:
@@ -85,7 +111,7 @@ def connect(
             "fields": fields,
             "grant": grant,
             "base_url": base_url,
-            "scopes": scope or [],
+            "scopes": scope or (_needed(session, vendor, account, policy) if account else []),
             "port": port,
             "wait_s": wait_s,
         }
@@ -99,6 +125,26 @@ def connect(
         )  # fmt: skip
 
     act(work, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+def _needed(session: Session, vendor: str, account: str, file: Path | None) -> list[str]:
+    """Return the scopes that an account needs by a policy, and say them."""
+
+    async def in_force() -> PolicyDocument:
+        async with open_services(session.addresses, security=session.security) as services:
+            return (await policy_in_force(services, session.tenant_id)).document()
+
+    document = read_policy(file).document if file is not None else anyio.run(in_force)
+    known = document.connectors.get(account)
+    if known is None or known.vendor != vendor:
+        named = ", ".join(name for name, item in document.connectors.items() if item.vendor == vendor)
+        raise NotFound(
+            f"the policy has no {vendor} account {account!r} (known: {named or 'none'})",
+            reason="UNKNOWN_CONNECTOR",
+        )
+    scopes = list(needed_scopes(vendor, access_of(document, account)))
+    session.output.say(f"asking for {' '.join(scopes)}")
+    return scopes
 
 
 def _secrets(grant: str, username: str, private_key: Path | None) -> dict[str, str]:

@@ -17,8 +17,10 @@ from headwater.cli.services import Services
 from headwater.cli.session import Session
 from headwater.connectors.base import Account, Report, load_vendor
 from headwater.connectors.base.asking import OpenGate
+from headwater.connectors.base.trying import try_account
 from headwater.kernel.errors import InvalidInput, NotFound
-from headwater.policy.document import ConnectorPolicy, PolicyDocument
+from headwater.policy.document import PolicyDocument
+from headwater.policy.scoping import access_of
 from headwater.sync.v1 import connections_pb2
 
 VAULT: Final = "vault:"
@@ -44,7 +46,8 @@ async def try_connection(
     """Try an account and say what is right and what is wrong with it. A handful of calls, from this machine.
 
     Credentials in a variable are read from this shell's environment; those in the vault are opened by sync, which then
-    makes the calls itself. They do not pass the account's limiter.
+    makes the calls itself. They do not pass the account's limiter. Where the vendor tells what the grant allows, it is held
+    against what the policy's mappings and scopes need: a narrower one does not work, a wider one is told.
 
     Example:
 
@@ -60,7 +63,7 @@ async def try_connection(
     if item.credentials.startswith(VAULT) and policy is None:
         report = await _tried_by_sync(services, session.tenant_id, connector)
     else:
-        report = await _tried(connector, item, session.environment)
+        report = await _tried(document, connector, session.environment)
     shown = facts({"connector": connector, "vendor": item.vendor, "works": report.ok})
     told = "\n".join(f"- {finding}" for finding in report.findings)
     found = {
@@ -86,7 +89,8 @@ async def _tried_by_sync(services: Services, tenant_id: str, connector: str) -> 
     return Report(answer.ok, tuple(answer.findings))
 
 
-async def _tried(name: str, item: ConnectorPolicy, environment: dict[str, str]) -> Report:
+async def _tried(document: PolicyDocument, name: str, environment: dict[str, str]) -> Report:
+    item = document.connectors[name]
     try:
         credentials = _credentials(item.credentials, environment)
         account = Account(name, item.base_url.rstrip("/"), credentials, item.timeout_s, item.networks)
@@ -94,7 +98,7 @@ async def _tried(name: str, item: ConnectorPolicy, environment: dict[str, str]) 
     except InvalidInput as refused:
         return Report(ok=False, findings=(refused.message,))
     try:
-        return await connector.test_connection()
+        return await try_account(name, item.vendor, access_of(document, name), connector)
     finally:
         await connector.aclose()
 

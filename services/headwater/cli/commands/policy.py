@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import anyio
 import typer
 from rich.text import Text
 
@@ -25,6 +26,7 @@ from headwater.cli.reforming import (
     put_in_force,
     versions_table,
 )
+from headwater.cli.reviewing import last_reviews, order_review, review_document, review_page, review_tables
 from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
 from headwater.cli.session import Session, act
@@ -34,7 +36,7 @@ from headwater.sync.v1 import policies_pb2, rollouts_pb2
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="The tenant's policy: init, check, show, diff, impact, apply, versions, rollback.",
+    help="The tenant's policy: init, check, show, diff, impact, apply, versions, rollback, review.",
 )
 
 File = Annotated[Path, typer.Argument(help="Policy document: a YAML file, or a folder of them.", exists=True)]
@@ -251,6 +253,44 @@ async def rollback(
     foreseen.show(session.output)
     document, said = await put_in_force(session, services, target.text)
     session.output.result(document | {"dry_run": False} | foreseen.document, said)
+
+
+@app.command()
+@asking
+async def review(
+    session: Session,
+    services: Services,
+    connector: Annotated[str, typer.Option("--connector", help="Only this account.")] = "",
+    run: Annotated[
+        bool, typer.Option("--run", help="Order a review now; show it with the next call.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", dir_okay=False, help="Write it as a page, too.")
+    ] = None,
+) -> None:
+    """Show the last quarterly review of each account: mapped fields that nobody uses, scopes and grants too wide.
+
+    A mapped field counts as unused when no record ever had a value of it, or none that is newer than 90 days, in the
+    direction in which it is mapped. Besides: lines of the scopes that allow what no mapping does, OAuth scopes that
+    were granted and are not needed, secrets that are mapped and not written, accounts whose owner is their backup.
+
+    Examples:
+
+      headwater policy review --run && headwater policy review
+
+      headwater policy review --html review.html
+    """
+    if run:
+        ordered = list(await order_review(session, services, connector))
+        session.output.result(
+            {"ordered": ordered}, f"ordered: {', '.join(ordered)}; see headwater policy review"
+        )
+        return
+    found = await last_reviews(session, services, connector)
+    if html is not None:
+        await anyio.Path(html).write_text(review_page(found, session.tenant_id), encoding="utf-8")
+        session.output.say(f"written to {html}")
+    session.output.result(review_document(found), *review_tables(found))
 
 
 async def _print_diff(session: Session, services: Services, text: str) -> None:

@@ -29,7 +29,8 @@ Connector = Annotated[str, typer.Option("--connector", help="Only this account."
 Job = Annotated[
     str,
     typer.Option(
-        "--job", help="daily: records; weekly: activities and attribution; monthly: schema and mappings."
+        "--job",
+        help="daily: records; weekly: activities and attribution; monthly: schema and mappings; quarterly: fields in use.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be.")]

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, cast, runtime_checkable
 from urllib.parse import parse_qsl, urlsplit
 
@@ -60,6 +60,11 @@ class OAuthPlan:
         scopes: what is asked for where nothing else is said.
         audience: of signed assertions; "" for the account's base URL.
         grants: what the vendor takes.
+        needs: the scopes for one object, by its CRM name, whether it is read and whether it is written; None where the
+            vendor's scopes do not go by object.
+        always: needed whatever is read and written.
+        within: a wide scope to those that it includes.
+        harmless: granted along with others, unasked.
         client_in_header: the client names itself by HTTP Basic at the token endpoint, not in the form.
     """
 
@@ -71,6 +76,10 @@ class OAuthPlan:
     audience: str = ""
     grants: tuple[GrantKind, ...] = ("refresh_token",)
     client_in_header: bool = False
+    needs: Callable[[str, bool, bool], Iterable[str]] | None = None
+    always: tuple[str, ...] = ()
+    within: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    harmless: tuple[str, ...] = ()
 
 
 @runtime_checkable

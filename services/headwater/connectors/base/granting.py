@@ -16,12 +16,14 @@ class Grant:
         expires_in_s: its life; None when the vendor does not say.
         refresh_token: the next refresh token; "" keeps the present one.
         base_url: where to call from now on; "" keeps the account's.
+        scopes: what it was granted; None where the vendor did not tell.
     """
 
     access_token: str = field(repr=False)
     expires_in_s: float | None = None
     refresh_token: str = field(default="", repr=False)
     base_url: str = ""
+    scopes: tuple[str, ...] | None = None
 
 
 Fetch = Callable[[str], Awaitable[Grant]]

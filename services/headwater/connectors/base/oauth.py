@@ -158,6 +158,10 @@ class AuthorizedHttp:
             self._tokens.condemn(grant.access_token)
         return answer
 
+    async def granted_scopes(self) -> tuple[str, ...] | None:
+        """Return what the present token was granted; None where the vendor did not tell. Raises: CallFailed."""
+        return (await self._tokens.current()).scopes
+
     async def aclose(self) -> None:
         """Close connections."""
         await self._http.aclose()

@@ -238,6 +238,10 @@ class HubSpotConnector:
             return Report(ok=False, findings=(explain("HubSpot", failed.error),))
         return Report(ok=True, findings=("HubSpot: the token is accepted and contacts can be read",))
 
+    async def granted_scopes(self) -> tuple[str, ...] | None:
+        """Return what the token was granted, as its answer told."""
+        return await self._http.granted_scopes()
+
     async def aclose(self) -> None:
         """Close connections."""
         await self._http.aclose()

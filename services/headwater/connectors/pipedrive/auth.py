@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
@@ -12,11 +12,32 @@ from headwater.connectors.base.granting import Fetch, Grant
 from headwater.connectors.base.http import Answer, Content, HttpCaller, Request
 from headwater.connectors.base.oauth import read_grant
 from headwater.connectors.base.port import Account
+from headwater.connectors.base.scopes import scopes_in
 from headwater.kernel.clock import SystemClock
 
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 API_TOKEN: Final = "api_token"  # noqa: S105 - the name of a part of credentials
 API_TOKEN_HEADER: Final = "x-api-token"  # noqa: S105 - a header's name
+_KINDS: Final = {
+    "persons": "contacts",
+    "organizations": "contacts",
+    "deals": "deals",
+    "leads": "leads",
+    "activities": "activities",
+}
+
+
+def _needs(crm_object: str, reads: bool, writes: bool) -> Iterator[str]:  # noqa: FBT001 - as of OAuthPlan
+    """Yield the scopes of one object: changes are read of recents, and writing may make the field of the entity id."""
+    kind = _KINDS.get(crm_object)
+    if kind is not None and (reads or writes):
+        yield f"{kind}:{'full' if writes else 'read'}"
+    if reads:
+        yield "recents:read"
+    if writes:
+        yield "admin"
+
+
 OAUTH: Final = OAuthPlan(
     base_url="https://oauth.pipedrive.com",
     authorize_base_url="https://oauth.pipedrive.com",
@@ -24,6 +45,9 @@ OAUTH: Final = OAuthPlan(
     token_path=TOKEN_PATH,
     scopes=("base", "contacts:full", "deals:full", "recents:read", "search:read", "admin"),
     client_in_header=True,
+    needs=_needs,
+    always=("base", "search:read"),
+    within={f"{kind}:full": (f"{kind}:read",) for kind in ("contacts", "deals", "leads", "activities")},
 )
 """Source: Pipedrive, OAuth authorization; `admin` makes custom fields."""
 OWN_DOMAIN: Final = ".pipedrive.com"
@@ -68,6 +92,7 @@ def grant_of(answer: Answer, base_url: str) -> Grant:
         access_token=str(body["access_token"]),
         expires_in_s=float(life_s) if isinstance(life_s, int | float) else None,
         refresh_token=str(body.get("refresh_token") or ""),
+        scopes=scopes_in(body),
         base_url=api_domain,
     )
 

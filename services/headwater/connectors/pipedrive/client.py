@@ -77,6 +77,10 @@ class Sender(Protocol):
         """Send *request*. Raises: CallFailed."""
         ...
 
+    async def granted_scopes(self) -> tuple[str, ...] | None:
+        """Return what the token was granted, as its answer told."""
+        return await self._http.granted_scopes()
+
     async def aclose(self) -> None:
         """Close connections."""
         ...

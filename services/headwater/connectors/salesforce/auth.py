@@ -11,6 +11,7 @@ from headwater.connectors.base.granting import Fetch, Grant
 from headwater.connectors.base.http import Answer, HttpCaller, Request
 from headwater.connectors.base.oauth import read_grant
 from headwater.connectors.base.port import Account
+from headwater.connectors.base.scopes import scopes_in
 from headwater.kernel.clock import SystemClock
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path
@@ -21,6 +22,8 @@ OAUTH: Final = OAuthPlan(
     token_path=TOKEN_PATH,
     scopes=("api", "refresh_token"),
     grants=("refresh_token", "client_credentials", "jwt_bearer"),
+    within={"full": ("api", "web"), "offline_access": ("refresh_token",)},
+    harmless=("id", "openid", "profile", "email", "address", "phone"),
 )
 """Source: Salesforce, OAuth Authorization Flows; a signed assertion is for the host it is sent to."""
 OWN_DOMAINS: Final = (".salesforce.com", ".force.com")
@@ -56,6 +59,7 @@ def grant_of(answer: Answer, base_url: str) -> Grant:
     return Grant(
         access_token=str(body["access_token"]),
         refresh_token=str(body.get("refresh_token") or ""),
+        scopes=scopes_in(body),
         base_url=instance_url,
     )
 

@@ -230,6 +230,10 @@ class SalesforceConnector:
             ok=True, findings=(f"Salesforce: the token is accepted and API {self._version} answers",)
         )
 
+    async def granted_scopes(self) -> tuple[str, ...] | None:
+        """Return what the token was granted, as its answer told."""
+        return await self._http.granted_scopes()
+
     async def aclose(self) -> None:
         """Close connections."""
         await self._http.aclose()

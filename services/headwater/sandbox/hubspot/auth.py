@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 TOKEN_PATH = "/oauth/v1/token"  # noqa: S105 - a path
 AUTHORIZE_PATH = "/oauth/authorize"
+HUB_ID = 62515
+USUAL_SCOPES = (
+    "oauth",
+    *(
+        f"crm.{part}.{kind}.{right}"
+        for part in ("objects", "schemas")
+        for kind in ("contacts", "companies", "deals")
+        for right in ("read", "write")
+    ),
+    "crm.objects.leads.read",
+    "crm.objects.leads.write",
+)
+"""What the token of an application has that nobody was asked about."""
 CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - told to everyone in the brief of the sandbox
 
 
@@ -31,6 +44,8 @@ def _token(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
         "token_type": "bearer",
         "refresh_token": consent.next_refresh_token(desk, form),
         "access_token": token,
+        "hub_id": HUB_ID,
+        "scopes": consent.granted_scope(desk, form).split() or list(USUAL_SCOPES),
     }
     return Answer(200, {**content, "expires_in": ttl_s})
 

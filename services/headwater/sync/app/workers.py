@@ -24,6 +24,7 @@ from headwater.sync.rollouts.worker import RolloutWorker
 from headwater.sync.routing.worker import RoutingWorker
 from headwater.sync.scheduling.wiring import JobStores, scheduling_host
 from headwater.sync.store.fetches import PostgresFetches
+from headwater.sync.store.field_use import PostgresFieldUse
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.maintenance import PostgresUpkeep
 from headwater.sync.store.parity import PostgresParity
@@ -95,7 +96,7 @@ def _schedules(ground: Ground, shelves: Shelves) -> Called:
         PostgresUpkeep(pool),
         shelves.quality.measure_all,
         shelves.approvals.expire,
-        reconciliation(PostgresParity(pool), ground.ingest, shelves.timelines, clock),
+        reconciliation(PostgresParity(pool), PostgresFieldUse(pool), ground.ingest, shelves.timelines, clock),
     )
     return scheduling_host(
         stores, ground.ingest, ground.leases, ground.membership, ground.accounts, clock, ground.settings

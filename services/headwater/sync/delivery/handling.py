@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from headwater.connectors.base import Outcome
+from headwater.connectors.base import Failed, Outcome
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy
 from headwater.sync.approvals.door import ApprovalDoor
@@ -175,7 +175,24 @@ class Handler:
             elif send is not None and fate.written is not None:
                 told = partial(judge.of_outcome, send, fate.written, traces[item.entity_id])
                 done.judged(item, told)
+        sends = await self._looked_first(judge, sends, traces, done)
         return await self._admitted(judge, sends, done), done
+
+    async def _looked_first(
+        self, judge: Judge, sends: Sequence[Send], traces: Traces, done: Round
+    ) -> list[Send]:
+        """Return *sends* without what would fill fields that are not empty; none goes out that nobody has looked for."""
+        unsure = {send.claimed.entity_id: send for send in sends if send.unsure}
+        if not unsure:
+            return list(sends)
+        seen = await self._sender.look_first(list(unsure.values()))
+        done.failures += seen.failures
+        for item, error in seen.unanswered:
+            send = unsure[item.entity_id]
+            done.judged(item, partial(judge.of_outcome, send, Failed(error), traces[item.entity_id]))
+        planned = (self._judge_plan(judge, item, traces, done) for item in seen.cleared)
+        sure = [send for send in planned if send is not None and not send.unsure]
+        return [send for send in sends if not send.unsure] + sure
 
     def _recalled(self, items: Sequence[Claimed]) -> tuple[Sequence[tuple[Claimed, Fate]], Sequence[Claimed]]:
         """Return rows whose fate in a bulk job is known, in doubt no more, and the others."""

@@ -232,7 +232,7 @@ class Judge:
             lacks_reference=send.lacks_reference,
             created=outcome.created,
             changes=tuple(field_changes(claimed.known, send.write)),
-            error_message=f"consent: {send.note}" if send.note else "",
+            error_message=send.note,
         )
 
     def _failed(self, send: Send, error: VendorError, trace: TraceContext | None) -> Settlement:

@@ -18,14 +18,24 @@ from msgspec import structs
 
 from headwater.connectors.base import CallFailed, Connector, ErrorClass, Failed, Outcome, Target, VendorError
 from headwater.kernel.errors import Unavailable
-from headwater.policy.document import ConnectorPolicy
+from headwater.policy.document import ConnectorPolicy, OutboundObject
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import WITHHELD, Begun, Guard
+from headwater.sync.delivery.looking import looked_first
 from headwater.sync.delivery.outcomes import existing_crm_id, not_written, offered_object, refuse_taken
 from headwater.sync.delivery.racing import again_when_raced
 from headwater.sync.delivery.timing import VendorTime, vendor_time
 from headwater.sync.domain.adaptive import Answer, Sign
-from headwater.sync.domain.delivering import Claimed, Holder, Send, choose_outbound, chunks, to_target
+from headwater.sync.domain.delivering import (
+    Claimed,
+    Holder,
+    Send,
+    choose_outbound,
+    chunks,
+    to_look_first,
+    to_read,
+    to_target,
+)
 from headwater.sync.domain.doubting import Doubts, looked_up, repeated
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
@@ -101,9 +111,12 @@ class Sender:
         """Ask the CRM what became of writes in doubt."""
         result = LookedUp()
         by_target: dict[Target, list[Claimed]] = {}
+        unread: dict[Target, frozenset[str]] = {}
         for item in doubtful:
             outbound = choose_outbound(self._policy, item)
-            target = None if outbound is None else to_target(item.object, outbound)
+            target = None if outbound is None else to_read(to_target(item.object, outbound), outbound)
+            if outbound is not None and target is not None:
+                unread[target] = outbound.unread
             if target is None:
                 result.cleared.append(item)
             elif self._doubts.must_look_up(item, target):
@@ -111,17 +124,47 @@ class Sender:
             else:
                 result.cleared.append(repeated(item))
         for target, items in by_target.items():
-            await self._look_up_target(target, items, result)
+            await self._look_up_target(target, items, unread[target], result)
         return result
 
-    async def _look_up_target(self, target: Target, items: Sequence[Claimed], result: LookedUp) -> None:
+    async def look_first(self, sends: Sequence[Send]) -> LookedUp:
+        """Ask the CRM which fields are empty that are written only then; whoever is not asked about is left out."""
+        result = LookedUp()
+        groups: dict[int, tuple[OutboundObject, list[Send]]] = {}
+        for send in sends:
+            outbound = choose_outbound(self._policy, send.claimed)
+            if outbound is not None:
+                groups.setdefault(id(outbound), (outbound, []))[1].append(send)
+        for outbound, group in groups.values():
+            begun = self._begin("read")
+            if begun is None:
+                break
+            items = [send.claimed for send in group]
+            try:
+                target = to_look_first(group[0].target, outbound)
+                seen = await looked_first(self._connector, target, outbound, items)
+            except CallFailed as failed:
+                await self._guard.failed(begun, failed)
+                result.unanswered += [(item, failed.error) for item in items]
+            except STORE_FAULTS:
+                raise
+            except Exception as error:  # noqa: BLE001 - a connector's fault must not stop the account
+                result.failures.append(Failure(tuple(items), error))
+            else:
+                await self._guard.succeeded(begun)
+                result.cleared += seen
+        return result
+
+    async def _look_up_target(
+        self, target: Target, items: Sequence[Claimed], unread: frozenset[str], result: LookedUp
+    ) -> None:
         begun = self._begin("read")
         if begun is None:
             return
         try:
             found = await self._connector.look_up(target, [str(item.entity_id) for item in items])
             known = [found.get(str(item.entity_id)) for item in items]
-            fresh = [looked_up(item, record) for item, record in zip(items, known, strict=True)]
+            fresh = [looked_up(item, record, unread) for item, record in zip(items, known, strict=True)]
         except CallFailed as failed:
             await self._guard.failed(begun, failed)
             if failed.error.error_class is not ErrorClass.HELD:

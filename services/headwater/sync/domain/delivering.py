@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +17,10 @@ from headwater.kernel.ids import ObjectName
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy, OutboundObject
 from headwater.policy.outbound import (
+    Fill,
     Wanted,
     end_marks,
+    fill_empty,
     minimal_patch,
     same_value,
     select_target,
@@ -27,7 +30,7 @@ from headwater.sync.domain.lanes import Lane
 
 REFERENCES_KEY: Final = "#references"
 """Place of the delivered references among the known fields; no CRM field begins with `#`."""
-HOLDS: Final = ("approval:", "consent:")
+HOLDS: Final = ("approval:", "consent:", "scope:")
 """How what keeps a delivery, or a part of it, from being written begins."""
 REFERENCE_RECHECK_S: Final = 0.25
 """Pause before a delivery that waits for another one is looked at again."""
@@ -73,6 +76,8 @@ class Claimed(Struct, frozen=True, gc=False):
         erred: its last try failed.
         delivered_version: what the CRM got last; 0 for nothing.
         learned: what a look-up showed beyond what was known, field by field, for the audit.
+        shown: CRM field to whether it holds a value, as a look has shown just now; of fields that are written only
+            where they are empty. Absent ones could not be read; None: nobody has looked.
         verdict: what became of a write in doubt, as `domain.doubting`; empty while nothing was in doubt.
     """
 
@@ -103,6 +108,7 @@ class Claimed(Struct, frozen=True, gc=False):
     learned: tuple[Mapping[str, Any], ...] = ()
     verdict: str = ""
     erred: bool = False
+    shown: Mapping[str, bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,8 @@ class Send:
     """Write this.
 
     Args:
-        note: what of it consent withholds, and why.
+        note: what of it consent or a scope withholds, and why.
+        unsure: CRM fields that are written only where they are empty: the CRM must be asked first.
     """
 
     claimed: Claimed
@@ -118,6 +125,7 @@ class Send:
     write: Write
     lacks_reference: bool
     note: str = ""
+    unsure: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +205,19 @@ def _planned(
     *,
     lacks: bool,
 ) -> Plan:
-    patch = minimal_patch(wanted.fields, claimed.known)
+    fill = Fill(minimal_patch(wanted.fields, claimed.known))
+    if outbound.if_empty:
+        fill = fill_empty(outbound.if_empty, fill.patch, claimed.known, claimed.shown)
+    patch = fill.patch
     fresh = tuple(
         item for item in references if list(item.crm_ids) != _known_references(claimed).get(item.name)
     )
     if claimed.crm_id and not patch and not fresh:
-        return Settled(claimed, "unchanged", wanted.note, lacks_reference=lacks)
+        rule = "; ".join(part for part in (wanted.note, fill.note) if part)
+        return Settled(claimed, "unchanged", rule, lacks_reference=lacks)
     write = Write(str(claimed.entity_id), claimed.crm_id, patch, fresh, claimed.version)
-    return Send(claimed, to_target(claimed.object, outbound), write, lacks, wanted.note)
+    note = "; ".join(part for part in (f"consent: {wanted.note}" if wanted.note else "", fill.note) if part)
+    return Send(claimed, to_target(claimed.object, outbound), write, lacks, note, fill.unsure)
 
 
 def choose_outbound(connector: ConnectorPolicy, claimed: Claimed) -> OutboundObject | None:
@@ -226,6 +239,22 @@ def to_target(object_name: ObjectName, outbound: OutboundObject) -> Target:
             _targets.clear()
         held = _targets[key] = (outbound, _make_target(object_name, outbound))
     return held[1]
+
+
+def to_read(target: Target, outbound: OutboundObject) -> Target:
+    """Return *target* as it is looked up: without the fields that no scope lets be read."""
+    if not outbound.unread:
+        return target
+    return dataclasses.replace(
+        target, fields=tuple(name for name in target.fields if name not in outbound.unread)
+    )
+
+
+def to_look_first(target: Target, outbound: OutboundObject) -> Target:
+    """Return *target* as it is asked whether fields are empty."""
+    return dataclasses.replace(
+        target, fields=tuple(name for name in target.fields if name in outbound.if_empty)
+    )
 
 
 def _make_target(object_name: ObjectName, outbound: OutboundObject) -> Target:
@@ -262,19 +291,39 @@ def field_changes(known: Mapping[str, Any], write: Write) -> Iterable[dict[str, 
         }
 
 
-def adopt_found(claimed: Claimed, found: Found) -> Claimed:
-    """Return *claimed* after a look-up: what the CRM shows replaces what was assumed.
+def adopt_found(claimed: Claimed, found: Found, unread: frozenset[str] = frozenset()) -> Claimed:
+    """Return *claimed* after a look-up: what the CRM shows replaces what was assumed, save of fields in *unread*.
 
     A write whose answer was lost shows here for the first time; noting it keeps the audit whole. What the record
     refers to is not shown: it is not known any more, and brought about again.
     """
     known = {name: value for name, value in found.fields.items() if value not in (None, "")}
+    known |= {name: value for name, value in claimed.known.items() if name in unread}
     learned = tuple(
         {"field": name, "before": claimed.known.get(name), "after": value, "rule": "looked_up"}
         for name, value in found.fields.items()
         if not same_value(value, claimed.known.get(name))
     )
     return replace(claimed, crm_id=found.crm_id, known=known, learned=learned)
+
+
+def seen_empty(claimed: Claimed, held: Mapping[str, Any] | None, outbound: OutboundObject) -> Claimed:
+    """Return *claimed* after a look at the fields that are written only where they are empty.
+
+    What they hold becomes known, save where no scope lets it be read: then only that there is something.
+
+    Args:
+        held: CRM field to its value; None: it could not be read.
+    """
+    if held is None:
+        return replace(claimed, shown={})
+    values = {name: held[name] for name in outbound.if_empty if name in held}
+    filled = {name: value for name, value in values.items() if value not in (None, "")}
+    known = {
+        **{name: value for name, value in claimed.known.items() if name not in values},
+        **{name: value for name, value in filled.items() if name not in outbound.unread},
+    }
+    return replace(claimed, known=known, shown={name: name in filled for name in values})
 
 
 def _known_references(claimed: Claimed) -> Mapping[str, list[str]]:

@@ -76,15 +76,18 @@ LOOK_UP_ALWAYS: Final = Doubts(
 """Every write is keyed, and still every doubt is looked up: the policy's default."""
 
 
-def looked_up(claimed: Claimed, found: Found | None) -> Claimed:
+def looked_up(claimed: Claimed, found: Found | None, unread: frozenset[str] = frozenset()) -> Claimed:
     """Return *claimed* as the CRM shows it, with the verdict on the write in doubt.
 
     Applied: the CRM holds the record for the first time, or other values than were known before the write. What an
     earlier look-up of the same round has shown stays told: it was not settled yet.
+
+    Args:
+        unread: CRM fields that were not asked for, as no scope lets them be read.
     """
     if found is None:
         return claimed if claimed.state != "active" else replace(claimed, verdict="not_applied")
-    shown = adopt_found(claimed, found)
+    shown = adopt_found(claimed, found, unread)
     applied = claimed.verdict == "applied" or not claimed.crm_id or shown.learned
     learned = (*claimed.learned, *shown.learned)
     return replace(shown, learned=learned, verdict="applied" if applied else "not_applied")

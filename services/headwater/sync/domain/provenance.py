@@ -12,6 +12,8 @@ from headwater.kernel.ids import ObjectName
 from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
 from headwater.policy.explaining import Candidate, Decision, explain
 from headwater.policy.outbound import same_value, wanted_fields
+from headwater.policy.scopes import RULE as SCOPE
+from headwater.policy.scopes import Writing, scope_of
 from headwater.policy.words import FieldClass
 from headwater.sync.domain.delivering import REFERENCES_KEY, Claimed, choose_outbound
 from headwater.sync.domain.operating import Delivery
@@ -52,18 +54,23 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What one CRM holds of a field, and what it should."""
+    """What one CRM holds of a field, and what it should.
+
+    Args:
+        scope: by which scope it does not get the field, or only where it is empty; empty where none bars it.
+    """
 
     connector: str
     crm_object: str
     crm_field: str
     value: Any
     wanted: Any
+    scope: str = ""
 
     @property
     def differs(self) -> bool:
         """Whether the two are not the same."""
-        return not same_value(self.value, self.wanted)
+        return not self.scope and not same_value(self.value, self.wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +172,34 @@ def _held(document: PolicyDocument, standings: Iterable[Standing], name: str) ->
         for crm_field, item in outbound.fields.items():
             if item.field == name:
                 value = claimed.known.get(crm_field)
-                yield Held(claimed.connector, outbound.target, crm_field, value, wanted.get(crm_field, value))
+                want = wanted.get(crm_field, value)
+                kept = crm_field in outbound.if_empty and value not in (None, "")
+                scope = (
+                    f"{SCOPE}: written only where it is empty" if kept and not same_value(value, want) else ""
+                )
+                yield Held(claimed.connector, outbound.target, crm_field, value, want, scope)
+        yield from _barred(document, claimed, outbound.target, name)
         yield from _references(outbound, claimed, name)
+
+
+def _barred(document: PolicyDocument, claimed: Claimed, crm_object: str, name: str) -> Iterable[Held]:
+    """Yield the CRM fields that would be written, were it not for a scope; else the scope that would bar them."""
+    connector, object_name = claimed.connector, cast("ObjectName", claimed.object)
+    found = False
+    for item in document.left_out:
+        if (item.way, item.connector, item.object, item.field) == ("write", connector, object_name, name):
+            found = True
+            value = claimed.known.get(item.crm_field)
+            yield Held(connector, crm_object, item.crm_field, value, None, item.why)
+    mapped = any(
+        name in {*(one.field for one in target.fields.values()), *target.references.values()}
+        for target in document.connectors[connector].written.get(object_name, ())
+    )
+    field_class = document.objects[object_name].fields[name].field_class
+    scope = scope_of(document.connectors[connector].scopes, object_name, name, field_class)
+    if not found and not mapped and scope.writing is Writing.NEVER and scope.write_line:
+        by = f"connectors.{connector}.{scope.write_line}"
+        yield Held(connector, crm_object, "", None, None, f"{SCOPE}: never written: {by}")
 
 
 def _mapping(policy: ConnectorPolicy, claimed: Claimed) -> OutboundObject | None:

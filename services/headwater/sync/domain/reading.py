@@ -253,6 +253,9 @@ def _references(
 def _participants(
     policy: PolicyDocument, event: LogEvent, fields: Mapping[str, Any]
 ) -> list[tuple[str, tuple[Subject, Mapping[str, Any]]]]:
+    barred = policy.unread_of(event.source, "contact")
+    if "email" in barred:  # whom an address stands for is not read from there
+        return []
     match_only = policy.systems[event.source].participants == "associate"
     known = policy.objects["contact"].fields if "contact" in policy.objects else {}
     found: dict[str, tuple[Subject, Mapping[str, Any]]] = {}
@@ -262,7 +265,9 @@ def _participants(
             if "@" not in address or address in found:
                 continue
             contact = {
-                name: part for name, part in _contact_fields(address, item["name"]).items() if name in known
+                name: part
+                for name, part in _contact_fields(address, item["name"]).items()
+                if name in known and name not in barred
             }
             key = RecordKey(event.tenant_id, "contact", event.source, address[:255])
             found[address] = (Subject(key, _attributes(contact), match_only), contact)

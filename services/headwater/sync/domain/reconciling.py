@@ -340,10 +340,11 @@ class _Comparison:
         wanted = wanted_fields(outbound, bound.values, consents)
         found: dict[str, tuple[Any, FieldType]] = {}
         for name, value in wanted.fields.items():
-            item = outbound.fields.get(name)
-            canonical = item.field if item else None
-            if item is not None and canonical is not None and not self._matters(bound.object, canonical):
+            canonical = item.field if (item := outbound.fields.get(name)) else None
+            if canonical is not None and not self._matters(bound.object, canonical):
                 continue
+            if name in outbound.unread or (name in outbound.if_empty and self._seen.fields.get(name)):
+                continue  # not asked for, or not ours any more
             if value is None and name not in bound.known:
                 continue  # never given, and nothing to give: what is there is somebody else's
             found[name] = (value, self._type_of(bound.object, canonical))

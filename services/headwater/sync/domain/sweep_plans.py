@@ -11,7 +11,7 @@ import msgspec
 from headwater.connectors.base.sweeping import Swept
 from headwater.kernel.ids import ObjectName
 from headwater.policy.document import OutboundObject, PolicyDocument
-from headwater.sync.domain.delivering import to_target
+from headwater.sync.domain.delivering import to_read, to_target
 from headwater.sync.domain.polling import poll_plans
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -44,7 +44,12 @@ class SweepPlan:
 
     def fingerprint(self) -> str:
         """Return what tells whether something else would be compared."""
-        mappings = {name: item.model_dump(mode="json") for name, item in self.written.items()}
+        mappings = {
+            name: [item.model_dump(mode="json"), sorted(item.if_empty)]
+            if item.if_empty
+            else item.model_dump(mode="json")
+            for name, item in self.written.items()
+        }
         held = [self.system, self.swept.fields, self.polled or "", mappings]
         critical = {name: sorted(fields) for name, fields in self.critical.items()}
         return hashlib.blake2b(_canonical([held, critical]), digest_size=12).hexdigest()
@@ -69,7 +74,7 @@ def sweep_plans(document: PolicyDocument, connector: str) -> dict[str, SweepPlan
     plans: dict[str, SweepPlan] = {}
     for crm_object in dict.fromkeys([*written, *polls]):
         poll, mappings = polls.get(crm_object), written.get(crm_object, {})
-        targets = [to_target(name, item) for name, item in mappings.items()]
+        targets = [to_read(to_target(name, item), item) for name, item in mappings.items()]
         ids = tuple(dict.fromkeys(item.external_id_field for item in targets))
         read = poll.polled.fields if poll else ()
         fields = tuple(dict.fromkeys([*read, *ids, *(one for item in targets for one in item.fields)]))

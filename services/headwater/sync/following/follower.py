@@ -27,7 +27,7 @@ from headwater.connectors.base import (
     StepKind,
 )
 from headwater.sync.delivery.accounts import READ, Asks, RunningAccount
-from headwater.sync.domain.delivering import to_target
+from headwater.sync.domain.delivering import to_read, to_target
 from headwater.sync.domain.following import (
     BUSY_S,
     SURVIVOR_PAUSE_S,
@@ -131,7 +131,7 @@ class Follower:
             raise NotNeeded(f"records of {crm_object or merge.object} are not merged by the policy")
         if self._merging().merge_terms(crm_object) is None:
             raise NotNeeded(f"the vendor cannot merge records of {crm_object}")
-        target = to_target(merge.object, outbound)
+        target = to_read(to_target(merge.object, outbound), outbound)
         wanted = [str(places.holder_id), str(merge.loser_id)]
         found = await self._ask(READ, partial(self.connector.look_up, target, wanted))
         if wanted[1] not in found:

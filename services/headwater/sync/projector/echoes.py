@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from headwater.policy.document import OutboundObject, PolicyDocument
-from headwater.policy.outbound import Unwritable, desired_fields, minimal_patch
+from headwater.policy.outbound import Unwritable, desired_fields, fill_empty, minimal_patch
 from headwater.sync.domain.echoing import (
     GONE_RECORD,
     CrmKey,
@@ -338,7 +338,10 @@ def _apply(judged: Judged, look: Look, ruling: Ruling) -> Reading:
 
 def _coming(record: FoundRecord, outbound: OutboundObject) -> dict[str, Any]:
     try:
-        return minimal_patch(desired_fields(outbound, record.values), record.known)
+        coming = minimal_patch(desired_fields(outbound, record.values), record.known)
+        return (
+            fill_empty(outbound.if_empty, coming, record.known, None).patch if outbound.if_empty else coming
+        )
     except Unwritable:
         return {}  # its delivery fails by itself, and writes nothing
 

@@ -13,7 +13,8 @@ from headwater.sync.domain.scheduling import Job
 from headwater.sync.domain.sweep_plans import sweep_plans
 from headwater.sync.reconciling.daily import Parity
 from headwater.sync.reconciling.monthly import Review
-from headwater.sync.reconciling.ports import ParityBook
+from headwater.sync.reconciling.ports import FieldUse, ParityBook
+from headwater.sync.reconciling.quarterly import FieldReview
 from headwater.sync.reconciling.weekly import Consistency
 from headwater.sync.scheduling.ports import ChangeLog
 from headwater.sync.usecases.timeline import Timelines
@@ -23,6 +24,9 @@ HEAL_EVERY_S: Final = 60.0
 DAILY: Final = "daily"
 WEEKLY: Final = "weekly"
 MONTHLY: Final = "monthly"
+QUARTERLY: Final = "quarterly"
+QUARTERLY_S: Final = 7_776_000.0
+"""Period of the review of fields where the policy compares nothing: 90 days."""
 HEAL: Final = "heal"
 
 
@@ -38,27 +42,19 @@ class Reconciliation:
     parity: Parity
     consistency: Consistency
     review: Review
+    fields: FieldReview
 
     def jobs(self, account: RunningAccount) -> Sequence[Job]:
-        """Return the jobs of *account*; none where the policy compares nothing of it."""
+        """Return the jobs of *account*; where the policy compares nothing of it, the review of its fields alone."""
         section = account.document.reconcile
         if section is None or not sweep_plans(account.document, account.name):
-            return ()
+            return [_job(account, QUARTERLY, section.quarterly_s if section else QUARTERLY_S)]
         periods = {DAILY: section.daily_s, HEAL: HEAL_EVERY_S, MONTHLY: section.monthly_s}
+        periods[QUARTERLY] = section.quarterly_s
         enabled = [name for name, item in account.document.connectors.items() if item.enabled]
         if account.name == min(name for name in enabled if section.concerns(name)):
             periods[WEEKLY] = section.weekly_s  # of the tenant: one account's process does it
-        return [
-            Job(
-                account.tenant_id,
-                job_name(subject, account.name),
-                "reconcile",
-                every_s,
-                account.name,
-                subject,
-            )
-            for subject, every_s in periods.items()
-        ]
+        return [_job(account, subject, every_s) for subject, every_s in periods.items()]
 
     async def run(self, account: RunningAccount, subject: str) -> str:
         """Run one of them; return what it found. Raises: what its kind raises."""
@@ -68,12 +64,24 @@ class Reconciliation:
             return await self.consistency.run(account)
         if subject == MONTHLY:
             return await self.review.run(account)
+        if subject == QUARTERLY:
+            return await self.fields.run(account)
         return await self.parity.run(account)
 
 
-def reconciliation(book: ParityBook, log: ChangeLog, timelines: Timelines, clock: Clock) -> Reconciliation:
+def _job(account: RunningAccount, subject: str, every_s: float) -> Job:
+    name = job_name(subject, account.name)
+    return Job(account.tenant_id, name, "reconcile", every_s, account.name, subject)
+
+
+def reconciliation(
+    book: ParityBook, use: FieldUse, log: ChangeLog, timelines: Timelines, clock: Clock
+) -> Reconciliation:
     """Return the jobs of one process."""
     chance = random.Random()  # noqa: S311 - samples
     return Reconciliation(
-        Parity(book, log, clock, chance), Consistency(book, timelines, clock), Review(book, clock)
+        Parity(book, log, clock, chance),
+        Consistency(book, timelines, clock),
+        Review(book, clock),
+        FieldReview(book, use, clock),
     )

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from headwater.connectors.base.sweeping import Span
+from headwater.sync.domain.field_review import Tally
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.parity_ranges import Range
 from headwater.sync.domain.reconciling import Drift, DriftKind, FieldDrift, Ours
 from headwater.sync.domain.sweep_plans import SweepPlan
 
-JobName = Literal["daily", "weekly", "monthly"]
+JobName = Literal["daily", "weekly", "monthly", "quarterly"]
 DriftState = Literal["open", "repairing", "asked", "healed", "accepted"]
 Repair = Literal["", "redeliver", "refetch", "recreate", "ask"]
 
@@ -99,6 +100,19 @@ class Order:
     dry: bool
     whole: bool
     actor: str
+
+
+class FieldUse(Protocol):
+    """What the database knows of the use of fields."""
+
+    async def tally(self, tenant_id: str, connector: str, source: str, objects: Sequence[str]) -> Tally:
+        """Return the use of an account's fields.
+
+        Args:
+            source: the account's system, whose records are read.
+            objects: that are read from it.
+        """
+        ...
 
 
 class ParityBook(Protocol):

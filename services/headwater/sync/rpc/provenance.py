@@ -112,6 +112,7 @@ def _held(item: FieldStory, one: Held) -> pb.HeldValue:
         value_json=_value(item, one.value),
         wanted_json=_value(item, one.wanted),
         differs=one.differs,
+        scope=one.scope,
     )
 
 

@@ -8,8 +8,10 @@ from typing import Final, Protocol
 
 from headwater.connectors.base import Account, Connector, Report, load_vendor
 from headwater.connectors.base.asking import OpenGate
+from headwater.connectors.base.trying import try_account
 from headwater.kernel.errors import HeadwaterError, NotFound
 from headwater.policy.document import ConnectorPolicy
+from headwater.policy.scoping import access_of
 from headwater.sync.delivery.credentials import Secrets
 from headwater.sync.ports import Policies
 
@@ -78,7 +80,7 @@ class Connections:
         """
         document = self._policies.current().get(tenant_id)
         policy = document.connectors.get(connector) if document else None
-        if policy is None:
+        if document is None or policy is None:
             raise NotFound(f"the policy in force has no connector {connector!r}", reason="UNKNOWN_CONNECTOR")
         try:
             account = await self._account(tenant_id, connector, policy)
@@ -86,7 +88,7 @@ class Connections:
         except HeadwaterError as refused:  # what it says never holds a secret
             return Report(ok=False, findings=(refused.message,))
         try:
-            return await opened.test_connection()
+            return await try_account(connector, policy.vendor, access_of(document, connector), opened)
         finally:
             await opened.aclose()
 

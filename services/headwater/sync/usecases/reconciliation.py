@@ -12,7 +12,7 @@ from headwater.sync.domain.reconciling import DriftKind
 from headwater.sync.domain.sweep_plans import sweep_plans
 from headwater.sync.ports import Policies
 from headwater.sync.reconciling.desk import DriftPlace, ParityDesk, RunView, Standing
-from headwater.sync.reconciling.jobs import HEAL, WEEKLY, job_name
+from headwater.sync.reconciling.jobs import HEAL, QUARTERLY, WEEKLY, job_name
 from headwater.sync.reconciling.ports import DriftRow, JobName, Order
 from headwater.sync.scheduling.ports import ScheduleDesk
 
@@ -42,9 +42,20 @@ class ReconciliationOffice:
             raise NotFound(message, reason="NOT_COMPARED", metadata={"connector": connector})
         return tuple(sorted(names))
 
+    def _enabled(self, tenant_id: str, connector: str) -> tuple[str, ...]:
+        document = self.policies.current().get(tenant_id)
+        accounts = document.connectors.items() if document else ()
+        names = [name for name, item in accounts if item.enabled and connector in {"", name}]
+        if not names:
+            message = f"the policy has no enabled connector {connector!r}"
+            raise NotFound(message, reason="UNKNOWN_CONNECTOR", metadata={"connector": connector})
+        return tuple(sorted(names))
+
     async def run(self, tenant_id: str, connector: str, job: JobName, order: Order) -> tuple[str, ...]:
         """Order a run of an account, or of all; return whose. Raises: NotFound."""
-        names = self._compared(tenant_id, connector)
+        names = (
+            self._compared(tenant_id, connector) if job != QUARTERLY else self._enabled(tenant_id, connector)
+        )
         if job == WEEKLY:  # of the tenant: one account's process does it
             names = self._compared(tenant_id, "")[:1]
         for name in names:

@@ -277,6 +277,7 @@ class HeldValue(_message.Message):
     VALUE_JSON_FIELD_NUMBER: _builtins.int
     WANTED_JSON_FIELD_NUMBER: _builtins.int
     DIFFERS_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     connector: _builtins.str
     """Connector account."""
     crm_object: _builtins.str
@@ -289,6 +290,8 @@ class HeldValue(_message.Message):
     """What it should hold, as JSON; empty when masked."""
     differs: _builtins.bool
     """True when the two differ."""
+    scope: _builtins.str
+    """The scope by which the CRM does not get the field, or gets it only where it is empty; empty where none does."""
     def __init__(
         self,
         *,
@@ -298,10 +301,11 @@ class HeldValue(_message.Message):
         value_json: _builtins.str = ...,
         wanted_json: _builtins.str = ...,
         differs: _builtins.bool = ...,
+        scope: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "crm_field", b"crm_field", "crm_object", b"crm_object", "differs", b"differs", "value_json", b"value_json", "wanted_json", b"wanted_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "crm_field", b"crm_field", "crm_object", b"crm_object", "differs", b"differs", "scope", b"scope", "value_json", b"value_json", "wanted_json", b"wanted_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

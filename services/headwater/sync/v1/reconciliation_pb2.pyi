@@ -37,7 +37,7 @@ class RunReconciliationRequest(_message.Message):
     connector: _builtins.str
     """Account in the policy; empty for all."""
     job: _builtins.str
-    """daily, weekly or monthly. Required."""
+    """daily, weekly, monthly or quarterly. Required."""
     dry_run: _builtins.bool
     """Nothing is kept but the report, and nothing repaired."""
     whole: _builtins.bool
@@ -103,7 +103,7 @@ class ListRunsRequest(_message.Message):
     connector: _builtins.str
     """Account in the policy; empty for all."""
     job: _builtins.str
-    """daily, weekly or monthly; empty for all."""
+    """daily, weekly, monthly or quarterly; empty for all."""
     page_size: _builtins.int
     """Runs, 1..1000; 0 means 100."""
     def __init__(

@@ -32,6 +32,7 @@ from headwater.connectors.base.flows import (
 from headwater.connectors.base.http import Answer
 from headwater.connectors.base.oauth import read_grant
 from headwater.connectors.base.port import Account
+from headwater.connectors.base.scopes import scopes_in
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import InvalidInput
 from headwater.kernel.secret import Secret
@@ -109,7 +110,7 @@ async def connect(
         body = await _exchanged(plan, base_url, form)
     kept = {name: Secret(value) for name, value in own.items() if value}
     version = await vault.put(tenant_id, wish.connection, kept, actor)
-    return Connected(wish.connection, version, base_url, str(body.get("scope") or ""))
+    return Connected(wish.connection, version, base_url, " ".join(scopes_in(body) or ()))
 
 
 def plan_of(vendor: str) -> OAuthPlan:

@@ -38,7 +38,8 @@ KEEP_PAUSE_S: Final = 0.5
 ACCESS_TOKEN: Final = "access_token"  # noqa: S105 - the name of a field
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - the name of a field
 INSTANCE_URL: Final = "instance_url"
-OWN_FIELDS: Final = frozenset({ACCESS_TOKEN, INSTANCE_URL})
+SCOPES: Final = "granted_scopes"
+OWN_FIELDS: Final = frozenset({ACCESS_TOKEN, INSTANCE_URL, SCOPES})
 """Fields that are the keeper's own, no part of the credentials."""
 
 
@@ -107,6 +108,8 @@ class VaultGrants:
             await self._give_back(kept, failed)
             raise
         tokens = {ACCESS_TOKEN: Secret(grant.access_token), INSTANCE_URL: Secret(grant.base_url)}
+        if grant.scopes is not None:
+            tokens[SCOPES] = Secret(" ".join(grant.scopes))
         if grant.refresh_token:
             tokens[REFRESH_TOKEN] = Secret(grant.refresh_token)
         sealed = await self._vault.sealed_beside(kept, tokens)
@@ -156,6 +159,7 @@ def _stored(kept: Kept, own: dict[str, Secret]) -> Grant | None:
         access_token=token.reveal(),
         expires_in_s=kept.left_s,
         base_url=own.get(INSTANCE_URL, Secret("")).reveal(),
+        scopes=tuple(own[SCOPES].reveal().split()) if SCOPES in own else None,
     )
 
 
