@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tests.contract.parity import ours_dynamics, ours_hubspot, ours_pipedrive
+from tests.contract.parity import ours_dynamics, ours_hubspot, ours_pipedrive, ours_salesforce
 from tests.contract.parity.capture import Canonical, Capture, as_bytes, capturing
 from tests.contract.parity.ours import Operation
 from tests.contract.parity.record import RECORDED
@@ -27,6 +27,7 @@ OURS = {
     "pipedrive": ours_pipedrive.OPERATIONS,
     "dynamics": ours_dynamics.OPERATIONS,
     "hubspot": ours_hubspot.OPERATIONS,
+    "salesforce": ours_salesforce.OPERATIONS,
 }
 OPERATIONS_MIN = 12
 CASES = [
