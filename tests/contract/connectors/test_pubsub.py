@@ -20,7 +20,13 @@ from headwater.connectors.salesforce import VENDOR
 from headwater.connectors.salesforce.client import SalesforceConnector
 from headwater.kernel.errors import InvalidInput
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.timeout(30)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.slow,
+    pytest.mark.enable_socket,
+    pytest.mark.timeout(30),
+    pytest.mark.evidence("salesforce", "stream", "own sandbox only"),
+]
 
 NAME: Final = "streams"
 CONTACTS: Final = "/data/ContactChangeEvent"
