@@ -6,7 +6,7 @@ Numbers are defaults of the requirements and belong here, never as literals in c
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -165,6 +165,29 @@ class Adaptive(Part):
     """Answers faster than this are never such a sign."""
     gather_s: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Shortest time from the start of one batch to that of another while nothing is left over, so that records gather."""
+
+
+PUBSUB_VENDORS: Final = ("salesforce",)
+"""Vendors whose CRM has an event bus that we listen to."""
+
+
+class PubSub(Part):
+    """How a CRM's changes are listened to over its event bus; what is told of is read by id, only mapped fields."""
+
+    topics: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^/data/[A-Za-z0-9_]{1,80}$")], ...], Field(max_length=32)
+    ] = ()
+    """Channels of change events, as `/data/ChangeEvents`; empty: one for each object whose changes are read."""
+    window_events: Annotated[int, Field(ge=1, le=100)] = 100
+    """Events that may be under way to us at once."""
+    address: Annotated[str, Field(pattern=r"^$|^[A-Za-z0-9.-]{1,253}:[0-9]{1,5}$")] = ""
+    """Host and port, where the vendor's global one will not do."""
+
+
+class Events(Part):
+    """How a CRM tells of changes by itself, beside polling, which tells what that leaves out."""
+
+    pubsub: PubSub | None = None
 
 
 class Poll(Part):

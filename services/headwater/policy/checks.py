@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final, get_args
 
 from headwater.kernel.ids import OPERATOR_SOURCE
-from headwater.policy.account import Limits
+from headwater.policy.account import PUBSUB_VENDORS, Limits
 from headwater.policy.conflicts import conflict_faults
 from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
 from headwater.policy.enriching import ROOT, enrichment_faults
@@ -211,6 +211,7 @@ def _connector_faults(document: PolicyDocument, name: str, connector: ConnectorP
         yield Fault(f"{path}.system", "layer_direction", "only systems of the record layer are written to")
     yield from limit_faults(f"{path}.limits", connector.limits)
     yield from _poll_faults(document, path, connector)
+    yield from _event_faults(path, connector)
     for object_name, targets in connector.objects.items():
         known = document.objects.get(object_name)
         if known is None:
@@ -268,6 +269,20 @@ def _poll_faults(document: PolicyDocument, path: str, connector: ConnectorPolicy
                 f"{connector.system} has no inbound mapping of {object_name!r}: its changes could not be read"
             )
             yield Fault(f"{path}.objects.{object_name}", "polled_object", message)
+
+
+def _event_faults(path: str, connector: ConnectorPolicy) -> Iterator[Fault]:
+    pubsub = connector.events.pubsub
+    if pubsub is None:
+        return
+    if connector.vendor not in PUBSUB_VENDORS:
+        message = f"{connector.vendor} has no event bus to listen to; {', '.join(PUBSUB_VENDORS)} has"
+        yield Fault(f"{path}.events.pubsub", "listened_vendor", message)
+    if not connector.polled():
+        message = "no object's changes are read: nothing would come of what is told"
+        yield Fault(f"{path}.events.pubsub", "listened_object", message)
+    if len(set(pubsub.topics)) < len(pubsub.topics):
+        yield Fault(f"{path}.events.pubsub.topics", "distinct_topics", "a topic stands here twice")
 
 
 def _expression_faults(path: str, source: str) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from headwater.kernel.ids import ObjectName
-from headwater.policy.account import Adaptive, Breaker, Lanes, Limits, Poll, Retry, Rollout
+from headwater.policy.account import Adaptive, Breaker, Events, Lanes, Limits, Poll, Retry, Rollout
 from headwater.policy.alarms import Alarms
 from headwater.policy.consenting import restricting
 from headwater.policy.enrichment import Enrichment
@@ -127,6 +127,8 @@ class ConnectorPolicy(Part):
     scopes: Scopes = Scopes()
     """What may be read and written at all."""
     poll: Poll = Poll()
+    events: Events = Events()
+    """What the CRM is listened to for; polling goes on beside it, by its own pace."""
     alarms: Alarms = Alarms()
     """When people are called: `headwater alerts generate` makes Prometheus's rules of it."""
     _consents: dict[str, Consent] = PrivateAttr(default_factory=dict)

@@ -73,6 +73,10 @@ class AccountOptions(BaseModel):
     """Field shown in the arrival log as external id."""
     duplicate_rule: bool = False
     """Salesforce: refuse a second contact with the same email (DUPLICATES_DETECTED)."""
+    event_retention_s: float = Field(default=259_200.0, ge=0)
+    """Salesforce: how long change events can be told again (72 hours)."""
+    event_keepalive_s: float = Field(default=270.0, gt=0)
+    """Salesforce: longest silence of a subscription before it is told the newest replay id."""
     automations: tuple[PlantedAutomation, ...] = ()
     """What the account's people have automated."""
     required_fields: dict[str, tuple[str, ...]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from headwater.sandbox.admin import admin
@@ -13,12 +14,13 @@ from headwater.sandbox.fleet import Fleet
 from headwater.sandbox.gate import Gate
 from headwater.sandbox.hubspot.vendor import HubSpot
 from headwater.sandbox.pipedrive.vendor import Pipedrive
+from headwater.sandbox.salesforce.event_server import serving
 from headwater.sandbox.salesforce.vendor import Salesforce
 from headwater.sandbox.server import Connections, serve
 from headwater.sandbox.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -72,6 +74,12 @@ def run(settings: SandboxSettings) -> None:
     connections = Connections()
     try:
         fleet = fleet_of(settings, database)
-        serve(application(fleet, connections), settings, connections, fleet.work)
+        serve(application(fleet, connections), settings, connections, fleet.work, lambda: _beside(fleet))
     finally:
         database.close()
+
+
+@asynccontextmanager
+async def _beside(fleet: Fleet) -> AsyncIterator[Mapping[str, int]]:
+    async with serving(fleet, f"{fleet.settings.host}:{fleet.settings.events_port}") as port:
+        yield {"events_port": port}

@@ -30,6 +30,10 @@ FaultKind = Literal[
     "truncated_page",
     "token_expire_now",
     "html_error",
+    "stream_cut",
+    "batch_lost",
+    "event_gap",
+    "event_overflow",
 ]
 
 BEFORE: tuple[FaultKind, ...] = ("latency_ms", "hang", "error_5xx", "storm_429", "html_error")
@@ -40,6 +44,8 @@ SHORT: tuple[FaultKind, ...] = ("truncated_page",)
 """Decided when a list or a query is answered: its page ends early and says that nothing follows."""
 EXPIRY: tuple[FaultKind, ...] = ("token_expire_now",)
 """Decided when a call arrives, before its token is looked at."""
+EVENTS: tuple[FaultKind, ...] = ("stream_cut", "batch_lost", "event_gap", "event_overflow")
+"""Decided when a batch of change events is about to be sent: cut behind it, cut in its place, as gaps, as one overflow."""
 AFTER: tuple[FaultKind, ...] = ("commit_then_hang", "commit_then_reset")
 """Decided after a write was committed, before it is answered."""
 

@@ -14,12 +14,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
     from types import FrameType
 
     from starlette.types import ASGIApp, Scope
 
     from headwater.sandbox.settings import SandboxSettings
+
+    Beside = Callable[[], AbstractAsyncContextManager[Mapping[str, int]]]
 
 BACKLOG = 1024
 LOOK_S = 0.02
@@ -68,14 +71,22 @@ def protocol(connections: Connections) -> type[H11Protocol]:
 class ReadyServer(uvicorn.Server):
     """A server that says when it listens, and does something beside."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], work: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[Mapping[str, int]], None],
+        work: Callable[[], bool],
+        beside: Beside,
+    ) -> None:
         super().__init__(config)
         self._ready = ready
         self._work = work
+        self._beside = beside
+        self._ports: Mapping[str, int] = {}
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the end is asked for, working off what calls have left to do."""
-        async with anyio.create_task_group() as tasks:
+        async with self._beside() as self._ports, anyio.create_task_group() as tasks:
             tasks.start_soon(self._work_beside)
             await super().serve(sockets)
             tasks.cancel_scope.cancel()
@@ -89,11 +100,15 @@ class ReadyServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
         await super().startup(sockets)
-        self._ready()
+        self._ready(self._ports)
 
 
 def serve(
-    application: ASGIApp, settings: SandboxSettings, connections: Connections, work: Callable[[], bool]
+    application: ASGIApp,
+    settings: SandboxSettings,
+    connections: Connections,
+    work: Callable[[], bool],
+    beside: Beside,
 ) -> None:
     """Serve until SIGTERM or SIGINT; the one line on stdout is the ready line.
 
@@ -102,6 +117,7 @@ def serve(
         settings: where to listen; port 0 takes a free one.
         connections: told of every connection.
         work: does a little of what calls have left to do; False when nothing is left.
+        beside: serves what is no HTTP, and tells its ports by name.
     """
     listening = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
     port = listening.getsockname()[1]
@@ -117,7 +133,9 @@ def serve(
         server_header=False,
     )
     _quiet_end()
-    ReadyServer(config, lambda: _say({"ready": True, "port": port}), work).run(sockets=[listening])
+    ReadyServer(config, lambda ports: _say({"ready": True, "port": port, **ports}), work, beside).run(
+        sockets=[listening]
+    )
 
 
 def _say(line: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ class SandboxSettings(BaseSettings):
     """Loopback address to listen on; anything else is refused."""
     port: int = Field(default=8790, ge=0, le=65535)
     """Port to listen on; 0 takes a free one, told in the ready line."""
+    events_port: int = Field(default=0, ge=0, le=65535)
+    """Port of Salesforce's Pub/Sub API; 0 takes a free one, told in the ready line."""
     data_dir: Path = Path(".headwater/sandbox")
     """Directory of the state file `sandbox.db`; created when missing."""
     token_ttl_s: int = Field(default=1800, ge=1, le=86_400)

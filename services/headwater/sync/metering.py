@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headwater.connectors.base import ErrorClass
+from headwater.connectors.base.streaming import Heard
 from headwater.kernel.metrics import Metrics, names
 from headwater.sync.domain.limiting import HTTP_TOO_MANY
 from headwater.sync.domain.projecting import Effect
@@ -41,6 +42,30 @@ class ProjectionMeter:
         self._poisoned.add(poisoned)
         self._superseded.add(superseded)
         self._projected.add(len(effects) - poisoned - superseded)
+
+
+class StreamMeter:
+    """The counters of one process's streams of changes."""
+
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics or Metrics()
+        self._changes = self._metrics.counter(names.STREAM_CHANGES)
+        self._ends = self._metrics.counter(names.STREAM_ENDS)
+
+    def heard(self, connector: str, heard: Heard) -> None:
+        """Count what was told at once."""
+        counts = {"wanted": len(heard.wanted), "unread": heard.unread, "unreadable": heard.unreadable}
+        for outcome, count in counts.items():
+            if count:
+                self._changes.of(connector, outcome).add(count)
+
+    def ended(self, connector: str, cause: ErrorClass) -> None:
+        """Count a stream that ended, or would not open."""
+        self._ends.of(connector, cause.value).add()
+
+    def lost(self, connector: str) -> None:
+        """Count a place that the vendor has forgotten."""
+        self._ends.of(connector, "mark_lost").add()
 
 
 class AccountMeter:

@@ -1,11 +1,14 @@
 """One capture server for every vendor's client and for ours, and the form in which requests are compared.
 
-A request in canonical form has its method, its path without host, its query sorted, the headers that mean something, and
-its body: JSON with sorted members, forms sorted, a batch as the list of its operations. Two are equal if their bytes are.
+A request in canonical form has its method, its path without host and last slash, its query sorted, the headers that mean
+something, and its body: JSON with sorted members, forms sorted, CSV as its rows, a batch as the list of its operations.
+Two are equal if their bytes are.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import threading
@@ -81,7 +84,7 @@ def capturing(answers: Mapping[str, Any]) -> Iterator[Capture]:
 def canonical(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Canonical:
     """Return a request in the form that is compared."""
     url = urlsplit(target)
-    form: Canonical = {"method": method, "path": unquote(url.path)}
+    form: Canonical = {"method": method, "path": unquote(url.path).rstrip("/")}
     if url.query:
         pairs = parse_qsl(url.query, keep_blank_values=True)
         form["query"] = sorted((name, _BOOLEANS.get(value, value)) for name, value in pairs)
@@ -103,6 +106,8 @@ def as_bytes(form: Canonical) -> bytes:
 def _body(content_type: str, body: bytes) -> Any:
     if content_type.startswith("application/x-www-form-urlencoded"):
         return sorted(parse_qsl(body.decode(), keep_blank_values=True))
+    if content_type.startswith("text/csv"):
+        return list(csv.reader(io.StringIO(body.decode(), newline="")))
     if content_type.startswith("multipart/mixed"):
         found = _BOUNDARY.search(content_type)
         assert found is not None, content_type

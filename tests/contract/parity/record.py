@@ -2,7 +2,8 @@
 
     python -m tests.contract.parity.record PEERS [--write]
 
-PEERS holds the installed clients: `pipedrive/` (Node) and `dynamics/bin/python`; HubSpot's is among our own tools. Exit code 1 where a client of today
+PEERS holds the installed clients: `pipedrive/` (Node) and `dynamics/bin/python`; HubSpot's and Salesforce's are among our
+own tools. Exit code 1 where a client of today
 sends something else than the recorded one.
 """
 
@@ -35,6 +36,7 @@ ANSWERS: Final[Mapping[str, Mapping[str, Any]]] = {
         "": {"success": True, "data": []},
     },
     "hubspot": {"": {"status": "COMPLETE", "results": []}},
+    "salesforce": {"": {"records": [], "done": True, "totalSize": 0}},
     "dynamics": {r"/EntityDefinitions\?": {"value": [_TABLE]}, "": {"value": []}},
 }
 
@@ -44,6 +46,7 @@ def commands(peers: Path) -> Mapping[str, Sequence[str]]:
     return {
         "pipedrive": ("node", str(peers / "pipedrive" / "drive.mjs")),
         "hubspot": (sys.executable, str(HERE / "drivers" / "hubspot" / "drive.py")),
+        "salesforce": (sys.executable, str(HERE / "drivers" / "salesforce" / "drive.py")),
         "dynamics": (
             str(peers / "dynamics" / "bin" / "python"),
             str(HERE / "drivers" / "dynamics" / "drive.py"),

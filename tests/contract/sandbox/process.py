@@ -33,6 +33,7 @@ class SandboxProcess:
         self._settings = settings
         self._child: subprocess.Popen[str] | None = None
         self.url = ""
+        self.events_address = ""
         self.client = httpx.Client(timeout=CALL_S_MAX)
 
     def start(self) -> SandboxProcess:
@@ -49,6 +50,7 @@ class SandboxProcess:
         ready = json.loads(cast("IO[str]", self._child.stdout).readline())
         assert ready["ready"] is True
         self.url = f"http://127.0.0.1:{ready['port']}"
+        self.events_address = f"127.0.0.1:{ready['events_port']}"
         return self
 
     def kill(self) -> int:

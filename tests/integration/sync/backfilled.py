@@ -48,6 +48,7 @@ connectors:
     runbook: docs/crm
     limits: {window: {calls: CALLS, window_s: 1}, batch_records: 100}
     poll: {every_s: 86400, overlap_s: 5, page_records: PAGE}
+    events: EVENTS
     objects:
       contact: [{target: OBJECT, external_id: KEY, direction: in, fields: {EMAIL: {field: email}}}]
   target:
@@ -64,7 +65,9 @@ connectors:
 """
 
 
-def policy_of(vendor: str, url: str, *, calls: int = 100, page: int = 100) -> event_pb2.Event:
+def policy_of(
+    vendor: str, url: str, *, calls: int = 100, page: int = 100, events: str = "{}"
+) -> event_pb2.Event:
     """Return the event that puts the policy in force that reads *vendor* and writes the other one."""
     other = OTHER[vendor]
     email, first, last = NAMES[vendor]
@@ -72,6 +75,7 @@ def policy_of(vendor: str, url: str, *, calls: int = 100, page: int = 100) -> ev
         "TO_EMAIL": NAMES[other][0], "TO_LAST": NAMES[other][2], "WRITTEN": OBJECTS[other], "MARK": KEYS[other],
         "EMAIL": email, "FIRST": first, "LAST": last, "VENDOR": vendor, "OTHER": other, "URL": url,
         "OBJECT": OBJECTS[vendor], "KEY": KEYS[vendor], "CALLS": str(calls), "PAGE": str(page),
+        "EVENTS": events,
     }  # fmt: skip
     text = POLICY
     for word, name in words.items():
@@ -193,13 +197,13 @@ def in_crm(sandbox: SandboxProcess, vendor: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def tenant(
-    vendor: str, url: str, sandbox: SandboxProcess, *, calls: int = 100, page: int = 100
+    vendor: str, url: str, sandbox: SandboxProcess, *, calls: int = 100, page: int = 100, events: str = "{}"
 ) -> AsyncIterator[Tenant]:
     """Run everything with one account that is read."""
     sandbox.empty(vendor, TENANT)
     sandbox.empty(OTHER[vendor], TENANT)
     async with doors(url) as world, looking(url) as connection:
-        await world.record([policy_of(vendor, sandbox.url, calls=calls, page=page)])
+        await world.record([policy_of(vendor, sandbox.url, calls=calls, page=page, events=events)])
         async with serving(vendor, url, world, sandbox, connection) as opened:
             yield opened
 

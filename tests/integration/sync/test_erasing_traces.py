@@ -48,7 +48,7 @@ WITHOUT: Final = {
     "sync.held_delivery", "sync.inflight", "sync.inspection", "sync.lease", "sync.policy_change",
     "sync.policy_version", "sync.process", "sync.quality", "sync.quota", "sync.reassociation", "sync.rebuild",
     "sync.replay", "sync.rollout_member", "sync.rollout_stage", "sync.routing_mark", "sync.routing_tenant",
-    "sync.routing_turn", "sync.ruling", "sync.schedule", "sync.schema_migration", "sync.shard_cursor", "sync.sla_timer", "sync.timeline_due",
+    "sync.routing_turn", "sync.ruling", "sync.schedule", "sync.schema_migration", "sync.shard_cursor", "sync.sla_timer", "sync.stream", "sync.timeline_due",
     "sync.timeline_policy", "sync.timeline_spread", "sync.usage", "sync.vault_connection", "sync.vault_field",
     "sync.vault_key",
 }  # fmt: skip

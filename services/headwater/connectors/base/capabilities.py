@@ -32,6 +32,7 @@ class Capabilities:
         bulk: many records go as one job.
         search: records can be asked for by other fields than the external id.
         polling: changes can be fetched.
+        streaming: changes are told over a stream that we open.
         sweeping: records can be read whole and counted, by ranges of ids.
         webhooks: changes are pushed by the vendor and verified.
         schema_discovery: objects and fields are read from the vendor before anything is written.
@@ -55,6 +56,7 @@ class Capabilities:
     bulk: bool = False
     search: bool = False
     polling: bool = False
+    streaming: bool = False
     sweeping: bool = False
     webhooks: bool = False
     schema_discovery: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,14 +23,17 @@ from headwater.connectors.base.oauth import AuthorizedHttp, token_source
 from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import Account, CallGate, Found, Outcome, Report, Target, Vendor, Write
 from headwater.connectors.base.reports import explain
+from headwater.connectors.base.streaming import Hearing, Listened
 from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
 from headwater.connectors.salesforce import conditions, describing, leads, polling, sweeping, wire
 from headwater.connectors.salesforce.auth import OAUTH, refresher
 from headwater.connectors.salesforce.bulk import SalesforceBulk
+from headwater.connectors.salesforce.change_events import topic_of
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
 from headwater.connectors.salesforce.merging import SalesforceMerges
 from headwater.connectors.salesforce.merging_wire import session_refused
+from headwater.connectors.salesforce.pubsub import PubSub
 from headwater.connectors.salesforce.removing import SalesforceRemovals
 from headwater.kernel.errors import InvalidInput
 
@@ -51,6 +55,7 @@ CAPABILITIES: Final = Capabilities(
     remove=True,
     bulk=True,
     polling=True,
+    streaming=True,
     sweeping=True,
     schema_discovery=True,
     conditions=True,
@@ -87,6 +92,10 @@ class SalesforceVendor:
         """Return the kind of *write*: an update by Id where it is known, else an upsert by external id."""
         return keyed_kind(write)
 
+    def topics(self, crm_objects: Sequence[str]) -> Sequence[str]:
+        """Return the topics of change events of objects; see the port of listeners."""
+        return [topic_of(name) for name in dict.fromkeys(crm_objects)]
+
     def open(
         self, account: Account, gate: CallGate, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> SalesforceConnector:
@@ -104,7 +113,9 @@ class SalesforceVendor:
                 reason="API_VERSION_MALFORMED",
             )
         ends = credential_expiries(account.name, account.credentials)
-        return SalesforceConnector(AuthorizedHttp(http, tokens, _session_refused), version, ends)
+        connector = SalesforceConnector(AuthorizedHttp(http, tokens, _session_refused), version, ends)
+        connector.events = PubSub(account, gate, tokens, connector.org_id)
+        return connector
 
 
 class SalesforceConnector:
@@ -120,6 +131,17 @@ class SalesforceConnector:
         self.bulk = SalesforceBulk(http, version, self._query)
         self.merging = SalesforceMerges(http, version)
         self.removing = SalesforceRemovals(http, version)
+        self.events: PubSub | None = None
+
+    def listen(self, listened: Listened, mark: str) -> AbstractAsyncContextManager[Hearing]:
+        """Open a stream of change events; see the port of listeners."""
+        assert self.events is not None  # noqa: S101 - set where it is opened
+        return self.events.listen(listened, mark)
+
+    async def org_id(self) -> str:
+        """Return the org's id. Raises: CallFailed."""
+        (org,) = await self._query(["SELECT Id FROM Organization LIMIT 1"])
+        return str(org["Id"])
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Describe every object and report its gaps; the REST data API cannot create fields."""

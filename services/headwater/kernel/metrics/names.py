@@ -139,6 +139,16 @@ QUARANTINE_OPEN: Final = _metric(
     services=("ingest",),
 )  # fmt: skip
 
+# streams of changes
+STREAM_CHANGES: Final = _metric(
+    "stream_changes", Kind.COUNTER, "Changes that CRMs told over their streams, by what follows of them.",
+    _CONNECTOR, Label("outcome", ("wanted", "unread", "unreadable")), services=("sync",),
+)  # fmt: skip
+STREAM_ENDS: Final = _metric(
+    "stream_ends", Kind.COUNTER, "Streams of CRMs that ended, or could not be opened, by why.",
+    _CONNECTOR, Label("cause", (*ERROR_CLASSES, "mark_lost")), services=("sync",),
+)  # fmt: skip
+
 # the projector
 EVENTS_PROJECTED: Final = _metric(
     "events_projected", Kind.COUNTER, "Events of the log, by how the projector ended them.",

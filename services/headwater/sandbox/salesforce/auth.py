@@ -22,7 +22,7 @@ AUTHORIZE_PATH = "/services/oauth2/authorize"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S_MAX = 300
 CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - told to everyone in the brief of the sandbox
-_ORG = "00D5500000Hdwtr"
+ORG_ID = "00D5500000Hdwtr"
 
 
 def _token(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
@@ -30,7 +30,7 @@ def _token(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
     refused = _refused(call, desk, form)
     if refused is not None:
         return refused
-    token = f"{_ORG}!{desk.account.name}.{desk.new_id()}"
+    token = f"{ORG_ID}!{desk.account.name}.{desk.new_id()}"
     desk.account.give_token(token, call.now_ms + desk.token_ttl_s * 1000)
     renewed = consent.next_refresh_token(desk, form)
     shown = renewed and renewed != form.get("refresh_token")  # an unchanged one is not repeated
@@ -42,7 +42,7 @@ def _token(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
             "signature": desk.new_id(),
             "scope": "refresh_token api",
             "instance_url": call.base_url,
-            "id": f"{call.base_url}/id/{_ORG}/0055500000Hdwtr",
+            "id": f"{call.base_url}/id/{ORG_ID}/0055500000Hdwtr",
             "token_type": "Bearer",
             "issued_at": str(call.now_ms),
         },

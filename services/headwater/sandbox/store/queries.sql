@@ -176,6 +176,12 @@ SELECT sequence, arrival_ms, object, operation, external_id, record_id, effect, 
     traceparent, call_number
 FROM arrival WHERE account_key = ? AND sequence > ? ORDER BY sequence LIMIT ?;
 
+-- name: latest_arrival
+SELECT max(sequence) FROM arrival WHERE account_key = ?;
+
+-- name: forgotten_arrival
+SELECT max(sequence) FROM arrival WHERE account_key = ? AND arrival_ms < ?;
+
 -- name: insert_bulk_job
 INSERT INTO bulk_job (account_key, job_id, definition, state, created_ms, changed_ms, call_number)
 VALUES (?, ?, ?, 'Open', ?, ?, ?);

@@ -31,6 +31,7 @@ from headwater.sync.store.parity import PostgresParity
 from headwater.sync.store.polling import PostgresCalendar, PostgresCursors
 from headwater.sync.store.renewals import PostgresRenewals
 from headwater.sync.store.routing import PostgresRouting
+from headwater.sync.store.streams import PostgresStreams
 from headwater.sync.store.timeline import PostgresTimelines
 from headwater.sync.store.trail import PostgresTrail
 from headwater.sync.timeline.worker import TimelineWorker
@@ -97,10 +98,12 @@ def _schedules(ground: Ground, shelves: Shelves) -> Called:
         shelves.quality.measure_all,
         shelves.approvals.expire,
         reconciliation(PostgresParity(pool), PostgresFieldUse(pool), ground.ingest, shelves.timelines, clock),
+        PostgresStreams(pool),
     )
     return scheduling_host(
-        stores, ground.ingest, ground.leases, ground.membership, ground.accounts, clock, ground.settings
-    ).run
+        stores, ground.ingest, ground.leases, ground.membership, ground.accounts, clock, ground.settings,
+        ground.telemetry.metrics,
+    ).run  # fmt: skip
 
 
 def _enriching(ground: Ground, shelves: Shelves) -> Called:

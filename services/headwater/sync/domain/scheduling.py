@@ -19,7 +19,7 @@ FIRST_S_MAX: Final = 30.0
 RETRY_S: Final = 5.0
 """Pause after the first failure in a row; doubled with each, never beyond the next planned run."""
 
-JobKind = Literal["poll", "expiry", "maintenance", "reconcile"]
+JobKind = Literal["poll", "stream", "expiry", "maintenance", "reconcile"]
 RunOutcome = Literal["", "ok", "failed", "skipped"]
 
 
@@ -45,6 +45,11 @@ class Job:
     def key(self) -> tuple[str, str]:
         """Tenant and name."""
         return (self.tenant_id, self.name)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether a run has no end of its own: its period is only the longest pause before it begins again."""
+        return self.kind == "stream"
 
 
 @dataclass(frozen=True, slots=True)

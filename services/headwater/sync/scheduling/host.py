@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,6 +76,7 @@ class SchedulingHost:
         self._slots = anyio.CapacityLimiter(self._settings.runs_max)
         self._running: set[tuple[str, str]] = set()
         self._kept: set[Job] = set()
+        self._lasting: dict[Job, anyio.CancelScope] = {}
         membership.on_lapse(self._lose_engine)
 
     async def run(self, bell: Wakeup) -> None:
@@ -106,7 +107,8 @@ class SchedulingHost:
         leased = await self._leased_jobs()
         await self._keep(list(leased))
         waiting = {job: lease for job, lease in leased.items() if job.key not in self._running}
-        standings = await self._store.standings(list(waiting))
+        standings = await self._store.standings([*waiting, *self._lasting])
+        self._steer(standings)
         now, pause_s = self._clock.now(), self._settings.look_s
         for job, lease in waiting.items():
             standing = standings.get(job.key)
@@ -119,6 +121,13 @@ class SchedulingHost:
             self._running.add(job.key)
             tasks.start_soon(self._run, job, lease, standing)
         return pause_s
+
+    def _steer(self, standings: Mapping[tuple[str, str], Standing]) -> None:
+        """End lasting runs that an operator has paused, or wants to begin anew."""
+        for job, scope in self._lasting.items():
+            standing = standings.get(job.key)
+            if standing is not None and (standing.paused or standing.asked):
+                scope.cancel()
 
     async def _leased_jobs(self) -> dict[Job, Lease]:
         """Return every job that this process may run, with the lease it runs under."""
@@ -151,11 +160,11 @@ class SchedulingHost:
     async def _run(self, job: Job, lease: Lease, standing: Standing) -> None:
         """Run *job* once, whatever it raises, and settle how it stands."""
         try:
-            async with self._slots:
+            async with nullcontext() if job.lasts else self._slots:
                 with self._bound(job) as alive:
                     if alive:
                         await self._store.begin(job, lease, self._clock.now())
-                        done = await self._try(job)
+                        done = await (self._try_lasting(job) if job.lasts else self._try(job))
                         after = scheduling.after_run(
                             standing, job, self._clock.now(), self._chance, failed=done.outcome == "failed"
                         )
@@ -169,6 +178,16 @@ class SchedulingHost:
         finally:
             self._running.discard(job.key)
             self._accounts.changed.set()
+
+    async def _try_lasting(self, job: Job) -> Done:
+        """Run *job* until it ends, or until an operator says something else."""
+        with anyio.CancelScope() as scope:
+            self._lasting[job] = scope
+            try:
+                return await self._try(job)
+            finally:
+                del self._lasting[job]
+        return Done("skipped", "ended by an operator's order")
 
     @contextmanager
     def _bound(self, job: Job) -> Iterator[bool]:
@@ -185,7 +204,7 @@ class SchedulingHost:
     async def _try(self, job: Job) -> Done:
         accounts: Mapping[tuple[str, str], RunningAccount] = self._accounts.current()
         try:
-            with anyio.fail_after(self._settings.run_s_max):
+            with anyio.fail_after(None if job.lasts else self._settings.run_s_max):
                 return await self._jobs.run(job, accounts)
         except TimeoutError:
             return Done("failed", f"not done within {self._settings.run_s_max:g} s; what it has done stands")

@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.connectors.base import CallFailed, ErrorClass
+from headwater.connectors.base.streaming import Announcing
+from headwater.sync.delivery.account import find_vendor
 from headwater.sync.delivery.accounts import RunningAccount
 from headwater.sync.domain.polling import Recorded, poll_plans
 from headwater.sync.domain.scheduling import Job, RunOutcome
+from headwater.sync.domain.streaming import StreamPlan, TopicsOf, poll_schedule, stream_plans
 from headwater.sync.scheduling.expiring import ExpiryWatch
 from headwater.sync.scheduling.maintenance import Maintenance
 from headwater.sync.scheduling.polling import Polling
 from headwater.sync.scheduling.ports import Reconciling
+from headwater.sync.streaming.listening import Listening
 
 EXPIRY_EVERY_S: Final = 3_600.0
 """Pause between two looks at what of an account ends."""
+STREAM_AGAIN_S: Final = 60.0
+"""Longest pause before a stream that would not go on is begun again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Jobs:
     expiry: ExpiryWatch
     maintenance: Maintenance
     reconciling: Reconciling | None = None
+    listening: Listening | None = None
 
     def of_account(self, account: RunningAccount) -> Sequence[Job]:
         """Return the jobs of *account*."""
@@ -42,7 +49,7 @@ class Jobs:
         polls = [
             Job(
                 account.tenant_id,
-                f"poll/{account.name}/{crm_object}",
+                poll_schedule(account.name, crm_object),
                 "poll",
                 every_s,
                 account.name,
@@ -52,7 +59,11 @@ class Jobs:
         ]
         watch = Job(account.tenant_id, f"expiry/{account.name}", "expiry", EXPIRY_EVERY_S, account.name)
         compared = self.reconciling.jobs(account) if self.reconciling else ()
-        return [*polls, watch, *compared]
+        streams = [
+            Job(account.tenant_id, plan.schedule, "stream", STREAM_AGAIN_S, account.name, topic)
+            for topic, plan in self._streams(account).items()
+        ]
+        return [*polls, *streams, watch, *compared]
 
     def of_engine(self) -> Sequence[Job]:
         """Return the engine's own jobs."""
@@ -65,6 +76,8 @@ class Jobs:
         account = accounts[(job.tenant_id, job.connector)]
         if job.kind == "reconcile" and self.reconciling:
             return await self._reconciled(account, job.subject)
+        if job.kind == "stream" and self.listening:
+            return Done(*await self.listening.run(account, self._streams(account)[job.subject]))
         if job.kind == "expiry":
             held = await self.expiry.run(account)
             soon = [
@@ -76,6 +89,12 @@ class Jobs:
         plan = poll_plans(account.document, account.name)[job.subject]
         return _polled(await self.polling.run(account, plan))
 
+    def _streams(self, account: RunningAccount) -> dict[str, StreamPlan]:
+        if self.listening is None or account.policy.events.pubsub is None:
+            return {}
+        topics_of = _topics_of(find_vendor(account.policy.vendor))
+        return stream_plans(account.document, account.name, topics_of) if topics_of else {}
+
     async def _reconciled(self, account: RunningAccount, subject: str) -> Done:
         assert self.reconciling is not None  # noqa: S101 - asked by the caller
         try:
@@ -84,6 +103,10 @@ class Jobs:
             if held.error.error_class is not ErrorClass.HELD:
                 raise
             return Done("skipped", held.error.message)
+
+
+def _topics_of(vendor: object) -> TopicsOf | None:
+    return vendor.topics if isinstance(vendor, Announcing) else None
 
 
 def _polled(result: Recorded | str) -> Done:

@@ -16,12 +16,15 @@ from headwater.kernel.security.table import DOORS, METHODS, NOBODY, rule_of, rul
 from headwater.kernel.telemetry.http import HttpServerTracing
 
 SERVICES = Path(str(headwater.__path__[0]))
+VENDORS = {"eventbus"}
+"""Contracts of vendors: no service of ours serves them."""
 
 
 def _methods() -> dict[str, Any]:
     """Every method of every proto of ours, by its path."""
     found: dict[str, Any] = {}
-    for path in sorted(SERVICES.glob("*/v1/*_pb2.py")):
+    ours = (path for path in SERVICES.glob("*/v1/*_pb2.py") if path.parent.parent.name not in VENDORS)
+    for path in sorted(ours):
         module = import_module(f"headwater.{path.parent.parent.name}.v1.{path.stem}")
         for service in module.DESCRIPTOR.services_by_name.values():
             found |= {f"/{service.full_name}/{method.name}": method for method in service.methods}
