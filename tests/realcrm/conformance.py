@@ -18,11 +18,15 @@ from headwater.connectors.bottlecrm.kinds import KINDS
 pytestmark = [pytest.mark.anyio, pytest.mark.enable_socket, pytest.mark.slow, pytest.mark.timeout(300)]
 
 OTHERS = [
-    ("leads", {"first_name": "Grace", "last_name": "H", "email": "grace@example.org", "opportunity_amount": 12.5}),
+    ("leads", {"first_name": "Grace", "last_name": "H", "email": "grace@example.org", "opportunity_amount": 12.5,
+               "currency": "EUR"}),
     ("accounts", {"name": "Initech", "website": "https://initech.example", "number_of_employees": 40}),
     ("opportunities", {"name": "Big", "amount": 5000, "currency": "EUR", "closed_on": "2026-01-31"}),
     ("tasks", {"title": "Call", "status": "New", "priority": "High", "due_date": "2026-01-31", "description": "Hi"}),
 ]  # fmt: skip
+
+UNTOLD = {"leads": {"currency"}}
+"""Fields that its serializers take and its description leaves out: `OTHERS` writes them."""
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +62,9 @@ class TestBottleCrm(ConnectorConformance):
         held = (await lab.connector.look_up(target, ["ext-9"]))["ext-9"]
         assert (held.crm_id, dict(held.fields)) == (outcome.crm_id, fields)
         changed = {**fields, next(iter(fields)): "Other"}
-        assert await lab.write(Write("ext-9", "", changed), target=target) == [Written(held.crm_id, created=False)]
+        assert await lab.write(Write("ext-9", "", changed), target=target) == [
+            Written(held.crm_id, created=False)
+        ]
         assert dict((await lab.connector.look_up(target, ["ext-9"]))["ext-9"].fields) == changed
         assert await lab.connector.owners(target, [held.crm_id]) == {held.crm_id: "ext-9"}
 
@@ -102,15 +108,17 @@ class TestBottleCrm(ConnectorConformance):
         assert failed.value.error.error_class is ErrorClass.PERMISSION  # type: ignore[attr-defined]
 
     @proves("schema discovery")
-    async def test_every_field_of_the_tables_is_one_that_the_server_takes(
-        self, crm: BottleCrm, lab: BottleLab
-    ) -> None:
+    async def test_every_field_of_the_tables_is_one_that_the_server_takes(self, lab: BottleLab) -> None:
         """The server's own description of its write calls names every native field that we may write."""
         described = lab.person_client.get("/schema/", params={"format": "json"}).raise_for_status().json()
         for kind in KINDS.values():
-            body = described["paths"][f"/api/{kind.name}/"]["post"]["requestBody"]["content"]["application/json"]
+            body = described["paths"][f"/api/{kind.name}/"]["post"]["requestBody"]["content"][
+                "application/json"
+            ]
             name = body["schema"]["$ref"].rpartition("/")[2]
             known = set(described["components"]["schemas"][name]["properties"])
-            assert set(kind.fields) | set(kind.references) <= known, kind.name
+            assert (set(kind.fields) | set(kind.references)) - known <= UNTOLD.get(kind.name, set()), (
+                kind.name
+            )
             assert isinstance(lab.connector, Describing)
             assert set(kind.fields) <= set(await lab.connector.schema(kind.name))

@@ -39,7 +39,11 @@ SUBJECT: Final = BottleSubject(
     vendor=VENDOR,
     evidence="real server",
     person=Target(
-        "contact", "contacts", "headwater_id", ("email", "first_name", "last_name", "description"), ("account",)
+        "contact",
+        "contacts",
+        "headwater_id",
+        ("email", "first_name", "last_name", "description"),
+        ("account",),
     ),
     company=Target("account", "accounts", "headwater_id", ("name",)),
     email="email",

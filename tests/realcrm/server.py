@@ -7,6 +7,7 @@ that one is used, nothing is kept in it, and the migrations run each time.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
@@ -41,11 +42,11 @@ PERSON: Final = "ada@example.org"
 MIGRATE_S_MAX: Final = 900.0
 READY_S_MAX: Final = 60.0
 CALL_S: Final = 60.0
-SCOPES: Final = tuple(
-    f"{resource}:{action}"
-    for resource in ("contacts", "leads", "accounts", "opportunities", "tasks", "custom-fields")
-    for action in ("read", "write")
-) + ("activities:read",)
+_WRITTEN: Final = ("contacts", "leads", "accounts", "opportunities", "tasks", "custom-fields")
+SCOPES: Final = (
+    *(f"{name}:{action}" for name in _WRITTEN for action in ("read", "write")),
+    "activities:read",
+)
 """What the connector needs, no more."""
 
 
@@ -66,15 +67,17 @@ class Org:
 class BottleCrm:
     """A database of BottleCRM's, and its server, which can be ended, killed and started again."""
 
-    def __init__(self, python: Path, url: str, directory: Path, secret: str) -> None:
+    def __init__(self, python: Path, url: str, directory: Path, secret: str, admin_url: str = "") -> None:
         """Describe it; nothing is started.
 
         Args:
             python: the environment's directory.
             url: the database, as its owner.
             directory: where the server runs and writes its logs.
+            admin_url: the same database as one whom row level security lets read everything.
         """
         self.url = url
+        self.admin_url = admin_url or url
         self.directory = directory
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
@@ -89,7 +92,12 @@ class BottleCrm:
         Raises:
             RuntimeError: it does not; carries the end of its log.
         """
-        command = [str(self._python / "bin" / "gunicorn"), "crm.wsgi:application", "--bind", f"127.0.0.1:{self.port}"]
+        command = [
+            str(self._python / "bin" / "gunicorn"),
+            "crm.wsgi:application",
+            "--bind",
+            f"127.0.0.1:{self.port}",
+        ]
         with (self.directory / "gunicorn.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--workers", "2", "--threads", "2", "--graceful-timeout", "5"],
@@ -195,8 +203,8 @@ def bottle_crm(progress: Any = None) -> Iterator[BottleCrm]:
     with ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="headwater-realcrm-"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        url = stack.enter_context(_database(home, directory, say))
-        crm = BottleCrm(home / "python", url, directory, secrets.token_urlsafe(48))
+        url, admin_url = stack.enter_context(_database(home, directory, say))
+        crm = BottleCrm(home / "python", url, directory, secrets.token_urlsafe(48), admin_url)
         say("starting BottleCRM")
         stack.callback(crm.kill)
         crm.start()
@@ -204,19 +212,31 @@ def bottle_crm(progress: Any = None) -> Iterator[BottleCrm]:
 
 
 @contextmanager
-def _database(home: Path, directory: Path, say: Any) -> Iterator[str]:
+def _database(home: Path, directory: Path, say: Any) -> Iterator[tuple[str, str]]:
     if named := database_url(os.environ):
         role, name = f"{ROLE}_{secrets.token_hex(4)}", f"{ROLE}_{secrets.token_hex(4)}"
         with _made(named, role, name, None) as url:
             _migrate(home, url, directory, say)
-            yield url
+            yield url, with_database(named, name)
         return
+    with (home / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RuntimeError(f"another run uses the PostgreSQL of {home}") from None
+        with _kept_server(home, directory, say) as found:
+            yield found
+
+
+@contextmanager
+def _kept_server(home: Path, directory: Path, say: Any) -> Iterator[tuple[str, str]]:
     server = EmbeddedPostgres(home / "postgres", settings=TEST_SETTINGS)
     try:
         admin = server.start()
         anyio.run(_prepare_template, admin, home, directory, say)
-        with _made(admin, ROLE, f"{ROLE}_{secrets.token_hex(4)}", TEMPLATE) as url:
-            yield url
+        name = f"{ROLE}_{secrets.token_hex(4)}"
+        with _made(admin, ROLE, name, TEMPLATE) as url:
+            yield url, with_database(admin, name)
     finally:
         server.stop("fast")
 
@@ -263,7 +283,9 @@ async def _execute(admin: str, statements: Sequence[str]) -> None:
 
 def _migrate(home: Path, url: str, directory: Path, say: Any) -> None:
     say("migrating BottleCRM's database; it takes some minutes, once")
-    BottleCrm(home / "python", url, directory, secrets.token_urlsafe(48)).run("migrate", timeout_s=MIGRATE_S_MAX)
+    BottleCrm(home / "python", url, directory, secrets.token_urlsafe(48)).run(
+        "migrate", timeout_s=MIGRATE_S_MAX
+    )
 
 
 def _as_role(url: str, role: str, password: str) -> str:
@@ -295,7 +317,9 @@ def _settings(url: str, secret: str) -> Mapping[str, str]:
 
 def _clean_environment(python: Path) -> dict[str, str]:
     """Return this process's environment without what would lead BottleCRM's Python to our modules."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HEADWATER_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HEADWATER_"))
+    }
     return {**kept, "PATH": f"{python / 'bin'}{os.pathsep}{kept.get('PATH', '')}", "VIRTUAL_ENV": str(python)}
 
 

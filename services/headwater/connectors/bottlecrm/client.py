@@ -35,7 +35,8 @@ from headwater.connectors.bottlecrm.errors import error_of, error_of_record, no_
 from headwater.connectors.bottlecrm.kinds import KINDS, Kind
 from headwater.kernel.errors import InvalidInput
 
-API_TOKEN: Final = "api_token"
+API_TOKEN: Final = "api_token"  # noqa: S105 - the part's name
+"""Part of the credentials: a personal access token."""
 OWN_PREFIX: Final = "headwater_"
 """Custom fields of this prefix are ours to create."""
 CUSTOMS_USES_MAX: Final = 20
@@ -247,9 +248,7 @@ class BottleCrmConnector:
             return None
         pages = wire.rows_of(kind, await self._read(wire.holders_request(kind, value.strip())))
         wanted = value.strip().casefold()
-        same = (
-            row for rows in pages for row in rows if str(row.get(kind.unique) or "").casefold() == wanted
-        )
+        same = (row for rows in pages for row in rows if str(row.get(kind.unique) or "").casefold() == wanted)
         return next(same, None)
 
     async def _not_linked(self, kind: Kind, crm_id: str, write: Write) -> VendorError | None:
@@ -333,7 +332,9 @@ class BottleCrmConnector:
         findings: list[str] = []
         if target.external_id_field in kind.fields:
             where = f"BottleCRM {kind.name}.{target.external_id_field}"
-            findings.append(f"{where}: records cannot be found by a native field; name a custom field of text")
+            findings.append(
+                f"{where}: records cannot be found by a native field; name a custom field of text"
+            )
         for name in dict.fromkeys((target.external_id_field, *target.fields)):
             if name in kind.fields or name in fields.active:
                 continue
@@ -341,9 +342,7 @@ class BottleCrmConnector:
             if name in fields.retired:
                 findings.append(f"{where}: the custom field is out of use; put it into use in BottleCRM")
             elif name == target.external_id_field or name.startswith(OWN_PREFIX):
-                findings.extend(
-                    await self._define(kind, name, where, long=name != target.external_id_field)
-                )
+                findings.extend(await self._define(kind, name, where, long=name != target.external_id_field))
             else:
                 findings.append(
                     f"{where}: there is no such field; create it in BottleCRM or take it out of the policy"
@@ -367,7 +366,9 @@ class BottleCrmConnector:
 
 
 _UNSAID: Final = VendorError(
-    ErrorClass.IN_DOUBT, "NO_ID", "the answer to a create does not say which record it made, and none is found"
+    ErrorClass.IN_DOUBT,
+    "NO_ID",
+    "the answer to a create does not say which record it made, and none is found",
 )
 
 

@@ -27,7 +27,9 @@ BY_STATUS: Final[Mapping[int, ErrorClass]] = {
 }
 
 _FORBIDDEN: Final = 403
-_NO_TOKEN: Final = re.compile(r"Organization context is required|Invalid token|revoked or expired", re.IGNORECASE)
+_NO_TOKEN: Final = re.compile(
+    r"Organization context is required|Invalid token|revoked or expired", re.IGNORECASE
+)
 """BottleCRM's words for a token that it does not know, answered with 403."""
 _TAKEN: Final = re.compile(r"already (exists|uses)", re.IGNORECASE)
 _LOST: Final = re.compile(r"No such|does not exist|is not a valid UUID|must be a valid UUID", re.IGNORECASE)

@@ -87,7 +87,7 @@ _ALL: Final = (
             "title", "salutation", "first_name", "last_name", "email", "phone", "job_title", "website", "linkedin_url",
             "status", "source", "industry", "rating", "currency", *_ADDRESS, "description", "company_name",
             words="source_detail source_ref", dates="close_date last_contacted next_follow_up",
-            decimals="opportunity_amount", integers="probability", flags="is_active",
+            decimals="opportunity_amount", integers="probability",
         ),
         required=(),
         many=("contacts",),
