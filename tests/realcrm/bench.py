@@ -40,8 +40,8 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument("--deals", type=int, default=GOAL_DEALS, help="deals, default 300")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     read = parser.parse_args(arguments)
-    if not 1_000 <= read.contacts <= 10_000 or not 100 <= read.deals <= 1_000:
-        parser.error("contacts from 1,000 to 10,000, deals from 100 to 1,000")
+    if not 200 <= read.contacts <= 10_000 or not 20 <= read.deals <= 1_000:
+        parser.error("contacts from 200 to 10,000, deals from 20 to 1,000")
     return read
 
 

@@ -46,7 +46,12 @@ def policy(base_url: str) -> event_pb2.Event:
                         "email": {"type": "email", **personal},
                         "first_name": {"type": "text", **personal},
                         "last_name": {"type": "text", **personal},
-                        "phone": {"type": "phone", **personal},
+                        "phone": {
+                            "type": "phone",
+                            "normalise": ["e164"],
+                            "default_country": "DE",
+                            **personal,
+                        },
                         "title": {"type": "text", "owners": [CRM, "erp", "shop"], "rule": "source_priority"},
                     }
                 },

@@ -59,7 +59,6 @@ CAPABILITIES: Final = Capabilities(
     references=True,
     conflicts=True,
     delete=True,
-    search=True,
     polling=True,
     schema_discovery=True,
     limits=("retry_after",),
