@@ -158,7 +158,11 @@ class BottleCrmConnector:
     async def owners(self, target: Target, crm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the external ids of these records."""
         kind = kind_of(target)
-        found = {crm_id: await self._record(kind, crm_id) for crm_id in dict.fromkeys(crm_ids)}
+
+        async def read(crm_id: str) -> wire.Record | None:
+            return await self._record(kind, crm_id)
+
+        found = await parallel.side_by_side(list(dict.fromkeys(crm_ids)), read)
         return {
             crm_id: wire.external_id_of(record, target)
             for crm_id, record in found.items()
