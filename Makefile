@@ -14,7 +14,7 @@ PROMETHEUS := .prometheus
 CHROMIUM := .chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile parity bench-walls \
+.PHONY: realcrm test-realcrm record-realcrm help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile parity bench-walls \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check secrets-check sbom verify clean
 
@@ -168,6 +168,26 @@ $(PEERS)/.parity: $(PARITY_DRIVERS)/dynamics/requirements.txt $(wildcard $(PARIT
 		--disable-pip-version-check --require-hashes -r $(PARITY_DRIVERS)/dynamics/requirements.txt
 	touch $@
 
+REALCRM := $(PEERS)/realcrm
+REALCRM_FILES := tests/realcrm
+REALCRM_PYTHON ?= $(shell for one in python3.13 python3.12 "$(HOME)"/.pyenv/versions/3.1[23]*/bin/python; do \
+	"$$one" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { command -v "$$one"; break; }; done)
+
+realcrm: $(REALCRM)/.python ## Install BottleCRM, a real CRM, into .peers, apart from the product (needs Python 3.12 or newer)
+
+test-realcrm: $(STAMP) realcrm ## A real BottleCRM as sink and polled source, through 429s, restarts and lost answers; some 10 min (ARGS="--contacts 1000 --deals 100")
+	PYTHONPATH=services:. HEADWATER_REALCRM=$(REALCRM) $(BIN)/python -m pytest $(REALCRM_FILES)/conformance.py -q $(EVIDENCE)
+	PYTHONPATH=services:. HEADWATER_REALCRM=$(REALCRM) $(BIN)/python -m tests.realcrm.bench --json bench-realcrm.json $(ARGS)
+
+record-realcrm: $(STAMP) realcrm ## Record anew what a real BottleCRM answers, for the tests that run without it
+	PYTHONPATH=services:. HEADWATER_REALCRM=$(REALCRM) $(BIN)/python -m tests.realcrm.record
+
+$(REALCRM)/.python: $(REALCRM_FILES)/requirements.txt
+	@mkdir -p $(REALCRM)
+	@test -n "$(REALCRM_PYTHON)" || { echo "BottleCRM needs Python 3.12 or newer; name one: make realcrm REALCRM_PYTHON=/path/to/python3.12"; exit 1; }
+	"$(REALCRM_PYTHON)" -m venv $(REALCRM)/python && $(REALCRM)/python/bin/python -m pip install --quiet \
+		--disable-pip-version-check --require-hashes -r $(REALCRM_FILES)/requirements.txt && touch $@
+
 lock-peers: ## Compile the locks of the bench's peers (needs uv, npm and the network)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-o $(PEER_FILES)/requirements.txt $(PEER_FILES)/requirements.in
@@ -175,6 +195,8 @@ lock-peers: ## Compile the locks of the bench's peers (needs uv, npm and the net
 		-o $(IDENTITY_PEER_FILES)/requirements.txt $(IDENTITY_PEER_FILES)/requirements.in
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-o $(PARITY_DRIVERS)/dynamics/requirements.txt $(PARITY_DRIVERS)/dynamics/requirements.in
+	uv pip compile --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header \
+		-o $(REALCRM_FILES)/requirements.txt $(REALCRM_FILES)/requirements.in
 	cd $(PARITY_DRIVERS)/pipedrive && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 	cd $(PEER_FILES) && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
