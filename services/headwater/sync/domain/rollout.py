@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from hashlib import blake2b
 from typing import Final
 
 OPEN_MAX: Final = 500
@@ -213,12 +212,6 @@ def stage_of(terms: Terms, total: int, number: int) -> Stage:
     """Return stage *number*, none of its records admitted yet."""
     ends = stage_ends(terms, total)
     return Stage(number, ends[number] - (ends[number - 1] if number else 0))
-
-
-def draw(rollout_id: uuid.UUID, entity_id: uuid.UUID) -> int:
-    """Return the place of an entity in the order of a rollout: 63 bits, the same at every call."""
-    digest = blake2b(entity_id.bytes, key=rollout_id.bytes, digest_size=8).digest()
-    return int.from_bytes(digest) >> 1
 
 
 def exceeds(terms: Terms, stage: Stage) -> bool:

@@ -10,9 +10,10 @@ import msgspec
 
 from headwater.kernel.pg import queries
 from headwater.policy.loading import policy_digest
+from headwater.policy.staging import read_staged
 from headwater.sync.domain.foreseeing import EntityPage
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
-from headwater.sync.domain.renewing import PolicyVersion, RenewalState
+from headwater.sync.domain.renewing import Holding, PolicyVersion, RenewalState
 from headwater.sync.domain.rows import unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityState, RecordState
 from headwater.sync.store.faults import reaching
@@ -29,7 +30,8 @@ _ROLLOUT: Final = queries.load("headwater.sync", "rollout.sql")
 async def note_versions(connection: Connection, events: Iterable[LogEvent]) -> None:
     """Keep the policies that the projector came by, in its transaction; those known already stay as they are."""
     for event in events:
-        text = _text(event.payload)
+        told = msgspec.json.decode(event.payload)
+        text = str(told["document"])
         await connection.execute(
             _SQL["note_version"].text,
             event.tenant_id,
@@ -39,6 +41,7 @@ async def note_versions(connection: Connection, events: Iterable[LogEvent]) -> N
             text,
             event.actor_id or event.source,
             event.record_time,
+            told.get("staged"),
         )
         await connection.execute(_SQL["notify_versions"].text)
 
@@ -113,7 +116,17 @@ def read_version(row: Any) -> PolicyVersion:
         settle_time=row["settle_time"],
         end_time=row["end_time"],
         reason=row["reason"],
+        staged=read_staged(row["staged"]),
     )
+
+
+def read_holding(row: Any) -> Holding:
+    """Return which policy entities are under by a row of `sync.policy_version`, whose texts were left out."""
+    told = row["staged"]
+    if told is None:
+        return Holding(row["digest"])
+    staged = read_staged({**told, "document": "", "digest": policy_digest("")})
+    return Holding(row["digest"], staged.share if staged else None, told["digest"])
 
 
 def read_entity(tenant_id: str, row: Any) -> EntityState:
