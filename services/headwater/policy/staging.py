@@ -79,9 +79,7 @@ def read_staged(part: Any) -> StagedText | None:
     if held.digest != policy_digest(held.document):
         fault = Fault("staged.digest", "digest", f"does not fit: it is {policy_digest(held.document)}")
         raise PolicyRefused((fault,))
-    share = Share(
-        held.change_id, held.stage, held.seed, held.upto, frozenset(held.entities), held.rate_per_s
-    )
+    share = Share(held.change_id, held.stage, held.seed, held.upto, frozenset(held.entities), held.rate_per_s)
     return StagedText(share, held.document)
 
 

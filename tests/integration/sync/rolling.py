@@ -50,9 +50,17 @@ class ScriptedLog:
     lose: bool = False
 
     async def put(
-        self, tenant_id: str, text: str, *, request_id: str, actor: str, event_time: dt.datetime
+        self,
+        tenant_id: str,
+        text: str,
+        *,
+        request_id: str,
+        actor: str,
+        event_time: dt.datetime,
+        staged: Mapping[str, Any] | None = None,
     ) -> None:
         """Record a policy once."""
+        assert staged is None
         assert actor
         assert event_time.tzinfo
         if request_id not in self.puts:

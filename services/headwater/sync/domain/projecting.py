@@ -325,7 +325,9 @@ class Workspace:
     def _refresh(self, entity: EntityState, event: LogEvent, action: str, *, force: bool = False) -> None:
         in_force = self.policies[entity.tenant_id]
         policy = in_force
-        if in_force.share is not None:  # a change is staged: whose entity this is decides, for every record of it
+        if (
+            in_force.share is not None
+        ):  # a change is staged: whose entity this is decides, for every record of it
             policy = in_force.of(entity.entity_id, entity.object)
             self._respell(entity, policy)
         members = self.members.get(entity.key, {})

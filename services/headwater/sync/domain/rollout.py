@@ -42,6 +42,8 @@ class RolloutKind(IntEnum):
 
     POLICY = 1
     REDELIVERY = 2
+    VALUES = 3
+    """A new policy of which values are staged, to all accounts at once: `staging`."""
 
 
 class RolloutState(IntEnum):
@@ -315,8 +317,9 @@ def aborted(rollout: Rollout, reason: str, now: dt.datetime) -> Rollout:
         return replace(rollout, state=RolloutState.ABORTED, reason=reason)
     back = Stage(ROLLBACK_STAGE, 0, begin_time=now)
     return replace(
-        rollout, state=RolloutState.ROLLING_BACK, planned=False, reason=reason, stage=back, soak_time=None
-    )
+        rollout, state=RolloutState.ROLLING_BACK, planned=False, place=NOWHERE, reason=reason, stage=back,
+        soak_time=None,
+    )  # fmt: skip
 
 
 def replaced(rollout: Rollout) -> Rollout:

@@ -6,11 +6,12 @@ comment on column sync.policy_version.staged is
 'staged.';
 
 alter table sync.policy_change
+add column by_stages boolean not null default false,
 add column wanted_stage smallint,
 add column staged jsonb,
 add column put_stage smallint;
 comment on column sync.policy_change.wanted_stage is
-'The stage that the log is to tell next: from 0; 100: the new policy is whole; null: none, or the change is not staged.';
+'The stage that the log is to be told next: from 0; 100: the new policy is whole; null: none, or the change is not staged.';
 comment on column sync.policy_change.staged is 'What the event of that stage says beside the policy before.';
 comment on column sync.policy_change.put_stage is 'The stage that the log has told.';
 

@@ -112,6 +112,13 @@ where
 order by entity_id
 limit $3;
 
+-- name: named_entities
+-- Projected entities with all values. $1 tenant; $2 entities uuid[].
+select
+    entity_id, object, state, merged_into, version, fields, policy_version
+from sync.entity
+where tenant_id = $1 and entity_id = any($2::uuid []) and version > 0;
+
 -- name: members_of
 -- Every record of these entities. $1 tenant; $2 entities uuid[].
 select

@@ -16,6 +16,7 @@ from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.renewing import Holding, PolicyVersion, RenewalState
 from headwater.sync.domain.rows import unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityState, RecordState
+from headwater.sync.domain.workbench import Standing
 from headwater.sync.store.faults import reaching
 from headwater.sync.store.workbench import standings
 
@@ -79,17 +80,45 @@ class PostgresVersions:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            rows = await connection.fetch(_SQL["sample_entities"].text, tenant_id, after, limit, stride)
-            entities = [row["entity_id"] for row in rows]
-            members = await connection.fetch(_SQL["members_of"].text, tenant_id, entities)
-            held = {}
-            for name in connectors:
-                standing = await connection.fetch(_SQL["standing_of"].text, tenant_id, name, entities)
-                linked = await connection.fetch(_ERRORS["read_references"].text, tenant_id, name, entities)
-                held[name] = standings(tenant_id, name, standing, linked)
-        return EntityPage(
-            [read_entity(tenant_id, row) for row in rows], [read_member(row) for row in members], held
-        )
+            return await read_entities(connection, tenant_id, after, limit, stride, connectors)
+
+
+async def read_entities(
+    connection: Connection, tenant_id: str, after: uuid.UUID, limit: int, stride: int,
+    connectors: Sequence[str],
+) -> EntityPage:  # fmt: skip
+    """Return the next entities behind *after*, one of *stride* drawn by hash, with records and standings."""
+    rows = await connection.fetch(_SQL["sample_entities"].text, tenant_id, after, limit, stride)
+    entities = [row["entity_id"] for row in rows]
+    return await _page(connection, tenant_id, rows, entities, connectors)
+
+
+async def read_named(
+    connection: Connection, tenant_id: str, entities: Sequence[uuid.UUID], connectors: Sequence[str]
+) -> EntityPage:
+    """Return these entities, with records and standings."""
+    rows = await connection.fetch(_SQL["named_entities"].text, tenant_id, entities)
+    return await _page(connection, tenant_id, rows, entities, connectors)
+
+
+async def standing_of(
+    connection: Connection, tenant_id: str, name: str, entities: Sequence[uuid.UUID]
+) -> tuple[Standing, ...]:
+    """Return entities as an account has them, those that it does not have among them."""
+    standing = await connection.fetch(_SQL["standing_of"].text, tenant_id, name, entities)
+    linked = await connection.fetch(_ERRORS["read_references"].text, tenant_id, name, entities)
+    return standings(tenant_id, name, standing, linked)
+
+
+async def _page(
+    connection: Connection, tenant_id: str, rows: Sequence[Any], entities: Sequence[uuid.UUID],
+    connectors: Sequence[str],
+) -> EntityPage:  # fmt: skip
+    members = await connection.fetch(_SQL["members_of"].text, tenant_id, entities)
+    held = {name: await standing_of(connection, tenant_id, name, entities) for name in connectors}
+    return EntityPage(
+        [read_entity(tenant_id, row) for row in rows], [read_member(row) for row in members], held
+    )
 
 
 def read_version(row: Any) -> PolicyVersion:

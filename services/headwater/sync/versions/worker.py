@@ -152,9 +152,7 @@ class RenewalWorker:
             limit = max(1, min(limit, math.ceil(rate)))
         since = version.begin_time if version.state is RenewalState.SETTLING else None
         of_it = concerned(version.holding, await unit.former())
-        workspace, place, more = await unit.load_page(
-            self._read(version), limit, since, version.place, of_it
-        )
+        workspace, place, more = await unit.load_page(self._read(version), limit, since, version.place, of_it)
         tally = renew(workspace, event_of(version))
         await unit.write(workspace)
         pause = dt.timedelta(seconds=len(workspace.entities) / rate)
