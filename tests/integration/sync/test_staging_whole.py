@@ -119,7 +119,7 @@ class Bench:
         for source, name in (("erp", "Robert"), ("shop", "Bob")):
             outcomes = await self.doors.record(
                 [
-                    event(source, "contact", f"c-{n}", turn, first_name=f"{name}{turn or str()}", last_name=f"Brandt{n}",
+                    event(source, "contact", f"c-{n}", turn, first_name=f"{name}{turn or ''}", last_name=f"Brandt{n}",
                           email=f"p{n}@one{n}.example.com")
                     for n in range(BOTH)
                 ]

@@ -9,12 +9,12 @@ select event_key, payload from ingest.current_policies() where tenant_id = $1;
 select state, place_entity_id, reason from sync.policy_version where tenant_id = $1 and event_key = $2;
 
 -- name: add_staged_members
--- Notes entities that a change reaches. $1 tenant; $2 rollout; arrays: $3 entity, $4 draw, $5 kinds as JSON arrays.
+-- Notes entities that a change reaches. $1 tenant; $2 rollout; $3 a JSON array of entity, draw and kinds of each.
 insert into sync.rollout_member (tenant_id, rollout_id, entity_id, draw, kinds)
 select
-    $1, $2, item.entity_id, item.draw,
-    array(select named.kind from jsonb_array_elements_text(item.kinds) as named (kind))
-from unnest($3::uuid [], $4::bigint [], $5::jsonb []) as item (entity_id, draw, kinds)
+    $1, $2, (item.told ->> 0)::uuid, (item.told ->> 1)::bigint,
+    array(select named.kind from jsonb_array_elements_text(item.told -> 2) as named (kind))
+from jsonb_array_elements($3::jsonb) as item (told)
 on conflict do nothing;
 
 -- name: candidates
@@ -59,7 +59,7 @@ update sync.policy_change set wanted_stage = $3, staged = $4 where tenant_id = $
 -- name: put_stage
 -- Notes what the log was told. $1 tenant; $2 change; $3 stage; $4 now.
 update sync.policy_change
-set put_stage = $3, apply_time = case when $3 = 100 then coalesce(apply_time, $4) else apply_time end
+set put_stage = $3::smallint, apply_time = case when $3::smallint = 100 then coalesce(apply_time, $4) else apply_time end
 where tenant_id = $1 and change_id = $2;
 
 -- name: next_by_draw

@@ -75,9 +75,8 @@ class PostgresStaging:
 
     async def add(self, found: Sequence[tuple[uuid.UUID, int, Sequence[str]]]) -> None:
         """Note entities that the change reaches."""
-        columns = [list(column) for column in zip(*found, strict=True)] or [[], [], []]
-        columns[2] = [list(kinds) for kinds in columns[2]]
-        await self._connection.execute(_SQL["add_staged_members"].text, *self._key, *columns)
+        told = [[str(entity_id), place, list(kinds)] for entity_id, place, kinds in found]
+        await self._connection.execute(_SQL["add_staged_members"].text, *self._key, told)
 
     async def candidates(self, count: int) -> Sequence[tuple[str, int, uuid.UUID]]:
         """Return of each kind of change up to *count* entities that are drawn first."""
