@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.chance import named_uuid
@@ -50,10 +50,18 @@ class SimulatedPolicyLog:
         self._link = link
 
     async def put(
-        self, tenant_id: str, text: str, *, request_id: str, actor: str, event_time: dt.datetime
+        self,
+        tenant_id: str,
+        text: str,
+        *,
+        request_id: str,
+        actor: str,
+        event_time: dt.datetime,
+        staged: Mapping[str, Any] | None = None,
     ) -> None:
         """Put a policy in force."""
         del actor, event_time
+        assert staged is None
         await self._link.call("put_policy", lambda: self._put(tenant_id, text, request_id), may_race=False)
 
     def _put(self, tenant_id: str, text: str, request_id: str) -> None:

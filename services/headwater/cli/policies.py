@@ -30,6 +30,10 @@ class AppliedPolicy:
     digest: str
     event_key: str
     recorded: ingest_pb2.RecordedEvent
+    staged_digest: str = ""
+    """Of the newer policy that holds for some entities already; then *text* is the one before it."""
+    stage: int = 0
+    """From 1; 0 unless a change is staged."""
 
     def document(self) -> PolicyDocument:
         """Return the policy itself."""
@@ -77,7 +81,7 @@ async def apply_policy(
     load_policy(text)
     digest = policy_digest(text)
     history = await policy_history(services, tenant_id)
-    if history and history[0].digest == digest:
+    if history and history[0].digest == digest and not history[0].staged_digest:
         return history[0].event_key, False
     message = policy_event(
         tenant_id,
@@ -105,4 +109,7 @@ def request_id(digest: str, earlier: list[str]) -> str:
 
 def _read(item: ingest_pb2.RecordedEvent) -> AppliedPolicy:
     payload = msgspec.json.decode(item.event.payload)
-    return AppliedPolicy(str(payload["document"]), str(payload["digest"]), item.event_key, item)
+    text, digest, staged = str(payload["document"]), str(payload["digest"]), payload.get("staged")
+    if staged is None:
+        return AppliedPolicy(text, digest, item.event_key, item)
+    return AppliedPolicy(text, digest, item.event_key, item, str(staged["digest"]), staged["stage"] + 1)

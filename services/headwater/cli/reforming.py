@@ -95,6 +95,8 @@ def earlier_version(history: Sequence[AppliedPolicy], digest: str) -> AppliedPol
     if not history:
         raise NotFound("there is no policy yet", reason="NO_POLICY")
     in_force = history[0].digest
+    if history[0].staged_digest and digest in {"", in_force}:
+        return history[0]  # the one before the change that is staged
     if digest == in_force:
         raise PreconditionFailed(f"{digest} is in force", reason="IN_FORCE")
     for item in history[1:]:
@@ -111,7 +113,7 @@ def versions_table(versions: Iterable[pb.PolicyVersion]) -> Any:
         (
             moment(item.record_time),
             item.digest,
-            item.version,
+            item.version if not item.stage else f"{item.version}, stage {item.stage} of {item.staged_digest}",
             item.actor,
             pb.RenewalState.Name(item.state).removeprefix("RENEWAL_STATE_").lower(),
             item.scanned_count,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from headwater.cli.output import table
@@ -16,38 +16,51 @@ VALUE_CHARS_MAX = 40
 """Length to which values are cut in the table; `--json` has them whole."""
 
 
-async def roll_out(session: Session, services: Services, wish: pb.RolloutWish, *, yes: bool) -> None:
-    """Show what *wish* would do; with *yes* begin it and show its rollouts."""
+LookAhead = Callable[[Session, Services, pb.RolloutWish, pb.PreviewRolloutResponse], Awaitable[None]]
+
+
+async def roll_out(
+    session: Session, services: Services, wish: pb.RolloutWish, *, yes: bool, staged: LookAhead | None = None
+) -> None:
+    """Show what *wish* would do, by *staged* where values change; with *yes* begin it and show its rollouts."""
     if not yes:
-        await _look_ahead(session, services, wish)
+        request = pb.PreviewRolloutRequest(tenant_id=session.tenant_id, wish=wish)
+        found = await services.ask(services.rollouts.PreviewRollout, request)
+        await (staged if staged is not None and found.values else _look_ahead)(session, services, wish, found)
         return
-    request = pb.StartRolloutRequest(
+    begin = pb.StartRolloutRequest(
         tenant_id=session.tenant_id, request_id=str(uuid.uuid4()), wish=wish, actor=session.actor
     )
-    begun = await services.ask(services.rollouts.StartRollout, request)
+    begun = await services.ask(services.rollouts.StartRollout, begin)
     document = plain(begun) | {"dry_run": False}
     session.output.result(document, rollouts_table(begun.rollouts), "see: headwater rollouts show ROLLOUT")
 
 
-async def _look_ahead(session: Session, services: Services, wish: pb.RolloutWish) -> None:
-    request = pb.PreviewRolloutRequest(tenant_id=session.tenant_id, wish=wish)
-    found = await services.ask(services.rollouts.PreviewRollout, request)
+async def _look_ahead(
+    session: Session, services: Services, wish: pb.RolloutWish, found: pb.PreviewRolloutResponse
+) -> None:
+    del services, wish
     shown: list[Any] = [_totals(found.forecasts)]
     for item in found.forecasts:
         if item.field_counts:
             shown.append(_fields(item))
         if item.samples:
             shown.append(_samples(item))
-    findings = [(item.connector, one) for item in found.forecasts for one in item.findings]
-    if findings:
-        shown.append(_findings(findings))
-    left = any(not one.acknowledged for _, one in findings)
-    first = "acknowledge each finding with --acknowledge-workflows NAME, then " if left else ""
+    findings, first = findings_of(found.forecasts)
     session.output.result(
         plain(found) | {"dry_run": True},
         *shown,
+        *findings,
         f"nothing was changed; {first}add --yes to begin with the first stage",
     )
+
+
+def findings_of(forecasts: Iterable[pb.RolloutForecast]) -> tuple[list[Any], str]:
+    """Return what accounts were found to have as tables, and what has to be done about it first."""
+    findings = [(item.connector, one) for item in forecasts for one in item.findings]
+    left = any(not one.acknowledged for _, one in findings)
+    first = "acknowledge each finding with --acknowledge-workflows NAME, then " if left else ""
+    return [_findings(findings)] if findings else [], first
 
 
 def rollouts_table(rollouts: Iterable[pb.Rollout]) -> Any:
@@ -67,7 +80,7 @@ def rollouts_table(rollouts: Iterable[pb.Rollout]) -> Any:
     rows = [
         (
             item.rollout_id,
-            item.connector,
+            item.connector or "all",
             pb.RolloutKind.Name(item.kind).removeprefix("ROLLOUT_KIND_").lower(),
             pb.RolloutState.Name(item.state).removeprefix("ROLLOUT_STATE_").lower(),
             stage_name(item.stage.number),

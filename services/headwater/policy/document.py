@@ -6,6 +6,7 @@ Numbers are defaults of REQUIREMENTS and belong here, never as literals in code.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -23,6 +24,7 @@ from headwater.policy.routing import Routing, Sla
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.scopes import LeftOut, Scopes
 from headwater.policy.scoping import compile_scopes, concerns
+from headwater.policy.sharing import Share
 from headwater.policy.systems import Inbound, InboundField, System
 from headwater.policy.timeline import Attribution, Timeline
 from headwater.policy.words import (
@@ -132,6 +134,23 @@ class ConnectorPolicy(Part):
     alarms: Alarms = Alarms()
     """When people are called: `headwater alerts generate` makes Prometheus's rules of it."""
     _consents: dict[str, Consent] = PrivateAttr(default_factory=dict)
+    _share: Share | None = PrivateAttr(default=None)
+    _newer: ConnectorPolicy | None = PrivateAttr(default=None)
+
+    def stage(self, share: Share, newer: ConnectorPolicy) -> None:
+        """Let the mappings of *newer* hold for the entities of *share*; once, when it is read."""
+        self._share, self._newer = share, newer
+
+    @cached_property
+    def newer(self) -> ConnectorPolicy | None:
+        """The account as the policy has it that is staged; None as a rule."""
+        return self._newer
+
+    def of(self, entity_id: uuid.UUID) -> ConnectorPolicy:
+        """Return the account by whose mappings an entity is written: this one, or the staged one."""
+        if self.newer is None or self._share is None or not self._share.holds(entity_id):
+            return self
+        return self.newer
 
     @property
     def consents(self) -> dict[str, Consent]:
@@ -254,6 +273,27 @@ class PolicyDocument(Part):
         for connector in self.connectors.values():
             connector.heed(self.consent)
         return self
+
+    _share: Share | None = PrivateAttr(default=None)
+    _newer: PolicyDocument | None = PrivateAttr(default=None)
+
+    def stage(self, share: Share, newer: PolicyDocument) -> None:
+        """Let the values and mappings of *newer* hold for the entities of *share*; once, when it is read."""
+        self._share, self._newer = share, newer
+        for name, connector in self.connectors.items():
+            if name in newer.connectors:
+                connector.stage(share, newer.connectors[name])
+
+    @cached_property
+    def share(self) -> Share | None:
+        """Whom a newer policy holds for already; None unless a change is staged."""
+        return self._share
+
+    def of(self, entity_id: uuid.UUID, object_name: str) -> PolicyDocument:
+        """Return the policy that decides an entity's values: this one, or the staged one if that has the object."""
+        if self.share is None or self._newer is None or object_name not in self._newer.objects:
+            return self
+        return self._newer if self.share.holds(entity_id) else self
 
     routing: Routing | None = None
     """Who gets which lead; None: nobody is given anything."""

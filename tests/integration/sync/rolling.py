@@ -16,7 +16,9 @@ from tests.unit.sync.tenant import NOON, POLICY, TENANT, key
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.pg.pool import open_pool
+from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy, policy_digest
+from headwater.policy.staging import load_event
 from headwater.sync.domain.delivering import Claimed, Send, known_after, plan_delivery
 from headwater.sync.domain.inspecting import Inspection
 from headwater.sync.domain.lanes import Lane
@@ -50,29 +52,54 @@ class ScriptedLog:
     lose: bool = False
 
     async def put(
-        self, tenant_id: str, text: str, *, request_id: str, actor: str, event_time: dt.datetime
+        self,
+        tenant_id: str,
+        text: str,
+        *,
+        request_id: str,
+        actor: str,
+        event_time: dt.datetime,
+        staged: Mapping[str, Any] | None = None,
     ) -> None:
         """Record a policy once."""
         assert actor
         assert event_time.tzinfo
         if request_id not in self.puts:
             self.puts[request_id] = text
-            await self.enforce(text, tenant_id)
+            await self.enforce(text, tenant_id, staged)
         if self.lose:
             self.lose = False
             raise Unavailable("the answer got lost")
 
-    async def enforce(self, text: str, tenant_id: str = TENANT) -> None:
-        """Put a policy in force, as anybody may."""
-        payload = msgspec.json.encode({"document": text, "digest": policy_digest(text)})
+    async def enforce(
+        self, text: str, tenant_id: str = TENANT, staged: Mapping[str, Any] | None = None
+    ) -> None:
+        """Put a policy in force, as anybody may; the projector comes by it at once."""
+        told = {"document": text, "digest": policy_digest(text)} | ({"staged": staged} if staged else {})
+        event_key = uuid.uuid4()
         await self.pool.execute(
             "insert into ingest.policy as held (tenant_id, event_key, xid, seq, payload)"
             " values ($1, $2, '1', 1, $3) on conflict (tenant_id) do update"
             " set event_key = excluded.event_key, payload = excluded.payload",
             tenant_id,
-            uuid.uuid4(),
-            payload,
+            event_key,
+            msgspec.json.encode(told),
         )
+        await self.pool.execute(
+            "insert into sync.policy_version (tenant_id, event_key, xid, seq, digest, document, actor, record_time,"
+            " next_time, staged) select $1, $2, 1, (select count(*) from sync.policy_version), $3, $4, 'ann', $5, $5, $6",
+            tenant_id,
+            event_key,
+            policy_digest(text),
+            text,
+            NOON,
+            staged,
+        )
+
+    async def in_force(self) -> PolicyDocument:
+        """Return the policy in force, with what is staged."""
+        payload = await self.pool.fetchval("select payload from ingest.policy where tenant_id = $1", TENANT)
+        return load_event(msgspec.json.decode(payload))
 
 
 @dataclass(slots=True)
@@ -154,7 +181,7 @@ class Stage:
 
     async def deliver(self, text: str | None = None, account: str = ACCOUNT) -> None:
         """Let an actor write all that is due, under the policy in force or another one."""
-        document = load_policy(text or await self.store.text_in_force(TENANT))
+        document = load_policy(text) if text else await self.log.in_force()
         policy = document.connectors[account]
         store = PostgresDeliveries(self.pool, TENANT, account, Lease(f"connector/{TENANT}/{account}", 1))
         turn = await store.turn((), wanted := Wanted(0, dict.fromkeys(Lane, 100)))

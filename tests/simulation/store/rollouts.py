@@ -18,8 +18,9 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.operating import Delivery
 from headwater.sync.domain.rollout import OPEN_MAX, Fate, Rollout, RolloutState
 from headwater.sync.domain.settling import State
+from headwater.sync.domain.staging import InForce
 from headwater.sync.domain.workbench import Standing
-from headwater.sync.rollouts.ports import Member
+from headwater.sync.rollouts.ports import Member, StagingUnit
 from headwater.sync.wakeup import DELIVERY_CHANNEL, ROLLOUT_CHANNEL
 
 _ENDED: Final = frozenset({RolloutState.DONE, RolloutState.ABORTED})
@@ -161,6 +162,14 @@ class MemoryRollouts:
         """Note that the new policy is in the log."""
         await self._link.call("end_begin", lambda: self._move(change, apply_time=now))
 
+    async def told(self, change: PolicyChange, now: dt.datetime) -> None:
+        """Never asked: values are not staged here."""
+        raise AssertionError(change, now)
+
+    async def in_force(self, tenant_id: str) -> InForce:
+        """Never asked: values are not staged here."""
+        raise AssertionError(tenant_id)
+
     async def taken_back(self, change: PolicyChange, now: dt.datetime, *, replaced: bool) -> None:
         """Note that an abort is through with the policy."""
         await self._link.call("end_change", lambda: self._move(change, end_time=now, replaced=replaced))
@@ -185,6 +194,10 @@ class MemoryRollout:
     @property
     def _members(self) -> dict[uuid.UUID, MemberRow]:
         return self._held.members[self._key]
+
+    def staging(self) -> StagingUnit:
+        """Never asked: values are not staged here."""
+        raise AssertionError(self.rollout)
 
     async def policy_in_force(self) -> str:
         """Return the text of the tenant's policy."""

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.sync.tenant import NOON, TENANT, key, moment
 
+from headwater.policy.sharing import draw
 from headwater.sync.domain.changing import PolicyChange, follow_policy, way_back
 from headwater.sync.domain.rollout import (
     OPEN_MAX,
@@ -30,7 +31,6 @@ from headwater.sync.domain.rollout import (
     admissible,
     advance,
     approved,
-    draw,
     exceeds,
     fate_of,
     going_back,

@@ -30,13 +30,14 @@ from headwater.cli.reviewing import last_reviews, order_review, review_document,
 from headwater.cli.rolling import roll_out
 from headwater.cli.services import Services
 from headwater.cli.session import Session, act
+from headwater.cli.staging import look_ahead_staged, show_status
 from headwater.policy.loading import PolicyRefused, policy_digest
 from headwater.sync.v1 import policies_pb2, rollouts_pb2
 
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="The tenant's policy: init, check, show, diff, impact, apply, versions, rollback, review.",
+    help="The tenant's policy: init, check, show, diff, impact, apply, status, versions, rollback, review.",
 )
 
 File = Annotated[Path, typer.Argument(help="Policy document: a YAML file, or a folder of them.", exists=True)]
@@ -176,6 +177,17 @@ async def versions(
     session.output.result(plain(found), versions_table(found.versions), more)
 
 
+@app.command()
+@asking
+async def status(session: Session, services: Services) -> None:
+    """Show the policy in force and the change that is staged, or was last: its stages, and the entities reached first.
+
+    Of these each field is shown before and after, with what the entity shows and each CRM holds now. Go on or back with
+    `rollouts approve`, `hold` and `abort`.
+    """
+    await show_status(session, services)
+
+
 @app.command("apply")
 @asking
 async def apply_file(
@@ -185,7 +197,8 @@ async def apply_file(
     canary: Annotated[
         bool,
         typer.Option(
-            "--canary", help="Deliver what looks different again, a few records first; see `rollouts`."
+            "--canary",
+            help="Let it hold for a few entities first, then for more, then for all; see `status`.",
         ),
     ] = False,
     connector: Annotated[str, typer.Option("--connector", help="With --canary: only to this account.")] = "",
@@ -198,8 +211,10 @@ async def apply_file(
 
     Entities that show other values under it are renewed and delivered at once, behind live traffic; `versions` shows
     how far that is, `rollback` takes it back. A change of mappings alone shows in a CRM as its entities change next.
-    With --canary, every record that looks different by a mapping is delivered again in stages, and the policy before
-    is put back when too many fail; values that the policy decides otherwise are not staged, they follow at once.
+    With --canary and without --yes it says what would be reached first, field by field, in which stages, with how many
+    calls. With --yes the new policy holds for those entities alone; all others go on by the one before, until it is their
+    stage. When too many of their deliveries fail, or with `rollouts abort`, the one before is put back and written
+    back. A change of mappings alone is in force at once, and each account's records are delivered again in stages.
     Each account is asked for automations that may fire and for required fields that no mapping writes; it begins when
     each of these is acknowledged by its name.
 
@@ -212,7 +227,7 @@ async def apply_file(
         wish = rollouts_pb2.RolloutWish(
             policy_document=text, connector=connector, acknowledged=acknowledged or ()
         )
-        await roll_out(session, services, wish, yes=yes)
+        await roll_out(session, services, wish, yes=yes, staged=look_ahead_staged)
         return
     foreseen = await look_ahead(session, services, text)
     foreseen.show(session.output)
@@ -234,7 +249,8 @@ async def rollback(
 ) -> None:
     """Put an earlier policy in force again, by default the one before; without --yes say what that would change.
 
-    Entities are renewed under it as after any other change. Rolling back again takes the rollback back.
+    Entities are renewed under it as after any other change. Rolling back again takes the rollback back. While a change
+    is staged, the policy before it is put back for all, and the change ends.
 
     Example:
 

@@ -20,8 +20,9 @@ from headwater.kernel.ids import (
 )
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
-from headwater.policy.loading import PolicyRefused, load_policy, policy_digest
+from headwater.policy.loading import PolicyRefused, policy_digest
 from headwater.policy.pointing import FETCH_KEY, is_pointer, readers_of
+from headwater.policy.staging import load_staged, read_staged
 
 _MAPPING_RULES: Final = frozenset({"known_source", "mapped_object"})
 """Rules that hold for deletes too, which have no fields to check."""
@@ -140,7 +141,7 @@ def judge_policy(payload: JsonObject) -> PolicyDocument | Outcome:
         broken = FieldViolation("event.payload.digest", str(digest)[:128], "digest", description)
         return refused("POLICY_REFUSED", (broken,))
     try:
-        return load_policy(text)
+        return load_staged(text, read_staged(payload.get("staged")))
     except PolicyRefused as error:
         located = tuple(
             FieldViolation(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
-from headwater.connectors.base import CallFailed, Connector
+from headwater.connectors.base import CallFailed, Connector, Target
 from headwater.connectors.base.bulk import bulk_of
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
@@ -208,6 +208,21 @@ class DeliveryActor:
         await store.write_finding("" if report.ok else "; ".join(report.findings))
         if not report.ok:
             raise AccountNotReady("; ".join(report.findings))
+        if self._policy.newer is not None:
+            await self._check_staged(targets, connector_targets(self._policy.newer))
+
+    async def _check_staged(self, targets: Sequence[Target], staged: Sequence[Target]) -> None:
+        """Look at what a staged change writes, too: what the CRM lacks of it stops that change, and not the account."""
+        connector, store = self._parts.connector, self._parts.store
+        wanted = tuple(dict.fromkeys((*targets, *staged)))
+        if wanted == targets:
+            return
+        try:
+            report = await self._parts.guard.ask("read", lambda: connector.prepare(wanted))
+        except CallFailed as failed:
+            await store.write_finding(f"staged policy: {failed}")
+        else:
+            await store.write_finding("" if report.ok else f"staged policy: {'; '.join(report.findings)}")
 
     async def _run_slot(self, number: int) -> None:
         try:

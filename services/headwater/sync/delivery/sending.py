@@ -213,7 +213,8 @@ class Sender:
         if send.target.crm_object == crm_object:
             return send.target
         name = send.claimed.object
-        written = [item for item in self._policy.written.get(name, ()) if item.target == crm_object]
+        account = self._policy.of(send.claimed.entity_id)
+        written = [item for item in account.written.get(name, ()) if item.target == crm_object]
         return to_target(name, written[0]) if written else None
 
     async def _write(self, group: list[Send], result: Sent, faults: list[Exception]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from headwater.sync.domain.rollout import Rollout, RolloutKind, RolloutState, aborted, replaced
 
@@ -18,6 +19,10 @@ class PolicyChange:
         begin_time: the new one may be in the log since then; None: it is not.
         apply_time: it is in the log.
         end_time: an abort is through with it: the former one is in force, or (*replaced*) a third one.
+        by_stages: its values are staged (`staging`): the log is told each stage.
+        wanted_stage: that the log is to be told next, by an event that says *staged*.
+        put_stage: that the log was told.
+        aborting: its rollout goes back.
     """
 
     tenant_id: str
@@ -32,6 +37,11 @@ class PolicyChange:
     apply_time: dt.datetime | None = None
     end_time: dt.datetime | None = None
     replaced: bool = False
+    by_stages: bool = False
+    wanted_stage: int | None = None
+    staged: Mapping[str, Any] | None = None
+    put_stage: int | None = None
+    aborting: bool = False
 
 
 WayBack = Literal["put_back", "is_back", "leave"]

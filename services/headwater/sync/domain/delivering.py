@@ -171,7 +171,8 @@ _targets: Final[dict[tuple[ObjectName, int], tuple[OutboundObject, Target]]] = {
 
 
 def plan_delivery(connector: ConnectorPolicy, claimed: Claimed, reference_wait_s: float) -> Plan:
-    """Return what to do for *claimed* under *connector*'s mapping."""
+    """Return what to do for *claimed* under *connector*'s mapping, or that which is staged for it."""
+    connector = connector.of(claimed.entity_id)
     outbound = choose_outbound(connector, claimed)
     if outbound is None:
         return Settled(claimed, "superseded", "not_mapped")
@@ -222,7 +223,7 @@ def _planned(
 
 def choose_outbound(connector: ConnectorPolicy, claimed: Claimed) -> OutboundObject | None:
     """Return the mapping of *claimed*: where it was delivered before, else the first that fits."""
-    targets = connector.written.get(claimed.object, ())
+    targets = connector.of(claimed.entity_id).written.get(claimed.object, ())
     if claimed.crm_object:
         return next((item for item in targets if item.target == claimed.crm_object), None)
     return select_target(targets, claimed.values) or (

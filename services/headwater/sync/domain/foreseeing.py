@@ -14,13 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from msgspec import structs
-
 from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.sync.domain.impact import Impact, changed_accounts, selected
 from headwater.sync.domain.log import START, LogEvent
 from headwater.sync.domain.projecting import Workspace
+from headwater.sync.domain.reaching import Compared, Firsts, as_renewed, both, compared, load_both, reached
 from headwater.sync.domain.renewing import NOWHERE, renew
 from headwater.sync.domain.rollout import Selection
 from headwater.sync.domain.states import EntityState, RecordState
@@ -29,6 +28,8 @@ from headwater.sync.domain.workbench import Standing
 Z_95: Final = 1.959964
 """Quantile of the normal distribution for 95 % confidence."""
 _ALL: Final = Selection()
+NOON: Final = dt.datetime(2000, 1, 1, 12, tzinfo=dt.UTC)
+"""Time of an event that never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,22 @@ class AccountImpact:
     mapped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is needed to show one entity."""
+
+    entity: EntityState
+    records: Sequence[RecordState]
+    standings: Mapping[str, Sequence[Standing]]
+    kinds: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class PolicyImpact:
     """What *document* would do in place of *in_force*.
 
     Args:
+        seed: by which the entities of a staged change are drawn.
         total: entities that the tenant has; more than are *scanned* where these are a sample.
         changed: entities that would show another value.
         restated: entities whose values stay and get another provenance.
@@ -75,9 +87,13 @@ class PolicyImpact:
     restated: int = 0
     fields: Counter[str] = field(default_factory=Counter)
     accounts: dict[str, AccountImpact] = field(default_factory=dict)
+    seed: uuid.UUID = NOWHERE
+    _kept: dict[uuid.UUID, _Kept] = field(default_factory=dict)
+    firsts: Firsts = field(init=False)
 
     def __post_init__(self) -> None:
         """Make room for every account that is written to."""
+        self.firsts = Firsts(self.seed, self.document.rollout.records)
         for name, policy in sorted(self.document.connectors.items()):
             if policy.enabled and policy.written:
                 self.accounts[name] = AccountImpact(policy, Impact(name))
@@ -86,7 +102,7 @@ class PolicyImpact:
         """Count the entities of one more page."""
         workspace = Workspace({self.tenant_id: self.document})
         workspace.load(page.entities, page.members)
-        tally = renew(workspace, _supposed(self.tenant_id, now))
+        tally = renew(workspace, supposed(self.tenant_id, now))
         self.scanned += tally.scanned
         self.changed += tally.changed
         self.restated += tally.restated
@@ -94,6 +110,33 @@ class PolicyImpact:
         remapped = set(changed_accounts(self.in_force, self.document))
         for name, account in self.accounts.items():
             _count(account, workspace, page.standings[name], remapped=name in remapped)
+        self._keep(page, workspace)
+
+    def _keep(self, page: EntityPage, workspace: Workspace) -> None:
+        """Keep what is needed to show the entities that would be reached first."""
+        found = reached(self.in_force, self.document, workspace, page.standings, self.tenant_id)
+        self.firsts.add(found)
+        leading = self.firsts.leading()
+        new = {item.entity_id: item.kinds for item in found if item.entity_id in leading}
+        self._kept = {key: item for key, item in self._kept.items() if key in leading}
+        for entity_id, kinds in new.items():
+            key = (self.tenant_id, entity_id)
+            standings = {
+                name: [one for one in held if one.claimed.entity_id == entity_id]
+                for name, held in page.standings.items()
+            }
+            records = list(workspace.members.get(key, {}).values())
+            self._kept[entity_id] = _Kept(workspace.entities[key], records, standings, kinds)
+
+    def first(self) -> list[Compared]:
+        """Return the entities that a staged change would reach first, under both policies."""
+        found = []
+        for entity_id in self.firsts.chosen():
+            kept = self._kept[entity_id]
+            page = EntityPage([kept.entity], kept.records, kept.standings)
+            kinds = {entity_id: kept.kinds}
+            found += compared_all(self.tenant_id, self.in_force, self.document, page, kinds, shown=False)
+        return found
 
     @property
     def exact(self) -> bool:
@@ -142,7 +185,7 @@ def _count(
     name = account.writes.connector
     for standing in standings:
         tenant_id, entity_id = standing.claimed.tenant_id, standing.claimed.entity_id
-        after = _as_renewed(standing, workspace.entities[(tenant_id, entity_id)])
+        after = as_renewed(standing, workspace.entities[(tenant_id, entity_id)])
         if (tenant_id, name, entity_id) in workspace.marks:
             account.deliveries += 1
             account.writes.add(account.policy, _ALL, [after])
@@ -150,15 +193,7 @@ def _count(
             account.mapped += 1
 
 
-def _as_renewed(standing: Standing, entity: EntityState) -> Standing:
-    values = {name: chosen.value for name, chosen in entity.fields.items()}
-    claimed = structs.replace(
-        standing.claimed, values=values, state=entity.state, merged_into=entity.merged_into
-    )
-    return Standing(standing.delivery, claimed)
-
-
-def _supposed(tenant_id: str, now: dt.datetime) -> LogEvent:
+def supposed(tenant_id: str, now: dt.datetime) -> LogEvent:
     """Return the event that a change of the policy would be."""
     source, object_name = OWN_SOURCE, POLICY_OBJECT
     return LogEvent(
@@ -176,3 +211,27 @@ def _supposed(tenant_id: str, now: dt.datetime) -> LogEvent:
         0,
         START,
     )
+
+
+def compared_all(
+    tenant_id: str, before: PolicyDocument, after: PolicyDocument, page: EntityPage,
+    kinds: Mapping[uuid.UUID, tuple[str, ...]], *, shown: bool = True,
+) -> list[Compared]:  # fmt: skip
+    """Return the entities of *page* under both policies, in the order of *kinds*.
+
+    Args:
+        shown: the page has them as they are; else they are supposed to be as *before* has them.
+    """
+    old, new = load_both(tenant_id, (before, after), page.entities, page.members)
+    renew(old, supposed(tenant_id, NOON))
+    renew(new, supposed(tenant_id, NOON))
+    accounts = list(both(before, after))
+    entities = {item.entity_id: item for item in page.entities}
+    return [
+        compared(
+            old, new, accounts, page.standings,
+            entities[one] if shown else old.entities[(tenant_id, one)], kinds[one],
+        )
+        for one in kinds
+        if one in entities
+    ]  # fmt: skip

@@ -26,7 +26,7 @@ from headwater.sync.domain.following import Follow, followed
 from headwater.sync.domain.lanes import Lane, told_lane
 from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import IdentityReading, RecordReading, with_entities
-from headwater.sync.domain.respelling import respell
+from headwater.sync.domain.respelling import respell, respelt
 from headwater.sync.domain.states import EntityKey, EntityState, RecordState, Tended
 
 Resolutions = Mapping[RecordKey, uuid.UUID]
@@ -149,12 +149,15 @@ class Workspace:
     def may_refer(self, entity: EntityState) -> bool:
         """Say whether an entity can have references: whether a field of its object is of such a type."""
         policy = self.policies.get(entity.tenant_id)
-        known = policy.objects.get(cast("ObjectName", entity.object)) if policy else None
+        if policy is None:
+            return False
+        known = policy.of(entity.entity_id, entity.object).objects.get(cast("ObjectName", entity.object))
         return known is not None and any(item.type in _REFERRING for item in known.fields.values())
 
     def references(self, entity: EntityState) -> list[tuple[str, uuid.UUID, str, uuid.UUID]]:
         """Return tenant, entity, field and target of every reference among the entity's values."""
-        policy = self.policies[entity.tenant_id].objects[cast("ObjectName", entity.object)]
+        document = self.policies[entity.tenant_id].of(entity.entity_id, entity.object)
+        policy = document.objects[cast("ObjectName", entity.object)]
         found: dict[tuple[str, uuid.UUID], None] = {}
         for name, chosen in entity.fields.items():
             field_type = policy.fields[name].type if name in policy.fields else ""
@@ -169,6 +172,7 @@ class Workspace:
     def apply_record(self, reading: RecordReading, resolved: Resolutions) -> Effect:
         """Apply a change of a source record."""
         event = reading.event
+        reading = self._as_staged(reading, resolved)
         touch = touch_of(self.policies[event.tenant_id], reading)
         if touch is not None:
             self.touches.append(touch)
@@ -184,6 +188,16 @@ class Workspace:
                 touched += self._absorb(subject.key, contact, event, resolved)
         keys = tuple(entity.key for entity in touched)
         return Effect(event, rule, keys, tuple(entity.version for entity in touched))
+
+    def _as_staged(self, reading: RecordReading, resolved: Resolutions) -> RecordReading:
+        """Return *reading* in the spelling of its entity's policy: another one while a change is staged."""
+        key = reading.subject.key
+        policy = self.policies[key.tenant_id]
+        if policy.share is None:
+            return reading
+        record = self.records.get(key)
+        home = resolved.get(key) if record is None else record.entity_id
+        return reading if home is None else respelt(policy.of(home, key.object), reading)
 
     def apply_identity(self, reading: IdentityReading) -> Effect:
         """Move the records of a merge or a split, and recompute all sides.
@@ -237,15 +251,19 @@ class Workspace:
     def renew(self, entity: EntityState, event: LogEvent, action: str = "policy_changed") -> None:
         """Compute an entity anew, as another policy wants it, or because of another *action* on its records."""
         policy = self.policies[entity.tenant_id]
+        self._respell(entity, policy.of(entity.entity_id, entity.object))
+        self._refresh(entity, event, action)
+        section = policy.enrichment
+        if section is not None and section.existing and entity.object in section.objects:
+            self.enriched[entity.key] = entity
+
+    def _respell(self, entity: EntityState, policy: PolicyDocument) -> None:
+        """Bring what the entity's records said into the spelling that *policy* wants."""
         for record in self.members.get(entity.key, {}).values():
             respelt = respell(policy, record.key, record.fields)
             if respelt:
                 record.fields = {**record.fields, **respelt}
                 self.records_changed[record.key] = record
-        self._refresh(entity, event, action)
-        section = policy.enrichment
-        if section is not None and section.existing and entity.object in section.objects:
-            self.enriched[entity.key] = entity
 
     def _rehome_attached(self, entity: EntityState) -> list[EntityState]:
         """Move attached records to whoever stands now for the entities that they name; return all concerned.
@@ -305,7 +323,13 @@ class Workspace:
         return entity
 
     def _refresh(self, entity: EntityState, event: LogEvent, action: str, *, force: bool = False) -> None:
-        policy = self.policies[entity.tenant_id]
+        in_force = self.policies[entity.tenant_id]
+        policy = in_force
+        if (
+            in_force.share is not None
+        ):  # a change is staged: whose entity this is decides, for every record of it
+            policy = in_force.of(entity.entity_id, entity.object)
+            self._respell(entity, policy)
         members = self.members.get(entity.key, {})
         own = [record for key, record in members.items() if record.speaks and not is_attached(key)]
         if members and not own and not force:
@@ -329,13 +353,13 @@ class Workspace:
         note = AuditNote(entity.tenant_id, action, actor_of(event), *key, changes, policy.version)
         self.audit.append(note)
         self._mark(policy, entity, event)
-        if policy.enrichment is not None and (
+        if in_force.enrichment is not None and (
             force
             or entity.version == 1
-            or concerns(policy.enrichment, entity.object, (item["field"] for item in changes))
+            or concerns(in_force.enrichment, entity.object, (item["field"] for item in changes))
         ):
             self.enriched[entity.key] = entity
-        if entity.object in policy.tended:
+        if entity.object in in_force.tended:
             mark = Tended(*entity.key, entity.object, event.record_time, *event.position)
             self.tended.setdefault(entity.key, mark)
 

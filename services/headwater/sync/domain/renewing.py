@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Final
@@ -20,6 +20,8 @@ from msgspec import structs
 from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
 from headwater.policy.differences import differences
 from headwater.policy.document import PolicyDocument
+from headwater.policy.sharing import Share
+from headwater.policy.staging import StagedText
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.log import LogEvent, Position
 from headwater.sync.domain.projecting import Workspace
@@ -42,6 +44,19 @@ class RenewalState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """Which policy an entity is under by one version: one for all, or a newer one for some."""
+
+    digest: str
+    share: Share | None = None
+    newer: str = ""
+
+    def of(self, entity_id: uuid.UUID) -> str:
+        """Return the digest of the entity's policy."""
+        return self.digest if self.share is None or not self.share.holds(entity_id) else self.newer
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyVersion:
     """A policy as it came into force, and how far the entities are under it.
 
@@ -52,6 +67,8 @@ class PolicyVersion:
         restated: entities whose values stayed and have another provenance.
         fields: `object.field` to the entities in which it changed.
         deliveries: connector account to the entities that were made due there.
+        staged: the newer policy that holds for some entities, while a change is staged; *digest* and *document* are
+            those of the policy before it then.
     """
 
     tenant_id: str
@@ -75,6 +92,14 @@ class PolicyVersion:
     settle_time: dt.datetime | None = None
     end_time: dt.datetime | None = None
     reason: str = ""
+    staged: StagedText | None = None
+
+    @property
+    def holding(self) -> Holding:
+        """Which policy an entity is under by this version."""
+        if self.staged is None:
+            return Holding(self.digest)
+        return Holding(self.digest, self.staged.share, self.staged.digest)
 
     @property
     def open(self) -> bool:
@@ -160,6 +185,35 @@ def _tally(workspace: Workspace) -> Tally:
         ),
         deliveries=Counter(connector for _, connector, _ in workspace.marks),
     )
+
+
+def concerned(held: Holding, former: Sequence[Holding]) -> Callable[[uuid.UUID], bool] | None:
+    """Return which entities have to be renewed; None: all of them.
+
+    Where a change is staged, only entities that another policy held for have. Once it is whole all are looked at again:
+    what else the policy says, as of enrichment, begins to hold for everybody then.
+
+    Args:
+        held: the version in force.
+        former: the versions before it, from the last one under which all entities were renewed; empty: none was.
+    """
+    if not former or all(item.share is None for item in (held, *former)):
+        return None
+    if held.share is None and any(item.newer == held.digest for item in former):
+        return None
+    return lambda entity_id: any(item.of(entity_id) != held.of(entity_id) for item in former)
+
+
+def stage_notes(staged: StagedText, before: Holding | None) -> tuple[Mapping[str, Any], ...]:
+    """Return what the audit tells of a stage: which policy, and whom it holds for."""
+    former = before.share if before is not None else None
+    share = staged.share
+    return (
+        {"field": "staged", "before": before.newer or None if before else None, "after": staged.digest,
+         "rule": "policy"},
+        {"field": "stage", "before": former.stage + 1 if former else None, "after": share.stage + 1,
+         "rule": f"change {share.change_id}"},
+    )  # fmt: skip
 
 
 def change_notes(

@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from hashlib import blake2b
 from typing import Final
 
 OPEN_MAX: Final = 500
@@ -43,6 +42,8 @@ class RolloutKind(IntEnum):
 
     POLICY = 1
     REDELIVERY = 2
+    VALUES = 3
+    """A new policy of which values are staged, to all accounts at once: `staging`."""
 
 
 class RolloutState(IntEnum):
@@ -215,12 +216,6 @@ def stage_of(terms: Terms, total: int, number: int) -> Stage:
     return Stage(number, ends[number] - (ends[number - 1] if number else 0))
 
 
-def draw(rollout_id: uuid.UUID, entity_id: uuid.UUID) -> int:
-    """Return the place of an entity in the order of a rollout: 63 bits, the same at every call."""
-    digest = blake2b(entity_id.bytes, key=rollout_id.bytes, digest_size=8).digest()
-    return int.from_bytes(digest) >> 1
-
-
 def exceeds(terms: Terms, stage: Stage) -> bool:
     """Return whether a stage fails too often for the rollout to go on.
 
@@ -322,8 +317,9 @@ def aborted(rollout: Rollout, reason: str, now: dt.datetime) -> Rollout:
         return replace(rollout, state=RolloutState.ABORTED, reason=reason)
     back = Stage(ROLLBACK_STAGE, 0, begin_time=now)
     return replace(
-        rollout, state=RolloutState.ROLLING_BACK, planned=False, reason=reason, stage=back, soak_time=None
-    )
+        rollout, state=RolloutState.ROLLING_BACK, planned=False, place=NOWHERE, reason=reason, stage=back,
+        soak_time=None,
+    )  # fmt: skip
 
 
 def replaced(rollout: Rollout) -> Rollout:

@@ -10,7 +10,8 @@ from types import MappingProxyType
 import msgspec
 
 from headwater.policy.document import PolicyDocument
-from headwater.policy.loading import PolicyRefused, load_policy
+from headwater.policy.parsing import PolicyRefused
+from headwater.policy.staging import load_event
 from headwater.sync.ports import EventLog
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class LogPolicies:
                 continue
             self._keys[tenant_id] = event_key
             try:
-                self._documents[tenant_id] = load_policy(msgspec.json.decode(payload)["document"])
+                self._documents[tenant_id] = load_event(msgspec.json.decode(payload))
             except (PolicyRefused, KeyError, msgspec.DecodeError):
                 _log.exception("policy of tenant %s cannot be read: the one before stays", tenant_id)
                 continue

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from headwater.client import ClientSettings, IngestClient, Quarantined, Refused, event
 from headwater.event.v1 import event_pb2
@@ -25,14 +26,21 @@ class PolicyDoor:
         self._settings = ClientSettings(give_up_s=GIVE_UP_S, security=security)
 
     async def put(
-        self, tenant_id: str, text: str, *, request_id: str, actor: str, event_time: dt.datetime
+        self,
+        tenant_id: str,
+        text: str,
+        *,
+        request_id: str,
+        actor: str,
+        event_time: dt.datetime,
+        staged: Mapping[str, Any] | None = None,
     ) -> None:
         """Record a policy event; see the port."""
         message = event(
             OWN_SOURCE,
             POLICY_OBJECT,
             tenant_id,
-            {"document": text, "digest": policy_digest(text)},
+            {"document": text, "digest": policy_digest(text)} | ({"staged": staged} if staged else {}),
             event_time=event_time,
             request_id=request_id,
             actor=event_pb2.Actor(type=event_pb2.ACTOR_TYPE_USER, id=actor),

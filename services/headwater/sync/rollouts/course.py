@@ -14,6 +14,7 @@ from typing import Final
 
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.loading import policy_digest
+from headwater.policy.sharing import draw
 from headwater.sync.domain.approving import APPROVAL_WAITS
 from headwater.sync.domain.changing import follow_policy
 from headwater.sync.domain.impact import as_wanted, selected
@@ -26,7 +27,6 @@ from headwater.sync.domain.rollout import (
     aborted,
     admissible,
     advance,
-    draw,
     fate_of,
     going_back,
     hindered,

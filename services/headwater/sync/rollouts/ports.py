@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from headwater.sync.domain.changing import PolicyChange
+from headwater.sync.domain.foreseeing import EntityPage
 from headwater.sync.domain.inspecting import Inspection
 from headwater.sync.domain.operating import Steering
+from headwater.sync.domain.renewing import RenewalState
 from headwater.sync.domain.rollout import Fate, Rollout, Stage
+from headwater.sync.domain.staging import InForce
 from headwater.sync.domain.workbench import Standing
 
 
@@ -87,6 +90,10 @@ class RolloutUnit(Protocol):
     rollout: Rollout
     change: PolicyChange | None
 
+    def staging(self) -> StagingUnit:
+        """Return the same transaction for a rollout of which values are staged."""
+        ...
+
     async def policy_in_force(self) -> str:
         """Return the text of the tenant's policy; empty when there is none."""
         ...
@@ -136,6 +143,101 @@ class RolloutUnit(Protocol):
         ...
 
 
+class StagingUnit(Protocol):
+    """One rollout of which values are staged in one transaction, under its row's lock."""
+
+    rollout: Rollout
+    change: PolicyChange
+
+    async def in_force(self) -> InForce:
+        """Return the newest policy event of the tenant."""
+        ...
+
+    async def renewal(self) -> tuple[RenewalState, uuid.UUID, str] | None:
+        """Return how far entities are under that event: state, the entity renewed last, why not; None: not begun."""
+        ...
+
+    async def scan(self, connectors: Sequence[str], limit: int) -> EntityPage:
+        """Return the next entities behind the rollout's place, with records and standings."""
+        ...
+
+    async def add(self, found: Sequence[tuple[uuid.UUID, int, Sequence[str]]]) -> None:
+        """Note entities that the change reaches: each with its place in the draw, and by what it changes."""
+        ...
+
+    async def candidates(self, count: int) -> Sequence[tuple[str, int, uuid.UUID]]:
+        """Return of each kind of change up to *count* entities that are drawn first: kind, place, entity."""
+        ...
+
+    async def put_first(self, entities: Sequence[uuid.UUID]) -> None:
+        """Put these first, in their order."""
+        ...
+
+    async def first(self) -> Sequence[uuid.UUID]:
+        """Return the entities that were put first."""
+        ...
+
+    async def last_draw(self, number: int) -> int:
+        """Return the place in the draw of the last of the first *number* entities."""
+        ...
+
+    async def want(self, stage: int, staged: Mapping[str, Any] | None) -> None:
+        """Note what the log is to be told next."""
+        ...
+
+    async def turn_back(self) -> int:
+        """Put every entity that was admitted in line again; return how many."""
+        ...
+
+    async def go_back_with(self, entities: Sequence[uuid.UUID]) -> None:
+        """Put these in line, too, whether they are of the rollout or not."""
+        ...
+
+    async def count_planned(self) -> int:
+        """Count the entities that are in line."""
+        ...
+
+    async def admit(self, count: int, upto: uuid.UUID | None, now: dt.datetime) -> int:
+        """Note the next *count* entities as under way; return how many.
+
+        Args:
+            upto: only entities up to this one, in their own order; None: in the order of the draw.
+        """
+        ...
+
+    async def open_members(self) -> tuple[Member, ...]:
+        """Return the entities that are under way."""
+        ...
+
+    async def standing(self, connector: str, entities: Sequence[uuid.UUID]) -> tuple[Standing, ...]:
+        """Return entities as an account has them, those that it does not have among them."""
+        ...
+
+    async def judge(self, fates: Mapping[uuid.UUID, Fate]) -> None:
+        """Note where entities stand."""
+        ...
+
+    async def make_due(self, connector: str, entities: Sequence[uuid.UUID]) -> None:
+        """Have an account write what is settled, dead or unknown there."""
+        ...
+
+    async def count_returns(self, entities: Sequence[uuid.UUID]) -> None:
+        """Count that entities had to be delivered again."""
+        ...
+
+    async def relapsed(self, connectors: Sequence[str]) -> int:
+        """Note which delivered entities of the present stage have a dead delivery since; return how many."""
+        ...
+
+    async def finding(self, connectors: Sequence[str]) -> str:
+        """Return what keeps one of the accounts from being used; empty when nothing does."""
+        ...
+
+    async def save(self, rollout: Rollout) -> None:
+        """Store how the rollout stands, and tell the audit when its state or stage is another one."""
+        ...
+
+
 class RolloutStore(Protocol):
     """Where rollouts are kept. Every method raises Unavailable; those that write StoreRaced too."""
 
@@ -161,6 +263,14 @@ class RolloutStore(Protocol):
 
     async def applied(self, change: PolicyChange, now: dt.datetime) -> None:
         """Note that the new policy is in the log."""
+        ...
+
+    async def told(self, change: PolicyChange, now: dt.datetime) -> None:
+        """Note that the log was told the stage that was wanted."""
+        ...
+
+    async def in_force(self, tenant_id: str) -> InForce:
+        """Return the newest policy event of a tenant."""
         ...
 
     async def taken_back(self, change: PolicyChange, now: dt.datetime, *, replaced: bool) -> None:
@@ -204,6 +314,16 @@ class RolloutDesk(Protocol):
         """Return up to *limit* records of a rollout that failed."""
         ...
 
+    async def texts(self, rollout: Rollout) -> tuple[str, str]:
+        """Return the policies of a rollout: the one before, and the new one; empty for a re-delivery."""
+        ...
+
+    async def first(
+        self, rollout: Rollout, connectors: Sequence[str]
+    ) -> tuple[EntityPage, Mapping[uuid.UUID, tuple[str, ...]]]:
+        """Return the entities that a change of values reaches first, and by what each changes, in their order."""
+        ...
+
     async def list_rollouts(
         self, tenant_id: str, before: tuple[dt.datetime, uuid.UUID], limit: int
     ) -> tuple[Rollout, ...]:
@@ -219,9 +339,19 @@ class PolicyLog(Protocol):
     """Where policies come into force."""
 
     async def put(
-        self, tenant_id: str, text: str, *, request_id: str, actor: str, event_time: dt.datetime
+        self,
+        tenant_id: str,
+        text: str,
+        *,
+        request_id: str,
+        actor: str,
+        event_time: dt.datetime,
+        staged: Mapping[str, Any] | None = None,
     ) -> None:
         """Record a policy event; the same request again changes nothing.
+
+        Args:
+            staged: the newer policy that holds for some entities already, and for whom.
 
         Raises:
             Unavailable: the log does not answer; nobody knows whether it is recorded.

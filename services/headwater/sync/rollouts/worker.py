@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import anyio
 
@@ -17,9 +17,12 @@ from headwater.kernel.errors import InvalidInput, Unavailable
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy, policy_digest
 from headwater.sync.domain.changing import PolicyChange, way_back
+from headwater.sync.domain.rollout import RolloutKind
+from headwater.sync.domain.staging import WHOLE, may_put, way_back_of_stages
 from headwater.sync.ports import StoreRaced
 from headwater.sync.rollouts.course import move_on
 from headwater.sync.rollouts.ports import PolicyLog, RolloutStore
+from headwater.sync.rollouts.stages import move_stages
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -90,14 +93,20 @@ class RolloutWorker:
         async with self._store.taken(now) as unit:
             if unit is None:
                 return False
-            await move_on(unit, self._read, now)
+            if unit.rollout.kind is RolloutKind.VALUES:
+                await move_stages(unit.staging(), self._read, now)
+            else:
+                await move_on(unit, self._read, now)
         return True
 
     async def _send(self, change: PolicyChange) -> None:
-        """Put a new policy in force; or, once its rollout was aborted, the one before.
+        """Put a new policy, or its next stage, in force; or, once its rollout was aborted, the one before.
 
         What may have been begun is finished before it is taken back: a late request can then not undo that.
         """
+        if change.by_stages:
+            await self._send_stage(change)
+            return
         if change.apply_time is None:
             if await self._store.begin_change(change, await self._now()):
                 await self._put(change, change.new_text, "new")
@@ -110,13 +119,31 @@ class RolloutWorker:
             await self._put(change, change.former_text, "former")
         await self._store.taken_back(change, await self._now(), replaced=way == "leave")
 
-    async def _put(self, change: PolicyChange, text: str, which: str) -> None:
+    async def _send_stage(self, change: PolicyChange) -> None:
+        """Tell the log the stage that is wanted, unless another policy is in force; then go back, if that is wanted."""
+        in_force = await self._store.in_force(change.tenant_id)
+        waits = change.wanted_stage != change.put_stage and may_put(change, in_force)
+        if waits and await self._store.begin_change(change, await self._now()):
+            text = change.new_text if change.wanted_stage == WHOLE else change.former_text
+            await self._put(change, text, f"stage:{change.wanted_stage}", change.staged)
+            await self._store.told(change, await self._now())
+            in_force = await self._store.in_force(change.tenant_id)
+        if change.aborting:
+            way = way_back_of_stages(change, in_force)
+            if way == "put_back":
+                await self._put(change, change.former_text, "former")
+            await self._store.taken_back(change, await self._now(), replaced=way == "leave")
+
+    async def _put(
+        self, change: PolicyChange, text: str, which: str, staged: Mapping[str, Any] | None = None
+    ) -> None:
         await self._policies.put(
             change.tenant_id,
             text,
             request_id=f"rollout:{change.change_id}:{which}",
             actor=change.actor,
             event_time=change.create_time,
+            staged=staged,
         )
 
     def _read(self, text: str) -> PolicyDocument:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final
@@ -10,8 +11,11 @@ from typing import Any, Final
 from headwater.kernel.rpc.checks import Checks, write_page_token
 from headwater.policy.loading import policy_digest
 from headwater.sync.domain.foreseeing import AccountImpact, PolicyImpact
+from headwater.sync.domain.impact import terms_of
 from headwater.sync.domain.log import Position
+from headwater.sync.domain.reaching import Compared, Difference
 from headwater.sync.domain.renewing import PolicyVersion
+from headwater.sync.domain.rollout import stage_ends
 from headwater.sync.rpc.responses import moment_message
 from headwater.sync.usecases.versions import Step, Versions
 from headwater.sync.v1 import policies_pb2 as pb
@@ -71,6 +75,7 @@ def _place(checks: Checks, token: str) -> Position:
 def _impact(step: Step, digest: str) -> pb.PolicyImpact:
     impact = step.impact
     least, most = impact.changed_range()
+    reach = impact.scaled(impact.firsts.total)
     return pb.PolicyImpact(
         entity_count=impact.total,
         scanned_count=impact.scanned,
@@ -83,7 +88,36 @@ def _impact(step: Step, digest: str) -> pb.PolicyImpact:
         accounts=[_account(impact, item) for item in impact.accounts.values()],
         digest=digest,
         digest_in_force=step.digest_in_force,
+        first=[staged_entity(item) for item in impact.first()],
+        stage_ends=stage_ends(terms_of(impact.document), reach) if reach else (),
     )
+
+
+def staged_entity(item: Compared) -> pb.StagedEntity:
+    """Return an entity under two policies on the wire."""
+    names = sorted({*item.accounts, *item.states})
+    return pb.StagedEntity(
+        entity_id=str(item.entity_id),
+        object=item.object,
+        kinds=item.kinds,
+        values=[_field(one) for one in item.values],
+        accounts=[
+            pb.StagedAccount(
+                connector=name,
+                delivery_state=item.states.get(name, (0, ""))[0],
+                error=item.states.get(name, (0, ""))[1],
+                fields=[_field(one) for one in item.accounts.get(name, ())],
+            )
+            for name in names
+        ],
+    )
+
+
+def _field(item: Difference) -> pb.StagedField:
+    before, after, held = (
+        json.dumps(one, ensure_ascii=False) for one in (item.before, item.after, item.held)
+    )
+    return pb.StagedField(field=item.field, before_json=before, after_json=after, held_json=held)
 
 
 def _account(impact: PolicyImpact, item: AccountImpact) -> pb.AccountImpact:
@@ -122,4 +156,6 @@ def _version(item: PolicyVersion) -> pb.PolicyVersion:
         begin_time=moment_message(item.begin_time),
         end_time=moment_message(item.end_time),
         reason=item.reason,
+        staged_digest=item.staged.digest if item.staged else "",
+        stage=item.staged.share.stage + 1 if item.staged else 0,
     )

@@ -13,6 +13,7 @@ from headwater.sync.domain.inspecting import Finding
 from headwater.sync.domain.rollout import Fate, Rollout, Stage, Terms
 from headwater.sync.domain.workbench import Preview
 from headwater.sync.rollouts.ports import FailedMember
+from headwater.sync.rpc.policies import staged_entity
 from headwater.sync.rpc.requests import read_actor
 from headwater.sync.rpc.responses import moment_message
 from headwater.sync.usecases.rollouts import Forecast, Rollouts, Wish
@@ -41,7 +42,9 @@ class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
         tenant_id, wish = checks.tenant(request.tenant_id), _wish(checks, request.wish)
         checks.finish()
         found = await self._rollouts.preview(tenant_id, wish)
-        return pb.PreviewRolloutResponse(forecasts=[_forecast(item) for item in found])
+        return pb.PreviewRolloutResponse(
+            forecasts=[_forecast(item) for item in found], values=any(item.values for item in found)
+        )
 
     async def StartRollout(self, request: pb.StartRolloutRequest, context: Any) -> pb.StartRolloutResponse:
         checks = Checks()
@@ -66,11 +69,12 @@ class RolloutServicer(rollouts_pb2_grpc.RolloutServiceServicer):
         checks = Checks()
         named = checks.tenant(request.tenant_id), checks.uuid("rollout_id", request.rollout_id)
         checks.finish()
-        found, stages, failures = await self._rollouts.shown(*named)
+        found = await self._rollouts.shown(*named)
         return pb.GetRolloutResponse(
-            rollout=_rollout(found),
-            stages=[_stage(item) for item in stages],
-            failures=[_failure(item) for item in failures],
+            rollout=_rollout(found.rollout),
+            stages=[_stage(item) for item in found.stages],
+            failures=[_failure(item) for item in found.failed],
+            entities=[staged_entity(item) for item in found.entities],
         )
 
     async def ApproveRollout(

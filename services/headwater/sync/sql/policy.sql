@@ -2,11 +2,11 @@
 
 -- name: note_version
 -- Keeps a policy that the projector came by. $1 tenant; $2 event key; $3 xid; $4 seq; $5 digest; $6 document; $7 actor;
--- $8 record time.
+-- $8 record time; $9 what is staged, or null.
 insert into sync.policy_version (
-    tenant_id, event_key, xid, seq, digest, document, actor, record_time
+    tenant_id, event_key, xid, seq, digest, document, actor, record_time, staged
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict do nothing;
 
 -- name: notify_versions
@@ -18,7 +18,7 @@ select pg_notify('headwater_policy', '');
 select
     tenant_id, event_key, xid, seq, digest, document, version, actor, record_time, state, place_entity_id,
     next_time, scanned_count, changed_count, restated_count, late_count, field_counts, delivery_counts,
-    begin_time, settle_time, end_time, reason
+    begin_time, settle_time, end_time, reason, staged
 from sync.policy_version
 where state in (1, 2, 3) and next_time <= $1
 order by next_time
@@ -45,6 +45,22 @@ select document, digest from sync.policy_version
 where tenant_id = $1 and (xid, seq) < ($2, $3)
 order by xid desc, seq desc
 limit 1;
+
+-- name: former_versions
+-- The versions before this place of the log, oldest first, from the last one under which all entities were renewed;
+-- texts left out. $1 tenant; $2 xid; $3 seq.
+with done as (
+    select xid, seq from sync.policy_version
+    where tenant_id = $1 and (xid, seq) < ($2, $3) and state = 4
+    order by xid desc, seq desc
+    limit 1
+)
+select held.digest, held.staged - 'document' as staged
+from sync.policy_version as held, done
+where
+    held.tenant_id = $1 and (held.xid, held.seq) < ($2, $3)
+    and (held.xid, held.seq) >= (done.xid, done.seq)
+order by held.xid, held.seq;
 
 -- name: is_first_version
 -- Whether no policy stands before this place of the log, and no entity was projected before it was recorded: releases
@@ -95,6 +111,13 @@ where
     and ($4::bigint = 1 or abs(hashtextextended(entity_id::text, 0) % $4) = 0)
 order by entity_id
 limit $3;
+
+-- name: named_entities
+-- Projected entities with all values. $1 tenant; $2 entities uuid[].
+select
+    entity_id, object, state, merged_into, version, fields, policy_version
+from sync.entity
+where tenant_id = $1 and entity_id = any($2::uuid []) and version > 0;
 
 -- name: members_of
 -- Every record of these entities. $1 tenant; $2 entities uuid[].
@@ -148,7 +171,7 @@ left join lateral (
 select
     tenant_id, event_key, xid, seq, digest, document, version, actor, record_time, state, place_entity_id,
     next_time, scanned_count, changed_count, restated_count, late_count, field_counts, delivery_counts,
-    begin_time, settle_time, end_time, reason
+    begin_time, settle_time, end_time, reason, staged
 from sync.policy_version
 where tenant_id = $1 and (xid, seq) < ($2, $3)
 order by xid desc, seq desc

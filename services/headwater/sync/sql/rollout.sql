@@ -34,11 +34,11 @@ select finding from sync.connector_state where tenant_id = $1 and connector = $2
 
 -- name: start_change
 -- Notes a policy change that a rollout is for. $1 tenant; $2 change; $3 text and $4 digest before; $5 text and
--- $6 digest after; $7 actor; $8 now.
+-- $6 digest after; $7 actor; $8 now; $9 its values are staged.
 insert into sync.policy_change (
-    tenant_id, change_id, former_text, former_digest, new_text, new_digest, actor, create_time
+    tenant_id, change_id, former_text, former_digest, new_text, new_digest, actor, create_time, by_stages
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict do nothing;
 
 -- name: start_rollout
@@ -299,22 +299,31 @@ returning member.entity_id;
 -- A policy change, held until this transaction ends. $1 tenant; $2 change.
 select
     tenant_id, change_id, former_text, former_digest, new_text, new_digest, actor, create_time, begin_time,
-    apply_time, end_time, replaced
+    apply_time, end_time, replaced, by_stages, wanted_stage, staged, put_stage
 from sync.policy_change
 where tenant_id = $1 and change_id = $2
 for update;
+
+-- name: read_texts
+-- The policies of a change. $1 tenant; $2 change.
+select former_text, new_text from sync.policy_change where tenant_id = $1 and change_id = $2;
 
 -- name: waiting_changes
 -- Policy changes of open rollouts that are still to be put into the log, or taken back.
 select distinct
     change.tenant_id, change.change_id, change.former_text, change.former_digest, change.new_text,
     change.new_digest, change.actor, change.create_time, change.begin_time, change.apply_time, change.end_time,
-    change.replaced
+    change.replaced, change.by_stages, change.wanted_stage, change.staged, change.put_stage,
+    held.state = 6 as aborting
 from sync.rollout as held
 inner join sync.policy_change as change using (tenant_id, change_id)
 where
-    (held.state = 1 and change.apply_time is null and change.end_time is null)
-    or (held.state = 6 and change.end_time is null);
+    (held.state = 1 and change.apply_time is null and change.end_time is null and not change.by_stages)
+    or (held.state = 6 and change.end_time is null)
+    or (
+        held.state in (2, 3, 4) and change.end_time is null and change.by_stages
+        and change.wanted_stage is distinct from change.put_stage
+    );
 
 -- name: begin_change
 -- Notes that the new policy may be in the log from now on, unless its rollouts were aborted before.

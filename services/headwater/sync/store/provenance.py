@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from headwater.kernel.pg import queries
 from headwater.sync.domain.log import RecordKey
 from headwater.sync.domain.provenance import Actor, Known
 from headwater.sync.domain.states import RecordState
 from headwater.sync.domain.workbench import Standing
 from headwater.sync.store.faults import reaching
+from headwater.sync.store.staging import read_in_force
 from headwater.sync.store.versions import read_entity, read_member
 from headwater.sync.store.workbench import standings
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _SQL: Final = queries.load("headwater.sync", "provenance.sql")
 _MEMBERS: Final = queries.load("headwater.sync", "policy.sql")["members_of"]
 _ERRORS: Final = queries.load("headwater.sync", "errors.sql")
-_POLICY: Final = queries.load("headwater.sync", "rollout.sql")["policy_in_force"]
 
 HOPS_MAX: Final = 32
 """Longest chain of merges that is followed; as in projecting."""
@@ -65,14 +63,16 @@ async def _known(connection: Connection, tenant_id: str, chain: Sequence[uuid.UU
     entity_id = chain[-1]
     row = await connection.fetchrow(_SQL["read_whole_entity"].text, tenant_id, entity_id)
     members = [read_member(item) for item in await connection.fetch(_MEMBERS.text, tenant_id, [entity_id])]
-    payload = await connection.fetchval(_POLICY.text, tenant_id)
+    in_force = await read_in_force(connection, tenant_id)
+    staged = in_force.staged
+    of_stage = staged is not None and staged.share.holds(entity_id)
     return Known(
         entity=read_entity(tenant_id, row),
         former=tuple(chain[:-1]),
         members=members,
         standings=await _standings(connection, tenant_id, entity_id),
         actors=await _actors(connection, tenant_id, members),
-        policy="" if payload is None else str(msgspec.json.decode(payload)["document"]),
+        policy=staged.text if staged is not None and of_stage else in_force.text,
     )
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from headwater.kernel.pg import queries
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.projecting import Workspace
-from headwater.sync.domain.renewing import PolicyVersion
+from headwater.sync.domain.renewing import Holding, PolicyVersion
 from headwater.sync.store.clock import read_time
 from headwater.sync.store.faults import translated
 from headwater.sync.store.projection import ProjectionTransaction
-from headwater.sync.store.versions import read_version
+from headwater.sync.store.versions import read_holding, read_version
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL: Final = queries.load("headwater.sync", "policy.sql")
+LOOKED_AT: Final = 5_000
+"""Entities of a page where only some are concerned."""
 
 
 class PostgresRenewals:
@@ -93,25 +95,41 @@ class _Unit:
             policy_version,
         )
 
+    async def former(self) -> tuple[Holding, ...]:
+        """Return the versions before, oldest first, from the last one that is done; empty when none is."""
+        held = self.version
+        rows = await self._connection.fetch(_SQL["former_versions"].text, held.tenant_id, *held.position)
+        return tuple(read_holding(row) for row in rows)
+
     async def load_page(
-        self, document: PolicyDocument, limit: int, since: dt.datetime | None, after: uuid.UUID
-    ) -> tuple[Workspace, uuid.UUID, int]:
+        self,
+        document: PolicyDocument,
+        limit: int,
+        since: dt.datetime | None,
+        after: uuid.UUID,
+        concerned: Callable[[uuid.UUID], bool] | None,
+    ) -> tuple[Workspace, uuid.UUID, bool]:
         """Lock the next entities behind *after*, in key order, and return them with their records."""
         tenant_id = self.version.tenant_id
+        looked_at = limit if concerned is None else max(limit, LOOKED_AT)
         if since is None:
-            rows = await self._connection.fetch(_SQL["page_entities"].text, tenant_id, after, limit)
+            rows = await self._connection.fetch(_SQL["page_entities"].text, tenant_id, after, looked_at)
         else:
             rows = await self._connection.fetch(
-                _SQL["page_changed_entities"].text, tenant_id, after, limit, since
+                _SQL["page_changed_entities"].text, tenant_id, after, looked_at, since
             )
         workspace = Workspace({tenant_id: document})
         if not rows:
-            return workspace, after, 0
-        wanted = {(tenant_id, row["entity_id"]): row["object"] for row in rows}
-        entities = await self._entities.lock_entities(wanted)
-        members = await self._entities.read_members([item.key for item in entities])
-        workspace.load(entities, members)
-        return workspace, rows[-1]["entity_id"], len(rows)
+            return workspace, after, False
+        chosen = [row for row in rows if concerned is None or concerned(row["entity_id"])]
+        more = len(rows) == looked_at or len(chosen) > limit
+        place = rows[-1]["entity_id"] if len(chosen) <= limit else chosen[limit - 1]["entity_id"]
+        wanted = {(tenant_id, row["entity_id"]): row["object"] for row in chosen[:limit]}
+        if wanted:
+            entities = await self._entities.lock_entities(wanted)
+            members = await self._entities.read_members([item.key for item in entities])
+            workspace.load(entities, members)
+        return workspace, place, more
 
     async def write(self, workspace: Workspace) -> None:
         """Write what was changed: entities, references, audit, marks with their notification."""

@@ -6,7 +6,6 @@ import datetime as dt
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -15,12 +14,15 @@ import msgspec
 from headwater.kernel.errors import PreconditionFailed
 from headwater.kernel.pg import queries
 from headwater.sync.domain.changing import PolicyChange
+from headwater.sync.domain.foreseeing import EntityPage
 from headwater.sync.domain.operating import Steering
-from headwater.sync.domain.rollout import OPEN_MAX, Fate, Rollout, Stage
+from headwater.sync.domain.rollout import OPEN_MAX, Fate, Rollout, RolloutKind, Stage
+from headwater.sync.domain.staging import InForce
 from headwater.sync.domain.workbench import Standing
 from headwater.sync.rollouts.ports import FailedMember, Member
 from headwater.sync.store.clock import read_time
 from headwater.sync.store.faults import reaching, translated
+from headwater.sync.store.rollout_notes import note_step, start_rollouts
 from headwater.sync.store.rollout_rows import (
     read_change,
     read_rollout,
@@ -28,6 +30,7 @@ from headwater.sync.store.rollout_rows import (
     rollout_row,
     stage_row,
 )
+from headwater.sync.store.staging import PostgresStaging, failed_staged, put_stage, read_first, read_in_force
 from headwater.sync.store.workbench import standings
 from headwater.sync.wakeup import name_accounts
 
@@ -92,6 +95,16 @@ class PostgresRollouts:
         async with translated():
             await self._pool.execute(_SQL["end_begin"].text, change.tenant_id, change.change_id, now)
 
+    async def told(self, change: PolicyChange, now: dt.datetime) -> None:
+        """Note that the log was told the stage that was wanted."""
+        async with translated():
+            await put_stage(self._pool, change, now)
+
+    async def in_force(self, tenant_id: str) -> InForce:
+        """Return the newest policy event of a tenant."""
+        async with translated():
+            return await read_in_force(self._pool, tenant_id)
+
     async def taken_back(self, change: PolicyChange, now: dt.datetime, *, replaced: bool) -> None:
         """Note that an abort is through with the policy; its finished rollouts take back what they wrote."""
         key = (change.tenant_id, change.change_id)
@@ -126,7 +139,7 @@ class PostgresRollouts:
         async with reaching(), self._pool.acquire() as connection:
             try:
                 async with connection.transaction():
-                    await _start(connection, rollouts, change)
+                    await start_rollouts(connection, rollouts, change)
             except asyncpg.UniqueViolationError as error:
                 accounts = ", ".join(item.connector for item in rollouts)
                 message = f"a rollout to one of these accounts is under way: {accounts}"
@@ -143,6 +156,9 @@ class PostgresRollouts:
 
     async def failed(self, rollout: Rollout, limit: int) -> tuple[FailedMember, ...]:
         """Return up to *limit* records of a rollout that failed."""
+        if rollout.kind is RolloutKind.VALUES:
+            async with reaching():
+                return await failed_staged(self._pool, rollout, limit)
         rows = await self._fetch(
             "list_failed_members", rollout.tenant_id, rollout.rollout_id, rollout.connector, limit
         )
@@ -156,6 +172,24 @@ class PostgresRollouts:
             )
             for row in rows
         )
+
+    async def texts(self, rollout: Rollout) -> tuple[str, str]:
+        """Return the policies of a rollout: the one before, and the new one; empty for a re-delivery."""
+        key = (rollout.tenant_id, rollout.selection.change_id)
+        async with reaching():
+            row = await self._pool.fetchrow(_SQL["read_texts"].text, *key)
+        return ("", "") if row is None else (row["former_text"], row["new_text"])
+
+    async def first(
+        self, rollout: Rollout, connectors: Sequence[str]
+    ) -> tuple[EntityPage, Mapping[uuid.UUID, tuple[str, ...]]]:
+        """Return the entities that a change of values reaches first, and by what each changes, in their order."""
+        async with (
+            reaching(),
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await read_first(connection, rollout, connectors)
 
     async def list_rollouts(
         self, tenant_id: str, before: tuple[dt.datetime, uuid.UUID], limit: int
@@ -182,6 +216,12 @@ class _Unit:
         self._connection = connection
         self._actor = actor
         self._key = (rollout.tenant_id, rollout.rollout_id)
+
+    def staging(self) -> PostgresStaging:
+        """Return the same transaction for a rollout of which values are staged."""
+        if self.change is None:
+            raise AssertionError("a rollout of values has a change")
+        return PostgresStaging(self._connection, self, self.change)
 
     async def policy_in_force(self) -> str:
         """Return the text of the tenant's policy; empty when there is none."""
@@ -261,7 +301,7 @@ class _Unit:
         if rollout.stage.begin_time is not None:
             await self._connection.execute(_SQL["save_stage"].text, *self._key, *stage_row(rollout.stage))
         if (before.state, before.stage.number) != (rollout.state, rollout.stage.number):
-            await _note(self._connection, before, rollout, self._actor)
+            await note_step(self._connection, before, rollout, self._actor)
 
     async def _wake(self) -> None:
         account = (self.rollout.tenant_id, self.rollout.connector)
@@ -293,68 +333,6 @@ async def _scan(
     entities = [row["entity_id"] for row in rows]
     linked = await connection.fetch(_ERRORS["read_references"].text, tenant_id, connector, entities)
     return standings(tenant_id, connector, rows, linked)
-
-
-async def _start(connection: Connection, rollouts: Sequence[Rollout], change: PolicyChange | None) -> None:
-    if change is not None:
-        await connection.execute(
-            _SQL["start_change"].text,
-            change.tenant_id,
-            change.change_id,
-            change.former_text,
-            change.former_digest,
-            change.new_text,
-            change.new_digest,
-            change.actor,
-            change.create_time,
-        )
-    for item in rollouts:
-        selection = item.selection
-        begun = await connection.fetchval(
-            _SQL["start_rollout"].text,
-            item.tenant_id,
-            item.rollout_id,
-            item.connector,
-            item.kind,
-            selection.change_id,
-            selection.object_name,
-            dict(selection.where),
-            selection.look_up,
-            asdict(item.terms),
-            item.next_time,
-            item.actor,
-            item.policy_version,
-            list(item.acknowledged),
-        )
-        if begun is not None:
-            await _note(connection, None, item, item.actor)
-    await connection.execute(_SQL["notify_rollouts"].text)
-
-
-async def _note(connection: Connection, before: Rollout | None, after: Rollout, actor: str) -> None:
-    rule = f"rollout {after.rollout_id}"
-    state = {
-        "field": "state",
-        "before": before.state.name.lower() if before else None,
-        "after": after.state.name.lower(),
-        "rule": rule,
-    }
-    stage = {"field": "stage", "before": None, "after": after.stage.number + 1, "rule": rule}
-    reason = {"field": "reason", "before": None, "after": after.reason, "rule": rule}
-    seen = {"field": "acknowledged", "before": None, "after": list(after.acknowledged), "rule": rule}
-    changes = [state, stage, *([reason] if after.reason else [])]
-    if before is None and after.acknowledged:
-        changes.append(seen)
-    action = "rollout_started" if before is None else f"rollout_{after.state.name.lower()}"
-    await connection.execute(
-        _SQL["note_rollout"].text,
-        after.tenant_id,
-        after.connector,
-        actor,
-        after.policy_version,
-        action,
-        changes,
-    )
 
 
 def _text(payload: bytes | None) -> str:

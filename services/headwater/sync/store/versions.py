@@ -10,11 +10,13 @@ import msgspec
 
 from headwater.kernel.pg import queries
 from headwater.policy.loading import policy_digest
+from headwater.policy.staging import read_staged
 from headwater.sync.domain.foreseeing import EntityPage
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
-from headwater.sync.domain.renewing import PolicyVersion, RenewalState
+from headwater.sync.domain.renewing import Holding, PolicyVersion, RenewalState
 from headwater.sync.domain.rows import unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityState, RecordState
+from headwater.sync.domain.workbench import Standing
 from headwater.sync.store.faults import reaching
 from headwater.sync.store.workbench import standings
 
@@ -29,7 +31,8 @@ _ROLLOUT: Final = queries.load("headwater.sync", "rollout.sql")
 async def note_versions(connection: Connection, events: Iterable[LogEvent]) -> None:
     """Keep the policies that the projector came by, in its transaction; those known already stay as they are."""
     for event in events:
-        text = _text(event.payload)
+        told = msgspec.json.decode(event.payload)
+        text = str(told["document"])
         await connection.execute(
             _SQL["note_version"].text,
             event.tenant_id,
@@ -39,6 +42,7 @@ async def note_versions(connection: Connection, events: Iterable[LogEvent]) -> N
             text,
             event.actor_id or event.source,
             event.record_time,
+            told.get("staged"),
         )
         await connection.execute(_SQL["notify_versions"].text)
 
@@ -76,17 +80,45 @@ class PostgresVersions:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            rows = await connection.fetch(_SQL["sample_entities"].text, tenant_id, after, limit, stride)
-            entities = [row["entity_id"] for row in rows]
-            members = await connection.fetch(_SQL["members_of"].text, tenant_id, entities)
-            held = {}
-            for name in connectors:
-                standing = await connection.fetch(_SQL["standing_of"].text, tenant_id, name, entities)
-                linked = await connection.fetch(_ERRORS["read_references"].text, tenant_id, name, entities)
-                held[name] = standings(tenant_id, name, standing, linked)
-        return EntityPage(
-            [read_entity(tenant_id, row) for row in rows], [read_member(row) for row in members], held
-        )
+            return await read_entities(connection, tenant_id, after, limit, stride, connectors)
+
+
+async def read_entities(
+    connection: Connection, tenant_id: str, after: uuid.UUID, limit: int, stride: int,
+    connectors: Sequence[str],
+) -> EntityPage:  # fmt: skip
+    """Return the next entities behind *after*, one of *stride* drawn by hash, with records and standings."""
+    rows = await connection.fetch(_SQL["sample_entities"].text, tenant_id, after, limit, stride)
+    entities = [row["entity_id"] for row in rows]
+    return await _page(connection, tenant_id, rows, entities, connectors)
+
+
+async def read_named(
+    connection: Connection, tenant_id: str, entities: Sequence[uuid.UUID], connectors: Sequence[str]
+) -> EntityPage:
+    """Return these entities, with records and standings."""
+    rows = await connection.fetch(_SQL["named_entities"].text, tenant_id, entities)
+    return await _page(connection, tenant_id, rows, entities, connectors)
+
+
+async def standing_of(
+    connection: Connection, tenant_id: str, name: str, entities: Sequence[uuid.UUID]
+) -> tuple[Standing, ...]:
+    """Return entities as an account has them, those that it does not have among them."""
+    standing = await connection.fetch(_SQL["standing_of"].text, tenant_id, name, entities)
+    linked = await connection.fetch(_ERRORS["read_references"].text, tenant_id, name, entities)
+    return standings(tenant_id, name, standing, linked)
+
+
+async def _page(
+    connection: Connection, tenant_id: str, rows: Sequence[Any], entities: Sequence[uuid.UUID],
+    connectors: Sequence[str],
+) -> EntityPage:  # fmt: skip
+    members = await connection.fetch(_SQL["members_of"].text, tenant_id, entities)
+    held = {name: await standing_of(connection, tenant_id, name, entities) for name in connectors}
+    return EntityPage(
+        [read_entity(tenant_id, row) for row in rows], [read_member(row) for row in members], held
+    )
 
 
 def read_version(row: Any) -> PolicyVersion:
@@ -113,7 +145,17 @@ def read_version(row: Any) -> PolicyVersion:
         settle_time=row["settle_time"],
         end_time=row["end_time"],
         reason=row["reason"],
+        staged=read_staged(row["staged"]),
     )
+
+
+def read_holding(row: Any) -> Holding:
+    """Return which policy entities are under by a row of `sync.policy_version`, whose texts were left out."""
+    told = row["staged"]
+    if told is None:
+        return Holding(row["digest"])
+    staged = read_staged({**told, "document": "", "digest": policy_digest("")})
+    return Holding(row["digest"], staged.share if staged else None, told["digest"])
 
 
 def read_entity(tenant_id: str, row: Any) -> EntityState:

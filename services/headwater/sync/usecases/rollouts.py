@@ -2,7 +2,7 @@
 
 NotFound            UNKNOWN_ROLLOUT, UNKNOWN_CONNECTOR, NO_POLICY
 PreconditionFailed  ROLLOUT_OPEN, ROLLOUT_ENDED, NOTHING_TO_APPROVE, NOTHING_TO_HOLD, NO_MAPPING_CHANGED,
-                    FINDINGS_OPEN
+                    FINDINGS_OPEN, VALUES_CHANGE
 InvalidInput        POLICY_REFUSED
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,6 +19,7 @@ from headwater.kernel.errors import NotFound, PreconditionFailed
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.loading import load_policy, policy_digest
 from headwater.sync.domain.changing import PolicyChange
+from headwater.sync.domain.foreseeing import compared_all
 from headwater.sync.domain.impact import Impact, changed_accounts, terms_of
 from headwater.sync.domain.inspecting import (
     Finding,
@@ -29,6 +30,7 @@ from headwater.sync.domain.inspecting import (
 )
 from headwater.sync.domain.operating import Steering, view_account
 from headwater.sync.domain.quota import allowance_of, day_of
+from headwater.sync.domain.reaching import Compared, both
 from headwater.sync.domain.rollout import (
     Rollout,
     RolloutKind,
@@ -36,10 +38,10 @@ from headwater.sync.domain.rollout import (
     Stage,
     Terms,
     aborted,
-    approved,
     held,
     stage_ends,
 )
+from headwater.sync.domain.staging import alters_values, approved_stages
 from headwater.sync.ports import OperationsStore
 from headwater.sync.rollouts.ports import FailedMember, Inspections, RolloutDesk
 
@@ -49,6 +51,8 @@ SCAN_MAX: Final = 200_000
 FINDINGS_SHOWN: Final = 20
 """Findings that a refusal names; a dry run shows them all."""
 _NOT_IN_FORCE: Final = Inspection(hindrance="the account is not in force yet, so nobody can ask it")
+EVERYWHERE: Final = ""
+"""The account of a rollout that concerns all of them."""
 FAILED_SHOWN: Final = 50
 """Failed records that are shown of a rollout."""
 _NAMESPACE: Final = uuid.UUID("6f0d2f53-61a6-5ddc-9a8b-6f7a33b9c0de")
@@ -87,6 +91,21 @@ class Forecast:
     quota_share: float
     terms: Terms
     ends: tuple[int, ...]
+    values: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A rollout as operators see it.
+
+    Args:
+        entities: of a change of values those that it reaches first, under both policies.
+    """
+
+    rollout: Rollout
+    stages: tuple[Stage, ...]
+    failed: tuple[FailedMember, ...]
+    entities: Sequence[Compared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +116,8 @@ class _Plan:
     accounts: Mapping[str, ConnectorPolicy]
     selection: Selection
     terms: Terms
+    values: bool = False
+    """Values change with it, so that it is staged for all accounts together."""
 
 
 class Rollouts:
@@ -117,6 +138,14 @@ class Rollouts:
         """
         plan = await self._plan(tenant_id, wish)
         found = await self._inspect(tenant_id, plan)
+        if plan.values:  # what it would write is computed with the values: `Versions.preview`
+            return tuple(
+                Forecast(
+                    Impact(name), items, unacknowledged(items, wish.acknowledged), 0, 0.0, plan.terms, (),
+                    values=True,
+                )
+                for name, items in found.items()
+            )  # fmt: skip
         forecasts = [
             await self._forecast(tenant_id, plan, name, found[name], wish.acknowledged)
             for name in plan.accounts
@@ -140,8 +169,23 @@ class Rollouts:
         change = None
         if wish.document:
             former, new = policy_digest(plan.former), policy_digest(wish.document)
-            change = PolicyChange(tenant_id, request_id, plan.former, former, wish.document, new, actor, now)
+            change = PolicyChange(
+                tenant_id,
+                request_id,
+                plan.former,
+                former,
+                wish.document,
+                new,
+                actor,
+                now,
+                by_stages=plan.values,
+            )
         kind = RolloutKind.POLICY if change else RolloutKind.REDELIVERY
+        kind = RolloutKind.VALUES if plan.values else kind
+        labels = [f"{name}: {one.label}" for name, items in found.items() for one in items]
+        seen = {EVERYWHERE: labels} if plan.values else {
+            name: [one.label for one in items] for name, items in found.items()
+        }  # fmt: skip
         selection = replace(plan.selection, change_id=change.change_id if change else None)
         rollouts = [
             Rollout(
@@ -155,9 +199,9 @@ class Rollouts:
                 policy_version=plan.document.version,
                 next_time=now,
                 rate_time=now,
-                acknowledged=tuple(item.label for item in found[name]),
+                acknowledged=tuple(seen[name]),
             )
-            for number, name in enumerate(plan.accounts)
+            for number, name in enumerate([EVERYWHERE] if plan.values else plan.accounts)
         ]
         await self._desk.start(rollouts, change)
         return await self._of_request(tenant_id, request_id)
@@ -169,18 +213,30 @@ class Rollouts:
         found = await self._desk.list_rollouts(tenant_id, before, page_size + 1)
         return found[:page_size], len(found) > page_size
 
-    async def shown(
-        self, tenant_id: str, rollout_id: uuid.UUID
-    ) -> tuple[Rollout, tuple[Stage, ...], tuple[FailedMember, ...]]:
-        """Return a rollout, its stages so far, and records of it that failed. Raises: NotFound."""
+    async def shown(self, tenant_id: str, rollout_id: uuid.UUID) -> Shown:
+        """Return a rollout, its stages so far, records of it that failed, and its first entities. Raises: NotFound."""
         found = await self._known(tenant_id, rollout_id)
         stages = await self._desk.stages(tenant_id, rollout_id)
-        return found, stages, await self._desk.failed(found, FAILED_SHOWN)
+        return Shown(found, stages, await self._desk.failed(found, FAILED_SHOWN), await self._compared(found))
+
+    async def _compared(self, rollout: Rollout) -> Sequence[Compared]:
+        """Return the entities that a change of values reaches first, as they are, under both policies."""
+        if rollout.kind is not RolloutKind.VALUES or not rollout.planned:
+            return ()
+        former, new = await self._desk.texts(rollout)
+        before, after = load_policy(former), load_policy(new)
+        accounts = list(both(before, after))
+        page, kinds = await self._desk.first(rollout, [name for name, _, _ in accounts])
+        return compared_all(rollout.tenant_id, before, after, page, kinds)
 
     async def approve(self, tenant_id: str, rollout_id: uuid.UUID, actor: str) -> Rollout:
         """Let a held rollout go on, or end a soak. Raises: NotFound, PreconditionFailed."""
         return await self._steer(
-            tenant_id, rollout_id, actor, lambda item: approved(item, self._clock.now()), "NOTHING_TO_APPROVE"
+            tenant_id,
+            rollout_id,
+            actor,
+            lambda item: approved_stages(item, self._clock.now()),
+            "NOTHING_TO_APPROVE",
         )
 
     async def hold(self, tenant_id: str, rollout_id: uuid.UUID, actor: str) -> Rollout:
@@ -223,6 +279,8 @@ class Rollouts:
         in_force = load_policy(former)
         document = load_policy(wish.document) if wish.document else in_force
         names = changed_accounts(in_force, document) if wish.document else (wish.connector,)
+        if wish.document and alters_values(in_force, document):
+            return self._staged(former, in_force, document, wish)
         if wish.connector:
             if wish.connector not in document.connectors:
                 raise _unknown_connector(wish.connector)
@@ -238,6 +296,14 @@ class Rollouts:
             Selection(None, wish.object_name, wish.where, wish.look_up),
             terms_of(document, at_once=wish.at_once),
         )
+
+    def _staged(self, former: str, in_force: PolicyDocument, document: PolicyDocument, wish: Wish) -> _Plan:
+        if wish.connector:
+            message = "the policy changes values, which all accounts show: leave out --connector"
+            raise PreconditionFailed(message, reason="VALUES_CHANGE")
+        accounts = {name: account for name, _, account in both(in_force, document)}
+        terms = terms_of(document, at_once=wish.at_once)
+        return _Plan(former, in_force, document, accounts, Selection(), terms, values=True)
 
     async def _inspect(self, tenant_id: str, plan: _Plan) -> Mapping[str, tuple[Finding, ...]]:
         """Return what the rollout would run into, by account; who is not in force yet cannot be asked."""

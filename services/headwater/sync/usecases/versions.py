@@ -16,6 +16,7 @@ from headwater.policy.loading import load_policy, policy_digest
 from headwater.sync.domain.foreseeing import PolicyImpact, stride_of
 from headwater.sync.domain.log import Position
 from headwater.sync.domain.renewing import NOWHERE, PolicyVersion
+from headwater.sync.domain.staging import seed_of
 from headwater.sync.ports import OperationsStore
 from headwater.sync.usecases.rollouts import quota_of
 from headwater.sync.versions.ports import VersionDesk
@@ -77,7 +78,8 @@ class Versions:
         former = await self._desk.text_in_force(tenant_id)
         if not former:
             raise NotFound(f"tenant {tenant_id} has no policy yet", reason="NO_POLICY")
-        impact = PolicyImpact(tenant_id, load_policy(former), load_policy(text))
+        seed = seed_of(tenant_id, policy_digest(former), policy_digest(text))
+        impact = PolicyImpact(tenant_id, load_policy(former), load_policy(text), seed=seed)
         impact.total = await self._desk.count_entities(tenant_id)
         stride = stride_of(impact.total, self._entities_max)
         wanted, digest = -(-impact.total // stride), policy_digest(former)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headwater/sync/v1/policies.proto\x12\x11headwater.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n\x14PreviewPolicyRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x17\n\x0fpolicy_document\x18\x02 \x01(\t\"u\n\x15PreviewPolicyResponse\x12\x15\n\rscanned_count\x18\x01 \x01(\x03\x12\x14\n\x0cwanted_count\x18\x02 \x01(\x03\x12/\n\x06impact\x18\x03 \x01(\x0b\x32\x1f.headwater.sync.v1.PolicyImpact\"\x88\x03\n\x0cPolicyImpact\x12\x14\n\x0c\x65ntity_count\x18\x01 \x01(\x03\x12\x15\n\rscanned_count\x18\x02 \x01(\x03\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\x15\n\rchanged_count\x18\x04 \x01(\x03\x12\x19\n\x11\x63hanged_count_min\x18\x05 \x01(\x03\x12\x19\n\x11\x63hanged_count_max\x18\x06 \x01(\x03\x12\x16\n\x0erestated_count\x18\x07 \x01(\x03\x12\x46\n\x0c\x66ield_counts\x18\x08 \x03(\x0b\x32\x30.headwater.sync.v1.PolicyImpact.FieldCountsEntry\x12\x32\n\x08\x61\x63\x63ounts\x18\t \x03(\x0b\x32 .headwater.sync.v1.AccountImpact\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\x17\n\x0f\x64igest_in_force\x18\x0b \x01(\t\x1a\x32\n\x10\x46ieldCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xe9\x02\n\rAccountImpact\x12\x11\n\tconnector\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65livery_count\x18\x02 \x01(\x03\x12\x13\n\x0bwrite_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x63reate_count\x18\x04 \x01(\x03\x12\x17\n\x0funder_way_count\x18\x05 \x01(\x03\x12\x12\n\ncall_count\x18\x06 \x01(\x03\x12\x12\n\nquota_used\x18\x07 \x01(\x03\x12\x13\n\x0bquota_limit\x18\x08 \x01(\x03\x12\x18\n\x10quota_left_share\x18\t \x01(\x01\x12G\n\x0c\x66ield_counts\x18\n \x03(\x0b\x32\x31.headwater.sync.v1.AccountImpact.FieldCountsEntry\x12\x15\n\rmapping_count\x18\x0b \x01(\x03\x1a\x32\n\x10\x46ieldCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"U\n\x19ListPolicyVersionsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"i\n\x1aListPolicyVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32 .headwater.sync.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa0\x05\n\rPolicyVersion\x12\x11\n\tevent_key\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12/\n\x0brecord_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07log_xid\x18\x06 \x01(\x03\x12\x0f\n\x07log_seq\x18\x07 \x01(\x03\x12.\n\x05state\x18\x08 \x01(\x0e\x32\x1f.headwater.sync.v1.RenewalState\x12\x15\n\rscanned_count\x18\t \x01(\x03\x12\x15\n\rchanged_count\x18\n \x01(\x03\x12\x16\n\x0erestated_count\x18\x0b \x01(\x03\x12\x12\n\nlate_count\x18\x0c \x01(\x03\x12G\n\x0c\x66ield_counts\x18\r \x03(\x0b\x32\x31.headwater.sync.v1.PolicyVersion.FieldCountsEntry\x12M\n\x0f\x64\x65livery_counts\x18\x0e \x03(\x0b\x32\x34.headwater.sync.v1.PolicyVersion.DeliveryCountsEntry\x12.\n\nbegin_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x11 \x01(\t\x1a\x32\n\x10\x46ieldCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x35\n\x13\x44\x65liveryCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xd1\x01\n\x0cRenewalState\x12\x1d\n\x19RENEWAL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15RENEWAL_STATE_WAITING\x10\x01\x12\x1a\n\x16RENEWAL_STATE_RENEWING\x10\x02\x12\x1a\n\x16RENEWAL_STATE_SETTLING\x10\x03\x12\x16\n\x12RENEWAL_STATE_DONE\x10\x04\x12\x1c\n\x18RENEWAL_STATE_SUPERSEDED\x10\x05\x12\x19\n\x15RENEWAL_STATE_REFUSED\x10\x06\x32\xe8\x01\n\rPolicyService\x12\x64\n\rPreviewPolicy\x12\'.headwater.sync.v1.PreviewPolicyRequest\x1a(.headwater.sync.v1.PreviewPolicyResponse0\x01\x12q\n\x12ListPolicyVersions\x12,.headwater.sync.v1.ListPolicyVersionsRequest\x1a-.headwater.sync.v1.ListPolicyVersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n headwater/sync/v1/policies.proto\x12\x11headwater.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"B\n\x14PreviewPolicyRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x17\n\x0fpolicy_document\x18\x02 \x01(\t\"u\n\x15PreviewPolicyResponse\x12\x15\n\rscanned_count\x18\x01 \x01(\x03\x12\x14\n\x0cwanted_count\x18\x02 \x01(\x03\x12/\n\x06impact\x18\x03 \x01(\x0b\x32\x1f.headwater.sync.v1.PolicyImpact\"\xcc\x03\n\x0cPolicyImpact\x12\x14\n\x0c\x65ntity_count\x18\x01 \x01(\x03\x12\x15\n\rscanned_count\x18\x02 \x01(\x03\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\x15\n\rchanged_count\x18\x04 \x01(\x03\x12\x19\n\x11\x63hanged_count_min\x18\x05 \x01(\x03\x12\x19\n\x11\x63hanged_count_max\x18\x06 \x01(\x03\x12\x16\n\x0erestated_count\x18\x07 \x01(\x03\x12\x46\n\x0c\x66ield_counts\x18\x08 \x03(\x0b\x32\x30.headwater.sync.v1.PolicyImpact.FieldCountsEntry\x12\x32\n\x08\x61\x63\x63ounts\x18\t \x03(\x0b\x32 .headwater.sync.v1.AccountImpact\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\x17\n\x0f\x64igest_in_force\x18\x0b \x01(\t\x12.\n\x05\x66irst\x18\x0c \x03(\x0b\x32\x1f.headwater.sync.v1.StagedEntity\x12\x12\n\nstage_ends\x18\r \x03(\x03\x1a\x32\n\x10\x46ieldCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xa4\x01\n\x0cStagedEntity\x12\x11\n\tentity_id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\r\n\x05kinds\x18\x03 \x03(\t\x12.\n\x06values\x18\x04 \x03(\x0b\x32\x1e.headwater.sync.v1.StagedField\x12\x32\n\x08\x61\x63\x63ounts\x18\x05 \x03(\x0b\x32 .headwater.sync.v1.StagedAccount\"y\n\rStagedAccount\x12\x11\n\tconnector\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65livery_state\x18\x02 \x01(\x05\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12.\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1e.headwater.sync.v1.StagedField\"X\n\x0bStagedField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x02 \x01(\t\x12\x12\n\nafter_json\x18\x03 \x01(\t\x12\x11\n\theld_json\x18\x04 \x01(\t\"\xe9\x02\n\rAccountImpact\x12\x11\n\tconnector\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65livery_count\x18\x02 \x01(\x03\x12\x13\n\x0bwrite_count\x18\x03 \x01(\x03\x12\x14\n\x0c\x63reate_count\x18\x04 \x01(\x03\x12\x17\n\x0funder_way_count\x18\x05 \x01(\x03\x12\x12\n\ncall_count\x18\x06 \x01(\x03\x12\x12\n\nquota_used\x18\x07 \x01(\x03\x12\x13\n\x0bquota_limit\x18\x08 \x01(\x03\x12\x18\n\x10quota_left_share\x18\t \x01(\x01\x12G\n\x0c\x66ield_counts\x18\n \x03(\x0b\x32\x31.headwater.sync.v1.AccountImpact.FieldCountsEntry\x12\x15\n\rmapping_count\x18\x0b \x01(\x03\x1a\x32\n\x10\x46ieldCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"U\n\x19ListPolicyVersionsRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"i\n\x1aListPolicyVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32 .headwater.sync.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc6\x05\n\rPolicyVersion\x12\x11\n\tevent_key\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12/\n\x0brecord_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07log_xid\x18\x06 \x01(\x03\x12\x0f\n\x07log_seq\x18\x07 \x01(\x03\x12.\n\x05state\x18\x08 \x01(\x0e\x32\x1f.headwater.sync.v1.RenewalState\x12\x15\n\rscanned_count\x18\t \x01(\x03\x12\x15\n\rchanged_count\x18\n \x01(\x03\x12\x16\n\x0erestated_count\x18\x0b \x01(\x03\x12\x12\n\nlate_count\x18\x0c \x01(\x03\x12G\n\x0c\x66ield_counts\x18\r \x03(\x0b\x32\x31.headwater.sync.v1.PolicyVersion.FieldCountsEntry\x12M\n\x0f\x64\x65livery_counts\x18\x0e \x03(\x0b\x32\x34.headwater.sync.v1.PolicyVersion.DeliveryCountsEntry\x12.\n\nbegin_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x11 \x01(\t\x12\x15\n\rstaged_digest\x18\x12 \x01(\t\x12\r\n\x05stage\x18\x13 \x01(\x05\x1a\x32\n\x10\x46ieldCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x35\n\x13\x44\x65liveryCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xd1\x01\n\x0cRenewalState\x12\x1d\n\x19RENEWAL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15RENEWAL_STATE_WAITING\x10\x01\x12\x1a\n\x16RENEWAL_STATE_RENEWING\x10\x02\x12\x1a\n\x16RENEWAL_STATE_SETTLING\x10\x03\x12\x16\n\x12RENEWAL_STATE_DONE\x10\x04\x12\x1c\n\x18RENEWAL_STATE_SUPERSEDED\x10\x05\x12\x19\n\x15RENEWAL_STATE_REFUSED\x10\x06\x32\xe8\x01\n\rPolicyService\x12\x64\n\rPreviewPolicy\x12\'.headwater.sync.v1.PreviewPolicyRequest\x1a(.headwater.sync.v1.PreviewPolicyResponse0\x01\x12q\n\x12ListPolicyVersions\x12,.headwater.sync.v1.ListPolicyVersionsRequest\x1a-.headwater.sync.v1.ListPolicyVersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,30 +40,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYVERSION_FIELDCOUNTSENTRY']._serialized_options = b'8\001'
   _globals['_POLICYVERSION_DELIVERYCOUNTSENTRY']._loaded_options = None
   _globals['_POLICYVERSION_DELIVERYCOUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_RENEWALSTATE']._serialized_start=1904
-  _globals['_RENEWALSTATE']._serialized_end=2113
+  _globals['_RENEWALSTATE']._serialized_start=2390
+  _globals['_RENEWALSTATE']._serialized_end=2599
   _globals['_PREVIEWPOLICYREQUEST']._serialized_start=88
   _globals['_PREVIEWPOLICYREQUEST']._serialized_end=154
   _globals['_PREVIEWPOLICYRESPONSE']._serialized_start=156
   _globals['_PREVIEWPOLICYRESPONSE']._serialized_end=273
   _globals['_POLICYIMPACT']._serialized_start=276
-  _globals['_POLICYIMPACT']._serialized_end=668
-  _globals['_POLICYIMPACT_FIELDCOUNTSENTRY']._serialized_start=618
-  _globals['_POLICYIMPACT_FIELDCOUNTSENTRY']._serialized_end=668
-  _globals['_ACCOUNTIMPACT']._serialized_start=671
-  _globals['_ACCOUNTIMPACT']._serialized_end=1032
-  _globals['_ACCOUNTIMPACT_FIELDCOUNTSENTRY']._serialized_start=618
-  _globals['_ACCOUNTIMPACT_FIELDCOUNTSENTRY']._serialized_end=668
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=1034
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=1119
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=1121
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=1226
-  _globals['_POLICYVERSION']._serialized_start=1229
-  _globals['_POLICYVERSION']._serialized_end=1901
-  _globals['_POLICYVERSION_FIELDCOUNTSENTRY']._serialized_start=618
-  _globals['_POLICYVERSION_FIELDCOUNTSENTRY']._serialized_end=668
-  _globals['_POLICYVERSION_DELIVERYCOUNTSENTRY']._serialized_start=1848
-  _globals['_POLICYVERSION_DELIVERYCOUNTSENTRY']._serialized_end=1901
-  _globals['_POLICYSERVICE']._serialized_start=2116
-  _globals['_POLICYSERVICE']._serialized_end=2348
+  _globals['_POLICYIMPACT']._serialized_end=736
+  _globals['_POLICYIMPACT_FIELDCOUNTSENTRY']._serialized_start=686
+  _globals['_POLICYIMPACT_FIELDCOUNTSENTRY']._serialized_end=736
+  _globals['_STAGEDENTITY']._serialized_start=739
+  _globals['_STAGEDENTITY']._serialized_end=903
+  _globals['_STAGEDACCOUNT']._serialized_start=905
+  _globals['_STAGEDACCOUNT']._serialized_end=1026
+  _globals['_STAGEDFIELD']._serialized_start=1028
+  _globals['_STAGEDFIELD']._serialized_end=1116
+  _globals['_ACCOUNTIMPACT']._serialized_start=1119
+  _globals['_ACCOUNTIMPACT']._serialized_end=1480
+  _globals['_ACCOUNTIMPACT_FIELDCOUNTSENTRY']._serialized_start=686
+  _globals['_ACCOUNTIMPACT_FIELDCOUNTSENTRY']._serialized_end=736
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=1482
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=1567
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=1569
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=1674
+  _globals['_POLICYVERSION']._serialized_start=1677
+  _globals['_POLICYVERSION']._serialized_end=2387
+  _globals['_POLICYVERSION_FIELDCOUNTSENTRY']._serialized_start=686
+  _globals['_POLICYVERSION_FIELDCOUNTSENTRY']._serialized_end=736
+  _globals['_POLICYVERSION_DELIVERYCOUNTSENTRY']._serialized_start=2334
+  _globals['_POLICYVERSION_DELIVERYCOUNTSENTRY']._serialized_end=2387
+  _globals['_POLICYSERVICE']._serialized_start=2602
+  _globals['_POLICYSERVICE']._serialized_end=2834
 # @@protoc_insertion_point(module_scope)

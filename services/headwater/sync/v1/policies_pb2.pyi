@@ -155,6 +155,8 @@ class PolicyImpact(_message.Message):
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     DIGEST_IN_FORCE_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    STAGE_ENDS_FIELD_NUMBER: _builtins.int
     entity_count: _builtins.int
     """Entities that the tenant has."""
     scanned_count: _builtins.int
@@ -181,6 +183,14 @@ class PolicyImpact(_message.Message):
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountImpact]:
         """Accounts that would be written to, by name."""
 
+    @_builtins.property
+    def first(self) -> _containers.RepeatedCompositeFieldContainer[Global___StagedEntity]:
+        """The entities that a staged change would reach first: some of every kind of change, in their order."""
+
+    @_builtins.property
+    def stage_ends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Entities reached after each stage of a staged change, by the new policy's part `rollout`."""
+
     def __init__(
         self,
         *,
@@ -195,14 +205,130 @@ class PolicyImpact(_message.Message):
         accounts: _abc.Iterable[Global___AccountImpact] | None = ...,
         digest: _builtins.str = ...,
         digest_in_force: _builtins.str = ...,
+        first: _abc.Iterable[Global___StagedEntity] | None = ...,
+        stage_ends: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "changed_count", b"changed_count", "changed_count_max", b"changed_count_max", "changed_count_min", b"changed_count_min", "digest", b"digest", "digest_in_force", b"digest_in_force", "entity_count", b"entity_count", "exact", b"exact", "field_counts", b"field_counts", "restated_count", b"restated_count", "scanned_count", b"scanned_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "changed_count", b"changed_count", "changed_count_max", b"changed_count_max", "changed_count_min", b"changed_count_min", "digest", b"digest", "digest_in_force", b"digest_in_force", "entity_count", b"entity_count", "exact", b"exact", "field_counts", b"field_counts", "first", b"first", "restated_count", b"restated_count", "scanned_count", b"scanned_count", "stage_ends", b"stage_ends"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyImpact: _TypeAlias = PolicyImpact  # noqa: Y015
+
+@_typing.final
+class StagedEntity(_message.Message):
+    """StagedEntity is one entity under the policy before and under the newer one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITY_ID_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    entity_id: _builtins.str
+    """Entity."""
+    object: _builtins.str
+    """Canonical object."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By what it changes: `object.field` of its values, `account:object.field` of what a mapping alone writes otherwise."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___StagedField]:
+        """Values of its own."""
+
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___StagedAccount]:
+        """What accounts would hold otherwise, by account."""
+
+    def __init__(
+        self,
+        *,
+        entity_id: _builtins.str = ...,
+        object: _builtins.str = ...,
+        kinds: _abc.Iterable[_builtins.str] | None = ...,
+        values: _abc.Iterable[Global___StagedField] | None = ...,
+        accounts: _abc.Iterable[Global___StagedAccount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "entity_id", b"entity_id", "kinds", b"kinds", "object", b"object", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StagedEntity: _TypeAlias = StagedEntity  # noqa: Y015
+
+@_typing.final
+class StagedAccount(_message.Message):
+    """StagedAccount is an entity as one account has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTOR_FIELD_NUMBER: _builtins.int
+    DELIVERY_STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    connector: _builtins.str
+    """Connector account."""
+    delivery_state: _builtins.int
+    """How its delivery stands, as DeliveryState; 0 when the account has none of it."""
+    error: _builtins.str
+    """What was said of it last; empty when that was good."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___StagedField]:
+        """CRM fields."""
+
+    def __init__(
+        self,
+        *,
+        connector: _builtins.str = ...,
+        delivery_state: _builtins.int = ...,
+        error: _builtins.str = ...,
+        fields: _abc.Iterable[Global___StagedField] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector", b"connector", "delivery_state", b"delivery_state", "error", b"error", "fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StagedAccount: _TypeAlias = StagedAccount  # noqa: Y015
+
+@_typing.final
+class StagedField(_message.Message):
+    """StagedField is one field under both policies, as JSON; `null` for none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    BEFORE_JSON_FIELD_NUMBER: _builtins.int
+    AFTER_JSON_FIELD_NUMBER: _builtins.int
+    HELD_JSON_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Field."""
+    before_json: _builtins.str
+    """Under the policy before."""
+    after_json: _builtins.str
+    """Under the newer one."""
+    held_json: _builtins.str
+    """What the entity shows now, or the CRM is known to hold."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        before_json: _builtins.str = ...,
+        after_json: _builtins.str = ...,
+        held_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_json", b"after_json", "before_json", b"before_json", "field", b"field", "held_json", b"held_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StagedField: _TypeAlias = StagedField  # noqa: Y015
 
 @_typing.final
 class AccountImpact(_message.Message):
@@ -411,6 +537,8 @@ class PolicyVersion(_message.Message):
     BEGIN_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    STAGED_DIGEST_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
     event_key: _builtins.str
     """Event by which it came into force."""
     digest: _builtins.str
@@ -435,6 +563,10 @@ class PolicyVersion(_message.Message):
     """Of the changed ones, those that the second look found."""
     reason: _builtins.str
     """Why it ended otherwise than done."""
+    staged_digest: _builtins.str
+    """Of a stage of a change: digest of the newer policy that holds for some entities; `digest` is that of the one before."""
+    stage: _builtins.int
+    """Of a stage of a change: which one, from 1; else 0."""
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
         """When it was recorded."""
@@ -475,10 +607,12 @@ class PolicyVersion(_message.Message):
         begin_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
+        staged_digest: _builtins.str = ...,
+        stage: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "begin_time", b"begin_time", "changed_count", b"changed_count", "delivery_counts", b"delivery_counts", "digest", b"digest", "end_time", b"end_time", "event_key", b"event_key", "field_counts", b"field_counts", "late_count", b"late_count", "log_seq", b"log_seq", "log_xid", b"log_xid", "reason", b"reason", "record_time", b"record_time", "restated_count", b"restated_count", "scanned_count", b"scanned_count", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "begin_time", b"begin_time", "changed_count", b"changed_count", "delivery_counts", b"delivery_counts", "digest", b"digest", "end_time", b"end_time", "event_key", b"event_key", "field_counts", b"field_counts", "late_count", b"late_count", "log_seq", b"log_seq", "log_xid", b"log_xid", "reason", b"reason", "record_time", b"record_time", "restated_count", b"restated_count", "scanned_count", b"scanned_count", "stage", b"stage", "staged_digest", b"staged_digest", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from headwater.event.v1 import event_pb2 as _event_pb2
+from headwater.sync.v1 import policies_pb2 as _policies_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -33,6 +34,8 @@ class _RolloutKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RolloutKi
     """A new policy: what looks different under it is delivered again."""
     ROLLOUT_KIND_REDELIVERY: _RolloutKind.ValueType  # 2
     """The policy in force, delivered again."""
+    ROLLOUT_KIND_VALUES: _RolloutKind.ValueType  # 3
+    """A new policy under which values change: it holds for some entities first, with all accounts at once."""
 
 class RolloutKind(_RolloutKind, metaclass=_RolloutKindEnumTypeWrapper):
     """RolloutKind is what is rolled out."""
@@ -43,6 +46,8 @@ ROLLOUT_KIND_POLICY: RolloutKind.ValueType  # 1
 """A new policy: what looks different under it is delivered again."""
 ROLLOUT_KIND_REDELIVERY: RolloutKind.ValueType  # 2
 """The policy in force, delivered again."""
+ROLLOUT_KIND_VALUES: RolloutKind.ValueType  # 3
+"""A new policy under which values change: it holds for some entities first, with all accounts at once."""
 Global___RolloutKind: _TypeAlias = RolloutKind  # noqa: Y015
 
 class _RolloutState:
@@ -242,6 +247,11 @@ class PreviewRolloutResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FORECASTS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    values: _builtins.bool
+    """True when values change with the policy: it is staged for all accounts together, and what it would write is told by
+    PolicyService.PreviewPolicy; forecasts have findings and terms only.
+    """
     @_builtins.property
     def forecasts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutForecast]:
         """By account."""
@@ -250,10 +260,11 @@ class PreviewRolloutResponse(_message.Message):
         self,
         *,
         forecasts: _abc.Iterable[Global___RolloutForecast] | None = ...,
+        values: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecasts", b"forecasts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecasts", b"forecasts", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -828,6 +839,7 @@ class GetRolloutResponse(_message.Message):
     ROLLOUT_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rollout(self) -> Global___Rollout:
         """The rollout."""
@@ -840,16 +852,21 @@ class GetRolloutResponse(_message.Message):
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutFailure]:
         """Records that failed; at most 50."""
 
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[_policies_pb2.StagedEntity]:
+        """Of a change of values: the entities that it reaches first, under both policies and as they are held now."""
+
     def __init__(
         self,
         *,
         rollout: Global___Rollout | None = ...,
         stages: _abc.Iterable[Global___RolloutStage] | None = ...,
         failures: _abc.Iterable[Global___RolloutFailure] | None = ...,
+        entities: _abc.Iterable[_policies_pb2.StagedEntity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "rollout", b"rollout", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "failures", b"failures", "rollout", b"rollout", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

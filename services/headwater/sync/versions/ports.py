@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.foreseeing import EntityPage
 from headwater.sync.domain.log import Position
 from headwater.sync.domain.projecting import Workspace
-from headwater.sync.domain.renewing import PolicyVersion
+from headwater.sync.domain.renewing import Holding, PolicyVersion
 
 
 class VersionUnit(Protocol):
@@ -40,15 +40,26 @@ class VersionUnit(Protocol):
         """Put the change of the policy into the audit."""
         ...
 
+    async def former(self) -> tuple[Holding, ...]:
+        """Return the versions before, oldest first, from the last one that is done; empty when none is."""
+        ...
+
     async def load_page(
-        self, document: PolicyDocument, limit: int, since: dt.datetime | None, after: uuid.UUID
-    ) -> tuple[Workspace, uuid.UUID, int]:
+        self,
+        document: PolicyDocument,
+        limit: int,
+        since: dt.datetime | None,
+        after: uuid.UUID,
+        concerned: Callable[[uuid.UUID], bool] | None,
+    ) -> tuple[Workspace, uuid.UUID, bool]:
         """Lock the next entities behind *after*, and return them with their records.
 
         Args:
+            limit: entities that are loaded at most.
             since: only those that were changed since then.
+            concerned: only those of which it says so; None: all.
 
-        Returns: a workspace under *document*; the last entity of the page; how many there were.
+        Returns: a workspace under *document*; the last entity that was looked at; whether there may be more.
         """
         ...
 

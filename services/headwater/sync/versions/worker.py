@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,13 +21,16 @@ import anyio
 from headwater.kernel.errors import Unavailable
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import PolicyRefused, load_policy
+from headwater.policy.staging import load_staged
 from headwater.sync.domain.renewing import (
     NOWHERE,
     PolicyVersion,
     RenewalState,
     change_notes,
+    concerned,
     event_of,
     renew,
+    stage_notes,
 )
 from headwater.sync.ports import StoreRaced, StoreRefused
 from headwater.sync.versions.ports import VersionStore, VersionUnit
@@ -131,20 +135,29 @@ class RenewalWorker:
             before = load_policy(text) if text else None
         except PolicyRefused:  # of an older release; its digest is told all the same
             before = None
-        await unit.note_change(change_notes(before, digest, document, version.digest), document.version)
+        if version.staged is not None:
+            former = await unit.former()
+            notes, named = stage_notes(version.staged, former[-1] if former else None), version.staged.text
+            await unit.note_change(notes, load_policy(named).version)
+        else:
+            await unit.note_change(change_notes(before, digest, document, version.digest), document.version)
         return replace(
             version, state=RenewalState.RENEWING, version=document.version, begin_time=now, next_time=now
         )
 
     async def _page(self, unit: VersionUnit, version: PolicyVersion, now: dt.datetime) -> PolicyVersion:
-        limit = self._settings.page_entities
+        rate, limit = self._settings.entities_per_s, self._settings.page_entities
+        if version.staged is not None:  # at the pace of the stage, not in bursts of a whole page
+            rate = min(rate, version.staged.share.rate_per_s)
+            limit = max(1, min(limit, math.ceil(rate)))
         since = version.begin_time if version.state is RenewalState.SETTLING else None
-        workspace, place, found = await unit.load_page(self._read(version), limit, since, version.place)
+        of_it = concerned(version.holding, await unit.former())
+        workspace, place, more = await unit.load_page(self._read(version), limit, since, version.place, of_it)
         tally = renew(workspace, event_of(version))
         await unit.write(workspace)
-        pause = dt.timedelta(seconds=found / self._settings.entities_per_s)
+        pause = dt.timedelta(seconds=len(workspace.entities) / rate)
         version = version.counted(tally, place, now + pause)
-        if found == limit:
+        if more:
             return version
         if version.state is RenewalState.SETTLING:
             return version.ended(RenewalState.DONE, now)
@@ -154,8 +167,9 @@ class RenewalWorker:
         )
 
     def _read(self, version: PolicyVersion) -> PolicyDocument:
-        if version.digest not in self._documents:
+        name = version.digest if version.staged is None else str(version.event_key)
+        if name not in self._documents:
             if len(self._documents) >= DOCUMENTS_MAX:
                 self._documents.clear()
-            self._documents[version.digest] = load_policy(version.document)
-        return self._documents[version.digest]
+            self._documents[name] = load_staged(version.document, version.staged)
+        return self._documents[name]
