@@ -14,6 +14,8 @@ from tests.simulation.plan import Plan, PlannedAccount, PlannedEvent
 from tests.simulation.vendor import VENDOR
 
 from headwater.kernel.ids import IDENTITY_OBJECT, OWN_SOURCE
+from headwater.kernel.telemetry import TraceContext
+from headwater.kernel.telemetry.old_news import BACKFILL_STATE
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, Position
 
 BEGIN: Final = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -128,6 +130,17 @@ def title_of(number: int) -> str:
     return f"{number:06d}"
 
 
+BULK_SEED: Final = 100
+"""From this seed on; those before it are the ablations', each of which has its own."""
+BULK_EVERY: Final = 3
+"""Of the sources' events every so manieth is told in bulk: what is live overtakes it."""
+_OLD_NEWS: Final = TraceContext(f"00-{1:032x}-{1:016x}-00", BACKFILL_STATE)
+
+
+def _is_bulk(plan: Plan, planned: PlannedEvent) -> bool:
+    return plan.seed >= BULK_SEED and planned.kind != "merge" and planned.number % BULK_EVERY == 0
+
+
 def event_of(plan: Plan, planned: PlannedEvent, position: int, identity: dict[str, Any] | None) -> LogEvent:
     """Return *planned* as the log holds it.
 
@@ -149,7 +162,7 @@ def event_of(plan: Plan, planned: PlannedEvent, position: int, identity: dict[st
         operation=OPERATION_DELETE if planned.kind == "delete" else 1,
         actor_id="",
         payload=b"{" if planned.kind == "unreadable" else msgspec.json.encode(identity or _payload(planned)),
-        trace=None,
+        trace=_OLD_NEWS if _is_bulk(plan, planned) else None,
         shard=shard_of(planned),
         position=Position(position, position),
     )

@@ -30,6 +30,7 @@ from headwater.connectors.base import (
 )
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.limiting import Granted, Limiter, WaitUntil
+from headwater.sync.domain.log import NOWHERE
 from headwater.sync.domain.projecting import Workspace
 from headwater.sync.domain.quota import Ledger, Reserve
 from headwater.sync.domain.settling import Settlement, State
@@ -220,9 +221,9 @@ class NobodyWatches(MemoryDueTimes):
 class CursorApart(MemoryUnit):
     """The cursor moves at once, the rest at the commit."""
 
-    async def move_cursors(self, positions: Any) -> None:
+    async def move_cursors(self, positions: Any, further: Any = NOWHERE) -> None:
         def move() -> None:
-            for shard, position in positions.items():
+            for shard, position in {**positions, **further}.items():
                 self.tables.cursors[shard] = position
 
         await self.link.call("move_cursors", move)

@@ -19,9 +19,11 @@ from headwater.policy.gating import gate_faults, withhold_faults
 from headwater.policy.normalising.rules import RULES
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
+from headwater.policy.pointing import records_read
 from headwater.policy.reconciling import reconcile_faults
 from headwater.policy.routing_checks import routing_faults
 from headwater.policy.scope_checks import scope_faults
+from headwater.policy.systems import Webhook
 from headwater.policy.timeline import activity_faults
 from headwater.policy.words import EndpointClass
 
@@ -161,7 +163,13 @@ def _webhook_faults(document: PolicyDocument) -> Iterator[Fault]:
         if webhook is None:
             continue
         path = f"systems.{system_name}.webhook"
-        if webhook.object not in system.inbound:
+        if webhook.notices:
+            yield from _notice_faults(document, system_name, webhook)
+        elif webhook.object is None or not webhook.external_id:
+            missing = "external_id" if webhook.object else "object"
+            message = f"{missing} is needed: what the events of {system_name} are about"
+            yield Fault(f"{path}.{missing}", "needed", message)
+        elif webhook.object not in system.inbound:
             message = (
                 f"{system_name} has no inbound mapping of {webhook.object!r}: its events could not be read"
             )
@@ -171,6 +179,26 @@ def _webhook_faults(document: PolicyDocument) -> Iterator[Fault]:
         if not webhook.event_time and webhook.event_time_format != "iso_datetime":
             message = "event_time_format says how event_time is written, and there is no event_time"
             yield Fault(f"{path}.event_time_format", "time_and_format", message)
+
+
+_BODY_PARTS: Final = frozenset(Webhook.model_fields) - {
+    "scheme",
+    "options",
+    "secrets",
+    "replay_window_s",
+    "notices",
+}
+"""What a policy says of a body whose form is the tenant's to tell."""
+
+
+def _notice_faults(document: PolicyDocument, system_name: str, webhook: Webhook) -> Iterator[Fault]:
+    path = f"systems.{system_name}.webhook"
+    for name in sorted(webhook.model_fields_set & _BODY_PARTS):
+        message = f"with notices, what the body holds is known: {name} would say nothing"
+        yield Fault(f"{path}.{name}", "one_way", message)
+    if not records_read(document, system_name):
+        message = f"no enabled connector account of {system_name} reads records: nothing could be fetched"
+        yield Fault(f"{path}.notices", "readable", message)
 
 
 def _cloud_event_faults(document: PolicyDocument) -> Iterator[Fault]:

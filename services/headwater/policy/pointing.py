@@ -20,6 +20,16 @@ def is_pointer(payload: Mapping[str, Any]) -> bool:
     return payload.get(FETCH_KEY) is True and len(payload) == 1
 
 
+def records_read(document: PolicyDocument, source: str) -> Mapping[str, ObjectName]:
+    """Return by CRM object which object each of *source* is, as accounts read them; none: nothing can be fetched."""
+    return {
+        crm_object: read
+        for connector in document.connectors.values()
+        if connector.system == source and connector.enabled
+        for read, crm_object in connector.polled()
+    }
+
+
 def readers_of(document: PolicyDocument, source: str, object_name: ObjectName) -> tuple[tuple[str, str], ...]:
     """Return account and CRM object of everything by which records of *source* can be fetched."""
     return tuple(

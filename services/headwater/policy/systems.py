@@ -116,12 +116,17 @@ class Webhook(Part):
     """Where the secrets are; all are accepted, so that the sender may change to the next one."""
     replay_window_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """How far a signed time may lie from our clock, both ways."""
-    object: ObjectName
+    notices: bool = False
+    """The body is what the scheme's vendor sends of its own (`hubspot-v3`): each record that it names is fetched whole,
+    as by `headwater fetch`, where an account of the system reads it. Nothing below is said then."""
+    object: ObjectName | None = None
+    """Of which object the events are; needed unless *notices*."""
     events: BodyPath = ""
     """Where the list of events is; empty: the body is one event, or itself the list."""
     when: dict[Text, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     """Only events whose path has one of the values; the others are answered 200 and not recorded."""
-    external_id: Text
+    external_id: BodyPath = ""
+    """Where the record's id is; needed unless *notices*."""
     source_version: BodyPath = ""
     event_time: BodyPath = ""
     """Empty: the time at which the message was received first."""

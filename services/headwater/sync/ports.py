@@ -16,7 +16,7 @@ from headwater.sync.domain.breaker import Breakers, Forced
 from headwater.sync.domain.delivering import Holder
 from headwater.sync.domain.echoing import Seen
 from headwater.sync.domain.leasing import Beat, Lease
-from headwater.sync.domain.log import LogEvent, Position, RecordKey
+from headwater.sync.domain.log import NOWHERE, LogEvent, Position, RecordKey
 from headwater.sync.domain.operating import (
     AccountFacts,
     AuditEntry,
@@ -111,7 +111,11 @@ class EventLog(Protocol):
         ...
 
     async def read_cursors(self, shards: Sequence[int]) -> dict[int, Position]:
-        """Return the position up to which each of *shards* is projected."""
+        """Return the position up to which each of *shards* is projected; bulk sides have numbers of their own."""
+        ...
+
+    async def read_projected(self, events: Sequence[LogEvent]) -> set[tuple[str, uuid.UUID]]:
+        """Return tenant and key of those of *events* that are projected already."""
         ...
 
     async def report_positions(self, held: Mapping[int, Position]) -> None:
@@ -158,8 +162,15 @@ class ProjectionUnit(Protocol):
         """Take over what CRM records were seen to hold, and bind entities without one to the record seen."""
         ...
 
-    async def move_cursors(self, positions: Mapping[int, Position]) -> None:
-        """Move the positions of shards forward."""
+    async def move_cursors(
+        self, positions: Mapping[int, Position], further: Mapping[int, Position] = NOWHERE
+    ) -> None:
+        """Move the positions of shards forward.
+
+        Args:
+            positions: behind the events of the transaction.
+            further: where nothing of the log's was left to do.
+        """
         ...
 
 

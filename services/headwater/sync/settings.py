@@ -31,7 +31,7 @@ class SyncSettings(ReplicatedSettings):
     schedule_runs_max: int = Field(16, ge=1, le=256)
     """Periodic jobs that run at once."""
     pool_size_max: int = Field(16, ge=4, le=100)
-    """Connections: one listens, the projector needs one; turns of actors share what is left, tenant by tenant."""
+    """Connections: one listens, the projector needs two; turns of actors share what is left, tenant by tenant."""
     lease_ttl_s: float = Field(5.0, ge=1, le=120)
     """How long a shard or an account of a dead process stays idle; beats come four times as often."""
     idle_s: float = Field(30.0, gt=0, le=3600)
@@ -40,6 +40,10 @@ class SyncSettings(ReplicatedSettings):
     """Accounts that are opened at the same time."""
     batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""
+    bulk_events: int = Field(100, ge=1, le=2000)
+    """Bulk events (imports, backfills) of one projection transaction, at most; a live event may wait for one of these."""
+    bulk_rest: float = Field(0.5, ge=0, le=20)
+    """Pause after each of these while live events come, in parts of the time that it took."""
     catch_up_s_max: float = Field(30.0, ge=0, le=600)
     """Longest time that deliveries give way to a log that is far behind; then they have as long. 0: never."""
     audit_dir: str = ""

@@ -130,6 +130,13 @@ class MemoryLog:
             "read_cursors", lambda: {shard: self._tables.cursors.get(shard, START) for shard in shards}
         )
 
+    async def read_projected(self, events: Sequence[LogEvent]) -> set[tuple[str, uuid.UUID]]:
+        """Return tenant and key of those of *events* that are projected already."""
+        wanted = {(event.tenant_id, event.event_key) for event in events}
+        return await self._link.call(
+            "read_projected", lambda: {key for key in wanted if key in self._tables.projections}
+        )
+
     async def report_positions(self, held: Mapping[int, Position]) -> None:
         """Tell the log how far its shards are projected; nothing is ever dropped from this one."""
         await self._link.call("report_positions", lambda: dict(held))

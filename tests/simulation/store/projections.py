@@ -22,7 +22,7 @@ from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import Observation, Seen
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.log import START, Position, RecordKey
+from headwater.sync.domain.log import NOWHERE, START, Position, RecordKey
 from headwater.sync.domain.projecting import Effect, Mark, Workspace
 from headwater.sync.domain.settling import State
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
@@ -158,9 +158,11 @@ class MemoryUnit:
         """Keep what CRM records were seen to hold, and what was decided about events, until the commit."""
         await self.link.call("observe", lambda: self._shown.append(seen))
 
-    async def move_cursors(self, positions: Mapping[int, Position]) -> None:
+    async def move_cursors(
+        self, positions: Mapping[int, Position], further: Mapping[int, Position] = NOWHERE
+    ) -> None:
         """Keep the new positions until the commit."""
-        await self.link.call("move_cursors", lambda: self._positions.update(positions))
+        await self.link.call("move_cursors", lambda: self._positions.update({**positions, **further}))
 
     def commit(self) -> None:
         """Make everything visible at once. Raises: StoreRaced, StoreRefused."""

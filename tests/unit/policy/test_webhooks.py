@@ -80,3 +80,54 @@ def test_a_secret_is_named_never_written(secrets: str) -> None:
     """Only references to the environment are taken."""
     with pytest.raises(PolicyRefused):
         load_policy(TEXT.replace("[env:SHOP_SECRET]", secrets))
+
+
+NOTICES = """\
+      scheme: hubspot-v3
+      notices: true
+"""
+ACCOUNT = """\
+connectors:
+  hub:
+    vendor: hubspot
+    system: shop
+    owner: crm team
+    backup: shop team
+    runbook: docs/hub
+    base_url: https://api.hubapi.com
+    credentials: env:HUB
+    limits: {window: {calls: 100, window_s: 10}}
+    poll: {every_s: 300}
+    objects:
+      contact: [{target: contacts, external_id: headwater_id, direction: in, fields: {email: {field: email}}}]
+"""
+
+
+def _noticed(account: str = ACCOUNT, more: str = "") -> str:
+    text = TEXT.replace("      object: contact\n      external_id: id\n", NOTICES + more, 1)
+    return text + account
+
+
+def test_notices_need_no_paths() -> None:
+    """What the body holds is the vendor's to say."""
+    webhook = load_policy(_noticed()).systems["shop"].webhook
+    assert webhook is not None
+    assert (webhook.notices, webhook.object, webhook.external_id) == (True, None, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "rule"),
+    [
+        (_noticed(more="      object: contact\n"), "systems.shop.webhook.object", "one_way"),
+        (_noticed(more="      payload: data\n"), "systems.shop.webhook.payload", "one_way"),
+        (_noticed(account=""), "systems.shop.webhook.notices", "readable"),
+        (_noticed(ACCOUNT.replace("in,", "out,")), "systems.shop.webhook.notices", "readable"),
+        (TEXT.replace("      object: contact\n      ext", "      ext", 1), "systems.shop.webhook.object", "needed"),
+        (TEXT.replace("      external_id: id\n", "", 1), "systems.shop.webhook.external_id", "needed"),
+    ],
+)  # fmt: skip
+def test_notices_and_paths_exclude_each_other(text: str, path: str, rule: str) -> None:
+    """One of both is needed, and an account that can fetch what is named."""
+    with pytest.raises(PolicyRefused) as caught:
+        load_policy(text)
+    assert (path, rule) in {(fault.path, fault.rule) for fault in caught.value.faults}

@@ -17,12 +17,13 @@ from tests.unit.sync.tenant import NOON, TENANT
 from headwater.connectors.base import CallFailed, Connector, ErrorClass, Page, Polled, Seen, VendorError
 from headwater.kernel.clock import SteppedClock
 from headwater.kernel.telemetry import TraceContext
+from headwater.kernel.telemetry.old_news import BACKFILL_STATE, old_news
 from headwater.policy.account import Limits, Window
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy
 from headwater.sync.backfilling.ports import PageRead
 from headwater.sync.backfilling.reading import Held, Reading
-from headwater.sync.backfilling.worker import BackfillWorker, unsampled
+from headwater.sync.backfilling.worker import BackfillWorker
 from headwater.sync.delivery.accounts import RunningAccount, RunningAccounts
 from headwater.sync.domain.absence import disbelief
 from headwater.sync.domain.backfilling import (
@@ -34,7 +35,7 @@ from headwater.sync.domain.backfilling import (
     predicted_end,
     rest_s,
 )
-from headwater.sync.domain.lanes import BACKFILL_STATE, Lane, told_lane
+from headwater.sync.domain.lanes import Lane, told_lane
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.polling import Change, Recorded
 from headwater.sync.wakeup import Wakeup
@@ -193,7 +194,7 @@ def reads() -> PolicyDocument:
 
 def reading(book: Book, log: Log) -> Reading:
     """Return what reads."""
-    return Reading(book, log, SteppedClock(NOON), unsampled)
+    return Reading(book, log, SteppedClock(NOON), old_news)
 
 
 @pytest.mark.anyio

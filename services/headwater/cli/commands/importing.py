@@ -83,7 +83,10 @@ def import_file(
     options = {"id": id_column, "time": time_column, "time_format": time_format, "encoding": encoding}
     options |= {"delimiter": delimiter, "format": file_format}
     run_feed(
-        Feed(file, "import", source, object_name, options, read, rate or None), tenant, data_dir, as_json
+        Feed(file, "import", source, object_name, options, read, rate or None, bulk=True),
+        tenant,
+        data_dir,
+        as_json,
     )
 
 

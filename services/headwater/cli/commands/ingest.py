@@ -26,6 +26,7 @@ from headwater.cli.session import Session, act
 from headwater.client.ingest import IngestClient
 from headwater.client.settings import ClientSettings
 from headwater.client.writing import event
+from headwater.kernel.telemetry.old_news import old_news
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -48,7 +49,11 @@ TimeFormat = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One file to ingest; at *rate* events a second at most, None for as fast as they are taken."""
+    """One file to ingest; at *rate* events a second at most, None for as fast as they are taken.
+
+    Args:
+        bulk: whether live events go first.
+    """
 
     file: Path
     kind: str
@@ -57,6 +62,7 @@ class Feed:
     options: dict[str, str]
     read: Callable[[], Iterable[Row | Unreadable]]
     rate: float | None = None
+    bulk: bool = False
 
 
 @app.command()
@@ -230,10 +236,16 @@ async def _pump(session: Session, feed: Feed) -> None:
             write_tally(checkpoint, now)
             shown(now.rows_done)
 
+        trace = old_news() if feed.bulk else None
         pump = Pump(
             tally,
             lambda row: event(
-                feed.source, feed.object_name, row.external_id, row.payload, event_time=row.event_time
+                feed.source,
+                feed.object_name,
+                row.external_id,
+                row.payload,
+                event_time=row.event_time,
+                trace=trace,
             ),
             progressed,
             feed.rate,

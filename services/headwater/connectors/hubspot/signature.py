@@ -14,10 +14,12 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from headwater.connectors.base.webhooks import Delivery, Rejected, SchemeSettings, Verdict, Verified
+from headwater.connectors.base.webhooks.notices import Notice
 from headwater.connectors.base.webhooks.port import window_verdict
+from headwater.connectors.hubspot.notices import notices_of
 from headwater.kernel.errors import InvalidInput
 
 WINDOW_S: Final = 300.0
@@ -62,6 +64,10 @@ class HubSpotSignatureV3:
         signed_time_s = int(str(timestamp)) / 1000
         outside = window_verdict(signed_time_s, now_s, self._window_s)
         return outside or Verified(f"sha256:{sha256(message).hexdigest()}", signed_time_s)
+
+    def notices(self, body: Any) -> Sequence[Notice]:
+        """Return the records that a batch names; see the port."""
+        return notices_of(body)
 
 
 def signed_uri(uri: str) -> str:

@@ -13,6 +13,7 @@ from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, creating_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.expiring import Expiry, credential_expiries
+from headwater.connectors.base.fetching import Fetched
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
 from headwater.connectors.base.polling import Page, Polled
@@ -170,6 +171,13 @@ class PipedriveConnector:
         kind, catalogue = kind_of(polled), await self._catalogue(polled.crm_object)
         body = await self._read(polling.request_of(kind, polled, catalogue, cursor, limit))
         return polling.page_of(polled, catalogue, cursor, body, now)
+
+    async def fetch(self, polled: Polled, crm_ids: Sequence[str]) -> Fetched:
+        """Return records by id; see the port of fetchers. Deleted ones are in no list: they are absent."""
+        kind, catalogue = kind_of(polled), await self._catalogue(polled.crm_object)
+        records = await looking.by_id(self._read, kind, catalogue, polled.fields, crm_ids)
+        absent = tuple(crm_id for crm_id in dict.fromkeys(crm_ids) if crm_id not in records)
+        return Fetched(tuple(polling.seen(polled, catalogue, item) for item in records.values()), (), absent)
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

@@ -86,20 +86,20 @@ def page_of(polled: Polled, catalogue: Catalogue, text: str, body: Any, now: dt.
     if cursor.step == "recents":
         return _recents_page(polled, cursor, body)
     page = wire.read_page(body)
-    told = [_seen(polled, catalogue, item) for item in page.records]
+    told = [seen(polled, catalogue, item) for item in page.records]
     waits = next((number for number, item in enumerate(told) if is_young(item.modify_time, now)), len(told))
-    seen = tuple(told[:waits])  # those behind the first young one come again with it
-    high_ms = max([cursor.high_ms, *(to_ms(item.modify_time) for item in seen)])
-    if page.cursor and len(seen) == len(told):
+    ready = tuple(told[:waits])  # those behind the first young one come again with it
+    high_ms = max([cursor.high_ms, *(to_ms(item.modify_time) for item in ready)])
+    if page.cursor and len(ready) == len(told):
         onward = msgspec.structs.replace(cursor, page=page.cursor, high_ms=high_ms)
-        return Page(seen, (), write_cursor(onward), more=True)
+        return Page(ready, (), write_cursor(onward), more=True)
     begin_ms = held_back_ms(high_ms, polled.overlap_s, now)
     sweep = polled.deletions and to_ms(now) - cursor.sweep_ms >= SWEEP_EVERY_S * 1000
     onward = msgspec.structs.replace(cursor, since_ms=begin_ms, page="", high_ms=high_ms)
     if sweep:
         first_ms = cursor.gone_ms if cursor.sweep_ms else max(0, to_ms(now - KEPT))
         onward = msgspec.structs.replace(onward, step="recents", gone_ms=first_ms, sweep_ms=to_ms(now))
-    return Page(seen, (), write_cursor(onward), more=sweep)
+    return Page(ready, (), write_cursor(onward), more=sweep)
 
 
 def _recents_page(polled: Polled, cursor: Cursor, body: Any) -> Page:
@@ -131,7 +131,8 @@ def _moment(item: Mapping[str, Any]) -> dt.datetime:
     return read_moment(item.get("update_time"))
 
 
-def _seen(polled: Polled, catalogue: Catalogue, record: Mapping[str, Any]) -> Seen:
+def seen(polled: Polled, catalogue: Catalogue, record: Mapping[str, Any]) -> Seen:
+    """Return a record as a poll tells it. Raises: CallFailed when it has no readable time."""
     known = ((name, catalogue.get(name)) for name in polled.fields)
     fields = {name: read(item, record) if item else None for name, item in known}
     return Seen(str(record["id"]), read_moment(record.get("update_time")), fields)

@@ -12,7 +12,14 @@ A secret is `user:password`. A policy maps the body like this:
       operation: meta.action
       payload: data
 
-Retries of one message (after 3, 30 and 150 seconds) differ in `meta.attempt` only, so its id is the message's.
+Or it has each record that a message names fetched whole, of all objects that an account reads:
+
+    webhook:
+      scheme: pipedrive
+      secrets: [env:HEADWATER_PIPEDRIVE_WEBHOOK]
+      notices: true
+
+A merge is told as a deletion and a change. Retries of one message (after 3, 30 and 150 seconds) differ in `meta.attempt` only, so its id is the message's.
 
 Source: Pipedrive, Guide for Webhooks v2.
 """
@@ -27,10 +34,14 @@ from typing import Any, Final
 
 import msgspec
 
-from headwater.connectors.base.webhooks import Delivery, Rejected, SchemeSettings, Verdict, Verified
+from headwater.connectors.base.errors import CallFailed
+from headwater.connectors.base.polling import read_moment, to_ms
+from headwater.connectors.base.webhooks import Delivery, Notice, Rejected, SchemeSettings, Verdict, Verified
+from headwater.connectors.pipedrive.kinds import KINDS
 from headwater.kernel.errors import InvalidInput
 
 _BASIC: Final = "basic "
+_OBJECTS: Final = {kind.entity: name for name, kind in KINDS.items()}
 
 
 class BasicAuth:
@@ -52,6 +63,27 @@ class BasicAuth:
         if not any([hmac.compare_digest(one, given) for one in expected]):  # noqa: C419 - all of them
             return Rejected("credentials_mismatch")
         return Verified(_message_id(delivery.raw_body))
+
+    def notices(self, body: Any) -> Sequence[Notice]:
+        """Return the record that a message is about; see the port."""
+        return notices_of(body)
+
+
+def notices_of(body: Any) -> Sequence[Notice]:
+    """Return the record that a message is about; none when it is no object that can be read."""
+    meta = body.get("meta") if isinstance(body, dict) else None
+    if not isinstance(meta, dict) or str(meta.get("entity")) not in _OBJECTS:
+        return ()
+    crm_id = meta.get("entity_id")
+    named = str(crm_id) if isinstance(crm_id, (int, str)) and not isinstance(crm_id, bool) else ""
+    return (Notice(_OBJECTS[str(meta["entity"])], named, _time_us(meta.get("timestamp"))),)
+
+
+def _time_us(value: Any) -> int | None:
+    try:
+        return to_ms(read_moment(value)) * 1000
+    except CallFailed:
+        return None
 
 
 def _checked(secret: str) -> str:

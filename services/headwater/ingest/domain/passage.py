@@ -19,6 +19,7 @@ from headwater.ingest.domain.event import EVENT_OBJECTS, NOBODY, Actor, Arrival,
 from headwater.ingest.domain.keys import Stem, canonical_payload, identify, stem_of
 from headwater.kernel.ids import ENTITY_PREFIX, EXTERNAL_ID_CHARS_MAX, SOURCE_PATTERN
 from headwater.kernel.telemetry import TraceContext
+from headwater.kernel.telemetry.old_news import BACKFILL_STATE
 from headwater.policy.contract import Keeps, compile_contract
 from headwater.policy.document import PolicyDocument
 from headwater.policy.pointing import FETCH_KEY
@@ -27,6 +28,8 @@ ACTORS_KEPT: Final = 1024
 """Verdicts on actors at hand."""
 
 _UPSERTS: Final = frozenset({0, 1})
+_STATES: Final = frozenset({"", BACKFILL_STATE})
+"""Trace states that need no closer look."""
 _decode = msgspec.json.Decoder(dict).decode
 _BAD_JSON: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
@@ -79,7 +82,8 @@ class Door:
         ):
             return None
         if arrival.traceparent:
-            trace = None if arrival.tracestate else TraceContext.parse(arrival.traceparent)
+            state = arrival.tracestate
+            trace = None if state not in _STATES else TraceContext.parse(arrival.traceparent, state)
             if trace is None:
                 return None
         try:

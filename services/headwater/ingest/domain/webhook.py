@@ -6,16 +6,18 @@ the same whichever door it took.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
+from headwater.connectors.base.webhooks import Notice
 from headwater.ingest.domain.event import NOBODY, Arrival, Operation
 from headwater.ingest.domain.times import read_time_us
 from headwater.kernel.errors import FieldViolation, InvalidInput
+from headwater.policy.pointing import FETCH_KEY
 from headwater.policy.systems import Webhook
 
 MESSAGE_ID_CHARS_MAX: Final = 100
@@ -23,6 +25,7 @@ MESSAGE_ID_CHARS_MAX: Final = 100
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_POINTER: Final = _encode({FETCH_KEY: True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,41 @@ def read_message(webhook: Webhook, source: str, body: bytes, message_id: str, re
     return Read(arrivals, undated)
 
 
+def read_notices(notices: Sequence[Notice], source: str, objects: Mapping[str, str]) -> Read:
+    """Return pointers to the records that a vendor's body names. One sent again is the same event: its time is a part of its key.
+
+    Args:
+        objects: by CRM object, what is read of it; of others nothing is recorded.
+    """
+    return Read(
+        tuple(
+            Arrival(
+                source=source,
+                object=objects[notice.crm_object],
+                external_id=notice.crm_id,
+                source_version="",
+                event_time_us=notice.time_us,
+                operation=int(Operation.UPSERT),
+                payload=_POINTER,
+                actor=NOBODY,
+                request_id="",
+                traceparent="",
+                tracestate="",
+            )
+            for notice in notices
+            if notice.crm_object in objects
+        )
+    )
+
+
+def decoded(body: bytes) -> Any:
+    """Return *body* as JSON. Raises: InvalidInput."""
+    try:
+        return _decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise _misread("body", "json", f"must be JSON: {error}") from error
+
+
 def reach(item: Any, path: str) -> Any:
     """Return what *path* leads to, None when there is nothing; a key that holds dots itself comes first."""
     if not isinstance(item, Mapping):
@@ -81,11 +119,8 @@ def reach(item: Any, path: str) -> Any:
 
 
 def _items(webhook: Webhook, body: bytes) -> tuple[list[Any], bool]:
-    try:
-        decoded = _decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise _misread("body", "json", f"must be JSON: {error}") from error
-    found = reach(decoded, webhook.events) if webhook.events else decoded
+    whole = decoded(body)
+    found = reach(whole, webhook.events) if webhook.events else whole
     if isinstance(found, list):
         return found, True
     if webhook.events:
@@ -110,7 +145,7 @@ def _arrival(
     deleted = bool(webhook.operation) and text(reach(item, webhook.operation)) in webhook.deletes
     return Arrival(
         source=source,
-        object=webhook.object,
+        object=webhook.object or "",
         external_id=text(reach(item, webhook.external_id)),
         source_version=text(reach(item, webhook.source_version)) if webhook.source_version else "",
         event_time_us=time_us,

@@ -19,6 +19,7 @@ import msgspec
 from headwater.connectors.base.webhooks import (
     Delivery,
     MakeScheme,
+    Noticing,
     Rejected,
     Scheme,
     SchemeSettings,
@@ -29,13 +30,14 @@ from headwater.ingest.domain.envelope import check_tenant
 from headwater.ingest.domain.event import Arrival, Disposition, Outcome
 from headwater.ingest.domain.flush import PAYLOAD_CONFLICT
 from headwater.ingest.domain.minting import microseconds
-from headwater.ingest.domain.webhook import Read, read_message
+from headwater.ingest.domain.webhook import Read, decoded, read_message, read_notices
 from headwater.ingest.ports import EventReader, Secrets
 from headwater.ingest.usecases.policies import PolicyBook
 from headwater.ingest.usecases.recording import Recorder
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, InvalidInput, NotFound, Unavailable
 from headwater.kernel.telemetry import TraceContext
+from headwater.policy.pointing import records_read
 from headwater.policy.systems import Webhook
 
 _log = logging.getLogger(__name__)
@@ -111,7 +113,10 @@ class Receiver:
             _log.warning("webhook refused", extra=fields)
             raise SignatureRefused(verdict.rule)
         received_us = microseconds(self._clock.now())
-        read = read_message(webhook, source, delivery.raw_body, verdict.message_id, received_us)
+        if webhook.notices:
+            read = await self._read_notices(tenant_id, source, webhook, delivery.raw_body)
+        else:
+            read = read_message(webhook, source, delivery.raw_body, verdict.message_id, received_us)
         return await self._record(tenant_id, read, call, wait_s)
 
     async def receive_cloud_events(
@@ -129,10 +134,20 @@ class Receiver:
         system = policy.systems.get(source) if policy else None
         return system.webhook if system else None
 
-    def _verify(self, webhook: Webhook, secrets: Sequence[str], delivery: Delivery) -> Verified | Rejected:
+    async def _read_notices(self, tenant_id: str, source: str, webhook: Webhook, body: bytes) -> Read:
+        policy, scheme = await self._policies.find(tenant_id), self._scheme(webhook)
+        if policy is None or not isinstance(scheme, Noticing):
+            fields = {"tenant": tenant_id, "source": source, "scheme": webhook.scheme}
+            _log.error("the webhook's scheme knows no notices", extra=fields)
+            raise Unavailable(_NOT_SET_UP, reason="WEBHOOK_NOT_SET_UP")
+        return read_notices(scheme.notices(decoded(body)), source, records_read(policy, source))
+
+    def _scheme(self, webhook: Webhook) -> Scheme:
         options = tuple(sorted(webhook.options.items()))
-        scheme: Scheme = self._make(webhook.scheme, webhook.replay_window_s, options)
-        return scheme.verify(delivery, secrets, self._clock.now().timestamp())
+        return self._make(webhook.scheme, webhook.replay_window_s, options)
+
+    def _verify(self, webhook: Webhook, secrets: Sequence[str], delivery: Delivery) -> Verified | Rejected:
+        return self._scheme(webhook).verify(delivery, secrets, self._clock.now().timestamp())
 
     async def _secrets_of(self, tenant_id: str, source: str, webhook: Webhook) -> list[str]:
         found = [

@@ -26,8 +26,8 @@ from headwater.sync.store.moments import PostgresMoments
 from headwater.sync.store.projection import PostgresProjections
 from headwater.sync.wakeup import Wakeup
 
-CONNECTIONS_KEPT: Final = 3
-"""Connections that turns of actors leave to others: the listener, the projector, heartbeat and operators."""
+CONNECTIONS_KEPT: Final = 4
+"""Connections that turns of actors leave to others: the listener, the projector's two sides, heartbeat and operators."""
 
 
 def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
@@ -48,7 +48,9 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         Moments(PostgresMoments(pool)),
         ground.log.scope,
     )
-    pace = ProjectorSettings(batch_events=settings.batch_events, gather_s=settings.gather_s)
+    pace = ProjectorSettings(
+        settings.batch_events, settings.bulk_events, settings.bulk_rest, gather_s=settings.gather_s
+    )
     return ProjectorHost(
         ground.log, ground.leases, ground.membership, ground.policies, projector, bell, pace, ground.catch_up
     )
@@ -74,7 +76,7 @@ def _account_parts(ground: Ground, shelves: Shelves) -> AccountParts:
         ground.telemetry.spans,
         ground.clock,
         random.Random,
-        TenantTurns(settings.pool_size_max - CONNECTIONS_KEPT),
+        TenantTurns(max(1, settings.pool_size_max - CONNECTIONS_KEPT)),
         anyio.CapacityLimiter(settings.account_starts_max),
         ground.membership.may_work,
         idle_s=settings.idle_s,

@@ -8,7 +8,6 @@ recorded only once the one before is projected, so that a live event waits behin
 from __future__ import annotations
 
 import logging
-import secrets
 import uuid
 from collections.abc import Callable
 from typing import Final
@@ -20,11 +19,11 @@ from headwater.connectors.base import CallFailed
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.telemetry import TraceContext
+from headwater.kernel.telemetry.old_news import old_news
 from headwater.sync.backfilling.ports import BackfillBook, BackfillLog
 from headwater.sync.backfilling.reading import Held, Reading
 from headwater.sync.delivery.accounts import RunningAccount, RunningAccounts
 from headwater.sync.domain.backfilling import Backfill, BackfillState, backoff_s, ends
-from headwater.sync.domain.lanes import BACKFILL_STATE
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.ports import StoreRaced
 from headwater.sync.wakeup import Wakeup
@@ -35,11 +34,6 @@ POLL_S: Final = 5.0
 """Longest wait for a wake-up that may have been missed."""
 RUNS_MAX: Final = 8
 """Backfills that a process works off at once."""
-
-
-def unsampled() -> TraceContext:
-    """Return a context of its own for a page: not sampled, as it stands for hundreds of old changes."""
-    return TraceContext(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00", BACKFILL_STATE)
 
 
 class BackfillWorker:
@@ -55,7 +49,7 @@ class BackfillWorker:
         log: BackfillLog,
         accounts: RunningAccounts,
         clock: Clock,
-        traced: Callable[[], TraceContext] = unsampled,
+        traced: Callable[[], TraceContext] = old_news,
     ) -> None:
         self._reading = Reading(book, log, clock, traced)
         self._book = book

@@ -14,6 +14,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
 
+from headwater.kernel.telemetry.old_news import is_old_news
 from headwater.policy.account import Lanes as LanePolicy
 from headwater.policy.account import LaneShare
 
@@ -39,16 +40,9 @@ class Lane(IntEnum):
     RECONCILE = 4
 
 
-BACKFILL_STATE: Final = "headwater=backfill"
-"""Member of an event's `tracestate` that says: this is old news, it stands in the lane of backfills.
-
-It is part of no key, so an event that live traffic has told is the same event.
-"""
-
-
 def told_lane(usual: Lane, tracestate: str) -> Lane:
     """Return the lane of an event whose source's lane is *usual*."""
-    if BACKFILL_STATE in (member.strip() for member in tracestate.split(",")):
+    if is_old_news(tracestate):
         return max(usual, Lane.BACKFILL)
     return usual
 

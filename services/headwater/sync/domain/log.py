@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from headwater.kernel.telemetry import TraceContext
+from headwater.kernel.telemetry.old_news import is_old_news
 
 OPERATION_DELETE: Final = 2
 """event.proto, Operation."""
@@ -25,6 +26,8 @@ class Position(NamedTuple):
 
 START: Final = Position(0, 0)
 """Before the first event."""
+NOWHERE: Final[Mapping[int, Position]] = MappingProxyType({})
+"""No shard's position."""
 
 
 class RecordKey(NamedTuple):
@@ -54,12 +57,21 @@ class Scope(NamedTuple):
         return event.position <= self.reached.get(event.shard, START)
 
 
+def bulk_side(shard: int) -> int:
+    """Return the number under which positions of a shard's bulk events are kept; of that number, the shard's again.
+
+    A shard is read twice: at the front by what is live, which sets bulk events aside, and behind it by what takes those up.
+    """
+    return ~shard
+
+
 class LogEvent(msgspec.Struct, frozen=True):
     """One accepted event.
 
     Args:
         payload: UTF-8 JSON object; empty for a delete.
         trace: the producer's context; None when there was none.
+        shard: below 0: of the bulk side, `bulk_side`.
     """
 
     tenant_id: str
@@ -75,6 +87,11 @@ class LogEvent(msgspec.Struct, frozen=True):
     trace: TraceContext | None
     shard: int
     position: Position
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether it says itself that it is old news: live events do not wait for it. It never changes its mind."""
+        return self.trace is not None and bool(self.trace.tracestate) and is_old_news(self.trace.tracestate)
 
     @property
     def record_key(self) -> RecordKey:

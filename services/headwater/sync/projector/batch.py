@@ -19,7 +19,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.domain.log import LogEvent, RecordKey, Scope
+from headwater.sync.domain.log import NOWHERE, LogEvent, Position, RecordKey, Scope
 from headwater.sync.domain.projecting import PROJECTED, Effect, FetchMark, Resolutions, Workspace
 from headwater.sync.domain.reading import (
     Echo,
@@ -145,8 +145,13 @@ class BatchProjector:
         reading = read_event(former, event)
         return respelt(policy, reading) if isinstance(reading, RecordReading) else reading
 
-    async def commit(self, leases: Sequence[Lease], prepared: Prepared) -> tuple[Effect, ...]:
+    async def commit(
+        self, leases: Sequence[Lease], prepared: Prepared, moves: Mapping[int, Position] = NOWHERE
+    ) -> tuple[Effect, ...]:
         """Write what was prepared and move the shards' cursors behind it.
+
+        Args:
+            moves: where else the cursors go, if all of it can be stored in one transaction.
 
         Raises:
             FenceLost: a shard is another process's now; nothing was written.
@@ -156,9 +161,8 @@ class BatchProjector:
         with under(prepared.received):
             judged, told = await self._judge(prepared)
             try:
-                return await self._commit(
-                    leases, prepared.policies, judged.readings, told, judged.seen(told.homes)
-                )
+                seen = judged.seen(told.homes)
+                return await self._commit(leases, prepared.policies, judged.readings, told, seen, moves)
             except StoreRefused as error:
                 return await self._isolate(leases, events, error)
 
@@ -220,11 +224,12 @@ class BatchProjector:
         readings: Sequence[Reading],
         told: Told,
         seen: Seen = NOTHING_SEEN,
+        moves: Mapping[int, Position] = NOWHERE,
     ) -> tuple[Effect, ...]:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
                 async with self._projections.transaction(leases) as unit:
-                    effects = await self._write(unit, policies, readings, told, seen)
+                    effects = await self._write(unit, policies, readings, told, seen, moves)
             except StoreRaced:
                 if not remaining:
                     raise
@@ -240,6 +245,7 @@ class BatchProjector:
         readings: Sequence[Reading],
         told: Told,
         seen: Seen,
+        moves: Mapping[int, Position],
     ) -> tuple[Effect, ...]:
         workspace = Workspace(policies, told.revisions)
         await _load(unit, workspace, readings, told.homes)
@@ -250,7 +256,7 @@ class BatchProjector:
             if seen:
                 await unit.observe(seen)
             reached = {reading.event.shard: reading.event.position for reading in readings}
-            await unit.move_cursors(reached)
+            await unit.move_cursors(reached, moves)
         return tuple(effects)
 
     def _apply(

@@ -11,7 +11,8 @@ import datetime as dt
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import anyio
@@ -20,11 +21,13 @@ from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
 from headwater.sync.catchup import CatchUp
 from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
-from headwater.sync.domain.log import Position
+from headwater.sync.domain.log import LogEvent, Position, bulk_side
 from headwater.sync.membership import Membership
 from headwater.sync.ports import EventLog, Leases, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector, Prepared
+from headwater.sync.projector.bulk import BulkSide
 from headwater.sync.projector.policies import LogPolicies
+from headwater.sync.projector.sides import Sides, last_of, set_aside
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ class ProjectorSettings:
 
     Args:
         batch_events: events of one transaction, at most.
+        bulk_events: bulk events of one transaction, at most: a live event may have to wait for one of these.
+        bulk_rest: pause after one of these while live events come, in parts of the time that it took.
         gather_s: shortest time from one reading of the log to the next, so that events gather: one that comes alone
             waits for nothing, and behind a full batch the log is read at once.
         poll_s: longest wait for a wake-up that may have been missed.
@@ -47,6 +52,8 @@ class ProjectorSettings:
     """
 
     batch_events: int = 500
+    bulk_events: int = 100
+    bulk_rest: float = 0.5
     gather_s: float = 0.03
     poll_s: float = 1.0
     recheck_s: float = 0.004
@@ -78,7 +85,14 @@ class ProjectorHost:
         self._settings = settings
         self._catch_up = catch_up
         self._held: dict[int, Lease] = {}
-        self._cursors: dict[int, Position] = {}
+        self._sides = Sides()
+        self._aside = Wakeup()
+        self._bulk = BulkSide(
+            log, projector, self, self._sides, settings.bulk_events, settings.bulk_rest, settings.poll_s,
+            settings.backoff_s_max,
+        )  # fmt: skip
+        self._working = 0
+        self.live_at_s = -math.inf
         self._in_doubt = False
         self._doubtful: set[str] = set()
         membership.on_lapse(self._lose_everything)
@@ -86,11 +100,22 @@ class ProjectorHost:
         self._policies_at = -math.inf
         self._read_at = -math.inf
 
+    @property
+    def held(self) -> Mapping[int, Lease]:
+        """The shards of this process and their leases."""
+        return self._held
+
+    @property
+    def busy(self) -> bool:
+        """Whether live events are being projected."""
+        return self._working > 0
+
     async def run(self) -> None:
         """Project for ever; ends by cancellation, between or inside transactions alike."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_leases)
             tasks.start_soon(self._report)
+            tasks.start_soon(self._bulk.run, self._aside)
             await self._work()
 
     async def _keep_leases(self) -> None:
@@ -116,10 +141,10 @@ class ProjectorHost:
         fences = await self._leases.acquire(plan.candidates, plan.take)
         fresh = {names[name]: Lease(name, fence) for name, fence in fences.items()}
         if fresh and self._membership.may_work():
-            cursors = await self._log.read_cursors(list(fresh))
+            self._sides.take(fresh, await self._log.read_cursors(_both_sides(fresh)))
             self._held = {**self._held, **fresh}
-            self._cursors.update(cursors)
             self._wakeup.set()
+            self._aside.set()
         self._doubtful.clear()
 
     async def _settle_doubts(self) -> None:
@@ -135,7 +160,7 @@ class ProjectorHost:
     def _drop(self, lost: Collection[str]) -> None:
         self._held = {shard: lease for shard, lease in self._held.items() if lease.name not in lost}
 
-    def _drop_lost(self, used: Collection[Lease], names: Collection[str]) -> None:
+    def drop_lost(self, used: Collection[Lease], names: Collection[str]) -> None:
         """Drop what of *used* is lost; a shard that was taken anew meanwhile, under a new fence, is kept."""
         lost = {lease for lease in used if lease.name in names}
         self._held = {shard: lease for shard, lease in self._held.items() if lease not in lost}
@@ -147,7 +172,7 @@ class ProjectorHost:
     async def _report(self) -> None:
         while True:
             await anyio.sleep(self._settings.report_s)
-            if held := {shard: self._cursors[shard] for shard in self._held}:
+            if held := {shard: self._sides.whole(shard) for shard in self._held}:
                 try:
                     await self._log.report_positions(held)
                 except (Unavailable, StoreRefused) as error:
@@ -178,7 +203,7 @@ class ProjectorHost:
     async def _project_once(self) -> _Batch | None:
         """Project what there is, up to one batch, and return it; None when there was none."""
         batch, self._ahead = self._ahead, None
-        if batch is None or not batch.stands(self._held, self._cursors):
+        if batch is None or not batch.stands(self._held, self._sides.front):
             batch = await self._read(self._held)
         if batch is None:
             return None
@@ -187,20 +212,29 @@ class ProjectorHost:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._look_ahead, batch, news)
             try:
-                await self._projector.commit(batch.leases, batch.prepared)
+                await self._write(batch)
             except (FenceLost, HeadwaterError) as error:
                 failure = error
                 tasks.cancel_scope.cancel()
             news.cancel()
         if isinstance(failure, FenceLost):
-            self._drop_lost(batch.leases, failure.names)
+            self.drop_lost(batch.leases, failure.names)
         if failure is not None:
             self._ahead = None
             raise failure
-        self._cursors.update(batch.reached)
         if self._catch_up:
             self._catch_up.note(batch.oldest, more=batch.is_full)
         return batch
+
+    async def _write(self, batch: _Batch) -> None:
+        """Write a batch; of one that only sets aside nothing is written: the bulk side will."""
+        along = self._sides.along(batch.reached, batch.aside)
+        if batch.prepared is not None:
+            with self._at_work():
+                await self._projector.commit(batch.leases, batch.prepared, {**batch.reached, **along})
+        self._sides.advance(batch.reached, batch.aside, along, written=batch.prepared is not None)
+        if batch.aside:
+            self._aside.set()
 
     async def _look_ahead(self, batch: _Batch, news: anyio.CancelScope) -> None:
         """Read and resolve what stands behind *batch*, as if that were written already; within *news* wait for some."""
@@ -229,14 +263,15 @@ class ProjectorHost:
         """
         held = dict(held)
         if self._in_doubt and held:  # the last transaction may have committed: only its cursors tell
-            self._cursors.update(await self._log.read_cursors(list(held)))
+            self._sides.restore_front(held, await self._log.read_cursors(list(held)))
             self._in_doubt = False
+            self._aside.set()
         await self._refresh_policies()
         if not held:
             return None
         self._read_at = anyio.current_time()
         shard_limit = max(1, self._settings.batch_events // len(held))
-        after = {shard: reached.get(shard) or self._cursors[shard] for shard in held}
+        after = {shard: reached.get(shard) or self._sides.front[shard] for shard in held}
         events = await self._log.read_events(after, shard_limit)
         if not events:
             return None
@@ -245,7 +280,22 @@ class ProjectorHost:
         counts = Counter(event.shard for event in events)
         leases = [held[shard] for shard in counts]
         is_full = max(counts.values()) >= shard_limit
-        return _Batch(leases, after, await self._projector.prepare(events), is_full)
+        live = [event for event in events if not event.is_bulk]
+        prepared: Prepared | None = None
+        if live:
+            with self._at_work():
+                prepared = await self._projector.prepare(live)
+        return _Batch(leases, after, prepared, is_full, last_of(events), set_aside(events), oldest_of(live))
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Say while live events are projected."""
+        self._working += 1
+        try:
+            yield
+        finally:
+            self._working -= 1
+            self.live_at_s = anyio.current_time()
 
     async def _refresh_policies(self, *, at_once: bool = False) -> None:
         """Read the policies now and then, also without a shard: actors and operators go by them."""
@@ -261,23 +311,20 @@ class _Batch:
 
     Args:
         after: positions behind which it was read.
+        prepared: its live events; None when there are none.
         is_full: of a shard as much was read as may be, so there may be more.
+        reached: the shards' positions once it is written.
+        aside: the last bulk event of each shard that has any: what is not prepared.
+        oldest: when the first live event of each tenant was recorded.
     """
 
     leases: Sequence[Lease]
     after: Mapping[int, Position]
-    prepared: Prepared
+    prepared: Prepared | None
     is_full: bool
-
-    @property
-    def reached(self) -> dict[int, Position]:
-        """The shards' positions once it is written."""
-        return {event.shard: event.position for event in self.prepared.events}
-
-    @property
-    def oldest(self) -> dict[str, dt.datetime]:
-        """When the first event of each tenant was recorded."""
-        return {event.tenant_id: event.record_time for event in reversed(self.prepared.events)}
+    reached: Mapping[int, Position]
+    aside: Mapping[int, Position]
+    oldest: Mapping[str, dt.datetime]
 
     def stands(self, held: Mapping[int, Lease], cursors: Mapping[int, Position]) -> bool:
         """Say whether it is still what comes next: its shards are ours, by the same leases, and stand where it began."""
@@ -285,6 +332,15 @@ class _Batch:
         return all(ours.get(lease.name) == lease for lease in self.leases) and all(
             cursors[shard] == self.after[shard] for shard in self.reached
         )
+
+
+def oldest_of(events: Sequence[LogEvent]) -> dict[str, dt.datetime]:
+    """Return when the first event of each tenant in *events*, in log order, was recorded."""
+    return {event.tenant_id: event.record_time for event in reversed(events)}
+
+
+def _both_sides(shards: Collection[int]) -> list[int]:
+    return [*shards, *(bulk_side(shard) for shard in shards)]
 
 
 def lease_name(shard: int) -> str:

@@ -16,7 +16,7 @@ with account as materialized (
     ) as lane (number, name)
 ), cursor as materialized (
     select
-        array_agg(held.shard order by held.shard) as shards, array_agg(held.xid order by held.shard) as xids,
+        array_agg(case when held.shard < 0 then ~held.shard else held.shard end order by held.shard) as shards, array_agg(held.xid order by held.shard) as xids,
         array_agg(held.seq order by held.shard) as seqs
     from sync.shard_cursor as held
 )

@@ -14,6 +14,16 @@ select
 from ingest.read_shards($1::smallint [], $2::bigint [], $3::bigint [], $4::int) as log
 order by log.xid, log.seq;
 
+-- name: read_projected
+-- Which of these events are projected. Arrays: $1 tenant text[], $2 event key uuid[].
+select done.tenant_id, done.event_key
+from unnest($1::text [], $2::uuid []) as wanted (tenant_id, event_key)
+cross join lateral (
+    select one.tenant_id, one.event_key from sync.projection as one
+    where one.tenant_id = wanted.tenant_id and one.event_key = wanted.event_key
+    offset 0 -- noqa: AM09
+) as done;
+
 -- name: report_positions
 -- Tells the log how far it is read, so that nothing unread is dropped.
 -- Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[].
@@ -93,12 +103,14 @@ from sync.load_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 -- texts, $27 xid, $28 seq, $29 trace id. Audit: $30 tenant, $31 action, $32 actor, $33 entity, $34 event key,
 -- $35 changes as text, $36 policy version, $37 trace id. Marks in key order: $38 tenant, $39 connector, $40 entity,
 -- $41 object, $42 version, $43 event key, $44 traceparent, $45 tracestate, $46 record time, $47 lane; $48 their
--- accounts. Shards: $49 shard, $50 xid, $51 seq.
-select sync.write_batch(
+-- accounts. Shards: $49 shard, $50 xid, $51 seq. Sides of shards: $52 shard, $53 xid, $54 seq.
+select
+sync.write_batch(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
     $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46,
     $47, $48, $49, $50, $51
-);
+),
+sync.move_sides($52, $53, $54);
 
 -- name: clear_references
 -- Removes the references of entities that are about to be written anew.

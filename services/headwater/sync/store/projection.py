@@ -14,7 +14,7 @@ from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.log import START, LogEvent, Position, RecordKey, Scope
+from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, RecordKey, Scope
 from headwater.sync.domain.projecting import AuditNote, Effect, Mark, Workspace
 from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
@@ -64,7 +64,7 @@ class PostgresLog:
         return [(row["tenant_id"], row["event_key"], row["payload"]) for row in rows]
 
     async def read_cursors(self, shards: Sequence[int]) -> dict[int, Position]:
-        """Return the position up to which each of *shards* is projected."""
+        """Return the position up to which each of *shards* is projected; bulk sides have numbers of their own."""
         async with translated():
             rebuilt = await self._pool.fetch(_SQL["read_scope"].text)
             rows = await self._pool.fetch(_SQL["read_cursors"].text, list(shards))
@@ -83,6 +83,13 @@ class PostgresLog:
         async with translated():
             rows = await self._pool.fetch(_SQL["read_events"].text, shards, xids, seqs, shard_limit)
         return [_event(row) for row in rows]
+
+    async def read_projected(self, events: Sequence[LogEvent]) -> set[tuple[str, uuid.UUID]]:
+        """Return tenant and key of those of *events* that are projected already."""
+        tenants, keys = [event.tenant_id for event in events], [event.event_key for event in events]
+        async with translated():
+            rows = await self._pool.fetch(_SQL["read_projected"].text, tenants, keys)
+        return {(row["tenant_id"], row["event_key"]) for row in rows}
 
     async def report_positions(self, held: Mapping[int, Position]) -> None:
         """Tell the log how far its shards are projected, so that nothing unread is dropped."""
@@ -261,7 +268,9 @@ class ProjectionTransaction:
         """Take over what CRM records were seen to hold, and record what was decided about events that show them."""
         self._seen = seen
 
-    async def move_cursors(self, positions: Mapping[int, Position]) -> None:
+    async def move_cursors(
+        self, positions: Mapping[int, Position], further: Mapping[int, Position] = NOWHERE
+    ) -> None:
         """Move the positions of shards forward, and write what was kept back, in one round trip."""
         await self.hold()
         places = [(shard, place.xid, place.seq) for shard, place in sorted(positions.items())]
@@ -274,6 +283,7 @@ class ProjectionTransaction:
             *_columns(self._marks, 10),
             name_accounts({(mark[0], mark[1]) for mark in self._marks}),
             *_columns(places, 3),
+            *_columns([(shard, place.xid, place.seq) for shard, place in sorted(further.items())], 3),
         )
         await note_versions(self._connection, self._policies)
         await self._observe()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import time
 
 import httpx
 import pytest
+from hubspot.utils.signature import Signature
 from tests.integration.ingest.http.door import (
     FORM_SECRET,
     OLD_SECRET,
@@ -171,3 +173,87 @@ async def test_a_deletion_is_an_event_without_payload(migrated_database_url: str
         assert _fate(answer) == "ACCEPTED"
         kept = (await doors.grpc.get(answer.json()["outcomes"][0]["event_key"])).event.event
         assert (kept.operation, kept.payload) == (2, b"")
+
+
+HUB = """\
+  hub:
+    layer: record
+    owner: crm team
+    backup: web team
+    runbook: docs/hub
+    inbound:
+      contact:
+        fields: {email: email}
+    webhook:
+      scheme: hubspot-v3
+      secrets: [env:FORM_SECRET]
+      notices: true
+objects:
+"""
+ACCOUNT = """
+connectors:
+  hub:
+    vendor: hubspot
+    system: hub
+    owner: crm team
+    backup: web team
+    runbook: docs/hub
+    base_url: https://api.hubapi.com
+    credentials: env:HUB
+    limits: {window: {calls: 100, window_s: 10}}
+    poll: {every_s: 300}
+    objects:
+      contact: [{target: contacts, external_id: headwater_id, direction: in, fields: {email: {field: email}}}]
+"""
+WITH_NOTICES = (
+    WITH_WEBHOOKS.replace("objects:\n", HUB, 1).replace(
+        "owners: [webshop, form]", "owners: [webshop, form, hub]"
+    )
+    + ACCOUNT
+)
+
+
+def hub_signed(body: bytes, host: str, path: str) -> dict[str, str]:
+    """Return HubSpot's headers, made by HubSpot's own client."""
+    now_ms = str(int(time.time() * 1000))
+    told = Signature.get_signature(FORM_SECRET, body.decode(), "v3", f"https://{host}{path}", "POST", now_ms)
+    return {
+        "x-hubspot-signature-v3": told,
+        "x-hubspot-request-timestamp": now_ms,
+        "content-type": "application/json",
+    }
+
+
+async def test_hubspots_own_batch_becomes_pointers_once(migrated_database_url: str) -> None:
+    """Two changes of one record at one time are one; sent again everything is a duplicate; unread objects are left out."""
+    path = "/v1/webhooks/hub?tenant=acme"
+    at = {"occurredAt": int(time.time() * 1000), "attemptNumber": 0}
+    items = [
+        {**at, "subscriptionType": "contact.propertyChange", "objectId": 7, "propertyName": "email"},
+        {**at, "subscriptionType": "contact.propertyChange", "objectId": 7, "propertyName": "phone"},
+        {
+            **at,
+            "subscriptionType": "contact.merge",
+            "primaryObjectId": 7,
+            "mergedObjectIds": [8],
+            "newObjectId": 9,
+        },
+        {**at, "subscriptionType": "deal.creation", "objectId": 4},
+    ]
+    async with service(migrated_database_url, policy=WITH_NOTICES) as doors:
+        fates: list[list[str]] = []
+        keys: list[str] = []
+        for attempt in (0, 1):
+            body = json.dumps([{**one, "attemptNumber": attempt} for one in items]).encode()
+            answer = await _send(doors, body, hub_signed(body, f"127.0.0.1:{doors.http_port}", path), path)
+            assert answer.status_code == 200, answer.text
+            fates.append([one["disposition"] for one in answer.json()["outcomes"]])
+            keys = [one["event_key"] for one in answer.json()["outcomes"]]
+        assert fates == [["ACCEPTED"] * 3, ["DUPLICATE"] * 3]
+        kept = [(await doors.grpc.get(key)).event.event for key in keys]
+        assert [(one.object, one.external_id) for one in kept] == [
+            ("contact", "7"),
+            ("contact", "9"),
+            ("contact", "8"),
+        ]
+        assert {one.payload for one in kept} == {b'{"headwater_fetch":true}'}

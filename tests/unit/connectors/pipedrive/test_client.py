@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import httpx
@@ -10,6 +11,8 @@ from tests.unit.connectors.scripted import Script, an_account
 from tests.unit.sandbox.bench import Bench
 
 from headwater.connectors.base import Target, Write, Written
+from headwater.connectors.base.fetching import Fetcher
+from headwater.connectors.base.polling import Polled
 from headwater.connectors.pipedrive.client import PipedriveConnector, PipedriveVendor
 from headwater.sandbox.call import Call
 from headwater.sandbox.pipedrive.vendor import Pipedrive
@@ -126,3 +129,19 @@ async def test_an_api_token_goes_in_its_own_header() -> None:
     [request] = script.requests
     assert request.headers["x-api-token"] == "a-long-api-token"
     assert "authorization" not in request.headers
+
+
+async def test_records_are_fetched_as_a_poll_tells_them(company: Company) -> None:
+    """In one call for a hundred; deleted ones and ids that never were are absent."""
+    writes = [Write(f"e-{number}", "", {"name": f"P{number}", "headwater_note": "x"}) for number in range(3)]
+    made = [one.crm_id for one in await company.connector.upsert(PERSONS, writes) if isinstance(one, Written)]
+    company.bench.call("DELETE", f"/api/v2/persons/{made[1]}")
+    polled = Polled("persons", ("name", "headwater_note"), deletions=True)
+    company.tokens()
+    found = await company.connector.fetch(polled, [*made, made[0], "999999", "x"])
+    assert company.tokens() == LIST
+    assert isinstance(company.connector, Fetcher)
+    assert found.absent == (made[1], "999999", "x")
+    page = await company.connector.changes(polled, "", 100, dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
+    assert sorted(found.records, key=str) == sorted(page.records, key=str)
+    assert {item.crm_id: item.fields["name"] for item in found.records} == {made[0]: "P0", made[2]: "P2"}

@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
+from headwater.connectors.base.webhooks import Notice, Noticing, SchemeSettings
 from headwater.connectors.pipedrive import webhook as scheme
+from headwater.connectors.pipedrive.webhook import notices_of
 from headwater.ingest.domain.webhook import read_message
 from headwater.policy.systems import Webhook
 
@@ -51,3 +53,20 @@ def test_a_deletion_is_one_and_other_entities_are_not_ours() -> None:
     ).arrivals
     assert gone.operation != kept.operation
     assert read_message(_policy(), "pipedrive", _message("change", "deal"), "m-4", RECEIVED_US).arrivals == ()
+
+
+def test_the_record_of_a_message_is_named_whatever_it_holds() -> None:
+    """Created, changed or deleted, by a time that a retry repeats; what accounts cannot read names none."""
+    at_us = 1_769_853_600_000_000
+    for action in ("create", "change", "delete"):
+        assert notices_of(json.loads(_message(action))) == (Notice("persons", "42", at_us),)
+    assert [one.crm_object for one in notices_of(json.loads(_message("change", "deal")))] == ["deals"]
+    assert notices_of(json.loads(_message("change", "note"))) == ()
+    for odd in (None, [], {"meta": []}, {"meta": {"entity": {}}}):
+        assert notices_of(odd) == ()
+    assert notices_of({"meta": {"entity": "person", "timestamp": "soon"}}) == (Notice("persons", "", None),)
+
+
+def test_the_scheme_knows_its_notices() -> None:
+    """So that a policy may ask for them."""
+    assert isinstance(scheme.BasicAuth(SchemeSettings()), Noticing)

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.ingest.domain.webhook import reach, read_message
+from headwater.connectors.base.webhooks import Notice
+from headwater.ingest.domain.webhook import reach, read_message, read_notices
 from headwater.kernel.errors import InvalidInput
+from headwater.policy.pointing import is_pointer
 from headwater.policy.systems import Webhook
 
 NOW_US = 1_760_000_000_000_000
@@ -94,3 +96,12 @@ def test_any_verified_json_is_read_or_refused(body: Any) -> None:
     except InvalidInput:
         return
     assert {(item.source, item.object) for item in read.arrivals} <= {("shop", "contact")}
+
+
+def test_notices_become_pointers_that_are_the_same_each_time() -> None:
+    """Only of objects that somebody reads; without a request id, so that their own time makes their key."""
+    notices = [Notice("contacts", "7", NOW_US), Notice("tickets", "8", NOW_US)]
+    (pointer,) = read_notices(notices, "hub", {"contacts": "contact"}).arrivals
+    assert (pointer.source, pointer.object, pointer.external_id) == ("hub", "contact", "7")
+    assert (pointer.event_time_us, pointer.request_id) == (NOW_US, "")
+    assert is_pointer(json.loads(pointer.payload))

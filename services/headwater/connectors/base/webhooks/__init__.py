@@ -4,6 +4,7 @@ Every function here is pure: headers, raw body, secrets and time in, a verdict o
 nothing else, so that no secret and no body can leak through a refusal.
 """
 
+from headwater.connectors.base.webhooks.notices import Notice, Noticing
 from headwater.connectors.base.webhooks.port import (
     Delivery,
     MakeScheme,
@@ -18,6 +19,8 @@ from headwater.connectors.base.webhooks.registry import load_scheme, scheme_name
 __all__ = [
     "Delivery",
     "MakeScheme",
+    "Notice",
+    "Noticing",
     "Rejected",
     "Scheme",
     "SchemeSettings",
