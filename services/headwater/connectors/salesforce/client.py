@@ -26,6 +26,7 @@ from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
 from headwater.connectors.salesforce import conditions, describing, leads, polling, sweeping, wire
 from headwater.connectors.salesforce.auth import OAUTH, refresher
 from headwater.connectors.salesforce.bulk import SalesforceBulk
+from headwater.connectors.salesforce.erasing import SalesforceErasures
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
 from headwater.connectors.salesforce.merging import SalesforceMerges
@@ -120,6 +121,7 @@ class SalesforceConnector:
         self.bulk = SalesforceBulk(http, version, self._query)
         self.merging = SalesforceMerges(http, version)
         self.removing = SalesforceRemovals(http, version)
+        self.erasing = SalesforceErasures(http, version)
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Describe every object and report its gaps; the REST data API cannot create fields."""
