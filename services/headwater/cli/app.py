@@ -53,6 +53,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("replays", _STEER, "Replays of dead deliveries: list, show, pause, resume, cancel."),
     ("approvals", _STEER, "Writes that wait for a person: list, show, approve, reject."),
     ("deletes", _LOOK, "Records of deleted entities, and when each is removed from its CRM."),
+    ("erase", _STEER, "A person, here and in every CRM: look first, erase, list, show, confirm, lift."),
     ("rollouts", _STEER, "Bulk changes on their way, stage by stage: list, show, approve, hold, abort."),
     ("enrichment", _STEER, "Values that providers add: status, run an entity again, budget."),
     ("backfill", _STEER, "Read again what a CRM changed in a stretch of time, beside the live traffic."),

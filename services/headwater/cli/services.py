@@ -26,6 +26,7 @@ from headwater.sync.v1 import (
     connections_pb2_grpc,
     deletes_pb2_grpc,
     enrichment_pb2_grpc,
+    erasures_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -62,6 +63,7 @@ class Services:
     audit: audit_pb2_grpc.AuditServiceAsyncStub
     approvals: approvals_pb2_grpc.ApprovalServiceAsyncStub
     deletes: deletes_pb2_grpc.DeleteServiceAsyncStub
+    erasures: erasures_pb2_grpc.ErasureServiceAsyncStub
     enrichment: enrichment_pb2_grpc.EnrichmentServiceAsyncStub
     routing: routing_pb2_grpc.RoutingServiceAsyncStub
     timelines: timeline_pb2_grpc.TimelineServiceAsyncStub
@@ -115,6 +117,7 @@ async def open_services(
             audit_pb2_grpc.AuditServiceStub(sync),
             approvals_pb2_grpc.ApprovalServiceStub(sync),
             deletes_pb2_grpc.DeleteServiceStub(sync),
+            erasures_pb2_grpc.ErasureServiceStub(sync),
             enrichment_pb2_grpc.EnrichmentServiceStub(sync),
             routing_pb2_grpc.RoutingServiceStub(sync),
             timeline_pb2_grpc.TimelineServiceStub(sync),

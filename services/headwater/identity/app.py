@@ -26,6 +26,7 @@ from headwater.identity.store import (
     PostgresGroupStore,
     PostgresIdentityStore,
     PostgresOutbox,
+    PostgresRecordEraser,
     PostgresRedoStore,
     PostgresReviewStore,
     PostgresSurveyStore,
@@ -36,6 +37,7 @@ from headwater.identity.store.session import Sessions
 from headwater.identity.usecases.asking import Questions
 from headwater.identity.usecases.checking import Checker
 from headwater.identity.usecases.choosing import Chooser
+from headwater.identity.usecases.erasing import Eraser
 from headwater.identity.usecases.following import Groups
 from headwater.identity.usecases.learning import Learner, LearningLimits
 from headwater.identity.usecases.learning_job import LearningJob
@@ -205,6 +207,7 @@ def _server(
         Groups(PostgresGroupStore(sessions)),
         redoer,
         Surveys(PostgresSurveyStore(store), weights, limits, telling.clock, settings.stream_s),
+        Eraser(PostgresRecordEraser(sessions, settings.statement_timeout_s)),
     )
 
     weighing = WeightsServicer(learner, Chooser(PostgresWeightsStore(sessions), weights, telling.clock))

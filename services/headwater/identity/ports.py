@@ -27,6 +27,31 @@ from headwater.kernel.ids import EntityId, TenantId
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """What was there of records before they were emptied, or would go.
+
+    Args:
+        members: records that had their names still.
+        statements: what they had said of themselves.
+        keys: hashes by which they were found.
+        notes: changes told to the log that named them.
+    """
+
+    members: int
+    statements: int
+    keys: int
+    notes: int
+
+
+class RecordEraser(Protocol):
+    """Empties records."""
+
+    async def erase(self, tenant_id: TenantId, records: Sequence[RecordId], *, dry_run: bool) -> Erased:
+        """Empty *records*, or count what would go; unknown ones are none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class MemberRow:
     """A record of an entity."""
 

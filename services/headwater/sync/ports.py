@@ -162,6 +162,14 @@ class ProjectionUnit(Protocol):
         """Take over what CRM records were seen to hold, and bind entities without one to the record seen."""
         ...
 
+    async def suppressions(self) -> int:
+        """Return the number of the newest suppression; asked once entities are locked."""
+        ...
+
+    async def erase_events(self, events: Sequence[LogEvent]) -> None:
+        """Take out of the log what events say."""
+        ...
+
     async def move_cursors(
         self, positions: Mapping[int, Position], further: Mapping[int, Position] = NOWHERE
     ) -> None:

@@ -18,6 +18,7 @@ from headwater.sync.rpc.backfills import BACKFILLS_NAME, BackfillServicer
 from headwater.sync.rpc.connections import CONNECTIONS_NAME, ConnectionServicer
 from headwater.sync.rpc.deletes import DELETES_NAME, DeleteServicer
 from headwater.sync.rpc.enrichment import ENRICHMENT_NAME, EnrichmentServicer
+from headwater.sync.rpc.erasures import ERASURES_NAME, ErasureServicer
 from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
@@ -35,6 +36,7 @@ from headwater.sync.v1 import (
     connections_pb2_grpc,
     deletes_pb2_grpc,
     enrichment_pb2_grpc,
+    erasures_pb2_grpc,
     merges_pb2_grpc,
     policies_pb2_grpc,
     provenance_pb2_grpc,
@@ -62,6 +64,7 @@ class Servicers:
     quality: QualityServicer
     approvals: ApprovalServicer
     deletes: DeleteServicer
+    erasures: ErasureServicer
     enrichment: EnrichmentServicer
     routing: RoutingServicer
     timelines: TimelineServicer
@@ -86,6 +89,7 @@ def server_of(
         quality_pb2_grpc.add_QualityServiceServicer_to_server(servicers.quality, server)
         approvals_pb2_grpc.add_ApprovalServiceServicer_to_server(servicers.approvals, server)
         deletes_pb2_grpc.add_DeleteServiceServicer_to_server(servicers.deletes, server)
+        erasures_pb2_grpc.add_ErasureServiceServicer_to_server(servicers.erasures, server)
         enrichment_pb2_grpc.add_EnrichmentServiceServicer_to_server(servicers.enrichment, server)
         routing_pb2_grpc.add_RoutingServiceServicer_to_server(servicers.routing, server)
         reconciliation_pb2_grpc.add_ReconciliationServiceServicer_to_server(servicers.reconciliation, server)
@@ -103,6 +107,7 @@ def server_of(
             QUALITY_NAME,
             APPROVALS_NAME,
             DELETES_NAME,
+            ERASURES_NAME,
             ENRICHMENT_NAME,
             ROUTING_NAME,
             TIMELINE_NAME,

@@ -44,6 +44,8 @@ BACKFILL_CHANNEL: Final = "headwater_backfill"
 """Notified when a backfill was begun or steered."""
 FETCH_CHANNEL: Final = "headwater_fetch"
 """Notified by the projector when records of CRMs are to be read anew."""
+ERASURE_CHANNEL: Final = "headwater_erasure"
+"""Notified when somebody is to be erased, or an operator has confirmed a part of it."""
 VAULT_CHANNEL: Final = "headwater_vault"
 """Notified when a connection's secret was set or removed; names tenant and connection."""
 RUNG: Final = (
@@ -59,6 +61,7 @@ RUNG: Final = (
     TIMELINE_CHANNEL,
     BACKFILL_CHANNEL,
     FETCH_CHANNEL,
+    ERASURE_CHANNEL,
 )
 """Channels whose payload says nothing: each rings the bell of one sleeper."""
 _CHECK_S: Final = 5.0

@@ -28,6 +28,8 @@ KEPT: Final = {
     "sync.association": "made from the log",
     "sync.timeline_key": "made from the log",
     "sync.touch": "said of a record by the log, kept as long as that",
+    "sync.erasure": "names of a person's records, until they are erased everywhere",
+    "sync.erasure_target": "ids of a person's records in CRMs, until they are erased there",
     "sync.projection": "how events of the log ended, by event",
     "sync.routing_event": "on its way into the log; gone once it is there",
     "sync.rollout": "conditions that an operator chose",
@@ -48,7 +50,7 @@ WITHOUT: Final = {
     "sync.held_delivery", "sync.inflight", "sync.inspection", "sync.lease", "sync.policy_change",
     "sync.policy_version", "sync.process", "sync.quality", "sync.quota", "sync.reassociation", "sync.rebuild",
     "sync.replay", "sync.rollout_member", "sync.rollout_stage", "sync.routing_mark", "sync.routing_tenant",
-    "sync.routing_turn", "sync.ruling", "sync.schedule", "sync.schema_migration", "sync.shard_cursor", "sync.sla_timer", "sync.stream", "sync.timeline_due",
+    "sync.routing_turn", "sync.ruling", "sync.schedule", "sync.schema_migration", "sync.shard_cursor", "sync.sla_timer", "sync.stream", "sync.suppression", "sync.suppression_key", "sync.timeline_due",
     "sync.timeline_policy", "sync.timeline_spread", "sync.usage", "sync.vault_connection", "sync.vault_field",
     "sync.vault_key",
 }  # fmt: skip

@@ -22,7 +22,7 @@ from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import Observation, Seen
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.log import NOWHERE, START, Position, RecordKey
+from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import Effect, Mark, Workspace
 from headwater.sync.domain.settling import State
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
@@ -157,6 +157,14 @@ class MemoryUnit:
     async def observe(self, seen: Seen) -> None:
         """Keep what CRM records were seen to hold, and what was decided about events, until the commit."""
         await self.link.call("observe", lambda: self._shown.append(seen))
+
+    async def suppressions(self) -> int:
+        """Return that nobody was erased: orders of people are not simulated."""
+        return 0
+
+    async def erase_events(self, events: Sequence[LogEvent]) -> None:
+        """Refuse: there is nobody to be erased."""
+        raise AssertionError(f"{len(events)} events of nobody")
 
     async def move_cursors(
         self, positions: Mapping[int, Position], further: Mapping[int, Position] = NOWHERE

@@ -32,6 +32,7 @@ from headwater.connectors.base.reports import explain
 from headwater.connectors.dynamics import polling, schema, wire
 from headwater.connectors.dynamics.auth import refresher
 from headwater.connectors.dynamics.batching import batch_request, read_batch
+from headwater.connectors.dynamics.erasing import DynamicsErasures
 from headwater.connectors.dynamics.errors import error_of
 from headwater.connectors.dynamics.limits import read_limits
 from headwater.connectors.dynamics.schema import Table
@@ -99,6 +100,7 @@ class DynamicsConnector:
         self._http = http
         self._ends = tuple(ends)
         self._tables: dict[str, Table] = {}
+        self.erasing = DynamicsErasures(http.send, self._table)
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Create missing columns and keys of ours, report every other gap."""

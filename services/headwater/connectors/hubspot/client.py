@@ -35,6 +35,7 @@ from headwater.connectors.base.reports import explain
 from headwater.connectors.base.sweeping import Probe, Span, Swept, SweptPage
 from headwater.connectors.hubspot import conditions, describing, fetching, polling, sweeping, wire
 from headwater.connectors.hubspot.auth import OAUTH, refresher
+from headwater.connectors.hubspot.erasing import HubSpotErasures
 from headwater.connectors.hubspot.errors import concerns_records, error_of
 from headwater.connectors.hubspot.limits import read_limits
 from headwater.connectors.hubspot.merging import HubSpotMerges
@@ -118,6 +119,7 @@ class HubSpotConnector:
         self._types: dict[str, Mapping[str, str]] = {}
         self.merging = HubSpotMerges(http, self._properties)
         self.removing = HubSpotRemovals(http)
+        self.erasing = HubSpotErasures(http)
 
     async def prepare(self, targets: Sequence[Target]) -> Report:
         """Create missing properties of ours, report every other gap."""

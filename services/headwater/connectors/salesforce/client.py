@@ -29,6 +29,7 @@ from headwater.connectors.salesforce import conditions, describing, leads, polli
 from headwater.connectors.salesforce.auth import OAUTH, refresher
 from headwater.connectors.salesforce.bulk import SalesforceBulk
 from headwater.connectors.salesforce.change_events import topic_of
+from headwater.connectors.salesforce.erasing import SalesforceErasures
 from headwater.connectors.salesforce.errors import concerns_records, error_of
 from headwater.connectors.salesforce.limits import read_limits
 from headwater.connectors.salesforce.merging import SalesforceMerges
@@ -131,6 +132,7 @@ class SalesforceConnector:
         self.bulk = SalesforceBulk(http, version, self._query)
         self.merging = SalesforceMerges(http, version)
         self.removing = SalesforceRemovals(http, version)
+        self.erasing = SalesforceErasures(http, version)
         self.events: PubSub | None = None
 
     def listen(self, listened: Listened, mark: str) -> AbstractAsyncContextManager[Hearing]:

@@ -34,12 +34,12 @@ def merge(version: str, step: Step) -> Request:
         f"<merge><request><masterRecord><o:type>{escape(step.crm_object)}</o:type><o:Id>{escape(step.crm_id)}</o:Id>"
         f"</masterRecord><recordToMergeIds>{escape(step.other_id)}</recordToMergeIds></request></merge>"
     )
-    return _soap(version, body)
+    return soap_request(version, body)
 
 
 def undelete(version: str, step: Step) -> Request:
     """Return the call that takes a record out of the bin, which exists in SOAP alone."""
-    return _soap(version, f"<undelete><ids>{escape(step.crm_id)}</ids></undelete>")
+    return soap_request(version, f"<undelete><ids>{escape(step.crm_id)}</ids></undelete>")
 
 
 def create(version: str, step: Step) -> Request:
@@ -172,7 +172,8 @@ def _refusal(code: str, message: str, status: int = 0) -> VendorError:
     return VendorError(known.get(code, ErrorClass.VALIDATION), code, readable(message), status)
 
 
-def _soap(version: str, operation: str) -> Request:
+def soap_request(version: str, operation: str) -> Request:
+    """Return the call of an operation of the partner API."""
     number = version.removeprefix("v")
 
     def envelope(token: str) -> bytes:

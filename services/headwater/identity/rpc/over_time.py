@@ -1,5 +1,5 @@
 # ruff: noqa: N802, ARG002 - names and arguments are those of the generated base class
-"""The methods about a tenant over time and whole: groups by former ids, records gone over, scans. Decides nothing."""
+"""The methods about a tenant over time and whole: groups by former ids, records gone over, erased, scans. Decides nothing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from headwater.identity.domain.records import GroupId, RecordId
 from headwater.identity.domain.redoing import BEFORE_ALL, Phase, Redo, Said
 from headwater.identity.rpc.checks import Checks
 from headwater.identity.rpc.responses import record_ref
+from headwater.identity.usecases.erasing import Eraser
 from headwater.identity.usecases.following import Groups
 from headwater.identity.usecases.redoing import Redoer
 from headwater.identity.usecases.surveying import Surveys
@@ -39,6 +40,8 @@ _OUTCOMES: Final[dict[Outcome, pb.ProposalOutcome.ValueType]] = {
 }
 PAIRS_MAX: Final = 500
 """Pairs of one request; the wire contract's number."""
+ERASED_MAX: Final = 2_000
+"""Records of one erasure; the wire contract's number."""
 _PASSES: Final = 2
 """How often a record is gone over."""
 
@@ -46,8 +49,25 @@ _PASSES: Final = 2
 class OverTimeMethods(identity_pb2_grpc.IdentityServiceServicer):
     """Serves them."""
 
-    def __init__(self, groups: Groups, redoer: Redoer, surveys: Surveys) -> None:
-        self._groups, self._redoer, self._surveys = groups, redoer, surveys
+    def __init__(self, groups: Groups, redoer: Redoer, surveys: Surveys, eraser: Eraser) -> None:
+        self._groups, self._redoer, self._surveys, self._eraser = groups, redoer, surveys, eraser
+
+    async def EraseRecords(self, request: pb.EraseRecordsRequest, context: Any) -> pb.EraseRecordsResponse:
+        checks = Checks()
+        tenant_id = checks.tenant(request.tenant_id)
+        checks.size("records", request.records, 1, ERASED_MAX)
+        records = [
+            checks.record(f"records[{number}]", one)
+            for number, one in enumerate(request.records[: ERASED_MAX + 1])
+        ]
+        checks.finish()
+        erased = await self._eraser.erase(tenant_id, records, dry_run=request.dry_run)
+        return pb.EraseRecordsResponse(
+            record_count=erased.members,
+            statement_count=erased.statements,
+            key_count=erased.keys,
+            change_count=erased.notes,
+        )
 
     async def GetGroup(self, request: pb.GetGroupRequest, context: Any) -> pb.GetGroupResponse:
         checks = Checks()

@@ -9,6 +9,7 @@ from headwater.identity.rpc import requests, responses, reviews
 from headwater.identity.rpc.over_time import OverTimeMethods
 from headwater.identity.usecases.asking import Questions
 from headwater.identity.usecases.checking import Checker
+from headwater.identity.usecases.erasing import Eraser
 from headwater.identity.usecases.following import Groups
 from headwater.identity.usecases.merging import Merger
 from headwater.identity.usecases.queueing import Queue
@@ -35,8 +36,9 @@ class IdentityServicer(OverTimeMethods):
         groups: Groups,
         redoer: Redoer,
         surveys: Surveys,
+        eraser: Eraser,
     ) -> None:
-        super().__init__(groups, redoer, surveys)
+        super().__init__(groups, redoer, surveys, eraser)
         self._resolver = resolver
         self._merger = merger
         self._questions = questions

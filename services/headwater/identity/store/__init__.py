@@ -1,5 +1,6 @@
 """Identity's Postgres: the store, its transactions, the outbox. The only room that runs SQL."""
 
+from headwater.identity.store.erasing import PostgresRecordEraser
 from headwater.identity.store.grouping import PostgresGroupStore
 from headwater.identity.store.outbox import PostgresOutbox
 from headwater.identity.store.postgres import PostgresIdentityStore
@@ -11,6 +12,7 @@ __all__ = [
     "PostgresGroupStore",
     "PostgresIdentityStore",
     "PostgresOutbox",
+    "PostgresRecordEraser",
     "PostgresRedoStore",
     "PostgresReviewStore",
     "PostgresSurveyStore",

@@ -32,6 +32,7 @@ FILES: Final = (
     "weights.sql",
     "redo.sql",
     "group.sql",
+    "erasure.sql",
 )
 
 SQL: Final[Mapping[str, Query]] = dict(

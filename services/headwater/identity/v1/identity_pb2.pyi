@@ -1912,6 +1912,72 @@ class ListReviewActionsResponse(_message.Message):
 Global___ListReviewActionsResponse: _TypeAlias = ListReviewActionsResponse  # noqa: Y015
 
 @_typing.final
+class EraseRecordsRequest(_message.Message):
+    """EraseRecordsRequest names records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Tenant. Required."""
+    dry_run: _builtins.bool
+    """Only count what would go."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.RecordRef]:
+        """Records; 1..2000."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        records: _abc.Iterable[_event_pb2.RecordRef] | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "records", b"records", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseRecordsRequest: _TypeAlias = EraseRecordsRequest  # noqa: Y015
+
+@_typing.final
+class EraseRecordsResponse(_message.Message):
+    """EraseRecordsResponse says what went, or would; nothing of what is gone already."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    STATEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    KEY_COUNT_FIELD_NUMBER: _builtins.int
+    CHANGE_COUNT_FIELD_NUMBER: _builtins.int
+    record_count: _builtins.int
+    """Records that had their names still."""
+    statement_count: _builtins.int
+    """What they had said of themselves."""
+    key_count: _builtins.int
+    """Hashes of keys by which they were found."""
+    change_count: _builtins.int
+    """Changes told to the log that named them, kept after they were sent."""
+    def __init__(
+        self,
+        *,
+        record_count: _builtins.int = ...,
+        statement_count: _builtins.int = ...,
+        key_count: _builtins.int = ...,
+        change_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_count", b"change_count", "key_count", b"key_count", "record_count", b"record_count", "statement_count", b"statement_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseRecordsResponse: _TypeAlias = EraseRecordsResponse  # noqa: Y015
+
+@_typing.final
 class GetGroupRequest(_message.Message):
     """GetGroupRequest names a group."""
 

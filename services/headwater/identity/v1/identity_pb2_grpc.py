@@ -125,6 +125,11 @@ class IdentityServiceStub:
                 request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoRequest.SerializeToString,
                 response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoResponse.FromString,
                 _registered_method=True)
+        self.EraseRecords = channel.unary_unary(
+                '/headwater.identity.v1.IdentityService/EraseRecords',
+                request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.EraseRecordsRequest.SerializeToString,
+                response_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.EraseRecordsResponse.FromString,
+                _registered_method=True)
         self.StreamRecords = channel.unary_stream(
                 '/headwater.identity.v1.IdentityService/StreamRecords',
                 request_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.StreamRecordsRequest.SerializeToString,
@@ -281,6 +286,14 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseRecords(self, request, context):
+        """EraseRecords empties records of all that was said of them, for good: statements, keys, names. That there was a record,
+        and in which entity it was, stays. Idempotent; records that are not known are none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamRecords(self, request, context):
         """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
         UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
@@ -389,6 +402,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.PreviewRedo,
                     request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoRequest.FromString,
                     response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoResponse.SerializeToString,
+            ),
+            'EraseRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseRecords,
+                    request_deserializer=headwater_dot_identity_dot_v1_dot_identity__pb2.EraseRecordsRequest.FromString,
+                    response_serializer=headwater_dot_identity_dot_v1_dot_identity__pb2.EraseRecordsResponse.SerializeToString,
             ),
             'StreamRecords': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamRecords,
@@ -888,6 +906,33 @@ class IdentityService:
             '/headwater.identity.v1.IdentityService/PreviewRedo',
             headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoRequest.SerializeToString,
             headwater_dot_identity_dot_v1_dot_identity__pb2.PreviewRedoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headwater.identity.v1.IdentityService/EraseRecords',
+            headwater_dot_identity_dot_v1_dot_identity__pb2.EraseRecordsRequest.SerializeToString,
+            headwater_dot_identity_dot_v1_dot_identity__pb2.EraseRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

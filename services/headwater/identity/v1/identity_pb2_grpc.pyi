@@ -92,6 +92,10 @@ class IdentityServiceStub:
     """
     PreviewRedo: _grpc.UnaryUnaryMultiCallable[_identity_pb2.PreviewRedoRequest, _identity_pb2.PreviewRedoResponse]
     """PreviewRedo says of one page of records what the present rules would change. Writes nothing."""
+    EraseRecords: _grpc.UnaryUnaryMultiCallable[_identity_pb2.EraseRecordsRequest, _identity_pb2.EraseRecordsResponse]
+    """EraseRecords empties records of all that was said of them, for good: statements, keys, names. That there was a record,
+    and in which entity it was, stays. Idempotent; records that are not known are none.
+    """
     StreamRecords: _grpc.UnaryStreamMultiCallable[_identity_pb2.StreamRecordsRequest, _identity_pb2.StreamRecordsResponse]
     """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
     UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
@@ -165,6 +169,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """
     PreviewRedo: _aio.UnaryUnaryMultiCallable[_identity_pb2.PreviewRedoRequest, _identity_pb2.PreviewRedoResponse]  # type: ignore[assignment]
     """PreviewRedo says of one page of records what the present rules would change. Writes nothing."""
+    EraseRecords: _aio.UnaryUnaryMultiCallable[_identity_pb2.EraseRecordsRequest, _identity_pb2.EraseRecordsResponse]  # type: ignore[assignment]
+    """EraseRecords empties records of all that was said of them, for good: statements, keys, names. That there was a record,
+    and in which entity it was, stays. Idempotent; records that are not known are none.
+    """
     StreamRecords: _aio.UnaryStreamMultiCallable[_identity_pb2.StreamRecordsRequest, _identity_pb2.StreamRecordsResponse]  # type: ignore[assignment]
     """StreamRecords sends all records of one object, in the order of their ids, as of one moment.
     UNAVAILABLE (STREAM_TOO_LONG) when it takes longer than the service is set to hold that moment.
@@ -343,6 +351,16 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.PreviewRedoResponse, _abc.Awaitable[_identity_pb2.PreviewRedoResponse]]:
         """PreviewRedo says of one page of records what the present rules would change. Writes nothing."""
+
+    @_abc_1.abstractmethod
+    def EraseRecords(
+        self,
+        request: _identity_pb2.EraseRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.EraseRecordsResponse, _abc.Awaitable[_identity_pb2.EraseRecordsResponse]]:
+        """EraseRecords empties records of all that was said of them, for good: statements, keys, names. That there was a record,
+        and in which entity it was, stays. Idempotent; records that are not known are none.
+        """
 
     @_abc_1.abstractmethod
     def StreamRecords(

@@ -32,6 +32,9 @@ SCOPES: Final = {
     "policy:write": "put a policy into force",
     "audit:read": "read and verify the audit",
     "audit:erase": "erase what the audit says of an entity",
+    "subjects:read": "read which people were erased, and how far that is",
+    "subjects:erase": "erase a person everywhere, for good, and take one in again",
+    "records:erase": "erase what identity knows of records: a part of erasing a person",
     "log:own": "record Headwater's own events: merges and splits",
     "secrets:open": "open webhook secrets of the vault",
     "actors:name": "name the actor on whose behalf it calls",
@@ -45,7 +48,9 @@ _READING: Final = (
     "deliveries:read",
     "policy:read",
 )
-_OF_SERVICES: Final = frozenset({"log:own", "actors:name", "identity:resolve", "secrets:open"})
+_OF_SERVICES: Final = frozenset(
+    {"log:own", "actors:name", "identity:resolve", "records:erase", "secrets:open"}
+)
 """What no person's credential needs."""
 
 ROLES: Final = {
@@ -77,7 +82,7 @@ ROLES: Final = {
             "quality:measure",
         }
     ),
-    "auditor": frozenset({*_READING, "audit:read"}),
+    "auditor": frozenset({*_READING, "audit:read", "subjects:read"}),
     "admin": frozenset(SCOPES) - _OF_SERVICES,
     "service": frozenset(
         {

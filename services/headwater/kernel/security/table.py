@@ -47,6 +47,7 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
         "identity:merge": "Merge Split",
         "identity:tune": "StartRedo PreviewRedo",
         "records:export": "StreamRecords",
+        "records:erase": "EraseRecords",
     },
     "headwater.identity.v1.WeightsService": {
         "identity:read": "ListWeights GetWeights",
@@ -78,6 +79,10 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
         "connectors:control": "TryConnection",
     },
     "headwater.sync.v1.DeleteService": {"deliveries:read": "ListDeletes"},
+    "headwater.sync.v1.ErasureService": {
+        "subjects:read": "GetErasure ListErasures",
+        "subjects:erase": "PreviewErasure StartErasure ConfirmErased LiftSuppression",
+    },
     "headwater.sync.v1.EnrichmentService": {
         "entities:read": "GetEnrichmentStatus GetEntityEnrichment GetEnrichmentBudget",
         "enrichment:run": "RunEnrichment",

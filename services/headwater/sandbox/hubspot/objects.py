@@ -73,6 +73,20 @@ def _delete(_call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     return Answer(204)
 
 
+def _gdpr_delete(_call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
+    """Erase a record for good, an archived one as well; nothing of it can be restored (CRM API v3, gdpr-delete)."""
+    kind, told = kind_in(desk, params), str(body_of(desk).get("objectId") or "")
+    if not told:
+        raise invalid(desk, "Invalid input JSON: Some required fields were not set: [objectId]")
+    record = desk.account.records.find(kind.name, told)
+    if record is None:
+        raise not_there(f"no {kind.name} {told}")
+    if not record.archived:
+        writing.put_away(desk, kind, record)
+    desk.account.records.erase(record)
+    return Answer(204)
+
+
 def _list(call: Call, desk: Desk, params: Mapping[str, str]) -> Answer:
     kind = kind_in(desk, params)
     limit = whole(desk, call.param("limit", str(_PAGE_USUAL)), "limit")
@@ -99,6 +113,7 @@ def _refuse_unknown(desk: Desk, kind: Kind, properties: Mapping[str, Any]) -> No
 
 ROUTES = (
     route("POST", "/crm/v3/objects/{kind}", "create", _create),
+    route("POST", "/crm/v3/objects/{kind}/gdpr-delete", "gdpr_delete", _gdpr_delete),
     route("GET", "/crm/v3/objects/{kind}", "list", _list),
     route("GET", "/crm/v3/objects/{kind}/{id}", "get", _get),
     route("PATCH", "/crm/v3/objects/{kind}/{id}", "update", _patch),

@@ -1,4 +1,4 @@
-"""Owns the calls that Salesforce offers in SOAP alone: `merge`, `undelete` and `convertLead` of the partner API.
+"""Owns the calls that Salesforce offers in SOAP alone: `merge`, `undelete`, `emptyRecycleBin` and `convertLead` of the partner API.
 
 Source: SOAP API Developer Guide, merge() and undelete(); the partner WSDL. A merge deletes the others into the bin with
 `MasterRecordId` and re-parents what refers to them; an undelete brings a row back, and re-parents nothing.
@@ -63,6 +63,9 @@ def _call(call: Call, desk: Desk, _params: Mapping[str, str]) -> Answer:
     if operation is not None and operation.tag == f"{_API}undelete":
         told = [_undelete(desk, one.text or "") for one in operation.findall(f"{_API}ids")]
         return _result("undelete", told)
+    if operation is not None and operation.tag == f"{_API}emptyRecycleBin":
+        told = [_empty(desk, one.text or "") for one in operation.findall(f"{_API}ids")]
+        return _result("emptyRecycleBin", told)
     if operation is not None and operation.tag == f"{_API}convertLead":
         told = [_convert(desk, one) for one in operation.findall(f"{_API}leadConverts")]
         return _result("convertLead", told)
@@ -137,6 +140,18 @@ def _undelete(desk: Desk, text: str) -> str:
     if taken is not None:
         return _failed(taken)
     desk.restore(record, {**fields, **_stamps(desk)}, kind.lookups)
+    return _done(record.record_id, {})
+
+
+def _empty(desk: Desk, text: str) -> str:
+    whole = full(text)
+    kind = None if whole is None else rows.kind_by_id(whole)
+    record = None if whole is None or kind is None else desk.account.records.find(kind.name, whole)
+    if kind is None or record is None:
+        return _failed(RowError("INVALID_ID_FIELD", f"bad id {text}"))
+    if not record.archived:
+        return _failed(RowError("DELETE_FAILED", "Entity is not in the recycle bin"))
+    desk.account.records.erase(record)
     return _done(record.record_id, {})
 
 

@@ -58,6 +58,12 @@ UPDATE record SET fields = ?, updated_ms = ? WHERE account_key = ? AND object = 
 -- name: archive_record
 UPDATE record SET archived = 1, updated_ms = ? WHERE account_key = ? AND object = ? AND record_id = ?;
 
+-- name: erase_record
+DELETE FROM record WHERE account_key = ? AND object = ? AND record_id = ?;
+
+-- name: erase_lookups
+DELETE FROM lookup WHERE account_key = ? AND object = ? AND record_id = ?;
+
 -- name: find_lookup
 SELECT record_id FROM lookup WHERE account_key = ? AND object = ? AND field = ? AND folded = ? ORDER BY record_id;
 

@@ -122,6 +122,11 @@ class RecordBook:
         for field in lookups:
             self._relate(old.object, old.record_id, field, old.fields.get(field), None)
 
+    def erase(self, old: Record) -> None:
+        """Drop a record that was put away, and every value by which it could be found."""
+        self._database.run("erase_lookups", self._key, old.object, old.record_id)
+        self._database.run("erase_record", self._key, old.object, old.record_id)
+
     def restore(self, old: Record, fields: Fields, now_ms: int, lookups: Iterable[str]) -> Record:
         """Take a record that was put away back, with these fields; it can be found by them again."""
         kind, record_id = old.object, old.record_id

@@ -18,12 +18,14 @@ from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.moments import Moments
+from headwater.sync.projector.suppressing import Suppressions
 from headwater.sync.store.bulk import PostgresBulkJobs
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.moments import PostgresMoments
 from headwater.sync.store.projection import PostgresProjections
+from headwater.sync.store.suppressions import PostgresSuppressions
 from headwater.sync.wakeup import Wakeup
 
 CONNECTIONS_KEPT: Final = 4
@@ -47,6 +49,7 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         ProjectionMeter(telemetry.metrics),
         Moments(PostgresMoments(pool)),
         ground.log.scope,
+        Suppressions(PostgresSuppressions(pool)),
     )
     pace = ProjectorSettings(
         settings.batch_events, settings.bulk_events, settings.bulk_rest, gather_s=settings.gather_s

@@ -13,6 +13,7 @@ from headwater.sync.rpc.backfills import BackfillServicer
 from headwater.sync.rpc.connections import ConnectionServicer
 from headwater.sync.rpc.deletes import DeleteServicer
 from headwater.sync.rpc.enrichment import EnrichmentServicer
+from headwater.sync.rpc.erasures import ErasureServicer
 from headwater.sync.rpc.merges import MergeServicer
 from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
@@ -23,6 +24,7 @@ from headwater.sync.rpc.routing import RoutingServicer
 from headwater.sync.rpc.schedules import ScheduleServicer
 from headwater.sync.rpc.timeline import TimelineServicer
 from headwater.sync.serving import Servicers
+from headwater.sync.store.erasure_desk import PostgresErasureDesk
 from headwater.sync.store.parity_desk import PostgresParityDesk
 from headwater.sync.store.provable import PostgresProvableAudit
 from headwater.sync.store.provenance import PostgresProvenance
@@ -34,6 +36,7 @@ from headwater.sync.usecases.backfills import Backfills
 from headwater.sync.usecases.connections import Connections
 from headwater.sync.usecases.deletes import Deletes
 from headwater.sync.usecases.enrichment import EnrichmentView
+from headwater.sync.usecases.erasures import Erasures
 from headwater.sync.usecases.operations import Operations
 from headwater.sync.usecases.provenance import Provenance
 from headwater.sync.usecases.proving import Proving
@@ -61,6 +64,7 @@ def open_offices(ground: Ground, shelves: Shelves) -> Servicers:
         QualityServicer(shelves.quality),
         ApprovalServicer(Approvals(shelves.approvals, policies)),
         DeleteServicer(Deletes(shelves.removals, policies)),
+        ErasureServicer(Erasures(PostgresErasureDesk(pool), ground.resolver, policies)),
         EnrichmentServicer(EnrichmentView(shelves.enrichment, policies, clock)),
         RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
         TimelineServicer(shelves.timelines),

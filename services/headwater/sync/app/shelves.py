@@ -10,6 +10,7 @@ from headwater.sync.app.ground import Ground
 from headwater.sync.store.approvals import PostgresApprovals
 from headwater.sync.store.backfills import PostgresBackfills
 from headwater.sync.store.enrichment import PostgresEnrichment
+from headwater.sync.store.erasures import PostgresErasures
 from headwater.sync.store.inspections import PostgresInspections
 from headwater.sync.store.merges import PostgresMergeQuestions, PostgresMerges
 from headwater.sync.store.operations import PostgresOperations
@@ -31,6 +32,7 @@ class Shelves:
     approvals: PostgresApprovals
     backfills: PostgresBackfills
     enrichment: PostgresEnrichment
+    erasures: PostgresErasures
     inspections: PostgresInspections
     merges: PostgresMerges
     questions: PostgresMergeQuestions
@@ -51,6 +53,7 @@ class Shelves:
             PostgresApprovals(pool),
             PostgresBackfills(pool),
             PostgresEnrichment(pool),
+            PostgresErasures(pool),
             PostgresInspections(pool),
             PostgresMerges(pool),
             PostgresMergeQuestions(pool),

@@ -12,6 +12,7 @@ from headwater.sync.app.shelves import Shelves
 from headwater.sync.auditing.wiring import audit_keeper
 from headwater.sync.backfilling.worker import BackfillWorker
 from headwater.sync.enriching.wiring import enrichment_host
+from headwater.sync.erasing.worker import ErasureWorker
 from headwater.sync.fetching.worker import FetchWorker
 from headwater.sync.following.worker import FollowWorker
 from headwater.sync.reconciling.jobs import reconciliation
@@ -39,6 +40,7 @@ from headwater.sync.versions.worker import RenewalWorker
 from headwater.sync.wakeup import (
     BACKFILL_CHANNEL,
     ENRICHMENT_CHANNEL,
+    ERASURE_CHANNEL,
     FETCH_CHANNEL,
     INSPECTION_CHANNEL,
     MERGE_CHANNEL,
@@ -71,6 +73,7 @@ def called_workers(ground: Ground, shelves: Shelves) -> Iterator[tuple[Called, s
     yield RoutingWorker(PostgresRouting(pool), tidings, policies).run, ROUTING_CHANNEL
     yield FetchWorker(PostgresFetches(pool), ground.ingest, accounts, clock).run, FETCH_CHANNEL
     yield BackfillWorker(shelves.backfills, ground.ingest, accounts, clock).run, BACKFILL_CHANNEL
+    yield ErasureWorker(shelves.erasures, ground.resolver, policies, accounts).run, ERASURE_CHANNEL
     yield TimelineWorker(PostgresTimelines(pool), policies, clock).run, TIMELINE_CHANNEL
 
 

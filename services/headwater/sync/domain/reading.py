@@ -29,6 +29,10 @@ from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey
 
 DELETION_IGNORED: Final = "deletion_ignored"
 """By the policy, deletions in the event's source say nothing."""
+ERASED: Final = "erased"
+"""Rule of events that say nothing any more: the person they spoke of was erased."""
+ERASED_PAYLOAD: Final = b'{"headwater":"erased"}'
+"""What stands in place of an erased payload: `ingest.erased_payload()`."""
 _decode = msgspec.json.Decoder().decode
 
 _UNREADABLE: Final = (
@@ -154,6 +158,8 @@ Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo | Po
 
 def read_event(policy: PolicyDocument | None, event: LogEvent) -> Reading:
     """Return what *event* says under *policy*; never raises for what an event may hold."""
+    if event.payload == ERASED_PAYLOAD:
+        return Echo(event, ERASED)
     try:
         if event.source == OWN_SOURCE and event.object in {POLICY_OBJECT, SLA_OBJECT}:
             return PolicyReading(event)

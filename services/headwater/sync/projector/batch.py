@@ -18,6 +18,7 @@ from headwater.kernel.telemetry.span import Attributes
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
+from headwater.sync.domain.erasing import is_suppressed
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import NOWHERE, LogEvent, Position, RecordKey, Scope
 from headwater.sync.domain.projecting import PROJECTED, Effect, FetchMark, Resolutions, Workspace
@@ -46,6 +47,7 @@ from headwater.sync.ports import (
 )
 from headwater.sync.projector.echoes import Echoes, Judged
 from headwater.sync.projector.moments import Moments
+from headwater.sync.projector.suppressing import Suppressions, SuppressionsMoved
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class Prepared:
     Args:
         told: None where echoes must be judged first, by what the batch before it has written.
         received: context of the span under which it was read; what follows is told below it.
+        suppressions: number of the newest suppression by which it was judged.
     """
 
     events: tuple[LogEvent, ...]
@@ -86,6 +89,7 @@ class Prepared:
     readings: Sequence[Reading]
     told: Told | None
     received: TraceContext | None = None
+    suppressions: int = 0
 
 
 class BatchProjector:
@@ -102,7 +106,9 @@ class BatchProjector:
         meter: ProjectionMeter | None = None,
         moments: Moments | None = None,
         scope: Callable[[], Scope] = Scope,
+        suppressions: Suppressions | None = None,
     ) -> None:
+        self._suppressions = suppressions
         self._moments = moments
         self._scope = scope
         self._meter = meter or ProjectionMeter()
@@ -130,9 +136,12 @@ class BatchProjector:
                 else self._read(policies.get(event.tenant_id), event)
                 for event in events
             ]
+            number = 0
+            if self._suppressions is not None:
+                readings, number = await self._suppressions.apply(policies, readings)
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
             told = None if waits else await self._resolve(readings)
-        return Prepared(tuple(events), policies, readings, told, span.context)
+        return Prepared(tuple(events), policies, readings, told, span.context, number)
 
     def _read(self, policy: PolicyDocument | None, event: LogEvent) -> Reading:
         """Read an event by the policy in force; or, when the log is projected again, by that of its moment.
@@ -162,9 +171,14 @@ class BatchProjector:
             judged, told = await self._judge(prepared)
             try:
                 seen = judged.seen(told.homes)
-                return await self._commit(leases, prepared.policies, judged.readings, told, seen, moves)
+                return await self._commit(
+                    leases, prepared.policies, judged.readings, told, seen, moves, prepared.suppressions
+                )
+            except SuppressionsMoved:
+                _log.info("somebody is erased: a batch is read again")
             except StoreRefused as error:
                 return await self._isolate(leases, events, error)
+        return await self.project(leases, events)
 
     async def _judge(self, prepared: Prepared) -> tuple[Judged, Told]:
         if prepared.told is not None or self._echoes is None:
@@ -225,11 +239,12 @@ class BatchProjector:
         told: Told,
         seen: Seen = NOTHING_SEEN,
         moves: Mapping[int, Position] = NOWHERE,
+        suppressions: int | None = None,
     ) -> tuple[Effect, ...]:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
                 async with self._projections.transaction(leases) as unit:
-                    effects = await self._write(unit, policies, readings, told, seen, moves)
+                    effects = await self._write(unit, policies, readings, told, seen, moves, suppressions)
             except StoreRaced:
                 if not remaining:
                     raise
@@ -246,9 +261,16 @@ class BatchProjector:
         told: Told,
         seen: Seen,
         moves: Mapping[int, Position],
+        suppressions: int | None,
     ) -> tuple[Effect, ...]:
         workspace = Workspace(policies, told.revisions)
         await _load(unit, workspace, readings, told.homes)
+        if self._suppressions is not None:
+            # after the locks: whoever waits for transactions that began before an order sees this one
+            if suppressions is not None and await unit.suppressions() > suppressions:
+                raise SuppressionsMoved
+            if gone := [reading.event for reading in readings if is_suppressed(reading)]:
+                await unit.erase_events(gone)
         effects, contexts = self._apply(workspace, readings, told.homes)
         with self._spans.db("INSERT", "sync.projection", len(effects)):
             await unit.write_workspace(workspace, contexts)

@@ -11,6 +11,7 @@ import grpc
 from headwater.event.v1 import event_pb2
 from headwater.identity.v1 import identity_pb2, identity_pb2_grpc
 from headwater.kernel.errors import Unavailable
+from headwater.sync.domain.erasing import HeldRecord
 from headwater.sync.domain.log import RecordKey
 from headwater.sync.domain.reading import Answers, Subject
 
@@ -43,6 +44,28 @@ class IdentityResolver:
                     resolved[subject.key] = uuid.UUID(resolution.entity_id)
             revisions.append(response.revision)
         return Answers(resolved, min(revisions))
+
+    async def erase(
+        self, tenant_id: str, records: Sequence[HeldRecord], *, dry_run: bool = False
+    ) -> dict[str, int]:
+        """Empty records of all that identity knows of them; see the port `Forgetting`."""
+        counts = {"records": 0, "statements": 0, "keys": 0, "changes": 0}
+        for start in range(0, len(records), RECORDS_MAX):
+            part = records[start : start + RECORDS_MAX]
+            names = [
+                event_pb2.RecordRef(source=item.source, object=item.object, external_id=item.external_id)
+                for item in part
+            ]
+            request = identity_pb2.EraseRecordsRequest(tenant_id=tenant_id, records=names, dry_run=dry_run)
+            try:
+                told = await self._stub.EraseRecords(request, timeout=self._timeout_s)
+            except grpc.aio.AioRpcError as error:
+                raise Unavailable(f"identity: {error.code().name}: {error.details()}") from error
+            counts["records"] += told.record_count
+            counts["statements"] += told.statement_count
+            counts["keys"] += told.key_count
+            counts["changes"] += told.change_count
+        return counts
 
     async def open_count(self, tenant_id: str) -> int:
         """Count pairs that wait for a person; see the port `Reviews`."""

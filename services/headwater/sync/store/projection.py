@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _SQL = queries.load("headwater.sync", "projection.sql")
 _ECHO = queries.load("headwater.sync", "echo.sql")
+_ERASURE = queries.load("headwater.sync", "erasure.sql")
 _encode: Final = msgspec.json.Encoder().encode
 _LOST: Final = 0
 _ENTITY: Final = 1
@@ -263,6 +264,19 @@ class ProjectionTransaction:
             )
             for effect in effects
         ]
+
+    async def suppressions(self) -> int:
+        """Return the number of the newest suppression; asked once entities are locked."""
+        found: int = await self._connection.fetchval(_ERASURE["suppression_number"].text)
+        return found
+
+    async def erase_events(self, events: Sequence[LogEvent]) -> None:
+        """Take out of the log what events say."""
+        by_tenant: dict[str, list[uuid.UUID]] = {}
+        for event in events:
+            by_tenant.setdefault(event.tenant_id, []).append(event.event_key)
+        for tenant_id, keys in sorted(by_tenant.items()):
+            await self._connection.execute(_ERASURE["erase_events"].text, tenant_id, keys)
 
     async def observe(self, seen: Seen) -> None:
         """Take over what CRM records were seen to hold, and record what was decided about events that show them."""

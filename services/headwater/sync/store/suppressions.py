@@ -1,0 +1,35 @@
+"""Who is not to be taken in again, on Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from headwater.kernel.pg import queries
+from headwater.sync.projector.suppressing import Standing
+from headwater.sync.store.faults import translated
+
+if TYPE_CHECKING:
+    from headwater.kernel.pg.pool import Pool
+
+_SQL: Final = queries.load("headwater.sync", "erasure.sql")
+
+
+class PostgresSuppressions:
+    """Port `SuppressionBook` on Postgres."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def standing(self, tenants: Sequence[str]) -> Standing:
+        """Return how the list stands, and which of *tenants* have entries."""
+        async with translated():
+            rows = await self._pool.fetch(_SQL["suppression_standing"].text, list(tenants))
+        keys = {row["tenant_id"]: bytes(row["key"]) for row in rows if row["tenant_id"] is not None}
+        return Standing(rows[0]["number"], keys)
+
+    async def among(self, tenant_id: str, digests: Sequence[bytes]) -> frozenset[bytes]:
+        """Return those of *digests* that are suppressed."""
+        async with translated():
+            rows = await self._pool.fetch(_SQL["suppressed_among"].text, tenant_id, list(digests))
+        return frozenset(bytes(row["digest"]) for row in rows)

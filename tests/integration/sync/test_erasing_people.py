@@ -1,0 +1,141 @@
+"""A person is erased everywhere: log, quarantine, identity, entities, audit values, the CRM; and does not come back."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+from tests.contract.sandbox.process import SandboxProcess
+from tests.integration.sync.canary import tables_with
+from tests.integration.sync.whole import (
+    CALL_S,
+    TENANT,
+    Doors,
+    doors,
+    event,
+    looking,
+    policy_event,
+    settled,
+    syncing,
+    until,
+)
+
+from headwater.event.v1 import event_pb2
+from headwater.kernel.rpc import open_channel
+from headwater.sync.v1 import erasures_pb2 as pb
+from headwater.sync.v1 import erasures_pb2_grpc
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(120)]
+
+CANARY: Final = "quillfeather"
+"""In the address, the names and the texts of the person, and of nobody else."""
+MAIL: Final = f"ada.{CANARY}@one.example.com"
+OTHER: Final = "bo.bergman@two.example.com"
+WHO: Final = event_pb2.Actor(id="privacy desk")
+
+
+@dataclass(slots=True)
+class Stand:
+    """What runs, and ways to order and to look."""
+
+    sandbox: SandboxProcess
+    doors: Doors
+    tables: Any
+    erasures: erasures_pb2_grpc.ErasureServiceAsyncStub
+
+    async def order(self, subject: str, request_id: str = "") -> pb.Erasure:
+        """Order an erasure."""
+        request = pb.StartErasureRequest(
+            tenant_id=TENANT, subject=subject, reason="request 4711", actor=WHO,
+            request_id=request_id or str(uuid.uuid4()),
+        )  # fmt: skip
+        return (await self.erasures.StartErasure(request, timeout=CALL_S)).erasure
+
+    async def done(self, erasure_id: str) -> pb.Erasure:
+        """Return an erasure once it is done."""
+        request = pb.GetErasureRequest(tenant_id=TENANT, erasure_id=erasure_id)
+
+        async def reached() -> bool:
+            found = (await self.erasures.GetErasure(request, timeout=CALL_S)).erasure
+            return found.state == pb.ERASURE_STATE_DONE
+
+        await until(reached, 20.0)
+        return (await self.erasures.GetErasure(request, timeout=CALL_S)).erasure
+
+    def held(self, kind: str) -> list[dict[str, Any]]:
+        """Return what the CRM holds of a kind, in its bin as well."""
+        answer = self.sandbox.client.get(
+            f"{self.sandbox.url}/_sandbox/hubspot/{TENANT}/records?object={kind}"
+        )
+        return list(answer.raise_for_status().json()["records"][kind])
+
+
+@asynccontextmanager
+async def standing(url: str, sandbox: SandboxProcess) -> AsyncIterator[Stand]:
+    """Run the services against a sandbox, with two people who wrote to each other."""
+    async with (
+        doors(url) as ways,
+        syncing(url, ways.identity_address, ingest_address=ways.ingest_address) as port,
+        open_channel(f"127.0.0.1:{port}") as channel,
+        looking(url) as tables,
+    ):
+        yield Stand(sandbox, ways, tables, erasures_pb2_grpc.ErasureServiceStub(channel))
+
+
+def people() -> list[event_pb2.Event]:
+    """Return the events of two people; the address of one is a record's name in the mail system."""
+    return [
+        event("erp", "account", "a1", 0, name="One"),
+        event("erp", "contact", "c1", 1, email=MAIL, first_name="Ada", last_name=CANARY, title="Buyer"),
+        event("shop", "contact", "s1", 2, email=MAIL.upper(), first_name="Ada", last_name=CANARY),
+        event("erp", "contact", "c2", 3, email=OTHER, first_name="Bo", last_name="Bergman"),
+        event("shop", "contact", "s9", 4, email=MAIL, last_name=[CANARY]),
+        event(
+            "mail", "activity", "m1", 5, kind="email", subject=f"For {CANARY}", occurred_time="2026-01-05T10:00:00Z",
+            participants=[{"role": "from", "address": MAIL, "name": f"Ada {CANARY}"},
+                          {"role": "to", "address": OTHER, "name": "Bo Bergman"}],
+        ),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+async def stand(migrated_database_url: str, sandbox: SandboxProcess) -> AsyncIterator[Stand]:
+    """Two people, delivered."""
+    async with standing(migrated_database_url, sandbox) as stand:
+        await stand.doors.record([policy_event(sandbox.url)])
+        await stand.doors.record(people())
+        await until(lambda: settled(stand.tables))
+        yield stand
+
+
+async def test_nothing_of_the_person_is_left_and_nobody_else_loses_anything(stand: Stand) -> None:
+    """In every table as text, and in the CRM with its bin; the certificate says what went where."""
+    others = await tables_with(stand.tables, OTHER)
+    before = await tables_with(stand.tables, CANARY)
+    assert {"ingest.event", "sync.record", "sync.entity", "identity.member"} <= before, before
+    preview = await stand.erasures.PreviewErasure(
+        pb.PreviewErasureRequest(tenant_id=TENANT, subject=MAIL), timeout=CALL_S
+    )
+    assert await tables_with(stand.tables, CANARY) == before
+    told = {(part.place, part.what): part.count for part in preview.parts}
+    assert told["event log", "payloads of events"] == 3, told
+    assert told["quarantine", "payloads and findings"] == 1, told
+    assert {(one.connector, one.crm_object) for one in preview.targets} == {
+        ("hubspot", "contacts"), ("hubspot", "emails"),
+    }  # fmt: skip
+
+    ordered = await stand.order(MAIL)
+    certificate = await stand.done(ordered.erasure_id)
+    assert await tables_with(stand.tables, CANARY) == set()
+    assert {one.state for one in certificate.targets} == {"erased"}
+    assert CANARY not in str(certificate)
+    assert await tables_with(stand.tables, OTHER) <= others
+    assert [one["fields"]["email"] for one in stand.held("contacts") if "headwater_id" in one["fields"]] == [
+        OTHER
+    ]
+    assert CANARY not in json.dumps([stand.held("contacts"), stand.held("emails")])
