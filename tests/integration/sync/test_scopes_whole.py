@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync import test_two_way as ground
 from tests.integration.sync.test_two_way import NAMES, VENDORS, TwoWay, two_way
-from tests.integration.sync.whole import TENANT, event
+from tests.integration.sync.whole import TENANT, event, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(60)]
 sandbox = ground.sandbox
@@ -79,7 +78,7 @@ async def test_nothing_passes_a_scope_either_way(
         )
         await tenant.world.record([event("erp", "contact", "c-1", **ADA)])
         await tenant.settle()
-        await ground.until(lambda: _told(tenant), 20)
+        await until(lambda: _told(tenant), 20)
         ada = records_of(tenant)[ADA["email"]]
         assert (ada[first], ada[last], bool(ada[phone])) == ("Ada", "Byron", True)
         await tenant.world.record([event("erp", "contact", "c-2", 60.0, **GRACE)])

@@ -71,8 +71,10 @@ def check(file: File, as_json: AsJson = False) -> None:
             "version": document.version,
             "digest": digest,
             "faults": [],
+            "notes": [f"{item.place}: {item.why}" for item in document.left_out],
         }
-        session.output.result(found, f"{file}: version {document.version} (digest {digest}) can be applied")
+        said = f"{file}: version {document.version} (digest {digest}) can be applied"
+        session.output.result(found, said, *(Text(f"note: {note}") for note in found["notes"]))
 
     act(work, as_json=as_json, data_dir=None)
 
