@@ -54,11 +54,7 @@ EXACT = "the grant is exactly what the policy needs"
     ],
 )  # fmt: skip
 async def test_a_grant_is_held_against_what_is_needed(
-    sandbox: SandboxProcess,
-    vendor: str,
-    accesses: list[tuple[str, bool, bool]],
-    ok: bool,
-    told: str,  # noqa: FBT001
+    sandbox: SandboxProcess, vendor: str, accesses: list[tuple[str, bool, bool]], told: str, *, ok: bool
 ) -> None:
     """Right, too wide, which works and is told, or too narrow, which does not."""
     credentials = {
