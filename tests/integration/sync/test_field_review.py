@@ -108,7 +108,9 @@ async def test_a_review_names_what_nobody_uses(queue: Queue) -> None:
 async def test_what_was_not_looked_at_is_not_called_unused(queue: Queue) -> None:
     """More pages than one run reads: the review says so, and judges no field."""
     await plant(queue, range(1, 6), 1, email="a@x.io")
-    detail = await review_of(queue, page_rows=2, pages_max=2).run(account(Granting(None), load_policy(READ)))
+    detail = await review_of(queue, page_rows=2, pages_max=2).run(
+        account(Granting(granted=None), load_policy(READ))
+    )
     assert detail.endswith("; 4 records, not all")
     assert "unused" not in (await told(queue)).values()
     assert (await last(queue, "quarterly"))["grant"] is None
@@ -142,6 +144,11 @@ async def test_a_page_costs_its_own_rows(
     """On a full table each page is a stretch of the primary key: rows before and behind it are not read."""
     await plant(queue, range(1, 3_001), 1, email="a@x.io")
     await queue.add(*range(1, 3_001), crm_object="Contact", known={"Email": "a@x.io"})
+    await queue.pool.execute(
+        "insert into sync.delivery (tenant_id, connector, entity_id, object, state, desired_version, event_key,"
+        " dirty_time) select one.tenant_id, other, one.entity_id, one.object, 2, 1, one.event_key, one.dirty_time"
+        " from sync.delivery as one cross join unnest(array['hubspot', 'old', 'pipedrive']) as other"
+    )
     await queue.pool.execute(f"analyze sync.{table}")
     statement = queries.load("headwater.sync", "field_use.sql")[name].text
     [found] = await queue.pool.fetch(f"explain (analyze, format json) {statement}", *values)

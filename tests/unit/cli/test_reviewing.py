@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 from rich.console import Console
 from tests.unit.sync.tenant import NOON, POLICY
@@ -19,7 +20,7 @@ SAME = POLICY.replace(
 )
 
 
-def reviews() -> list[tuple[pb.ReconciliationRun, dict[str, object]]]:
+def reviews() -> list[tuple[pb.ReconciliationRun, dict[str, Any]]]:
     """Return the review of one account of which nothing is in use but an address."""
     document = load_policy(SAME.replace("rule: longest}", "rule: longest, class: secret}"))
     tally = Tally(
@@ -27,7 +28,7 @@ def reviews() -> list[tuple[pb.ReconciliationRun, dict[str, object]]]:
         values={("contact", "email"): Use().plus(3, int(NOON.timestamp() * 1e6))},
         records=3,
     )
-    report = {
+    report: dict[str, Any] = {
         "findings": [
             {"where": one.where, "what": one.what, "detail": one.detail}
             for name in ("hubspot", "salesforce")
