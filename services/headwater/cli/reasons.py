@@ -84,11 +84,13 @@ def _actor(actor: event_pb2.Actor) -> str:
 
 
 def _held(item: pb.ExplainedField, one: pb.HeldValue) -> Text:
-    place = f"{one.connector} {one.crm_object}.{one.crm_field}"
+    place = f"{one.connector} {one.crm_object}.{one.crm_field}".removesuffix(".")
     line = Text.assemble((f"{place} holds ", "dim"), _value(item, one.value_json))
     if one.differs:
         line.append("  should hold ", style="yellow")
         line.append_text(_value(item, one.wanted_json))
+    if one.scope:
+        line.append(f"  {one.scope}", style="yellow")
     return line
 
 

@@ -88,12 +88,12 @@ class OutboundObject(Part):
     _if_empty: frozenset[str] = PrivateAttr(default=frozenset())
     _unread: frozenset[str] = PrivateAttr(default=frozenset())
 
-    @property
+    @cached_property
     def if_empty(self) -> frozenset[str]:
         """CRM fields that are written only where the CRM holds nothing."""
         return self._if_empty
 
-    @property
+    @cached_property
     def unread(self) -> frozenset[str]:
         """CRM fields that are written and never asked for."""
         return self._unread
@@ -101,6 +101,8 @@ class OutboundObject(Part):
     def narrow(self, if_empty: Iterable[str], unread: Iterable[str]) -> None:
         """Take over what scopes say of the fields; once, when the document is read."""
         self._if_empty, self._unread = frozenset(if_empty), frozenset(unread)
+        for kept in ("if_empty", "unread"):
+            self.__dict__.pop(kept, None)
 
 
 class ConnectorPolicy(Part):

@@ -125,6 +125,38 @@ async def test_a_secret_is_never_told_and_a_personal_value_is(world: World) -> N
         assert told.encode() not in found.SerializeToString()
 
 
+@pytest.mark.parametrize(
+    ("line", "field", "held"),
+    [
+        (
+            "fields: {plan: never}",
+            "plan",
+            ("", "scope: never written: connectors.salesforce.scopes.objects.contact.fields.plan"),
+        ),
+        (
+            "fields: {first_name: [read, write_if_empty]}",
+            "first_name",
+            ("FirstName", "scope: written only where it is empty"),
+        ),
+        ("fields: {title: [read, write]}", "first_name", ("FirstName", "")),
+    ],
+)
+async def test_the_scope_is_named_by_which_a_crm_lacks_a_value(
+    world: World, line: str, field: str, held: tuple[str, str]
+) -> None:
+    """A field that is never written there, and one that a person had filled before us; nothing is told to differ."""
+    await contact(world)
+    limits = "    limits: {window: {calls: 100, window_s: 20}, daily_calls: 15000}\n"
+    scoped = POLICY.replace(limits, f"{limits}    scopes: {{objects: {{contact: {{{line}}}}}}}\n")
+    assert scoped != POLICY
+    await world.enforce(scoped, 2)
+    await world.add_delivery(2, 2, crm_object="Contact", crm_id="1", known={"FirstName": "Roberta"})
+    (found,) = (await asked(world, 2, field)).fields
+    (one,) = found.held
+    assert (one.crm_field, one.scope) == held
+    assert one.differs == (not held[1])
+
+
 async def test_who_said_so_is_read_from_the_log(world: World) -> None:
     """The event's actor with its kind; statements of events that are gone from the log have none."""
     await contact(world)

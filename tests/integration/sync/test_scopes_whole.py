@@ -9,7 +9,9 @@ import pytest
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync import test_two_way as ground
 from tests.integration.sync.test_two_way import NAMES, VENDORS, TwoWay, two_way
-from tests.integration.sync.whole import TENANT, event
+from tests.integration.sync.whole import TENANT, event, until
+
+from headwater.sync.v1 import schedules_pb2
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(60)]
 sandbox = ground.sandbox
@@ -78,7 +80,7 @@ async def test_nothing_passes_a_scope_either_way(
         )
         await tenant.world.record([event("erp", "contact", "c-1", **ADA)])
         await tenant.settle()
-        await ground.until(lambda: _told(tenant), 20)
+        await until(lambda: _told(tenant), 20)
         ada = records_of(tenant)[ADA["email"]]
         assert (ada[first], ada[last], bool(ada[phone])) == ("Ada", "Byron", True)
         await tenant.world.record([event("erp", "contact", "c-2", 60.0, **GRACE)])
@@ -96,6 +98,32 @@ async def test_nothing_passes_a_scope_either_way(
         assert "7777777" not in held
         crms = await tenant.connection.fetch("select known::text from sync.delivery")
         assert "canary-title" not in json.dumps([row[0] for row in crms])
+        await reviewed(tenant)
+
+
+async def reviewed(tenant: TwoWay) -> None:
+    """Have the account reviewed: what is old is told, and the secret, and of HubSpot the grant that is too wide."""
+    name = "reconcile/quarterly/crm"
+    order = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=name, actor=ground.ACTOR)
+    await tenant.schedules.RunSchedule(order, timeout=10)
+
+    async def done() -> bool:
+        found = await tenant.connection.fetchval(
+            "select count(*) from sync.parity_run where job = 'quarterly'"
+        )
+        return bool(found)
+
+    await until(done, 20)
+    report = await tenant.connection.fetchval("select report from sync.parity_run where job = 'quarterly'")
+    wide = ["wider grant"] if tenant.vendor == "hubspot" else []
+    told = [item for item in report["findings"] if item["what"] != "unused"]
+    assert [item["what"] for item in told] == ["not written", *wide]
+    old = {item["detail"].partition(":")[0] for item in report["findings"] if item["what"] == "unused"}
+    assert old == {"contact.email", "contact.phone"}  # of January, by the only source that counts
+    assert report["grant"]["missing"] == []
+    assert {(item["way"], item["field"]) for item in report["mapped"] if item["records"] == 2} == {
+        ("write", "email"), ("write", "first_name"), ("write", "last_name"), ("write", "phone"),
+    }  # fmt: skip
 
 
 async def _told(tenant: TwoWay) -> bool:

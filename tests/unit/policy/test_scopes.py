@@ -11,6 +11,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import PolicyRefused, load_policy
 from headwater.policy.parsing import parse
 from headwater.policy.scopes import Scope, Scopes, Writing, scope_of
+from headwater.policy.scoping import access_of
 from headwater.sync.domain.polling import poll_plans
 from headwater.sync.domain.reading import RecordReading, read_event
 
@@ -184,3 +185,15 @@ def test_all_that_contradicts_is_told_at_once() -> None:
         ("scope_write", name) for name in ("Email", "FirstName", "LastName", "Title", "AccountId", "Name")
     }
     assert all("connectors.salesforce.scopes." in item.message for item in caught.value.faults)
+
+
+def test_what_is_done_with_each_object_follows_from_mappings_and_scopes() -> None:
+    """By it the OAuth scopes are derived: what is only read asks for no right to write."""
+    document = barred("{}")
+    assert [tuple(item) for item in access_of(document, "crm")] == [("contacts", True, False)]
+    assert [tuple(item) for item in access_of(document, "salesforce")] == [
+        ("Account", False, True),
+        ("Contact", False, True),
+    ]
+    unread = barred("{objects: {contact: {access: never}}}")
+    assert access_of(unread, "crm") == ()

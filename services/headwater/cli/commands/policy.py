@@ -66,14 +66,17 @@ def check(file: File, as_json: AsJson = False) -> None:
             session.output.result(found, *(Text(line) for line in fault_lines(file, refused.faults)))
             raise typer.Exit(failures.FAILED) from None
         document, digest = read.document, policy_digest(read.text)
+        notes = [f"{item.place}: {item.why}" for item in document.left_out]
         found = {
             "file": str(file),
             "applicable": True,
             "version": document.version,
             "digest": digest,
             "faults": [],
+            "notes": notes,
         }
-        session.output.result(found, f"{file}: version {document.version} (digest {digest}) can be applied")
+        said = f"{file}: version {document.version} (digest {digest}) can be applied"
+        session.output.result(found, said, *(Text(f"note: {note}") for note in notes))
 
     act(work, as_json=as_json, data_dir=None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import httpx
@@ -78,13 +78,17 @@ class Sender(Protocol):
         """Send *request*. Raises: CallFailed."""
         ...
 
-    async def granted_scopes(self) -> tuple[str, ...] | None:
-        """Return what the token was granted, as its answer told."""
-        return await self._http.granted_scopes()
-
     async def aclose(self) -> None:
         """Close connections."""
         ...
+
+
+GrantedScopes = Callable[[], Awaitable[tuple[str, ...] | None]]
+"""Tells what the present token was granted."""
+
+
+async def _untold() -> tuple[str, ...] | None:
+    """Return None: an API token has every right of its user."""
 
 
 class PipedriveVendor:
@@ -115,14 +119,16 @@ class PipedriveVendor:
             return PipedriveConnector(http, ends)
         http = HttpCaller(account, gate, read_limits, transport=transport)
         tokens = token_source(account, refresher(account, http))
-        return PipedriveConnector(AuthorizedHttp(http, tokens, _token_refused), ends)
+        authorized = AuthorizedHttp(http, tokens, _token_refused)
+        return PipedriveConnector(authorized, ends, authorized.granted_scopes)
 
 
 class PipedriveConnector:
     """One company's Pipedrive."""
 
-    def __init__(self, http: Sender, ends: Sequence[Expiry] = ()) -> None:
+    def __init__(self, http: Sender, ends: Sequence[Expiry] = (), granted: GrantedScopes = _untold) -> None:
         self._http = http
+        self.granted_scopes = granted
         self._ends = tuple(ends)
         self._catalogues: dict[str, Catalogue] = {}
         self.removing = PipedriveRemovals(http.send)

@@ -17,7 +17,6 @@ from headwater.kernel.ids import ObjectName
 from headwater.kernel.telemetry import TraceContext
 from headwater.policy.document import ConnectorPolicy, OutboundObject
 from headwater.policy.outbound import (
-    Fill,
     Wanted,
     end_marks,
     fill_empty,
@@ -165,6 +164,7 @@ class Hold:
 
 Plan = Send | Wait | Settled | Hold
 
+_NO_FIELDS: Final = frozenset[str]()
 _TARGETS_MAX: Final = 1_024
 """Mappings whose targets are kept."""
 _targets: Final[dict[tuple[ObjectName, int], tuple[OutboundObject, Target]]] = {}
@@ -206,19 +206,20 @@ def _planned(
     *,
     lacks: bool,
 ) -> Plan:
-    fill = Fill(minimal_patch(wanted.fields, claimed.known))
-    if outbound.if_empty:
-        fill = fill_empty(outbound.if_empty, fill.patch, claimed.known, claimed.shown)
-    patch = fill.patch
+    patch, unsure, left = minimal_patch(wanted.fields, claimed.known), _NO_FIELDS, ""
+    if outbound.if_empty and patch:
+        fill = fill_empty(outbound.if_empty, patch, claimed.known, claimed.shown)
+        patch, unsure, left = fill.patch, fill.unsure, fill.note
     fresh = tuple(
         item for item in references if list(item.crm_ids) != _known_references(claimed).get(item.name)
     )
     if claimed.crm_id and not patch and not fresh:
-        rule = "; ".join(part for part in (wanted.note, fill.note) if part)
+        rule = f"{wanted.note}; {left}" if wanted.note and left else wanted.note or left
         return Settled(claimed, "unchanged", rule, lacks_reference=lacks)
     write = Write(str(claimed.entity_id), claimed.crm_id, patch, fresh, claimed.version)
-    note = "; ".join(part for part in (f"consent: {wanted.note}" if wanted.note else "", fill.note) if part)
-    return Send(claimed, to_target(claimed.object, outbound), write, lacks, note, fill.unsure)
+    note = f"consent: {wanted.note}" if wanted.note else ""
+    note = f"{note}; {left}" if note and left else note or left
+    return Send(claimed, to_target(claimed.object, outbound), write, lacks, note, unsure)
 
 
 def choose_outbound(connector: ConnectorPolicy, claimed: Claimed) -> OutboundObject | None:

@@ -178,8 +178,8 @@ def _wide_scopes(document: PolicyDocument, connector: str) -> Iterator[Finding]:
             about = {key for key in own if _class_of(document, key) == name}
             yield from _wide(f"{path}.classes.{name}", line, ways, about)
         for field_name, line in part.fields.items():
-            about = {(object_name, field_name)} & own
-            yield from _wide(f"{path}.fields.{field_name}", line, ways, about)
+            alone = {key for key in own if key[1] == field_name}
+            yield from _wide(f"{path}.fields.{field_name}", line, ways, alone)
 
 
 Ways = Mapping[tuple[str, str], frozenset[str]]

@@ -184,7 +184,7 @@ def _held(document: PolicyDocument, standings: Iterable[Standing], name: str) ->
 
 def _barred(document: PolicyDocument, claimed: Claimed, crm_object: str, name: str) -> Iterable[Held]:
     """Yield the CRM fields that would be written, were it not for a scope; else the scope that would bar them."""
-    connector, object_name = claimed.connector, cast("ObjectName", claimed.object)
+    connector, object_name = claimed.connector, claimed.object
     found = False
     for item in document.left_out:
         if (item.way, item.connector, item.object, item.field) == ("write", connector, object_name, name):
