@@ -45,5 +45,5 @@ update sync.schedule set asked = true
 where tenant_id = $1 and name = any($2::text []) and not paused and not asked;
 
 -- name: note_stream
--- Shows operators how a stream stands. $1 tenant; $2 the schedule's name; $3 in words.
-update sync.schedule set detail = $3 where tenant_id = $1 and name = $2;
+-- Shows operators that a stream is heard, and how it stands. $1 tenant; $2 the schedule's name; $3 in words.
+update sync.schedule set outcome = 'ok', failure_count = 0, detail = $3 where tenant_id = $1 and name = $2;
