@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from tests.integration.sync.test_schedules import leased
@@ -56,7 +56,7 @@ async def wanted(pool: Pool) -> list[str]:
 
 async def asked(pool: Pool) -> list[str]:
     """Return the jobs that are to run now; then none is."""
-    rows: Sequence[dict[str, str]] = await pool.fetch(
+    rows: Sequence[Any] = await pool.fetch(
         "update sync.schedule set asked = false where asked returning name"
     )
     return sorted(row["name"] for row in rows)

@@ -92,7 +92,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
         yield process
 
 
-def person(number: int) -> dict[str, str]:
+def person(number: int) -> dict[str, Any]:
     """Return a person as the ERP words it."""
     name, digits = f"Person{number}", f"+49301234{number:03}"
     return {"email": f"p{number}@two.example.com", "last_name": name, "phone": digits}

@@ -239,7 +239,7 @@ async def test_a_lasting_job_takes_no_place_of_others_and_ends_by_an_operator_s_
     leases = MemoryLeases(cluster, "this")
     membership = Membership(leases)
     jobs = Fixed(listens)
-    jobs.of_account = lambda _account: [stream, POLL]  # type: ignore[method-assign]
+    jobs.of_account = lambda account: [stream, POLL]  # type: ignore[method-assign]  # noqa: ARG005 - the port's name
     host = SchedulingHost(
         cast("Jobs", jobs),
         memory,
