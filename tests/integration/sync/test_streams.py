@@ -77,6 +77,14 @@ async def test_a_mark_moves_with_what_it_wants_and_only_from_where_it_was_read(p
     assert tuple(row) == (3, 3)
 
 
+async def test_what_is_told_while_the_log_is_projected_again_is_wanted_all_the_same(pool: Pool) -> None:
+    """A pointer of the log was read when it came; what a stream tells comes once."""
+    streams, lease = PostgresStreams(pool), await leased(pool)
+    await pool.execute("insert into sync.rebuild (shard, xid, seq) values (0, 9, 9)")
+    await streams.keep(lease, *PLACE, step("", "01", "a"))
+    assert await wanted(pool) == ["a"]
+
+
 async def test_nothing_is_kept_under_a_lost_lease(pool: Pool) -> None:
     """Neither a step, nor a loss, nor a call for the pollers."""
     streams, lease = PostgresStreams(pool), await leased(pool)
