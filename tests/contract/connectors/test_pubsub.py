@@ -106,6 +106,7 @@ async def org(sandbox: SandboxProcess) -> AsyncIterator[Org]:
     sandbox.faults("salesforce", NAME)
     gate = RecordingGate()
     connector = VENDOR.open(sandbox_account(sandbox, "salesforce", NAME), gate)
+    assert isinstance(connector, SalesforceConnector)
     yield Org(sandbox, connector, gate)
     await connector.aclose()
 

@@ -92,7 +92,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
         yield process
 
 
-def person(number: int) -> dict[str, str]:
+def person(number: int) -> dict[str, Any]:
     """Return a person as the ERP words it."""
     name, digits = f"Person{number}", f"+49301234{number:03}"
     return {"email": f"p{number}@two.example.com", "last_name": name, "phone": digits}
@@ -214,6 +214,6 @@ async def test_both_hold_the_same_after_faults_on_every_way_and_nobody_twice(
             await until(both, 60)
             assert fired(sandbox) == Counter(dict.fromkeys(OBJECTS, 2))
             entities = await connection.fetchval(
-                "select count(*) from sync.entity where state = 1 and object = 'contact'"
+                "select count(*) from sync.entity where state = 'active' and object = 'contact'"
             )
             assert entities == PEOPLE

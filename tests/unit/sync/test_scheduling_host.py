@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 import anyio
@@ -22,7 +22,7 @@ from headwater.sync.delivery.accounts import RunningAccount, RunningAccounts
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.scheduling import Job, RunOutcome, Standing
 from headwater.sync.membership import Membership
-from headwater.sync.scheduling.host import ENGINE_LEASE, SchedulingHost
+from headwater.sync.scheduling.host import ENGINE_LEASE, HostSettings, SchedulingHost
 from headwater.sync.scheduling.jobs import Done, Jobs
 from headwater.sync.wakeup import Wakeup
 
@@ -222,3 +222,49 @@ async def test_a_paused_job_stays_at_rest_until_it_is_ordered() -> None:
         await _heard(memory)
     assert memory.begun == [ENGINE.name]
     assert memory.rows[ENGINE.key].paused
+
+
+async def test_a_lasting_job_takes_no_place_of_others_and_ends_by_an_operator_s_order() -> None:
+    """It runs beside as many others as there are; paused, or asked to begin anew, it is ended and due at once."""
+    memory, stream = Memory(), Job(TENANT, "stream/hubspot/contacts", "stream", 60.0, "hubspot", "topic")
+    begun = anyio.Event()
+
+    async def listens(job: Job) -> Done:
+        if job.kind == "stream":
+            begun.set()
+            await anyio.sleep_forever()
+        return await _well(job)
+
+    cluster, accounts, clock = Cluster(ttl_s=60.0), RunningAccounts(), SteppedClock(NOON)
+    leases = MemoryLeases(cluster, "this")
+    membership = Membership(leases)
+    jobs = Fixed(listens)
+    jobs.of_account = lambda account: [stream, POLL]  # type: ignore[method-assign]  # noqa: ARG005 - the port's name
+    host = SchedulingHost(
+        cast("Jobs", jobs),
+        memory,
+        leases,
+        membership,
+        accounts,
+        clock,
+        random.Random(1),
+        HostSettings(runs_max=1),
+    )
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            await membership.wait_until_standing()
+            tasks.start_soon(host.run, Wakeup())
+            with accounts.running(account()):
+                await begun.wait()
+                while {name for name, *_ in memory.ended} < {POLL.name, ENGINE.name}:
+                    await _heard(memory)
+                clock.advance(3 * 3600)
+                memory.rows[stream.key] = replace(memory.rows[stream.key], paused=True)
+                accounts.changed.set()
+                while stream.name not in {name for name, *_ in memory.ended}:
+                    await _heard(memory)
+                tasks.cancel_scope.cancel()
+    assert (stream.name, "skipped", "ended by an operator's order") in memory.ended
+    standing = memory.rows[stream.key]
+    assert (standing.next_time, standing.missed_count) == (clock.now(), 0)

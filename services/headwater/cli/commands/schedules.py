@@ -17,7 +17,7 @@ from headwater.sync.v1 import schedules_pb2 as pb
 app = typer.Typer(
     rich_markup_mode="rich",
     no_args_is_help=True,
-    help="Periodic jobs (pollers, the calendar of what ends, maintenance): list, run now, pause, resume.",
+    help="Periodic jobs (pollers, streams, the calendar of what ends, maintenance): list, run now, pause, resume.",
 )
 
 Name = Annotated[str, typer.Argument(help="Job, as the list names it: poll/hubspot/contacts.")]
@@ -41,14 +41,14 @@ async def list_schedules(session: Session, services: Services) -> None:
 @app.command()
 @asking
 async def run(session: Session, services: Services, name: Name) -> None:
-    """Run a job now, also when it is paused."""
+    """Run a job now, also when it is paused; a stream begins anew."""
     await _steer(session, services, services.schedules.RunSchedule, pb.RunScheduleRequest(name=name))
 
 
 @app.command()
 @asking
 async def pause(session: Session, services: Services, name: Name) -> None:
-    """Stop a job; a run under way goes on."""
+    """Stop a job; a run under way goes on, but a stream is closed."""
     await _steer(session, services, services.schedules.PauseSchedule, pb.PauseScheduleRequest(name=name))
 
 

@@ -233,7 +233,10 @@ class Subscription:
         async def begin(metadata: Metadata) -> None:
             self._token = dict(metadata)["accesstoken"]
             self._call = self._stub.Subscribe(metadata=metadata)
-            await self._call.write(first)
+            try:
+                await self._call.write(first)
+            except asyncio.InvalidStateError:  # refused before it could be asked
+                raise await self._ended() from None
 
         await self._owner.call("Subscribe", begin)
 

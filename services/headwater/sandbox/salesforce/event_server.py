@@ -36,6 +36,7 @@ BATCH_MAX = 25
 """Events of one answer."""
 SUBSCRIBE = "POST /eventbus.v1.PubSub/Subscribe"
 _CODE = "sfdc.platform.eventbus.grpc."
+_UNSERVED = "The sandbox serves topics, schemas and subscriptions."
 _INSTANCE = re.compile(r"^/salesforce/([a-z0-9][a-z0-9_-]{0,62})$")
 
 
@@ -88,7 +89,7 @@ class PubSubServicer(pb_grpc.PubSubServicer):
                 )
         return pb.SchemaInfo(schema_id=found.schema_id, schema_json=found.text, rpc_id=self._fleet.new_id())
 
-    async def Subscribe(  # noqa: N802
+    async def Subscribe(  # type: ignore[override]  # noqa: N802 - what is told goes out by the context
         self, requests: AsyncIterator[pb.FetchRequest], context: Context
     ) -> None:
         """Events behind a place, as many as were asked for."""
@@ -111,6 +112,25 @@ class PubSubServicer(pb_grpc.PubSubServicer):
                 tasks.cancel_scope.cancel()
             if refused is not None:
                 raise refused
+
+    async def Publish(self, request: pb.PublishRequest, context: Context) -> pb.PublishResponse:  # noqa: N802
+        """Nobody publishes here."""
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, _UNSERVED)
+
+    async def PublishStream(  # type: ignore[override]  # noqa: N802
+        self, requests: AsyncIterator[pb.PublishRequest], context: Context
+    ) -> None:
+        """Nobody publishes here."""
+        del requests
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, _UNSERVED)
+
+    async def ManagedSubscribe(  # type: ignore[override]  # noqa: N802
+        self, requests: AsyncIterator[pb.ManagedFetchRequest], context: Context
+    ) -> None:
+        """Marks are kept by whoever subscribes."""
+        del requests
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, _UNSERVED)
 
     async def _tell(self, account: Account, only: str, place: int, wishes: _Wishes, context: Context) -> None:
         bus, silent_since = EventBus(account), anyio.current_time()

@@ -99,7 +99,7 @@ def after_run(
         failed: then it is tried again before the next planned run, later with each failure in a row.
     """
     late_s = (now - standing.plan_time).total_seconds()
-    if late_s < -job.every_s:  # planned for a time that the clock has left
+    if job.lasts or late_s < -job.every_s:  # misses nothing; planned for a time that the clock has left
         plan, passed = now + dt.timedelta(seconds=job.every_s), 0
     else:
         passed = 0 if late_s < 0 else int(late_s // job.every_s) + 1

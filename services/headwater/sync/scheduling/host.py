@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 ENGINE_LEASE: Final = "schedule/engine"
 """Lease of the engine's own jobs."""
+ORDERED: Final = Done("skipped", "ended by an operator's order")
+"""How a lasting run ends that an operator has paused, or wants to begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ class SchedulingHost:
                         after = scheduling.after_run(
                             standing, job, self._clock.now(), self._chance, failed=done.outcome == "failed"
                         )
+                        if done is ORDERED:
+                            after = replace(after, next_time=self._clock.now())
                         await self._store.end(job, lease, after, self._clock.now(), done.outcome, done.detail)
         except FenceLost as lost:
             _log.warning("job %s of %r was taken over: %s", job.name, job.tenant_id, lost)
@@ -187,7 +191,7 @@ class SchedulingHost:
                 return await self._try(job)
             finally:
                 del self._lasting[job]
-        return Done("skipped", "ended by an operator's order")
+        return ORDERED
 
     @contextmanager
     def _bound(self, job: Job) -> Iterator[bool]:

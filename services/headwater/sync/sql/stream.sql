@@ -28,6 +28,17 @@ set
 where held.mark = $4
 returning mark, wanted_count, unread_count, lost_count, begin_time, move_time, catch_up_time;
 
+-- name: want_told
+-- Has records read that a stream told of, in key order; also while the log is projected again: they are told only once.
+-- $1 tenant; $2 connector; arrays: $3 CRM object text[], $4 CRM id text[].
+insert into sync.record_fetch as held (tenant_id, connector, crm_object, crm_id)
+select $1, $2, item.crm_object, item.crm_id
+from unnest($3::text [], $4::text []) as item (crm_object, crm_id)
+on conflict (tenant_id, connector, crm_object, crm_id) do update
+set
+    number = nextval('sync.record_fetch_number'), due_time = clock_timestamp(), want_time = clock_timestamp(), try_count = 0,
+    finding = '';
+
 -- name: lose_stream
 -- Forgets a mark that the vendor cannot go on from. $1 tenant; $2 connector; $3 topic; $4 the mark.
 update sync.stream set mark = '', lost_count = lost_count + 1, move_time = clock_timestamp()
@@ -45,5 +56,5 @@ update sync.schedule set asked = true
 where tenant_id = $1 and name = any($2::text []) and not paused and not asked;
 
 -- name: note_stream
--- Shows operators how a stream stands. $1 tenant; $2 the schedule's name; $3 in words.
-update sync.schedule set detail = $3 where tenant_id = $1 and name = $2;
+-- Shows operators that a stream is heard, and how it stands. $1 tenant; $2 the schedule's name; $3 in words.
+update sync.schedule set outcome = 'ok', failure_count = 0, detail = $3 where tenant_id = $1 and name = $2;

@@ -79,15 +79,8 @@ async def _want(
     connection: Connection, tenant_id: str, connector: str, wanted: tuple[tuple[str, str], ...]
 ) -> None:
     if wanted:
-        ordered = sorted(wanted)
-        size = len(ordered)
-        await connection.execute(
-            _FETCHING["want_fetches"].text,
-            [tenant_id] * size,
-            [connector] * size,
-            [crm_object for crm_object, _ in ordered],
-            [crm_id for _, crm_id in ordered],
-        )
+        objects, ids = zip(*sorted(wanted), strict=True)
+        await connection.execute(_SQL["want_told"].text, tenant_id, connector, list(objects), list(ids))
         await connection.execute(_FETCHING["notify_fetches"].text)
 
 

@@ -96,7 +96,7 @@ class Schedule(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant: `poll/hubspot/contacts`."""
     kind: _builtins.str
-    """Kind: poll, expiry or maintenance."""
+    """Kind: poll, stream, expiry, maintenance or reconcile."""
     connector: _builtins.str
     """Connector account it belongs to; empty when none."""
     engine: _builtins.bool
