@@ -100,7 +100,7 @@ class BottleCrm:
         ]
         with (self.directory / "gunicorn.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--workers", "2", "--threads", "2", "--graceful-timeout", "5"],
+                [*command, "--workers", "2", "--threads", "2", "--graceful-timeout", "5", "--no-control-socket"],
                 env=self._environment, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         give_up_at = time.monotonic() + READY_S_MAX
