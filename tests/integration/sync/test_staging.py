@@ -177,6 +177,24 @@ async def test_too_many_failures_take_it_back(staging: Staging) -> None:
     assert [row["action"] for row in told][-2:] == ["rollout_rolling_back", "rollout_aborted"]
 
 
+async def test_a_hold_stops_the_renewal_of_its_stage_too(staging: Staging) -> None:
+    """Nobody else comes under the newer policy until it is approved."""
+    stage = staging.stage
+    rollout_id = await stage.begin(Wish(document=NEW))
+    await staging.until(rollout_id, RolloutState.SOAKING)
+    await stage.desk.approve(TENANT, rollout_id, "ann")
+    for _ in range(3):  # the log is told of the next stage; its entities are not renewed yet
+        await stage.step()
+    assert (await stage.store.in_force(TENANT)).staged is not None
+    await stage.desk.hold(TENANT, rollout_id, "ann")
+    for _ in range(3):
+        await staging.step()
+    assert await staging.names() == staging.written() == {"Rob": 17, "Robert": 3}
+    await stage.desk.approve(TENANT, rollout_id, "ann")
+    await staging.until(rollout_id, RolloutState.DONE)
+    assert staging.written() == {"Robert": 20}
+
+
 async def test_another_policy_meanwhile_is_left_alone(staging: Staging) -> None:
     """The change ends; every entity is as the third policy wants it."""
     stage = staging.stage

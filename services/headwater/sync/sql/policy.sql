@@ -62,6 +62,12 @@ where
     and (held.xid, held.seq) >= (done.xid, done.seq)
 order by held.xid, held.seq;
 
+-- name: stage_paused
+-- Whether a staged change is held or taken back. $1 tenant; $2 change.
+select exists (
+    select from sync.rollout where tenant_id = $1 and change_id = $2 and state in (4, 6)
+) as paused;
+
 -- name: is_first_version
 -- Whether no policy stands before this place of the log, and no entity was projected before it was recorded: releases
 -- that kept no versions may have had one. $1 tenant; $2 xid; $3 seq; $4 record time.

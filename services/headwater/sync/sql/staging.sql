@@ -50,7 +50,8 @@ limit $3;
 select draw from sync.rollout_member
 where tenant_id = $1 and rollout_id = $2
 order by draw, entity_id
-offset $3 limit 1;
+limit 1
+offset $3;
 
 -- name: want_stage
 -- Notes what the log is to be told next. $1 tenant; $2 change; $3 stage; $4 what is staged, or null.

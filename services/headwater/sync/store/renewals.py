@@ -101,6 +101,13 @@ class _Unit:
         rows = await self._connection.fetch(_SQL["former_versions"].text, held.tenant_id, *held.position)
         return tuple(read_holding(row) for row in rows)
 
+    async def paused(self, change_id: uuid.UUID) -> bool:
+        """Say whether a staged change is held or taken back."""
+        found: bool = await self._connection.fetchval(
+            _SQL["stage_paused"].text, self.version.tenant_id, change_id
+        )
+        return found
+
     async def load_page(
         self,
         document: PolicyDocument,

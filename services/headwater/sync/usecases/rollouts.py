@@ -180,19 +180,16 @@ class Rollouts:
                 now,
                 by_stages=plan.values,
             )
-        kind = RolloutKind.POLICY if change else RolloutKind.REDELIVERY
-        kind = RolloutKind.VALUES if plan.values else kind
+        whole = RolloutKind.POLICY if change else RolloutKind.REDELIVERY
         labels = [f"{name}: {one.label}" for name, items in found.items() for one in items]
-        seen = {EVERYWHERE: labels} if plan.values else {
-            name: [one.label for one in items] for name, items in found.items()
-        }  # fmt: skip
+        seen = {name: [one.label for one in items] for name, items in found.items()} | {EVERYWHERE: labels}
         selection = replace(plan.selection, change_id=change.change_id if change else None)
         rollouts = [
             Rollout(
                 tenant_id=tenant_id,
                 rollout_id=_rollout_id(request_id, number),
                 connector=name,
-                kind=kind,
+                kind=RolloutKind.VALUES if plan.values else whole,
                 selection=selection,
                 terms=plan.terms,
                 actor=actor,

@@ -44,6 +44,10 @@ class VersionUnit(Protocol):
         """Return the versions before, oldest first, from the last one that is done; empty when none is."""
         ...
 
+    async def paused(self, change_id: uuid.UUID) -> bool:
+        """Say whether a staged change is held or taken back: nobody else is renewed under it then."""
+        ...
+
     async def load_page(
         self,
         document: PolicyDocument,

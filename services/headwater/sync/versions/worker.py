@@ -46,6 +46,8 @@ BACKOFF_S: Final = 2.0
 """Pause after the database could not be reached, or a race for locks was lost."""
 REBUILD_S: Final = 30.0
 """Pause while the log is projected again: what entities show is decided by the newest policy then anyway."""
+PAUSED_S: Final = 0.5
+"""Pause between two looks at a stage that is held or taken back."""
 DOCUMENTS_MAX: Final = 16
 """Policies that are kept read."""
 
@@ -146,12 +148,17 @@ class RenewalWorker:
         )
 
     async def _page(self, unit: VersionUnit, version: PolicyVersion, now: dt.datetime) -> PolicyVersion:
+        staged, renewing = version.staged, version.state is RenewalState.RENEWING
+        if staged is not None and renewing and await unit.paused(staged.share.change_id):
+            return replace(version, next_time=now + dt.timedelta(seconds=PAUSED_S))
         rate, limit = self._settings.entities_per_s, self._settings.page_entities
-        if version.staged is not None:  # at the pace of the stage, not in bursts of a whole page
-            rate = min(rate, version.staged.share.rate_per_s)
-            limit = max(1, min(limit, math.ceil(rate)))
-        since = version.begin_time if version.state is RenewalState.SETTLING else None
+        since = None if renewing else version.begin_time
         of_it = concerned(version.holding, await unit.former())
+        if (
+            staged is not None and of_it is not None
+        ):  # at the pace of the stage, not in bursts of a whole page
+            rate = min(rate, staged.share.rate_per_s)
+            limit = max(1, min(limit, math.ceil(rate)))
         workspace, place, more = await unit.load_page(self._read(version), limit, since, version.place, of_it)
         tally = renew(workspace, event_of(version))
         await unit.write(workspace)
