@@ -218,7 +218,7 @@ _SEEDS: Final[dict[str, int]] = {
     "same-fence": 3,
     "leases-for-ever": 1,
     "nobody-watches": 2,
-    "cursor-apart": 7,
+    "cursor-apart": 3,
     "echo-unchecked": 2,
     "own-writes-forgotten": 2,
     "echo-before-settling": 2,

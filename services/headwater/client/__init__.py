@@ -25,6 +25,7 @@ from headwater.kernel.errors import (
     Unavailable,
 )
 from headwater.kernel.security.calling import ChannelSecurity
+from headwater.kernel.telemetry.old_news import old_news
 
 __all__ = [
     "Abandoned",
@@ -58,4 +59,5 @@ __all__ = [
     "Unavailable",
     "UsedAfterFork",
     "event",
+    "old_news",
 ]

@@ -32,7 +32,8 @@ def event(
     Args:
         payload: the record's fields in the source's own words; JSON values, dates and moments allowed.
         event_time: aware.
-        trace: the producer's context; by default that of the current span.
+        trace: the producer's context; by default that of the current span. `old_news()` says that it is told in bulk:
+            live events go first.
 
     Raises:
         ValueError: *event_time* has no zone.

@@ -40,7 +40,7 @@ class SyncSettings(ReplicatedSettings):
     """Accounts that are opened at the same time."""
     batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""
-    bulk_events: int = Field(100, ge=1, le=2000)
+    bulk_events: int = Field(40, ge=1, le=2000)
     """Bulk events (imports, backfills) of one projection transaction, at most; a live event may wait for one of these."""
     bulk_rest: float = Field(0.5, ge=0, le=20)
     """Pause after each of these while live events come, in parts of the time that it took."""

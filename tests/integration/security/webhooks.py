@@ -31,7 +31,7 @@ from headwater.kernel.testing.postgres import create_database, create_template
 
 CALLS: Final = 1_000
 KINDS: Final = ("forged", "altered", "replayed", "stale")
-UNSIGNED: Final = frozenset({"pipedrive"})
+UNSIGNED: Final = frozenset({"dynamics", "pipedrive"})
 """Schemes of vendors that sign nothing: who knows the password may say anything, at any time."""
 WINDOW_S: Final = 300.0
 SECRET: Final = "hooks:a-secret-of-this-run"
@@ -95,6 +95,10 @@ def _basic(_target: str, _body: bytes, secret: str, _at_s: float) -> Mapping[str
     return {"authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}
 
 
+def _key(_target: str, _body: bytes, secret: str, _at_s: float) -> Mapping[str, str]:
+    return {"x-headwater-key": secret}
+
+
 SIGNERS: Final[Mapping[str, tuple[Signer, Mapping[str, str]]]] = {
     "standard-webhooks": (_standard, {}),
     "hmac-sha256": (
@@ -108,6 +112,7 @@ SIGNERS: Final[Mapping[str, tuple[Signer, Mapping[str, str]]]] = {
     ),
     "hubspot-v3": (_hubspot, {"origin": "https://hooks.example.com"}),
     "pipedrive": (_basic, {}),
+    "dynamics": (_key, {"header": "X-Headwater-Key"}),
 }
 """Scheme to how it signs and the options under which it does."""
 

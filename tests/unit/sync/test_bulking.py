@@ -59,6 +59,15 @@ def test_one_that_grows_slowly_is_not_kept_for_ever() -> None:
     assert bulking.choose(backlog, 1_000, 4.9) is Course.GATHER
 
 
+def test_a_small_backlog_waits_for_what_is_known_to_come() -> None:
+    """However long it stood still; a job's worth goes at once all the same."""
+    backlog = bulking.seen(Backlog(), 7, 0.0)
+    assert bulking.choose(backlog, 1_000, 60.0) is Course.SINGLY
+    assert bulking.choose(backlog, 1_000, 60.0, comes=True) is Course.GATHER
+    assert bulking.choose(backlog, 7, 60.0, comes=True) is Course.JOB
+    assert bulking.choose(bulking.seen(backlog, 0, 61.0), 7, 62.0, comes=True) is Course.NOTHING
+
+
 def test_pauses_grow_and_stay_bounded() -> None:
     """An hour of a job costs about a hundred looks."""
     pauses = [bulking.look_pause_s(looks) for looks in range(200)]

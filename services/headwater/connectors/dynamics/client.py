@@ -14,9 +14,10 @@ from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, keyed_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.expiring import Expiry, credential_expiries
+from headwater.connectors.base.fetching import Fetched
 from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
-from headwater.connectors.base.polling import Page, Polled
+from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import (
     Account,
     CallGate,
@@ -36,6 +37,7 @@ from headwater.connectors.dynamics.erasing import DynamicsErasures
 from headwater.connectors.dynamics.errors import error_of
 from headwater.connectors.dynamics.limits import read_limits
 from headwater.connectors.dynamics.schema import Table
+from headwater.kernel.ids import parse_uuid
 
 OWN_PREFIX: Final = "hw_"
 """Columns of this prefix are ours to create; Dataverse takes prefixes of two to eight characters."""
@@ -151,6 +153,17 @@ class DynamicsConnector:
         table = await self._table(polled.crm_object)
         body = await self._read(polling.request_of(table, polled, cursor, limit))
         return polling.page_of(table, polled, cursor, body, now)
+
+    async def fetch(self, polled: Polled, crm_ids: Sequence[str]) -> Fetched:
+        """Return records by id; see the port of fetchers. Deleted ones are no more: they are absent."""
+        table = await self._table(polled.crm_object)
+        records: dict[str, Seen] = {}
+        ids = [crm_id for crm_id in crm_ids if parse_uuid(crm_id) is not None]
+        async for body in self._queried(table, polling.columns_of(polled), table.primary_id, ids):
+            told = (polling.seen(table, polled, item) for item in schema.items_of(body))
+            records |= {item.crm_id: item for item in told}
+        absent = tuple(crm_id for crm_id in dict.fromkeys(crm_ids) if crm_id not in records)
+        return Fetched(tuple(records.values()), (), absent)
 
     async def expiries(self) -> Sequence[Expiry]:
         """Return what the credentials say of their end."""

@@ -56,8 +56,13 @@ def request_of(table: Table, polled: Polled, text: str, limit: int) -> Request:
     size = min(limit, PAGE_RECORDS_MAX)
     if cursor.path:
         return wire.tracked_request(cursor.path, cursor.query, size)
-    columns = ",".join(dict.fromkeys([table.primary_id, _MODIFIED, *polled.fields]))
+    columns = ",".join(dict.fromkeys([table.primary_id, *columns_of(polled)]))
     return wire.tracked_request(f"{wire.API}/{table.entity_set}", {"$select": columns}, size)
+
+
+def columns_of(polled: Polled) -> tuple[str, ...]:
+    """Return what is asked of each record."""
+    return (_MODIFIED, *polled.fields)
 
 
 def page_of(table: Table, polled: Polled, text: str, body: Any, now: dt.datetime) -> Page:
@@ -77,7 +82,7 @@ def page_of(table: Table, polled: Polled, text: str, body: Any, now: dt.datetime
         if _DELETED in str(item.get("@odata.context") or item.get("@context") or ""):
             gone.append(Seen(str(item["id"]), gone_time, {}))
         else:
-            records.append(_seen(table, polled, item))
+            records.append(seen(table, polled, item))
     deleted = tuple(gone) if polled.deletions else ()
     return Page(tuple(records), deleted, write_cursor(onward), more)
 
@@ -93,7 +98,8 @@ def _behind(table: Table, link: str, cursor: Cursor, *, more: bool) -> Cursor:
     return Cursor(parts.path[where:], query, since)
 
 
-def _seen(table: Table, polled: Polled, item: Mapping[str, Any]) -> Seen:
+def seen(table: Table, polled: Polled, item: Mapping[str, Any]) -> Seen:
+    """Return a record as a poll tells it. Raises: CallFailed when it has no readable time."""
     fields = {name: wire.read_value(table.columns.get(name), item.get(name)) for name in polled.fields}
     stamp = read_moment(item.get(_MODIFIED)).replace(microsecond=0)
     version = _ETAG.search(str(item.get("@odata.etag") or ""))

@@ -189,7 +189,9 @@ class TraceContext(_message.Message):
     traceparent: _builtins.str
     """`00-<trace id>-<parent id>-<flags>`, 55 characters."""
     tracestate: _builtins.str
-    """Vendor state, up to 512 characters."""
+    """Vendor state, up to 512 characters. The member `headwater=backfill` says that the event is old news, told in bulk: live
+    events are projected first, and what it changes stands in the lane of backfills. It is part of no key.
+    """
     def __init__(
         self,
         *,

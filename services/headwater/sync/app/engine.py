@@ -55,7 +55,15 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         settings.batch_events, settings.bulk_events, settings.bulk_rest, gather_s=settings.gather_s
     )
     return ProjectorHost(
-        ground.log, ground.leases, ground.membership, ground.policies, projector, bell, pace, ground.catch_up
+        ground.log,
+        ground.leases,
+        ground.membership,
+        ground.policies,
+        projector,
+        bell,
+        pace,
+        ground.catch_up,
+        ground.bulk_catch_up,
     )
 
 
@@ -84,6 +92,7 @@ def _account_parts(ground: Ground, shelves: Shelves) -> AccountParts:
         ground.membership.may_work,
         idle_s=settings.idle_s,
         gives_way_s=ground.catch_up.left_s,
+        comes_s=ground.bulk_catch_up.left_s,
         approvals=shelves.approvals,
         open_bulk=partial(PostgresBulkJobs, ground.pool),
         metrics=ground.telemetry.metrics,

@@ -42,6 +42,7 @@ class Ground:
     Args:
         accounts: connector accounts that this process holds, as they come and go.
         catch_up: tells how far the projector is behind, so that deliveries give way.
+        bulk_catch_up: tells the same of bulk events, so that bulk jobs wait for them.
     """
 
     settings: SyncSettings
@@ -57,6 +58,7 @@ class Ground:
     secrets: AccountSecrets
     accounts: RunningAccounts
     catch_up: CatchUp
+    bulk_catch_up: CatchUp
 
 
 @asynccontextmanager
@@ -88,5 +90,6 @@ async def open_ground(settings: SyncSettings, telemetry: Telemetry, clock: Clock
             IngestLog(settings.ingest_address, settings.calling),
             AccountSecrets(EnvironmentSecrets(os.environ), Vault(PostgresSafe(pool), ring), holder),
             RunningAccounts(),
+            CatchUp(clock, settings.catch_up_s_max),
             CatchUp(clock, settings.catch_up_s_max),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,6 +15,7 @@ from headwater.connectors.base.bulk import BulkWriter
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import Spans
 from headwater.sync.bulking.ports import BulkBook
+from headwater.sync.catchup import never
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import Guard
 from headwater.sync.delivery.handling import Handler, Traces
@@ -30,7 +31,11 @@ from headwater.sync.domain.settling import Settlement
 
 @dataclass(frozen=True, slots=True)
 class BulkParts:
-    """What the jobs of an account are made of; see `ActorParts`."""
+    """What the jobs of an account are made of; see `ActorParts`.
+
+    Args:
+        comes_s: for how long at most more of the tenant's bulk events are about to be projected; 0: none are known.
+    """
 
     writer: BulkWriter
     book: BulkBook
@@ -42,6 +47,7 @@ class BulkParts:
     clock: Clock
     chance: random.Random
     doubts: Doubts
+    comes_s: Callable[[], float] = never
 
 
 @dataclass(slots=True)

@@ -99,7 +99,8 @@ class BulkRunner:
                 rows = await self._parts.book.count_backlog(self._parts.writer.limits.records_max)
                 now_s = anyio.current_time()
                 backlog = bulking.seen(backlog, rows, now_s)
-                course = bulking.choose(backlog, self._parts.writer.limits.records_min, now_s)
+                comes = self._parts.comes_s() > 0
+                course = bulking.choose(backlog, self._parts.writer.limits.records_min, now_s, comes=comes)
                 if now_s < self._jobs.shut_until_s and course is not Course.NOTHING:
                     course = Course.SINGLY
                 if course is Course.NOTHING:

@@ -88,6 +88,7 @@ class AccountParts:
         open_pacer: makes what spreads calls; simulations take one that does not.
         ticks: nanoseconds of a clock that never goes back.
         gives_way_s: says for how long nothing of a tenant is to be claimed, while its log is caught up with.
+        comes_s: says for how long bulk jobs of a tenant may wait for more, while its bulk events are caught up with.
         approvals: where is asked about writes that a person has to approve; None: those are held for good.
         open_bulk: opens the bulk jobs of tenant and account under a lease; None: everything goes by ordinary calls.
     """
@@ -107,6 +108,7 @@ class AccountParts:
     approvals: ApprovalBook | None = None
     open_bulk: OpenBulk | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    comes_s: Callable[[str], float] = never
 
 
 class DeliveryAccount:
@@ -125,6 +127,7 @@ class DeliveryAccount:
         self._bulk = bulk
         self._reopens = False
         self._gives_way_s = partial(parts.gives_way_s, tenant_id)
+        self._comes_s = partial(parts.comes_s, tenant_id)
         self._label = f"{tenant_id}/{self._name}"
         self._document = document
         self._policy = document.connectors[self._name]
@@ -291,7 +294,7 @@ class DeliveryAccount:
         parts = ActorParts(
             connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
             self._chance, self.bell, self._suspects, self._doubts, self._parts.idle_s,
-            self._gives_way_s, self._parts.approvals, self._bulk,
+            self._gives_way_s, self._parts.approvals, self._bulk, self._comes_s,
         )  # fmt: skip
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor

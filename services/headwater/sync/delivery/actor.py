@@ -53,6 +53,7 @@ class ActorParts:
     Args:
         idle_s: how long it stays awake without work.
         gives_way_s: says for how long nothing is to be claimed, while the log is caught up with.
+        comes_s: says for how long bulk jobs may wait for more, while bulk events are caught up with.
         approvals: where is asked about writes that a person has to approve; None: those are held for good.
         bulk: the account's bulk jobs; None: everything goes by ordinary calls.
     """
@@ -71,6 +72,7 @@ class ActorParts:
     gives_way_s: Callable[[], float] = never
     approvals: ApprovalBook | None = None
     bulk: BulkBook | None = None
+    comes_s: Callable[[], float] = never
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class DeliveryActor:
             return None
         made = BulkParts(
             writer, parts.bulk, parts.desk, parts.guard, handler, recall, parts.spans, parts.clock, parts.chance,
-            parts.doubts,
+            parts.doubts, parts.comes_s,
         )  # fmt: skip
         return BulkRunner(self._name, document, made, self._ends, self._stir, self._fail)
 

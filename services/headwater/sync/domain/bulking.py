@@ -70,12 +70,18 @@ def seen(backlog: Backlog, rows: int, now_s: float) -> Backlog:
     return Backlog(rows, since_s, now_s if rows > backlog.rows else backlog.grew_s)
 
 
-def choose(backlog: Backlog, records_min: int, now_s: float) -> Course:
-    """Return what to do with *backlog*."""
+def choose(backlog: Backlog, records_min: int, now_s: float, *, comes: bool = False) -> Course:
+    """Return what to do with *backlog*.
+
+    Args:
+        comes: whether more is known to be on its way: then a small backlog waits for it.
+    """
     if backlog.since_s is None:
         return Course.NOTHING
     if backlog.rows >= records_min:
         return Course.JOB
+    if comes:
+        return Course.GATHER
     if now_s - backlog.since_s >= GATHER_S_MAX or now_s - backlog.grew_s >= QUIET_S:
         return Course.SINGLY
     return Course.GATHER

@@ -15,11 +15,12 @@ import anyio
 from msgspec import structs
 
 from headwater.kernel.errors import Unavailable
+from headwater.sync.catchup import CatchUp
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import Position, bulk_side
 from headwater.sync.ports import EventLog, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector
-from headwater.sync.projector.sides import Sides, last_of
+from headwater.sync.projector.sides import Sides, last_of, oldest_of
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class BulkSide:
         rest: pause after a batch while live events come, in parts of the time that it took.
         poll_s: longest wait for what was set aside.
         backoff_s_max: longest pause after a failure.
+        catch_up: told how far bulk events are behind.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class BulkSide:
         rest: float,
         poll_s: float,
         backoff_s_max: float,
+        catch_up: CatchUp | None = None,
     ) -> None:
         self._log = log
         self._projector = projector
@@ -84,6 +87,7 @@ class BulkSide:
         self._rest = rest
         self._poll_s = poll_s
         self._backoff_s_max = backoff_s_max
+        self._catch_up = catch_up
         self._in_doubt = False
 
     async def run(self, bell: Wakeup) -> None:
@@ -154,6 +158,8 @@ class BulkSide:
             self._front.drop_lost(list(leases.values()), lost.names)
             raise
         self._sides.took(moves)
+        if self._catch_up and events:
+            self._catch_up.note(oldest_of(events), more=bool(self._sides.behind(leases)))
 
 
 def _reached(is_full: bool, last: Position | None, front: Position) -> Position:  # noqa: FBT001 - private

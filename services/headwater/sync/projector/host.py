@@ -21,13 +21,13 @@ from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
 from headwater.sync.catchup import CatchUp
 from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
-from headwater.sync.domain.log import LogEvent, Position, bulk_side
+from headwater.sync.domain.log import Position, bulk_side
 from headwater.sync.membership import Membership
 from headwater.sync.ports import EventLog, Leases, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector, Prepared
 from headwater.sync.projector.bulk import BulkSide
 from headwater.sync.projector.policies import LogPolicies
-from headwater.sync.projector.sides import Sides, last_of, set_aside
+from headwater.sync.projector.sides import Sides, last_of, oldest_of, set_aside
 from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class ProjectorSettings:
     """
 
     batch_events: int = 500
-    bulk_events: int = 100
+    bulk_events: int = 40
     bulk_rest: float = 0.5
     gather_s: float = 0.03
     poll_s: float = 1.0
@@ -75,6 +75,7 @@ class ProjectorHost:
         wakeup: Wakeup,
         settings: ProjectorSettings,
         catch_up: CatchUp | None = None,
+        bulk_catch_up: CatchUp | None = None,
     ) -> None:
         self._log = log
         self._leases = leases
@@ -89,7 +90,7 @@ class ProjectorHost:
         self._aside = Wakeup()
         self._bulk = BulkSide(
             log, projector, self, self._sides, settings.bulk_events, settings.bulk_rest, settings.poll_s,
-            settings.backoff_s_max,
+            settings.backoff_s_max, bulk_catch_up,
         )  # fmt: skip
         self._working = 0
         self.live_at_s = -math.inf
@@ -332,11 +333,6 @@ class _Batch:
         return all(ours.get(lease.name) == lease for lease in self.leases) and all(
             cursors[shard] == self.after[shard] for shard in self.reached
         )
-
-
-def oldest_of(events: Sequence[LogEvent]) -> dict[str, dt.datetime]:
-    """Return when the first event of each tenant in *events*, in log order, was recorded."""
-    return {event.tenant_id: event.record_time for event in reversed(events)}
 
 
 def _both_sides(shards: Collection[int]) -> list[int]:

@@ -7,7 +7,8 @@ no bulk event is set aside both stand at one place.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headwater.sync.domain.log import START, LogEvent, Position, bulk_side
@@ -114,6 +115,11 @@ class Sides:
 def set_aside(events: Iterable[LogEvent]) -> dict[int, Position]:
     """Return the last bulk event of each shard in *events*, in log order."""
     return {event.shard: event.position for event in events if event.is_bulk}
+
+
+def oldest_of(events: Sequence[LogEvent]) -> dict[str, dt.datetime]:
+    """Return when the first event of each tenant in *events*, in log order, was recorded."""
+    return {event.tenant_id: event.record_time for event in reversed(events)}
 
 
 def last_of(events: Iterable[LogEvent]) -> dict[int, Position]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from tests.unit.connectors.scripted import Script, an_account
 from tests.unit.sandbox.bench import Bench
 
 from headwater.connectors.base import CallFailed, ErrorClass, Polled, Target, Write, Written
+from headwater.connectors.base.fetching import Fetcher
 from headwater.connectors.base.polling import from_ms
 from headwater.connectors.dynamics.client import DynamicsConnector, DynamicsVendor
 from headwater.kernel.errors import InvalidInput
@@ -132,3 +134,20 @@ def test_credentials_are_checked_before_any_call() -> None:
         DynamicsVendor().open(an_account(), gate)
     with pytest.raises(InvalidInput, match="https"):
         DynamicsVendor().open(an_account(tenant_id="t", login_url="http://evil.example"), gate)
+
+
+async def test_records_are_fetched_as_a_poll_tells_them(environment: Environment) -> None:
+    """Deleted ones, ids that never were and what is no id are absent; nothing of an id gets into the query as words."""
+    connector = environment.connector
+    assert isinstance(connector, Fetcher)
+    outcomes = await connector.upsert(CONTACT, _people(3))
+    made = [one.crm_id for one in outcomes if isinstance(one, Written)]
+    polled = Polled("contact", ("lastname", "emailaddress1"), deletions=True)
+    page = await connector.changes(polled, "", 100, from_ms(environment.bench.now_ms))
+    environment.called()
+    odd = "x' or contactid ne null"
+    found = await connector.fetch(polled, [*made[:2], made[0], str(uuid.UUID(int=7)), odd])
+    assert environment.called() == ["GET contacts"]
+    assert found.absent == (str(uuid.UUID(int=7)), odd)
+    told = {item.crm_id: item for item in page.records}
+    assert {item.crm_id: item for item in found.records} == {crm_id: told[crm_id] for crm_id in made[:2]}

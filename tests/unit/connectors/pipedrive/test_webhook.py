@@ -62,7 +62,8 @@ def test_the_record_of_a_message_is_named_whatever_it_holds() -> None:
         assert notices_of(json.loads(_message(action))) == (Notice("persons", "42", at_us),)
     assert [one.crm_object for one in notices_of(json.loads(_message("change", "deal")))] == ["deals"]
     assert notices_of(json.loads(_message("change", "note"))) == ()
-    for odd in (None, [], {"meta": []}, {"meta": {"entity": {}}}):
+    odds: tuple[Any, ...] = (None, [], {"meta": []}, {"meta": {"entity": {}}})
+    for odd in odds:
         assert notices_of(odd) == ()
     assert notices_of({"meta": {"entity": "person", "timestamp": "soon"}}) == (Notice("persons", "", None),)
 
