@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import asyncpg
+import grpc
 import pytest
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync.canary import tables_with
@@ -26,7 +28,11 @@ from tests.integration.sync.whole import (
 )
 
 from headwater.event.v1 import event_pb2
+from headwater.kernel.pg.pool import set_codecs
 from headwater.kernel.rpc import open_channel
+from headwater.sync.projector.suppressing import Suppressions
+from headwater.sync.store.projection import PostgresProjections
+from headwater.sync.store.suppressions import PostgresSuppressions
 from headwater.sync.v1 import erasures_pb2 as pb
 from headwater.sync.v1 import erasures_pb2_grpc
 
@@ -46,6 +52,7 @@ class Stand:
     sandbox: SandboxProcess
     doors: Doors
     tables: Any
+    pool: Any
     erasures: erasures_pb2_grpc.ErasureServiceAsyncStub
 
     async def order(self, subject: str, request_id: str = "") -> pb.Erasure:
@@ -67,6 +74,12 @@ class Stand:
         await until(reached, 20.0)
         return (await self.erasures.GetErasure(request, timeout=CALL_S)).erasure
 
+    async def rules(self, keys: Sequence[str]) -> list[str]:
+        """Return how events ended, in the order of *keys*."""
+        rows = await self.tables.fetch("select event_key, rule from sync.projection")
+        found = {str(row["event_key"]): row["rule"] for row in rows}
+        return [found[key] for key in keys]
+
     def held(self, kind: str) -> list[dict[str, Any]]:
         """Return what the CRM holds of a kind, in its bin as well."""
         answer = self.sandbox.client.get(
@@ -83,8 +96,9 @@ async def standing(url: str, sandbox: SandboxProcess) -> AsyncIterator[Stand]:
         syncing(url, ways.identity_address, ingest_address=ways.ingest_address) as port,
         open_channel(f"127.0.0.1:{port}") as channel,
         looking(url) as tables,
+        asyncpg.create_pool(url, min_size=1, max_size=2, init=set_codecs) as pool,
     ):
-        yield Stand(sandbox, ways, tables, erasures_pb2_grpc.ErasureServiceStub(channel))
+        yield Stand(sandbox, ways, tables, pool, erasures_pb2_grpc.ErasureServiceStub(channel))
 
 
 def people() -> list[event_pb2.Event]:
@@ -139,3 +153,59 @@ async def test_nothing_of_the_person_is_left_and_nobody_else_loses_anything(stan
         OTHER
     ]
     assert CANARY not in json.dumps([stand.held("contacts"), stand.held("emails")])
+
+
+async def test_who_was_erased_is_not_taken_in_again_until_that_is_lifted(stand: Stand) -> None:
+    """By the record's name, by the address of another record, as one who took part; others' events go through."""
+    erased = await stand.done((await stand.order("erp/contact/c1")).erasure_id)
+    told = [
+        event("erp", "contact", "c1", 60, last_name=CANARY),
+        event("shop", "contact", "s77", 61, email=MAIL, last_name=CANARY),
+        event("erp", "contact", "c2", 62, email=OTHER, title="Head"),
+    ]
+    keys = [one.event_key for one in await stand.doors.record(told)]
+    await until(lambda: settled(stand.tables))
+    rules = await stand.rules(keys)
+    assert rules == ["suppressed", "suppressed", "projected"]
+    assert await tables_with(stand.tables, CANARY) == set()
+    again = await stand.doors.record(told[:1])
+    assert again[0].disposition == 2, "the ledger knows the repeat"
+
+    lifting = pb.LiftSuppressionRequest(
+        tenant_id=TENANT, erasure_id=erased.erasure_id, reason="consent of May", actor=WHO
+    )
+    lifted = await stand.erasures.LiftSuppression(lifting, timeout=CALL_S)
+    assert lifted.lifted_count == erased.suppressed_count > 0
+    assert (await stand.erasures.LiftSuppression(lifting, timeout=CALL_S)).lifted_count == 0
+    (key,) = [
+        one.event_key for one in await stand.doors.record([event("erp", "contact", "c1", 70, email=MAIL)])
+    ]
+    await until(lambda: settled(stand.tables))
+    assert await stand.rules([key]) == ["projected"]
+    assert len([one for one in stand.held("contacts") if one["fields"].get("email") == MAIL]) == 1
+
+
+async def test_what_was_read_before_the_order_is_read_again(stand: Stand) -> None:
+    """A batch that identity was asked about already writes nothing once somebody in it is erased meanwhile."""
+    projections, book = PostgresProjections(stand.pool), PostgresSuppressions(stand.pool)
+    suppressions = Suppressions(book)
+    assert (await book.standing([TENANT])).keys == {}
+    erased = await stand.done((await stand.order(MAIL)).erasure_id)
+    standing = await book.standing([TENANT, "beta"])
+    assert (standing.number > 0, set(standing.keys)) == (True, {TENANT})
+    assert erased.suppressed_count == await stand.tables.fetchval("select count(*) from sync.suppression")
+    async with projections.transaction([]) as unit:
+        assert await unit.suppressions() == standing.number
+    assert await suppressions.apply({}, []) == ([], standing.number)
+
+
+async def test_nothing_is_ordered_of_nobody(stand: Stand) -> None:
+    """Who is not known is told so; what names nobody is refused by its form."""
+    with pytest.raises(grpc.aio.AioRpcError) as unknown:
+        await stand.order("nobody@one.example.com")
+    with pytest.raises(grpc.aio.AioRpcError) as unread:
+        await stand.order("somebody")
+    assert (unknown.value.code(), unread.value.code()) == (
+        grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT,
+    )  # fmt: skip
+    assert await stand.tables.fetchval("select count(*) from sync.erasure") == 0
