@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import anyio
 import asyncpg
 import grpc
 import pytest
@@ -26,7 +27,9 @@ from tests.integration.sync.whole import (
     syncing,
     until,
 )
+from typer.testing import CliRunner
 
+from headwater.cli.app import app
 from headwater.event.v1 import event_pb2
 from headwater.kernel.pg.pool import set_codecs
 from headwater.kernel.rpc import open_channel
@@ -54,6 +57,17 @@ class Stand:
     tables: Any
     pool: Any
     erasures: erasures_pb2_grpc.ErasureServiceAsyncStub
+    environment: dict[str, str]
+
+    async def type(self, *words: str, code: int = 0) -> Any:
+        """Type `headwater erase` with --json and return its answer."""
+
+        def call() -> Any:
+            result = CliRunner().invoke(app, ["erase", *words, "--json"], env=self.environment)
+            assert result.exit_code == code, result.output
+            return json.loads(result.stdout)
+
+        return await anyio.to_thread.run_sync(call)
 
     async def order(self, subject: str, request_id: str = "") -> pb.Erasure:
         """Order an erasure."""
@@ -98,7 +112,15 @@ async def standing(url: str, sandbox: SandboxProcess) -> AsyncIterator[Stand]:
         looking(url) as tables,
         asyncpg.create_pool(url, min_size=1, max_size=2, init=set_codecs) as pool,
     ):
-        yield Stand(sandbox, ways, tables, pool, erasures_pb2_grpc.ErasureServiceStub(channel))
+        environment = {
+            "HEADWATER_SYNC_ADDRESS": f"127.0.0.1:{port}",
+            "HEADWATER_INGEST_ADDRESS": ways.ingest_address,
+            "HEADWATER_IDENTITY_ADDRESS": ways.identity_address,
+            "HEADWATER_TENANT": TENANT,
+            "HEADWATER_ACTOR": "privacy desk",
+        }
+        stub = erasures_pb2_grpc.ErasureServiceStub(channel)
+        yield Stand(sandbox, ways, tables, pool, stub, environment)
 
 
 def people() -> list[event_pb2.Event]:
@@ -209,3 +231,30 @@ async def test_nothing_is_ordered_of_nobody(stand: Stand) -> None:
         grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT,
     )  # fmt: skip
     assert await stand.tables.fetchval("select count(*) from sync.erasure") == 0
+
+
+async def test_the_command_looks_first_and_shows_the_certificate(stand: Stand) -> None:
+    """Without --yes nothing is done; a reason is asked for; the same order twice is one; lifting needs an identifier."""
+    before = await tables_with(stand.tables, CANARY)
+    looked = await stand.type(MAIL)
+    assert looked["dry_run"] is True
+    assert {part["fate"] for part in looked["parts"]} == {"destroyed", "erased there", "stays"}
+    assert await tables_with(stand.tables, CANARY) == before
+    assert "reason" in (await stand.type(MAIL, "--yes", code=1))["error"]["message"]
+    request_id = str(uuid.uuid4())
+    order = (MAIL, "--yes", "--reason", "request 4711", "--request-id", request_id)
+    assert (await stand.type(*order))["erasure"]["erasure_id"] == request_id
+    await stand.done(request_id)
+    assert (await stand.type(*order))["erasure"]["state"] == "ERASURE_STATE_DONE"
+    (listed,) = (await stand.type("list"))["erasures"]
+    shown = (await stand.type("show", request_id))["erasure"]
+    assert (listed["erasure_id"], listed["reason"], listed["actor"]) == (
+        request_id,
+        "request 4711",
+        "privacy desk",
+    )
+    assert [step["step"] for step in shown["steps"]] == ["drained", "log", "identity", "state", "swept"]
+    assert all(len(one["crm_id"]) == 32 and "gdpr-delete" in one["method"] for one in shown["targets"])
+    assert (await stand.type("list", "--open"))["erasures"] == []
+    lifted = await stand.type("lift", MAIL, "--reason", "consent of May")
+    assert lifted["lifted_count"] == "1"
