@@ -66,6 +66,7 @@ class ConnectorAlerts:
             self._quota_runs_out(),
             *self._token_ends(),
             self._paused(),
+            self._erasures_overdue(),
             self._not_held(),
             self._drift_high(),
             self._drift_unseen(),
@@ -250,6 +251,15 @@ class ConnectorAlerts:
             f"{self._name} has been paused by an operator for four hours",
             "A pause that was forgotten looks like a CRM that does not change any more.",
             for_s=4 * HOUR_S,
+        )
+
+    def _erasures_overdue(self) -> Alert:
+        return self._alert(
+            "HeadwaterErasureOverdue",
+            "ticket",
+            f"max by (tenant, connector) ({self._of(names.ERASURES_OVERDUE)}) > 0",
+            f"{self._name} has records of people still who were to be erased by now",
+            "A person's right is not met: by law that is one month, and the authority may ask.",
         )
 
     def _not_held(self) -> Alert:

@@ -195,6 +195,7 @@ _LABELLED: Final = {
 }
 _PLAIN: Final = {
     "paused": names.PAUSED, "held": names.HELD, "parity": names.PARITY, "parity_run": names.PARITY_RUN,
+    "erasures_overdue": names.ERASURES_OVERDUE,
 }  # fmt: skip
 _AUDIT: Final = {
     "checkpoint": names.AUDIT_CHECKPOINT,

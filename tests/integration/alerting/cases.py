@@ -147,6 +147,8 @@ STANDING: Final = (
     quiet("HeadwaterTokenEndsNow", "in two days", 5, account("token_expiry_timestamp_seconds", "172800x20", 'kind="token"')),
     fires("HeadwaterAccountPaused", "for five hours", 300, account("account_paused", "1x400")),
     quiet("HeadwaterAccountPaused", "for an hour", 60, account("account_paused", "1x400")),
+    fires("HeadwaterErasureOverdue", "one record", 5, account("erasures_overdue_records", "1x20")),
+    quiet("HeadwaterErasureOverdue", "all are erased", 5, account("erasures_overdue_records", "0x20")),
     fires("HeadwaterAccountNotHeld", "nobody has it", 5, account("account_held", "0x20")),
     quiet("HeadwaterAccountNotHeld", "one of two processes knows that it is held", 5, {**account("account_held", "0x20"), **account("account_held", "1x20", instance="b")}),
 )  # fmt: skip

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import anyio
+import asyncpg
+import grpc
 import pytest
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync.canary import tables_with
@@ -24,9 +27,15 @@ from tests.integration.sync.whole import (
     syncing,
     until,
 )
+from typer.testing import CliRunner
 
+from headwater.cli.app import app
 from headwater.event.v1 import event_pb2
+from headwater.kernel.pg.pool import set_codecs
 from headwater.kernel.rpc import open_channel
+from headwater.sync.projector.suppressing import Suppressions
+from headwater.sync.store.projection import PostgresProjections
+from headwater.sync.store.suppressions import PostgresSuppressions
 from headwater.sync.v1 import erasures_pb2 as pb
 from headwater.sync.v1 import erasures_pb2_grpc
 
@@ -46,7 +55,19 @@ class Stand:
     sandbox: SandboxProcess
     doors: Doors
     tables: Any
+    pool: Any
     erasures: erasures_pb2_grpc.ErasureServiceAsyncStub
+    environment: dict[str, str]
+
+    async def type(self, *words: str, code: int = 0) -> Any:
+        """Type `headwater erase` with --json and return its answer."""
+
+        def call() -> Any:
+            result = CliRunner().invoke(app, ["erase", *words, "--json"], env=self.environment)
+            assert result.exit_code == code, result.output
+            return json.loads(result.stdout)
+
+        return await anyio.to_thread.run_sync(call)
 
     async def order(self, subject: str, request_id: str = "") -> pb.Erasure:
         """Order an erasure."""
@@ -67,6 +88,12 @@ class Stand:
         await until(reached, 20.0)
         return (await self.erasures.GetErasure(request, timeout=CALL_S)).erasure
 
+    async def rules(self, keys: Sequence[str]) -> list[str]:
+        """Return how events ended, in the order of *keys*."""
+        rows = await self.tables.fetch("select event_key, rule from sync.projection")
+        found = {str(row["event_key"]): row["rule"] for row in rows}
+        return [found[key] for key in keys]
+
     def held(self, kind: str) -> list[dict[str, Any]]:
         """Return what the CRM holds of a kind, in its bin as well."""
         answer = self.sandbox.client.get(
@@ -83,8 +110,17 @@ async def standing(url: str, sandbox: SandboxProcess) -> AsyncIterator[Stand]:
         syncing(url, ways.identity_address, ingest_address=ways.ingest_address) as port,
         open_channel(f"127.0.0.1:{port}") as channel,
         looking(url) as tables,
+        asyncpg.create_pool(url, min_size=1, max_size=2, init=set_codecs) as pool,
     ):
-        yield Stand(sandbox, ways, tables, erasures_pb2_grpc.ErasureServiceStub(channel))
+        environment = {
+            "HEADWATER_SYNC_ADDRESS": f"127.0.0.1:{port}",
+            "HEADWATER_INGEST_ADDRESS": ways.ingest_address,
+            "HEADWATER_IDENTITY_ADDRESS": ways.identity_address,
+            "HEADWATER_TENANT": TENANT,
+            "HEADWATER_ACTOR": "privacy desk",
+        }
+        stub = erasures_pb2_grpc.ErasureServiceStub(channel)
+        yield Stand(sandbox, ways, tables, pool, stub, environment)
 
 
 def people() -> list[event_pb2.Event]:
@@ -139,3 +175,86 @@ async def test_nothing_of_the_person_is_left_and_nobody_else_loses_anything(stan
         OTHER
     ]
     assert CANARY not in json.dumps([stand.held("contacts"), stand.held("emails")])
+
+
+async def test_who_was_erased_is_not_taken_in_again_until_that_is_lifted(stand: Stand) -> None:
+    """By the record's name, by the address of another record, as one who took part; others' events go through."""
+    erased = await stand.done((await stand.order("erp/contact/c1")).erasure_id)
+    told = [
+        event("erp", "contact", "c1", 60, last_name=CANARY),
+        event("shop", "contact", "s77", 61, email=MAIL, last_name=CANARY),
+        event("erp", "contact", "c2", 62, email=OTHER, title="Head"),
+    ]
+    keys = [one.event_key for one in await stand.doors.record(told)]
+    await until(lambda: settled(stand.tables))
+    rules = await stand.rules(keys)
+    assert rules == ["suppressed", "suppressed", "projected"]
+    assert await tables_with(stand.tables, CANARY) == set()
+    again = await stand.doors.record(told[:1])
+    assert again[0].disposition == 2, "the ledger knows the repeat"
+
+    lifting = pb.LiftSuppressionRequest(
+        tenant_id=TENANT, erasure_id=erased.erasure_id, reason="consent of May", actor=WHO
+    )
+    lifted = await stand.erasures.LiftSuppression(lifting, timeout=CALL_S)
+    assert lifted.lifted_count == erased.suppressed_count > 0
+    assert (await stand.erasures.LiftSuppression(lifting, timeout=CALL_S)).lifted_count == 0
+    (key,) = [
+        one.event_key for one in await stand.doors.record([event("erp", "contact", "c1", 70, email=MAIL)])
+    ]
+    await until(lambda: settled(stand.tables))
+    assert await stand.rules([key]) == ["projected"]
+    assert len([one for one in stand.held("contacts") if one["fields"].get("email") == MAIL]) == 1
+
+
+async def test_what_was_read_before_the_order_is_read_again(stand: Stand) -> None:
+    """A batch that identity was asked about already writes nothing once somebody in it is erased meanwhile."""
+    projections, book = PostgresProjections(stand.pool), PostgresSuppressions(stand.pool)
+    suppressions = Suppressions(book)
+    assert (await book.standing([TENANT])).keys == {}
+    erased = await stand.done((await stand.order(MAIL)).erasure_id)
+    standing = await book.standing([TENANT, "beta"])
+    assert (standing.number > 0, set(standing.keys)) == (True, {TENANT})
+    assert erased.suppressed_count == await stand.tables.fetchval("select count(*) from sync.suppression")
+    async with projections.transaction([]) as unit:
+        assert await unit.suppressions() == standing.number
+    assert await suppressions.apply({}, []) == ([], standing.number)
+
+
+async def test_nothing_is_ordered_of_nobody(stand: Stand) -> None:
+    """Who is not known is told so; what names nobody is refused by its form."""
+    with pytest.raises(grpc.aio.AioRpcError) as unknown:
+        await stand.order("nobody@one.example.com")
+    with pytest.raises(grpc.aio.AioRpcError) as unread:
+        await stand.order("somebody")
+    assert (unknown.value.code(), unread.value.code()) == (
+        grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT,
+    )  # fmt: skip
+    assert await stand.tables.fetchval("select count(*) from sync.erasure") == 0
+
+
+async def test_the_command_looks_first_and_shows_the_certificate(stand: Stand) -> None:
+    """Without --yes nothing is done; a reason is asked for; the same order twice is one; lifting needs an identifier."""
+    before = await tables_with(stand.tables, CANARY)
+    looked = await stand.type(MAIL)
+    assert looked["dry_run"] is True
+    assert {part["fate"] for part in looked["parts"]} == {"destroyed", "erased there", "stays"}
+    assert await tables_with(stand.tables, CANARY) == before
+    assert "reason" in (await stand.type(MAIL, "--yes", code=1))["error"]["message"]
+    request_id = str(uuid.uuid4())
+    order = (MAIL, "--yes", "--reason", "request 4711", "--request-id", request_id)
+    assert (await stand.type(*order))["erasure"]["erasure_id"] == request_id
+    await stand.done(request_id)
+    assert (await stand.type(*order))["erasure"]["state"] == "ERASURE_STATE_DONE"
+    (listed,) = (await stand.type("list"))["erasures"]
+    shown = (await stand.type("show", request_id))["erasure"]
+    assert (listed["erasure_id"], listed["reason"], listed["actor"]) == (
+        request_id,
+        "request 4711",
+        "privacy desk",
+    )
+    assert [step["step"] for step in shown["steps"]] == ["drained", "log", "identity", "state", "swept"]
+    assert all(len(one["crm_id"]) == 32 and "gdpr-delete" in one["method"] for one in shown["targets"])
+    assert (await stand.type("list", "--open"))["erasures"] == []
+    lifted = await stand.type("lift", MAIL, "--reason", "consent of May")
+    assert lifted["lifted_count"] == "1"

@@ -9,7 +9,8 @@ COMMENT ON FUNCTION sees IS
 'Whether who is connected may see a tenant''s rows: the role that it took on, not the owner of the function that asks.';
 
 CREATE FUNCTION erase_records(
-    p_tenant text, p_records uuid[], p_dry boolean, OUT members bigint, OUT statements bigint, OUT keys bigint, OUT notes bigint
+    p_tenant text, p_records uuid[], p_dry boolean, p_nothing bytea, OUT members bigint, OUT statements bigint,
+    OUT keys bigint, OUT notes bigint
 )
 LANGUAGE plpgsql
 AS $$
@@ -60,7 +61,7 @@ BEGIN
     UPDATE identity.change AS c SET payload = ''
     WHERE c.tenant_id = p_tenant AND c.merge_id = ANY(v_merges) AND c.sent_time IS NOT NULL;
     UPDATE identity.member AS m
-    SET external_id = 'erased:' || m.record_id, parts = '', keys = '{}', strong = 0, exclusive = 0, rule = '', digest = 0
+    SET external_id = 'erased:' || m.record_id, parts = CASE WHEN m.parts = '' THEN m.parts ELSE p_nothing END, keys = '{}', strong = 0, exclusive = 0, rule = '', digest = 0
     WHERE m.tenant_id = p_tenant AND m.record_id = ANY(p_records);
 END
 $$;

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from headwater.identity.domain.locking import tenant_lock
 from headwater.identity.domain.records import RecordId
+from headwater.identity.domain.scoring.parts import Parts
+from headwater.identity.domain.scoring.stored import dump
 from headwater.identity.ports import Erased
 from headwater.identity.store.session import Sessions
 from headwater.kernel.ids import TenantId
+
+_NOTHING: Final = dump(Parts())
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +32,5 @@ class PostgresRecordEraser:
         async with self.sessions.transaction() as session:
             limit = str(max(1, round(self.statement_timeout_s * 1000)))
             await session.fetch("lock_tenant", tenant_lock(tenant_id), limit)
-            (row,) = await session.fetch("erase_records", tenant_id, records, dry_run)
+            (row,) = await session.fetch("erase_records", tenant_id, records, dry_run, _NOTHING)
         return Erased(row["members"], row["statements"], row["keys"], row["notes"])

@@ -70,6 +70,8 @@ async def write_plan(session: Session, tenant_id: TenantId, plan: Plan, now: dt.
         await session.fetch(
             "write_plan", tenant_id, now, plan.version, *columns, SAID_MAX, rows=len(plan.resolutions)
         )
+    if plan.renamed:
+        await session.fetch("restore_names", tenant_id, *_turned(plan.renamed, _IDS, _TEXTS))
 
 
 def _columns(plan: Plan) -> Iterator[Any]:

@@ -161,7 +161,15 @@ class Resolver:
         batch = Batch(incoming, looked, weights, self.limits, again=again)
         near_max = min(NEAR_RECORDS_MAX, self.limits.near_max * max(1, len(batch.fresh)))
         near = [await transaction.load_near(one, near_max, keys=batch.needs_keys) for one in batch.wanted()]
-        return plan_batch(batch, together(near), self.telling.new_id)
+        plan = plan_batch(batch, together(near), self.telling.new_id)
+        plan.renamed = [
+            (one.record_id, one.ref.external_id)
+            for one in incoming
+            if one.identified.keys
+            and (held := looked.known.get(one.record_id)) is not None
+            and not held.identified.keys
+        ]
+        return plan
 
     async def _merge(self, transaction: Transaction, one: AutoMerge) -> None:
         merge = self.telling.merge(one.object, one.winner_id, one.loser_id, len(one.moved))

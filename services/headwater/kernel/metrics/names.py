@@ -251,6 +251,10 @@ DRIFT_TIME: Final = _metric(
     "95th percentile of 30 days: from drift to its detection, where the CRM tells; from detection to healing.",
     _TENANT, _CONNECTOR, Label("stage", ("detect", "heal")), unit="seconds", services=("sync",),
 )  # fmt: skip
+ERASURES_OVERDUE: Final = _metric(
+    "erasures_overdue_records", Kind.GAUGE, "Records of erased people that the CRM has still, beyond the deadline.",
+    _TENANT, _CONNECTOR, services=("sync",),
+)  # fmt: skip
 ACCOUNTS_LEFT_OUT: Final = _metric(
     "accounts_left_out", Kind.GAUGE, "Accounts whose state is not told, because there are too many.",
     services=("sync",),

@@ -154,6 +154,18 @@ cross join lateral (
     cross join lateral json_each(of_object.value -> 'fields') as of_field (key, value)
 ) as compared
 union all
+select 'erasures_overdue', account.tenant_id, account.connector, '', overdue.value
+from account
+cross join lateral (
+    select count(*)::float8 as value
+    from sync.erasure_target as target
+    inner join sync.erasure as held
+        on target.tenant_id = held.tenant_id and target.erasure_id = held.erasure_id
+    where
+        target.tenant_id = account.tenant_id and target.connector = account.connector
+        and target.state in ('open', 'sent') and held.deadline_time < clock_timestamp()
+) as overdue
+union all
 select 'drift', account.tenant_id, account.connector, drift.state, drift.value
 from account
 cross join lateral (

@@ -257,6 +257,8 @@ class Plan:
     members: list[NewMember] = field(default_factory=list)
     known: list[Incoming] = field(default_factory=list)
     """Known records that say something new."""
+    renamed: list[tuple[RecordId, str]] = field(default_factory=list)
+    """Known records of which nothing was kept, erased ones, with their external ids: they are told anew."""
     moved: list[tuple[RecordId, GroupId]] = field(default_factory=list)
     keys: list[tuple[int, RecordId]] = field(default_factory=list)
     """Keys that known records gain; new members are found by all of theirs but those barred."""
