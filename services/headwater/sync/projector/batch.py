@@ -178,7 +178,7 @@ class BatchProjector:
                 _log.info("somebody is erased: a batch is read again")
             except StoreRefused as error:
                 return await self._isolate(leases, events, error)
-        return await self.project(leases, events)
+        return await self.commit(leases, await self.prepare(events), moves)
 
     async def _judge(self, prepared: Prepared) -> tuple[Judged, Told]:
         if prepared.told is not None or self._echoes is None:
