@@ -87,6 +87,7 @@ FIXES: Final[Mapping[str, str]] = {
     "cover_other": "name somebody else, or leave cover out",
     "custom_prefix": "begin its name with the prefix of the system that owns it",
     "depth_max": "flatten the document",
+    "digest": "stage the change anew: what the event carries was altered",
     "dimension_field": "say under routing.objects which field holds it",
     "distinct": "name each one once",
     "distinct_owners": "name each owner once",
