@@ -51,15 +51,15 @@ async def plant(queue: Queue, numbers: range, days: int, **values: str) -> None:
     """Put records of the CRM in, whose values are *days* old."""
     micros = int(NOON.timestamp() * 1e6) - days * DAY_US
     packed = {name: [value, micros, str(key(9))] for name, value in values.items()}
-    for number in numbers:
-        await queue.pool.execute(
-            "insert into sync.record (tenant_id, object, source, external_id, entity_id, fields, deleted)"
-            " values ($1, 'contact', 'salesforce', $2, $3, $4, false)",
-            TENANT,
-            f"{number:06}",
-            key(number),
-            packed,
-        )
+    await queue.pool.execute(
+        "insert into sync.record (tenant_id, object, source, external_id, entity_id, fields, deleted)"
+        " select $1, 'contact', 'salesforce', one.external_id, one.entity_id, $4, false"
+        " from unnest($2::text [], $3::uuid []) as one (external_id, entity_id)",
+        TENANT,
+        [f"{number:06}" for number in numbers],
+        [key(number) for number in numbers],
+        packed,
+    )
 
 
 def review_of(queue: Queue, page_rows: int = 2, pages_max: int = 100) -> FieldReview:

@@ -260,3 +260,20 @@ def test_a_repair_has_time_to_show_is_tried_again_and_ends_with_a_question() -> 
         action_of(SECTION, begun, Verdict(excluded=Excluded.UNDER_WAY), later, too_many_gone=False)[0]
         == "wait"
     )
+
+
+def test_what_scopes_keep_from_us_is_no_drift() -> None:
+    """A field that is only filled in is drift while it is empty; one that is never read is not asked for."""
+    tree = DOCUMENT.model_dump(by_alias=True)
+    lines = {"last_name": ["read", "write_if_empty"], "phone": ["write"]}
+    tree["connectors"]["salesforce"]["scopes"] = {"objects": {"contact": {"fields": lines}}}
+    scoped = PolicyDocument.model_validate(tree)
+    [compared] = sweep_plans(scoped, "salesforce").values()
+    assert "Phone" not in compared.swept.fields
+    assert compared.fingerprint() != plan("salesforce").fingerprint()
+    ours, look = Ours({"1": bound("salesforce")}), Look(NOW, 0.0)
+    other = judge_present(scoped, compared, seen("salesforce", last_name="Other", phone="x"), ours, look)
+    assert other.drift is None
+    empty = judge_present(scoped, compared, seen("salesforce", last_name="", phone="x"), ours, look)
+    assert empty.drift is not None
+    assert [one.field for one in empty.drift.fields] == ["LastName"]

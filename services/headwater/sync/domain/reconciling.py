@@ -336,8 +336,7 @@ class _Comparison:
         if bound.entity_state != "active":
             marks = end_marks(outbound, bound.entity_state, bound.heir)
             return {name: (value, "text") for name, value in marks.items()}
-        consents = self._document.consent
-        wanted = wanted_fields(outbound, bound.values, consents)
+        wanted = wanted_fields(outbound, bound.values, self._document.consent)
         found: dict[str, tuple[Any, FieldType]] = {}
         for name, value in wanted.fields.items():
             canonical = item.field if (item := outbound.fields.get(name)) else None
