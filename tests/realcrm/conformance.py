@@ -55,7 +55,7 @@ class TestBottleCrm(ConnectorConformance):
         self, lab: BottleLab, crm_object: str, fields: dict[str, Any]
     ) -> None:
         """Leads, accounts, deals and tasks: prepared, written, found with typed values, changed, written once."""
-        target = Target("other", crm_object, "headwater_id", tuple(fields))
+        target = Target("activity", crm_object, "headwater_id", tuple(fields))
         report = await lab.connector.prepare([target])
         assert report.ok, report.findings
         [outcome] = await lab.write(Write("ext-9", "", fields), target=target)
@@ -90,7 +90,8 @@ class TestBottleCrm(ConnectorConformance):
             write = Write("ext-1", "", {"name": "Big"}, (Reference("contacts", (person.crm_id,)),))
             [outcome] = await lab.write(write, target=target)
             assert isinstance(outcome, Written), outcome
-        told = lab.person_client.get(f"/api/opportunities/{outcome.crm_id}/").json()["opportunity_obj"]
+            crm_id = outcome.crm_id
+        told = lab.person_client.get(f"/api/opportunities/{crm_id}/").json()["opportunity_obj"]
         assert {one["id"] for one in told["contacts"]} == {person.crm_id for person in people}
         lost = Reference("contacts", (lab.subject.missing_id,))
         [outcome] = await lab.write(Write("ext-1", "", {"name": "Big"}, (lost,)), target=target)

@@ -13,7 +13,7 @@ from headwater.connectors.base import Account
 from headwater.connectors.base.http import tls_settings
 from headwater.connectors.base.testing import RecordingGate
 from headwater.connectors.base.transport import PooledTransport
-from headwater.connectors.bottlecrm.client import BottleCrmVendor
+from headwater.connectors.bottlecrm.client import BottleCrmConnector, BottleCrmVendor
 
 NARROW = ["contacts:read", "custom-fields:read"]
 
@@ -26,20 +26,21 @@ async def record(crm: BottleCrm, org: Org) -> list[Exchange]:
             "/api/profile/tokens/", json={"name": "narrow", "scopes": NARROW}
         ).raise_for_status()
         tokens = {"main": org.token, "refused": "bcrm_pat_wrong", "narrow": str(told.json()["token"])}
-        connectors = [
-            BottleCrmVendor().open(
-                Account(caller, crm.base_url, {"api_token": token}, 60.0),
-                RecordingGate(),
-                transport=Recording(caller, PooledTransport(tls_settings(trust_env=False)), exchanges),
+
+        def opened(caller: str) -> BottleCrmConnector:
+            account = Account(caller, crm.base_url, {"api_token": tokens[caller]}, 60.0)
+            inner = PooledTransport(tls_settings(trust_env=False))
+            return BottleCrmVendor().open(
+                account, RecordingGate(), transport=Recording(caller, inner, exchanges)
             )
-            for caller, token in tokens.items()
-        ]
+
+        first, refused, narrow = opened("main"), opened("refused"), opened("narrow")
 
         async def delete(crm_id: str) -> None:
             person.delete(f"/api/contacts/{crm_id}/").raise_for_status()
 
-        await play(*connectors, delete)
-        for one in connectors:
+        await play(first, refused, narrow, delete)
+        for one in (first, refused, narrow):
             await one.aclose()
     return exchanges
 

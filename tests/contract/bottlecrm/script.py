@@ -25,7 +25,7 @@ PERSON: Final = Target(
 )
 COMPANY: Final = Target("account", "accounts", "headwater_id", ("name", "annual_revenue"))
 DEAL: Final = Target("deal", "opportunities", "headwater_id", ("name", "amount", "closed_on"), ("contacts",))
-TASK: Final = Target("task", "tasks", "headwater_id", ("title", "due_date"))
+TASK: Final = Target("activity", "tasks", "headwater_id", ("title", "due_date"))
 LEAD: Final = Target("lead", "leads", "headwater_id", ("email", "company_name"))
 POLLED: Final = Polled("contacts", ("email", "last_name", "headwater_id"))
 NOBODY: Final = "00000000-0000-4000-8000-000000000000"

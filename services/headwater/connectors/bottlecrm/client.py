@@ -232,7 +232,7 @@ class BottleCrmConnector:
             made = str(found[write.external_id]["id"]) if found else ""
         if not made:
             return Failed(_UNSAID)
-        lost = await self._not_linked(kind, made, write) if adds else ""
+        lost = await self._not_linked(kind, made, write) if adds else None
         return Failed(lost) if lost else Written(made, created=not crm_id)
 
     async def _refused(self, kind: Kind, target: Target, write: Write, error: VendorError) -> Outcome:
