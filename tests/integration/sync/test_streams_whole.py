@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import pytest
 from tests.contract.sandbox.process import SandboxProcess
+from tests.integration.sync import test_two_way as two_way
 from tests.integration.sync.backfilled import ACTOR, Tenant, policy_of, serving, tenant
 from tests.integration.sync.test_two_way import sandbox
-from tests.integration.sync.whole import TENANT, Doors, doors, looking, until
+from tests.integration.sync.whole import TENANT, Doors, doors, event, looking, settled, syncing, until
 
 from headwater.sync.v1 import schedules_pb2 as pb
 
@@ -143,6 +145,34 @@ async def test_an_operator_ends_and_resumes_listening(
         run = pb.RunScheduleRequest(tenant_id=TENANT, name=STREAM, actor=ACTOR)
         await acme.schedules.RunSchedule(run, timeout=10)
         await until(same(acme), 20)
+
+
+async def test_our_own_writes_come_back_over_the_stream_and_change_nothing(
+    migrated_database_url: str, sandbox: SandboxProcess
+) -> None:
+    """Whose change it was is not asked (a trigger of the CRM's changes fields under our name): what was read is judged."""
+    url, events = migrated_database_url, events_of(sandbox)
+    sandbox.empty("salesforce", TENANT)
+    document = json.loads(two_way.policy_of("salesforce", sandbox.url).payload)["document"]
+    listening = document.replace("    poll: {", f"    events: {events}\n    poll: {{")
+    async with doors(url) as world, looking(url) as connection:
+        await world.record([event("headwater", "policy", TENANT, document=listening)])
+        async with syncing(url, world.identity_address, ingest_address=world.ingest_address):
+
+            async def listens() -> bool:
+                return bool(await connection.fetchval(MARK))
+
+            await until(listens, 20)
+            await world.record([event("erp", "contact", "e1", **two_way.ADA)])
+
+            async def came_back() -> bool:
+                read = await connection.fetchval("select count(*) from sync.record_fetch") == 0
+                ruled = await connection.fetchval("select count(*) from sync.ruling") > 0
+                return bool(read and ruled and await settled(connection))
+
+            await until(came_back, 30)
+            assert [line["effect"] for line in sandbox.arrivals("salesforce", TENANT)] == ["created"]
+            assert await connection.fetchval("select count(*) from sync.entity") == 1
 
 
 @asynccontextmanager
