@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from tests.system.graphs import named
 from tests.system.tenant import Tenant, event
 from tests.system.world import World
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from headwater.console.life import EventLife
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
+ACCOUNTS = ("hubspot", "salesforce")
 PERSONAL = ("life@person.example", "+14155550123", "Bartholomew")
 LONG_NAME = f"{PERSONAL[2]} Maximilian Ferdinand Cornelius Augustus"
 """More than the 40 characters that Salesforce takes for a first name."""
@@ -48,11 +50,11 @@ def story(world: World) -> Story:
     key = tenant.record_one(event("erp", "contact", "c-1", 60, **said)).event_key
     tenant.wait_until_settled()
 
-    def life() -> EventLife:
-        return world.console.life(tenant.id, key)
+    def exported() -> bool:
+        return len(named(world.spans(key), "process headwater.deliveries")) == len(ACCOUNTS)
 
-    world.until(lambda: all(item.held for item in life().traces), "every trace of the life is in the store")
-    return Story(tenant, key, life())
+    world.until(exported, "the span of each delivery is in the store")
+    return Story(tenant, key, world.console.life(tenant.id, key))
 
 
 def test_the_life_is_what_became_of_the_event(story: Story) -> None:

@@ -84,4 +84,5 @@ SELECT EXISTS (SELECT 1 FROM trace WHERE trace_id = ?);
 SELECT r.service, s.body
 FROM span AS s INNER JOIN resource AS r ON s.resource_id = r.resource_id
 WHERE s.event_key = ?
+ORDER BY s.start_ns, s.span_id
 LIMIT 1;
