@@ -1,4 +1,6 @@
-"""The trace page as a browser shows it, at 1,000 spans: ready within a second, and painted as the spans were."""
+"""The trace page as a browser shows it, at 1,000 spans joined with their events' lives: ready within a second, and painted as
+the spans were.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from typing import Any, Final
 import pytest
 from tests.browser.chromium import Page, find_chromium, open_page
 from tests.browser.picture import read_png
+from tests.integration.console.answering import ENTITY, PERSONAL, TENANT, Answers, answering, fate
 
 from headwater.console.client import ConsoleClient
 from headwater.kernel.telemetry import Child, TelemetrySettings, names, start_telemetry
@@ -43,11 +46,20 @@ BARS: Final = """
 
 @pytest.fixture(scope="module")
 def trace_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A console that holds one trace of 1,000 spans, some of them failed; the address of its page."""
+    """A console that holds one trace of 1,000 spans, some of them failed, and services that tell of its events."""
     find_chromium()
+    answers = Answers()
+    with answering(answers) as services:
+        yield from _shown(tmp_path_factory, answers, services)
+
+
+def _shown(
+    tmp_path_factory: pytest.TempPathFactory, answers: Answers, services: dict[str, str]
+) -> Iterator[str]:
+    """The address of the page."""
     environ = {
         **os.environ, "PYTHONPATH": str(SERVICES), "HEADWATER_CONSOLE_DATA_DIR": str(tmp_path_factory.mktemp("console")),
-        "HEADWATER_CONSOLE_OTLP_PORT": "0", "HEADWATER_CONSOLE_HTTP_PORT": "0",
+        "HEADWATER_CONSOLE_OTLP_PORT": "0", "HEADWATER_CONSOLE_HTTP_PORT": "0", **services,
     }  # fmt: skip
     command = [sys.executable, "-m", "headwater.console"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
@@ -60,6 +72,8 @@ def trace_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 found = client.trace(trace_id)
                 assert found is not None
                 assert len(found.spans) == SPANS
+            tried = next(span.span_id for span in found.spans if span.name == "process headwater.deliveries")
+            answers.fate = fate((("hubspot", trace_id, tried),))
             yield f"{url}/trace/{trace_id}"
         finally:
             process.terminate()
@@ -74,7 +88,10 @@ def _send(endpoint: str) -> str:
     with spans.root("import row") as root:
         created = root.context
         for number in range(DELIVERIES):
-            keyed = {names.CONNECTOR: "hubspot", names.ENTITY_ID: f"entity-{number:04}"}
+            keyed = {
+                names.CONNECTOR: "hubspot", names.ENTITY_ID: f"entity-{number:04}", names.TENANT: TENANT,
+                names.EVENT_KEY: f"0198f2c0-0000-7000-8000-{number:012}",
+            }  # fmt: skip
             with spans.process("headwater.deliveries", Child(), created=created, attributes=keyed) as attempt:
                 with spans.http("POST", "https://crm.example/v3/objects", template="/v3/objects") as call:
                     call.http_status(500 if number % 50 == 0 else 200)
@@ -165,12 +182,47 @@ def test_a_bar_begins_and_ends_with_its_span(page: Page, trace_url: str) -> None
 def test_a_row_opens_to_show_its_attributes(page: Page) -> None:
     """Without a script: the browser's own disclosure."""
     opened = page.evaluate(
-        "(() => {const one = document.querySelectorAll('details')[1]; one.querySelector('summary').click();"
+        "(() => {const one = document.querySelectorAll('.waterfall details')[1]; one.querySelector('summary').click();"
         " return {open: one.open, text: one.textContent}})()"
     )
     assert opened["open"] is True
     assert "headwater.entity_id" in opened["text"]
     assert "entity-0000" in opened["text"]
+
+
+def test_the_lives_of_its_events_stand_above_the_waterfall(page: Page) -> None:
+    """Of the first ten; folded, since there are several; each opens to its record, its dead delivery and its runbook."""
+    told = page.evaluate(
+        "(() => {const all = [...document.querySelectorAll('details.life')], one = all[0];"
+        " const folded = all.every(life => !life.open); one.querySelector('summary').click();"
+        " return {count: all.length, folded, open: one.open, text: one.innerText,"
+        " runbook: one.querySelector('a[href=\"/runbook/validation\"]').getBoundingClientRect().height > 0,"
+        " above: one.getBoundingClientRect().bottom <= document.querySelector('.waterfall').getBoundingClientRect().top,"
+        " over: document.documentElement.scrollWidth - innerWidth, page: document.body.innerText}})()"
+    )
+    assert (told["count"], told["folded"], told["open"], told["above"], told["over"]) == (
+        10,
+        True,
+        True,
+        True,
+        0,
+    )
+    assert told["runbook"] is True
+    for part in ("erp / contact", "dead", "validation INVALID_EMAIL", ENTITY, "attempt 1"):
+        assert part in told["text"]
+    assert f"{DELIVERIES - 10} more events" in told["page"]
+    assert [value for value in PERSONAL if value in told["page"]] == []
+
+
+def test_an_attempt_of_the_life_leads_to_its_span(page: Page) -> None:
+    """A click jumps to the row of the waterfall, which is marked."""
+    jumped = page.evaluate(
+        "(() => {const link = document.querySelector('.life .try a'); link.click();"
+        " const row = document.querySelector('tr:target');"
+        " return {hash: location.hash, wanted: new URL(link.href).hash, row: row && row.innerText}})()"
+    )
+    assert jumped["hash"] == jumped["wanted"] != ""
+    assert "process headwater.deliveries" in jumped["row"]
 
 
 def _near(seen: tuple[int, int, int], wanted: tuple[int, ...]) -> bool:

@@ -144,6 +144,10 @@ class World:
                 "HEADWATER_CONSOLE_DATA_DIR": str(directory / "console"),
                 "HEADWATER_CONSOLE_HTTP_PORT": str(self.ports["console"]),
                 "HEADWATER_CONSOLE_OTLP_PORT": str(self.ports["otlp"]),
+                **{
+                    f"HEADWATER_{service.upper()}_ADDRESS": self.address(service)
+                    for service in ("ingest", "identity", "sync")
+                },
             }
         if name == "sandbox":
             return {

@@ -7,12 +7,14 @@ it has no login and traces are not for everybody.
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import anyio
 import uvicorn
 
+from headwater.console.asking import open_asker
+from headwater.console.lives import Lives
 from headwater.console.receiver import TraceReceiver
 from headwater.console.settings import ConsoleSettings
 from headwater.console.store import SpanStore
@@ -44,12 +46,14 @@ async def run_console(settings: ConsoleSettings, shutdown: Shutdown) -> None:
 
 @asynccontextmanager
 async def _web(settings: ConsoleSettings, store: SpanStore, otlp_port: int) -> AsyncIterator[int]:
-    with _listening(settings.http_port) as listener:
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(_listening(settings.http_port))
+        asker = await stack.enter_async_context(open_asker(settings.services, settings.security))
         port = int(listener.getsockname()[1])
         facts = {"otlp_port": otlp_port, "http_port": port, "store_bytes_max": settings.store_bytes_max}
         server = _QuietServer(
             uvicorn.Config(
-                build_web(store.path, facts),
+                build_web(store.path, facts, Lives(asker, settings.tenant_id)),
                 log_config=None,
                 log_level="warning",
                 access_log=False,

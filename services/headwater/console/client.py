@@ -9,6 +9,7 @@ from typing import Final, Self, TypeVar
 import httpx
 import msgspec
 
+from headwater.console.life import EventLife
 from headwater.console.model import RelatedTrace, StoreStats, Trace, TraceSummary
 
 TIMEOUT_S: Final = 10.0
@@ -68,6 +69,10 @@ class ConsoleClient:
     def related(self, trace_id: str) -> list[RelatedTrace]:
         """Return the traces that links lead to, either way, nearest first."""
         return self._get("/api/related", _Related, {"trace_id": trace_id}).related
+
+    def life(self, tenant_id: str, event_key: str) -> EventLife:
+        """Return what became of an event, as far as the services tell the console."""
+        return self._get(f"/api/events/{event_key}", EventLife, {"tenant": tenant_id})
 
     def stats(self) -> StoreStats:
         """Return what the store holds and has let go."""

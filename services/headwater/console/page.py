@@ -1,36 +1,24 @@
 """The console's pages: a list of traces and one trace's waterfall, as plain HTML.
 
-Pure: values in, text out. Everything that came from a span is escaped here, in `_e`, without exception; there is
+Pure: values in, text out. Everything that came from a span is escaped by `markup.text`, without exception; there is
 no script.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import Final
 from urllib.parse import quote
 
 from headwater.console import wording
+from headwater.console.life import EventLife
+from headwater.console.life_page import event_address, lives_section
+from headwater.console.markup import page as _page
+from headwater.console.markup import text as _e
 from headwater.console.model import IncomingLink, RelatedTrace, StoredSpan, Trace, TraceSummary
 from headwater.console.waterfall import Row, total_ns, waterfall
-from headwater.kernel.telemetry.names import LINK_ROLE
+from headwater.kernel.telemetry.names import EVENT_KEY, LINK_ROLE, TENANT
 
 _HUES: Final = (205, 150, 285, 35, 330, 180, 95, 255)
-
-_STYLE: Final = """
-:root { color-scheme: light dark; --line: #8883; --dim: #888; --bad: #d33 }
-body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 90rem; padding: 0 1rem }
-h1 { font-size: 1.25rem; margin: .2rem 0 } h2 { font-size: 1rem; margin: 1.5rem 0 .3rem }
-code, .n { font-family: ui-monospace, monospace; font-size: .92em }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .15rem .5rem; vertical-align: top }
-th { font-weight: 500; color: var(--dim) } tr + tr td { border-top: 1px solid var(--line) }
-.n { text-align: right; white-space: nowrap } .dim { color: var(--dim) } .bad { color: var(--bad) }
-.waterfall { table-layout: fixed; overflow-wrap: anywhere }
-.lane { width: 42% } .from { width: 7rem } .took { width: 6rem } .bar { height: .75rem; border-radius: 2px; min-width: 2px; margin-top: .3rem }
-.tag { border: 1px solid var(--line); border-radius: 3px; padding: 0 .3rem; font-size: .85em; white-space: nowrap }
-summary { cursor: pointer; list-style: none } pre { margin: .3rem 0 .6rem; font-size: .92em; white-space: pre-wrap }
-tr:target td { background: #fd03 } input { font: inherit; padding: .1rem .3rem }
-"""
 
 
 def index_page(traces: Sequence[TraceSummary], *, event_key: str, service: str) -> str:
@@ -49,11 +37,15 @@ def index_page(traces: Sequence[TraceSummary], *, event_key: str, service: str) 
         f'value="{_e(event_key)}"> service <input name=service value="{_e(service)}"> <button>find</button></form>'
     )
     body = f"<table>{head}{rows}</table>" if traces else "<p>No trace yet.</p>"
-    return _page("Traces", f"<h1>Traces</h1>{form}{body}")
+    address = f"/event/{quote(event_key, safe='')}"
+    life = f'<p><a href="{address}">life of event <code>{_e(event_key)}</code></a></p>' if event_key else ""
+    return _page("Traces", f"<h1>Traces</h1>{form}{life}{body}")
 
 
-def trace_page(trace: Trace, related: Sequence[RelatedTrace]) -> str:
-    """Return one trace's waterfall, its links both ways and the traces around it."""
+def trace_page(
+    trace: Trace, related: Sequence[RelatedTrace], lives: Sequence[EventLife] = (), lives_left_out: int = 0
+) -> str:
+    """Return one trace's waterfall, its links both ways, the traces around it, and the lives of its events."""
     rows = waterfall(trace.spans)
     width_ns = total_ns(rows)
     hues = {
@@ -73,7 +65,7 @@ def trace_page(trace: Trace, related: Sequence[RelatedTrace]) -> str:
         f"<p><a href=/>traces</a></p><h1>{_e(title)}</h1>"
         f"<p class=dim><code>{_e(trace.trace_id)}</code> · {len(rows)} spans · "
         f"{wording.duration(width_ns)} · {_time(min(span.start_ns for span in trace.spans))} · "
-        f'<a href="/api/traces/{quote(trace.trace_id)}/otlp.json">OTLP JSON</a></p>{left_out}'
+        f'<a href="/api/traces/{quote(trace.trace_id)}/otlp.json">OTLP JSON</a></p>{left_out}{lives_section(lives, lives_left_out)}'
         "<table class=waterfall><tr><th class=from>service<th>span<th class=lane><th class='n took'>took</tr>"
         f"{lines}</table>{_related(related)}",
     )
@@ -89,7 +81,7 @@ def _line(row: Row, width_ns: int, hue: int, incoming: Sequence[IncomingLink]) -
         f'<tr id="s{_e(span.span_id)}"><td style="color:hsl({hue} 60% 45%)">{_e(span.service)}</td>'
         f'<td style="padding-left:{row.depth * 1.2 + 0.5:.1f}rem"><details><summary>'
         f'<span class=dim title="{_e(span.kind.lower())}">{sign}</span> {_e(span.name)} {_tags(row)}</summary>'
-        f"{_details(span)}</details>{_links(row)}{_incoming(incoming)}</td>"
+        f"{_details(span)}</details>{_event(span)}{_links(row)}{_incoming(incoming)}</td>"
         f'<td class=lane><div class=bar style="margin-left:{left:.3f}%;width:{width:.3f}%;background:{colour}"></div></td>'
         f"<td class=n>{wording.duration(row.duration_ns)}</td></tr>"
     )
@@ -118,6 +110,14 @@ def _details(span: StoredSpan) -> str:
     )
     wide = max(len(name) for name, _ in facts)
     return f"<pre>{_e(chr(10).join(f'{name:<{wide}}  {value}' for name, value in facts))}</pre>"
+
+
+def _event(span: StoredSpan) -> str:
+    """Return the way from a span to the life of the event that it names."""
+    tenant_id, event_key = (str(span.attributes.get(name, "")) for name in (TENANT, EVENT_KEY))
+    if not tenant_id or not event_key:
+        return ""
+    return f'<div>⇢ <a href="{_e(event_address(tenant_id, event_key))}">life of the event</a></div>'
 
 
 def _links(row: Row) -> str:
@@ -159,14 +159,3 @@ def _span_anchor(trace_id: str, span_id: str) -> str:
 
 def _time(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-
-
-def _page(title: str, body: str) -> str:
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{_e(title)} · Headwater</title><style>{_STYLE}</style><body>{body}</body></html>"
-    )
-
-
-def _e(value: object) -> str:
-    return escape(str(value), quote=True)

@@ -6,7 +6,7 @@ answer is bounded. Must not write.
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from headwater.console.model import (
 from headwater.console.otlp import otlp_json, span_from_body
 from headwater.console.store import SPANS_DROPPED, TRACES_DROPPED, used_bytes
 from headwater.kernel.pg.queries import load
+from headwater.kernel.telemetry.names import TENANT
 
 SPANS_MAX: Final = 5_000
 """Spans of one trace in one answer."""
@@ -84,6 +85,19 @@ class SpanReader:
                     found.append(RelatedTrace(summary, distance + 1, here.hex(), direction))
                 queue.append((there, distance + 1))
         return found
+
+    def held(self, trace_ids: Iterable[str]) -> frozenset[str]:
+        """Return those of the traces (32 hex digits) that the store has spans of."""
+        return frozenset(
+            one
+            for one in trace_ids
+            if self._db.execute(_SQL["has_trace"], (bytes.fromhex(one),)).fetchone()[0]
+        )
+
+    def tenant_of(self, event_key: str) -> str:
+        """Return the tenant that a span names with an event; empty where none does."""
+        row = self._db.execute(_SQL["select_span_of_event"], (event_key,)).fetchone()
+        return str(span_from_body(*row).attributes.get(TENANT, "")) if row else ""
 
     def stats(self) -> StoreStats:
         """Return what the store holds and has let go."""

@@ -1,13 +1,17 @@
 """Settings of the console process, read once from `HEADWATER_CONSOLE_*`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
 from headwater.kernel.errors import StartRefused
+from headwater.kernel.security.calling import ChannelSecurity
 
 PREFIX: Final = "HEADWATER_CONSOLE_"
+SERVICES: Final = ("ingest", "identity", "sync")
+"""Who is asked for an event's life, at `HEADWATER_<SERVICE>_ADDRESS`."""
+TENANT: Final = "HEADWATER_TENANT"
 _PORT_MAX: Final = 65_535
 _BOUNDS: Final = (
     ("otlp_port", 0, _PORT_MAX),
@@ -37,6 +41,12 @@ class ConsoleSettings:
     drain_s: float = 5.0
     """How long exports under way may take at the end."""
     log_level: str = "info"
+    services: Mapping[str, str] = field(default_factory=dict)
+    """host:port of each of `SERVICES`; without all of them no event's life is shown, only spans."""
+    security: ChannelSecurity = field(default_factory=ChannelSecurity)
+    """What the console shows to the services (HEADWATER_TLS_*, HEADWATER_TOKEN): whoever reads its page reads by that."""
+    tenant_id: str = ""
+    """Tenant of an event that is asked for by its key alone, where no span names one."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -54,7 +64,15 @@ class ConsoleSettings:
         if faults:
             raise StartRefused("; ".join(faults))
         level = environ.get(f"{PREFIX}LOG_LEVEL", "").strip() or "info"
-        return cls(Path(data_dir), log_level=level, **numbers)
+        services = {name: environ.get(f"HEADWATER_{name.upper()}_ADDRESS", "").strip() for name in SERVICES}
+        return cls(
+            Path(data_dir),
+            log_level=level,
+            services={name: address for name, address in services.items() if address},
+            security=ChannelSecurity.from_environment(environ),
+            tenant_id=environ.get(TENANT, "").strip(),
+            **numbers,
+        )
 
 
 def _number(environ: Mapping[str, str], name: str, least: int, most: int, faults: list[str]) -> int | None:

@@ -1,7 +1,8 @@
-"""The console's HTTP side: a small JSON API and plain pages over the span store.
+"""The console's HTTP side: a small JSON API and plain pages over the span store and what services tell of events.
 
 Translates requests into reads and answers; decides nothing and draws nothing. Answers only to a loopback Host,
 so that a page elsewhere cannot read traces through a rebound name.
+Events' lives have no personal value (see `life`), since whoever reaches the page reads by the console's credential.
 """
 
 import re
@@ -20,15 +21,24 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from headwater.console import page
+from headwater.console import life_page, page
+from headwater.console.asking import KEY
+from headwater.console.life import EventLife
+from headwater.console.lives import Lives
 from headwater.console.model import RelatedTrace, StoreStats, Trace, TraceSummary
 from headwater.console.reading import SpanReader, reading
+from headwater.kernel.telemetry.names import EVENT_KEY, TENANT
+from headwater.runbooks import find_runbook
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 500
 """Traces in one list."""
 READERS_MAX: Final = 2
 """Reads under way at once; further requests wait."""
+
+LIVES_MAX: Final = 10
+"""Events of one trace whose lives its page tells."""
+TENANT_CHARS_MAX: Final = 255
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _HEADERS: Final = {
@@ -40,22 +50,26 @@ _HEADERS: Final = {
 _Answer = TypeVar("_Answer")
 
 
-def build_web(store_path: Path, started: dict[str, Any]) -> Starlette:
+def build_web(store_path: Path, started: dict[str, Any], lives: Lives) -> Starlette:
     """Return the application over one store.
 
     Args:
         store_path: the file, already made.
         started: facts for `/healthz`: ports, size cap.
+        lives: whom to ask what became of events.
     """
-    web = _Web(store_path, started)
+    web = _Web(store_path, started, lives)
     return Starlette(
         routes=[
             Route("/", web.index),
             Route("/trace/{trace_id}", web.trace_page),
+            Route("/event/{event_key}", web.event_page),
+            Route("/runbook/{code}", web.runbook),
             Route("/api/traces", web.traces),
             Route("/api/traces/{trace_id}", web.trace),
             Route("/api/traces/{trace_id}/otlp.json", web.otlp),
             Route("/api/related", web.related),
+            Route("/api/events/{event_key}", web.event),
             Route("/healthz", web.healthz),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
@@ -63,7 +77,8 @@ def build_web(store_path: Path, started: dict[str, Any]) -> Starlette:
 
 
 class _Web:
-    def __init__(self, store_path: Path, started: dict[str, Any]) -> None:
+    def __init__(self, store_path: Path, started: dict[str, Any], lives: Lives) -> None:
+        self._lives = lives
         self._store_path = store_path
         self._started = started
         self._readers = anyio.CapacityLimiter(READERS_MAX)
@@ -80,7 +95,30 @@ class _Web:
         trace, related = await self._read(lambda reader: _with_related(reader, trace_id))
         if trace is None:
             raise HTTPException(404, "no such trace here")
-        return _html(page.trace_page(trace, related))
+        found, left_out = await self._lives_in(trace)
+        return _html(page.trace_page(trace, related, found, left_out))
+
+    async def event_page(self, request: Request) -> Response:
+        event_key, tenant_id = await self._event(request)
+        if not tenant_id:
+            return _html(life_page.unasked_page(event_key, "no span here names its tenant; say which it is"))
+        if not self._lives.asks:
+            return _html(life_page.unasked_page(event_key, self._lives.why_not))
+        return _html(life_page.event_page(await self._life(tenant_id, event_key)))
+
+    async def event(self, request: Request) -> Response:
+        event_key, tenant_id = await self._event(request)
+        if not tenant_id:
+            raise HTTPException(400, "tenant: no span here names it")
+        if not self._lives.asks:
+            raise HTTPException(503, self._lives.why_not)
+        return _json(await self._life(tenant_id, event_key))
+
+    async def runbook(self, request: Request) -> Response:
+        found = find_runbook(request.path_params["code"])
+        if found is None:
+            raise HTTPException(404, "no such runbook")
+        return _html(life_page.runbook_page(found.code, found.text))
 
     async def traces(self, request: Request) -> Response:
         event_key, service, limit = _filters(request)
@@ -113,6 +151,37 @@ class _Web:
     async def healthz(self, _request: Request) -> Response:
         stats: StoreStats = await self._read(lambda reader: reader.stats())
         return _json({"ok": True, **self._started, "store": stats})
+
+    async def _event(self, request: Request) -> tuple[str, str]:
+        """Return the key asked for, and the tenant: the one given, that of a span, or the console's own."""
+        event_key = str(request.path_params["event_key"]).lower()
+        if not KEY.fullmatch(event_key):
+            raise HTTPException(400, "event_key: a UUID")
+        given = request.query_params.get("tenant", "").strip()
+        if len(given) > TENANT_CHARS_MAX:
+            raise HTTPException(400, f"tenant: up to {TENANT_CHARS_MAX} characters")
+        named = given or await self._read(lambda reader: reader.tenant_of(event_key))
+        return event_key, named or self._lives.tenant_id
+
+    async def _life(self, tenant_id: str, event_key: str) -> EventLife:
+        (life,) = await self._with_traces(await self._lives.of([(tenant_id, event_key)]))
+        return life
+
+    async def _lives_in(self, trace: Trace) -> tuple[list[EventLife], int]:
+        """Return what became of the first events that a trace's spans name, and how many more there are."""
+        if not self._lives.asks:
+            return [], 0
+        named = ((span.attributes.get(TENANT), span.attributes.get(EVENT_KEY)) for span in trace.spans)
+        pairs = ((str(tenant), str(key)) for tenant, key in named if tenant and KEY.fullmatch(str(key)))
+        asked, left_out = life_page.keys_of(pairs, LIVES_MAX)
+        return await self._with_traces(await self._lives.of(asked)), left_out
+
+    async def _with_traces(self, found: list[EventLife]) -> list[EventLife]:
+        asked = {
+            item.trace_id for life in found for item in life.traces if _TRACE_ID.fullmatch(item.trace_id)
+        }
+        held = await self._read(lambda reader: reader.held(asked)) if asked else frozenset[str]()
+        return [life.with_held(held) for life in found]
 
     def _read(self, ask: Callable[[SpanReader], _Answer]) -> Awaitable[_Answer]:
         def answer() -> _Answer:

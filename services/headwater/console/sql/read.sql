@@ -74,3 +74,15 @@ SELECT (SELECT count(*) FROM trace), (SELECT count(*) FROM span), (SELECT count(
 -- name: select_counters
 -- The counters that outlive the process.
 SELECT name, value FROM counter;
+
+-- name: has_trace
+-- Whether the store has spans of a trace. Parameters: trace_id.
+SELECT EXISTS (SELECT 1 FROM trace WHERE trace_id = ?);
+
+-- name: select_span_of_event
+-- One span that names an event. Parameters: event_key.
+SELECT r.service, s.body
+FROM span AS s INNER JOIN resource AS r ON s.resource_id = r.resource_id
+WHERE s.event_key = ?
+ORDER BY s.start_ns, s.span_id
+LIMIT 1;

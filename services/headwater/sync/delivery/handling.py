@@ -37,6 +37,7 @@ from headwater.sync.domain.delivering import (
 from headwater.sync.domain.isolating import Suspects, choose_parked
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.veiling import veiled
 
 _log = logging.getLogger(__name__)
 
@@ -266,7 +267,7 @@ class Handler:
 
 def poisoned(claimed: Claimed, error: Exception, judge: Judge, trace: TraceContext | None) -> Settlement:
     """Return *claimed* as a dead letter whose handling raised *error*; whether it was written nobody knows."""
-    reason = _told(error)
+    reason = veiled(_told(error), claimed.values, claimed.known)
     return Settlement(
         claimed=claimed,
         state=State.DEAD,

@@ -37,6 +37,7 @@ from headwater.sync.domain.retrying import (
     is_spent,
 )
 from headwater.sync.domain.settling import Settlement, State
+from headwater.sync.domain.veiling import veiled
 
 
 def refuse_taken(
@@ -95,6 +96,7 @@ def not_written(outcome: Outcome, crm_object: str) -> Outcome:
 def refused_by_store(settlement: Settlement, reason: str) -> Settlement:
     """Return *settlement* as a dead letter: what the CRM answered cannot be stored."""
     claimed = settlement.claimed
+    reason = veiled(reason, claimed.values, claimed.known)
     return structs.replace(
         settlement,
         state=State.DEAD,
@@ -318,7 +320,7 @@ class Judge:
             "try_count": claimed.tries_before + 1,
             "error_class": error.error_class.value,
             "error_code": error.code,
-            "error_message": error.message,
+            "error_message": veiled(error.message, claimed.values, claimed.known),
             "http_status": error.http_status,
             **changed,
         }
