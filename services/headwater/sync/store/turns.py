@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from operator import itemgetter
-from typing import Any, Final
+from operator import attrgetter, itemgetter
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -24,6 +24,9 @@ CODE_CHARS_MAX: Final = 128
 _AUDITED: Final = frozenset({"created", "updated", "unchanged", "looked_up"})
 """Outcomes that an entry of the audit may tell."""
 _NEW: Final = frozenset({"created", "updated"})
+_DELIVERED: Final = State.DELIVERED
+_Try: TypeAlias = tuple[Settlement, Claimed, tuple[Mapping[str, Any], ...]]
+"""How one ended, what was claimed, and what the audit is told of a doubt."""
 
 
 class _Value(msgspec.Struct, array_like=True, gc=False):
@@ -40,73 +43,115 @@ _ENTITY, _LANE, _DUE_TIME = 1, 2, 3
 """Columns of `sync.claimed`."""
 _COLUMNS: Final = 32
 """Columns of `sync.settlements`."""
-_ALIKE: Final = frozenset({1, 2, 3, 4, 14, 15, 17, 29, 31})
-"""Those of which one value may stand for all."""
-_LENGTHS: Final = [1 if number in _ALIKE else None for number in range(_COLUMNS)]
 _NONE_SETTLED: Final[tuple[Sequence[Any], ...]] = ((),) * _COLUMNS
+_entity_of: Final = attrgetter("claimed.entity_id")
 
 
 def settlement_columns(settlements: Sequence[Settlement]) -> tuple[Sequence[Any], ...]:
     """Return *settlements*, in order of entities, as `sync.settlements`; a column that has nothing is left empty.
 
-    The projector locks in the same order.
+    The projector locks in the same order. Made column by column: no row is built only to be taken apart again.
     """
-    rows = sorted(map(_settlement_row, settlements), key=itemgetter(0))
-    if not rows:
+    items = sorted(settlements, key=_entity_of)
+    if not items:
         return _NONE_SETTLED
-    count = len(rows)
-    return tuple(
-        [
-            column if column.count(column[0]) < count else () if column[0] is None else column[:length]
-            for column, length in zip(zip(*rows, strict=True), _LENGTHS, strict=False)
-        ]
-    )
+    tries = [(item, item.claimed, told(item.claimed)) for item in items]
+    return (*_standing_columns(tries), *_attempt_columns(tries), *_told_columns(tries))
 
 
-def _settlement_row(item: Settlement) -> tuple[Any, ...]:
-    """Return *item* as a row of `sync.settlements`; what is as usual is None."""
-    claimed, trace = item.claimed, item.trace
-    delivered = item.state is State.DELIVERED
-    verdict = told(claimed)
-    as_stored = not verdict  # a look-up puts what it found in the place of what is stored
+def _standing_columns(tries: Sequence[_Try]) -> tuple[Sequence[Any], ...]:
+    """Return how deliveries stand now: `entity_id` to `fresh`.
+
+    Where a verdict is told, a look-up has put what it found in the place of what is stored.
+    """
     return (
-        claimed.entity_id,
-        claimed.object,
-        item.state,
-        item.lane,
-        item.version,
-        None if as_stored and item.crm_object == claimed.crm_object else item.crm_object,
-        None if as_stored and item.crm_id == claimed.crm_id else item.crm_id,
-        None if as_stored and item.known is claimed.known else _json(item.known),
-        item.failure_count or None,
-        item.try_count or None,
-        item.after_s or None,
-        item.waits or None,
-        item.lacks_reference or None,
-        (delivered and _is_fresh(item)) or None,
-        item.outcome,
-        item.try_count or claimed.tries_before + 1,
-        claimed.event_key,
-        item.start_time,
-        claimed.dirty_time if delivered and not claimed.tries_before and item.outcome in _NEW else None,
-        trace.trace_id if trace else None,
-        trace.span_id if trace else None,
-        trace.traceparent if trace and not delivered else None,
-        item.error_class or None,
-        item.error_code[:CODE_CHARS_MAX] or None,
-        item.error_message[:ERROR_CHARS_MAX] or None,
-        item.http_status or None,
-        _json(verdict) if verdict else None,
-        "dead_lettered" if item.state is State.DEAD else None,
-        _json(item.changes) if item.changes else None,
-        item.policy_version,
-        claimed.verdict or None,
-        (delivered and bool(item.changes) and not verdict and item.outcome in _AUDITED) or None,
+        [was.entity_id for _, was, _ in tries],
+        _alike([was.object for _, was, _ in tries]),
+        _alike([one.state for one, _, _ in tries]),
+        _alike([one.lane for one, _, _ in tries]),
+        _alike([one.version for one, _, _ in tries]),
+        _sparse(
+            [
+                None if not told_of and one.crm_object == was.crm_object else one.crm_object
+                for one, was, told_of in tries
+            ]
+        ),
+        _sparse(
+            [None if not told_of and one.crm_id == was.crm_id else one.crm_id for one, was, told_of in tries]
+        ),
+        _sparse(
+            [
+                None if not told_of and one.known is was.known else _json(one.known)
+                for one, was, told_of in tries
+            ]
+        ),
+        _sparse([one.failure_count or None for one, _, _ in tries]),
+        _sparse([one.try_count or None for one, _, _ in tries]),
+        _sparse([one.after_s or None for one, _, _ in tries]),
+        _sparse([one.waits or None for one, _, _ in tries]),
+        _sparse([one.lacks_reference or None for one, _, _ in tries]),
+        _sparse([(one.state is _DELIVERED and _is_fresh(one)) or None for one, _, _ in tries]),
     )
+
+
+def _attempt_columns(tries: Sequence[_Try]) -> tuple[Sequence[Any], ...]:
+    """Return how tries went: `outcome` to `http_status`."""
+    traces = [(one, one.trace) for one, _, _ in tries]
+    return (
+        _alike([one.outcome for one, _, _ in tries]),
+        _alike([one.try_count or was.tries_before + 1 for one, was, _ in tries]),
+        [was.event_key for _, was, _ in tries],
+        _alike([one.start_time for one, _, _ in tries]),
+        _sparse([was.dirty_time if _is_first(one) else None for one, was, _ in tries]),
+        _sparse([trace.trace_id if trace else None for _, trace in traces]),
+        _sparse([trace.span_id if trace else None for _, trace in traces]),
+        _sparse(
+            [trace.traceparent if trace and one.state is not _DELIVERED else None for one, trace in traces]
+        ),
+        _sparse([one.error_class or None for one, _, _ in tries]),
+        _sparse([one.error_code[:CODE_CHARS_MAX] or None for one, _, _ in tries]),
+        _sparse([one.error_message[:ERROR_CHARS_MAX] or None for one, _, _ in tries]),
+        _sparse([one.http_status or None for one, _, _ in tries]),
+    )
+
+
+def _told_columns(tries: Sequence[_Try]) -> tuple[Sequence[Any], ...]:
+    """Return what the audit is told: `learned` to `audited`."""
+    return (
+        _sparse([_json(told_of) if told_of else None for _, _, told_of in tries]),
+        _sparse(["dead_lettered" if one.state is State.DEAD else None for one, _, _ in tries]),
+        _sparse([_json(one.changes) if one.changes else None for one, _, _ in tries]),
+        _alike([one.policy_version for one, _, _ in tries]),
+        _sparse([was.verdict or None for _, was, _ in tries]),
+        _alike([True if not told_of and _is_audited(one) else None for one, _, told_of in tries]),
+    )
+
+
+def _alike(column: list[Any]) -> Sequence[Any]:
+    """Return a column of which one value may stand for all."""
+    first = column[0]
+    if column.count(first) < len(column):
+        return column
+    return () if first is None else (first,)
+
+
+def _sparse(column: list[Any]) -> Sequence[Any]:
+    """Return a column that is null where all is as usual."""
+    return () if column.count(None) == len(column) else column
 
 
 def _json(value: Any) -> str:
     return _encode(value).decode()
+
+
+def _is_first(item: Settlement) -> bool:
+    """Say whether a first try wrote something: its latency counts."""
+    return item.state is _DELIVERED and not item.claimed.tries_before and item.outcome in _NEW
+
+
+def _is_audited(item: Settlement) -> bool:
+    """Say whether the entry of the audit is the record of the try too."""
+    return item.state is _DELIVERED and bool(item.changes) and item.outcome in _AUDITED
 
 
 def _is_fresh(item: Settlement) -> bool:
