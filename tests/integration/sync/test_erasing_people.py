@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -17,6 +18,7 @@ from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync.canary import tables_with
 from tests.integration.sync.whole import (
     CALL_S,
+    POLICY,
     TENANT,
     Doors,
     doors,
@@ -31,8 +33,16 @@ from typer.testing import CliRunner
 
 from headwater.cli.app import app
 from headwater.event.v1 import event_pb2
+from headwater.kernel.clock import SystemClock
 from headwater.kernel.pg.pool import set_codecs
 from headwater.kernel.rpc import open_channel
+from headwater.kernel.telemetry import TelemetrySettings, start_telemetry
+from headwater.policy.document import PolicyDocument
+from headwater.policy.loading import load_policy
+from headwater.sync.domain.erasing import digest_of
+from headwater.sync.domain.log import LogEvent, Position
+from headwater.sync.domain.reading import Answers, Subject
+from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.suppressing import Suppressions
 from headwater.sync.store.projection import PostgresProjections
 from headwater.sync.store.suppressions import PostgresSuppressions
@@ -45,6 +55,7 @@ CANARY: Final = "quillfeather"
 """In the address, the names and the texts of the person, and of nobody else."""
 MAIL: Final = f"ada.{CANARY}@one.example.com"
 OTHER: Final = "bo.bergman@two.example.com"
+NOON: Final = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
 WHO: Final = event_pb2.Actor(id="privacy desk")
 
 
@@ -258,3 +269,50 @@ async def test_the_command_looks_first_and_shows_the_certificate(stand: Stand) -
     assert (await stand.type("list", "--open"))["erasures"] == []
     lifted = await stand.type("lift", MAIL, "--reason", "consent of May")
     assert lifted["lifted_count"] == "1"
+
+
+class _Homes:
+    """Identity's answers: every record is one entity; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def resolve(self, _tenant: str, subjects: Sequence[tuple[Subject, uuid.UUID]]) -> Answers:
+        """Answer."""
+        self.asked += 1
+        return Answers({subject.key: uuid.UUID(int=77) for subject, _ in subjects}, 0)
+
+
+class _Policies:
+    """The policy of these tests."""
+
+    def current(self) -> dict[str, PolicyDocument]:
+        """Return it."""
+        return {TENANT: load_policy(POLICY.replace("${url}", "http://127.0.0.1:9"))}
+
+
+async def test_a_batch_that_was_resolved_already_is_read_again_once_somebody_is_erased(
+    migrated_database_url: str,
+) -> None:
+    """Between the question to identity and the commit: nothing of the person is written, and the event's end says so."""
+    told = json.dumps({"email": MAIL, "last_name": CANARY}).encode()
+    late = LogEvent(
+        TENANT, uuid.UUID(int=5), "erp", "contact", "c1", NOON, NOON, 1, "", told, None, 0, Position(1, 1)
+    )
+    async with asyncpg.create_pool(migrated_database_url, min_size=1, max_size=2, init=set_codecs) as pool:
+        homes, book = _Homes(), PostgresSuppressions(pool)
+        projector = BatchProjector(
+            PostgresProjections(pool), homes, _Policies(), start_telemetry("sync", TelemetrySettings(), environ={}).spans,
+            SystemClock(), suppressions=Suppressions(book),
+        )  # fmt: skip
+        prepared = await projector.prepare([late])
+        key = bytes(32)
+        await pool.execute("insert into sync.suppression_key (tenant_id, key) values ($1, $2)", TENANT, key)
+        await pool.execute(
+            "insert into sync.suppression (tenant_id, digest, kind, erasure_id) values ($1, $2, 'email', $3)",
+            TENANT, digest_of(key, ("email", (MAIL,))), uuid.UUID(int=1),
+        )  # fmt: skip
+        (effect,) = await projector.commit([], prepared)
+        assert (effect.rule, homes.asked) == ("suppressed", 1)
+        async with pool.acquire() as connection:
+            assert await tables_with(connection, CANARY) == set()
