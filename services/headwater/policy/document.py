@@ -347,7 +347,12 @@ class PolicyDocument(Part):
 
     def unread_of(self, system: str, object_name: ObjectName) -> frozenset[FieldName]:
         """Return the fields of an object that are not read from a system, mapped or not."""
-        return self._unread.get((system, object_name), frozenset())
+        return self._barred.get((system, object_name), frozenset())
+
+    @cached_property
+    def _barred(self) -> Mapping[tuple[str, str], frozenset[FieldName]]:
+        """What is not read, at hand: asked with every event."""
+        return self._unread
 
     def _accounts_of(self, system: str) -> tuple[str, ...]:
         return tuple(name for name, item in self.connectors.items() if item.system == system)
