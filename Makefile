@@ -14,7 +14,7 @@ PROMETHEUS := .prometheus
 CHROMIUM := .chromium
 
 .DEFAULT_GOAL := help
-.PHONY: realcrm test-realcrm record-realcrm help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile parity bench-walls \
+.PHONY: realcrm test-realcrm record-realcrm help setup run up down load test test-fast bench-ingest bench-sync bench-policy bench-peers bench-identity peers-identity lock-peers load-kill load-soak bench-audit bench-auth bench-vault bench-tracing prove-traces prove-erasure test-security test-alerts test-browser drill-alerts dashboards bench-backfill bench-rebuild bench-reconcile parity bench-walls \
 	load-overload load-abuse load-limits load-chaos fuzz fuzz-guided simulate histories lint format type proto proto-check proto-baseline \
 	lock lock-check secrets-check sbom verify clean
 
@@ -109,6 +109,9 @@ bench-tracing: $(STAMP) ## Measure what tracing costs: 1 %, 100 %, a receiver th
 
 prove-traces: $(STAMP) ## 10,000 events at full sampling under faults: one graph each, nothing personal told (ARGS="--events 2000")
 	PYTHONPATH=services:. $(BIN)/python -m tests.system.traced --json prove-traces.json $(ARGS)
+
+prove-erasure: $(STAMP) ## A person erased under load, a kill and a CRM that is down: nothing in database, dump, WAL-restored copy
+	PYTHONPATH=services:. $(BIN)/python -m tests.system.erased --json prove-erasure.json $(ARGS)
 
 test-security: $(STAMP) ## Every method against every bad credential: prints the matrix, exit 1 when one is not refused as it should be
 	PYTHONPATH=services:. $(BIN)/python -m tests.integration.security $(ARGS)

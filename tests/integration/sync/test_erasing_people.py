@@ -277,7 +277,7 @@ class _Homes:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def resolve(self, _tenant: str, subjects: Sequence[tuple[Subject, uuid.UUID]]) -> Answers:
+    async def resolve(self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]) -> Answers:  # noqa: ARG002
         """Answer."""
         self.asked += 1
         return Answers({subject.key: uuid.UUID(int=77) for subject, _ in subjects}, 0)

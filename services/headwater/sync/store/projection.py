@@ -23,6 +23,7 @@ from headwater.sync.store.enrichment import want_entities
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
 from headwater.sync.store.merges import write_follows
+from headwater.sync.store.suppressions import SuppressingTransaction
 from headwater.sync.store.tending import write_tended
 from headwater.sync.store.versions import note_versions
 from headwater.sync.wakeup import name_accounts
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _SQL = queries.load("headwater.sync", "projection.sql")
 _ECHO = queries.load("headwater.sync", "echo.sql")
-_ERASURE = queries.load("headwater.sync", "erasure.sql")
 _encode: Final = msgspec.json.Encoder().encode
 _LOST: Final = 0
 _ENTITY: Final = 1
@@ -141,7 +141,7 @@ class PostgresProjections:
             await unit.hold()
 
 
-class ProjectionTransaction:
+class ProjectionTransaction(SuppressingTransaction):
     """One transaction of the projector; what it writes is kept back and written by `move_cursors`, in one round trip.
 
     The leases' fences are held from the first statement that needs no round trip of its own for it, at the latest
@@ -264,19 +264,6 @@ class ProjectionTransaction:
             )
             for effect in effects
         ]
-
-    async def suppressions(self) -> int:
-        """Return the number of the newest suppression; asked once entities are locked."""
-        found: int = await self._connection.fetchval(_ERASURE["suppression_number"].text)
-        return found
-
-    async def erase_events(self, events: Sequence[LogEvent]) -> None:
-        """Take out of the log what events say."""
-        by_tenant: dict[str, list[uuid.UUID]] = {}
-        for event in events:
-            by_tenant.setdefault(event.tenant_id, []).append(event.event_key)
-        for tenant_id, keys in sorted(by_tenant.items()):
-            await self._connection.execute(_ERASURE["erase_events"].text, tenant_id, keys)
 
     async def observe(self, seen: Seen) -> None:
         """Take over what CRM records were seen to hold, and record what was decided about events that show them."""

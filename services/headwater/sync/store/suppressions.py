@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from headwater.kernel.pg import queries
+from headwater.sync.domain.log import LogEvent
 from headwater.sync.projector.suppressing import Standing
 from headwater.sync.store.faults import translated
 
 if TYPE_CHECKING:
-    from headwater.kernel.pg.pool import Pool
+    from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL: Final = queries.load("headwater.sync", "erasure.sql")
 
@@ -33,3 +35,22 @@ class PostgresSuppressions:
         async with translated():
             rows = await self._pool.fetch(_SQL["suppressed_among"].text, tenant_id, list(digests))
         return frozenset(bytes(row["digest"]) for row in rows)
+
+
+class SuppressingTransaction:
+    """A transaction that heeds who was erased: the part of the projector's that knows of it."""
+
+    _connection: Connection
+
+    async def suppressions(self) -> int:
+        """Return the number of the newest suppression; asked once entities are locked."""
+        found: int = await self._connection.fetchval(_SQL["suppression_number"].text)
+        return found
+
+    async def erase_events(self, events: Sequence[LogEvent]) -> None:
+        """Take out of the log what events say."""
+        by_tenant: dict[str, list[uuid.UUID]] = {}
+        for event in events:
+            by_tenant.setdefault(event.tenant_id, []).append(event.event_key)
+        for tenant_id, keys in sorted(by_tenant.items()):
+            await self._connection.execute(_SQL["erase_events"].text, tenant_id, keys)

@@ -1,0 +1,1 @@
+"""What is left of an erased person in copies of the database."""
