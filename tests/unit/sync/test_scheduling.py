@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.sync.domain.scheduling import (
+    FIRST_LASTING_S_MAX,
     FIRST_S_MAX,
     JITTER_SHARE,
     Job,
@@ -42,6 +43,15 @@ def test_a_new_job_begins_soon_but_not_with_all_others() -> None:
     firsts = {first_standing(HOUR, NOON, random.Random(seed)).next_time for seed in range(50)}
     assert len(firsts) > 40
     assert all(NOON <= first <= at(FIRST_S_MAX) for first in firsts)
+
+
+def test_a_job_that_lasts_begins_at_once_and_misses_nothing() -> None:
+    """Until it runs, nothing is told; however long it ran, no run fell out."""
+    stream = Job("acme", "stream/crm/contacts", "stream", 60.0, "crm", "topic")
+    firsts = [first_standing(stream, NOON, random.Random(seed)).next_time for seed in range(50)]
+    assert all(NOON <= first <= at(FIRST_LASTING_S_MAX) for first in firsts)
+    standing = after_run(Standing(NOON, NOON), stream, at(5 * 3600), NoChance(), failed=False)
+    assert (standing.missed_count, standing.next_time) == (0, at(5 * 3600 + 60))
 
 
 def test_runs_that_were_missed_fall_together() -> None:

@@ -16,6 +16,8 @@ JITTER_SHARE: Final = 0.1
 """Of a period, how late a run may be by chance, so that the jobs of many accounts do not march in step."""
 FIRST_S_MAX: Final = 30.0
 """Longest wait of a job's very first run, by chance."""
+FIRST_LASTING_S_MAX: Final = 1.0
+"""The same of a job that lasts: until it runs, nothing is told."""
 RETRY_S: Final = 5.0
 """Pause after the first failure in a row; doubled with each, never beyond the next planned run."""
 
@@ -74,7 +76,8 @@ class Standing:
 
 def first_standing(job: Job, now: dt.datetime, chance: random.Random) -> Standing:
     """Return how a job begins that never ran."""
-    first = now + dt.timedelta(seconds=chance.uniform(0, min(job.every_s, FIRST_S_MAX)))
+    most_s = FIRST_LASTING_S_MAX if job.lasts else FIRST_S_MAX
+    first = now + dt.timedelta(seconds=chance.uniform(0, min(job.every_s, most_s)))
     return Standing(first, first)
 
 
