@@ -21,7 +21,7 @@ COLUMNS: Final = (
 """As `sync.settlements` has them."""
 HELD: Final = {"crm_object": "Contact", "crm_id": "0031", "delivered_version": 2}
 TRACE: Final = TraceContext("00-" + "a" * 32 + "-" + "b" * 16 + "-01")
-FAILED: Final = {
+FAILED: Final[dict[str, Any]] = {
     "state": State.RETRYING, "outcome": "failed", "failure_count": 1, "try_count": 2, "after_s": 4.0, "trace": TRACE,
     "error_class": "server", "error_code": "503" * 100, "error_message": "down" * 200, "http_status": 503,
 }  # fmt: skip
