@@ -30,13 +30,14 @@ returning mark, wanted_count, unread_count, lost_count, begin_time, move_time, c
 
 -- name: want_told
 -- Has records read that a stream told of, in key order; also while the log is projected again: they are told only once.
+-- Two seconds later: a CRM may keep whole seconds, and two states of one second could not be put in order.
 -- $1 tenant; $2 connector; arrays: $3 CRM object text[], $4 CRM id text[].
-insert into sync.record_fetch as held (tenant_id, connector, crm_object, crm_id)
-select $1, $2, item.crm_object, item.crm_id
+insert into sync.record_fetch as held (tenant_id, connector, crm_object, crm_id, due_time)
+select $1, $2, item.crm_object, item.crm_id, clock_timestamp() + interval '2 seconds'
 from unnest($3::text [], $4::text []) as item (crm_object, crm_id)
 on conflict (tenant_id, connector, crm_object, crm_id) do update
 set
-    number = nextval('sync.record_fetch_number'), due_time = clock_timestamp(), want_time = clock_timestamp(), try_count = 0,
+    number = nextval('sync.record_fetch_number'), due_time = excluded.due_time, want_time = clock_timestamp(), try_count = 0,
     finding = '';
 
 -- name: lose_stream
