@@ -321,7 +321,7 @@ async def test_jobs_are_listed_paused_and_their_findings_told(
             for name in jobs.keys() - {item.name for item in jobs.values() if item.outcome}:
                 order = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=name, actor=ACTOR)
                 await stub.RunSchedule(order, timeout=10)
-            return len(jobs) == 9 and all(item.outcome == "ok" for item in jobs.values())
+            return len(jobs) == 10 and all(item.outcome == "ok" for item in jobs.values())
 
         await until(all_ran, 30)
         request = schedules_pb2.ListSchedulesRequest(tenant_id=TENANT)
