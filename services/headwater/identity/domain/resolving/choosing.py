@@ -1,8 +1,9 @@
 """Which of several entities that a person told apart the others around them may be linked to. Pure.
 
 What a person split stays two, yet both halves look alike to whatever comes later: a cap on the bits of one pair makes
-them equal, and the order of ids would decide. So whoever could go with either goes with the half that it matches
-better, over all its records; where both are about as likely, with neither, and a person is asked.
+them equal, and the order of ids would decide. So whoever could go with either goes with the half of which it has an
+identifier that the other lacks; else with the half that it matches better, over all its records; where both are about
+as likely, with neither, and a person is asked.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 from headwater.identity.domain.clustering.linkage import Members
 from headwater.identity.domain.clustering.memory import Memory
+from headwater.identity.domain.clustering.tiers import Merging
 from headwater.identity.domain.records import RecordId
 from headwater.kernel.ids import EntityId
 
@@ -52,6 +54,7 @@ def choose(memory: Memory, entity_of: Mapping[RecordId, EntityId], apart: frozen
     """
     if not apart:
         return NO_CHOICE
+    merging = Merging(memory.parts, memory.shared)
     members = _members(memory, entity_of)
     halves = {entity for pair in apart for entity in pair if entity in members}
     kept_from: dict[RecordId, frozenset[EntityId]] = {}
@@ -61,9 +64,12 @@ def choose(memory: Memory, entity_of: Mapping[RecordId, EntityId], apart: frozen
         open_to = [half for half in reached if entity is None or frozenset((half, entity)) not in apart]
         if not any(frozenset((half, other)) in apart for half in open_to for other in open_to):
             continue
-        averages = {half: _average(memory, records, members[half]) for half in open_to}
+        strangers = _strangers(merging, memory, records, {half: members[half] for half in open_to}, apart)
+        averages = {
+            half: _average(memory, records, members[half]) for half in open_to if half not in strangers
+        }
         kept, either = _weigh(averages, apart, memory.rules.bits_min, memory.rules.margin_bits)
-        kept_from.update(dict.fromkeys(records, kept))
+        kept_from.update(dict.fromkeys(records, kept | strangers))
         if entity is not None:
             chose.add(entity)
         elif either:
@@ -100,6 +106,26 @@ def _facing(
                     entities[entity].add(half)
     yield from ((entity, members[entity], reached) for entity, reached in entities.items())
     yield from ((None, [record], reached) for record, reached in records.items())
+
+
+def _strangers(
+    merging: Merging,
+    memory: Memory,
+    ours: Sequence[RecordId],
+    halves: Mapping[EntityId, Sequence[RecordId]],
+    apart: frozenset[EntityPair],
+) -> frozenset[EntityId]:
+    """Return the halves without an identifier of *ours* that are apart from one that has some, however large that is."""
+    named = {
+        half
+        for half, theirs in halves.items()
+        if any(merging.allows(one, other, memory.bits(one, other)) for one in ours for other in theirs)
+    }
+    return frozenset(
+        half
+        for half in halves
+        if half not in named and any(frozenset((half, other)) in apart for other in named)
+    )
 
 
 def _average(memory: Memory, ours: Sequence[RecordId], theirs: Sequence[RecordId]) -> float:
