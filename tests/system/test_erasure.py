@@ -196,7 +196,8 @@ def erase_under_load(world: World, tenant: Tenant) -> None:
     certificate = shown(world, tenant, erasure_id)
     assert {item.state for item in certificate.targets} == {"erased"}
     assert {item.connector for item in certificate.targets} == set(VENDORS)
-    assert {tenant.fate(one.event_key).projection for one in late} == {"suppressed"}
+    # suppressed where the projector met them first, erased where the erasure had swept the log before it
+    assert {tenant.fate(one.event_key).projection for one in late} <= {"suppressed", "erased"}
     _nothing_is_left(world, tenant)
     _audit_holds(world, tenant)
 
