@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +44,13 @@ def test_a_new_job_begins_soon_but_not_with_all_others() -> None:
     firsts = {first_standing(HOUR, NOON, random.Random(seed)).next_time for seed in range(50)}
     assert len(firsts) > 40
     assert all(NOON <= first <= at(FIRST_S_MAX) for first in firsts)
+
+
+def test_a_job_that_has_nothing_to_look_at_yet_begins_later() -> None:
+    """As long after it is known as it says."""
+    late = replace(HOUR, first_s=600.0)
+    firsts = {first_standing(late, NOON, random.Random(seed)).next_time for seed in range(50)}
+    assert all(at(600) <= first <= at(600 + FIRST_S_MAX) for first in firsts)
 
 
 def test_a_job_that_lasts_begins_at_once_and_misses_nothing() -> None:

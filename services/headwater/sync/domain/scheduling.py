@@ -34,6 +34,7 @@ class Job:
         name: unique within the tenant, as `poll/hubspot/contact`.
         connector: the account it belongs to; empty when none.
         subject: what of it, for the job itself.
+        first_s: how long after it is known it runs first, at the earliest: before, there is nothing to look at.
     """
 
     tenant_id: str
@@ -42,6 +43,7 @@ class Job:
     every_s: float
     connector: str = ""
     subject: str = ""
+    first_s: float = 0.0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -77,7 +79,7 @@ class Standing:
 def first_standing(job: Job, now: dt.datetime, chance: random.Random) -> Standing:
     """Return how a job begins that never ran."""
     most_s = FIRST_LASTING_S_MAX if job.lasts else FIRST_S_MAX
-    first = now + dt.timedelta(seconds=chance.uniform(0, min(job.every_s, most_s)))
+    first = now + dt.timedelta(seconds=job.first_s + chance.uniform(0, min(job.every_s, most_s)))
     return Standing(first, first)
 
 

@@ -26,6 +26,8 @@ WEEKLY: Final = "weekly"
 MONTHLY: Final = "monthly"
 QUARTERLY: Final = "quarterly"
 QUARTERLY_S: Final = 7_776_000.0
+FIRST_REVIEW_S: Final = 86_400.0
+"""How long an account has to be at work before somebody looks at which of its fields are used."""
 """Period of the review of fields where the policy compares nothing: 90 days."""
 HEAL: Final = "heal"
 
@@ -71,7 +73,8 @@ class Reconciliation:
 
 def _job(account: RunningAccount, subject: str, every_s: float) -> Job:
     name = job_name(subject, account.name)
-    return Job(account.tenant_id, name, "reconcile", every_s, account.name, subject)
+    first_s = min(FIRST_REVIEW_S, every_s / 2) if subject == QUARTERLY else 0.0
+    return Job(account.tenant_id, name, "reconcile", every_s, account.name, subject, first_s)
 
 
 def reconciliation(
