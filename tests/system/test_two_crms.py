@@ -50,7 +50,7 @@ def own_world(
 ) -> Iterator[World]:
     """A world of its own. In the shared one, minutes old, two whole runs of CI left four of the six people with two entities.
 
-    Why is not known yet; alone, and behind each part of the other tests, it never happened in forty runs.
+    Why is not known yet; alone, and behind each part of the other tests, it never happened in thirty runs.
     """
     url = anyio.run(postgres.create_database, postgres_server, migrated_template_url)
     try:
