@@ -16,7 +16,8 @@ from tests.system.processes import Child
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(90)]
 
 SEED = 20_261_121
-PACE = Pace(requests=4_000, seconds=8, callers=12, streams=6)
+PACE = Pace(requests=3_000, seconds=45, callers=12, streams=6)
+"""So many that each method has its answer many times; the seconds are there for a service that hangs."""
 
 
 @pytest.fixture(scope="module")
@@ -33,5 +34,5 @@ async def test_generated_requests_give_no_internal_no_unknown_and_no_hang(child:
     report = await run(address, SEED, corpus, PACE, read_back=300)
     report.notes += log_faults(child.log.read_text(encoding="utf-8").splitlines())
     assert report.clean, "\n".join(report.lines())
-    assert report.requests > 500
+    assert report.requests >= PACE.requests
     assert sum("OK" in code for code in report.codes) == len(INGEST)

@@ -340,6 +340,11 @@ def _good(chance: random.Random, names: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
+def payload_for_any(chance: random.Random) -> bytes:
+    """Return a payload that keeps the policy's contract whatever its object is."""
+    return json.dumps(_good(chance, tuple({name: 0 for names in FIELDS.values() for name in names}))).encode()
+
+
 def valid_object(chance: random.Random) -> ObjectName:
     """Return one of the objects that the policy knows, contacts most often."""
     return "contact" if chance.random() < 0.5 else chance.choice(tuple(FIELDS))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
-import anyio
 import pytest
 from tests.system.tenant import Tenant, event
-from tests.system.world import World, running_world
+from tests.system.world import World
 from tests.unit.policy.two_crms import ENDS, POLICY, SAYINGS
 
-from headwater.kernel.testing import postgres
 from headwater.policy.loading import policy_digest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -45,26 +42,10 @@ def _said(person: int, saying: int) -> Any:
 
 
 @pytest.fixture(scope="module")
-def own_world(
-    postgres_server: str, migrated_template_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
-    """A world of its own. In the shared one, minutes old, two whole runs of CI left four of the six people with two entities.
-
-    Why is not known yet; alone, and behind each part of the other tests, it never happened in thirty runs.
-    """
-    url = anyio.run(postgres.create_database, postgres_server, migrated_template_url)
-    try:
-        with running_world(url, tmp_path_factory.mktemp("two_crms")) as running:
-            yield running
-    finally:
-        anyio.run(postgres.drop_database, postgres_server, url)
-
-
-@pytest.fixture(scope="module")
-def tenant(own_world: World) -> Tenant:
+def tenant(world: World) -> Tenant:
     """A tenant in which six people were spoken of by the same six events, each person's in another order."""
-    made = own_world.tenant()
-    text = POLICY.replace("http://127.0.0.1:1/", f"{own_world.sandbox_url}/")
+    made = world.tenant()
+    text = POLICY.replace("http://127.0.0.1:1/", f"{world.sandbox_url}/")
     for vendor in ("hubspot", "salesforce"):
         text = text.replace(f"/{vendor}\n", f"/{vendor}/{made.id}\n")
         text = text.replace(f"env:{vendor.upper()}", f"env:HEADWATER_SECRET_{made.id.upper()}")

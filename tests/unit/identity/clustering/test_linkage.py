@@ -60,6 +60,28 @@ def test_one_strong_pair_does_not_glue_two_groups() -> None:
     assert partition("abcdef", edges(inside | bridge), RULES).groups == (("a", "b", "c"), ("d", "e", "f"))
 
 
+@given(st.permutations("abcd"))
+def test_a_named_pair_goes_before_one_that_scores_better(names: list[str]) -> None:
+    """Two people alike in all but their mailbox do not part the records of one mailbox, whatever their ids."""
+    one, ours, other, theirs = names
+    bits = {(one, other): 40.0, (one, ours): 11.0, (other, theirs): 11.0}
+    bits |= {(one, theirs): -6.0, (other, ours): -6.0, (ours, theirs): -6.0}
+    mailboxes = [{one, ours}, {other, theirs}]
+    groups = partition(
+        names, edges(bits), RULES, named=lambda left, right, _: {left, right} in mailboxes
+    ).groups
+    assert {frozenset(group) for group in groups} == {frozenset(box) for box in mailboxes}
+
+
+@given(st.permutations("abc"))
+def test_what_the_cap_makes_equal_is_told_apart_by_all_the_bits(names: list[str]) -> None:
+    """The better of two pairs beyond the cap is united first, whatever the ids."""
+    one, better, other = names
+    bits = {(one, better): 30.0, (one, other): 20.0, (better, other): -40.0}
+    groups = partition(names, edges(bits), Rules(bits_min=5.0)).groups
+    assert {frozenset(group) for group in groups} == {frozenset({one, better}), frozenset({other})}
+
+
 def test_two_profiles_are_never_one_entity() -> None:
     """A veto holds through a third record that fits both."""
     parts = {

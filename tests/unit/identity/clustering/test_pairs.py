@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.identity.people import FIELDS, parts
 
-from headwater.identity.domain.clustering.linkage import Rules, link, no_guard
+from headwater.identity.domain.clustering.linkage import Rules, link, no_guard, no_names
 from headwater.identity.domain.clustering.linkage import _Linkage as ForMany
 from headwater.identity.domain.clustering.tiers import Merging, mergeable
 
@@ -18,7 +18,7 @@ def test_a_pair_is_linked_as_the_linkage_for_many_links_it(bits: float, bits_min
     """Wherever the threshold lies, clamped or not, refused or not."""
     rules = Rules(bits_min=bits_min)
     edges = {"a": {"b": bits}, "b": {"a": bits}}
-    many = ForMany(("a", "b"), edges, rules, lambda _left, _right: reason)
+    many = ForMany(("a", "b"), edges, rules, lambda _left, _right: reason, no_names)
     many.run()
     found = link(("a", "b"), edges, rules, lambda _left, _right: reason)
     assert sorted(found.groups) == sorted(many.groups())

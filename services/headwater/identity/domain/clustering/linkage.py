@@ -5,6 +5,8 @@ anything up, or name entities.
 
 Connected components would let one wrong pair glue two people's records together; an average over
 all cross pairs, with pairs never compared counted against, needs most of the evidence to agree.
+Pairs that an identifier names as one go first, then the best average; an id decides between equals only, since
+the same records must end in the same groups whatever they are called.
 Every merge needs a cross pair at or above the threshold, so components of such pairs can be
 clustered apart: what is outside a component never changes what is inside.
 """
@@ -86,6 +88,14 @@ class Partition:
 
 Guard = Callable[[Members, Members], str]
 """Returns why two groups must stay apart, or nothing."""
+Named = Callable[[str, str, float], bool]
+"""Says whether an identifier names two records as one thing, given their bits."""
+
+
+def no_names(one: str, other: str, bits: float) -> bool:
+    """Know of no identifiers."""
+    del one, other, bits
+    return False
 
 
 def no_guard(left: Members, right: Members) -> str:
@@ -94,24 +104,32 @@ def no_guard(left: Members, right: Members) -> str:
     return ""
 
 
-def partition(records: Iterable[str], edges: Edges, rules: Rules, guard: Guard = no_guard) -> Partition:
+def partition(
+    records: Iterable[str], edges: Edges, rules: Rules, guard: Guard = no_guard, named: Named = no_names
+) -> Partition:
     """Group *records*; the same records and edges give the same groups, whatever their order."""
     groups: list[Members] = []
     refused: list[Refused] = []
     for component in components(sorted(records), edges, rules.bits_min):
-        linked = link(component, edges, rules, guard)
+        linked = link(component, edges, rules, guard, named)
         groups.extend(linked.groups)
         refused.extend(linked.refused)
     return Partition(tuple(sorted(groups)), tuple(refused))
 
 
-def link(component: Members, edges: Edges, rules: Rules, guard: Guard = no_guard) -> Partition:
-    """Group the records of one component, in order of id; the groups come in no order."""
+def link(
+    component: Members, edges: Edges, rules: Rules, guard: Guard = no_guard, named: Named = no_names
+) -> Partition:
+    """Group the records of one component, in order of id; the groups come in no order.
+
+    Args:
+        named: pairs that go first: two people who look alike must not part the records of one mailbox.
+    """
     if len(component) == 1:
         return Partition((component,))
     if len(component) == _PAIR:
         return _link_pair(component, edges, rules, guard)
-    linkage = _Linkage(component, edges, rules, guard)
+    linkage = _Linkage(component, edges, rules, guard, named)
     linkage.run()
     return Partition(tuple(linkage.groups()), tuple(linkage.refused))
 
@@ -148,18 +166,24 @@ def _reach(first: str, unseen: set[str], edges: Edges, bits_min: float) -> Colle
     return reached
 
 
+_Sum = tuple[float, float, int, bool]
+"""Bits of all compared pairs of two groups as they count, the same uncapped, how many, whether one is named."""
+_NOTHING: Final[_Sum] = (0.0, 0.0, 0, False)
+
+
 class _Linkage:
     """One component on its way from single records to groups."""
 
-    def __init__(self, component: Members, edges: Edges, rules: Rules, guard: Guard) -> None:
-        inside = set(component)
+    def __init__(self, component: Members, edges: Edges, rules: Rules, guard: Guard, named: Named) -> None:
         self._rules, self._guard = rules, guard
         self._members: dict[str, Members] = {one: (one,) for one in component}
-        self._sums: dict[str, dict[str, tuple[float, int]]] = {
-            one: {o: (rules.clamp(b), 1) for o, b in edges.get(one, {}).items() if o in inside}
-            for one in component
-        }
-        self._heap: list[tuple[float, str, str, int, int]] = []
+        self._sums: dict[str, dict[str, _Sum]] = {one: {} for one in component}
+        for one, sums in self._sums.items():
+            for other, bits in edges.get(one, {}).items():
+                if one < other and other in self._sums:
+                    found = (rules.clamp(bits), bits, 1, named(one, other, bits))
+                    sums[other] = self._sums[other][one] = found
+        self._heap: list[tuple[bool, float, float, str, str, int, int]] = []
         self.refused: list[Refused] = []
 
     def run(self) -> None:
@@ -169,7 +193,7 @@ class _Linkage:
                 if one < other:
                     self._offer(one, other)
         while self._heap:
-            _, left, right, left_size, right_size = heapq.heappop(self._heap)
+            *_, left, right, left_size, right_size = heapq.heappop(self._heap)
             if not self._is_current(left, left_size) or not self._is_current(right, right_size):
                 continue
             reason = self._guard(self._members[left], self._members[right])
@@ -187,24 +211,31 @@ class _Linkage:
         return members is not None and len(members) == size
 
     def _offer(self, left: str, right: str) -> None:
-        total, compared = self._sums[left][right]
+        clamped, full, compared, named = self._sums[left][right]
         pairs = len(self._members[left]) * len(self._members[right])
-        average = (total + (pairs - compared) * self._rules.missing_bits) / pairs
+        missing = (pairs - compared) * self._rules.missing_bits
+        average = (clamped + missing) / pairs
         if average >= self._rules.bits_min:
             first, second = (left, right) if left < right else (right, left)
             sizes = len(self._members[first]), len(self._members[second])
-            heapq.heappush(self._heap, (-round(average, 6), first, second, *sizes))
+            best = not named, -round(average, 6), -round((full + missing) / pairs, 6)
+            heapq.heappush(self._heap, (*best, first, second, *sizes))
 
     def _unite(self, left: str, right: str) -> None:
         """Put *right* into *left*, the smaller id: a group is named by its first record."""
         self._members[left] = tuple(sorted(self._members[left] + self._members.pop(right)))
         ours, theirs = self._sums[left], self._sums.pop(right)
         ours.pop(right, None)
-        for other, (total, compared) in theirs.items():
+        for other, entry in theirs.items():
             if other == left:
                 continue
-            before = ours.get(other, (0.0, 0))
-            ours[other] = (before[0] + total, before[1] + compared)
+            before = ours.get(other, _NOTHING)
+            ours[other] = (
+                before[0] + entry[0],
+                before[1] + entry[1],
+                before[2] + entry[2],
+                before[3] or entry[3],
+            )
             del self._sums[other][right]
         for other, entry in ours.items():
             self._sums[other][left] = entry

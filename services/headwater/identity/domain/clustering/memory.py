@@ -21,6 +21,7 @@ from headwater.identity.domain.clustering.linkage import (
     link,
 )
 from headwater.identity.domain.clustering.sharing import is_generic, named, watched
+from headwater.identity.domain.clustering.tiers import Merging
 from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.scores import score_bits
 from headwater.identity.domain.scoring.weights import Weights
@@ -170,4 +171,5 @@ class Memory:
 
     def group_component(self, component: Members, guard: Guard) -> Partition:
         """Group one component of linking pairs, all its pairs scored; the groups come in no order."""
-        return link(component, self._complete(component), self.rules, guard)
+        named = Merging(self.parts, self.shared).allows
+        return link(component, self._complete(component), self.rules, guard, named)
