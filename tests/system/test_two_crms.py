@@ -123,7 +123,7 @@ SPOKEN: Final = {
 def history(seed: int) -> list[tuple[str, float, Mapping[str, Any]]]:
     """Return four to nine statements: source, seconds after noon, what it says."""
     chance = random.Random(seed)
-    told = []
+    told: list[tuple[str, float, Mapping[str, Any]]] = []
     for number in range(chance.randrange(4, 10)):
         source = chance.choice(sorted(SPOKEN))
         paths = chance.sample(SPOKEN[source], chance.randrange(1, len(SPOKEN[source]) + 1))
