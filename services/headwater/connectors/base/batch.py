@@ -69,6 +69,23 @@ async def settle(
     return outcomes
 
 
+async def settle_each(writes: Sequence[Write], send: Callable[[Write], Awaitable[Outcome]]) -> list[Outcome]:
+    """Send one record a call, creates first, and return one outcome per write, in their order.
+
+    Raises: CallFailed when the first call failed; later, its record and those not yet sent become `Failed` values.
+    Cancellation: records already sent were written.
+    """
+    by_key = {write.external_id: write for write in writes}
+    creates, updates, outcomes = parts_of(writes)
+
+    async def send_one(keys: Sequence[str]) -> Mapping[str, Outcome]:
+        [key] = keys
+        return {key: await send(by_key[key])}
+
+    outcomes |= await settle([[key] for key in (*creates, *updates)], send_one, repeat_safe=False)
+    return [outcomes[write.external_id] for write in writes]
+
+
 def check_batch(writes: Sequence[Write], records_max: int) -> None:
     """Refuse a batch that breaks the port's contract: a defect of the caller.
 

@@ -116,6 +116,7 @@ class TokenSource:
         self._stale_at_s = float("inf") if life_s is None else self._loop_time() + life_s - early_s
 
 
+_UNAUTHORIZED: Final = 401
 _NEVER_FETCHED: Final = VendorError(
     ErrorClass.TIMEOUT, "TOKEN_TIMEOUT", f"no token could be fetched within {REFRESH_S_MAX:g} s"
 )
@@ -132,10 +133,21 @@ def token_source(account: Account, fetch: Fetch) -> TokenSource:
     return TokenSource(fetch, account.credentials.get("refresh_token", ""), keeper=account.grants)
 
 
-class AuthorizedHttp:
-    """Sends requests with the account's token; a refused token is renewed once."""
+def is_unauthorized(answer: Answer) -> bool:
+    """Say whether an answer refuses the token, as most vendors do."""
+    return answer.status == _UNAUTHORIZED
 
-    def __init__(self, http: HttpCaller, tokens: TokenSource, refused: Callable[[Answer], bool]) -> None:
+
+class AuthorizedHttp:
+    """Sends requests with the account's token; a refused token is renewed once.
+
+    Args:
+        refused: says whether an answer refuses the token.
+    """
+
+    def __init__(
+        self, http: HttpCaller, tokens: TokenSource, refused: Callable[[Answer], bool] = is_unauthorized
+    ) -> None:
         self._http = http
         self._tokens = tokens
         self._refused = refused

@@ -142,6 +142,11 @@ class Report:
     ok: bool
     findings: tuple[str, ...]
 
+    @classmethod
+    def of(cls, gaps: Sequence[str], ready: str) -> Report:
+        """Return what was found wrong or, when that is nothing, the sentence that all is *ready*."""
+        return cls(ok=not gaps, findings=tuple(gaps) or (ready,))
+
 
 class CallGate(Protocol):
     """Permission to call: limiter, quota and span, one call at a time."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.batch import check_batch, settle_each
 from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.describing import ApiVersions, FieldShape
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, creating_kind
@@ -132,22 +132,19 @@ class BottleCrmConnector:
             else:
                 findings.extend(await self._prepare(target))
         ready = "BottleCRM: every field is there and can be written"
-        return Report(ok=not findings, findings=tuple(findings) or (ready,))
+        return Report.of(findings, ready)
 
     async def upsert(self, target: Target, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Look up what has no record id yet, then create or update one record a call."""
         check_batch(writes, wire.BATCH_RECORDS_MAX)
         kind, customs = kind_of(target), await self._customs_for(target, writes)
-        by_key = {write.external_id: write for write in writes}
-        creates, updates, outcomes = parts_of(writes)
+        creates = [write.external_id for write in writes if not write.crm_id]
         held = await self._by_external_id(kind, target, creates)
 
-        async def send(keys: Sequence[str]) -> Mapping[str, Outcome] | Refused:
-            [key] = keys
-            return {key: await self._send(kind, target, by_key[key], customs, held.get(key))}
+        async def send(write: Write) -> Outcome:
+            return await self._send(kind, target, write, customs, held.get(write.external_id))
 
-        outcomes |= await settle([[key] for key in (*creates, *updates)], send, repeat_safe=False)
-        return [outcomes[write.external_id] for write in writes]
+        return await settle_each(writes, send)
 
     async def look_up(self, target: Target, external_ids: Sequence[str]) -> Mapping[str, Found]:
         """Return the records that hold these external ids."""

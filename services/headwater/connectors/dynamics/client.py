@@ -15,7 +15,7 @@ from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind,
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
 from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.fetching import Fetched
-from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
+from headwater.connectors.base.http import HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
 from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import (
@@ -43,7 +43,6 @@ OWN_PREFIX: Final = "hw_"
 """Columns of this prefix are ours to create; Dataverse takes prefixes of two to eight characters."""
 
 _OK: Final = frozenset({200, 201, 204})
-_UNAUTHORIZED: Final = 401
 
 CAPABILITIES: Final = Capabilities(
     objects=("*",),
@@ -92,7 +91,7 @@ class DynamicsVendor:
         http = HttpCaller(account, gate, read_limits, transport=transport)
         tokens = token_source(account, refresher(account, http))
         ends = credential_expiries(account.name, account.credentials)
-        return DynamicsConnector(AuthorizedHttp(http, tokens, _token_refused), ends)
+        return DynamicsConnector(AuthorizedHttp(http, tokens), ends)
 
 
 class DynamicsConnector:
@@ -112,7 +111,7 @@ class DynamicsConnector:
             findings.extend(await self._prepare(target))
             self._tables.pop(target.crm_object, None)
         ready = "Dynamics 365: every column and alternate key is there and can be written"
-        return Report(ok=not findings, findings=tuple(findings) or (ready,))
+        return Report.of(findings, ready)
 
     async def upsert(self, target: Target, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Bring about the writes, references among them."""
@@ -329,10 +328,6 @@ _OF_RECORDS: Final = frozenset(
         ErrorClass.REFERENCE,
     }
 )
-
-
-def _token_refused(answer: Answer) -> bool:
-    return answer.status == _UNAUTHORIZED
 
 
 VENDOR: Final[Vendor] = DynamicsVendor()

@@ -105,7 +105,7 @@ class FilesConnector:
         for target in targets:
             if _OBJECT.fullmatch(target.crm_object):
                 await self._do("write", partial(self._folder, target))
-        return Report(ok=not findings, findings=tuple(findings) or ("files: every folder is there",))
+        return Report.of(findings, "files: every folder is there")
 
     async def upsert(self, target: Target, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Bring about the writes: all of the batch or, when it raises, none."""

@@ -16,7 +16,7 @@ from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind,
 from headwater.connectors.base.errors import CallFailed, ErrorClass
 from headwater.connectors.base.expiring import Expiry, credential_expiries
 from headwater.connectors.base.fetching import Fetched
-from headwater.connectors.base.http import Answer, HttpCaller, Request, required_json
+from headwater.connectors.base.http import HttpCaller, Request, required_json
 from headwater.connectors.base.oauth import AuthorizedHttp, token_source
 from headwater.connectors.base.polling import Page, Polled, Seen
 from headwater.connectors.base.port import (
@@ -45,7 +45,6 @@ OWN_PREFIX: Final = "headwater_"
 """Custom properties of this prefix are ours to create."""
 
 _DONE: Final = frozenset({200, 201, 207})
-_UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 _PROBED: Final = "contacts"
 
@@ -104,7 +103,7 @@ class HubSpotVendor:
         http = HttpCaller(account, gate, read_limits, transport=transport)
         tokens = token_source(account, refresher(account, http))
         ends = credential_expiries(account.name, account.credentials)
-        return HubSpotConnector(AuthorizedHttp(http, tokens, _token_refused), ends)
+        return HubSpotConnector(AuthorizedHttp(http, tokens), ends)
 
 
 class HubSpotConnector:
@@ -127,7 +126,7 @@ class HubSpotConnector:
         for target in targets:
             findings.extend(await self._prepare(target))
         ready = "HubSpot: every property is there and can be written"
-        return Report(ok=not findings, findings=tuple(findings) or (ready,))
+        return Report.of(findings, ready)
 
     async def upsert(self, target: Target, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Bring about the writes, then their associations."""
@@ -363,10 +362,6 @@ def _pairs(writes: Sequence[Write], outcomes: Mapping[str, Outcome]) -> dict[str
                     for crm_id in dict.fromkeys(reference.crm_ids)
                 )
     return pairs
-
-
-def _token_refused(answer: Answer) -> bool:
-    return answer.status == _UNAUTHORIZED
 
 
 VENDOR: Final[Vendor] = HubSpotVendor()

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 import httpx
 
-from headwater.connectors.base.batch import Refused, check_batch, parts_of, settle
+from headwater.connectors.base.batch import check_batch, settle_each
 from headwater.connectors.base.capabilities import Capabilities
 from headwater.connectors.base.doubt import InDoubtProtocol, Promise, WriteKind, creating_kind
 from headwater.connectors.base.errors import CallFailed, ErrorClass, VendorError
@@ -43,7 +43,6 @@ FIELD_PAGES_MAX: Final = 20
 """Pages of field definitions read: 10,000 fields."""
 
 _DONE: Final = frozenset({200, 201})
-_UNAUTHORIZED: Final = 401
 
 CAPABILITIES: Final = Capabilities(
     objects=tuple(KINDS),
@@ -119,7 +118,7 @@ class PipedriveVendor:
             return PipedriveConnector(http, ends)
         http = HttpCaller(account, gate, read_limits, transport=transport)
         tokens = token_source(account, refresher(account, http))
-        authorized = AuthorizedHttp(http, tokens, _token_refused)
+        authorized = AuthorizedHttp(http, tokens)
         return PipedriveConnector(authorized, ends, authorized.granted_scopes)
 
 
@@ -142,23 +141,20 @@ class PipedriveConnector:
             else:
                 findings.extend(await self._prepare(target))
         ready = "Pipedrive: every field is there and can be written"
-        return Report(ok=not findings, findings=tuple(findings) or (ready,))
+        return Report.of(findings, ready)
 
     async def upsert(self, target: Target, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Look up what has no record id yet, then create or update one record a call."""
         check_batch(writes, wire.BATCH_RECORDS_MAX)
         kind, catalogue = kind_of(target), await self._catalogue_for(target, writes)
-        by_key = {write.external_id: write for write in writes}
-        creates, updates, outcomes = parts_of(writes)
+        creates = [write.external_id for write in writes if not write.crm_id]
         held = await looking.by_external_id(self._read, kind, target, catalogue, creates)
-        held |= await self._held(kind, catalogue, [by_key[key] for key in updates])
+        held |= await self._held(kind, catalogue, [write for write in writes if write.crm_id])
 
-        async def send(keys: Sequence[str]) -> Mapping[str, Outcome] | Refused:
-            [key] = keys
-            return {key: await self._send(target, by_key[key], catalogue, held.get(key))}
+        async def send(write: Write) -> Outcome:
+            return await self._send(target, write, catalogue, held.get(write.external_id))
 
-        outcomes |= await settle([[key] for key in (*creates, *updates)], send, repeat_safe=False)
-        return [outcomes[write.external_id] for write in writes]
+        return await settle_each(writes, send)
 
     async def look_up(self, target: Target, external_ids: Sequence[str]) -> Mapping[str, Found]:
         """Return the records that hold these external ids."""
@@ -329,10 +325,6 @@ def _gap(target: Target, catalogue: Catalogue, name: str) -> str:
     if item is not None and not item.writable:
         return f"{where}: values of this field cannot be written"
     return ""
-
-
-def _token_refused(answer: Answer) -> bool:
-    return answer.status == _UNAUTHORIZED
 
 
 VENDOR: Final[Vendor] = PipedriveVendor()

@@ -151,7 +151,7 @@ class SalesforceConnector:
         for target in targets:
             findings.extend(await self._gaps(target))
         ready = "Salesforce: every object, external id field and field is there and can be written"
-        return Report(ok=not findings, findings=tuple(findings) or (ready,))
+        return Report.of(findings, ready)
 
     async def upsert(self, target: Target, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Bring about the writes, references among them."""
