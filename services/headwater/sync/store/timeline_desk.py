@@ -18,7 +18,8 @@ from headwater.sync.timeline.ports import Entry, Wanted
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool
 
-_SQL: Final = queries.load("headwater.sync", "timeline.sql")
+_KEPT: Final = queries.load("headwater.sync", "timeline.sql")
+_SQL: Final = queries.load("headwater.sync", "timeline_desk.sql")
 _PROVENANCE: Final = queries.load("headwater.sync", "provenance.sql")
 
 
@@ -61,7 +62,7 @@ class PostgresTimelineDesk:
                 wanted.limit,
             )
             found = await connection.fetch(
-                _SQL["associations_of"].text, tenant_id, [row["activity_id"] for row in rows]
+                _KEPT["associations_of"].text, tenant_id, [row["activity_id"] for row in rows]
             )
         told: defaultdict[uuid.UUID, list[Association]] = defaultdict(list)
         for row in found:
