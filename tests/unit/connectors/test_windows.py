@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.connectors.test_polling import CALLS_MAX, HubSpot, Salesforce, Vendor, _decoded
+from tests.unit.connectors.polled import CALLS_MAX, HubSpot, Salesforce, Vendor, decoded
 
 from headwater.connectors.base.http import Request
 from headwater.connectors.base.polling import from_ms
@@ -36,7 +36,7 @@ def counted(vendor: Vendor, since: dt.datetime | None) -> int:
         request = hubspot.count_request(vendor.polled, since)
     else:
         request = salesforce.count_request(vendor.polled, since, "v61.0")
-    body = _decoded(vendor.bench.call(request.method, request.path, request.body, **request.query))
+    body = decoded(vendor.bench.call(request.method, request.path, request.body, **request.query))
     return hubspot.count_of(body) if isinstance(vendor, HubSpot) else salesforce.count_of(body)
 
 
