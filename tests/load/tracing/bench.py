@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each way and shape in a round")
     parser.add_argument("--turns", type=int, default=4, help="of the whole path in a round")
-    parser.add_argument("--events", type=int, default=2_000, help="of each slice of the whole path")
+    parser.add_argument("--events", type=int, default=3_000, help="of each slice of the whole path")
     parser.add_argument("--only", default="", help=f"of: {', '.join(SELECTABLE)}; all but unary unless told")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)

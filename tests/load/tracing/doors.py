@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
@@ -18,11 +17,11 @@ from typing import Any, Final
 
 import anyio
 import grpc
-import psutil
 from anyio import to_thread
 from tests.load.ingest import facts
 from tests.load.ingest.driver import OPTIONS, SERVICE
 from tests.load.ingest.ground import Ground, apply_policy, free_port, service_environment
+from tests.load.ingest.meters import process_cpu_s
 from tests.load.tracing.ways import BLOCKED, TAIL_S, TRACED, WAYS, Receiver, settings_of
 from tests.system.processes import Child
 
@@ -143,12 +142,12 @@ async def measure_round(
                 way = WAYS[name]
                 receiver.answer(way.answers)
                 pid = doors[way.stand].pid
-                before, begun = _cpu_s(pid), time.monotonic()
+                before, begun = process_cpu_s(pid), time.monotonic()
                 answered = await _load(channels[way.stand], shape, way.share, SLICE_S)
                 took_s = time.monotonic() - begun
                 if way.stand == TRACED:
                     await anyio.sleep(TAIL_S)  # what is still exported is this slice's
-                turns[name].append((answered / took_s, (_cpu_s(pid) - before) / answered * 1e6))
+                turns[name].append((answered / took_s, (process_cpu_s(pid) - before) / answered * 1e6))
                 if not way.answers:
                     receiver.answer(True)
                     await anyio.sleep(TAIL_S)
@@ -161,16 +160,6 @@ async def measure_round(
 def shuffled(names: Sequence[str], seed: str) -> list[str]:
     """Return names in another order for each seed: what comes and goes on the machine meets all alike."""
     return random.Random(seed).sample(names, len(names))
-
-
-def _cpu_s(pid: int) -> float:
-    """Return the CPU time of a process's threads; to the nanosecond where the system tells it so."""
-    tasks = Path(f"/proc/{pid}/task")
-    if tasks.is_dir():
-        with contextlib.suppress(OSError):  # of a thread that ended meanwhile
-            return sum(int((task / "schedstat").read_bytes().split()[0]) for task in tasks.iterdir()) / 1e9
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
 
 
 async def _load(channels: Sequence[grpc.aio.Channel], shape: str, share: float, seconds: float) -> int:

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Final
 
 import anyio
+from tests.load.ingest.meters import cpu_s, process_cpu_s, processes
 from tests.load.ingest.stages import MeasurementFailed
 from tests.load.sync import facts
 from tests.load.sync.backlog import ENDED, TAIL_EVENTS, TAIL_PROJECTED, UNSETTLED, UPDATES
@@ -95,11 +96,11 @@ class Stand:
         Raises:
             MeasurementFailed: it did not end in time, or a delivery did not arrive.
         """
-        world, receiver = self._world, self._receiver
+        receiver = self._receiver
         requests = self._requests(events, way.share)
         taken = (receiver.spans, receiver.attributes, receiver.links)
         receiver.answer(way.answers)
-        before, began = await world.used(), time.perf_counter()
+        before, began = self._used_s(), time.perf_counter()
         tail: list[str] = []
         for request in requests:
             tail += await self._send(request, way.share)
@@ -107,13 +108,13 @@ class Stand:
         await self._look_until("the slice delivered", _SETTLED, True, None)
         took_s = time.perf_counter() - began
         await anyio.sleep(TAIL_S)
-        cpu_us = (await world.used()).per_event_us(before, events)
+        cpu_us = {name: (used - before[name]) * 1e6 / events for name, used in self._used_s().items()}
         if not way.answers:
             receiver.answer(True)
             await anyio.sleep(TAIL_S)
         left = (receiver.spans, receiver.attributes, receiver.links)
         spans, attributes, links = ((now - then) / events for now, then in zip(left, taken, strict=True))
-        return Slice(events / took_s, {name: cpu_us[name] for name in METERED}, (spans, attributes, links))
+        return Slice(events / took_s, cpu_us, (spans, attributes, links))
 
     async def check(self) -> None:
         """Raise unless all that was recorded was delivered."""
@@ -122,6 +123,13 @@ class Stand:
         wanted = self._next // UPDATES * len(world.accounts)
         if set(ended) != {2} or sum(ended.values()) != wanted:
             raise MeasurementFailed(f"deliveries ended as {ended}, not {wanted} of them delivered")
+
+    def _used_s(self) -> dict[str, float]:
+        """Return the CPU seconds of each process so far."""
+        world = self._world
+        pids = {name: processes(world.children[name].pid) for name in OURS}
+        used = {name: sum(process_cpu_s(one.pid) for one in found) for name, found in pids.items()}
+        return {**used, "postgres": cpu_s(world.postgres_pid)}
 
     def _requests(self, events: int, share: float) -> list[ingest_pb2.BatchRecordEventsRequest]:
         start, records = self._next, events // UPDATES

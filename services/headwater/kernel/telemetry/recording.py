@@ -85,6 +85,11 @@ class RecordedSpan(KnownSpan):
         self._ended = ended
 
     @property
+    def context(self) -> SpanContext:
+        """Its own context, as the API has it."""
+        return self.get_span_context()
+
+    @property
     def parent(self) -> SpanContext | None:
         """The context above it, as the API has it."""
         return None if self.above is None else self.above.to_span_context(is_remote=self.remote)
@@ -208,7 +213,7 @@ class RecordingTracer(Tracer):
         with api.use_span(span, **options):
             yield span
 
-    def start_as_current_span(  # type: ignore[override]  # the API's decorator has a type of its own
+    def start_as_current_span(
         self,
         name: str,
         context: Context | None = None,
