@@ -10,7 +10,7 @@ with an endpoint that answers, both at 1 %: what spans cost has its goal already
 A figure is the median over rounds; a round's is the median over turns of the ratio of one slice to the slice with which it
 is compared. Pace is wall time: events a second until the last is at the CRM, or answered by ingest. CPU is user and system
 time of our processes an event, with all that is exported after the slice; other load on the machine disturbs it less.
-Beside it: what counting a settled delivery for /metrics costs.
+Beside it: what one span costs, ours and the SDK's, and what counting a settled delivery for /metrics costs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import anyio
 from tests.load.figures import Figure, Goal, Report, conclude, print_table, shown
 from tests.load.ingest import ground as ingest_ground
 from tests.load.sync import ground as sync_ground
-from tests.load.tracing import whole
+from tests.load.tracing import spans, whole
 from tests.load.tracing.counting import cost_us
 from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_doors
 from tests.load.tracing.ways import ALL, BLOCKED, FEW, OFF, open_receiver
@@ -39,8 +39,9 @@ BLOCKED_GOAL: Final = 1.0
 """Per cent of the pace that a receiver which never answers may cost against one that does."""
 COUNTING: Final = "counting"
 COUNTING_US: Final = 0.3
-SELECTABLE: Final = (*SHAPES, WHOLE, COUNTING)
-USUAL: Final = ("stream", WHOLE, COUNTING)
+SPAN: Final = "span"
+SELECTABLE: Final = (*SHAPES, WHOLE, SPAN, COUNTING)
+USUAL: Final = ("stream", WHOLE, SPAN, COUNTING)
 """What is measured unless told: where many events are under way. A unary call of one event has a span for itself alone."""
 
 Results = dict[tuple[str, str], Seen]
@@ -147,6 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _show(seen)
     _show_path(path)
     figures = figures_of(seen)
+    if SPAN in shapes:
+        figures += spans.figures(given.rounds)
     if COUNTING in shapes:
         costs = tuple(cost_us() for _ in range(given.rounds))
         figures.append(Figure("counting a settled delivery", "us", Goal("<=", COUNTING_US), costs))

@@ -209,10 +209,6 @@ class RecordingTracer(Tracer):
         )
 
     @contextmanager
-    def _as_current(self, span: api.Span, **options: Any) -> Iterator[api.Span]:
-        with api.use_span(span, **options):
-            yield span
-
     def start_as_current_span(
         self,
         name: str,
@@ -220,9 +216,16 @@ class RecordingTracer(Tracer):
         *arguments: Any,
         end_on_exit: bool = True,
         **more: Any,
-    ) -> Any:
-        """Start a span and make it current for a block."""
-        return self._as_current(self.start_span(name, context, *arguments, **more), end_on_exit=end_on_exit)
+    ) -> Iterator[api.Span]:
+        """Start a span and make it current for a block; an exception that passes is named by its class alone."""
+        span = self.start_span(name, context, *arguments, **more)
+        with api.use_span(span, end_on_exit, record_exception=False, set_status_on_exception=False):
+            try:
+                yield span
+            except Exception as error:
+                span.record_exception(error)
+                span.set_status(StatusCode.ERROR)
+                raise
 
 
 def _known(above: api.Span) -> tuple[TraceContext | None, bool]:
