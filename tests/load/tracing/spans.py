@@ -56,7 +56,8 @@ def _theirs(*, sampled: bool) -> float:
     provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF), shutdown_on_exit=False)
     provider.add_span_processor(kept)
     tracer = provider.get_tracer("headwater", "1")
-    more = {
+    attributes: dict[str, str | int] = {
+        **_ATTRIBUTES,
         names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_HEADWATER,
         names.MESSAGING_DESTINATION_NAME: "headwater.deliveries",
         names.MESSAGING_OPERATION_NAME: "process",
@@ -67,9 +68,7 @@ def _theirs(*, sampled: bool) -> float:
 
     def make(created: TraceContext) -> None:
         parent, links = created.to_parent(), [_link(created)]
-        span = tracer.start_span(
-            "process headwater.deliveries", parent, SpanKind.CONSUMER, {**_ATTRIBUTES, **more}, links
-        )
+        span = tracer.start_span("process headwater.deliveries", parent, SpanKind.CONSUMER, attributes, links)
         span.set_attribute(names.OUTCOME, "updated")
         span.end()
 

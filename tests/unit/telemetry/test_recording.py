@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, StatusCode, get_current_span, set_span_in_context
 from tests.unit.telemetry.conftest import Recorder
 
@@ -32,7 +32,8 @@ def test_a_root_is_kept_exactly_when_the_sdk_would_keep_it(ratio: float) -> None
     for _ in range(500):
         span = tracer.start_span("work", Context())
         context = span.get_span_context()
-        wanted = judge.should_sample(None, context.trace_id, "work").decision.is_sampled()
+        decision = judge.should_sample(None, context.trace_id, "work").decision
+        wanted = decision is Decision.RECORD_AND_SAMPLE
         assert (span.is_recording(), context.trace_flags.sampled) == (wanted, wanted)
         assert context.is_valid
 
