@@ -57,7 +57,7 @@ def _theirs(*, sampled: bool) -> float:
     provider.add_span_processor(kept)
     tracer = provider.get_tracer("headwater", "1")
     attributes: dict[str, str | int] = {
-        **_ATTRIBUTES,
+        **{str(name): value for name, value in _ATTRIBUTES.items()},
         names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_HEADWATER,
         names.MESSAGING_DESTINATION_NAME: "headwater.deliveries",
         names.MESSAGING_OPERATION_NAME: "process",

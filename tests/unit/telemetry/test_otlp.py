@@ -142,6 +142,22 @@ def test_kinds_of_one_value_are_told_apart() -> None:
         span.attributes["value"] = value
         told.append(Message.FromString(message(span)).attributes[0].value.WhichOneof("value"))
     assert told == ["string_value", "bool_value", "int_value", "double_value", "string_value"]
+    links = [Link(REMOTE.to_span_context(), {"value": value}) for value in (1, True, 1.0)]
+    linked = _ours(lambda tracer: tracer.start_span("linked", Context(), links=links))
+    made = [
+        link.attributes[0].value.WhichOneof("value") for link in Message.FromString(message(linked)).links
+    ]
+    assert made == ["int_value", "bool_value", "double_value"]
+
+
+def test_texts_of_every_length_arrive_as_they_were() -> None:
+    """Those that are kept, those written in one piece, those with sizes of two bytes; longer ones are cut."""
+    texts = {f"name {size}": "ä" * (size // 2) + "x" * (size % 2) for size in range(400)}
+    long = {"longer": "y" * (ATTRIBUTE_CHARS_MAX + 1)}
+    span = _ours(_plain)
+    span.attributes.update({**texts, **long})
+    told = {pair.key: pair.value.string_value for pair in Message.FromString(message(span)).attributes}
+    assert told == {**texts, "longer": "y" * ATTRIBUTE_CHARS_MAX}
 
 
 @pytest.mark.parametrize("value", [2**70, -(2**70), "broken \ud800 text", ["a"], None])

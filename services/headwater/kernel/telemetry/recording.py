@@ -209,7 +209,7 @@ class RecordingTracer(Tracer):
         )
 
     @contextmanager
-    def start_as_current_span(
+    def start_as_current_span(  # type: ignore[override]  # the API's decorator has a type of its own
         self,
         name: str,
         context: Context | None = None,
