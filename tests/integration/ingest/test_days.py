@@ -11,9 +11,6 @@ import anyio
 import anyio.lowlevel
 import msgspec
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.integration.ingest.days import SHARDS, World, world
 from tests.unit.ingest.arrivals import TENANT, new_event
 
@@ -23,6 +20,7 @@ from headwater.ingest.store.announcing import Announcer
 from headwater.ingest.store.log import PostgresEventLog, append_few, enter
 from headwater.kernel.telemetry import Spans, TraceContext
 from headwater.kernel.telemetry.context import under
+from headwater.kernel.telemetry.recording import RecordedSpan, RecordingTracer
 
 pytestmark = pytest.mark.anyio
 ACCEPTED, DUPLICATE, REFUSED = Disposition.ACCEPTED, Disposition.DUPLICATE, Disposition.REFUSED
@@ -270,16 +268,18 @@ async def test_events_of_the_future_skip_older_days(migrated_database_url: str) 
 
 async def test_an_append_is_one_span_whichever_way_it_takes(migrated_database_url: str) -> None:
     """Also behind midnight, when the short way cannot tell and the exact one is taken after it."""
-    spans = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(spans))
+    spans: list[RecordedSpan] = []
     async with world(migrated_database_url) as log:
         await log.next_day()
         announcer = Announcer(log.pool, acquire_timeout_s=5)
         traced = PostgresEventLog(
-            log.pool, Spans(provider.get_tracer("test")), announcer, acquire_timeout_s=5, few_rows_max=10
+            log.pool,
+            Spans(RecordingTracer(1.0, spans.append)),
+            announcer,
+            acquire_timeout_s=5,
+            few_rows_max=10,
         )
         with under(TraceContext("00-" + "1a" * 16 + "-" + "2b" * 8 + "-01")):
             [outcome] = await traced.append([new_event()])
     assert outcome.disposition is ACCEPTED
-    assert [span.name for span in spans.get_finished_spans()] == ["INSERT event"]
+    assert [span.name for span in spans] == ["INSERT event"]

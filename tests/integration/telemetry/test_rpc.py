@@ -9,14 +9,11 @@ import anyio.lowlevel
 import grpc
 import grpc.aio
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
 from headwater.kernel.rpc import RpcServer, ServerSettings
 from headwater.kernel.telemetry import Spans, TraceContext, names
-from headwater.kernel.telemetry.export import sampler
+from headwater.kernel.telemetry.recording import RecordedSpan, RecordingTracer
 from headwater.kernel.telemetry.rpc import client_tracing, server_span_context
 
 pytestmark = pytest.mark.anyio
@@ -30,16 +27,14 @@ class Traced:
     """A tracer, and what it recorded."""
 
     def __init__(self, ratio: float = 1.0) -> None:
-        self._exporter = InMemorySpanExporter()
-        provider = TracerProvider(sampler=sampler(ratio), shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracer: Tracer = provider.get_tracer("test")
+        self._kept: list[RecordedSpan] = []
+        self.tracer = RecordingTracer(ratio, self._kept.append)
 
-    def spans(self, kind: SpanKind) -> list[ReadableSpan]:
+    def spans(self, kind: SpanKind) -> list[RecordedSpan]:
         """Return the finished spans of a kind."""
-        return [span for span in self._exporter.get_finished_spans() if span.kind is kind]
+        return [span for span in self._kept if span.kind is kind]
 
-    async def one(self, kind: SpanKind) -> ReadableSpan:
+    async def one(self, kind: SpanKind) -> RecordedSpan:
         """Return the only span of a kind, once it is finished: the server's may end after the answer came."""
         with anyio.fail_after(5):
             while not (found := self.spans(kind)):

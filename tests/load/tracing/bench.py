@@ -1,10 +1,16 @@
 """`make bench-tracing`: what tracing costs: nothing sampled, 1 %, 100 %, and 1 % with a receiver that never answers.
 
-Ingest by its stream and by unary calls: a process for each way, new in each round, in turns of a slice, so that all see
-the same machine and no process's luck with its memory counts.
-The whole path, event to CRM: a backlog drained once a round for each way, on a new database. Goals hang on the pace of a
-round against the pace of the same round with tracing off; CPU per event stands beside it, which other load disturbs less.
-Beside it: what counting a settled delivery for /metrics costs.
+Everything runs in slices of a second or so, the ways in another order in each turn, so that all see the same machine. The
+same processes trace 1 %, 100 % and against a blocked receiver: the producer's decision, which stands in each event, and the
+receiver are what changes. Off needs processes of its own, beside them and idle meanwhile. All are new in each round.
+
+What is compared with what: 1 % and 100 % with tracing off, as an operator has it who names no endpoint. The blocked endpoint
+with an endpoint that answers, both at 1 %: what spans cost has its goal already, this one says what a dead receiver adds.
+
+A figure is the median over rounds; a round's is the median over turns of the ratio of one slice to the slice with which it
+is compared. Pace is wall time: events a second until the last is at the CRM, or answered by ingest. CPU is user and system
+time of our processes an event, with all that is exported after the slice; other load on the machine disturbs it less.
+Beside it: what one span costs, ours and the SDK's, and what counting a settled delivery for /metrics costs.
 """
 
 from __future__ import annotations
@@ -13,17 +19,18 @@ import argparse
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from tests.load.figures import Figure, Goal, Report, conclude, print_table, shown
 from tests.load.ingest import ground as ingest_ground
-from tests.load.sync import backlog
 from tests.load.sync import ground as sync_ground
+from tests.load.tracing import spans, whole
 from tests.load.tracing.counting import cost_us
-from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_doors, shuffled
-from tests.load.tracing.ways import ALL, BLOCKED, FEW, OFF, WAYS, open_receivers, settings_of
+from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_doors
+from tests.load.tracing.ways import ALL, BLOCKED, FEW, OFF, open_receiver
 
 WHOLE: Final = "event to CRM"
 GOALS: Final = {FEW: 3.0, ALL: 20.0}
@@ -32,48 +39,41 @@ BLOCKED_GOAL: Final = 1.0
 """Per cent of the pace that a receiver which never answers may cost against one that does."""
 COUNTING: Final = "counting"
 COUNTING_US: Final = 0.3
-SELECTABLE: Final = (*SHAPES, WHOLE, COUNTING)
-USUAL: Final = ("stream", WHOLE, COUNTING)
+SPAN: Final = "span"
+SELECTABLE: Final = (*SHAPES, WHOLE, SPAN, COUNTING)
+USUAL: Final = ("stream", WHOLE, SPAN, COUNTING)
 """What is measured unless told: where many events are under way. A unary call of one event has a span for itself alone."""
-TRACED: Final = ("ingest", "identity", "sync")
 
 Results = dict[tuple[str, str], Seen]
 
 
-async def measure(rounds: int, seconds: float, events: int, shapes: Sequence[str]) -> Results:
-    """Return what was seen by (shape, way).
+async def measure(
+    rounds: int, seconds: float, turns: int, events: int, shapes: Sequence[str]
+) -> tuple[Results, whole.Whole]:
+    """Return what was seen by (shape, way), and more of the whole path.
 
     Args:
         seconds: of each ingest shape and way in a round.
-        events: of the backlog of each round.
+        turns: of the whole path in a round.
+        events: of each slice of the whole path.
     """
     seen: Results = {}
-    async with open_receivers() as receivers:
+    path = whole.Whole()
+    async with open_receiver() as receiver:
         if doors_shapes := [shape for shape in SHAPES if shape in shapes]:
             async with ingest_ground.open_ground() as ground:
                 for number in range(rounds):
-                    async with open_doors(ground, receivers) as doors:
+                    async with open_doors(ground, receiver) as doors:
                         for shape in doors_shapes:
                             sys.stderr.write(f"round {number + 1}: ingest, {shape}\n")
-                            await measure_round(doors, shape, seconds, seen)
+                            await measure_round(doors, receiver, shape, seconds, seen)
         if WHOLE in shapes:
-            async with sync_ground.open_ground() as whole:
+            async with sync_ground.open_ground() as sync:
                 for number in range(rounds):
-                    await _drain_each_way(whole, receivers, number, events, seen)
-    return seen
-
-
-async def _drain_each_way(
-    ground: sync_ground.Ground, receivers: Mapping[str, str], number: int, events: int, seen: Results
-) -> None:
-    names = list(WAYS)
-    for name in shuffled(names, f"{WHOLE} {number}"):
-        sys.stderr.write(f"round {number + 1}: {WHOLE}, {name}\n")
-        extra = {"HEADWATER_SYNC_PROCESSES": "1", **settings_of(WAYS[name], receivers)}
-        drained = await backlog.drain(ground, events, extra=extra, sampled=WAYS[name].share)
-        found = seen.setdefault((WHOLE, name), Seen())
-        found.pace_per_s.append([drained.rate])
-        found.cpu_us.append([sum(drained.cpu_us[service] for service in TRACED)])
+                    sys.stderr.write(f"round {number + 1}: {WHOLE}\n")
+                    await whole.measure_round(sync, receiver, number, turns, events, path)
+    seen.update({(WHOLE, way): found for way, found in path.seen.items()})
+    return seen, path
 
 
 def figures_of(seen: Mapping[tuple[str, str], Seen]) -> list[Figure]:
@@ -112,12 +112,30 @@ def _show(seen: Mapping[tuple[str, str], Seen]) -> None:
     print_table("Medians; lost and more against tracing off, turn by turn", columns, rows)
 
 
+def _show_path(path: whole.Whole) -> None:
+    if not path.slices:
+        return
+    rows = [
+        [
+            way,
+            *(shown(path.of(way, name)) for name in whole.METERED),
+            *(shown(count) for count in path.spans(way)),
+        ]
+        for way in path.slices
+    ]
+    columns = ("way", *(f"{name} us" for name in whole.METERED), "spans", "attributes", "links")
+    print_table(f"{WHOLE}, an event: CPU by process, and what the receiver took", columns, rows)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and say by the exit code whether every goal is met."""
-    parser = argparse.ArgumentParser(prog="make bench-tracing", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make bench-tracing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each way and shape in a round")
-    parser.add_argument("--events", type=int, default=6_000, help="of the backlog of each way in a round")
+    parser.add_argument("--turns", type=int, default=4, help="of the whole path in a round")
+    parser.add_argument("--events", type=int, default=3_000, help="of each slice of the whole path")
     parser.add_argument("--only", default="", help=f"of: {', '.join(SELECTABLE)}; all but unary unless told")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
@@ -125,15 +143,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not shapes:
         parser.error(f"--only selects none of: {', '.join(SELECTABLE)}")
     options = {"use_uvloop": True}
-    seen = anyio.run(measure, given.rounds, given.seconds, given.events, shapes, backend_options=options)
+    asked = (given.rounds, given.seconds, given.turns, given.events, shapes)
+    seen, path = anyio.run(measure, *asked, backend_options=options)
     _show(seen)
+    _show_path(path)
     figures = figures_of(seen)
+    if SPAN in shapes:
+        figures += spans.figures(given.rounds)
     if COUNTING in shapes:
         costs = tuple(cost_us() for _ in range(given.rounds))
         figures.append(Figure("counting a settled delivery", "us", Goal("<=", COUNTING_US), costs))
-    details = {
+    details: dict[str, Any] = {
         f"{shape}, {way}": {"pace_per_s": found.pace_per_s, "cpu_us": found.cpu_us}
         for (shape, way), found in seen.items()
+    }
+    details |= {
+        f"{WHOLE}, {way}, slices": [asdict(one) for one in found] for way, found in path.slices.items()
     }
     return conclude(Report("Tracing", figures, details), json_path=given.json)
 

@@ -1,8 +1,7 @@
-"""Ingest by its stream and by unary calls, one process for each way of tracing, in turns of a slice on one database."""
+"""Ingest by its stream and by unary calls: a process that traces and two that do not, in turns of a slice on one database."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
@@ -18,12 +17,12 @@ from typing import Any, Final
 
 import anyio
 import grpc
-import psutil
 from anyio import to_thread
 from tests.load.ingest import facts
 from tests.load.ingest.driver import OPTIONS, SERVICE
 from tests.load.ingest.ground import Ground, apply_policy, free_port, service_environment
-from tests.load.tracing.ways import WAYS, Way, settings_of
+from tests.load.ingest.meters import process_cpu_s
+from tests.load.tracing.ways import BLOCKED, TAIL_S, TRACED, WAYS, Receiver, settings_of
 from tests.system.processes import Child
 
 STREAMS: Final = 4
@@ -44,7 +43,6 @@ class Door:
 
     address: str
     pid: int
-    way: Way
 
 
 @dataclass(slots=True)
@@ -103,45 +101,56 @@ class Traced:
 
 
 @asynccontextmanager
-async def open_doors(ground: Ground, receivers: Mapping[str, str]) -> AsyncIterator[dict[str, Door]]:
-    """Run one process a way, all on one new database."""
+async def open_doors(ground: Ground, receiver: Receiver) -> AsyncIterator[dict[str, Door]]:
+    """Run the processes, all on one new database; yields them by the name of their stand."""
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(ground.database(migrated=True))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         doors: dict[str, Door] = {}
-        for name, way in WAYS.items():
+        for name in dict.fromkeys(way.stand for way in WAYS.values()):
             port = free_port()
-            extra = {"HEADWATER_INGEST_PROCESSES": "1", **settings_of(way, receivers)}
+            extra = {"HEADWATER_INGEST_PROCESSES": "1", **settings_of(name, receiver)}
             child = Child("ingest", service_environment(url, port, extra=extra), directory / f"{port}.stderr")
             await to_thread.run_sync(child.start)
             stack.push_async_callback(to_thread.run_sync, child.end)
             address = f"127.0.0.1:{port}"
             if not doors:
                 await apply_policy(address)
-            doors[name] = Door(address, child.pid, way)
+            doors[name] = Door(address, child.pid)
         yield doors
 
 
 async def measure_round(
-    doors: Mapping[str, Door], shape: str, seconds: float, seen: dict[tuple[str, str], Seen]
+    doors: Mapping[str, Door],
+    receiver: Receiver,
+    shape: str,
+    seconds: float,
+    seen: dict[tuple[str, str], Seen],
 ) -> None:
-    """Load each door for *seconds* in all, in turns of a slice, each turn in another order."""
-    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in doors}
-    names = list(doors)
+    """Load each way for *seconds* in all, in turns of a slice, each turn in another order."""
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
     async with AsyncExitStack() as stack:
         channels = {}
-        for name, door in doors.items():
-            channels[name] = [
+        for stand, door in doors.items():
+            channels[stand] = [
                 await stack.enter_async_context(grpc.aio.insecure_channel(door.address, options=OPTIONS))
                 for _ in range(STREAMS)
             ]
-            await _load(channels[name], shape, door.way.share, WARM_UP_S)
+            await _load(channels[stand], shape, WAYS[BLOCKED].share, WARM_UP_S)
         for number in range(max(1, round(seconds / SLICE_S))):
-            for name in shuffled(names, f"{shape} {number}"):
-                before, begun = _cpu_s(doors[name].pid), time.monotonic()
-                answered = await _load(channels[name], shape, doors[name].way.share, SLICE_S)
-                used_s, took_s = _cpu_s(doors[name].pid) - before, time.monotonic() - begun
-                turns[name].append((answered / took_s, used_s / answered * 1e6))
+            for name in shuffled(tuple(WAYS), f"{shape} {number}"):
+                way = WAYS[name]
+                receiver.answer(way.answers)
+                pid = doors[way.stand].pid
+                before, begun = process_cpu_s(pid), time.monotonic()
+                answered = await _load(channels[way.stand], shape, way.share, SLICE_S)
+                took_s = time.monotonic() - begun
+                if way.stand == TRACED:
+                    await anyio.sleep(TAIL_S)  # what is still exported is this slice's
+                turns[name].append((answered / took_s, (process_cpu_s(pid) - before) / answered * 1e6))
+                if not way.answers:
+                    receiver.answer(True)
+                    await anyio.sleep(TAIL_S)
     for name, told in turns.items():
         found = seen.setdefault((shape, name), Seen())
         found.pace_per_s.append([pace for pace, _ in told])
@@ -151,16 +160,6 @@ async def measure_round(
 def shuffled(names: Sequence[str], seed: str) -> list[str]:
     """Return names in another order for each seed: what comes and goes on the machine meets all alike."""
     return random.Random(seed).sample(names, len(names))
-
-
-def _cpu_s(pid: int) -> float:
-    """Return the CPU time of a process's threads; to the nanosecond where the system tells it so."""
-    tasks = Path(f"/proc/{pid}/task")
-    if tasks.is_dir():
-        with contextlib.suppress(OSError):  # of a thread that ended meanwhile
-            return sum(int((task / "schedstat").read_bytes().split()[0]) for task in tasks.iterdir()) / 1e9
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
 
 
 async def _load(channels: Sequence[grpc.aio.Channel], shape: str, share: float, seconds: float) -> int:

@@ -1,4 +1,8 @@
-"""The ways tracing is run in: off, a share of the events sampled, and with a receiver that takes spans and never answers."""
+"""The ways tracing is run in, and a receiver of spans that stops answering when told to.
+
+A service follows the decision that stands in an event's trace context, so the same processes trace 1 % or 100 % as their
+producer says; only tracing off needs processes of its own, as a service without an endpoint never loads the SDK.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,13 @@ from typing import Any, Final
 
 import anyio
 import grpc
-from tests.load.ingest.ground import noop_server
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 END_S: Final = 2.0
+SERVICE_RATIO: Final = "0.01"
+"""Of what a service begins by itself: the default, and the same in every way."""
+TAIL_S: Final = 1.3
+"""After each slice: more than the second that a finished span may wait for its export, so no slice pays for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,70 +27,95 @@ class Way:
     """One way of tracing.
 
     Args:
-        share: of the events whose producer sampled them, and of new traces that a service begins, 0..1.
-        receiver: `none`, `answers` or `silent`.
+        share: of the events, and of the calls that bring them, whose producer sampled them, 0..1.
+        stand: name of the processes that are driven.
+        answers: whether the receiver of spans does.
     """
 
     share: float
-    receiver: str
+    stand: str
+    answers: bool = True
 
 
+UNTRACED: Final = "untraced"
+AGAIN: Final = "untraced, once more"
+TRACED: Final = "traced"
 OFF: Final = "off"
 CONTROL: Final = "off, once more"
 FEW: Final = "1 %"
 ALL: Final = "100 %"
 BLOCKED: Final = "1 %, blocked endpoint"
 WAYS: Final[Mapping[str, Way]] = {
-    OFF: Way(0.01, "none"),
-    CONTROL: Way(0.01, "none"),
-    FEW: Way(0.01, "answers"),
-    ALL: Way(1.0, "answers"),
-    BLOCKED: Way(0.01, "silent"),
+    OFF: Way(0.01, UNTRACED),
+    CONTROL: Way(0.01, AGAIN),
+    FEW: Way(0.01, TRACED),
+    ALL: Way(1.0, TRACED),
+    BLOCKED: Way(0.01, TRACED, answers=False),
 }
 """Producers sample where tracing is off, too: what differs is the service alone. What the second process without
-tracing seems to cost against the first is what the machine's noise can do to the other figures."""
+tracing seems to cost against the first is what the machine's noise, and a process's luck, can do to the other figures."""
 
 
-def settings_of(way: Way, receivers: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of a service that traces in a way.
+class Receiver(grpc.GenericRpcHandler):
+    """Takes spans and counts them; while it is blocked it accepts every call, reads what it brings, and never answers."""
 
-    Args:
-        receivers: kind to host:port, of `open_receivers`.
-    """
-    if way.receiver == "none":
-        return {}
-    return {
-        "HEADWATER_TRACE_RATIO": str(way.share),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{receivers[way.receiver]}",
-        "OTEL_EXPORTER_OTLP_INSECURE": "true",
-    }
+    def __init__(self) -> None:
+        self.address = ""
+        self.spans = self.attributes = self.links = self.bytes = 0
+        self._open = anyio.Event()
+        self._open.set()
 
-
-@asynccontextmanager
-async def open_receivers() -> AsyncIterator[dict[str, str]]:
-    """Run both receivers for a block; yields kind to host:port."""
-    server = grpc.aio.server(options=(("grpc.max_receive_message_length", -1),))
-    server.add_generic_rpc_handlers((_Silent(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        with noop_server(1) as (address, _):
-            yield {"answers": address, "silent": f"127.0.0.1:{port}"}
-    finally:
-        with anyio.CancelScope(shield=True):
-            await server.stop(END_S)
-
-
-class _Silent(grpc.GenericRpcHandler):
-    """Accepts every call, reads what it brings, and never answers."""
+    def answer(self, answers: bool) -> None:  # noqa: FBT001 - a switch
+        """Begin or cease to answer; calls that wait are answered."""
+        if not answers:
+            self._open = anyio.Event()
+        else:
+            self._open.set()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return the handler of any method."""
         del handler_call_details
 
-        async def never(request: bytes, context: Any) -> bytes:
-            del request, context
-            await anyio.sleep_forever()
+        async def take(request: bytes, context: Any) -> bytes:
+            del context
+            await self._open.wait()
+            self._count(request)
             return b""
 
-        return grpc.unary_unary_rpc_method_handler(never)
+        return grpc.unary_unary_rpc_method_handler(take)
+
+    def _count(self, request: bytes) -> None:
+        self.bytes += len(request)
+        for resource in ExportTraceServiceRequest.FromString(request).resource_spans:
+            for scope in resource.scope_spans:
+                self.spans += len(scope.spans)
+                for span in scope.spans:
+                    self.attributes += len(span.attributes)
+                    self.links += len(span.links)
+
+
+def settings_of(stand: str, receiver: Receiver) -> dict[str, str]:
+    """Return the settings by which the services of a stand trace, or do not."""
+    if stand != TRACED:
+        return {}
+    return {
+        "HEADWATER_TRACE_RATIO": SERVICE_RATIO,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{receiver.address}",
+        "OTEL_EXPORTER_OTLP_INSECURE": "true",
+    }
+
+
+@asynccontextmanager
+async def open_receiver() -> AsyncIterator[Receiver]:
+    """Run the receiver for a block."""
+    receiver = Receiver()
+    server = grpc.aio.server(options=(("grpc.max_receive_message_length", -1),))
+    server.add_generic_rpc_handlers((receiver,))
+    receiver.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    try:
+        yield receiver
+    finally:
+        receiver.answer(True)
+        with anyio.CancelScope(shield=True):
+            await server.stop(END_S)

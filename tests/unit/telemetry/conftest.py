@@ -4,12 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from headwater.kernel.telemetry import Spans, names
-from headwater.kernel.telemetry.export import sampler
+from headwater.kernel.telemetry.recording import RecordedSpan, RecordingTracer
 
 LINKS_MAX = 4
 
@@ -19,28 +16,26 @@ class Recorder:
     """Spans of one test and what became of them."""
 
     spans: Spans
-    exporter: InMemorySpanExporter
+    kept: list[RecordedSpan]
 
-    def all(self) -> list[ReadableSpan]:
+    def all(self) -> list[RecordedSpan]:
         """Return the finished spans, oldest first."""
-        return list(self.exporter.get_finished_spans())
+        return list(self.kept)
 
-    def one(self) -> ReadableSpan:
+    def one(self) -> RecordedSpan:
         """Return the only finished span."""
         (span,) = self.all()
         return span
 
 
 def _recorder(ratio: float) -> Recorder:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(sampler=sampler(ratio), shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return Recorder(Spans(provider.get_tracer("test"), links_max=LINKS_MAX), exporter)
+    kept: list[RecordedSpan] = []
+    return Recorder(Spans(RecordingTracer(ratio, kept.append), links_max=LINKS_MAX), kept)
 
 
 def _check_attributes(recorder: Recorder) -> None:
     for span in recorder.all():
-        assert names.unregistered(span.attributes or {}) == ()
+        assert names.unregistered(span.attributes) == ()
         for link in span.links:
             assert names.unregistered(link.attributes or {}) == ()
 

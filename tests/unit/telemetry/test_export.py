@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExportResult
 
-from headwater.kernel.telemetry.export import BoundedSpanPipe, OneLineEvery, sampler
+from headwater.kernel.telemetry.export import BoundedSpanPipe, OneLineEvery
+from headwater.kernel.telemetry.recording import RecordedSpan, RecordingTracer
 
 QUEUE = 8
 BATCH = 4
@@ -17,7 +17,7 @@ FLUSH_S = 0.01
 PATIENCE_MS = 5_000
 
 
-class Receiver(SpanExporter):
+class Receiver:
     """A receiver that answers when it is let, and as it is told."""
 
     def __init__(self, *, open_gate: bool = True) -> None:
@@ -28,7 +28,7 @@ class Receiver(SpanExporter):
         if open_gate:
             self.gate.set()
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[RecordedSpan]) -> SpanExportResult:
         self.entered.set()
         self.gate.wait(10)
         self.batches.append(len(spans))
@@ -41,7 +41,7 @@ class Receiver(SpanExporter):
 
 
 @contextmanager
-def _piped(receiver: Receiver, ratio: float = 1.0) -> Iterator[tuple[BoundedSpanPipe, TracerProvider]]:
+def _piped(receiver: Receiver, ratio: float = 1.0) -> Iterator[tuple[BoundedSpanPipe, RecordingTracer]]:
     pipe = BoundedSpanPipe(
         receiver,
         queue_spans_max=QUEUE,
@@ -49,17 +49,14 @@ def _piped(receiver: Receiver, ratio: float = 1.0) -> Iterator[tuple[BoundedSpan
         flush_interval_s=FLUSH_S,
         wall_time=lambda: 1_000.0,
     )
-    provider = TracerProvider(sampler=sampler(ratio), shutdown_on_exit=False)
-    provider.add_span_processor(pipe)
     try:
-        yield pipe, provider
+        yield pipe, RecordingTracer(ratio, pipe.take)
     finally:
         receiver.gate.set()
         pipe.shutdown_within(5)
 
 
-def _end_spans(provider: TracerProvider, count: int) -> None:
-    tracer = provider.get_tracer("test")
+def _end_spans(tracer: RecordingTracer, count: int) -> None:
     for _ in range(count):
         tracer.start_span("work").end()
 
@@ -67,8 +64,8 @@ def _end_spans(provider: TracerProvider, count: int) -> None:
 def test_every_span_is_exported_and_counted_when_the_receiver_answers() -> None:
     """Spans go out in bounded batches and the counters add up."""
     receiver = Receiver()
-    with _piped(receiver) as (pipe, provider):
-        _end_spans(provider, 6)
+    with _piped(receiver) as (pipe, tracer):
+        _end_spans(tracer, 6)
         assert pipe.force_flush(PATIENCE_MS)
         stats = pipe.stats()
     assert (stats.ended, stats.exported, stats.dropped, stats.failed, stats.queued) == (6, 6, 0, 0, 0)
@@ -80,10 +77,10 @@ def test_every_span_is_exported_and_counted_when_the_receiver_answers() -> None:
 def test_full_queue_drops_and_counts_when_the_receiver_hangs() -> None:
     """A hanging receiver costs spans past the bound and never blocks the one who ends them."""
     receiver = Receiver(open_gate=False)
-    with _piped(receiver) as (pipe, provider):
-        _end_spans(provider, 1)
+    with _piped(receiver) as (pipe, tracer):
+        _end_spans(tracer, 1)
         assert receiver.entered.wait(5)
-        _end_spans(provider, QUEUE + 5)
+        _end_spans(tracer, QUEUE + 5)
         stats = pipe.stats()
     assert (stats.queued, stats.dropped) == (QUEUE, 5)
 
@@ -93,11 +90,11 @@ def test_failed_export_is_counted_and_the_thread_goes_on(answer: SpanExportResul
     """A batch given up is counted as failed; the next one is tried."""
     receiver = Receiver()
     receiver.answer = answer
-    with _piped(receiver) as (pipe, provider):
-        _end_spans(provider, 1)
+    with _piped(receiver) as (pipe, tracer):
+        _end_spans(tracer, 1)
         assert pipe.force_flush(PATIENCE_MS)
         receiver.answer = SpanExportResult.SUCCESS
-        _end_spans(provider, 1)
+        _end_spans(tracer, 1)
         assert pipe.force_flush(PATIENCE_MS)
         stats = pipe.stats()
     assert (stats.failed, stats.exported) == (1, 1)
@@ -106,8 +103,8 @@ def test_failed_export_is_counted_and_the_thread_goes_on(answer: SpanExportResul
 def test_shutdown_flushes_what_waits() -> None:
     """Spans that wait at the end are sent before the stop."""
     receiver = Receiver()
-    with _piped(receiver) as (pipe, provider):
-        _end_spans(provider, 3)
+    with _piped(receiver) as (pipe, tracer):
+        _end_spans(tracer, 3)
         assert pipe.shutdown_within(5) is True
         assert pipe.stats().exported == 3
 
@@ -115,18 +112,18 @@ def test_shutdown_flushes_what_waits() -> None:
 def test_shutdown_gives_up_in_time_when_the_receiver_hangs() -> None:
     """The end waits no longer than told, and what was left counts as dropped."""
     receiver = Receiver(open_gate=False)
-    with _piped(receiver) as (pipe, provider):
-        _end_spans(provider, 1)
+    with _piped(receiver) as (pipe, tracer):
+        _end_spans(tracer, 1)
         assert receiver.entered.wait(5)
-        _end_spans(provider, 2)
+        _end_spans(tracer, 2)
         assert pipe.shutdown_within(0.05) is False
         assert pipe.stats().dropped == 2
 
 
 def test_unsampled_span_never_enters_the_queue() -> None:
     """At ratio zero an unmarked span costs nothing downstream."""
-    with _piped(Receiver(), ratio=0.0) as (pipe, provider):
-        _end_spans(provider, 3)
+    with _piped(Receiver(), ratio=0.0) as (pipe, tracer):
+        _end_spans(tracer, 3)
         assert pipe.stats().ended == 0
 
 

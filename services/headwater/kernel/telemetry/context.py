@@ -17,6 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
+    Span,
     SpanContext,
     TraceFlags,
     TraceState,
@@ -112,19 +113,50 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
         """Return the stored form, 25 bytes; the tracestate is stored beside it."""
         return bytes.fromhex(self.trace_id + self.span_id + self.traceparent[53:55])
 
-    def to_span_context(self) -> SpanContext:
-        """Return the SDK's form of this context, marked remote."""
+    def to_span_context(self, *, is_remote: bool = True) -> SpanContext:
+        """Return the API's form of this context."""
         return SpanContext(
             int(self.trace_id, 16),
             int(self.span_id, 16),
-            is_remote=True,
+            is_remote=is_remote,
             trace_flags=TraceFlags(self.flags),
             trace_state=TraceState.from_header([self.tracestate]) if self.tracestate else None,
         )
 
     def to_parent(self) -> Context:
         """Return a fresh context in which a span started becomes this one's child."""
-        return set_span_in_context(NonRecordingSpan(self.to_span_context()), Context())
+        return set_span_in_context(CarriedSpan(self), Context())
+
+
+class KnownSpan(Span):
+    """A span whose context is at hand as we write it."""
+
+    trace: TraceContext
+
+
+class CarriedSpan(KnownSpan, NonRecordingSpan):
+    """A span of elsewhere, or one that is not kept: records nothing, its context is carried on.
+
+    Costs next to nothing: the API's form of the context is made only for who asks.
+    """
+
+    def __init__(self, trace: TraceContext) -> None:
+        self.trace = trace
+
+    def get_span_context(self) -> SpanContext:
+        """Return the context, as the API has it."""
+        return self.trace.to_span_context()
+
+    def __repr__(self) -> str:
+        """Show the context."""
+        return f"CarriedSpan({self.trace.traceparent!r})"
+
+
+def context_of(span: Span) -> TraceContext | None:
+    """Return a span's context; None when it is no real one."""
+    return (
+        span.trace if isinstance(span, KnownSpan) else TraceContext.from_span_context(span.get_span_context())
+    )
 
 
 @contextmanager
@@ -142,7 +174,7 @@ def under(parent: TraceContext | None) -> Iterator[None]:
 
 def current() -> TraceContext | None:
     """Return the context of the span that is current here, or None outside any."""
-    return TraceContext.from_span_context(get_current_span().get_span_context())
+    return context_of(get_current_span())
 
 
 @dataclass(frozen=True, slots=True)

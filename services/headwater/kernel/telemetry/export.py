@@ -1,6 +1,6 @@
-"""The exporting half of telemetry: sampler, bounded queue, export thread. Imported only when spans are on.
+"""The exporting half of telemetry: bounded queue, export thread. Imported only when spans are on.
 
-Owns the SDK's provider. The queue and its thread are ours rather than the SDK's BatchSpanProcessor, which counts
+Of the SDK it takes the resource and the sender of messages. The queue and its thread are ours rather than the SDK's BatchSpanProcessor, which counts
 no drops where a metrics page could read them and joins its thread for a fixed 30 s at shutdown. Must not be
 imported by anything but `setup`.
 """
@@ -10,72 +10,40 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_ON,
-    ParentBased,
-    Sampler,
-    SamplingResult,
-    TraceIdRatioBased,
-)
-from opentelemetry.trace import Link, SpanKind, Tracer, TraceState
-from opentelemetry.util.types import Attributes
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.trace import Tracer
 
-from headwater.kernel.telemetry import names
-from headwater.kernel.telemetry.otlp import OtlpExporter
+from headwater.kernel.telemetry.otlp import Encoder, OtlpExporter
+from headwater.kernel.telemetry.recording import RecordedSpan, RecordingTracer
 from headwater.kernel.telemetry.setup import TelemetrySettings, TelemetryStats
 
+SCOPE: Final = "headwater"
 ERROR_LOG_INTERVAL_S: Final = 60.0
 """Seconds between two lines about failing exports."""
-
-ATTRIBUTE_CHARS_MAX: Final = 1_024
-"""Characters of one attribute value."""
 
 _EXPORTER_LOGGER: Final = "opentelemetry.exporter.otlp.proto.grpc.exporter"
 
 
-class KeepMarkedRoots(Sampler):
-    """Samples a root by ratio, or always when it carries the hint `headwater.sampling=keep`."""
+class SpanSender(Protocol):
+    """What sends spans to a receiver, in the words of the SDK."""
 
-    def __init__(self, ratio: float) -> None:
-        self._ratio = TraceIdRatioBased(ratio)
+    def export(self, spans: Sequence[RecordedSpan], /) -> SpanExportResult:
+        """Send a batch; blocks until it is answered or given up."""
+        ...
 
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        """Decide for one root span."""
-        marked = attributes is not None and attributes.get(names.SAMPLING) == names.SAMPLING_KEEP
-        chosen: Sampler = ALWAYS_ON if marked else self._ratio
-        return chosen.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
-
-    def get_description(self) -> str:
-        """Describe this sampler to the SDK."""
-        return f"KeepMarkedRoots{{{self._ratio.rate}}}"
+    def shutdown(self) -> None:
+        """Give up what is under way, and send no more."""
+        ...
 
 
-def sampler(ratio: float) -> Sampler:
-    """Return our sampler: a child follows its parent, a root its mark or the ratio."""
-    return ParentBased(KeepMarkedRoots(ratio))
-
-
-class BoundedSpanPipe(SpanProcessor):
+class BoundedSpanPipe:
     """Carries ended spans to an exporter from one thread; a full queue drops the newest and counts it."""
 
     def __init__(
         self,
-        exporter: SpanExporter,
+        exporter: SpanSender,
         *,
         queue_spans_max: int,
         batch_spans_max: int,
@@ -83,7 +51,7 @@ class BoundedSpanPipe(SpanProcessor):
         wall_time: Callable[[], float] = time.time,
     ) -> None:
         self._exporter = exporter
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[RecordedSpan] = deque()
         self._queue_spans_max = queue_spans_max
         self._batch_spans_max = batch_spans_max
         self._flush_interval_s = flush_interval_s
@@ -97,13 +65,8 @@ class BoundedSpanPipe(SpanProcessor):
         self._thread = threading.Thread(target=self._run, name="span-export", daemon=True)
         self._thread.start()
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Do nothing: a span is of interest once it ended."""
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Queue a sampled span, or drop it where the queue is full; never blocks on the exporter."""
-        if span.context is None or not span.context.trace_flags.sampled:
-            return
+    def take(self, span: RecordedSpan) -> None:
+        """Queue a span that ended, or drop it where the queue is full; never blocks on the exporter."""
         with self._lock:
             self._ended += 1
             if self._stopping or len(self._queue) >= self._queue_spans_max:
@@ -125,10 +88,6 @@ class BoundedSpanPipe(SpanProcessor):
                 queued=len(self._queue),
                 last_export_time_s=self._last_export_time_s,
             )
-
-    def shutdown(self) -> None:
-        """Stop as the SDK's provider asks it."""
-        self.shutdown_within(self._flush_interval_s)
 
     def shutdown_within(self, timeout_s: float) -> bool:
         """Flush and stop; False when time ran out and spans were left."""
@@ -175,11 +134,11 @@ class BoundedSpanPipe(SpanProcessor):
                 else:
                     self._failed += len(batch)
 
-    def _take(self) -> list[ReadableSpan]:
+    def _take(self) -> list[RecordedSpan]:
         with self._lock:
             return [self._queue.popleft() for _ in range(min(self._batch_spans_max, len(self._queue)))]
 
-    def _export(self, batch: list[ReadableSpan]) -> bool:
+    def _export(self, batch: list[RecordedSpan]) -> bool:
         try:
             return self._exporter.export(batch) is SpanExportResult.SUCCESS
         except Exception:  # the edge of the export thread: a span that cannot be encoded must not end it
@@ -215,24 +174,16 @@ def start_export(
     resource: Mapping[str, str],
     settings: TelemetrySettings,
 ) -> tuple[Tracer, BoundedSpanPipe]:
-    """Build provider and pipe to an OTLP/gRPC receiver, and start the export thread."""
+    """Build tracer and pipe to an OTLP/gRPC receiver, and start the export thread."""
     _limit_error_logs()
     pipe = BoundedSpanPipe(
-        OtlpExporter(endpoint=endpoint, timeout=settings.export_timeout_s),
+        OtlpExporter(Encoder(resource, SCOPE), endpoint=endpoint, timeout=settings.export_timeout_s),
         queue_spans_max=settings.queue_spans_max,
         batch_spans_max=min(settings.batch_spans_max, settings.queue_spans_max),
         flush_interval_s=settings.flush_interval_s,
     )
-    provider = TracerProvider(
-        sampler=sampler(settings.sample_ratio),
-        resource=Resource.create(dict(resource)),
-        shutdown_on_exit=False,
-        span_limits=SpanLimits(
-            max_links=settings.links_max + 2, max_span_attribute_length=ATTRIBUTE_CHARS_MAX
-        ),
-    )
-    provider.add_span_processor(pipe)
-    return provider.get_tracer("headwater", resource["service.version"]), pipe
+    tracer = RecordingTracer(settings.sample_ratio, pipe.take, links_max=settings.links_max + 2)
+    return tracer, pipe
 
 
 def _limit_error_logs() -> None:

@@ -10,7 +10,6 @@ from typing import Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import (
-    NonRecordingSpan,
     NoOpTracer,
     Span,
     SpanKind,
@@ -21,7 +20,7 @@ from opentelemetry.trace import (
 )
 
 from headwater.kernel.telemetry import names
-from headwater.kernel.telemetry.context import TraceContext
+from headwater.kernel.telemetry.context import CarriedSpan, TraceContext
 
 SERVER_ERROR_MIN: Final = 500
 """On a server's span 4xx is no error (docs/http/http-spans.md, "Status")."""
@@ -78,7 +77,7 @@ class HttpServerTracing:
 
     def _start(self, method: str, route: str, path: str, parent: TraceContext | None) -> Span:
         if parent is not None and not (self._enabled and parent.sampled):
-            return NonRecordingSpan(parent.to_span_context())
+            return CarriedSpan(parent)
         context = otel_context.Context() if parent is None else parent.to_parent()
         attributes: dict[str, str] = {
             names.HTTP_REQUEST_METHOD: method,

@@ -7,28 +7,39 @@ only. Must not import the SDK, nor know what the queued things mean.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Final, Self
 
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN, Link, NoOpTracer, SpanKind, Tracer
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    NoOpTracer,
+    SpanKind,
+    Tracer,
+    get_current_span,
+)
 
 from headwater.kernel.telemetry import names
-from headwater.kernel.telemetry.context import AttemptRelation, Child, TraceContext
+from headwater.kernel.telemetry.context import AttemptRelation, CarriedSpan, Child, TraceContext
 from headwater.kernel.telemetry.names import AttributeName, Operation
-from headwater.kernel.telemetry.span import ActiveSpan, Attributes, AttributeValue, PassingSpan
+from headwater.kernel.telemetry.recording import RowLink
+from headwater.kernel.telemetry.span import ActiveSpan, Attributes, AttributeValue, PassingSpan, registered
 from headwater.kernel.telemetry.url import server_of, url_for_span
 
 LINKS_MAX: Final = 128
 """Links on one span; the convention's SDK default, ours as well."""
 
 _NO_ATTRIBUTES: Final[Attributes] = {}
+_CHILD: Final = "child"
 
 
 class Spans:
     """Starts the spans of one process.
 
-    `Telemetry.spans` holds the one to use; give a test `Spans(provider.get_tracer("test"))`.
+    `Telemetry.spans` holds the one to use; give a test `Spans(RecordingTracer(1.0, kept.append))`.
     """
 
     def __init__(self, tracer: Tracer, *, links_max: int = LINKS_MAX) -> None:
@@ -134,20 +145,22 @@ class Spans:
             attributes: ours, registered.
         """
         child = isinstance(relation, Child)
-        if not self._enabled:
-            if created is None:
+        if created is None:
+            if not self._enabled:
                 return self._passing
-            return self._unrecorded(created.to_parent() if child and created is not None else Context())
+        elif child and not (self._enabled and created.sampled):
+            return ActiveSpan(CarriedSpan(created))
+        if not self._enabled:
+            return self._unrecorded(Context())
         marked = keep or attempt > 1 or (created is not None and created.sampled)
         own = {
             **attributes,
             names.ATTEMPT: attempt,
-            names.RELATION: "child" if isinstance(relation, Child) else relation.reason,
+            names.RELATION: _CHILD if isinstance(relation, Child) else relation.reason,
         }
-        links = [
-            *self._links((created,), names.LINK_CREATION),
-            *self._links((previous,), names.LINK_PREVIOUS_ATTEMPT),
-        ]
+        links = [] if created is None else [RowLink(created, names.LINK_CREATION)]
+        if previous is not None:
+            links.append(RowLink(previous, names.LINK_PREVIOUS_ATTEMPT))
         parent = created.to_parent() if child and created is not None else Context()
         return self._queue_span(
             Operation.PROCESS,
@@ -156,7 +169,7 @@ class Spans:
             own,
             parent=parent,
             links=(links, 0),
-            keep=marked,
+            keep=marked and not child,
         )
 
     def db(
@@ -175,8 +188,8 @@ class Spans:
             batch_size: rows, where the statement carries more than one.
             attributes: ours, registered.
         """
-        if not self._enabled:
-            return self._unrecorded(None)
+        if (unkept := self._unkept_here()) is not None:
+            return unkept
         summary = names.db_span_name(operation, table)
         own: dict[AttributeName, AttributeValue] = {
             **attributes,
@@ -207,8 +220,8 @@ class Spans:
             resend_count: 0 for the first sending of this request.
             attributes: ours, registered.
         """
-        if not self._enabled:
-            return self._unrecorded(None)
+        if (unkept := self._unkept_here()) is not None:
+            return unkept
         address, port = server_of(url)
         own: dict[AttributeName, AttributeValue] = {
             **attributes,
@@ -262,20 +275,20 @@ class Spans:
         if not self._enabled:
             return self._unrecorded(parent)
         made, left_out = links
-        own: dict[AttributeName, AttributeValue] = {
-            **attributes,
-            names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_HEADWATER,
-            names.MESSAGING_DESTINATION_NAME: queue,
-            names.MESSAGING_OPERATION_NAME: operation.value,
-            names.MESSAGING_OPERATION_TYPE: operation.value,
-        }
+        name, fixed = _fixed(operation, queue)
+        own: dict[AttributeName, AttributeValue] = {**attributes, **fixed}
         if message_count is not None:
             own[names.MESSAGING_BATCH_MESSAGE_COUNT] = message_count
         if left_out:
             own[names.LINKS_LEFT_OUT] = left_out
-        return self._span(
-            names.queue_span_name(operation, queue), kind, own, parent=parent, links=made, keep=keep
-        )
+        return self._span(name, kind, own, parent=parent, links=made, keep=keep)
+
+    def _unkept_here(self) -> ActiveSpan | None:
+        """Return what stands for a span below the current one, where that one is not kept; it stays current."""
+        here = get_current_span()
+        if self._enabled and (not isinstance(here, CarriedSpan) or here.trace.sampled):
+            return None
+        return PassingSpan(NonRecordingSpan(here.get_span_context()) if here.is_recording() else here)
 
     def _unrecorded(self, parent: Context | None) -> ActiveSpan:
         """Return a span that only carries its parent's context on."""
@@ -291,28 +304,29 @@ class Spans:
         links: Sequence[Link] = (),
         keep: bool = False,
     ) -> ActiveSpan:
-        own: dict[str, AttributeValue] = {}
-        if self._enabled:
-            own.update((key, value) for key, value in attributes.items() if key in names.ATTRIBUTES)
+        own = registered(attributes) if self._enabled else {}
         if keep:
             own[names.SAMPLING] = names.SAMPLING_KEEP
         return ActiveSpan(self._tracer.start_span(name, parent, kind, attributes=own, links=links))
 
-    def _member_links(self, members: Iterable[TraceContext | None]) -> tuple[list[Link], int]:
+    def _member_links(self, members: Iterable[TraceContext | None]) -> tuple[Sequence[Link], int]:
         if not self._enabled:
-            return [], 0
+            return (), 0
         sampled = {member.traceparent: member for member in members if member is not None and member.sampled}
         kept = islice(sampled.values(), self._links_max)
-        return self._links(kept, names.LINK_MEMBER), max(0, len(sampled) - self._links_max)
+        links = [RowLink(member, names.LINK_MEMBER) for member in kept]
+        return links, max(0, len(sampled) - self._links_max)
 
-    def _links(self, contexts: Iterable[TraceContext | None], role: str) -> list[Link]:
-        if not self._enabled:
-            return []
-        return [
-            Link(context.to_span_context(), {names.LINK_ROLE: role})
-            for context in contexts
-            if context is not None
-        ]
+
+@lru_cache(256)
+def _fixed(operation: Operation, queue: str) -> tuple[str, Attributes]:
+    """Return the name of a queue's spans, and the attributes that are the same on all of them."""
+    return names.queue_span_name(operation, queue), {
+        names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_HEADWATER,
+        names.MESSAGING_DESTINATION_NAME: queue,
+        names.MESSAGING_OPERATION_NAME: operation.value,
+        names.MESSAGING_OPERATION_TYPE: operation.value,
+    }
 
 
 def _parent(context: TraceContext | None) -> Context | None:

@@ -15,7 +15,6 @@ import grpc
 import grpc.aio
 from opentelemetry import context as otel_context
 from opentelemetry.trace import (
-    NonRecordingSpan,
     NoOpTracer,
     Span,
     SpanKind,
@@ -27,7 +26,7 @@ from opentelemetry.trace import (
 )
 
 from headwater.kernel.telemetry import names
-from headwater.kernel.telemetry.context import TraceContext, current
+from headwater.kernel.telemetry.context import CarriedSpan, TraceContext, context_of, current
 
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
@@ -81,7 +80,7 @@ class ServerTracing:
         elif self._enabled and parent.sampled:
             under = parent.to_parent()
         else:
-            return ServedCall(NonRecordingSpan(parent.to_span_context()), context)
+            return ServedCall(CarriedSpan(parent), context)
         name = names.rpc_method(method)
         attributes: dict[str, str] = {names.RPC_SYSTEM_NAME: names.RPC_SYSTEM_GRPC, names.RPC_METHOD: name}
         span = self._tracer.start_span(name, under, SpanKind.SERVER, attributes=attributes)
@@ -145,7 +144,7 @@ class _ClientTracing:
         request: Any,
     ) -> Any:
         span = self._start(_method_of(details))
-        context = TraceContext.from_span_context(span.get_span_context())
+        context = context_of(span)
         if context is not None:
             details = _with_context(details, context)
         try:
@@ -161,8 +160,8 @@ class _ClientTracing:
 
     def _start(self, method: str) -> Span:
         parent = get_current_span()
-        parent_context = parent.get_span_context()
-        if not self._enabled or (parent_context.is_valid and not parent_context.trace_flags.sampled):
+        above = context_of(parent)
+        if not self._enabled or (above is not None and not above.sampled):
             return parent
         attributes: dict[str, str] = {names.RPC_SYSTEM_NAME: names.RPC_SYSTEM_GRPC, names.RPC_METHOD: method}
         return self._tracer.start_span(method, kind=SpanKind.CLIENT, attributes=attributes)

@@ -4,7 +4,7 @@ Owns the handle through which attributes, errors and statuses reach a span, and 
 current and ends it. Must not import the SDK.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final
 
@@ -12,7 +12,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
 from headwater.kernel.telemetry import names
-from headwater.kernel.telemetry.context import TraceContext
+from headwater.kernel.telemetry.context import TraceContext, context_of
 from headwater.kernel.telemetry.names import AttributeName
 
 AttributeValue = str | bool | int | float
@@ -23,6 +23,12 @@ ERROR_MESSAGE_CHARS_MAX: Final = 256
 
 HTTP_STATUS_ERROR_MIN: Final = 400
 """On a client span 4xx and 5xx are errors (docs/http/http-spans.md, "Status")."""
+
+
+def registered(attributes: Attributes) -> dict[str, AttributeValue]:
+    """Return the attributes whose names are registered."""
+    known = names.ATTRIBUTES
+    return {name: value for name, value in attributes.items() if name in known}
 
 
 class SpanHandle:
@@ -43,12 +49,17 @@ class SpanHandle:
     @property
     def context(self) -> TraceContext | None:
         """This span's context, to be stored or sent; the parent's where spans are off; None without either."""
-        return TraceContext.from_span_context(self._span.get_span_context())
+        return context_of(self._span)
 
     def set(self, name: AttributeName, value: AttributeValue) -> None:
         """Set a registered attribute; a name that is not registered is left out."""
         if self._recording and name in names.ATTRIBUTES:
             self._span.set_attribute(name, value)
+
+    def update(self, attributes: Attributes) -> None:
+        """Set registered attributes; names that are not registered are left out."""
+        if self._recording:
+            self._span.set_attributes(registered(attributes))
 
     def error(self, error_type: str, message: str = "") -> None:
         """Mark the span failed.
@@ -78,6 +89,11 @@ class ActiveSpan:
         self._span = span
         self._handle = SpanHandle(span)
 
+    @property
+    def handle(self) -> SpanHandle:
+        """The span, as the code inside sees it."""
+        return self._handle
+
     def __enter__(self) -> SpanHandle:
         self._token = otel_context.attach(set_span_in_context(self._span))
         return self._handle
@@ -89,9 +105,43 @@ class ActiveSpan:
         trace: TracebackType | None,
     ) -> None:
         otel_context.detach(self._token)
-        if kind is not None and not self._handle._failed:  # noqa: SLF001 - the handle is our own half
-            self._handle.error(kind.__qualname__)
-        self._span.end()
+        self.finish(kind)
+
+    def finish(self, failed: type[BaseException] | None = None) -> None:
+        """End a span that was not entered, and so never was current: for work that starts no span of its own.
+
+        Args:
+            failed: class of the exception that passed.
+        """
+        if self._handle._recording:  # noqa: SLF001 - the handle is our own half
+            if failed is not None and not self._handle._failed:  # noqa: SLF001 - as above
+                self._handle.error(failed.__qualname__)
+            self._span.end()
+
+
+class SpanGroup:
+    """Context manager of spans that run side by side: the last of them is current inside, all end at exit."""
+
+    __slots__ = ("_current", "_others")
+
+    def __init__(self, spans: Sequence[ActiveSpan]) -> None:
+        self._others = spans[:-1]
+        self._current = spans[-1] if spans else None
+
+    def __enter__(self) -> None:
+        if self._current is not None:
+            self._current.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._current is not None:
+            self._current.__exit__(kind, error, trace)
+        for span in self._others:
+            span.finish(kind)
 
 
 class PassingSpan(ActiveSpan):

@@ -5,15 +5,16 @@ Owns which context an attempt gets; must not decide anything about it.
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from headwater.kernel.clock import Clock
-from headwater.kernel.telemetry import SpanHandle, Spans, TraceContext, attempt_relation, names
-from headwater.kernel.telemetry.span import Attributes
+from headwater.kernel.telemetry import ActiveSpan, SpanHandle, Spans, TraceContext, attempt_relation, names
+from headwater.kernel.telemetry.span import Attributes, SpanGroup
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.settling import Settlement
 
@@ -45,20 +46,21 @@ class BatchSpans:
 @contextmanager
 def batch_spans(spans: Spans, clock: Clock, claimed: Sequence[Claimed]) -> Iterator[BatchSpans]:
     """Span a batch and its attempts while the block runs."""
-    with ExitStack() as stack:
-        stack.enter_context(spans.receive(QUEUE, len(claimed), (item.trace for item in claimed)))
-        opened = {item.entity_id: _open(stack, spans, clock, item) for item in _sampled_last(claimed)}
-        yield BatchSpans({key: span.context for key, span in opened.items()}, spans, opened)
+    with spans.receive(QUEUE, len(claimed), (item.trace for item in claimed)):
+        ordered, now = _sampled_last(claimed), clock.now()
+        opened = [_open(spans, now, item) for item in ordered]
+        by_entity = {item.entity_id: span.handle for item, span in zip(ordered, opened, strict=True)}
+        with SpanGroup(opened):
+            yield BatchSpans({key: span.context for key, span in by_entity.items()}, spans, by_entity)
 
 
-def _open(stack: ExitStack, spans: Spans, clock: Clock, item: Claimed) -> SpanHandle:
+def _open(spans: Spans, now: dt.datetime, item: Claimed) -> ActiveSpan:
     attempt = item.tries_before + 1
-    relation = attempt_relation(item.mark_time, clock.now(), attempt)
-    attributes = _attributes(item) if spans.enabled else {}
-    span = spans.process(
-        QUEUE, relation, created=item.trace, previous=item.last_trace, attempt=attempt, attributes=attributes
-    )
-    return stack.enter_context(span)
+    relation = attempt_relation(item.mark_time, now, attempt)
+    span = spans.process(QUEUE, relation, created=item.trace, previous=item.last_trace, attempt=attempt)
+    if span.handle.recording:
+        span.handle.update(_attributes(item))
+    return span
 
 
 def _attributes(item: Claimed) -> Attributes:

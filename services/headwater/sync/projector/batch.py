@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.kernel.clock import Clock
-from headwater.kernel.telemetry import Spans, TraceContext, attempt_relation, names, under
-from headwater.kernel.telemetry.span import Attributes
+from headwater.kernel.telemetry import SpanHandle, Spans, TraceContext, attempt_relation, names, under
 from headwater.policy.document import PolicyDocument
 from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
@@ -292,20 +291,28 @@ class BatchProjector:
             if isinstance(reading, PassedOver):
                 continue
             relation = attempt_relation(event.record_time, now, 1)
-            attributes = _attributes(event) if self._spans.enabled else {}
-            with self._spans.process(QUEUE, relation, created=event.trace, attributes=attributes) as span:
+            span = self._spans.process(QUEUE, relation, created=event.trace)
+            try:
                 effect = apply_reading(workspace, reading, resolved)
-                span.set(names.OUTCOME, effect.rule)
-                if effect.poisoned:
-                    span.error("poisoned", effect.error)
-                if span.context is not None:
-                    contexts[event.event_key] = span.context
+            except BaseException as error:
+                span.finish(type(error))
+                raise
+            _tell(span.handle, effect)
+            span.finish()
+            if (context := span.handle.context) is not None:
+                contexts[event.event_key] = context
             effects.append(effect)
         return effects, contexts
 
 
-def _attributes(event: LogEvent) -> Attributes:
-    return {names.TENANT: event.tenant_id, names.EVENT_KEY: str(event.event_key)}
+def _tell(span: SpanHandle, effect: Effect) -> None:
+    """Write on an event's span which event it was and how it ended."""
+    if span.recording:
+        event = effect.event
+        key = str(event.event_key)
+        span.update({names.TENANT: event.tenant_id, names.EVENT_KEY: key, names.OUTCOME: effect.rule})
+    if effect.poisoned:
+        span.error("poisoned", effect.error)
 
 
 def apply_reading(

@@ -16,9 +16,6 @@ import anyio.to_thread
 import asyncpg
 import httpx
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from tests.integration.ingest.http.door import JSON, held_log, item, service
 from tests.integration.ingest.world import TENANT, client, event, policy_event
@@ -29,6 +26,7 @@ from headwater.kernel.errors import StartRefused
 from headwater.kernel.lifecycle import Shutdown
 from headwater.kernel.telemetry import names
 from headwater.kernel.telemetry.http import HttpServerTracing
+from headwater.kernel.telemetry.recording import RecordedSpan, RecordingTracer
 
 pytestmark = pytest.mark.anyio
 SAMPLED = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -183,15 +181,13 @@ async def test_bodies_under_way_are_bounded_together(migrated_database_url: str)
 
 def test_the_span_of_a_call_continues_the_callers_trace() -> None:
     """SERVER, named by method and route, registered names only; 4xx is no error of ours, 5xx is."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing = HttpServerTracing(provider.get_tracer("test"))
+    exporter: list[RecordedSpan] = []
+    tracing = HttpServerTracing(RecordingTracer(1.0, exporter.append))
     headers = [("traceparent", SAMPLED)]
     for status in (200, 400, 503):
         with tracing.serving("POST", "/v1/webhooks/{source}", "/v1/webhooks/shop", headers) as call:
             call.answered(status, "SOME_REASON")
-    spans = exporter.get_finished_spans()
+    spans = exporter
     assert {(span.name, span.kind) for span in spans} == {("POST /v1/webhooks/{source}", SpanKind.SERVER)}
     assert all(span.parent and f"{span.parent.span_id:016x}" == "b" * 16 for span in spans)
     assert all(names.unregistered(span.attributes or {}) == () for span in spans)
@@ -201,7 +197,7 @@ def test_the_span_of_a_call_continues_the_callers_trace() -> None:
         StatusCode.ERROR,
     ]
     with tracing.serving("POST", "/v1/events", "/v1/events", [("traceparent", SAMPLED[:-1] + "0")]):
-        assert len(exporter.get_finished_spans()) == 3
+        assert len(exporter) == 3
 
 
 async def test_an_address_that_is_not_loopback_is_refused() -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 from tests.unit.ingest.arrivals import new_event
 from tests.unit.ingest.usecases.test_flushing import MemoryLog, NoPolicies
@@ -16,25 +13,23 @@ from headwater.ingest.usecases.flushing import Flusher, FlushSettings
 from headwater.ingest.usecases.gathering import Gather, Ticket
 from headwater.ingest.usecases.policies import PolicyBook, PolicyBookSettings
 from headwater.kernel.telemetry import Spans, TraceContext
+from headwater.kernel.telemetry.recording import RecordedSpan, RecordingTracer
 
 pytestmark = pytest.mark.anyio
 SAMPLED = [f"00-{number:032x}-{number:016x}-01" for number in (1, 2, 3)]
 UNSAMPLED = "00-" + "a" * 32 + "-" + "b" * 16 + "-00"
 
 
-async def _spans_of_flush(*tickets: Ticket) -> tuple[ReadableSpan, ...]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+async def _spans_of_flush(*tickets: Ticket) -> tuple[RecordedSpan, ...]:
+    exporter: list[RecordedSpan] = []
     gather = Gather(rows_max=1000, bytes_max=10**9)
     policies = PolicyBook(NoPolicies(), PolicyBookSettings(), random.Random(1))
-    spans = Spans(provider.get_tracer("test"))
+    spans = Spans(RecordingTracer(1.0, exporter.append))
     for ticket in tickets:
         gather.offer(ticket)
     gather.close()
     await Flusher(gather, MemoryLog(), policies, spans, FlushSettings(), random.Random(1)).run()
-    provider.shutdown()
-    return exporter.get_finished_spans()
+    return tuple(exporter)
 
 
 def _events(*traceparents: str) -> Ticket:
