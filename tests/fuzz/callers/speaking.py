@@ -86,12 +86,13 @@ class Line(asyncio.Protocol):
 
     Args:
         answers_max: messages read of one call; then it is given up.
+        linger_s: what is to be sent, and what has come, waits so long for more: a write and a read are for many calls.
     """
 
-    def __init__(self, answers_max: int) -> None:
+    def __init__(self, answers_max: int, linger_s: float = 0.0) -> None:
         self.closing = False
         """The server asked for another connection, or this one is gone."""
-        self._answers_max = answers_max
+        self._answers_max, self._linger_s = answers_max, linger_s
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, _Call] = {}
@@ -134,6 +135,9 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take frames."""
+        if self._linger_s and self._transport is not None:
+            self._transport.pause_reading()
+            self._loop.call_later(self._linger_s, self._transport.resume_reading)
         held = self._in
         held += data
         at, size = 0, len(held)
@@ -266,9 +270,12 @@ class Line(asyncio.Protocol):
             self._send(number, one)
 
     def _write(self, data: bytes) -> None:
-        """Keep for the end of this turn of the loop: what many calls send is one write."""
+        """Keep for a while, or the end of this turn of the loop."""
         if not self._out:
-            self._loop.call_soon(self._flush)
+            if self._linger_s:
+                self._loop.call_later(self._linger_s, self._flush)
+            else:
+                self._loop.call_soon(self._flush)
         self._out.append(data)
 
     def _flush(self) -> None:
@@ -293,8 +300,8 @@ def messages_of(body: bytes | bytearray, at_most: int) -> list[bytes]:
 class Lines:
     """A connection to one address that is opened anew when the server asks for it."""
 
-    def __init__(self, host: str, port: int, answers_max: int) -> None:
-        self._host, self._port, self._answers_max = host, port, answers_max
+    def __init__(self, host: str, port: int, answers_max: int, linger_s: float = 0.0) -> None:
+        self._host, self._port, self._answers_max, self._linger_s = host, port, answers_max, linger_s
         self._line: Line | None = None
         self._opening = asyncio.Lock()
         self._old: list[Line] = []
@@ -307,7 +314,7 @@ class Lines:
         async with self._opening:
             if self._line is None or self._line.closing:
                 self._old += [self._line] if self._line is not None else []
-                make: Callable[[], Line] = lambda: Line(self._answers_max)  # noqa: E731
+                make: Callable[[], Line] = lambda: Line(self._answers_max, self._linger_s)  # noqa: E731
                 _, self._line = await asyncio.get_running_loop().create_connection(
                     make, self._host, self._port
                 )
