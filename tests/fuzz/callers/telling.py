@@ -47,10 +47,10 @@ class Told:
 
     def lines(self) -> list[str]:
         """Return all of it as text for people."""
-        known = sum(one.is_known for one in self.people)
+        known, callers = sum(one.is_known for one in self.people), len(self._asked_of())
+        asked = len(self.methods) - len(self.unasked)
         head = [
-            f"{len(self.methods) - len(self.unasked)} of {len(self.methods)} methods, {len(self._asked_of())} of"
-            f" {len(self.people)} principals ({known} with a good credential)",
+            f"{asked} of {len(self.methods)} methods, {callers} of {len(self.people)} principals ({known} good)",
             "",
             "answers, by code",
             *(f"  {count:>9,} {code}" for code, count in self.codes.most_common()),
