@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -137,6 +138,9 @@ async def test_certificates_and_their_authority_change_and_no_event_is_lost(
             made.authority.renew("erp", made.now)
             await _shown(port, made.authority.renew(SERVER, made.now).serial)
             await load.more()
+        former = [path.with_stem(f"former-{path.stem}") for path in paths]
+        for path, kept in zip(paths, former, strict=True):
+            shutil.copy2(path, kept)
         other = Authority(tmp_path / "other")
         trusted = made.authority.certificate_path(AUTHORITY).read_bytes()
         other.make(TRUST_DOMAIN, made.now)
@@ -151,7 +155,8 @@ async def test_certificates_and_their_authority_change_and_no_event_is_lost(
         await load.more()
         believed.write_bytes(fresh)
         await load.more()
-        await until(partial(_refused, load.address, made.with_certificate(made.foreign, "nobody")), 10)
+        old = ChannelSecurity(ca=str(believed), cert=str(former[0]), key=str(former[1]))
+        await until(partial(_refused, load.address, old), 10)
 
 
 async def test_signing_keys_change_and_no_event_is_lost(
