@@ -24,7 +24,10 @@ held AS (
         ), ''),
         c.relowner,
         coalesce(
-            c.relacl, pg_catalog.acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner)
+            c.relacl,
+            CASE c.relkind
+                WHEN 'S' THEN pg_catalog.acldefault('s', c.relowner) ELSE pg_catalog.acldefault('r', c.relowner)
+            END
         )
     FROM pg_catalog.pg_class AS c
     INNER JOIN place AS p ON c.relnamespace = p.id
