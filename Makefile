@@ -263,7 +263,7 @@ fuzz: $(STAMP) ## A million generated requests against a real ingest process (AR
 	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz $(ARGS)
 
 fuzz-callers: $(STAMP) ## Five million requests of all methods by good and bad callers: no fault of ours, no byte of another tenant (ARGS="--requests N --seed S --minutes M")
-	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz.callers $(ARGS)
+	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz.callers --json fuzz-callers.json $(ARGS)
 
 fuzz-guided: $(GUIDED)/.setup ## Coverage-guided fuzzing of the door's pure parts (ARGS="--seconds N --target event")
 	PYTHONPATH=services:.:$(GUIDED) $(BIN)/python -m tests.fuzz.guided $(ARGS)

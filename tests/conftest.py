@@ -72,7 +72,7 @@ def pytest_pycollect_makeitem(name: str, obj: object) -> None:
         pytest.mark.usefixtures("event_loop_of_the_session")(obj)
 
 
-LONGEST_FIRST: Final = ("system", "simulation", "integration", "contract", "unit")
+LONGEST_FIRST: Final = ("fuzz", "system", "simulation", "integration", "contract", "unit")
 """Folders of tests by what one of their files takes: minutes down to milliseconds."""
 
 

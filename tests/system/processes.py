@@ -68,6 +68,10 @@ class Child:
             self._process.kill()
             self._reap()
 
+    def wait(self) -> int:
+        """Wait for the end of a process that was told to end by a signal of its own; the exit code."""
+        return self._reap()
+
     def end(self) -> int:
         """SIGTERM, after a while SIGKILL; the exit code, 0 when it did not run."""
         process = self._process

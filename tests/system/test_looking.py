@@ -96,7 +96,7 @@ def test_the_doctor_finds_nothing_wrong_with_what_runs(environment: dict[str, st
     assert [item for item in found.values() if item["state"] == "problem"] == []
     assert code == 0
     wanted = {("schema", name) for name in ("ingest", "identity", "sync")}
-    wanted |= {("service", name) for name in ("ingest", "identity", "sync")}
+    wanted |= {(check, name) for name in ("ingest", "identity", "sync") for check in ("service", "grants")}
     wanted |= {("account", "hubspot"), ("account", "salesforce"), ("durability", ""), ("clock", "")}
     wanted |= {
         ("telemetry", environment["OTEL_EXPORTER_OTLP_ENDPOINT"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Final
 
 from rich.table import Table
 
@@ -10,6 +11,9 @@ from headwater.cli.output import facts, table
 from headwater.cli.plain import moment
 from headwater.cli.wording import delivery_state, error_group_state
 from headwater.sync.v1 import sync_pb2
+
+SOMETHING: Final = "a value"
+NOTHING: Final = "nothing"
 
 
 def groups_table(groups: Iterable[sync_pb2.ErrorGroup]) -> Table:
@@ -97,11 +101,30 @@ def previews_table(previews: Iterable[sync_pb2.DeliveryPreview]) -> Table:
     )
 
 
-def changes_table(previews: Iterable[sync_pb2.DeliveryPreview]) -> Table:
-    """Return the fields that would be written, one a row."""
+def changes_table(previews: Iterable[sync_pb2.DeliveryPreview], *, values: bool) -> Table:
+    """Return the fields that would be written, one a row; without *values* only whether there is one."""
+    told = str if values else _there
     rows = [
-        (item.delivery.entity_id, change.field, change.before_json, change.after_json)
+        (item.delivery.entity_id, change.field, told(change.before_json), told(change.after_json))
         for item in previews
         for change in item.changes
     ]
     return table(("entity", "field", "the CRM holds", "would be written"), rows)
+
+
+def without_values(previews: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return previews, as plain values, that name the fields and tell none of their values."""
+    told = ("before_json", "after_json")
+    return [
+        item
+        | {
+            "changes": [
+                {key: value for key, value in one.items() if key not in told} for one in item["changes"]
+            ]
+        }
+        for item in previews
+    ]
+
+
+def _there(text: str) -> str:
+    return NOTHING if text in {"", "null", '""'} else SOMETHING

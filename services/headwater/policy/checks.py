@@ -21,6 +21,7 @@ from headwater.policy.objects import ObjectPolicy
 from headwater.policy.ownership import ownership_faults
 from headwater.policy.pointing import records_read
 from headwater.policy.reconciling import reconcile_faults
+from headwater.policy.residency import residency_faults
 from headwater.policy.routing_checks import routing_faults
 from headwater.policy.scope_checks import scope_faults
 from headwater.policy.systems import Webhook
@@ -48,6 +49,7 @@ def _faults(document: PolicyDocument) -> tuple[Fault, ...]:
         *routing_faults(document),
         *activity_faults(document),
         *reconcile_faults(document),
+        *residency_faults(document),
         *_connection_faults(document),
         *(
             fault

@@ -20,6 +20,7 @@ from headwater.policy.consenting import restricting
 from headwater.policy.enrichment import Enrichment
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.reconciling import Reconcile
+from headwater.policy.residency import Residency
 from headwater.policy.routing import Routing, Sla
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.scopes import LeftOut, Scopes
@@ -303,6 +304,8 @@ class PolicyDocument(Part):
     """How soon leads must be looked after."""
     reconcile: Reconcile | None = None
     """What must agree with the CRMs; None: nothing is compared."""
+    residency: Residency | None = None
+    """In which region records live and may go; None: nobody asks."""
 
     @model_validator(mode="after")
     def _with_people(self) -> PolicyDocument:

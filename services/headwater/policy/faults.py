@@ -171,6 +171,8 @@ FIXES: Final[Mapping[str, str]] = {
     "reserved_name": "choose another name",
     "routed_field": "take routing out of the owners, or name the field as owner under routing.objects",
     "routed_object": "correct the name, or add the object under routing.objects",
+    "residency_outside": "add the region under residency.allowed once somebody decided so, or take the mappings out",
+    "residency_unstated": "add it, with the region that its vendor or provider promises",
     "scope_merge": "say `merge: link-only` there, or let the object's fields be read and written",
     "scope_overwrite": "say `conflict: policy` there, or `write` in the scope",
     "scope_read": "take the field out of the system's inbound mapping, or add `read` to the scope",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -23,7 +24,8 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=1, help="the same seed makes the same callers and requests"
     )
-    parser.add_argument("--minutes", type=float, default=90.0, help="ends after that, asked or not")
+    parser.add_argument("--minutes", type=float, default=60.0, help="ends after that, asked or not")
+    parser.add_argument("--json", type=Path, help="write what came of it to this file")
     options = parser.parse_args()
     chance, pace = random.Random(options.seed), Pace(options.requests, options.minutes * 60)
     with (
@@ -31,9 +33,11 @@ def main() -> int:
         postgres.shared_server() as server,
         open_whole(anyio.run(postgres.create_template, server), Path(folder), chance) as whole,
     ):
-        report = anyio.run(run, whole, chance, pace, _say, backend_options={"use_uvloop": True})
-    _say("\n".join(report.lines()))
-    return 0 if report.clean and report.requests >= options.requests else 1
+        told = anyio.run(run, whole, chance, pace, _say, backend_options={"use_uvloop": True})
+    _say("\n".join(told.lines()))
+    if options.json is not None:
+        options.json.write_text(json.dumps(told.facts(), indent=1) + "\n", encoding="utf-8")
+    return 0 if told.clean and told.report.requests >= options.requests else 1
 
 
 def _say(text: str) -> None:

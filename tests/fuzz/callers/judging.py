@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from tests.fuzz.callers.people import DENIED, TENANTS, UNKNOWN, Caller
 from tests.fuzz.callers.planting import mark
+from tests.fuzz.callers.speaking import BROKEN, HANGS
 from tests.fuzz.methods import Request
 
 NEVER: Final = frozenset(
-    {"INTERNAL", "UNKNOWN", "DATA_LOSS", "UNIMPLEMENTED", "CANCELLED", "DEADLINE_EXCEEDED"}
+    {"INTERNAL", "UNKNOWN", "DATA_LOSS", "UNIMPLEMENTED", "CANCELLED", "DEADLINE_EXCEEDED", BROKEN, HANGS}
 )
-"""Codes that no request may bring about."""
+"""What no request may bring about."""
 UNDECODABLE: Final = frozenset({"INVALID_ARGUMENT", DENIED, UNKNOWN})
 OK: Final = "OK"
 

@@ -81,11 +81,27 @@ def test_errors_are_listed_shown_and_previewed(desk: Desk) -> None:
     assert (group["message"], group["dead_count"]) == ("Email <email> is taken by record <n>", "2")
     shown = desk.json("errors", "show", group["group_id"])
     assert [item["action"] for item in shown["previews"]] == ["create", "create"]
+    assert [item["field"] for item in shown["previews"][0]["changes"]] == ["Email", "LastName"]
     seen = desk.json("errors", "preview", "--connector", "salesforce", "--entity", key(2))
     assert [item["field"] for item in seen["previews"][0]["changes"]] == ["Email", "LastName"]
     people = desk.type("errors", "show", group["group_id"])
     assert "https://runbooks/sf" in people.stdout
-    assert '"a2@x.io"' in people.stdout
+    assert (
+        '"a2@x.io"' in desk.type("errors", "preview", "--entity", key(2), "--connector", "salesforce").stdout
+    )
+
+
+def test_a_cause_is_shown_without_the_records_values_unless_asked_for(desk: Desk) -> None:
+    """Neither people nor machines get one; with --values both do."""
+    desk.bury(1)
+    group = desk.json("errors", "list")["groups"][0]["group_id"]
+    people = desk.type("errors", "show", group).stdout
+    assert ("a value" in people, '"a1@x.io"' in people) == (True, False)
+    (bare,) = desk.json("errors", "show", group)["previews"]
+    assert [set(one) for one in bare["changes"]] == [{"field", "rule"}] * 2
+    assert '"a1@x.io"' in desk.type("errors", "show", group, "--values").stdout
+    shown = desk.json("errors", "show", group, "--values")
+    assert shown["previews"][0]["changes"][0]["after_json"] == '"a1@x.io"'
 
 
 def test_a_replay_is_counted_begun_followed_and_listed(desk: Desk) -> None:

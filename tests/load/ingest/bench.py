@@ -11,7 +11,7 @@ import platform
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,14 @@ from tests.load.ingest.cases import CASES, PEERS, Bench, Case
 from tests.load.ingest.goals import figures_of
 from tests.load.ingest.ground import Ground, noop_server, open_ground
 from tests.load.ingest.stages import Measurement, MeasurementFailed
+from tests.load.security import bench as security
 
 ROUNDS = 5
 SECONDS = 3.0
 SECONDS_MAX = 20.0
+CREDENTIALS = "credentials"
+"""What authentication and authorisation cost: `make bench-auth`, which is measured with its own callers."""
+CREDENTIALS_S = 1.5
 Results = dict[str, list[Measurement | str]]
 
 
@@ -38,7 +42,9 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help=f"window of a case, default {SECONDS:g}"
     )
-    parser.add_argument("--only", default="", help="cases whose name holds one of these, comma-separated")
+    parser.add_argument(
+        "--only", default="", help=f"cases whose name holds one of these, comma-separated; or {CREDENTIALS}"
+    )
     parser.add_argument("--json", type=Path, help="write everything to this file")
     parser.add_argument("--picture", type=Path, help="write the rates as an SVG picture")
     read = parser.parse_args(arguments)
@@ -148,9 +154,18 @@ def report_of(results: Results, processes: int, arguments: argparse.Namespace) -
 def main() -> int:
     """Measure, print, and say by the exit code whether every goal is met."""
     arguments = read_arguments()
-    results, processes = anyio.run(measure, chosen(arguments.only), arguments.rounds, arguments.seconds)
-    print_results(results)
+    cases, figures, details = chosen(arguments.only), [], {}
+    results, processes = {}, 0
+    if cases:
+        results, processes = anyio.run(measure, cases, arguments.rounds, arguments.seconds)
+        print_results(results)
     report = report_of(results, processes, arguments)
+    if not arguments.only or CREDENTIALS in arguments.only:
+        options = {"use_uvloop": True}
+        seen = anyio.run(security.measure, arguments.rounds, CREDENTIALS_S, backend_options=options)
+        security.show(seen)
+        figures, details = security.figures_of(seen), {CREDENTIALS: security.details_of(seen)}
+    report = replace(report, figures=[*report.figures, *figures], details={**report.details, **details})
     return conclude(report, json_path=arguments.json, picture_path=arguments.picture)
 
 

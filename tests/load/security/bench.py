@@ -1,4 +1,4 @@
-"""`make bench-auth`: what credentials cost ingest: who calls, may he, and for this tenant; with goals.
+"""`make bench-auth`: what credentials cost ingest: who calls, may he, and for this tenant; with goals. Part of `make bench-ingest`.
 
 Three real ingest processes on one database, alike but for what they ask of callers; slices alternate between them. The
 goals hang on the pace with tokens against the pace without, which is authentication and authorization alone; TLS with
@@ -176,7 +176,16 @@ def figures_of(seen: Mapping[tuple[str, str], Seen]) -> list[Figure]:
     return found
 
 
-def _show(seen: Mapping[tuple[str, str], Seen]) -> None:
+def details_of(seen: Mapping[tuple[str, str], Seen]) -> dict[str, Any]:
+    """Return what every round saw, for the JSON."""
+    return {
+        f"{shape}, {way}": {"pace_per_s": found.pace_per_s, "cpu_us": found.cpu_us}
+        for (shape, way), found in seen.items()
+    }
+
+
+def show(seen: Mapping[tuple[str, str], Seen]) -> None:
+    """Print the medians of every shape and way for people."""
     for (shape, way), found in seen.items():
         pace, cpu = statistics.median(found.pace_per_s), statistics.median(found.cpu_us)
         sys.stdout.write(f"{shape:<6} {way:<22} {pace:>8,.0f} calls/s  {cpu:>7,.0f} us of CPU a call\n")
@@ -190,12 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
     seen = anyio.run(measure, given.rounds, given.seconds, backend_options={"use_uvloop": True})
-    _show(seen)
-    details = {
-        f"{shape}, {way}": {"pace_per_s": found.pace_per_s, "cpu_us": found.cpu_us}
-        for (shape, way), found in seen.items()
-    }
-    return conclude(Report("Credentials", figures_of(seen), details), json_path=given.json)
+    show(seen)
+    return conclude(Report("Credentials", figures_of(seen), details_of(seen)), json_path=given.json)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ BATCH_EVENTS: Final = 25
 CALLERS: Final = 4
 """Together they have fewer events under way than a span has links: every event is linked to its commit."""
 BAD_SHARE: Final = 0.02
+REFUSED_SHARE: Final = 0.03
+"""Of events with a first name that Salesforce refuses, and quotes."""
 FLUSH_S: Final = 20.0
 
 EMAIL: Final = "canary"
@@ -52,6 +54,7 @@ class _Fact:
     person: int
     number: int
     bad: bool
+    refused: bool
 
 
 def produce(tenant: Tenant, events: int, seed: int, first: int = 0) -> Produced:
@@ -101,6 +104,7 @@ def _batches(events: int, chance: random.Random, first: int) -> Iterator[Sequenc
                 number % people,
                 first + number,
                 chance.random() < BAD_SHARE,
+                chance.random() < REFUSED_SHARE,
             )
             for number in range(start, min(start + BATCH_EVENTS, events))
         ]
@@ -111,7 +115,7 @@ def _message(telemetry: Telemetry, fact: _Fact) -> event_pb2.Event:
     address = f"{EMAIL}.{person}@{DOMAIN}-{person % 97}.example"
     payload = {
         "email": f"{EMAIL} {person} at {DOMAIN}" if fact.bad else address,
-        "first_name": FIRST_NAME,
+        "first_name": "-".join([FIRST_NAME] * 5) if fact.refused else FIRST_NAME,
         "last_name": f"{LAST_NAME} {person}",
         "phone": f"+49 {PHONE}{person:06}",
         "title": f"Weaver {fact.number}",

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import httpx
 from tests.system.tenant import CRM_WRITES, Tenant
+from tests.system.traced.crashing import crash
 from tests.system.traced.judging import Attempt, History
 from tests.system.traced.producing import Produced, produce
+from tests.system.traced.viewing import views
 from tests.system.world import ORDER, World
 
 from headwater.console.model import StoredSpan
@@ -53,12 +55,15 @@ class Run:
 
 @contextmanager
 def traced_world(database_url: str, directory: Path) -> Iterator[World]:
-    """A world whose processes tell their numbers and sample everything."""
+    """A world whose processes tell their numbers, sample everything, and say as much as they can, when they crash too."""
     world = World(database_url, directory)
     more = {
         "HEADWATER_METRICS_ADDRESS": "127.0.0.1:0",
         "HEADWATER_METRICS_TARGETS_DIR": str(directory / "metrics"),
         "HEADWATER_CONSOLE_STORE_BYTES_MAX": str(STORE_BYTES_MAX),
+        "HEADWATER_LOG_LEVEL": "debug",
+        "HEADWATER_CONSOLE_LOG_LEVEL": "debug",
+        "PYTHONFAULTHANDLER": "1",
     }
     for child in world.children.values():
         child.environment = {**child.environment, **more}
@@ -91,6 +96,7 @@ def run(world: World, directory: Path, events: int, seed: int, settle_s: float) 
     faults = sum(tenant.faults_fired(vendor) for vendor in CRM_WRITES)
     settled_s = time.monotonic() - began
     pages |= {f"{name} at the end": text for name, text in numbers(directory / "metrics").items()}
+    pages |= views(tenant, directory)
     history = _gather(tenant, produced, pages, directory, seed)
     return Run(produced, history, faults, settled_s)
 
@@ -108,7 +114,7 @@ def numbers(targets: Path) -> dict[str, str]:
 def _gather(
     tenant: Tenant, produced: Produced, pages: Mapping[str, str], directory: Path, seed: int
 ) -> History:
-    """End the services, so that every span is exported, and read all there is."""
+    """End the services, so that every span is exported, crash them once, and read all there is."""
     world = tenant.world
     attempts = [
         Attempt(
@@ -123,6 +129,7 @@ def _gather(
     for name in reversed(ORDER):
         if name != "console":
             world.children[name].end()
+    crash(tenant)
     asked = random.Random(seed).sample(sorted(produced.contexts), min(LOOKED_FOR, len(produced.contexts)))
     find_s = {}
     for key in asked:

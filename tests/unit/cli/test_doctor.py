@@ -20,6 +20,7 @@ from headwater.cli.doctor.facts import (
 )
 from headwater.cli.doctor.findings import Finding, State, worst
 from headwater.cli.doctor.judging import judge
+from headwater.kernel.pg.rights import Drift, Rights
 from headwater.kernel.pg.server import ServerFacts
 from headwater.kernel.security.grants import Grant
 from headwater.kernel.security.scopes import ROLES
@@ -33,8 +34,9 @@ SERVER = ServerFacts(
     role="headwater", superuser=False, creates=False,
 )  # fmt: skip
 DATABASE = Database(
-    SERVER, {"ingest": "", "identity": "", "sync": ""}, {"ingest": 6, "identity": 8, "sync": 17}
-)
+    SERVER, {"ingest": "", "identity": "", "sync": ""}, {"ingest": 6, "identity": 8, "sync": 17},
+    {"ingest": Rights(68, ()), "identity": Rights(161, ()), "sync": Rights(437, ())},
+)  # fmt: skip
 ACCOUNT = ConnectorAccount("hubspot", ends={"token": NOW + dt.timedelta(days=30)})
 
 
@@ -63,6 +65,19 @@ def _account(**changed: Any) -> Facts:
 
 def _worse(facts: Facts) -> list[Finding]:
     return [item for item in judge(facts) if item.state]
+
+
+def test_rights_that_are_not_as_declared_are_named_with_what_puts_them_right() -> None:
+    """Each with its statement, bounded; a schema without roles is a warning."""
+    drifts = tuple(Drift(f"PUBLIC has CREATE on schema s{n}", f"REVOKE s{n}") for n in range(30))
+    rights = {"ingest": None, "sync": Rights(400, drifts)}
+    found = _worse(replace(SOUND, database=replace(DATABASE, rights=rights)))
+    assert [(item.about, item.state) for item in found] == [
+        ("ingest", State.WARNING),
+        *[("sync", State.PROBLEM)] * 21,
+    ]
+    assert (found[1].found, found[1].fix) == ("PUBLIC has CREATE on schema s0", "as the owner: REVOKE s0")
+    assert found[-1].found == "10 further rights that are not as declared"
 
 
 def test_a_sound_installation_is_called_sound() -> None:

@@ -36,7 +36,7 @@ async def doctor(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings, too.")] = False,
 ) -> None:
-    """Check schemas, durability, clocks, limits, rights, tokens, disk, telemetry, policy and accounts.
+    """Check schemas, durability, clocks, limits, grants, tokens, disk, telemetry, policy and accounts.
 
     Each check says ok, warning or problem, what was seen, and how to put it right. Changes nothing. Exit code 1 when
     there is a problem. Run it where the services run: files, disk and limits are those of this machine.

@@ -8,7 +8,13 @@ import typer
 
 from headwater.cli.asking import asking
 from headwater.cli.correcting import correct, read_corrections
-from headwater.cli.error_groups import changes_table, group_facts, groups_table, previews_table
+from headwater.cli.error_groups import (
+    changes_table,
+    group_facts,
+    groups_table,
+    previews_table,
+    without_values,
+)
 from headwater.cli.options import Follow, PageSize, PageToken, Rate, Reason, Yes
 from headwater.cli.plain import plain
 from headwater.cli.replaying import DISCARD_RATE_PER_S, begin
@@ -56,8 +62,19 @@ async def list_errors(
 
 @app.command()
 @asking
-async def show(session: Session, services: Services, group: Group, limit: PageSize = 5) -> None:
-    """Show a cause: who answers for it, what to do, and what its deliveries would write now, field by field."""
+async def show(
+    session: Session,
+    services: Services,
+    group: Group,
+    limit: PageSize = 5,
+    values: Annotated[
+        bool, typer.Option("--values", help="Show the records' values too: personal data.")
+    ] = False,
+) -> None:
+    """Show a cause: who answers for it, what to do, and which fields its deliveries would write now.
+
+    The records' values are left out unless asked for: a cause is shown to more people than a record is.
+    """
     request = sync_pb2.GetErrorGroupRequest(
         tenant_id=session.tenant_id, group_id=group, page_size=min(limit, 100)
     )
@@ -66,10 +83,10 @@ async def show(session: Session, services: Services, group: Group, limit: PageSi
     seen = sync_pb2.PreviewDeliveriesResponse()
     if entities:
         seen = await _preview(services, session, group, found.group.connector, entities)
-    document = plain(found) | {"previews": plain(seen)["previews"]}
-    session.output.result(
-        document, group_facts(found.group), previews_table(seen.previews), changes_table(seen.previews)
-    )
+    previews = plain(seen)["previews"]
+    document = plain(found) | {"previews": previews if values else without_values(previews)}
+    fields = changes_table(seen.previews, values=values)
+    session.output.result(document, group_facts(found.group), previews_table(seen.previews), fields)
 
 
 @app.command()
@@ -90,9 +107,8 @@ async def preview(
     found = await _preview(services, session, group, connector, entity or [])
     calls = f"{found.predicted_calls:,} batch calls; {found.quota_used:,} used today"
     limit = f" of {found.quota_limit:,}" if found.quota_limit else ""
-    session.output.result(
-        plain(found), previews_table(found.previews), changes_table(found.previews), calls + limit
-    )
+    fields = changes_table(found.previews, values=True)
+    session.output.result(plain(found), previews_table(found.previews), fields, calls + limit)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headwater.kernel.pg.rights import Rights
 from headwater.kernel.pg.server import ServerFacts
 from headwater.kernel.security.grants import Grant
 from headwater.kernel.security.tokens import TokenEntry
@@ -29,6 +30,8 @@ class Database:
     Args:
         schemas: service to what is wrong with its schema; empty where nothing is.
         versions: service to the schema version of this release.
+        rights: service to how the grants and policies in its schema compare with the declared ones; None: its schema
+            has no roles of its own.
         override: the operator accepts a server that may lose writes.
         embedded: the server is the local stack's own.
     """
@@ -36,6 +39,7 @@ class Database:
     server: ServerFacts
     schemas: Mapping[str, str]
     versions: Mapping[str, int]
+    rights: Mapping[str, Rights | None] = field(default_factory=dict)
     override: bool = False
     embedded: bool = False
 

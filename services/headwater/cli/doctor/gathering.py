@@ -43,6 +43,8 @@ from headwater.kernel.metrics import names
 from headwater.kernel.pg.dsn import masked
 from headwater.kernel.pg.errors import SchemaFault
 from headwater.kernel.pg.migrations import SERVICES, check_schema, package_of, read_migrations
+from headwater.kernel.pg.rights import Rights, compare_rights, written_prefix
+from headwater.kernel.pg.roles import Roles
 from headwater.kernel.pg.server import read_server
 from headwater.kernel.security.files import read_file
 from headwater.kernel.security.grants import VARIABLE as GRANTS_VARIABLE
@@ -98,6 +100,7 @@ async def _database(url: str | Unknown, session: Session, clock: Clock) -> Datab
     try:
         server = await read_server(connection, clock.now)
         schemas = {service: await _schema(connection, service) for service in SERVICES}
+        rights = {service: await _rights(connection, service) for service in SERVICES if not schemas[service]}
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         return Unknown(f"the database at {masked(url)} does not answer: {error}")
     finally:
@@ -106,7 +109,7 @@ async def _database(url: str | Unknown, session: Session, clock: Clock) -> Datab
     override = session.environment.get(OVERRIDE_VARIABLE, "").strip().lower() not in _NO
     stack = session.stack
     embedded = stack is not None and stack.embedded_database and stack.database_url == url
-    return Database(server, schemas, versions, override, embedded)
+    return Database(server, schemas, versions, rights, override, embedded)
 
 
 async def _schema(connection: Any, service: str) -> str:
@@ -115,6 +118,16 @@ async def _schema(connection: Any, service: str) -> str:
     except SchemaFault as fault:
         return str(fault)
     return ""
+
+
+async def _rights(connection: Any, service: str) -> Rights | None:
+    """Return how a schema's grants compare; None where the last migrating left everything to one user."""
+    prefix = await written_prefix(connection, service)
+    return (
+        None
+        if prefix is None
+        else await compare_rights(connection, service, package_of(service), Roles(prefix))
+    )
 
 
 async def _services(session: Session, services: Services) -> dict[str, str]:

@@ -20,6 +20,8 @@ CONNECTIONS_MIN: Final = 40
 USED_WARNING: Final = 0.8
 USED_PROBLEM: Final = 0.95
 FILES_MIN: Final = 1_024
+DRIFTS_SHOWN: Final = 20
+"""Of one schema at once."""
 DISK_WARNING: Final = 0.1
 DISK_PROBLEM_BYTES: Final = 1024**3
 """PostgreSQL stops at a full disk; a gibibyte is some minutes of a busy log."""
@@ -51,6 +53,7 @@ def _database(facts: Facts) -> Iterator[Finding]:
     yield from _clock(database)
     yield from _connections(database)
     yield from _role(database)
+    yield from _rights(database)
 
 
 def _schemas(database: Database) -> Iterator[Finding]:
@@ -120,6 +123,23 @@ def _role(database: Database) -> Iterator[Finding]:
         yield Finding("role", State.WARNING, f"the services' role {server.role} {may}", fix=fix)
     else:
         yield Finding("role", State.OK, f"{server.role} has no rights beyond the database")
+
+
+def _rights(database: Database) -> Iterator[Finding]:
+    """Say whether the roles may what was declared; a right more is as much a fault as one less."""
+    for service, rights in database.rights.items():
+        if rights is None:
+            seen = "no roles of its own: nothing in the database keeps tenants apart, the services alone do"
+            fix = "let `headwater migrate` run as a user that may make roles, with HEADWATER_DATABASE_ROLES=required"
+            yield Finding("grants", State.WARNING, seen, service, fix)
+        elif not rights.drifts:
+            seen = f"{rights.count} rights as declared, no other"
+            yield Finding("grants", State.OK, seen, service)
+        for drift in () if rights is None else rights.drifts[:DRIFTS_SHOWN]:
+            yield Finding("grants", State.PROBLEM, drift.found, service, f"as the owner: {drift.statement}")
+        if rights is not None and (more := len(rights.drifts) - DRIFTS_SHOWN) > 0:
+            seen = f"{more} further rights that are not as declared"
+            yield Finding("grants", State.PROBLEM, seen, service, "put these right, then look again")
 
 
 def _services(facts: Facts) -> Iterator[Finding]:

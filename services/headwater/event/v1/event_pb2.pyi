@@ -249,7 +249,7 @@ class Violation(_message.Message):
     field: _builtins.str
     """Path of the field, as `event.payload.email`."""
     value: _builtins.str
-    """The value seen, shortened to 128 characters; empty for a secret or a missing value."""
+    """The value seen, shortened to 128 characters; empty for a secret or a missing value; of a payload as a whole its size."""
     rule: _builtins.str
     """Name of the rule, as `required`, `format.email`, `allowed`, `max_length`."""
     description: _builtins.str

@@ -112,6 +112,16 @@ def test_values_shown_are_short() -> None:
     assert {len(item.value) for item in read} == {128}
 
 
+@pytest.mark.parametrize("payload", [b'{"api_key": "planted', b'{"a": "planted\\u0000"}', b'["planted"]'])
+def test_nothing_is_shown_of_a_payload_that_is_not_read(payload: bytes) -> None:
+    """Which part of it is a secret, nobody can tell: the caller is told where and how long."""
+    read = _read(payload=payload)
+    assert isinstance(read, tuple)
+    (found,) = read
+    assert found.value == f"{len(payload)} bytes"
+    assert "planted" not in found.description
+
+
 @pytest.mark.parametrize("name", ["", "Acme", "a b", "-a", "a" * 64, "a\n"])
 def test_a_tenants_name_has_a_form(name: str) -> None:
     """It begins with a letter or digit and is at most 63 characters long."""
