@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -14,19 +13,20 @@ from headwater.sync.domain.leasing import Lease
 from headwater.sync.erasing.ports import Order, Person, Settled, Target, Traced
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
+from headwater.sync.store.suppression_keys import PostgresSuppressionKeys
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL: Final = queries.load("headwater.sync", "erasure.sql")
-KEY_BYTES: Final = 32
 
 
 class PostgresPeople:
     """Port `Finding` on Postgres."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, keys: PostgresSuppressionKeys | None = None) -> None:
         self._pool = pool
+        self._keys = keys or PostgresSuppressionKeys(pool)
 
     async def entities_of(self, tenant_id: str, subject: Subject) -> Sequence[uuid.UUID]:
         """Return the entities that *subject* names, with those merged with them and activities that name one."""
@@ -61,13 +61,7 @@ class PostgresPeople:
 
     async def key(self, tenant_id: str) -> bytes:
         """Return the key of a tenant's hashes, made when it is wanted first."""
-        async with translated(), self._pool.acquire() as connection:
-            found = await connection.fetchval(_SQL["read_suppression_key"].text, tenant_id)
-            if found is None:
-                fresh = secrets.token_bytes(KEY_BYTES)
-                await connection.execute(_SQL["make_suppression_key"].text, tenant_id, fresh)
-                found = await connection.fetchval(_SQL["read_suppression_key"].text, tenant_id)
-        return bytes(found)
+        return await self._keys.key(tenant_id)
 
     async def trace(self, tenant_id: str, records: Sequence[HeldRecord], texts: Sequence[str]) -> Traced:
         """Return the events of records that are not erased, and of those in quarantine that have one of *texts*."""
