@@ -11,6 +11,8 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from headwater.kernel.errors import NotFound, PreconditionFailed, Unavailable
 from headwater.kernel.pg import queries
 from headwater.kernel.secret import Secret
@@ -44,6 +46,8 @@ class PostgresSuppressionKeys:
         self._pool = pool
         self._vault = vault
         self._held: dict[str, bytes] = {}
+        self._making = anyio.Lock()
+        """Whoever makes one holds a connection and needs another: one at a time, or all would wait for each other."""
 
     async def key(self, tenant_id: str) -> bytes:
         """Return the key of a tenant's hashes, made when it is wanted first.
@@ -113,7 +117,12 @@ class PostgresSuppressionKeys:
 
     async def _make(self, tenant_id: str) -> bytes:
         """Make a key, one process at a time: whoever was later finds it."""
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
+        async with (
+            self._making,
+            translated(),
+            self._pool.acquire() as connection,
+            connection.transaction(),
+        ):
             await connection.execute(_SQL["lock_suppression_key"].text, tenant_id)
             found = await self._find(tenant_id)
             if found is not None:
