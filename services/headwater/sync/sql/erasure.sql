@@ -21,6 +21,20 @@ select digest from sync.suppression where tenant_id = $1 and digest = any($2::by
 -- Takes out of the log what events say. $1 tenant; $2 event keys uuid[].
 select ingest.erase_events($1, $2::uuid []);
 
+-- name: mentions_beside
+-- Records of others in whose values an address stands, the first in order of their names. Reads all records of the tenant.
+-- $1 tenant; $2 entities uuid[]; $3 addresses in lower case text[]; $4 how many at most.
+select one.object, one.source, one.external_id
+from sync.record as one
+where
+    one.tenant_id = $1 and not one.deleted and not one.entity_id = any($2::uuid [])
+    and exists (
+        select from unnest($3::text []) as address (text)
+        where strpos(lower(one.fields::text), address.text) > 0
+    )
+order by one.object, one.source, one.external_id
+limit $4;
+
 -- name: lock_suppression_key
 -- Until the end of the transaction nobody else makes a key for a tenant. $1 tenant.
 select pg_advisory_xact_lock(hashtextextended('sync.suppression_key ' || $1::text, 0));
