@@ -39,6 +39,10 @@ limit $4;
 -- Until the end of the transaction nobody else makes a key for a tenant. $1 tenant.
 select pg_advisory_xact_lock(hashtextextended('sync.suppression_key ' || $1::text, 0));
 
+-- name: has_suppressions
+-- Whether anybody is suppressed. $1 tenant.
+select exists (select from sync.suppression where tenant_id = $1);
+
 -- name: drop_suppression_key
 -- Forgets a key that the vault has by now. $1 tenant.
 delete from sync.suppression_key where tenant_id = $1;

@@ -72,10 +72,7 @@ class PostgresSuppressionKeys:
             return held
         found = await self._find(tenant_id, plain)
         if found is None:
-            raise Unavailable(
-                f"the key that knows erased people of tenant {tenant_id!r} is gone: restore the vault's "
-                f"connection {CONNECTION!r}, or lift the suppressions"
-            )
+            raise _gone(tenant_id)
         return self._remember(tenant_id, found)
 
     def _remember(self, tenant_id: str, key: bytes) -> bytes:
@@ -95,7 +92,7 @@ class PostgresSuppressionKeys:
             if await self._seals():
                 await self._seal(tenant_id, bytes(plain))
         except KeyRingFault:
-            pass  # it stays where it is, and is as good; `headwater vault status` and the doctor tell of the ring
+            pass  # it stays where it is, and is as good; `headwater vault status` tells of the ring
         return bytes(plain)
 
     async def _open(self, tenant_id: str) -> bytes | None:
@@ -116,7 +113,7 @@ class PostgresSuppressionKeys:
             return False
 
     async def _make(self, tenant_id: str) -> bytes:
-        """Make a key, one process at a time: whoever was later finds it."""
+        """Make a key, one process at a time: whoever was later finds it. None beside hashes of another key."""
         async with (
             self._making,
             translated(),
@@ -127,6 +124,8 @@ class PostgresSuppressionKeys:
             found = await self._find(tenant_id)
             if found is not None:
                 return found
+            if await connection.fetchval(_SQL["has_suppressions"].text, tenant_id):
+                raise _gone(tenant_id)
             fresh = secrets.token_bytes(KEY_BYTES)
             if await self._seals():
                 await self._put(tenant_id, fresh)
@@ -143,3 +142,10 @@ class PostgresSuppressionKeys:
     async def _put(self, tenant_id: str, key: bytes) -> None:
         assert self._vault is not None  # noqa: S101 - asked before
         await self._vault.put(tenant_id, CONNECTION, {FIELD: Secret(base64.b64encode(key).decode())}, ACTOR)
+
+
+def _gone(tenant_id: str) -> Unavailable:
+    return Unavailable(
+        f"the key that knows erased people of tenant {tenant_id!r} is gone: restore the vault's connection "
+        f"{CONNECTION!r}, or lift the suppressions"
+    )

@@ -92,9 +92,10 @@ async def test_without_the_ring_nobody_is_taken_in(world: VaultWorld) -> None:
 async def test_a_key_that_is_gone_is_told(world: VaultWorld) -> None:
     """Hashes without their key know nobody: that is no reason to take everybody in."""
     await world.pool.execute(SUPPRESS, TENANT, bytes(16), uuid.uuid4())
-    book = PostgresSuppressions(world.pool, PostgresSuppressionKeys(world.pool, world.vault))
-    with pytest.raises(Unavailable, match="is gone"):
-        await book.standing([TENANT])
+    keys = PostgresSuppressionKeys(world.pool, world.vault)
+    for asked in (PostgresSuppressions(world.pool, keys).standing([TENANT]), keys.key(TENANT)):
+        with pytest.raises(Unavailable, match="is gone"):
+            await asked
 
 
 async def test_a_vault_without_a_key_leaves_it_beside_the_hashes(
