@@ -92,7 +92,7 @@ PEER_FILES := tests/load/ingest/peers
 IDENTITY_PEER_FILES := tests/load/identity/peers
 LOAD := PYTHONPATH=services:. $(BIN)/python -m tests.load.ingest
 
-bench-ingest: $(STAMP) bench-peers ## Measure ingest against raw limits, a no-op server and peers; exit 1 below a goal (ARGS="--rounds 5 --seconds 3")
+bench-ingest: $(STAMP) bench-peers ## Measure ingest against raw limits, a no-op server and peers, and what credentials cost; exit 1 below a goal (ARGS="--rounds 5 --seconds 3")
 	$(LOAD).bench --json bench-ingest.json --picture bench-ingest.svg $(ARGS)
 
 bench-sync: $(STAMP) bench-peers ## Measure the sync engine against its goals and peers; exit 1 below a goal (ARGS="--rounds 3 --only latency --short")
@@ -262,7 +262,7 @@ histories: $(STAMP) ## Check histories of concurrent identity clients under faul
 fuzz: $(STAMP) ## A million generated requests against a real ingest process (ARGS="--requests N --seed S --minutes M")
 	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz $(ARGS)
 
-fuzz-callers: $(STAMP) ## Five million requests of all methods by good and bad callers: no fault of ours, no byte of another tenant (ARGS="--requests N --seed S --minutes M")
+fuzz-callers: $(STAMP) ## Five million requests of all methods by good and bad callers, some 35 min: no fault of ours, no byte of another tenant (ARGS="--requests N --seed S --minutes M")
 	PYTHONPATH=services:. $(BIN)/python -m tests.fuzz.callers --json fuzz-callers.json $(ARGS)
 
 fuzz-guided: $(GUIDED)/.setup ## Coverage-guided fuzzing of the door's pure parts (ARGS="--seconds N --target event")

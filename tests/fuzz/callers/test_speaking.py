@@ -24,7 +24,7 @@ class _Echo(grpc.GenericRpcHandler):
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         name = str(details.method).rpartition("/")[2]
-        streamed = {"many": self._many, "collect": self._collect}
+        streamed: dict[str, Any] = {"many": self._many, "collect": self._collect}
         if name == "collect":
             return grpc.stream_stream_rpc_method_handler(streamed[name])
         if name in streamed:

@@ -232,6 +232,30 @@ async def test_what_was_read_before_the_order_is_read_again(stand: Stand) -> Non
     assert await suppressions.apply({}, []) == ([], standing.number)
 
 
+async def test_what_others_records_say_of_the_person_is_told_and_left(stand: Stand) -> None:
+    """The preview and the certificate name the record; nobody's text is touched."""
+    title = f"works for {MAIL.title()}, ask there"
+    await stand.doors.record(
+        [event("erp", "contact", "c2", 9, email=OTHER, last_name="Bergman", title=title)]
+    )
+    await until(lambda: settled(stand.tables))
+    looked = await stand.type(MAIL)
+    (mention,) = [part for part in looked["parts"] if part["place"] == "records of others"]
+    assert (mention["count"], mention["fate"]) == ("1", "stays")
+    assert "contact erp/c2" in mention["why"]
+    erased = await stand.done((await stand.order(MAIL)).erasure_id)
+    step = erased.steps[-1]
+    assert (step.step, list(step.records)) == ("mentions", ["contact erp/c2"])
+    assert dict(step.counts) == {"records of others": 1, "not looked at or not named": 0}
+    assert MAIL.lower() not in str(erased).lower()
+    told = await stand.tables.fetchval(
+        "select changes::text from sync.audit where action = 'erasure_done' or changes::text like '%#mentions%'"
+    )
+    assert "contact erp/c2" in told
+    kept = await stand.tables.fetchval("select fields::text from sync.record where external_id = 'c2'")
+    assert MAIL.title() in kept
+
+
 async def test_nothing_is_ordered_of_nobody(stand: Stand) -> None:
     """Who is not known is told so; what names nobody is refused by its form."""
     with pytest.raises(grpc.aio.AioRpcError) as unknown:
@@ -264,7 +288,10 @@ async def test_the_command_looks_first_and_shows_the_certificate(stand: Stand) -
         "request 4711",
         "privacy desk",
     )
-    assert [step["step"] for step in shown["steps"]] == ["drained", "log", "identity", "state", "swept"]
+    assert [step["step"] for step in shown["steps"]] == [
+        "drained", "log", "identity", "state", "swept", "mentions",
+    ]  # fmt: skip
+    assert shown["steps"][-1]["counts"] == {"records of others": "0", "not looked at or not named": "0"}
     assert all(len(one["crm_id"]) == 32 and "gdpr-delete" in one["method"] for one in shown["targets"])
     assert (await stand.type("list", "--open"))["erasures"] == []
     lifted = await stand.type("lift", MAIL, "--reason", "consent of May")

@@ -19,7 +19,7 @@ import anyio
 import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from tests.load.figures import Report, conclude, print_table, shown
+from tests.load.figures import Figure, Report, conclude, print_table, shown
 from tests.load.ingest.cases import CASES, PEERS, Bench, Case
 from tests.load.ingest.goals import figures_of
 from tests.load.ingest.ground import Ground, noop_server, open_ground
@@ -154,8 +154,11 @@ def report_of(results: Results, processes: int, arguments: argparse.Namespace) -
 def main() -> int:
     """Measure, print, and say by the exit code whether every goal is met."""
     arguments = read_arguments()
-    cases, figures, details = chosen(arguments.only), [], {}
-    results, processes = {}, 0
+    cases = chosen(arguments.only)
+    figures: list[Figure] = []
+    details: dict[str, Any] = {}
+    results: Results = {}
+    processes = 0
     if cases:
         results, processes = anyio.run(measure, cases, arguments.rounds, arguments.seconds)
         print_results(results)

@@ -165,6 +165,7 @@ async def test_signing_keys_change_and_no_event_is_lost(
     """The provider publishes the next key, signs with it, takes the former one back: by then callers have new tokens."""
     monkeypatch.setattr(secured, "LOOK_S", 0.0)
     made = Credentials(tmp_path)
+    made.token()
     file, signer = tmp_path / "own.token", made.signer
     _put(file, signer.sign(tenants=[TENANT]))
     security = made.trusting(token_file=str(file))

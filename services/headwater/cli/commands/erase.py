@@ -157,7 +157,10 @@ async def show(
         "suppressed identifiers": f"{one.suppressed_count:,}",
     }
     steps = [
-        (step.step, moment(step.step_time), ", ".join(f"{name} {count:,}" for name, count in sorted(step.counts.items())))
+        (
+            step.step, moment(step.step_time),
+            ", ".join([*(f"{name} {count:,}" for name, count in sorted(step.counts.items())), *step.records]),
+        )
         for step in one.steps
     ]  # fmt: skip
     targets = [

@@ -49,7 +49,7 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         ProjectionMeter(telemetry.metrics),
         Moments(PostgresMoments(pool)),
         ground.log.scope,
-        Suppressions(PostgresSuppressions(pool)),
+        Suppressions(PostgresSuppressions(pool, ground.suppression_keys)),
     )
     pace = ProjectorSettings(
         settings.batch_events, settings.bulk_events, settings.bulk_rest, gather_s=settings.gather_s

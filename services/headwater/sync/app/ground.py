@@ -27,6 +27,7 @@ from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.settings import SyncSettings
 from headwater.sync.store.leases import PostgresLeases
 from headwater.sync.store.projection import PostgresLog
+from headwater.sync.store.suppression_keys import PostgresSuppressionKeys
 from headwater.sync.store.vault import PostgresSafe
 from headwater.sync.vault.rings import ring_of
 from headwater.sync.vault.secrets import AccountSecrets
@@ -56,6 +57,7 @@ class Ground:
     resolver: IdentityResolver
     ingest: IngestLog
     secrets: AccountSecrets
+    suppression_keys: PostgresSuppressionKeys
     accounts: RunningAccounts
     catch_up: CatchUp
     bulk_catch_up: CatchUp
@@ -77,6 +79,7 @@ async def open_ground(settings: SyncSettings, telemetry: Telemetry, clock: Clock
         policies = LogPolicies(log)
         await policies.refresh()
         ring = ring_of(settings.vault_keys, data_dir_of(os.environ), os.environ)
+        vault = Vault(PostgresSafe(pool), ring)
         yield Ground(
             settings,
             telemetry,
@@ -88,7 +91,8 @@ async def open_ground(settings: SyncSettings, telemetry: Telemetry, clock: Clock
             policies,
             IdentityResolver(identity, settings.identity_timeout_s),
             IngestLog(settings.ingest_address, settings.calling),
-            AccountSecrets(EnvironmentSecrets(os.environ), Vault(PostgresSafe(pool), ring), holder),
+            AccountSecrets(EnvironmentSecrets(os.environ), vault, holder),
+            PostgresSuppressionKeys(pool, vault),
             RunningAccounts(),
             CatchUp(clock, settings.catch_up_s_max),
             CatchUp(clock, settings.catch_up_s_max),

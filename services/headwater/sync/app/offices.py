@@ -64,7 +64,9 @@ def open_offices(ground: Ground, shelves: Shelves) -> Servicers:
         QualityServicer(shelves.quality),
         ApprovalServicer(Approvals(shelves.approvals, policies)),
         DeleteServicer(Deletes(shelves.removals, policies)),
-        ErasureServicer(Erasures(PostgresErasureDesk(pool), ground.resolver, policies)),
+        ErasureServicer(
+            Erasures(PostgresErasureDesk(pool, ground.suppression_keys), ground.resolver, policies)
+        ),
         EnrichmentServicer(EnrichmentView(shelves.enrichment, policies, clock)),
         RoutingServicer(RoutingOffice(PostgresRoutingDesk(pool), policies, clock)),
         TimelineServicer(shelves.timelines),

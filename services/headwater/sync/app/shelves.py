@@ -53,7 +53,7 @@ class Shelves:
             PostgresApprovals(pool),
             PostgresBackfills(pool),
             PostgresEnrichment(pool),
-            PostgresErasures(pool),
+            PostgresErasures(pool, ground.suppression_keys),
             PostgresInspections(pool),
             PostgresMerges(pool),
             PostgresMergeQuestions(pool),

@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from headwater.sync.domain.erasing import HeldRecord, Subject
 from headwater.sync.domain.leasing import Lease
@@ -120,6 +120,31 @@ class Traced:
     archived: int = 0
 
 
+MENTIONS_MAX: Final = 100
+"""Records of others that are named; whether there are more is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """Records of others whose values hold an address of the person, as free text does: they are told, not erased.
+
+    Args:
+        records: names, as `contact erp/c-7`; the first `MENTIONS_MAX`.
+        complete: there are no more, and all were looked at.
+    """
+
+    records: tuple[str, ...]
+    complete: bool = True
+
+    def step(self) -> dict[str, Any]:
+        """Return what the certificate says of it."""
+        counts = {
+            "records of others": len(self.records),
+            "not looked at or not named": int(not self.complete),
+        }
+        return {"step": "mentions", "counts": counts, "records": list(self.records)}
+
+
 class Finding(Protocol):
     """Looks for people. Every method raises Unavailable."""
 
@@ -137,6 +162,10 @@ class Finding(Protocol):
 
     async def key(self, tenant_id: str) -> bytes:
         """Return the key of a tenant's hashes."""
+        ...
+
+    async def mentions(self, tenant_id: str, entities: Sequence[uuid.UUID], texts: Sequence[str]) -> Mentions:
+        """Look for *texts* in what records of other entities say now."""
         ...
 
     async def trace(self, tenant_id: str, records: Sequence[HeldRecord], texts: Sequence[str]) -> Traced:

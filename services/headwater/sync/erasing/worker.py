@@ -131,6 +131,8 @@ class ErasureWorker:
         forgotten = await self._forgetting.erase(order.tenant_id, order.records)
         counts = {"events": erased, **forgotten}
         await self._book.note(order, {"step": "swept", "counts": counts})
+        mentions = await self._book.mentions(order.tenant_id, order.entities, order.texts)
+        await self._book.note(order, mentions.step())
         await self._book.certify(order)
 
     async def _propagate(self) -> bool:

@@ -138,6 +138,7 @@ def _step(step: Mapping[str, Any]) -> pb.ErasureStep:
         step=step["step"],
         step_time=moment_message(dt.datetime.fromisoformat(step["time"])),
         counts=step.get("counts", {}),
+        records=step.get("records", ()),
     )
 
 

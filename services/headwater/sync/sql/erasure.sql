@@ -1,14 +1,13 @@
 -- Erasing people: orders, what is found of them, records of CRMs, and who is not taken in again.
 
 -- name: suppression_standing
--- The newest suppression, and the keys of those tenants that have some: one row each, one without at least.
--- $1 tenants text[].
-select newest.number, held.tenant_id, held.key
+-- The newest suppression, and those tenants that have some, each with its key, null where the vault has it: one row
+-- each, one without at least. $1 tenants text[].
+select newest.number, asked.tenant_id, held.key
 from (select coalesce(max(one.number), 0) as number from sync.suppression as one) as newest
-left join sync.suppression_key as held
-    on
-        held.tenant_id = any($1::text [])
-        and exists (select from sync.suppression as one where one.tenant_id = held.tenant_id);
+left join unnest($1::text []) as asked (tenant_id)
+    on exists (select from sync.suppression as one where one.tenant_id = asked.tenant_id)
+left join sync.suppression_key as held on asked.tenant_id = held.tenant_id;
 
 -- name: suppression_number
 -- The newest suppression.
@@ -21,6 +20,32 @@ select digest from sync.suppression where tenant_id = $1 and digest = any($2::by
 -- name: erase_events
 -- Takes out of the log what events say. $1 tenant; $2 event keys uuid[].
 select ingest.erase_events($1, $2::uuid []);
+
+-- name: mentions_beside
+-- Records of others in whose values an address stands, the first in order of their names. Reads all records of the tenant.
+-- $1 tenant; $2 entities uuid[]; $3 addresses in lower case text[]; $4 how many at most.
+select one.object, one.source, one.external_id
+from sync.record as one
+where
+    one.tenant_id = $1 and not one.deleted and not one.entity_id = any($2::uuid [])
+    and exists (
+        select from unnest($3::text []) as address (text)
+        where strpos(lower(one.fields::text), address.text) > 0
+    )
+order by one.object, one.source, one.external_id
+limit $4;
+
+-- name: lock_suppression_key
+-- Until the end of the transaction nobody else makes a key for a tenant. $1 tenant.
+select pg_advisory_xact_lock(hashtextextended('sync.suppression_key ' || $1::text, 0));
+
+-- name: has_suppressions
+-- Whether anybody is suppressed. $1 tenant.
+select exists (select from sync.suppression where tenant_id = $1);
+
+-- name: drop_suppression_key
+-- Forgets a key that the vault has by now. $1 tenant.
+delete from sync.suppression_key where tenant_id = $1;
 
 -- name: make_suppression_key
 -- Keeps the key of a tenant that has none. $1 tenant; $2 key.

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import json
-import secrets
+import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from headwater.kernel.errors import Unavailable
 from headwater.kernel.pg import queries
 from headwater.sync.domain.erasing import HeldRecord, Subject, digest_of
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.erasing.ports import Order, Person, Settled, Target, Traced
+from headwater.sync.erasing.ports import MENTIONS_MAX, Mentions, Order, Person, Settled, Target, Traced
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
+from headwater.sync.store.suppression_keys import PostgresSuppressionKeys
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
+_log = logging.getLogger(__name__)
 _SQL: Final = queries.load("headwater.sync", "erasure.sql")
-KEY_BYTES: Final = 32
 
 
 class PostgresPeople:
     """Port `Finding` on Postgres."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, keys: PostgresSuppressionKeys | None = None) -> None:
         self._pool = pool
+        self._keys = keys or PostgresSuppressionKeys(pool)
 
     async def entities_of(self, tenant_id: str, subject: Subject) -> Sequence[uuid.UUID]:
         """Return the entities that *subject* names, with those merged with them and activities that name one."""
@@ -61,13 +64,23 @@ class PostgresPeople:
 
     async def key(self, tenant_id: str) -> bytes:
         """Return the key of a tenant's hashes, made when it is wanted first."""
-        async with translated(), self._pool.acquire() as connection:
-            found = await connection.fetchval(_SQL["read_suppression_key"].text, tenant_id)
-            if found is None:
-                fresh = secrets.token_bytes(KEY_BYTES)
-                await connection.execute(_SQL["make_suppression_key"].text, tenant_id, fresh)
-                found = await connection.fetchval(_SQL["read_suppression_key"].text, tenant_id)
-        return bytes(found)
+        return await self._keys.key(tenant_id)
+
+    async def mentions(self, tenant_id: str, entities: Sequence[uuid.UUID], texts: Sequence[str]) -> Mentions:
+        """Look for *texts* in what records of other entities say now; not for ever."""
+        if not texts:
+            return Mentions(())
+        sought = [text.lower() for text in texts]
+        try:
+            async with translated():
+                rows = await self._pool.fetch(
+                    _SQL["mentions_beside"].text, tenant_id, list(entities), sought, MENTIONS_MAX + 1
+                )
+        except Unavailable as error:
+            _log.warning("mentions of an erased person were not looked for: %s", error)
+            return Mentions((), complete=False)
+        names = tuple(f"{row['object']} {row['source']}/{row['external_id']}" for row in rows)
+        return Mentions(names[:MENTIONS_MAX], len(names) <= MENTIONS_MAX)
 
     async def trace(self, tenant_id: str, records: Sequence[HeldRecord], texts: Sequence[str]) -> Traced:
         """Return the events of records that are not erased, and of those in quarantine that have one of *texts*."""
@@ -197,7 +210,7 @@ def certificate(
 ) -> list[dict[str, Any]]:
     """Return what the audit says of an erasure: what went where and when, and how it was made sure of; no value."""
     done: list[tuple[str, Any]] = [("#erasure", str(order.erasure_id)), ("#reason", order.reason)]
-    done += [(f"#{step['step']}", {"time": step["time"], **step.get("counts", {})}) for step in steps]
+    done += [(f"#{step['step']}", _certified(step)) for step in steps]
     done += [
         (
             "#crm",
@@ -214,6 +227,12 @@ def certificate(
         for row, digest in zip(targets, hashes, strict=True)
     ]
     return [{"field": name, "before": None, "after": value, "rule": "erasure"} for name, value in done]
+
+
+def _certified(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the audit keeps of a step: counts, and which records of others somebody has to look at."""
+    named = {"records": step["records"]} if step.get("records") else {}
+    return {"time": step["time"], **step.get("counts", {}), **named}
 
 
 def person_arguments(person: Person) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from headwater.kernel.pg import queries
 from headwater.sync.domain.log import LogEvent
 from headwater.sync.projector.suppressing import Standing
 from headwater.sync.store.faults import translated
+from headwater.sync.store.suppression_keys import PostgresSuppressionKeys
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -20,14 +21,16 @@ _SQL: Final = queries.load("headwater.sync", "erasure.sql")
 class PostgresSuppressions:
     """Port `SuppressionBook` on Postgres."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, keys: PostgresSuppressionKeys | None = None) -> None:
         self._pool = pool
+        self._keys = keys or PostgresSuppressionKeys(pool)
 
     async def standing(self, tenants: Sequence[str]) -> Standing:
         """Return how the list stands, and which of *tenants* have entries."""
         async with translated():
             rows = await self._pool.fetch(_SQL["suppression_standing"].text, list(tenants))
-        keys = {row["tenant_id"]: bytes(row["key"]) for row in rows if row["tenant_id"] is not None}
+        known = {row["tenant_id"]: row["key"] for row in rows if row["tenant_id"] is not None}
+        keys = {tenant_id: await self._keys.opened(tenant_id, key) for tenant_id, key in known.items()}
         return Standing(rows[0]["number"], keys)
 
     async def among(self, tenant_id: str, digests: Sequence[bytes]) -> frozenset[bytes]:

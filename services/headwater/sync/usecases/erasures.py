@@ -15,6 +15,8 @@ from headwater.sync.ports import Policies
 
 DESTROYED: Final = "destroyed"
 STAYS: Final = "stays"
+MENTIONS_SHOWN: Final = 10
+"""Records of others that the preview names."""
 
 
 class ErasureDesk(Finding, Protocol):
@@ -116,6 +118,12 @@ class Erasures:
             HeldPart("suppression", "keyed hashes", len(person.digests), STAYS, "nothing is taken in again"),
             HeldPart("spans", "entity ids, event keys", 0, STAYS, "spans never hold values"),
         ]
+        mentions = await self._desk.mentions(tenant_id, person.entities, person.texts)
+        if mentions.records or not mentions.complete:
+            why = f"correct what names the person: {', '.join(mentions.records[:MENTIONS_SHOWN]) or 'not looked at in time'}"
+            parts.append(
+                HeldPart("records of others", "addresses in texts", len(mentions.records), STAYS, why)
+            )
         if traced.archived:
             why = "files outside of the database: remove the archive, or let it expire"
             parts.append(HeldPart("archives", "payloads of events", traced.archived, STAYS, why))

@@ -560,6 +560,7 @@ class ErasureStep(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     STEP_TIME_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
     step: _builtins.str
     """What: as `log` or `identity`."""
     @_builtins.property
@@ -568,7 +569,11 @@ class ErasureStep(_message.Message):
 
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """How much of what was destroyed."""
+        """How much of what was destroyed; of step `mentions`, how many records of others name the person."""
+
+    @_builtins.property
+    def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of step `mentions`: the first of these records, as `contact erp/c-7`. They are not erased: somebody has to look."""
 
     def __init__(
         self,
@@ -576,10 +581,11 @@ class ErasureStep(_message.Message):
         step: _builtins.str = ...,
         step_time: _timestamp_pb2.Timestamp | None = ...,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        records: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["step_time", b"step_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "step", b"step", "step_time", b"step_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "records", b"records", "step", b"step", "step_time", b"step_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,7 +33,7 @@ from headwater.sync.vault import rotating
 from headwater.sync.vault.connecting import Wish, connect, failure_words
 from headwater.sync.vault.ports import KeyView
 from headwater.sync.vault.rings import ring_of
-from headwater.sync.vault.vault import Vault, checked
+from headwater.sync.vault.vault import Vault, check_free, checked
 
 ORDER_BYTES_MAX: Final = 1_048_576
 POOL_SIZE: Final = 2
@@ -106,6 +106,7 @@ async def _init(vault: Vault, _order: Order) -> Any:
 
 
 async def _set(vault: Vault, order: Order) -> Any:
+    check_free(order.connection)
     fields = {name: Secret(value) for name, value in order.fields.items()}
     version = await vault.put(order.tenant_id, order.connection, fields, order.actor)
     return {"connection": order.connection, "version": version, "fields": sorted(fields)}
@@ -116,6 +117,7 @@ async def _list(vault: Vault, order: Order) -> Any:
 
 
 async def _remove(vault: Vault, order: Order) -> Any:
+    check_free(order.connection)
     if not await vault.safe.remove(order.tenant_id, order.connection, order.actor):
         raise NotFound(f"the vault has no connection {order.connection!r} of tenant {order.tenant_id!r}")
     return {"connection": order.connection}
@@ -163,6 +165,7 @@ async def _retire(vault: Vault, order: Order) -> Any:
 
 
 async def _connect(vault: Vault, order: Order) -> Any:
+    check_free(order.connection)
     wish = Wish(
         order.vendor,
         order.connection,

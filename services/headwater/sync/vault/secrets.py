@@ -10,7 +10,7 @@ from headwater.kernel.errors import NotFound
 from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.vault.grants import OWN_FIELDS, VaultGrants
-from headwater.sync.vault.vault import Vault
+from headwater.sync.vault.vault import Vault, check_free
 from headwater.sync.wakeup import read_accounts
 
 VAULT: Final = "vault:"
@@ -29,6 +29,7 @@ class AccountSecrets:
         if not reference.startswith(VAULT):
             return Credentials(self._environment.read(reference))
         connection = reference.removeprefix(VAULT)
+        check_free(connection)
         _, fields = await self._vault.read(tenant_id, connection)
         values = {name: value.reveal() for name, value in fields.items() if name not in OWN_FIELDS}
         holder = f"{self._process}:{secrets.token_hex(4)}"
@@ -39,6 +40,7 @@ class AccountSecrets:
 
         Raises: KeyRingFault, NotOpened, Unavailable.
         """
+        check_free(connection)
         try:
             _, fields = await self._vault.read(tenant_id, connection)
         except NotFound:

@@ -19,6 +19,8 @@ PUT_TRIES_MAX: Final = 5
 FIELDS_MAX: Final = 32
 VALUE_CHARS_MAX: Final = 16_384
 """Bounds of one connection: a private key in PEM is about 3,300 characters."""
+OWN: Final = "headwater."
+"""How names of connections begin that Headwater keeps for itself: nobody sets, removes or sends one."""
 CONNECTION_PATTERN: Final = r"[a-z][a-z0-9_.-]{0,62}"
 FIELD_PATTERN: Final = r"[a-z][a-z0-9_]{0,62}"
 
@@ -137,6 +139,13 @@ def checked(ring: Mapping[str, RingKey], view: KeyView, where: str) -> RingKey:
             f"key {view.key_id!r} in the key ring ({where}) is not the one that was used before"
         )
     return key
+
+
+def check_free(connection: str) -> None:
+    """Refuse a name that Headwater keeps for itself."""
+    if connection.startswith(OWN):
+        message = f"connection {connection[:63]!r}: names that begin with {OWN!r} are Headwater's own"
+        raise InvalidInput(message, reason="BAD_NAME")
 
 
 def _check(connection: str, fields: Mapping[str, Secret]) -> None:
