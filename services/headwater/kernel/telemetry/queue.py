@@ -6,7 +6,7 @@ batch, never one an event. Costs next to nothing where nothing is sampled: links
 only. Must not import the SDK, nor know what the queued things mean.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Final, Self, cast
@@ -321,7 +321,7 @@ class Spans:
 
 
 @lru_cache(256)
-def _fixed(operation: Operation, queue: str) -> tuple[str, Mapping[str, AttributeValue]]:
+def _fixed(operation: Operation, queue: str) -> tuple[str, Attributes]:
     """Return the name of a queue's spans, and the attributes that are the same on all of them."""
     return names.queue_span_name(operation, queue), {
         names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_HEADWATER,
