@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -29,6 +29,8 @@ class Child:
     name: str
     environment: Mapping[str, str]
     log: Path
+    launcher: Sequence[str] = ()
+    """A module that runs the service's, and what it is told before the service's name."""
     ready: dict[str, Any] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -37,7 +39,7 @@ class Child:
         path = os.pathsep.join([str(SERVICES), os.environ.get("PYTHONPATH", "")])
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"headwater.{self.name}"],
+                [sys.executable, "-m", *self.launcher, f"headwater.{self.name}"],
                 env={**os.environ, **self.environment, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

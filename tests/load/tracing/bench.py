@@ -1,10 +1,12 @@
 """`make bench-tracing`: what tracing costs: nothing sampled, 1 %, 100 %, and 1 % with a receiver that never answers.
 
-Everything runs in slices of a second or so, the ways in another order in each turn, so that all see the same machine. The
-same processes trace 1 %, 100 % and against a blocked receiver: the producer's decision, which stands in each event, and the
-receiver are what changes. Off needs processes of its own, beside them and idle meanwhile. All are new in each round.
+Everything runs in slices of a second or so, the ways in another order in each turn, so that all see the same machine; and in
+the same processes, so that all see the same luck with memory and batches: tracing is switched off and on by a signal that
+only the bench's launcher knows, the share by the producer's decision, which stands in each event, and the receiver of spans
+stops answering. The processes are new in each round.
 
-What is compared with what: 1 % and 100 % with tracing off, as an operator has it who names no endpoint. The blocked endpoint
+What is compared with what: 1 % and 100 % with tracing off, as an operator has it who names no endpoint; off with
+off once more is the noise. The blocked endpoint
 with an endpoint that answers, both at 1 %: what spans cost has its goal already, this one says what a dead receiver adds.
 
 A figure is the median over rounds; a round's is the median over turns of the ratio of one slice to the slice with which it
@@ -29,7 +31,7 @@ from tests.load.ingest import ground as ingest_ground
 from tests.load.sync import ground as sync_ground
 from tests.load.tracing import spans, whole
 from tests.load.tracing.counting import cost_us
-from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_doors
+from tests.load.tracing.doors import SHAPES, Seen, measure_round, open_door
 from tests.load.tracing.ways import ALL, BLOCKED, FEW, OFF, open_receiver
 
 WHOLE: Final = "event to CRM"
@@ -63,10 +65,10 @@ async def measure(
         if doors_shapes := [shape for shape in SHAPES if shape in shapes]:
             async with ingest_ground.open_ground() as ground:
                 for number in range(rounds):
-                    async with open_doors(ground, receiver) as doors:
+                    async with open_door(ground, receiver) as door:
                         for shape in doors_shapes:
                             sys.stderr.write(f"round {number + 1}: ingest, {shape}\n")
-                            await measure_round(doors, receiver, shape, seconds, seen)
+                            await measure_round(door, receiver, shape, seconds, seen)
         if WHOLE in shapes:
             async with sync_ground.open_ground() as sync:
                 for number in range(rounds):

@@ -1,4 +1,4 @@
-"""Ingest by its stream and by unary calls: a process that traces and two that do not, in turns of a slice on one database."""
+"""Ingest by its stream and by unary calls: one process, whose tracing is switched, in turns of a slice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,8 @@ from tests.load.ingest import facts
 from tests.load.ingest.driver import OPTIONS, SERVICE
 from tests.load.ingest.ground import Ground, apply_policy, free_port, service_environment
 from tests.load.ingest.meters import process_cpu_s
-from tests.load.tracing.ways import BLOCKED, TAIL_S, TRACED, WAYS, Receiver, settings_of
+from tests.load.tracing.switchable import LAUNCHER, switch
+from tests.load.tracing.ways import FEW, TAIL_S, WAYS, Receiver, settings_of
 from tests.system.processes import Child
 
 STREAMS: Final = 4
@@ -39,10 +40,11 @@ _TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One running ingest process."""
+    """One running ingest process, and where it says how its tracing stands."""
 
     address: str
-    pid: int
+    child: Child
+    switches: Path
 
 
 @dataclass(slots=True)
@@ -101,52 +103,42 @@ class Traced:
 
 
 @asynccontextmanager
-async def open_doors(ground: Ground, receiver: Receiver) -> AsyncIterator[dict[str, Door]]:
-    """Run the processes, all on one new database; yields them by the name of their stand."""
+async def open_door(ground: Ground, receiver: Receiver) -> AsyncIterator[Door]:
+    """Run the process on a new database."""
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(ground.database(migrated=True))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        doors: dict[str, Door] = {}
-        for name in dict.fromkeys(way.stand for way in WAYS.values()):
-            port = free_port()
-            extra = {"HEADWATER_INGEST_PROCESSES": "1", **settings_of(name, receiver)}
-            child = Child("ingest", service_environment(url, port, extra=extra), directory / f"{port}.stderr")
-            await to_thread.run_sync(child.start)
-            stack.push_async_callback(to_thread.run_sync, child.end)
-            address = f"127.0.0.1:{port}"
-            if not doors:
-                await apply_policy(address)
-            doors[name] = Door(address, child.pid)
-        yield doors
+        port = free_port()
+        extra = {"HEADWATER_INGEST_PROCESSES": "1", **settings_of(receiver, directory)}
+        environment = service_environment(url, port, extra=extra)
+        child = Child("ingest", environment, directory / "stderr", LAUNCHER)
+        await to_thread.run_sync(child.start)
+        stack.push_async_callback(to_thread.run_sync, child.end)
+        await apply_policy(f"127.0.0.1:{port}")
+        yield Door(f"127.0.0.1:{port}", child, directory)
 
 
 async def measure_round(
-    doors: Mapping[str, Door],
-    receiver: Receiver,
-    shape: str,
-    seconds: float,
-    seen: dict[tuple[str, str], Seen],
+    door: Door, receiver: Receiver, shape: str, seconds: float, seen: dict[tuple[str, str], Seen]
 ) -> None:
     """Load each way for *seconds* in all, in turns of a slice, each turn in another order."""
     turns: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+    pid = door.child.pid
     async with AsyncExitStack() as stack:
-        channels = {}
-        for stand, door in doors.items():
-            channels[stand] = [
-                await stack.enter_async_context(grpc.aio.insecure_channel(door.address, options=OPTIONS))
-                for _ in range(STREAMS)
-            ]
-            await _load(channels[stand], shape, WAYS[BLOCKED].share, WARM_UP_S)
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(door.address, options=OPTIONS))
+            for _ in range(STREAMS)
+        ]
+        await _load(channels, shape, WAYS[FEW].share, WARM_UP_S)
         for number in range(max(1, round(seconds / SLICE_S))):
             for name in shuffled(tuple(WAYS), f"{shape} {number}"):
                 way = WAYS[name]
+                await switch([door.child], door.switches, on=way.traced)
                 receiver.answer(way.answers)
-                pid = doors[way.stand].pid
                 before, begun = process_cpu_s(pid), time.monotonic()
-                answered = await _load(channels[way.stand], shape, way.share, SLICE_S)
+                answered = await _load(channels, shape, way.share, SLICE_S)
                 took_s = time.monotonic() - begun
-                if way.stand == TRACED:
-                    await anyio.sleep(TAIL_S)  # what is still exported is this slice's
+                await anyio.sleep(TAIL_S)  # what is still exported is this slice's
                 turns[name].append((answered / took_s, (process_cpu_s(pid) - before) / answered * 1e6))
                 if not way.answers:
                     receiver.answer(True)

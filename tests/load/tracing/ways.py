@@ -1,7 +1,7 @@
 """The ways tracing is run in, and a receiver of spans that stops answering when told to.
 
 A service follows the decision that stands in an event's trace context, so the same processes trace 1 % or 100 % as their
-producer says; only tracing off needs processes of its own, as a service without an endpoint never loads the SDK.
+producer says; off is switched (`switchable`).
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.load.tracing.switchable import DIRECTORY
 
 END_S: Final = 2.0
 SERVICE_RATIO: Final = "0.01"
@@ -28,32 +30,29 @@ class Way:
 
     Args:
         share: of the events, and of the calls that bring them, whose producer sampled them, 0..1.
-        stand: name of the processes that are driven.
+        traced: whether the services trace.
         answers: whether the receiver of spans does.
     """
 
     share: float
-    stand: str
+    traced: bool = True
     answers: bool = True
 
 
-UNTRACED: Final = "untraced"
-AGAIN: Final = "untraced, once more"
-TRACED: Final = "traced"
 OFF: Final = "off"
 CONTROL: Final = "off, once more"
 FEW: Final = "1 %"
 ALL: Final = "100 %"
 BLOCKED: Final = "1 %, blocked endpoint"
 WAYS: Final[Mapping[str, Way]] = {
-    OFF: Way(0.01, UNTRACED),
-    CONTROL: Way(0.01, AGAIN),
-    FEW: Way(0.01, TRACED),
-    ALL: Way(1.0, TRACED),
-    BLOCKED: Way(0.01, TRACED, answers=False),
+    OFF: Way(0.01, traced=False),
+    CONTROL: Way(0.01, traced=False),
+    FEW: Way(0.01),
+    ALL: Way(1.0),
+    BLOCKED: Way(0.01, answers=False),
 }
-"""Producers sample where tracing is off, too: what differs is the service alone. What the second process without
-tracing seems to cost against the first is what the machine's noise, and a process's luck, can do to the other figures."""
+"""Producers sample where tracing is off, too: what differs is the service alone. What the second way
+without tracing seems to cost against the first is what the machine's noise can do to the other figures."""
 
 
 class Receiver(grpc.GenericRpcHandler):
@@ -94,11 +93,14 @@ class Receiver(grpc.GenericRpcHandler):
                     self.links += len(span.links)
 
 
-def settings_of(stand: str, receiver: Receiver) -> dict[str, str]:
-    """Return the settings by which the services of a stand trace, or do not."""
-    if stand != TRACED:
-        return {}
+def settings_of(receiver: Receiver, switches: Path) -> dict[str, str]:
+    """Return the settings of services that trace, and can be switched.
+
+    Args:
+        switches: a directory.
+    """
     return {
+        DIRECTORY: str(switches),
         "HEADWATER_TRACE_RATIO": SERVICE_RATIO,
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{receiver.address}",
         "OTEL_EXPORTER_OTLP_INSECURE": "true",

@@ -1,7 +1,6 @@
-"""The whole path, event to CRM, in slices: two systems of real processes stand side by side, one of them is driven at a time.
+"""The whole path, event to CRM, in slices: one system of real processes, whose tracing is switched between slices.
 
-One system has tracing off, the other traces. Each lives through as many slices as the other, so that their databases grow
-alike; both are new in each round, so that no process's luck with its memory counts for more than a round.
+It is new in each round, so that no process's luck with its memory counts for more than a round.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Final
 
@@ -19,14 +19,10 @@ from tests.load.sync import facts
 from tests.load.sync.backlog import ENDED, TAIL_EVENTS, TAIL_PROJECTED, UNSETTLED, UPDATES
 from tests.load.sync.ground import BATCH_EVENTS, CALL_S, Ground, World
 from tests.load.tracing.doors import Seen, shuffled
+from tests.load.tracing.switchable import LAUNCHER, switch
 from tests.load.tracing.ways import (
-    ALL,
-    BLOCKED,
     FEW,
-    OFF,
     TAIL_S,
-    TRACED,
-    UNTRACED,
     WAYS,
     Receiver,
     Way,
@@ -37,9 +33,6 @@ from headwater.ingest.v1 import ingest_pb2
 
 OURS: Final = ("ingest", "identity", "sync")
 METERED: Final = (*OURS, "postgres")
-TURN: Final = (OFF, OFF, OFF, FEW, ALL, BLOCKED)
-"""The slices of a turn, in another order each time: as many without tracing as with it."""
-STANDS: Final = (UNTRACED, TRACED)
 WARM_EVENTS: Final = 1_000
 LOOK_S: Final = 0.02
 SLICE_S_MAX: Final = 120.0
@@ -82,10 +75,11 @@ class Whole:
 
 
 class Stand:
-    """One system, which is asked for a slice now and then."""
+    """The system, which is asked for a slice now and then."""
 
-    def __init__(self, world: World, receiver: Receiver) -> None:
+    def __init__(self, world: World, receiver: Receiver, switches: Path) -> None:
         self._world = world
+        self._switches = switches
         self._receiver = receiver
         self._next = 0
         self._calls = 0
@@ -99,6 +93,8 @@ class Stand:
         receiver = self._receiver
         requests = self._requests(events, way.share)
         taken = (receiver.spans, receiver.attributes, receiver.links)
+        children = [self._world.children[name] for name in OURS]
+        await switch(children, self._switches, on=way.traced)
         receiver.answer(way.answers)
         before, began = self._used_s(), time.perf_counter()
         tail: list[str] = []
@@ -114,6 +110,8 @@ class Stand:
             await anyio.sleep(TAIL_S)
         left = (receiver.spans, receiver.attributes, receiver.links)
         spans, attributes, links = ((now - then) / events for now, then in zip(left, taken, strict=True))
+        if (spans > 0) != way.traced or spans < way.share:
+            raise MeasurementFailed(f"{spans:g} spans an event came, not as told: {way}")
         return Slice(events / took_s, cpu_us, (spans, attributes, links))
 
     async def check(self) -> None:
@@ -170,37 +168,26 @@ class Stand:
 async def measure_round(
     ground: Ground, receiver: Receiver, number: int, turns: int, events: int, whole: Whole
 ) -> None:
-    """Start both systems and drive them in turns, slice by slice."""
-    extra = {"HEADWATER_SYNC_PROCESSES": "1"}
-    async with (
-        ground.world(facts.TWO, extra=extra | settings_of(UNTRACED, receiver)) as untraced,
-        ground.world(facts.TWO, extra=extra | settings_of(TRACED, receiver)) as traced,
-    ):
-        stands = {UNTRACED: Stand(untraced, receiver), TRACED: Stand(traced, receiver)}
-        for world, stand in zip((untraced, traced), stands.values(), strict=True):
-            await world.apply_policy()
-            await world.until_connected()
-            await stand.slice(WARM_EVENTS, Way(0.01, UNTRACED))
-        found: dict[str, list[Slice]] = {}
+    """Start the system and drive it in turns, slice by slice."""
+    switches = ground.directory / f"switches-{number}"
+    switches.mkdir()
+    extra = {"HEADWATER_SYNC_PROCESSES": "1", **settings_of(receiver, switches)}
+    found: dict[str, list[Slice]] = {}
+    async with ground.world(facts.TWO, started=(), extra=extra) as world:
+        for name in OURS:
+            world.children[name].launcher = LAUNCHER
+            await world.start(name)
+        await world.apply_policy()
+        await world.until_connected()
+        stand = Stand(world, receiver, switches)
+        await stand.slice(WARM_EVENTS, WAYS[FEW])
         for turn in range(turns):
-            told: dict[str, list[Slice]] = {}
-            for name in shuffled(TURN, f"whole {number} {turn}"):
-                told.setdefault(name, []).append(await stands[WAYS[name].stand].slice(events, WAYS[name]))
-            for name, slices in told.items():
-                whole.slices.setdefault(name, []).extend(slices)
-                found.setdefault(name, []).append(_middle(slices))
-        for stand in stands.values():
-            await stand.check()
+            for name in shuffled(tuple(WAYS), f"whole {number} {turn}"):
+                one = await stand.slice(events, WAYS[name])
+                whole.slices.setdefault(name, []).append(one)
+                found.setdefault(name, []).append(one)
+        await stand.check()
     for name, slices in found.items():
         seen = whole.seen.setdefault(name, Seen())
         seen.pace_per_s.append([one.pace_per_s for one in slices])
         seen.cpu_us.append([one.ours_us for one in slices])
-
-
-def _middle(slices: Sequence[Slice]) -> Slice:
-    """Return what stands for the slices of one way in one turn."""
-    return Slice(
-        median(one.pace_per_s for one in slices),
-        {name: median(one.cpu_us[name] for one in slices) for name in METERED},
-        slices[0].spans,
-    )

@@ -46,6 +46,8 @@ _USUAL = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[0-3]")
 _TRACESTATE_MEMBER = re.compile(
     r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
+SAMPLED_FLAGS: Final = "13"
+"""Last digits of a traceparent of ours that say: sampled."""
 _FLAGS_KNOWN: Final = 0x03
 """Sampled and random-trace-id; a flag we do not know is not ours to pass on (W3C, section 3.2.2.5)."""
 
@@ -107,7 +109,7 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
     @property
     def sampled(self) -> bool:
         """Whether the one who made this context records its trace."""
-        return self.traceparent[54] in "13"
+        return self.traceparent[54] in SAMPLED_FLAGS
 
     def to_bytes(self) -> bytes:
         """Return the stored form, 25 bytes; the tracestate is stored beside it."""

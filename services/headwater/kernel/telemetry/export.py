@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.trace import Tracer
 
 from headwater.kernel.telemetry.otlp import Encoder, OtlpExporter
 from headwater.kernel.telemetry.recording import RecordedSpan, RecordingTracer
@@ -173,7 +172,7 @@ def start_export(
     endpoint: str,
     resource: Mapping[str, str],
     settings: TelemetrySettings,
-) -> tuple[Tracer, BoundedSpanPipe]:
+) -> tuple[RecordingTracer, BoundedSpanPipe]:
     """Build tracer and pipe to an OTLP/gRPC receiver, and start the export thread."""
     _limit_error_logs()
     pipe = BoundedSpanPipe(

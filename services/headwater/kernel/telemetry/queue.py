@@ -9,7 +9,7 @@ only. Must not import the SDK, nor know what the queued things mean.
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -18,14 +18,19 @@ from opentelemetry.trace import (
     NonRecordingSpan,
     NoOpTracer,
     SpanKind,
-    Tracer,
     get_current_span,
 )
 
 from headwater.kernel.telemetry import names
-from headwater.kernel.telemetry.context import AttemptRelation, CarriedSpan, Child, TraceContext
+from headwater.kernel.telemetry.context import (
+    SAMPLED_FLAGS,
+    AttemptRelation,
+    CarriedSpan,
+    Child,
+    TraceContext,
+)
 from headwater.kernel.telemetry.names import AttributeName, Operation
-from headwater.kernel.telemetry.recording import RowLink
+from headwater.kernel.telemetry.recording import RecordingTracer, RowLink
 from headwater.kernel.telemetry.span import ActiveSpan, Attributes, AttributeValue, PassingSpan, registered
 from headwater.kernel.telemetry.url import server_of, url_for_span
 
@@ -42,8 +47,8 @@ class Spans:
     `Telemetry.spans` holds the one to use; give a test `Spans(RecordingTracer(1.0, kept.append))`.
     """
 
-    def __init__(self, tracer: Tracer, *, links_max: int = LINKS_MAX) -> None:
-        self._tracer = tracer
+    def __init__(self, tracer: RecordingTracer | NoOpTracer, *, links_max: int = LINKS_MAX) -> None:
+        self._tracer: RecordingTracer | NoOpTracer = tracer
         self._enabled = not isinstance(tracer, NoOpTracer)
         self._links_max = links_max
         self._passing = PassingSpan(INVALID_SPAN)
@@ -152,25 +157,18 @@ class Spans:
             return ActiveSpan(CarriedSpan(created))
         if not self._enabled:
             return self._unrecorded(Context())
-        marked = keep or attempt > 1 or (created is not None and created.sampled)
-        own = {
-            **attributes,
-            names.ATTEMPT: attempt,
-            names.RELATION: _CHILD if isinstance(relation, Child) else relation.reason,
-        }
+        name, fixed = _fixed(Operation.PROCESS, queue)
+        own = registered(attributes)
+        own.update(fixed)
+        own[names.ATTEMPT] = attempt
+        own[names.RELATION] = _CHILD if isinstance(relation, Child) else relation.reason
+        if not child and (keep or attempt > 1 or (created is not None and created.sampled)):
+            own[names.SAMPLING] = names.SAMPLING_KEEP
         links = [] if created is None else [RowLink(created, names.LINK_CREATION)]
         if previous is not None:
             links.append(RowLink(previous, names.LINK_PREVIOUS_ATTEMPT))
-        parent = created.to_parent() if child and created is not None else Context()
-        return self._queue_span(
-            Operation.PROCESS,
-            queue,
-            SpanKind.CONSUMER,
-            own,
-            parent=parent,
-            links=(links, 0),
-            keep=marked and not child,
-        )
+        parent = created if child else None
+        return ActiveSpan(self._recorder().begin(name, SpanKind.CONSUMER, parent, own, links))
 
     def db(
         self,
@@ -283,6 +281,10 @@ class Spans:
             own[names.LINKS_LEFT_OUT] = left_out
         return self._span(name, kind, own, parent=parent, links=made, keep=keep)
 
+    def _recorder(self) -> RecordingTracer:
+        """Return the tracer; spans that are enabled have ours."""
+        return cast("RecordingTracer", self._tracer)
+
     def _unkept_here(self) -> ActiveSpan | None:
         """Return what stands for a span below the current one, where that one is not kept; it stays current."""
         here = get_current_span()
@@ -312,7 +314,7 @@ class Spans:
     def _member_links(self, members: Iterable[TraceContext | None]) -> tuple[Sequence[Link], int]:
         if not self._enabled:
             return (), 0
-        sampled = {member.traceparent: member for member in members if member is not None and member.sampled}
+        sampled = {m.traceparent: m for m in members if m is not None and m.traceparent[54] in SAMPLED_FLAGS}
         kept = islice(sampled.values(), self._links_max)
         links = [RowLink(member, names.LINK_MEMBER) for member in kept]
         return links, max(0, len(sampled) - self._links_max)

@@ -180,12 +180,34 @@ class RecordingTracer(Tracer):
         set_status_on_exception: bool = True,  # noqa: ARG002, FBT001, FBT002
     ) -> api.Span:
         """Return a span that is kept, or what carries the context of one that is not."""
-        above = get_current_span(context)
-        parent, remote = _known(above)
+        parent, remote = _known(get_current_span(context))
+        return self.begin(
+            name, kind, parent, dict(attributes or {}), links or (), remote=remote, start_ns=start_time
+        )
+
+    def begin(
+        self,
+        name: str,
+        kind: SpanKind,
+        parent: TraceContext | None,
+        attributes: dict[Any, Any],
+        links: Sequence[Link] = (),
+        *,
+        remote: bool = True,
+        start_ns: int | None = None,
+    ) -> KnownSpan:
+        """Start a span below a context that is at hand; as `start_span`, without what only the API needs.
+
+        Args:
+            parent: None for a root.
+            attributes: the span's own from now on.
+            remote: whether *parent* is of another process, or was read from a row.
+            start_ns: Unix time; now unless told.
+        """
         span_id = self._bits(64) or 1
         if parent is None:
             trace_id = self._bits(128) or 1
-            marked = attributes is not None and attributes.get(names.SAMPLING) == names.SAMPLING_KEEP
+            marked = attributes.get(names.SAMPLING) == names.SAMPLING_KEEP
             if not marked and trace_id & _LOW_BITS >= self._below:
                 return CarriedSpan(TraceContext(f"00-{trace_id:032x}-{span_id:016x}-02"))
             trace = TraceContext(f"00-{trace_id:032x}-{span_id:016x}-03")
@@ -194,17 +216,16 @@ class RecordingTracer(Tracer):
         else:
             head = parent.traceparent
             trace = TraceContext(f"{head[:36]}{span_id:016x}{head[52:]}", parent.tracestate)
-        kept = links or ()
         return RecordedSpan(
             name,
             kind,
             trace,
             parent,
             remote=remote,
-            attributes=dict(attributes) if attributes else {},
-            links=kept[: self._links_max],
-            links_left_out=max(0, len(kept) - self._links_max),
-            start_ns=time.time_ns() if start_time is None else start_time,
+            attributes=attributes,
+            links=links[: self._links_max],
+            links_left_out=max(0, len(links) - self._links_max),
+            start_ns=time.time_ns() if start_ns is None else start_ns,
             ended=self._ended,
         )
 

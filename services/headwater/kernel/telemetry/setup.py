@@ -133,8 +133,8 @@ def start_telemetry(
     environ = os.environ if environ is None else environ
     endpoint = resolve_endpoint(settings, environ)
     if endpoint is None:
-        tracer = NoOpTracer()
-        return Telemetry(tracer, Spans(tracer), enabled=False, metrics=Metrics(service_name))
+        off = NoOpTracer()
+        return Telemetry(off, Spans(off), enabled=False, metrics=Metrics(service_name))
     from headwater.kernel.telemetry.export import start_export  # noqa: PLC0415 - the SDK is dear to import
 
     resource = {
@@ -143,9 +143,9 @@ def start_telemetry(
         "service.instance.id": instance_id or secrets.token_hex(8),
         "service.version": _version(),
     }
-    sdk_tracer, pipe = start_export(endpoint, resource, settings)
-    spans = Spans(sdk_tracer, links_max=settings.links_max)
-    return Telemetry(sdk_tracer, spans, enabled=True, _pipe=pipe, metrics=Metrics(service_name))
+    tracer, pipe = start_export(endpoint, resource, settings)
+    spans = Spans(tracer, links_max=settings.links_max)
+    return Telemetry(tracer, spans, enabled=True, _pipe=pipe, metrics=Metrics(service_name))
 
 
 def resolve_endpoint(settings: TelemetrySettings, environ: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ current and ends it. Must not import the SDK.
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
@@ -25,7 +25,7 @@ HTTP_STATUS_ERROR_MIN: Final = 400
 """On a client span 4xx and 5xx are errors (docs/http/http-spans.md, "Status")."""
 
 
-def registered(attributes: Attributes) -> dict[str, AttributeValue]:
+def registered(attributes: Attributes) -> dict[Any, AttributeValue]:
     """Return the attributes whose names are registered."""
     known = names.ATTRIBUTES
     return {name: value for name, value in attributes.items() if name in known}
