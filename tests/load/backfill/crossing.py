@@ -23,7 +23,7 @@ from tests.load.ingest.ground import free_port
 from tests.load.ingest.stages import MeasurementFailed
 from tests.load.sync import facts
 from tests.load.sync.facts import AccountOf
-from tests.load.sync.ground import CALL_S, SANDBOX_OPTIONS, Ground, World, until
+from tests.load.sync.ground import CALL_S, LOOK_S, SANDBOX_OPTIONS, Ground, World, until
 from tests.load.sync.pacing import offer
 from tests.system.processes import Child
 
@@ -37,7 +37,10 @@ LIVE: Final = facts.TWO[0]
 READ: Final = AccountOf("source", "salesforce")
 SYSTEM: Final = "crm"
 CALLS_A_S: Final = 1_000
-PAGE: Final = 100
+PAGE_MIN: Final = 100
+PAGE_MAX: Final = 1_000
+PAGES: Final = 100
+"""As many pages a run, within what the policy allows: for each the sandbox looks at all its records, as no CRM does."""
 TURN_S: Final = 8.0
 ALONE_TURNS: Final = 20
 """Turns without the backfill, spread over all of it: 4,000 live events tell a 99th percentile as well as more do."""
@@ -46,6 +49,7 @@ FILL_RECORDS: Final = 200
 FILLERS: Final = 4
 ACTOR: Final = event_pb2.Actor(type=event_pb2.ACTOR_TYPE_SERVICE, id="bench")
 _ENDED: Final = (pb.BACKFILL_STATE_DONE, pb.BACKFILL_STATE_CANCELLED, pb.BACKFILL_STATE_FAILED)
+READ_COUNT: Final = "select sum(read_count) from sync.backfill_part"
 HELD: Final = "select count(*) from sync.record where source = 'crm'"
 EVENTS: Final = "select count(*) from ingest.event where source = 'crm'"
 NOW: Final = "select pg_snapshot_xmin(pg_current_snapshot())::text"
@@ -82,8 +86,13 @@ class Crossed:
         return percentile(self.beside_ms, 0.99) / percentile(self.alone_ms, 0.99)
 
 
-def policy(live_url: str, read_url: str) -> event_pb2.Event:
-    """Return the bench's policy with one account that is only read."""
+def page_of(records: int) -> int:
+    """Return how many records a page has when so many are read."""
+    return min(PAGE_MAX, max(PAGE_MIN, records // PAGES))
+
+
+def policy(live_url: str, read_url: str, page: int) -> event_pb2.Event:
+    """Return the bench's policy with one account that is only read, in pages of so many records."""
     event = facts.policy(live_url, [LIVE])
     document = json.loads(json.loads(event.payload)["document"])
     people = {name: document["systems"][facts.SOURCE][name] for name in ("owner", "backup", "runbook")}
@@ -98,7 +107,7 @@ def policy(live_url: str, read_url: str) -> event_pb2.Event:
         "base_url": f"{read_url}/{READ.vendor}/{READ.name}",
         "credentials": f"env:{facts.SECRET}_{READ.name.upper()}",
         "limits": {"window": {"calls": CALLS_A_S, "window_s": 1}},
-        "poll": {"every_s": 86_400, "page_records": PAGE},
+        "poll": {"every_s": 86_400, "page_records": page},
         "objects": {
             "contact": [
                 {"target": "Contact", "external_id": "Headwater_Id__c", "direction": "in",
@@ -127,14 +136,15 @@ async def cross(
     async with ground.world([LIVE], extra=extra) as world, _other(ground) as url:
         _say(f"{records:,} records are put into the CRM that is read")
         await _fill(url, records)
-        await world.record([policy(str(world.sandbox.base_url).rstrip("/"), url)])
+        page = page_of(records)
+        await world.record([policy(str(world.sandbox.base_url).rstrip("/"), url, page)])
         await until(lambda: _connected(world), "both accounts prepared", 60.0)
         address = world.children["sync"].environment["HEADWATER_SYNC_ADDRESS"]
         async with open_channel(address) as channel:
             stub = backfills_pb2_grpc.BackfillServiceStub(channel)
             alone_every = max(1, round(records / rate / turn_s / ALONE_TURNS))
-            run = _Run(world, stub, live_rate, turn_s, alone_every, Crossed(records))
-            await run.through(rate / PAGE / CALLS_A_S, kills)
+            run = _Run(world, stub, live_rate, turn_s, alone_every, page / rate, Crossed(records))
+            await run.through(rate / page / CALLS_A_S, kills)
         _say("the backfill is through; its last records are delivered")
         await _settled(world, records)
         _say("what is there is counted")
@@ -148,6 +158,7 @@ class _Run:
 
     Args:
         alone_every: turns beside the backfill before one while it is paused.
+        page_s: seconds over which a page is spread.
     """
 
     world: World
@@ -155,6 +166,7 @@ class _Run:
     live_rate: float
     turn_s: float
     alone_every: int
+    page_s: float
     crossed: Crossed
     backfill_id: str = ""
     offered: int = 0
@@ -183,7 +195,7 @@ class _Run:
             await self._live(self.crossed.beside_ms)
             turns += 1
             if turns % self.alone_every == 0:
-                await self._switch(pb.PauseBackfillRequest, self.stub.PauseBackfill)
+                await self._pause()
                 await self._live(self.crossed.alone_ms)
                 await self._switch(pb.ResumeBackfillRequest, self.stub.ResumeBackfill)
             self._tell(read)
@@ -218,14 +230,22 @@ class _Run:
         await to_thread.run_sync(self.world.children["sync"].kill)
         self.crossed.kills += 1
         _say(f"SIGKILL {self.crossed.kills} of sync")
-        before = await self.world.look.fetchval("select sum(read_count) from sync.backfill_part")
+        before = await self.world.look.fetchval(READ_COUNT)
         await self.world.start("sync")
 
         async def goes_on() -> bool:
-            read = await self.world.look.fetchval("select sum(read_count) from sync.backfill_part")
+            read = await self.world.look.fetchval(READ_COUNT)
             return bool(read > before)
 
         await until(goes_on, "the backfill gone on after SIGKILL", 60.0)
+
+    async def _pause(self) -> None:
+        """Pause it, and return once the page under way is through: what is measured then is measured alone."""
+        before = await self.world.look.fetchval(READ_COUNT)
+        await self._switch(pb.PauseBackfillRequest, self.stub.PauseBackfill)
+        with anyio.move_on_after(self.page_s * 2 + 1.0):  # between two pages none is under way
+            while await self.world.look.fetchval(READ_COUNT) == before:  # noqa: ASYNC110 - nobody announces it
+                await anyio.sleep(LOOK_S)
 
     async def _switch(self, request: Any, method: Any) -> None:
         if (await self._get()).state not in _ENDED:
