@@ -119,7 +119,7 @@ test-security: $(STAMP) ## Every method against every bad credential: prints the
 bench-vault: $(STAMP) ## Rotate the key of 10,000 stored secrets while deliveries run, and again, killed half-way (ARGS="--secrets 1000")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.vault.bench --json bench-vault.json $(ARGS)
 
-bench-backfill: $(STAMP) ## Backfill 200,000 records beside live traffic, with SIGKILLs; some 45 min (ARGS="--records 5000 --rate 100 --kills 1")
+bench-backfill: $(STAMP) ## Backfill 200,000 records beside live traffic, with SIGKILLs; 20 to 30 min (ARGS="--records 8000 --rate 300")
 	PYTHONPATH=services:. $(BIN)/python -m tests.load.backfill.bench --json bench-backfill.json $(ARGS)
 
 bench-rebuild: $(STAMP) ## Make the projection of 100,000 events again from the log: how fast, and byte for byte (ARGS="--events 20000")

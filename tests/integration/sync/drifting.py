@@ -97,10 +97,16 @@ class Drifting:
     chance: random.Random
 
     async def begin(
-        self, people: int, *, full_days: float = 7.0, share: float = 1.0, calls: int = 100
+        self,
+        people: int,
+        *,
+        full_days: float = 7.0,
+        share: float = 1.0,
+        calls: int = 100,
+        policy: str = POLICY,
     ) -> None:
-        """Put the policy in force, deliver *people* to both CRMs; nobody polls or compares any more unless told to."""
-        text = POLICY
+        """Put *policy* in force, deliver *people* to both CRMs; nobody polls or compares any more unless told to."""
+        text = policy
         words = {"URL": self.sandbox.url, "FULL": str(full_days), "SHARE": str(share), "CALLS": str(calls)}
         for word, value in words.items():
             text = text.replace(word, value)

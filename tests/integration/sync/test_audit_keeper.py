@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -19,6 +19,7 @@ from headwater.kernel.errors import NotFound, PreconditionFailed
 from headwater.sync.auditing.files import checkpoint_file
 from headwater.sync.auditing.keys import load_signer
 from headwater.sync.auditing.ports import SecondPlaceFailed, Wanted
+from headwater.sync.domain.leasing import Lease
 from headwater.sync.secrets import EnvironmentSecrets
 from headwater.sync.usecases.proving import Proving
 
@@ -47,6 +48,22 @@ async def test_a_checkpoint_is_due_by_entries_or_by_age(world: TrailWorld) -> No
     assert (first.previous, second.previous, third.previous) == (FIRST, first.hash, second.hash)
     assert all(is_signed(item, {world.signer.key_id: world.signer.public_key}) for item in world.told())
     assert await world.audit.checkpoints(TENANT, 0, 10) == world.told()
+
+
+async def test_a_heartbeat_missed_while_it_works_is_left_to_the_fence(
+    world: TrailWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease that it began under is the one that it ends under: nobody has taken it here, so the head is signed."""
+    number = world.trail.number
+
+    async def lapsing(lease: Lease, tenants: Sequence[str], share: int) -> int:
+        world.keeper._lose()  # noqa: SLF001 - as the membership does
+        return await number(lease, tenants, share)
+
+    monkeypatch.setattr(world.trail, "number", lapsing)
+    await world.write(1)
+    await world.keeper.look()
+    assert [item.size for item in world.told()] == [1]
 
 
 async def test_what_the_second_place_lacks_is_told_before_anything_new(world: TrailWorld) -> None:

@@ -7,6 +7,8 @@ latency is measured with the backfill at work and while it is paused, turn by tu
 from __future__ import annotations
 
 import json
+import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,8 +23,8 @@ from tests.load.ingest.ground import free_port
 from tests.load.ingest.stages import MeasurementFailed
 from tests.load.sync import facts
 from tests.load.sync.facts import AccountOf
-from tests.load.sync.ground import CALL_S, SANDBOX_OPTIONS, Ground, World, until
-from tests.load.sync.pacing import Offered, latencies, offer
+from tests.load.sync.ground import CALL_S, LOOK_S, SANDBOX_OPTIONS, Ground, World, until
+from tests.load.sync.pacing import offer
 from tests.system.processes import Child
 
 from headwater.event.v1 import event_pb2
@@ -35,15 +37,27 @@ LIVE: Final = facts.TWO[0]
 READ: Final = AccountOf("source", "salesforce")
 SYSTEM: Final = "crm"
 CALLS_A_S: Final = 1_000
-PAGE: Final = 100
+PAGE_MIN: Final = 100
+PAGE_MAX: Final = 1_000
+PAGES: Final = 100
+"""As many pages a run, within what the policy allows: for each the sandbox looks at all its records, as no CRM does."""
 TURN_S: Final = 8.0
+ALONE_TURNS: Final = 20
+"""Turns without the backfill, spread over all of it: 4,000 live events tell a 99th percentile as well as more do."""
 LIVE_RECORDS: Final = 1_000
 FILL_RECORDS: Final = 200
 FILLERS: Final = 4
 ACTOR: Final = event_pb2.Actor(type=event_pb2.ACTOR_TYPE_SERVICE, id="bench")
 _ENDED: Final = (pb.BACKFILL_STATE_DONE, pb.BACKFILL_STATE_CANCELLED, pb.BACKFILL_STATE_FAILED)
+READ_COUNT: Final = "select sum(read_count) from sync.backfill_part"
 HELD: Final = "select count(*) from sync.record where source = 'crm'"
 EVENTS: Final = "select count(*) from ingest.event where source = 'crm'"
+NOW: Final = "select pg_snapshot_xmin(pg_current_snapshot())::text"
+SETTLED: Final = (
+    "select event_key, extract(epoch from audit_time)::float8 as end_s from sync.audit where tenant_id = $1"
+    " and xid >= $2::text::xid8 and connector = $3 and outcome in ('created', 'updated') and event_key = any($4::uuid[])"
+)
+"""Of the newest entries alone: what looks must not weigh on what it looks at, however long the run is."""
 LEFT: Final = "select count(*) from sync.delivery where state in (1, 3, 4)"
 
 
@@ -72,8 +86,13 @@ class Crossed:
         return percentile(self.beside_ms, 0.99) / percentile(self.alone_ms, 0.99)
 
 
-def policy(live_url: str, read_url: str) -> event_pb2.Event:
-    """Return the bench's policy with one account that is only read."""
+def page_of(records: int) -> int:
+    """Return how many records a page has when so many are read."""
+    return min(PAGE_MAX, max(PAGE_MIN, records // PAGES))
+
+
+def policy(live_url: str, read_url: str, page: int) -> event_pb2.Event:
+    """Return the bench's policy with one account that is only read, in pages of so many records."""
     event = facts.policy(live_url, [LIVE])
     document = json.loads(json.loads(event.payload)["document"])
     people = {name: document["systems"][facts.SOURCE][name] for name in ("owner", "backup", "runbook")}
@@ -88,7 +107,7 @@ def policy(live_url: str, read_url: str) -> event_pb2.Event:
         "base_url": f"{read_url}/{READ.vendor}/{READ.name}",
         "credentials": f"env:{facts.SECRET}_{READ.name.upper()}",
         "limits": {"window": {"calls": CALLS_A_S, "window_s": 1}},
-        "poll": {"every_s": 86_400, "page_records": PAGE},
+        "poll": {"every_s": 86_400, "page_records": page},
         "objects": {
             "contact": [
                 {"target": "Contact", "external_id": "Headwater_Id__c", "direction": "in",
@@ -115,34 +134,46 @@ async def cross(
     """
     extra = {**facts.secrets([READ]), "HEADWATER_SYNC_LEASE_TTL_S": "2"}
     async with ground.world([LIVE], extra=extra) as world, _other(ground) as url:
+        _say(f"{records:,} records are put into the CRM that is read")
         await _fill(url, records)
-        await world.record([policy(str(world.sandbox.base_url).rstrip("/"), url)])
+        page = page_of(records)
+        await world.record([policy(str(world.sandbox.base_url).rstrip("/"), url, page)])
         await until(lambda: _connected(world), "both accounts prepared", 60.0)
         address = world.children["sync"].environment["HEADWATER_SYNC_ADDRESS"]
         async with open_channel(address) as channel:
-            run = _Run(
-                world, backfills_pb2_grpc.BackfillServiceStub(channel), live_rate, turn_s, Crossed(records)
-            )
-            await run.through(rate / PAGE / CALLS_A_S, kills)
+            stub = backfills_pb2_grpc.BackfillServiceStub(channel)
+            alone_every = max(1, round(records / rate / turn_s / ALONE_TURNS))
+            run = _Run(world, stub, live_rate, turn_s, alone_every, page / rate, Crossed(records))
+            await run.through(rate / page / CALLS_A_S, kills)
+        _say("the backfill is through; its last records are delivered")
         await _settled(world, records)
+        _say("what is there is counted")
         await _judge(world, run)
         return run.crossed
 
 
 @dataclass(slots=True)
 class _Run:
-    """One backfill and the live traffic beside it."""
+    """One backfill and the live traffic beside it.
+
+    Args:
+        alone_every: turns beside the backfill before one while it is paused.
+        page_s: seconds over which a page is spread.
+    """
 
     world: World
     stub: backfills_pb2_grpc.BackfillServiceAsyncStub
     live_rate: float
     turn_s: float
+    alone_every: int
+    page_s: float
     crossed: Crossed
     backfill_id: str = ""
     offered: int = 0
 
     async def through(self, share: float, kills: int) -> None:
         """Run it to its end: turns with and without it, and a SIGKILL of sync at even distances."""
+        _say("live traffic alone, to warm up")
         await self._live([])
         self.backfill_id = str(uuid.uuid4())
         start = pb.StartBackfillRequest(
@@ -153,6 +184,7 @@ class _Run:
             actor=ACTOR,
         )
         await self.stub.StartBackfill(start, timeout=CALL_S, wait_for_ready=True)
+        turns = 0
         marks = [self.crossed.records * (number + 1) // (kills + 1) for number in range(kills)]
         while (found := await self._get()).state not in _ENDED:
             read = sum(part.read_count for part in found.parts)
@@ -161,36 +193,59 @@ class _Run:
                 await self._kill()
                 continue
             await self._live(self.crossed.beside_ms)
-            await self._switch(pb.PauseBackfillRequest, self.stub.PauseBackfill)
-            await self._live(self.crossed.alone_ms)
-            await self._switch(pb.ResumeBackfillRequest, self.stub.ResumeBackfill)
+            turns += 1
+            if turns % self.alone_every == 0:
+                await self._pause()
+                await self._live(self.crossed.alone_ms)
+                await self._switch(pb.ResumeBackfillRequest, self.stub.ResumeBackfill)
+            self._tell(read)
         if found.state != pb.BACKFILL_STATE_DONE:
             raise MeasurementFailed(f"the backfill did not end well: {found.finding}")
         self.crossed.seconds = found.work_s
 
+    def _tell(self, read: int) -> None:
+        crossed = self.crossed
+        beside, alone = (percentile(one, 0.99) for one in (crossed.beside_ms, crossed.alone_ms))
+        _say(f"{read:,} of {crossed.records:,} read; live p99 beside {beside:.0f} ms, alone {alone:.0f} ms")
+
     async def _live(self, into: list[float]) -> None:
+        look = self.world.look
+        began = await look.fetchval(NOW)
         offered = await offer(
             self.world, rate=self.live_rate, seconds=self.turn_s, first=self.offered, records=LIVE_RECORDS
         )
         self.offered += len(offered.numbers)
-        await until(lambda: self._delivered(offered), "live events delivered", 60.0)
-        into.extend((await latencies(self.world, offered, [LIVE]))[LIVE.name].settled_ms)
+        ends: dict[uuid.UUID, float] = {}
 
-    async def _delivered(self, offered: Offered) -> bool:
-        sql = "select count(distinct event_key) from sync.try where event_key = any($1::uuid[]) and outcome in ('created', 'updated')"
-        return bool(await self.world.look.fetchval(sql, list(offered.keys)) >= len(offered.keys))
+        async def delivered() -> bool:
+            left = [key for key in offered.keys if key not in ends]
+            for row in await look.fetch(SETTLED, facts.TENANT, began, LIVE.name, left):
+                ends.setdefault(row["event_key"], row["end_s"])
+            return len(ends) == len(offered.keys)
+
+        await until(delivered, "live events delivered", 60.0)
+        into.extend((ends[key] - due) * 1e3 for key, due in offered.keys.items())
 
     async def _kill(self) -> None:
         await to_thread.run_sync(self.world.children["sync"].kill)
         self.crossed.kills += 1
-        before = await self.world.look.fetchval("select sum(read_count) from sync.backfill_part")
+        _say(f"SIGKILL {self.crossed.kills} of sync")
+        before = await self.world.look.fetchval(READ_COUNT)
         await self.world.start("sync")
 
         async def goes_on() -> bool:
-            read = await self.world.look.fetchval("select sum(read_count) from sync.backfill_part")
+            read = await self.world.look.fetchval(READ_COUNT)
             return bool(read > before)
 
         await until(goes_on, "the backfill gone on after SIGKILL", 60.0)
+
+    async def _pause(self) -> None:
+        """Pause it, and return once the page under way is through: what is measured then is measured alone."""
+        before = await self.world.look.fetchval(READ_COUNT)
+        await self._switch(pb.PauseBackfillRequest, self.stub.PauseBackfill)
+        with anyio.move_on_after(self.page_s * 2 + 1.0):  # between two pages none is under way
+            while await self.world.look.fetchval(READ_COUNT) == before:  # noqa: ASYNC110 - nobody announces it
+                await anyio.sleep(LOOK_S)
 
     async def _switch(self, request: Any, method: Any) -> None:
         if (await self._get()).state not in _ENDED:
@@ -281,3 +336,7 @@ async def _judge(world: World, run: _Run) -> None:
     old = [name for name in names if str(name).startswith("Archive")]
     crossed.lost = records - held + records - len(set(old))
     crossed.doubled = events - records + len(old) - len(set(old))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+from anyio import to_thread
 from tests.contract.sandbox.process import SandboxProcess
 from tests.integration.sync.drifting import LAST_NAME, OBJECTS, PHONE, VENDORS, Drifting, drifting
 from tests.integration.sync.whole import SECRET, settled, until
@@ -96,8 +97,10 @@ async def _round(world: Drifting, people: int) -> Seen:
     seen.calm_calls = sum(one["calls"] for one in calm.values())
     seen.calm_read = sum(one["objects"][OBJECTS[vendor]]["read"] for vendor, one in calm.items())
     _say("drift is planted")
-    expected = plant(world, people)
-    writes = {vendor: world.writes(vendor) for vendor in VENDORS}
+    expected = await to_thread.run_sync(
+        plant, world, people
+    )  # sync runs here, too: its heart must go on beating
+    writes = {vendor: await to_thread.run_sync(world.writes, vendor) for vendor in VENDORS}
     await _find(world, seen)
     kept = await world.drift()
     for vendor in VENDORS:
@@ -114,7 +117,8 @@ async def _round(world: Drifting, people: int) -> Seen:
     for vendor in VENDORS:
         ended = {one for one, (_, state) in kept[vendor].items() if state in {"healed", "asked"}}
         seen.ended += len(ended & set(expected[vendor]))
-        touched = {item["record_id"] for item in world.written(vendor, writes[vendor])}
+        written = await to_thread.run_sync(world.written, vendor, writes[vendor])
+        touched = {item["record_id"] for item in written}
         seen.touched += len(touched - set(expected[vendor]) - await _followed(world, vendor))
     return seen
 

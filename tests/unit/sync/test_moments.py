@@ -9,10 +9,12 @@ import pytest
 from tests.unit.sync.tenant import NOON, POLICY, TENANT
 
 from headwater.policy.loading import policy_digest
-from headwater.sync.domain.log import LogEvent, Position
+from headwater.sync.domain.log import LogEvent, Position, RecordKey
+from headwater.sync.domain.reading import Reading, RecordReading, Subject
 from headwater.sync.projector.moments import Moments, RecordedPolicy
 
 pytestmark = pytest.mark.anyio
+HOME = uuid.UUID(int=77)
 
 
 class Recorded:
@@ -21,6 +23,8 @@ class Recorded:
     def __init__(self, until: Position | None) -> None:
         self.until = until
         self.asked = 0
+        self.homes = {_key("old"): HOME, _key("held"): HOME, _key("new"): HOME}
+        self.wanted: list[RecordKey] = []
 
     async def recorded_to(self, shards: Sequence[int]) -> Mapping[int, Position]:
         """Count who asks."""
@@ -33,6 +37,20 @@ class Recorded:
         return [
             RecordedPolicy(TENANT, Position(1, seq), policy_digest(text), text) for seq, text in texts.items()
         ]
+
+    async def homes_of(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, uuid.UUID]:
+        """Note whom was asked about."""
+        self.wanted = list(keys)
+        return {key: self.homes[key] for key in keys if key in self.homes}
+
+
+def _key(name: str) -> RecordKey:
+    return RecordKey(TENANT, "contact", "crm", name)
+
+
+def _reading(seq: int, name: str, refers_to: str = "") -> RecordReading:
+    references = {"owner": Subject(_key(refers_to), {})} if refers_to else {}
+    return RecordReading(_event(seq), {}, Subject(_key(name), {}), references=references)
 
 
 def _version(number: int) -> str:
@@ -70,3 +88,26 @@ async def test_a_shard_that_goes_on_asks_nothing_of_the_store() -> None:
     store.until = Position(1, 20)
     assert await _read(moments, 1) == ["8"]
     assert store.asked == 2
+
+
+async def test_identity_is_not_asked_about_records_that_are_placed_again() -> None:
+    """What has no home yet, what others refer to, and what comes behind the end of the log of then is asked about."""
+    store = Recorded(Position(1, 12))
+    moments = Moments(store)
+    readings: list[Reading] = [
+        _reading(1, "old"), _reading(2, "unplaced", refers_to="held"), _reading(3, "held"),
+        _reading(12, "new"), _reading(13, "new"),
+    ]  # fmt: skip
+    await moments.look([reading.event for reading in readings])
+    assert await moments.placed(readings) == {_key("old"): HOME}
+    assert store.wanted == [_key("old"), _key("unplaced")]
+
+
+async def test_who_follows_the_log_asks_for_no_homes() -> None:
+    """As a rule the log is projected once: then every record is asked about, and nothing is looked up."""
+    store = Recorded(None)
+    moments = Moments(store)
+    readings: list[Reading] = [_reading(1, "old")]
+    await moments.look([reading.event for reading in readings])
+    assert await moments.placed(readings) == {}
+    assert store.wanted == []

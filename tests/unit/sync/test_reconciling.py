@@ -14,12 +14,15 @@ from headwater.connectors.base import Seen
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy
 from headwater.policy.reconciling import Reconcile
+from headwater.sync.domain.delivering import REFERENCES_KEY
 from headwater.sync.domain.drift_healing import HEAL_S, Kept, action_of
+from headwater.sync.domain.parity_references import as_known
 from headwater.sync.domain.reconciling import (
     Bound,
     Drift,
     DriftKind,
     Excluded,
+    FieldDrift,
     Look,
     Ours,
     Told,
@@ -105,6 +108,52 @@ def test_a_field_that_only_we_write_is_drift_wherever_it_differs() -> None:
         ("Phone", "+493012345678", None),
     ]
     assert verdict.compared == ("Email", "FirstName", "LastName", "Phone")
+
+
+REFERRING: Final = (
+    sweep_plans(DOCUMENT, "salesforce")["Contact"]
+    .written["contact"]
+    .model_copy(update={"references": {"AccountId": "phone"}})
+)
+"""The mapping with a reference: that the field is none does not matter to who compares."""
+
+
+def refers(given: list[str], shown: str | None, **changes: Any) -> Verdict:
+    """Compare a record that was given references with what it shows."""
+    whole = replace(plan("salesforce"), written={"contact": REFERRING}, **changes)
+    held = bound("salesforce")
+    known = {**held.known, REFERENCES_KEY: {"AccountId": given}}
+    there = seen("salesforce")
+    there = replace(there, fields={**there.fields, "AccountId": shown})
+    return judge_present(DOCUMENT, whole, there, Ours({"1": replace(held, known=known)}), Look(NOW, 0.0))
+
+
+def test_a_reference_that_only_we_write_is_to_point_where_we_pointed_it() -> None:
+    """One that points elsewhere or nowhere is drift; one that the CRM tells us of, or that we never wrote, is not ours."""
+    assert kind_of(refers(["001A"], "001A")) == ""
+    for shown in ("001B", None):
+        verdict = refers(["001A"], shown)
+        assert verdict.drift is not None
+        assert verdict.drift.kind is DriftKind.FIELD
+        assert verdict.drift.fields == (FieldDrift("AccountId", "001A", shown),)
+    assert kind_of(refers([], "001B")) == ""
+    assert kind_of(refers(["001A"], "001B", polled_fields=("AccountId",))) == ""
+    assert kind_of(refers(["001A"], "001B", critical={"contact": frozenset({"email"})})) == ""
+    ended = replace(
+        bound("salesforce"), entity_state="deleted", known={REFERENCES_KEY: {"AccountId": ["001A"]}}
+    )
+    whole = replace(plan("salesforce"), written={"contact": REFERRING})
+    shown = replace(seen("salesforce"), fields={**seen("salesforce").fields, "AccountId": "001B"})
+    assert kind_of(judge_present(DOCUMENT, whole, shown, Ours({"1": ended}), Look(NOW, 0.0))) == ""
+
+
+def test_what_a_reference_was_seen_to_be_is_what_is_known_of_it() -> None:
+    """So that bringing it about again is no repetition; one that points nowhere is known to be none."""
+    assert as_known((), {"Phone": "1"}) == {"Phone": "1"}
+    assert as_known(("AccountId",), {"Phone": "1", "AccountId": "001B"}) == {
+        "Phone": "1", REFERENCES_KEY: {"AccountId": ["001B"]},
+    }  # fmt: skip
+    assert as_known(("AccountId", "OwnerId"), {"AccountId": None}) == {REFERENCES_KEY: {"AccountId": []}}
 
 
 def test_what_a_crm_shows_and_never_told_is_stale_and_what_it_told_is_not() -> None:

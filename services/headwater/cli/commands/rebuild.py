@@ -38,7 +38,8 @@ def rebuild(
     """Empty entities, records and timelines, to have them made again from the log, byte for byte.
 
     Sync must be stopped for this; it does the work when it starts, and writes nothing to a CRM until it is through. What
-    is not in the log stays: deliveries, assignments, approvals, providers' answers, the audit.
+    is not in the log stays: deliveries, assignments, approvals, providers' answers, the audit. Identity is asked where a
+    record belongs once; with --newest-policy it is told all of every event again.
 
     Examples:
 

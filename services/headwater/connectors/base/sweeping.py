@@ -30,12 +30,14 @@ class Swept:
     Args:
         crm_object: the CRM's name.
         fields: CRM fields to fetch, no others.
+        references: fields of those that point to other records; a vendor that keeps them elsewhere shows none of them.
         marked: only records whose field of this name is filled are meant; empty: all of them.
     """
 
     crm_object: str
     fields: tuple[str, ...]
     marked: str = ""
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def read_of(swept: Swept, body: Any) -> dict[str, Seen]:
 
 
 def _select(swept: Swept) -> str:
-    columns = ", ".join(dict.fromkeys(["Id", _STAMP, *swept.fields]))
+    columns = ", ".join(dict.fromkeys(["Id", _STAMP, *swept.fields, *swept.references]))
     return f"SELECT {columns} FROM {swept.crm_object}"  # noqa: S608 - SOQL, escaped
 
 
@@ -77,5 +77,5 @@ def _where(swept: Swept, span: Span) -> str:
 
 
 def _seen(swept: Swept, item: Mapping[str, Any]) -> Seen:
-    fields = {name: wire.read_value(item.get(name)) for name in swept.fields}
+    fields = {name: wire.read_value(item.get(name)) for name in (*swept.fields, *swept.references)}
     return Seen(str(item["Id"]), read_moment(item.get(_STAMP)), fields)

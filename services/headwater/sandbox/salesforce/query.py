@@ -59,6 +59,7 @@ class _Run:
         self._query = query
         self._archived = archived
         self._paths = {path.lower(): self._path(path) for path in self._named(query)}
+        self._wanted: dict[int, list[Any]] = {}
 
     def found(self) -> list[Record]:
         query = self._query
@@ -186,7 +187,10 @@ class _Run:
             return join(self._holds(part, record) for part in condition.parts)
         path = self._paths[condition.path.lower()]
         value = _comparable(path.field, self._value(record, path))
-        wanted = [_comparable(path.field, one) for one in condition.values]
+        wanted = self._wanted.get(id(condition))  # the same for every record: the query holds its conditions
+        if wanted is None:
+            wanted = [_comparable(path.field, one) for one in condition.values]
+            self._wanted[id(condition)] = wanted
         return _compare(condition.op, value, wanted)
 
     def _key(self, record: Record, text: str) -> Any:

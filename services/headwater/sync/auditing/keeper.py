@@ -100,10 +100,10 @@ class AuditKeeper:
         if self._lease is None and self._membership.may_work():
             fences = await self._leases.acquire([AUDIT_LEASE], 1)
             self._lease = Lease(AUDIT_LEASE, fences[AUDIT_LEASE]) if fences else None
-        if self._lease is None:
+        if (lease := self._lease) is None:  # it may lapse while this works: then its fence tells
             return False
-        full = await self._number(self._lease)
-        await self._seal_due(self._lease)
+        full = await self._number(lease)
+        await self._seal_due(lease)
         return full
 
     def _lose(self) -> None:

@@ -12,13 +12,19 @@ its last reading is old, and some are read by chance in every run.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import random
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
+from headwater.connectors.base import Seen
 from headwater.connectors.base.sweeping import Probe, Span
+
+_canonical = msgspec.json.Encoder(order="sorted").encode
 
 RANGE_RECORDS: Final = 2_000
 """Records of a range when it is made: one answer of Salesforce, twenty pages of HubSpot."""
@@ -137,3 +143,12 @@ def parts_of(node: Sequence[Range]) -> tuple[tuple[Range, ...], ...]:
     """Return *node* in at most `FANOUT` parts."""
     size = -(-len(node) // FANOUT)
     return tuple(tuple(node[start : start + size]) for start in range(0, len(node), size))
+
+
+def content_hash(records: Sequence[Seen]) -> str:
+    """Return the hash of what a CRM showed of a range, whatever the order."""
+    total = 0
+    for item in records:
+        digest = hashlib.blake2b(_canonical([item.crm_id, dict(item.fields)]), digest_size=16).digest()
+        total ^= int.from_bytes(digest, "big")
+    return f"{total:032x}"

@@ -15,7 +15,6 @@ What is on its way, stopped by an operator or a fault, or too young to have been
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,22 +24,21 @@ from typing import Any, Final
 import msgspec
 
 from headwater.connectors.base import Seen
-from headwater.kernel.ids import ObjectName, parse_uuid
+from headwater.kernel.ids import ObjectName
 from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import canonicalise
 from headwater.policy.outbound import Unwritable, end_marks, same_value, wanted_fields
 from headwater.policy.words import FieldType
 from headwater.sync.domain.echoing import REFERENCES_KEY, same_form
+from headwater.sync.domain.parity_references import compared_references
 from headwater.sync.domain.settling import State
-from headwater.sync.domain.sweep_plans import SweepPlan
+from headwater.sync.domain.sweep_plans import SweepPlan, marks_of
 
 RACE: Final = dt.timedelta(seconds=2)
 """What was settled this shortly before a record was read may not have been in the answer: CRMs keep whole seconds."""
 _UNCOMPARED: Final = frozenset({"reference", "participants"})
-"""Types whose values are entities here and the CRM's own ids there."""
+"""Types whose values are entities here and the CRM's own ids there: what is told of them; what we wrote is compared."""
 _UNDER_WAY: Final = frozenset({State.PENDING, State.RETRYING, State.IN_DOUBT})
-
-_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 class DriftKind(StrEnum):
@@ -169,12 +167,6 @@ class Look:
         return self.lag_s > 0 and seen.modify_time > self.time - dt.timedelta(seconds=self.lag_s)
 
 
-def marks_of(plan: SweepPlan, seen: Seen) -> uuid.UUID | None:
-    """Return the entity whose id a record carries."""
-    found = (parse_uuid(str(seen.fields.get(name) or "")) for name in plan.external_ids)
-    return next((item for item in found if item is not None), None)
-
-
 def judge_present(document: PolicyDocument, plan: SweepPlan, seen: Seen, ours: Ours, look: Look) -> Verdict:
     """Return how a record that the CRM shows agrees with what we hold of it."""
     bound, told = ours.bound.get(seen.crm_id), ours.told.get(seen.crm_id)
@@ -226,8 +218,9 @@ def _judge_unknown(plan: SweepPlan, seen: Seen, ours: Ours, look: Look) -> Verdi
     if mark is not None and holder is not None and holder != seen.crm_id:
         if not holder:
             return Verdict(excluded=Excluded.UNDER_WAY)
-        shown = (FieldDrift("crm_id", holder, seen.crm_id),)
-        return Verdict(Drift(DriftKind.DOUBLE, seen.crm_id, "", mark, shown))
+        return Verdict(
+            Drift(DriftKind.DOUBLE, seen.crm_id, "", mark, (FieldDrift("crm_id", holder, seen.crm_id),))
+        )
     if plan.polled is None or seen.crm_id in ours.former:
         return Verdict(excluded=Excluded.FOREIGN)
     if look.is_young(seen):
@@ -266,8 +259,21 @@ class _Comparison:
                 (self._contested if rests else self._unwanted).append(
                     FieldDrift(name, outbound[name][0], found)
                 )
-
+        self._compare_references()
         self._compare_id()
+
+    def _compare_references(self) -> None:
+        """Look at whom the record refers to, where its fields show it and we alone say it: it is to be whom we wrote."""
+        bound, plan, shown = self._bound, self._plan, self._seen.fields
+        outbound = plan.written.get(bound.object) if bound and bound.entity_state == "active" else None
+        if bound is None or outbound is None:
+            return
+        wanted = wanted_fields(outbound, bound.values, self._document.consent)
+        pairs = compared_references(outbound, wanted, bound.known, shown, plan.polled_fields)
+        for name, canonical, ids in pairs:
+            if self._matters(bound.object, canonical):
+                self.compared[name] = None
+                self._unwanted += [] if shown[name] in ids else [FieldDrift(name, ids[0], shown[name])]
 
     def _compare_id(self) -> None:
         """Look whose id the record carries: another's, or none where we alone have written it, is for a person to see."""
@@ -389,12 +395,3 @@ class _Comparison:
     @staticmethod
     def _is_wanted(found: Any, wanted: Any, kind: FieldType) -> bool:
         return same_value(found, wanted) or same_form(wanted, found, kind)
-
-
-def content_hash(records: Sequence[Seen]) -> str:
-    """Return the hash of what a CRM showed of a range, whatever the order."""
-    total = 0
-    for item in records:
-        digest = hashlib.blake2b(_canonical([item.crm_id, dict(item.fields)]), digest_size=16).digest()
-        total ^= int.from_bytes(digest, "big")
-    return f"{total:032x}"

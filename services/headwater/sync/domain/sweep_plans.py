@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from headwater.connectors.base import Seen
 from headwater.connectors.base.sweeping import Swept
-from headwater.kernel.ids import ObjectName
+from headwater.kernel.ids import ObjectName, parse_uuid
 from headwater.policy.document import OutboundObject, PolicyDocument
 from headwater.sync.domain.delivering import to_read, to_target
 from headwater.sync.domain.polling import poll_plans
@@ -50,7 +52,7 @@ class SweepPlan:
             else item.model_dump(mode="json")
             for name, item in self.written.items()
         }
-        held = [self.system, self.swept.fields, self.polled or "", mappings]
+        held = [self.system, self.swept.fields, self.polled or "", mappings, *self.swept.references]
         critical = {name: sorted(fields) for name, fields in self.critical.items()}
         return hashlib.blake2b(_canonical([held, critical]), digest_size=12).hexdigest()
 
@@ -78,10 +80,11 @@ def sweep_plans(document: PolicyDocument, connector: str) -> dict[str, SweepPlan
         ids = tuple(dict.fromkeys(item.external_id_field for item in targets))
         read = poll.polled.fields if poll else ()
         fields = tuple(dict.fromkeys([*read, *ids, *(one for item in targets for one in item.fields)]))
+        references = tuple(dict.fromkeys(name for item in mappings.values() for name in item.references))
         marked = "" if poll or len(ids) != 1 else ids[0]
         plans[crm_object] = SweepPlan(
             policy.system,
-            Swept(crm_object, fields, marked),
+            Swept(crm_object, fields, marked, references),
             poll.object_name if poll else None,
             read,
             mappings,
@@ -89,3 +92,9 @@ def sweep_plans(document: PolicyDocument, connector: str) -> dict[str, SweepPlan
             ids,
         )
     return plans
+
+
+def marks_of(plan: SweepPlan, seen: Seen) -> uuid.UUID | None:
+    """Return the entity whose id a record carries."""
+    found = (parse_uuid(str(seen.fields.get(name) or "")) for name in plan.external_ids)
+    return next((item for item in found if item is not None), None)

@@ -209,13 +209,16 @@ class BatchProjector:
         return first + await self.project(leases, events[middle:])
 
     async def _resolve(self, readings: Sequence[Reading]) -> Told:
-        homes: dict[RecordKey, uuid.UUID] = {}
+        placed = await self._moments.placed(readings) if self._moments is not None else {}
+        homes: dict[RecordKey, uuid.UUID] = dict(placed)
         revisions: dict[RecordKey, int] = {}
         by_tenant: dict[str, dict[RecordKey, tuple[Subject, uuid.UUID]]] = {}
         for reading in readings:
             if isinstance(reading, RecordReading):
                 wanted = by_tenant.setdefault(reading.event.tenant_id, {})
                 for subject in reading.subjects:
+                    if subject.key in placed:
+                        continue
                     if is_attached(subject.key):  # names its entity itself
                         homes[subject.key] = attached_entity(subject.key)
                         continue

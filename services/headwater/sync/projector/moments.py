@@ -1,12 +1,13 @@
 """Which policy an event is read by when the log is projected again: the one in force at its place in the log.
 
-What was read by it goes on in the spelling that the policy in force wants, as the record did when it was renewed. Holds
+Read so, it says what it said then, and identity knows it: only of records without a home it has to be asked again. What was read by it goes on in the spelling that the policy in force wants, as the record did when it was renewed. Holds
 what was read of the store until a shard begins anew: only then may the log have begun to be projected again.
 """
 
 from __future__ import annotations
 
 import logging
+import uuid
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Final, Protocol
 
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import PolicyRefused, load_policy
-from headwater.sync.domain.log import LogEvent, Position
+from headwater.sync.domain.log import LogEvent, Position, RecordKey
+from headwater.sync.domain.reading import Reading, RecordReading
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +43,10 @@ class RecordedPolicies(Protocol):
 
     async def recorded_policies(self) -> Sequence[RecordedPolicy]:
         """Return all policies of all tenants, those of each in the order of the log."""
+        ...
+
+    async def homes_of(self, keys: Sequence[RecordKey]) -> Mapping[RecordKey, uuid.UUID]:
+        """Return the entities of those of *keys* that are projected."""
         ...
 
 
@@ -82,10 +88,30 @@ class Moments:
                 self._recorded.setdefault(item.tenant_id, []).append(item)
         self._until = {**{s: end for s, end in self._until.items() if s not in shards}, **found}
 
+    async def placed(self, readings: Sequence[Reading]) -> Mapping[RecordKey, uuid.UUID]:
+        """Return the homes of records that identity need not be asked about: what *readings* say it was told before.
+
+        Those that have a home already, which counts before what identity says, and to which nothing else refers.
+        Costs nothing but while the log is projected again. Raises: Unavailable.
+        """
+        if not self._until:
+            return {}
+        about: set[RecordKey] = set()
+        asked: set[RecordKey] = set()
+        for reading in readings:
+            if isinstance(reading, RecordReading):
+                (about if self._is_again(reading.event) else asked).add(reading.subject.key)
+                asked.update(subject.key for subject in reading.subjects[1:])
+        wanted = sorted(about - asked)
+        return await self._store.homes_of(wanted) if wanted else {}
+
+    def _is_again(self, event: LogEvent) -> bool:
+        until = self._until.get(event.shard)
+        return until is not None and event.position <= until
+
     def of(self, event: LogEvent) -> PolicyDocument | None:
         """Return the policy that *event* is to be read by; None: the one in force."""
-        until = self._until.get(event.shard)
-        if until is None or until < event.position:
+        if not self._is_again(event):
             return None
         recorded = self._recorded.get(event.tenant_id, [])
         place = bisect_left(recorded, event.position, key=lambda item: item.position)

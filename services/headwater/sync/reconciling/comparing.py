@@ -18,6 +18,7 @@ from headwater.sync.domain.parity_ranges import (
     RANGE_RECORDS,
     SPLIT_AT,
     Range,
+    content_hash,
     is_unchanged,
     parts_of,
     sort_ranges,
@@ -31,12 +32,10 @@ from headwater.sync.domain.reconciling import (
     Excluded,
     Look,
     Verdict,
-    content_hash,
     judge_absent,
     judge_present,
-    marks_of,
 )
-from headwater.sync.domain.sweep_plans import SweepPlan
+from headwater.sync.domain.sweep_plans import SweepPlan, marks_of
 from headwater.sync.reconciling.ports import Account, ParityBook
 from headwater.sync.reconciling.reader import Reader, Told
 

@@ -14,6 +14,7 @@ from headwater.kernel.clock import Clock
 from headwater.policy.document import PolicyDocument
 from headwater.policy.reconciling import Reconcile
 from headwater.sync.domain.drift_healing import Action, Kept, action_of
+from headwater.sync.domain.parity_references import as_known
 from headwater.sync.domain.polling import changes_of, poll_plans
 from headwater.sync.domain.reconciling import Drift, DriftKind, Verdict
 from headwater.sync.domain.sweep_plans import SweepPlan
@@ -118,7 +119,7 @@ class Healer:
         chosen: Sequence[tuple[DriftRow, Action, Drift | None]],
     ) -> list[Settled]:
         redone = await self._redeliver(
-            seen, [(row, one) for row, act, one in chosen if act == "redeliver" and one]
+            plan, seen, [(row, one) for row, act, one in chosen if act == "redeliver" and one]
         )
         anew = await self._recreate([(row, one) for row, act, one in chosen if act == "recreate" and one])
         told = await self._refetch(
@@ -136,14 +137,14 @@ class Healer:
         return settled
 
     async def _redeliver(
-        self, seen: Mapping[str, Seen], chosen: Sequence[tuple[DriftRow, Drift]]
+        self, plan: SweepPlan, seen: Mapping[str, Seen], chosen: Sequence[tuple[DriftRow, Drift]]
     ) -> set[tuple[str, DriftKind]]:
         done: set[tuple[str, DriftKind]] = set()
         for actor, group in _by_actor(chosen):
             items = [
                 Redelivery(
                     drift.entity_id, row.crm_id, drift.version,
-                    {item.field: item.found for item in drift.fields},
+                    as_known(plan.swept.references, {item.field: item.found for item in drift.fields}),
                 )
                 for row, drift in group
                 if drift.entity_id is not None and row.crm_id in seen

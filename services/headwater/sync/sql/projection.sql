@@ -59,6 +59,11 @@ from unnest($1::text [], $2::text [], $3::text [], $4::text [])
     as wanted (tenant_id, object, source, external_id)
 inner join sync.record as held using (tenant_id, object, source, external_id);
 
+-- name: find_homes
+-- Entities of records, one look-up each. $1 tenants; $2 objects; $3 sources; $4 external ids: text[].
+select found.tenant_id, found.object, found.source, found.external_id, found.entity_id
+from sync.find_homes($1::text [], $2::text [], $3::text [], $4::text []) as found;
+
 -- name: stub_entities
 -- Makes room for entities not seen before, locked by being ours; version 0 means not projected yet. One that
 -- somebody else made meanwhile is not answered: it has to be locked.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from headwater.kernel.pg import queries
-from headwater.sync.domain.log import Position
+from headwater.sync.domain.log import Position, RecordKey
 from headwater.sync.projector.moments import RecordedPolicy
 from headwater.sync.store.faults import translated
 
@@ -36,3 +37,13 @@ class PostgresMoments:
             RecordedPolicy(row["tenant_id"], Position(row["xid"], row["seq"]), row["digest"], row["document"])
             for row in rows
         ]
+
+    async def homes_of(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
+        """Return the entities of those of *keys* that are projected."""
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        async with translated():
+            rows = await self._pool.fetch(_SQL["find_homes"].text, *columns)
+        return {
+            RecordKey(row["tenant_id"], row["object"], row["source"], row["external_id"]): row["entity_id"]
+            for row in rows
+        }
