@@ -96,19 +96,68 @@ select * -- noqa: AM04
 from sync.load_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: write_batch
--- Writes what a batch has changed. Arrays, but for $48. Records in key order: $1 tenant, $2 object, $3 source,
--- $4 external id, $5 entity, $6 fields, $7 deleted, $8 delete time, $9 home seq, $10 fresh. Entities: $11 tenant,
--- $12 entity, $13 state, $14 merged into, $15 version, $16 fields, $17 policy version, $18 state seq. Events:
--- $19 tenant, $20 event key, $21 rule, $22 superseded, $23 poisoned, $24 error, $25 entities and $26 versions as array
--- texts, $27 xid, $28 seq, $29 trace id. Audit: $30 tenant, $31 action, $32 actor, $33 entity, $34 event key,
--- $35 changes as text, $36 policy version, $37 trace id. Marks in key order: $38 tenant, $39 connector, $40 entity,
--- $41 object, $42 version, $43 event key, $44 traceparent, $45 tracestate, $46 record time, $47 lane; $48 their
--- accounts. Shards: $49 shard, $50 xid, $51 seq. Sides of shards: $52 shard, $53 xid, $54 seq.
+-- Writes what a batch has changed. Arrays, but for $48; of those that are spread one value may stand for all. Records
+-- in key order: $1 tenant, $2 object, $3 source, $4 external id, $5 entity, $6 fields, $7 deleted, $8 delete time,
+-- $9 home seq, $10 fresh. Entities: $11 tenant, $12 entity, $13 state, $14 merged into, $15 version, $16 fields,
+-- $17 policy version, $18 state seq. Events: $19 tenant, $20 event key, $21 rule, $22 superseded, $23 poisoned,
+-- $24 error, $25 entities and $26 versions as array texts, $27 xid, $28 seq, $29 trace id. Audit: $30 tenant,
+-- $31 action, $32 actor, $33 entity, $34 event key, $35 changes as text, $36 policy version, $37 trace id. Marks in key
+-- order: $38 tenant, $39 connector, $40 entity, $41 object, $42 version, $43 event key, $44 traceparent,
+-- $45 tracestate, $46 record time, $47 lane; $48 their accounts. Shards: $49 shard, $50 xid, $51 seq. Sides of shards:
+-- $52 shard, $53 xid, $54 seq.
 select
 sync.write_batch(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46,
-    $47, $48, $49, $50, $51
+    sync.spread($1::text [], cardinality($4::text [])),
+    sync.spread($2::text [], cardinality($4::text [])),
+    sync.spread($3::text [], cardinality($4::text [])),
+    $4,
+    $5,
+    $6,
+    sync.spread($7::boolean [], cardinality($4::text [])),
+    sync.spread($8::timestamptz [], cardinality($4::text [])),
+    sync.spread($9::bigint [], cardinality($4::text [])),
+    sync.spread($10::boolean [], cardinality($4::text [])),
+    sync.spread($11::text [], cardinality($12::uuid [])),
+    $12,
+    sync.spread($13::text [], cardinality($12::uuid [])),
+    sync.spread($14::uuid [], cardinality($12::uuid [])),
+    sync.spread($15::bigint [], cardinality($12::uuid [])),
+    $16,
+    sync.spread($17::text [], cardinality($12::uuid [])),
+    sync.spread($18::bigint [], cardinality($12::uuid [])),
+    sync.spread($19::text [], cardinality($20::uuid [])),
+    $20,
+    sync.spread($21::text [], cardinality($20::uuid [])),
+    sync.spread($22::boolean [], cardinality($20::uuid [])),
+    sync.spread($23::boolean [], cardinality($20::uuid [])),
+    sync.spread($24::text [], cardinality($20::uuid [])),
+    $25,
+    $26,
+    $27,
+    $28,
+    sync.spread($29::text [], cardinality($20::uuid [])),
+    sync.spread($30::text [], cardinality($34::uuid [])),
+    sync.spread($31::text [], cardinality($34::uuid [])),
+    sync.spread($32::text [], cardinality($34::uuid [])),
+    $33,
+    $34,
+    $35,
+    sync.spread($36::text [], cardinality($34::uuid [])),
+    sync.spread($37::text [], cardinality($34::uuid [])),
+    sync.spread($38::text [], cardinality($40::uuid [])),
+    $39,
+    $40,
+    sync.spread($41::text [], cardinality($40::uuid [])),
+    sync.spread($42::bigint [], cardinality($40::uuid [])),
+    $43,
+    sync.spread($44::text [], cardinality($40::uuid [])),
+    sync.spread($45::text [], cardinality($40::uuid [])),
+    $46,
+    sync.spread($47::smallint [], cardinality($40::uuid [])),
+    $48,
+    $49,
+    $50,
+    $51
 ),
 sync.move_sides($52, $53, $54);
 

@@ -39,6 +39,12 @@ _ENTITY: Final = 1
 _RECORD: Final = 2
 _MOVED: Final = 3
 """Kinds of `sync.loaded`."""
+_RECORDS_DIFFER: Final = frozenset({3, 4, 5})
+_ENTITIES_DIFFER: Final = frozenset({1, 5})
+_ENDS_DIFFER: Final = frozenset({1, 6, 7, 8, 9})
+_NOTES_DIFFER: Final = frozenset({3, 4, 5})
+_MARKS_DIFFER: Final = frozenset({1, 2, 5, 8})
+"""Columns of `write_batch` that are sent as they are, whatever they hold: those that are not spread there."""
 
 
 class PostgresLog:
@@ -277,11 +283,11 @@ class ProjectionTransaction(SuppressingTransaction):
         places = [(shard, place.xid, place.seq) for shard, place in sorted(positions.items())]
         await self._connection.execute(
             _SQL["write_batch"].text,
-            *_columns([_record_row(item) for item in self._records], 10),
-            *_columns([_entity_row(item) for item in self._entities], 8),
-            *_columns(self._ends, 11),
-            *_columns(self._notes, 8),
-            *_columns(self._marks, 10),
+            *_folded([_record_row(item) for item in self._records], 10, _RECORDS_DIFFER),
+            *_folded([_entity_row(item) for item in self._entities], 8, _ENTITIES_DIFFER),
+            *_folded(self._ends, 11, _ENDS_DIFFER),
+            *_folded(self._notes, 8, _NOTES_DIFFER),
+            *_folded(self._marks, 10, _MARKS_DIFFER),
             name_accounts({(mark[0], mark[1]) for mark in self._marks}),
             *_columns(places, 3),
             *_columns([(shard, place.xid, place.seq) for shard, place in sorted(further.items())], 3),
@@ -401,6 +407,17 @@ def _mark_row(mark: Mark, contexts: Mapping[uuid.UUID, TraceContext]) -> tuple[A
 
 def _trace_id(context: TraceContext | None) -> str:
     return context.trace_id if context else ""
+
+
+def _folded(rows: Sequence[Sequence[Any]], width: int, differ: frozenset[int]) -> list[Sequence[Any]]:
+    """Return the columns of *rows*; one in which all is alike is its one value, unless it is among those that *differ*."""
+    columns = _columns(rows, width)
+    if not rows:
+        return columns
+    return [
+        column if number in differ or column.count(column[0]) < len(rows) else column[:1]
+        for number, column in enumerate(columns)
+    ]
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:
