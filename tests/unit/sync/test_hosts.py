@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
@@ -13,7 +14,9 @@ from tests.unit.sync.cluster import Cluster, MemoryLeases
 from tests.unit.sync.tenant import TENANT, event, policy
 from tests.unit.sync.virtual_time import run_virtually
 
+from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
+from headwater.sync.catchup import BEHIND_S, CatchUp
 from headwater.sync.delivery.account import BACKOFF_S_MAX, BACKOFF_S_MIN, next_pause_s
 from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.host import DeliveryHost
@@ -151,6 +154,45 @@ async def test_a_commit_in_doubt_is_not_projected_again(fault: HeadwaterError) -
             await projector.done.wait()
             tasks.cancel_scope.cancel()
     assert [[item.event_key.int for item in batch] for batch in projector.batches] == [[1, 2], [3]]
+
+
+class CommitsAll(CommitsUnheard):
+    """A projector that commits whatever it gets, until all is there."""
+
+    async def commit(
+        self, leases: Sequence[Lease], prepared: Prepared, moves: Mapping[int, Position] = NOWHERE
+    ) -> tuple[Effect, ...]:
+        """Commit."""
+        del leases, moves
+        if prepared.events:
+            self.batches.append(list(prepared.events))
+            self._log.cursor = prepared.events[-1].position
+            if self._log.cursor == self._log.events[-1].position:
+                self.done.set()
+        return ()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("behind_s", "sizes"), [(60.0, [2, 5, 5]), (BEHIND_S / 2, [2, 2, 2, 2, 2, 2])], ids=["backlog", "live"]
+)
+async def test_a_backlog_is_taken_in_larger_batches(behind_s: float, sizes: list[int]) -> None:
+    """From the batch on that is read ahead of the first one's end; what has only just come is not."""
+    log = OneShardLog([event(number) for number in range(1, 13)])
+    projector = CommitsAll(log, Unavailable("unused"))
+    clock = SteppedClock(log.events[0].record_time + dt.timedelta(seconds=behind_s))
+    settings = ProjectorSettings(batch_events=2, catch_up_events=5)
+    leases = MemoryLeases(Cluster(), "one")
+    membership = Membership(leases)
+    catch_up = CatchUp(clock, 30.0)
+    host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), settings, catch_up)
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await projector.done.wait()
+            tasks.cancel_scope.cancel()
+    assert [len(batch) for batch in projector.batches] == sizes
 
 
 class LosesTheOldFence(CommitsUnheard):
