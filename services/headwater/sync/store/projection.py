@@ -44,7 +44,7 @@ _ENTITIES_DIFFER: Final = frozenset({1, 5})
 _ENDS_DIFFER: Final = frozenset({1, 6, 7, 8, 9})
 _NOTES_DIFFER: Final = frozenset({3, 4, 5})
 _MARKS_DIFFER: Final = frozenset({1, 2, 5, 8})
-"""Columns of `write_batch` that are sent as they are, whatever they hold: those that are not spread there."""
+"""Columns of `write_batch` that are sent as they are, whatever they hold: those that are not filled there."""
 
 
 class PostgresLog:

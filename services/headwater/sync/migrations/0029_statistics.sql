@@ -50,11 +50,3 @@ alter column trace_id set statistics 0, alter column object set statistics 0,
 alter column attempt_number set statistics 0, alter column version set statistics 0,
 alter column start_time set statistics 15, alter column latency_ms set statistics 15,
 alter column span_id set statistics 0;
-
-create function sync.spread(p_column anyarray, p_rows integer) returns anyarray
-language sql immutable parallel safe
-as $$
-select case cardinality(p_column) when 1 then array_fill(p_column[1], array[p_rows]) else p_column end
-$$;
-comment on function sync.spread(anyarray, integer) is
-'A column of a batch whose one value stands for all of so many rows; any other as it is.';
