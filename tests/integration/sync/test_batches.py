@@ -135,7 +135,7 @@ async def test_a_record_that_another_batch_placed_meanwhile_is_not_placed_twice(
 
 @pytest.mark.parametrize("differing", [False, True], ids=["alike", "differing"])
 async def test_a_column_in_which_all_is_alike_is_stored_as_if_it_were_sent_in_full(
-    pool: Pool, differing: bool
+    pool: Pool, *, differing: bool
 ) -> None:
     """Of records, entities, marks and ends alike, nulls among them."""
     numbers = range(3)
