@@ -40,8 +40,6 @@ class SyncSettings(ReplicatedSettings):
     """Accounts that are opened at the same time."""
     batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""
-    catch_up_events: int = Field(1000, ge=1, le=2000)
-    """The same while a tenant's log is far behind, where it is more: a live event of another may wait for two of these."""
     bulk_events: int = Field(40, ge=1, le=2000)
     """Bulk events (imports, backfills) of one projection transaction, at most; a live event may wait for one of these."""
     bulk_rest: float = Field(0.5, ge=0, le=20)

@@ -99,14 +99,14 @@ def test_the_first_batch_holds_them_before_it_is_written() -> None:
     old = {TENANT: ground.clock.now() - dt.timedelta(seconds=60)}
     ground.subject.begin(old, more=True)
     assert ground.left_s() == STALLED_S
-    assert ground.subject.is_behind()
+    assert ground.subject.is_behind(TENANT)
     ground.pass_s(STALLED_S * 0.9)
     ground.subject.begin(old, more=True)
     assert 0 < ground.left_s() < STALLED_S / 2
     ground.subject.begin(old, more=False)
     assert ground.left_s() > 0
     ground.pass_s(STALLED_S)
-    assert not ground.subject.is_behind()
+    assert not ground.subject.is_behind(TENANT)
     ground.subject.begin(old, more=True)
     assert ground.left_s() == STALLED_S
 

@@ -52,11 +52,7 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         Suppressions(PostgresSuppressions(pool)),
     )
     pace = ProjectorSettings(
-        settings.batch_events,
-        settings.bulk_events,
-        settings.bulk_rest,
-        gather_s=settings.gather_s,
-        catch_up_events=settings.catch_up_events,
+        settings.batch_events, settings.bulk_events, settings.bulk_rest, gather_s=settings.gather_s
     )
     return ProjectorHost(
         ground.log,

@@ -39,7 +39,6 @@ class ProjectorSettings:
 
     Args:
         batch_events: events of one transaction, at most.
-        catch_up_events: the same while a tenant's log is far behind: fewer and larger transactions are sooner through.
         bulk_events: bulk events of one transaction, at most: a live event may have to wait for one of these.
         bulk_rest: pause after one of these while live events come, in parts of the time that it took.
         gather_s: shortest time from one reading of the log to the next, so that events gather: one that comes alone
@@ -61,7 +60,6 @@ class ProjectorSettings:
     policies_s: float = 0.25
     backoff_s_max: float = 5.0
     report_s: float = 60.0
-    catch_up_events: int = 1_000
 
 
 class ProjectorHost:
@@ -273,7 +271,7 @@ class ProjectorHost:
         if not held:
             return None
         self._read_at = anyio.current_time()
-        shard_limit = max(1, self._batch_events() // len(held))
+        shard_limit = max(1, self._settings.batch_events // len(held))
         after = {shard: reached.get(shard) or self._sides.front[shard] for shard in held}
         events = await self._log.read_events(after, shard_limit)
         if not events:
@@ -284,21 +282,14 @@ class ProjectorHost:
         leases = [held[shard] for shard in counts]
         is_full = max(counts.values()) >= shard_limit
         live = [event for event in events if not event.is_bulk]
-        if (
-            self._catch_up and anew
-        ):  # deliveries give way from the first batch on; a failing one holds up nobody
+        # Deliveries give way from the first batch on; one that is tried again holds up nobody.
+        if self._catch_up and anew:
             self._catch_up.begin(oldest_of(live), more=is_full)
         prepared: Prepared | None = None
         if live:
             with self._at_work():
                 prepared = await self._projector.prepare(live)
         return _Batch(leases, after, prepared, is_full, last_of(events), set_aside(events), oldest_of(live))
-
-    def _batch_events(self) -> int:
-        """Return how many events the next batch may have."""
-        settings = self._settings
-        catches_up = self._catch_up is not None and self._catch_up.is_behind()
-        return max(settings.batch_events, settings.catch_up_events) if catches_up else settings.batch_events
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
