@@ -53,6 +53,16 @@ class CatchUp:
         hold = self._holds.get(tenant_id)
         return 0.0 if hold is None else max(0.0, min(hold.until_s, hold.ends_s) - self._ticks())
 
+    def is_behind(self, tenant_id: str) -> bool:
+        """Say whether a tenant's log is far behind and being caught up with, also while its deliveries have their break."""
+        hold = self._holds.get(tenant_id)
+        return hold is not None and self._ticks() < hold.until_s
+
+    def begin(self, oldest: Mapping[str, dt.datetime], *, more: bool) -> None:
+        """Note that a batch is about to be projected: it begins what `note` goes on with, and prolongs or ends nothing."""
+        self._prune()
+        self.note({tenant: time for tenant, time in oldest.items() if tenant not in self._holds}, more=more)
+
     def note(self, oldest: Mapping[str, dt.datetime], *, more: bool) -> None:
         """Note that a batch was projected.
 
@@ -60,14 +70,18 @@ class CatchUp:
             oldest: when the first event of each of its tenants was recorded.
             more: whether more stands behind it.
         """
+        self._prune()
         now_s, now = self._ticks(), self._clock.now()
-        self._holds = {tenant: hold for tenant, hold in self._holds.items() if self._matters(hold, now_s)}
         for tenant, recorded in oldest.items():
             if more and (now - recorded).total_seconds() >= BEHIND_S:
                 began_s = self._holds[tenant].began_s if tenant in self._holds else now_s
                 self._holds[tenant] = _Hold(began_s, now_s + STALLED_S, began_s + self._hold_s_max)
             elif tenant in self._holds and now_s < self._holds[tenant].ends_s:
                 del self._holds[tenant]
+
+    def _prune(self) -> None:
+        now_s = self._ticks()
+        self._holds = {tenant: hold for tenant, hold in self._holds.items() if self._matters(hold, now_s)}
 
     def _matters(self, hold: _Hold, now_s: float) -> bool:
         """Say whether a tenant is held still, or has its break."""

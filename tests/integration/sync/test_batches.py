@@ -15,7 +15,7 @@ from headwater.policy.survivorship import Chosen
 from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
-from headwater.sync.domain.projecting import Mark, Workspace
+from headwater.sync.domain.projecting import Effect, Mark, Workspace
 from headwater.sync.domain.states import EntityState, RecordState
 from headwater.sync.ports import StoreRaced
 from headwater.sync.store.projection import PostgresProjections
@@ -131,3 +131,56 @@ async def test_a_record_that_another_batch_placed_meanwhile_is_not_placed_twice(
         await write(pool, ANN, key(2), version=2)
     assert await pool.fetchval("select entity_id from sync.record") == key(1)
     assert await pool.fetchval("select seq from sync.shard_cursor where shard = 0") == 1
+
+
+@pytest.mark.parametrize("differing", [False, True], ids=["alike", "differing"])
+async def test_a_column_in_which_all_is_alike_is_stored_as_if_it_were_sent_in_full(
+    pool: Pool, *, differing: bool
+) -> None:
+    """Of records, entities, marks and ends alike, nulls among them."""
+    numbers = range(3)
+    others = [bool(number) and differing for number in numbers]
+    value = Chosen("ann@x.io", "first", "site", key(9), NOON)
+    records = {RecordKey(TENANT, "contact", "site", f"r{number}"): key(100 + number) for number in numbers}
+    events = [
+        LogEvent(TENANT, key(200 + number), "site", "contact", f"r{number}", NOON, NOON, 1, "", b"", None, 0,
+                 Position(7, number))
+        for number in numbers
+    ]  # fmt: skip
+    workspace = Workspace({})
+    for record, event, other in zip(records, events, others, strict=True):
+        entity_id = records[record]
+        version = 2 if other else 1
+        workspace.records_changed[record] = RecordState(
+            record, entity_id, {}, other, NOON if other else None, fresh=True
+        )
+        workspace.entities_changed[TENANT, entity_id] = EntityState(
+            TENANT, entity_id, "contact", state="deleted" if other else "active", version=version,
+            fields={"email": value},
+        )  # fmt: skip
+        lane = Lane.BACKFILL if other else Lane.LIVE
+        workspace.marks[TENANT, "crm", entity_id] = Mark(
+            TENANT, "crm", entity_id, "contact", version, event, lane
+        )
+    effects = [
+        Effect(event, "stale" if other else "projected", ((TENANT, entity_id),), (1,))
+        for event, other, entity_id in zip(events, others, records.values(), strict=True)
+    ]
+    async with PostgresProjections(pool).transaction([LEASE]) as unit:
+        await unit.load(dict(records), {})
+        await unit.write_workspace(workspace, {})
+        await unit.write_effects(effects, {})
+        await unit.move_cursors({0: Position(7, 2)})
+    stored = await pool.fetch(
+        "select r.deleted, r.delete_time is not null as dated, e.state, e.version, d.desired_version, u.lane, p.rule,"
+        " e.merged_into, p.superseded"
+        " from sync.record as r join sync.entity as e using (tenant_id, entity_id)"
+        " join sync.delivery as d using (tenant_id, entity_id) join sync.due as u using (tenant_id, entity_id)"
+        " join sync.projection as p on p.event_key = d.event_key order by r.external_id"
+    )
+    assert [tuple(row) for row in stored] == [
+        (True, True, "deleted", 2, 2, Lane.BACKFILL, "stale", None, True)
+        if other
+        else (False, False, "active", 1, 1, Lane.LIVE, "projected", None, False)
+        for other in others
+    ]

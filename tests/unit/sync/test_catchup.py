@@ -77,6 +77,40 @@ def test_they_do_not_give_way_to_live_events() -> None:
     assert not Ground().project(behind_s=0.5)
 
 
+def test_the_log_is_behind_also_in_the_break() -> None:
+    """What nobody needs now waits until the log is caught up with, or the projector stands still."""
+    ground = Ground()
+    assert not ground.subject.is_behind(TENANT)
+    seen = ground.project_for(HOLD_S * 1.5)
+    assert seen[-1] is False
+    assert ground.subject.is_behind(TENANT)
+    assert not ground.subject.is_behind("another")
+    ground.pass_s(STALLED_S)
+    assert not ground.subject.is_behind(TENANT)
+    ground = Ground()
+    ground.project()
+    ground.project(more=False)
+    assert not ground.subject.is_behind(TENANT)
+
+
+def test_the_first_batch_holds_them_before_it_is_written() -> None:
+    """What is read and not yet written begins the hold; read again and again, it prolongs nothing."""
+    ground = Ground()
+    old = {TENANT: ground.clock.now() - dt.timedelta(seconds=60)}
+    ground.subject.begin(old, more=True)
+    assert ground.left_s() == STALLED_S
+    assert ground.subject.is_behind(TENANT)
+    ground.pass_s(STALLED_S * 0.9)
+    ground.subject.begin(old, more=True)
+    assert 0 < ground.left_s() < STALLED_S / 2
+    ground.subject.begin(old, more=False)
+    assert ground.left_s() > 0
+    ground.pass_s(STALLED_S)
+    assert not ground.subject.is_behind(TENANT)
+    ground.subject.begin(old, more=True)
+    assert ground.left_s() == STALLED_S
+
+
 def test_another_tenant_waits_for_nothing() -> None:
     """One tenant's backlog holds its own deliveries alone, also in a batch that both share."""
     ground = Ground()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
@@ -13,7 +14,9 @@ from tests.unit.sync.cluster import Cluster, MemoryLeases
 from tests.unit.sync.tenant import TENANT, event, policy
 from tests.unit.sync.virtual_time import run_virtually
 
+from headwater.kernel.clock import SteppedClock
 from headwater.kernel.errors import HeadwaterError, InvalidInput, Unavailable
+from headwater.sync.catchup import BEHIND_S, CatchUp
 from headwater.sync.delivery.account import BACKOFF_S_MAX, BACKOFF_S_MIN, next_pause_s
 from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.host import DeliveryHost
@@ -151,6 +154,48 @@ async def test_a_commit_in_doubt_is_not_projected_again(fault: HeadwaterError) -
             await projector.done.wait()
             tasks.cancel_scope.cancel()
     assert [[item.event_key.int for item in batch] for batch in projector.batches] == [[1, 2], [3]]
+
+
+class SeesHolds(CommitsUnheard):
+    """A projector that notes whether deliveries give way when it begins to commit."""
+
+    def __init__(self, log: OneShardLog, fault: HeadwaterError, catch_up: CatchUp) -> None:
+        super().__init__(log, fault)
+        self._catch_up = catch_up
+        self.held: list[bool] = []
+
+    async def commit(
+        self, leases: Sequence[Lease], prepared: Prepared, moves: Mapping[int, Position] = NOWHERE
+    ) -> tuple[Effect, ...]:
+        """Note it, and commit."""
+        if prepared.events:
+            self._fault = None
+            self.held.append(self._catch_up.left_s(TENANT) > 0)
+        return await super().commit(leases, prepared, moves)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("behind_s", "held"), [(60.0, True), (BEHIND_S / 2, False)], ids=["backlog", "live"])
+async def test_deliveries_give_way_before_the_first_batch_of_a_backlog_is_written(
+    behind_s: float,
+    held: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """What that batch marks is written to CRMs once, with what stands behind it."""
+    log = OneShardLog([event(1), event(2)])
+    clock = SteppedClock(log.events[0].record_time + dt.timedelta(seconds=behind_s))
+    catch_up = CatchUp(clock, 30.0)
+    projector = SeesHolds(log, Unavailable("unused"), catch_up)
+    leases = MemoryLeases(Cluster(), "one")
+    membership = Membership(leases)
+    settings = ProjectorSettings(batch_events=1)
+    host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), settings, catch_up)
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await projector.done.wait()
+            tasks.cancel_scope.cancel()
+    assert projector.held[0] is held
 
 
 class LosesTheOldFence(CommitsUnheard):

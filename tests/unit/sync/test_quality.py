@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.sync.tenant import NOON, POLICY, TENANT, key
 
+from headwater.kernel.clock import SteppedClock
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy
 from headwater.policy.survivorship import FieldFact
 from headwater.sync.domain.log import RecordKey
-from headwater.sync.domain.quality import Counts, Measurement, Subject, fresh_days_of
+from headwater.sync.domain.quality import Counts, Measurement, Quarantined, Subject, fresh_days_of
 from headwater.sync.domain.states import RecordState
+from headwater.sync.usecases import quality
 
 AGEING = POLICY.replace(
     "title: {type: text, owners: [crm, site], rule: longest}",
@@ -112,3 +116,86 @@ def test_counts_do_not_hang_on_pages(rows: list[tuple[str, bool, bool]], cut: in
 def test_shares_of_nothing_are_neither_bad_nor_duplicate() -> None:
     """No record, no fault."""
     assert (Counts().good_share, Counts().duplicate_share) == (1.0, 0.0)
+
+
+class Pages:
+    """Records in pages; notes when one was read."""
+
+    def __init__(self, count: int) -> None:
+        self.records = tuple(record(number, email=f"p{number}@one.example.com") for number in range(count))
+        self.reads = 0
+        self.written = 0
+
+    async def count_records(self, _tenant_id: str) -> int:
+        """Count them."""
+        return len(self.records)
+
+    async def page_records(self, _tenant_id: str, after: RecordKey, _limit: int) -> tuple[RecordState, ...]:
+        """Return one by one."""
+        self.reads += 1
+        left = [one for one in self.records if one.key > after]
+        return tuple(left[:1])
+
+    async def count_entities(self, _tenant_id: str) -> Mapping[tuple[str, str], int]:
+        """Count none."""
+        return {}
+
+    async def write(self, _tenant_id: str, _day: dt.date, _now: dt.datetime, _measured: object) -> None:
+        """Count it."""
+        self.written += 1
+
+    async def read(
+        self, _tenant_id: str, _since: dt.date
+    ) -> Mapping[dt.date, tuple[dt.datetime, dict[Subject, Counts]]]:
+        """Return nothing."""
+        return {}
+
+    async def newest_day(self, _tenant_id: str) -> dt.date | None:
+        """Return none."""
+        return None
+
+    async def quarantined(self, _tenant_id: str, _since: dt.datetime, _limit: int) -> Sequence[Quarantined]:
+        """Return none."""
+        return ()
+
+    async def prune(self, _tenant_id: str, _before: dt.date) -> None:
+        """Keep everything."""
+
+    async def open_count(self, _tenant_id: str) -> int:
+        """Count none."""
+        return 0
+
+    def current(self) -> Mapping[str, PolicyDocument]:
+        """Return the one tenant's policy."""
+        return {TENANT: document()}
+
+
+@pytest.mark.anyio
+async def test_the_daily_measurement_waits_for_a_log_that_is_far_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before it begins, and between two pages; what is read meanwhile stays read."""
+    monkeypatch.setattr(quality, "LOOK_S", 0.0)
+    pages = Pages(3)
+    behind = [True, True, False, True, True]
+    seen: list[int] = []
+
+    def is_behind(tenant_id: str) -> bool:
+        assert tenant_id == TENANT
+        seen.append(pages.reads)
+        return behind.pop(0) if behind else False
+
+    told = await quality.Quality(pages, pages, pages, SteppedClock()).measure_all(is_behind)
+    assert told == "3 records of 1 tenants measured"
+    assert seen[:6] == [0, 0, 0, 1, 1, 1]
+    assert (pages.reads, pages.written) == (4, 1)
+
+
+@pytest.mark.anyio
+async def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that never comes to its end leaves a day without a point of the trend otherwise."""
+    monkeypatch.setattr(quality, "GIVE_WAY_S_MAX", 0.0)
+    pages = Pages(2)
+    with anyio.fail_after(5):
+        await quality.Quality(pages, pages, pages, SteppedClock()).measure_all(lambda _: True)
+    assert (pages.reads, pages.written) == (3, 1)

@@ -98,7 +98,7 @@ def _schedules(ground: Ground, shelves: Shelves) -> Called:
         PostgresCursors(pool),
         PostgresCalendar(pool),
         PostgresUpkeep(pool),
-        shelves.quality.measure_all,
+        partial(shelves.quality.measure_all, ground.catch_up.is_behind),
         shelves.approvals.expire,
         reconciliation(PostgresParity(pool), PostgresFieldUse(pool), ground.ingest, shelves.timelines, clock),
         PostgresStreams(pool),

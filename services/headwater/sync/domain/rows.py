@@ -33,7 +33,7 @@ def from_micros(micros: int) -> dt.datetime:
 
 
 _key_of = lru_cache(maxsize=_REMEMBERED)(uuid.UUID)
-_text_of = lru_cache(maxsize=_REMEMBERED)(uuid.UUID.__str__)
+_text_of = lru_cache(maxsize=_REMEMBERED)(str)
 
 
 def pack_facts(facts: Mapping[str, FieldFact]) -> dict[str, list[Any]]:

@@ -262,7 +262,7 @@ class ProjectorHost:
         Args:
             reached: positions of shards whose batch is being written.
         """
-        held = dict(held)
+        held, anew = dict(held), not self._in_doubt
         if self._in_doubt and held:  # the last transaction may have committed: only its cursors tell
             self._sides.restore_front(held, await self._log.read_cursors(list(held)))
             self._in_doubt = False
@@ -282,6 +282,9 @@ class ProjectorHost:
         leases = [held[shard] for shard in counts]
         is_full = max(counts.values()) >= shard_limit
         live = [event for event in events if not event.is_bulk]
+        # Deliveries give way from the first batch on; one that is tried again holds up nobody.
+        if self._catch_up and anew:
+            self._catch_up.begin(oldest_of(live), more=is_full)
         prepared: Prepared | None = None
         if live:
             with self._at_work():

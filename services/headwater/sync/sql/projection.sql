@@ -101,19 +101,68 @@ select * -- noqa: AM04
 from sync.load_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: write_batch
--- Writes what a batch has changed. Arrays, but for $48. Records in key order: $1 tenant, $2 object, $3 source,
--- $4 external id, $5 entity, $6 fields, $7 deleted, $8 delete time, $9 home seq, $10 fresh. Entities: $11 tenant,
--- $12 entity, $13 state, $14 merged into, $15 version, $16 fields, $17 policy version, $18 state seq. Events:
--- $19 tenant, $20 event key, $21 rule, $22 superseded, $23 poisoned, $24 error, $25 entities and $26 versions as array
--- texts, $27 xid, $28 seq, $29 trace id. Audit: $30 tenant, $31 action, $32 actor, $33 entity, $34 event key,
--- $35 changes as text, $36 policy version, $37 trace id. Marks in key order: $38 tenant, $39 connector, $40 entity,
--- $41 object, $42 version, $43 event key, $44 traceparent, $45 tracestate, $46 record time, $47 lane; $48 their
--- accounts. Shards: $49 shard, $50 xid, $51 seq. Sides of shards: $52 shard, $53 xid, $54 seq.
+-- Writes what a batch has changed. Arrays, but for $48; of those that are filled one value may stand for all. Records
+-- in key order: $1 tenant, $2 object, $3 source, $4 external id, $5 entity, $6 fields, $7 deleted, $8 delete time,
+-- $9 home seq, $10 fresh. Entities: $11 tenant, $12 entity, $13 state, $14 merged into, $15 version, $16 fields,
+-- $17 policy version, $18 state seq. Events: $19 tenant, $20 event key, $21 rule, $22 superseded, $23 poisoned,
+-- $24 error, $25 entities and $26 versions as array texts, $27 xid, $28 seq, $29 trace id. Audit: $30 tenant,
+-- $31 action, $32 actor, $33 entity, $34 event key, $35 changes as text, $36 policy version, $37 trace id. Marks in key
+-- order: $38 tenant, $39 connector, $40 entity, $41 object, $42 version, $43 event key, $44 traceparent,
+-- $45 tracestate, $46 record time, $47 lane; $48 their accounts. Shards: $49 shard, $50 xid, $51 seq. Sides of shards:
+-- $52 shard, $53 xid, $54 seq.
 select
 sync.write_batch(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46,
-    $47, $48, $49, $50, $51
+    case cardinality($1::text []) when 1 then array_fill(($1::text [])[1], array[cardinality($4::text [])]) else $1 end,
+    case cardinality($2::text []) when 1 then array_fill(($2::text [])[1], array[cardinality($4::text [])]) else $2 end,
+    case cardinality($3::text []) when 1 then array_fill(($3::text [])[1], array[cardinality($4::text [])]) else $3 end,
+    $4,
+    $5,
+    $6,
+    case cardinality($7::boolean []) when 1 then array_fill(($7::boolean [])[1], array[cardinality($4::text [])]) else $7 end,
+    case cardinality($8::timestamptz []) when 1 then array_fill(($8::timestamptz [])[1], array[cardinality($4::text [])]) else $8 end,
+    case cardinality($9::bigint []) when 1 then array_fill(($9::bigint [])[1], array[cardinality($4::text [])]) else $9 end,
+    case cardinality($10::boolean []) when 1 then array_fill(($10::boolean [])[1], array[cardinality($4::text [])]) else $10 end,
+    case cardinality($11::text []) when 1 then array_fill(($11::text [])[1], array[cardinality($12::uuid [])]) else $11 end,
+    $12,
+    case cardinality($13::text []) when 1 then array_fill(($13::text [])[1], array[cardinality($12::uuid [])]) else $13 end,
+    case cardinality($14::uuid []) when 1 then array_fill(($14::uuid [])[1], array[cardinality($12::uuid [])]) else $14 end,
+    case cardinality($15::bigint []) when 1 then array_fill(($15::bigint [])[1], array[cardinality($12::uuid [])]) else $15 end,
+    $16,
+    case cardinality($17::text []) when 1 then array_fill(($17::text [])[1], array[cardinality($12::uuid [])]) else $17 end,
+    case cardinality($18::bigint []) when 1 then array_fill(($18::bigint [])[1], array[cardinality($12::uuid [])]) else $18 end,
+    case cardinality($19::text []) when 1 then array_fill(($19::text [])[1], array[cardinality($20::uuid [])]) else $19 end,
+    $20,
+    case cardinality($21::text []) when 1 then array_fill(($21::text [])[1], array[cardinality($20::uuid [])]) else $21 end,
+    case cardinality($22::boolean []) when 1 then array_fill(($22::boolean [])[1], array[cardinality($20::uuid [])]) else $22 end,
+    case cardinality($23::boolean []) when 1 then array_fill(($23::boolean [])[1], array[cardinality($20::uuid [])]) else $23 end,
+    case cardinality($24::text []) when 1 then array_fill(($24::text [])[1], array[cardinality($20::uuid [])]) else $24 end,
+    $25,
+    $26,
+    $27,
+    $28,
+    case cardinality($29::text []) when 1 then array_fill(($29::text [])[1], array[cardinality($20::uuid [])]) else $29 end,
+    case cardinality($30::text []) when 1 then array_fill(($30::text [])[1], array[cardinality($34::uuid [])]) else $30 end,
+    case cardinality($31::text []) when 1 then array_fill(($31::text [])[1], array[cardinality($34::uuid [])]) else $31 end,
+    case cardinality($32::text []) when 1 then array_fill(($32::text [])[1], array[cardinality($34::uuid [])]) else $32 end,
+    $33,
+    $34,
+    $35,
+    case cardinality($36::text []) when 1 then array_fill(($36::text [])[1], array[cardinality($34::uuid [])]) else $36 end,
+    case cardinality($37::text []) when 1 then array_fill(($37::text [])[1], array[cardinality($34::uuid [])]) else $37 end,
+    case cardinality($38::text []) when 1 then array_fill(($38::text [])[1], array[cardinality($40::uuid [])]) else $38 end,
+    $39,
+    $40,
+    case cardinality($41::text []) when 1 then array_fill(($41::text [])[1], array[cardinality($40::uuid [])]) else $41 end,
+    case cardinality($42::bigint []) when 1 then array_fill(($42::bigint [])[1], array[cardinality($40::uuid [])]) else $42 end,
+    $43,
+    case cardinality($44::text []) when 1 then array_fill(($44::text [])[1], array[cardinality($40::uuid [])]) else $44 end,
+    case cardinality($45::text []) when 1 then array_fill(($45::text [])[1], array[cardinality($40::uuid [])]) else $45 end,
+    $46,
+    case cardinality($47::smallint []) when 1 then array_fill(($47::smallint [])[1], array[cardinality($40::uuid [])]) else $47 end,
+    $48,
+    $49,
+    $50,
+    $51
 ),
 sync.move_sides($52, $53, $54);
 

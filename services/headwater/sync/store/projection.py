@@ -15,10 +15,25 @@ from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, RecordKey, Scope
-from headwater.sync.domain.projecting import AuditNote, Effect, Mark, Workspace
-from headwater.sync.domain.rows import pack_facts, pack_values, unpack_facts, unpack_values
+from headwater.sync.domain.projecting import Effect, Workspace
+from headwater.sync.domain.rows import unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
 from headwater.sync.store.behind import write_behind
+from headwater.sync.store.columns import (
+    ENDS_DIFFER,
+    ENTITIES_DIFFER,
+    MARKS_DIFFER,
+    NOTES_DIFFER,
+    RECORDS_DIFFER,
+    array_text,
+    columns_of,
+    entity_row,
+    folded,
+    mark_row,
+    note_row,
+    record_row,
+    trace_id_of,
+)
 from headwater.sync.store.enrichment import want_entities
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
@@ -181,8 +196,8 @@ class ProjectionTransaction(SuppressingTransaction):
             _SQL["load_batch"].text,
             [lease.name for lease in self._leases],
             [lease.fence for lease in self._leases],
-            *_columns([(*key, home) for key, home in homes.items()], 5),
-            *_columns([(*key, name) for key, name in further.items()], 3),
+            *columns_of([(*key, home) for key, home in homes.items()], 5),
+            *columns_of([(*key, name) for key, name in further.items()], 3),
         )
         if lost := [row["object"] for row in rows if row["kind"] == _LOST]:
             raise FenceLost(lost)
@@ -195,7 +210,7 @@ class ProjectionTransaction(SuppressingTransaction):
 
     async def find_records(self, keys: Sequence[RecordKey]) -> dict[RecordKey, uuid.UUID]:
         """Return the entities that hold those of *keys* that are known."""
-        rows = await self._connection.fetch(_SQL["find_records"].text, *_columns(keys, 4))
+        rows = await self._connection.fetch(_SQL["find_records"].text, *columns_of(keys, 4))
         return {_record_key(row): row["entity_id"] for row in rows}
 
     async def lock_entities(self, wanted: Mapping[EntityKey, str]) -> list[EntityState]:
@@ -203,7 +218,7 @@ class ProjectionTransaction(SuppressingTransaction):
         ordered = sorted(wanted.items())
         held = await self._lock([key for key, _ in ordered])
         while missing := [(*key, name) for key, name in ordered if key not in held]:
-            rows = await self._connection.fetch(_SQL["stub_entities"].text, *_columns(missing, 3))
+            rows = await self._connection.fetch(_SQL["stub_entities"].text, *columns_of(missing, 3))
             made = [EntityState(row["tenant_id"], row["entity_id"], row["object"]) for row in rows]
             held |= {entity.key: entity for entity in made}
             raced = [key for key, _ in ordered if key not in held]
@@ -211,13 +226,13 @@ class ProjectionTransaction(SuppressingTransaction):
         return list(held.values())
 
     async def _lock(self, keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
-        rows = await self._connection.fetch(_SQL["lock_entities"].text, *_columns(keys, 2))
+        rows = await self._connection.fetch(_SQL["lock_entities"].text, *columns_of(keys, 2))
         states = map(_loaded_entity, rows)
         return {state.key: state for state in states}
 
     async def read_members(self, entities: Iterable[EntityKey]) -> list[RecordState]:
         """Return every record of *entities*."""
-        rows = await self._connection.fetch(_SQL["read_members"].text, *_columns(list(entities), 2))
+        rows = await self._connection.fetch(_SQL["read_members"].text, *columns_of(list(entities), 2))
         return [_member(row, row["fields"]) for row in rows]
 
     async def write_workspace(self, workspace: Workspace, contexts: Mapping[uuid.UUID, TraceContext]) -> None:
@@ -228,8 +243,8 @@ class ProjectionTransaction(SuppressingTransaction):
         """
         self._records = sorted(workspace.records_changed.values(), key=lambda item: item.key)
         self._entities = list(workspace.entities_changed.values())
-        self._notes = [_note_row(note, contexts) for note in workspace.audit]
-        self._marks = [_mark_row(workspace.marks[key], contexts) for key in sorted(workspace.marks)]
+        self._notes = [note_row(note, contexts) for note in workspace.audit]
+        self._marks = [mark_row(workspace.marks[key], contexts) for key in sorted(workspace.marks)]
         await _write_references(self._connection, workspace)
         if workspace.follows:
             await write_follows(self._connection, workspace.follows)
@@ -256,11 +271,11 @@ class ProjectionTransaction(SuppressingTransaction):
                 effect.superseded,
                 effect.poisoned,
                 effect.error[:512],
-                _array_text(key[1] for key in effect.entities),
-                _array_text(effect.versions),
+                array_text(key[1] for key in effect.entities),
+                array_text(effect.versions),
                 effect.event.position.xid,
                 effect.event.position.seq,
-                _trace_id(contexts.get(effect.event.event_key) or effect.event.trace),
+                trace_id_of(contexts.get(effect.event.event_key) or effect.event.trace),
             )
             for effect in effects
         ]
@@ -277,14 +292,14 @@ class ProjectionTransaction(SuppressingTransaction):
         places = [(shard, place.xid, place.seq) for shard, place in sorted(positions.items())]
         await self._connection.execute(
             _SQL["write_batch"].text,
-            *_columns([_record_row(item) for item in self._records], 10),
-            *_columns([_entity_row(item) for item in self._entities], 8),
-            *_columns(self._ends, 11),
-            *_columns(self._notes, 8),
-            *_columns(self._marks, 10),
+            *folded([record_row(item) for item in self._records], 10, RECORDS_DIFFER),
+            *folded([entity_row(item) for item in self._entities], 8, ENTITIES_DIFFER),
+            *folded(self._ends, 11, ENDS_DIFFER),
+            *folded(self._notes, 8, NOTES_DIFFER),
+            *folded(self._marks, 10, MARKS_DIFFER),
             name_accounts({(mark[0], mark[1]) for mark in self._marks}),
-            *_columns(places, 3),
-            *_columns([(shard, place.xid, place.seq) for shard, place in sorted(further.items())], 3),
+            *columns_of(places, 3),
+            *columns_of([(shard, place.xid, place.seq) for shard, place in sorted(further.items())], 3),
         )
         await note_versions(self._connection, self._policies)
         await self._observe()
@@ -296,11 +311,11 @@ class ProjectionTransaction(SuppressingTransaction):
                 (item.tenant_id, item.event_key, item.entity_id, ",".join(item.kept), item.rule)
                 for item in self._seen.rulings
             ]
-            await self._connection.execute(_ECHO["write_rulings"].text, *_columns(rows, 5))
+            await self._connection.execute(_ECHO["write_rulings"].text, *columns_of(rows, 5))
         if not self._seen.observations:
             return
         ordered = sorted(self._seen.observations, key=lambda item: (item.key[:2], item.entity_id))
-        keys = _columns([item.key for item in ordered], 4)
+        keys = columns_of([item.key for item in ordered], 4)
         await self._connection.execute(
             _ECHO["observe_known"].text,
             keys[0],
@@ -341,67 +356,12 @@ def _member(row: Any, facts: Any) -> RecordState:
     )
 
 
-def _record_row(item: RecordState) -> tuple[Any, ...]:
-    facts = pack_facts(item.fields)
-    return (*item.key, item.entity_id, facts, item.deleted, item.delete_time, item.home_seq, item.fresh)
-
-
-def _entity_row(item: EntityState) -> tuple[Any, ...]:
-    fields = pack_values(item.fields)
-    state = (item.state, item.merged_into, item.version)
-    return (*item.key, *state, fields, item.policy_version, item.state_seq)
-
-
-def _array_text(values: Iterable[object]) -> str:
-    """Return values that need no quoting as a Postgres array."""
-    return "{" + ",".join(map(str, values)) + "}"
-
-
 async def _write_references(connection: Connection, workspace: Workspace) -> None:
     """Write the references of changed entities anew; where none may have any, nothing is asked."""
     entities = [item for item in workspace.entities_changed.values() if workspace.may_refer(item)]
     if not entities:
         return
     references = [reference for item in entities for reference in workspace.references(item)]
-    await connection.execute(_SQL["clear_references"].text, *_columns([item.key for item in entities], 2))
+    await connection.execute(_SQL["clear_references"].text, *columns_of([item.key for item in entities], 2))
     if references:
-        await connection.execute(_SQL["write_references"].text, *_columns(references, 4))
-
-
-def _note_row(note: AuditNote, contexts: Mapping[uuid.UUID, TraceContext]) -> tuple[Any, ...]:
-    return (
-        note.tenant_id,
-        note.action,
-        note.actor,
-        note.entity_id,
-        note.event_key,
-        _encode(
-            note.changes
-        ).decode(),  # text: of a list of lists the driver makes an array of two dimensions
-        note.policy_version,
-        _trace_id(contexts.get(note.event_key)),
-    )
-
-
-def _mark_row(mark: Mark, contexts: Mapping[uuid.UUID, TraceContext]) -> tuple[Any, ...]:
-    trace = contexts.get(mark.event.event_key) or mark.event.trace
-    return (
-        mark.tenant_id,
-        mark.connector,
-        mark.entity_id,
-        mark.object,
-        mark.version,
-        mark.event.event_key,
-        trace.traceparent if trace else "",
-        trace.tracestate if trace else "",
-        mark.event.record_time,
-        mark.lane,
-    )
-
-
-def _trace_id(context: TraceContext | None) -> str:
-    return context.trace_id if context else ""
-
-
-def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
+        await connection.execute(_SQL["write_references"].text, *columns_of(references, 4))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+import anyio
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import HeadwaterError, NotFound
@@ -34,6 +36,10 @@ _log = logging.getLogger(__name__)
 PAGE_RECORDS: Final = 500
 QUARANTINE_ROWS: Final = 1_000
 """Rules that a report lists as broken by quarantined events, at most."""
+GIVE_WAY_S_MAX: Final = 1_800.0
+"""Longest time that a tenant's daily measurement waits for a log that is far behind; then it is taken all the same."""
+LOOK_S: Final = 1.0
+"""Pause between two looks whether the log is behind still."""
 
 
 class QualityStore(Protocol):
@@ -127,13 +133,22 @@ class Quality:
             raise NotFound(f"the records of {tenant_id} were never measured", reason="NOT_MEASURED")
         return await self._report(tenant_id, day, trend_days)
 
-    async def measure_all(self) -> str:
-        """Measure every tenant, one after the other; return what was done, in one sentence."""
+    async def measure_all(self, is_behind: Callable[[str], bool]) -> str:
+        """Measure every tenant, one after the other; return what was done, in one sentence.
+
+        Args:
+            is_behind: says whether a tenant's log is being caught up with: what would be measured is about to change,
+                and reading all of it would only make that last longer.
+        """
         records = tenants = 0
         for tenant_id in sorted(self._policies.current()):
+            with anyio.move_on_after(GIVE_WAY_S_MAX) as patience:
+                await _until_not(is_behind, tenant_id)
             async with aclosing(self.measure(tenant_id, 0)) as steps:
                 async for step in steps:
                     records += step.scanned if step.report is not None else 0
+                    with anyio.CancelScope(deadline=patience.deadline):
+                        await _until_not(is_behind, tenant_id)
             tenants += 1
         return f"{records} records of {tenants} tenants measured"
 
@@ -162,3 +177,8 @@ class Quality:
         if document is None:
             raise NotFound(f"tenant {tenant_id} has no policy yet", reason="NO_POLICY")
         return document
+
+
+async def _until_not(is_behind: Callable[[str], bool], tenant_id: str) -> None:
+    while is_behind(tenant_id):  # noqa: ASYNC110 - the projector tells nobody
+        await anyio.sleep(LOOK_S)
