@@ -10,8 +10,8 @@ from typing import cast
 import anyio
 import pytest
 
-from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.records import RecordId
+from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.sizes import SAMPLE_RECORDS, Sample, shipped_for
 from headwater.identity.domain.scoring.versions import name_of, number_of, number_of_size
 from headwater.identity.domain.scoring.weights import dump
