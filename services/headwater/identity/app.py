@@ -102,6 +102,7 @@ async def running(
         weights = ActiveWeights(PostgresWeightsStore(sessions), settings.weights_tenants_max)
         await weights.refresh()
         tasks.start_soon(weights.follow, PostgresWeightsNews(sessions), settings.weights_refresh_s)
+        tasks.start_soon(weights.follow_sizes)
         learner = _learner(settings, PostgresWeightsStore(sessions), weights, clock)
         if (job := _learning_job(settings, PostgresWeightsStore(sessions), learner, clock)) is not None:
             tasks.start_soon(job.run)

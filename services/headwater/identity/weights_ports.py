@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from headwater.identity.domain.records import RecordId
+from headwater.identity.domain.scoring.sizes import Sample
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.domain.teaching import Bounds, Lesson
 from headwater.identity.domain.weighing import Activation, Position, Version
@@ -116,6 +117,10 @@ class WeightsStore(Protocol):
         self, tenant_id: TenantId, after: RecordId, rows_max: int
     ) -> Sequence[SampledRecord]:
         """Return records after one, by id: ids are hashes, so a stretch of them is a random sample."""
+        ...
+
+    async def measure(self, tenant_id: TenantId, records: int) -> Sample | None:
+        """Return the first records of a tenant by id, which tell how many there are; None where there are none."""
         ...
 
     async def list_generic(self, tenant_id: TenantId, rows_max: int) -> Sequence[str]:

@@ -19,6 +19,7 @@ HOT = {
     "find_entity_of_record": ("'t', gen_random_uuid()", ("member_pkey",)),
     "list_due_changes": ("now(), 32", ("change_unsent",)),
     "list_sample": ("'t', gen_random_uuid(), 2000", ("member_pkey",)),
+    "measure_tenant": ("'t', 2000", ("member_pkey",)),
     "list_edge_weights": ("'t', ARRAY[gen_random_uuid()]", ("edge_pkey",)),
     "list_said": ("'t', gen_random_uuid(), 50", ("member_pkey", "evidence_pkey")),
     "has_older": ("'t', 2::smallint", ("member_by_version",)),

@@ -82,7 +82,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="take the outcomes that the folder has already; delete one to run it again",
+        help="take the outcomes and filled tenants that the folder has already; delete one to make it again",
     )
     parser.add_argument("--json", type=Path, help="write everything to this file")
     read = parser.parse_args(arguments)
@@ -212,7 +212,8 @@ class Bench:
         for contacts in self._plan.contacts:
             target = self._folder / f"speed-{contacts}.json"
             command = [sys.executable, "-m", "tests.load.identity.speed", str(target)]
-            failure = self._told(command, f"--contacts={contacts}", f"--asked={self._plan.asked}")
+            asked = (f"--contacts={contacts}", f"--asked={self._plan.asked}", f"--keep={self._folder}")
+            failure = self._told(command, *asked, *(["--resume"] if self._resume else ()))
             if failure:
                 figures.append(goals.unmeasured(f"speed at {contacts:,} contacts", failure))
                 continue

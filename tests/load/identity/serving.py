@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import asyncpg
 from anyio import to_thread
 from tests.load.ingest.meters import cpu_s, rss_bytes
 from tests.system.processes import Child
@@ -19,7 +22,10 @@ from tests.system.processes import Child
 from headwater.event.v1 import event_pb2
 from headwater.identity.v1 import identity_pb2 as pb
 from headwater.identity.v1 import identity_pb2_grpc
+from headwater.kernel.pg.dsn import with_database
 from headwater.kernel.pg.embedded import EmbeddedPostgres
+from headwater.kernel.pg.migrations import SERVICES, migrate, package_of
+from headwater.kernel.pg.roles import prepare_roles, roles_wanted
 from headwater.kernel.rpc import open_channel
 from headwater.kernel.testing.postgres import create_database, create_template
 
@@ -28,6 +34,8 @@ CALL_S: Final = 120.0
 """Longest call: a batch on a busy machine."""
 GROUP_FIELD: Final = "group_id" if "group_id" in pb.Resolution.DESCRIPTOR.fields_by_name else "entity_id"
 """Field of an answer that names the link tier: the group where the contract has one, else the entity."""
+_NAME: Final = "database"
+"""File beside a kept server: the name of its database."""
 _KEYS: Final = uuid.UUID("6b0f6a52-6f5e-4a53-9d63-2d8f9b1c7e11")
 
 
@@ -74,13 +82,19 @@ def group_of(resolution: pb.Resolution) -> str:
 
 
 @asynccontextmanager
-async def open_identity() -> AsyncIterator[Identity]:
-    """Start Postgres and the service in a directory of their own; all is gone at the end."""
+async def open_identity(filled: Path | None = None, *, keep: Path | None = None) -> AsyncIterator[Identity]:
+    """Start Postgres and the service in a directory of their own; all is gone at the end.
+
+    Args:
+        filled: what an earlier one kept, to begin with a copy of it. keep: where to put what is there at the end.
+    """
     directory = _make_directory()
+    if filled is not None:
+        await to_thread.run_sync(_copy, filled / "pg", directory / "pg")
     server = EmbeddedPostgres(directory / "pg")
     try:
         url = await to_thread.run_sync(server.start)
-        database = await create_database(url, await create_template(url, ("identity",)))
+        database = await _database(url, filled)
         child = Child("identity", _environment(database), directory / "identity.stderr")
         port = (await to_thread.run_sync(child.start))["port"]
         try:
@@ -92,10 +106,36 @@ async def open_identity() -> AsyncIterator[Identity]:
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(child.end)
+        if keep is not None:
+            await to_thread.run_sync(server.stop)
+            await to_thread.run_sync(_copy, directory / "pg", keep / "pg")
+            (keep / _NAME).write_text(database.partition("?")[0].rpartition("/")[2], encoding="utf-8")
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(lambda: server.stop("immediate"))
         shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _database(server: str, filled: Path | None) -> str:
+    """Return the URL of a new database, or of the one that an earlier run filled, migrated to what is current."""
+    if filled is None:
+        return await create_database(server, await create_template(server, ("identity",)))
+    url = with_database(server, (filled / _NAME).read_text(encoding="utf-8"))
+    connection = await asyncpg.connect(url)
+    try:
+        roles = await prepare_roles(connection, SERVICES, roles_wanted(os.environ))
+        await migrate(connection, "identity", package_of("identity"), roles=roles)
+    finally:
+        await connection.close()
+    return url
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the directory of a stopped server with its owner, who is another than root."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.chmod(0o755)
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)  # noqa: S607 - a bench
 
 
 def _make_directory() -> Path:

@@ -12,6 +12,7 @@ from headwater.identity.domain.scoring.answers import Answer
 from headwater.identity.domain.scoring.learning import Plan
 from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.priors import shipped
+from headwater.identity.domain.scoring.sizes import shipped_for
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.domain.teaching import Bounds, Lesson, Outcome, Subject, teach
 
@@ -84,6 +85,16 @@ def test_answers_alone_teach_once_there_are_enough() -> None:
     assert lesson.from_answers
     assert lesson.outcome is Outcome.FIT
     assert 0.1 < max(one.moved for one in lesson.levels) <= 2.01
+
+
+def test_answers_alone_start_from_the_weights_of_the_tenants_size() -> None:
+    """In a tenant of a million, what few answers teach must not bring back the prior of ten thousand."""
+    answers = [_said(same=True)] * 60
+    subject = Subject("contact", 3, _twins(5), answers, shipped_for("contact", 6), frozenset(), 1_000_000)
+    lesson = teach(subject, random.Random(1), WIDE, SMALL)
+    assert lesson.weights is not None
+    assert lesson.weights.prior_bits == shipped_for("contact", 6).prior_bits
+    assert (lesson.levels[0].field, lesson.levels[0].moved) == ("before evidence", 0.0)
 
 
 def test_answers_alone_never_add_up_over_many_runs() -> None:

@@ -10,8 +10,10 @@ from typing import cast
 import anyio
 import pytest
 
+from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.scoring.priors import shipped
-from headwater.identity.domain.scoring.versions import name_of
+from headwater.identity.domain.scoring.sizes import SAMPLE_RECORDS, Sample, shipped_for
+from headwater.identity.domain.scoring.versions import name_of, number_of, number_of_size
 from headwater.identity.domain.scoring.weights import dump
 from headwater.identity.domain.weighing import Position
 from headwater.identity.usecases.weighing import OLD_KEPT, ActiveWeights
@@ -32,6 +34,13 @@ class Shelf:
     read: list[tuple[TenantId, str, int]] = field(default_factory=list)
     looks: int = 0
     spoilt: set[int] = field(default_factory=set)
+    samples: dict[TenantId, Sample] = field(default_factory=dict)
+    measured: list[TenantId] = field(default_factory=list)
+
+    async def measure(self, tenant_id: TenantId, records: int) -> Sample | None:  # noqa: ARG002 - the port's
+        """Return the first records of a tenant."""
+        self.measured.append(tenant_id)
+        return self.samples.get(tenant_id)
 
     async def list_active(self, rows_max: int) -> Sequence[Position]:
         """Return which version counts."""
@@ -161,3 +170,72 @@ async def test_a_change_is_heard_though_the_wire_failed_before() -> None:
                 await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
     assert wire.opened == 2
+
+
+def _sample(share: float, **counts: int) -> Sample:
+    """Return the first records of a tenant whose ids take up a share of all possible ones."""
+    return Sample(counts, RecordId(f"{int(share * 16**12) - 1:012x}"[:8] + "-0000-5000-8000-000000000000"))
+
+
+async def test_a_tenant_has_the_shipped_weights_of_its_size() -> None:
+    """A hundred times as many records, the prior some seven bits lower; an account's are few, so they stay."""
+    contacts = SAMPLE_RECORDS * 9 // 10
+    shelf = Shelf(samples={ACME: _sample(0.0018, contact=contacts, account=SAMPLE_RECORDS - contacts)})
+    weights = await _open(shelf).of(ACME)
+    assert weights["contact"] == shipped_for("contact", 6)
+    assert weights["contact"].prior_bits == pytest.approx(shipped("contact").prior_bits - 6, abs=0.01)
+    assert weights["account"].version == "shipped-1x8"
+    assert weights["lead"] == shipped("lead")
+
+
+async def test_below_twenty_thousand_records_the_weights_stay() -> None:
+    """Few records are counted; of more, the ids tell."""
+    shelf = Shelf(
+        samples={
+            ACME: _sample(0.9, contact=SAMPLE_RECORDS - 1),
+            BETA: _sample(0.102, contact=SAMPLE_RECORDS),
+            ZETA: _sample(0.098, contact=SAMPLE_RECORDS),
+        }
+    )
+    weights = _open(shelf)
+    versions = [(await weights.of(one))["contact"].version for one in (ACME, BETA, ZETA)]
+    assert versions == ["shipped-1", "shipped-1", "shipped-1x2"]
+
+
+async def test_growth_is_noticed_of_tenants_at_work_and_is_never_taken_back() -> None:
+    """Whoever was not asked for since is not looked at."""
+    shelf = Shelf(samples={ACME: _sample(0.05, contact=SAMPLE_RECORDS)})
+    weights = _open(shelf)
+    await weights.of(ACME)
+    await weights.of(BETA)
+    await weights.measure()
+    assert sorted(shelf.measured) == [ACME, ACME, BETA, BETA]
+    await weights.of(ACME)
+    shelf.samples[ACME] = _sample(0.02, contact=SAMPLE_RECORDS)
+    await weights.measure()
+    assert shelf.measured[4:] == [ACME]
+    assert (await weights.of(ACME))["contact"].version == "shipped-1x8"
+    shelf.samples[ACME] = _sample(0.05, contact=SAMPLE_RECORDS)
+    await weights.measure()
+    assert (await weights.of(ACME))["contact"].version == "shipped-1x8"
+
+
+async def test_growth_reaches_the_objects_without_weights_of_their_own() -> None:
+    """What a tenant has learnt stays, and is not read again."""
+    shelf = Shelf({(ACME, "contact"): 1}, samples={ACME: _sample(0.05, lead=SAMPLE_RECORDS)})
+    weights = _open(shelf)
+    await weights.refresh()
+    assert (await weights.of(ACME))["lead"].version == "shipped-1x4"
+    shelf.samples[ACME] = _sample(0.02, lead=SAMPLE_RECORDS)
+    await weights.measure()
+    now = await weights.of(ACME)
+    assert (now["lead"].version, now["contact"].prior_bits) == ("shipped-1x8", -1.0)
+    assert shelf.read == [(ACME, "contact", 1)]
+
+
+async def test_weights_of_a_size_are_found_by_the_number_that_edges_carry() -> None:
+    """So an explanation can tell what an old edge was scored with."""
+    number = number_of(name_of(number_of_size(3)))
+    assert number == number_of_size(3)
+    assert await _open(Shelf()).find(ACME, "contact", number) == shipped_for("contact", 3)
+    assert await _open(Shelf()).find(ACME, "deal", number) is None

@@ -29,6 +29,7 @@ from headwater.identity.domain.clustering.linkage import Rules
 from headwater.identity.domain.clustering.sharing import ORGANISATIONS_MAX, SURNAMES_MAX, is_generic
 from headwater.identity.domain.scoring.learning import learn
 from headwater.identity.domain.scoring.priors import shipped
+from headwater.identity.domain.scoring.sizes import doublings_of, shipped_for
 from headwater.identity.domain.scoring.weights import Weights, dump, load
 
 STAGE_NAMES: Final = ("copy", "prepare", "block", "weigh", "bound", "link")
@@ -47,7 +48,7 @@ class Plan:
         object: contact, lead or account.
         region: two letters; where numbers and dates are read when a record does not tell.
         learn: weights are learned from the file; else the shipped ones count.
-        as_service: the shipped weights are those of the service, whatever the number of records.
+        as_service: the shipped weights are those of the service, which fit the number of records in whole doublings.
         seed: of the sample that is learned from.
     """
 
@@ -176,7 +177,11 @@ class Scan:
     def _weigh(self) -> Facts:
         plan, count = self._plan, self.facts["copy"]["records"]
         if not plan.learn:
-            weights = shipped(plan.object) if plan.as_service else shipped(plan.object, count)
+            weights = (
+                shipped_for(plan.object, doublings_of(count))
+                if plan.as_service
+                else shipped(plan.object, count)
+            )
             return {"weights": dump(weights).decode(), "sample": 0}
         chance = random.Random(plan.seed)  # noqa: S311 - a sample, not a secret
         sample = sorted(chance.sample(range(count), min(count, plan.limits.learn_records_max)))

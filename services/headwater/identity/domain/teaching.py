@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from headwater.identity.domain.scoring import priors
 from headwater.identity.domain.scoring.answers import Answer, agreement, improve
 from headwater.identity.domain.scoring.changes import LevelChange, changes, moved_most
 from headwater.identity.domain.scoring.learning import Plan, study
 from headwater.identity.domain.scoring.parts import Parts
+from headwater.identity.domain.scoring.sizes import doublings_of, shipped_for
 from headwater.identity.domain.scoring.soundness import faults
 from headwater.identity.domain.scoring.versions import name_of
 from headwater.identity.domain.scoring.weights import Weights
@@ -117,7 +117,8 @@ def teach(subject: Subject, chance: random.Random, bounds: Bounds = Bounds(), pl
             f"{bounds.pairs_min} or {bounds.answers_min} are needed"
         )
         return Lesson(Outcome.KEPT, None, len(subject.records), learnt.pairs, len(taught), findings=(why,))
-    start = replace(priors.shipped(subject.object), version=version) if few else learnt.weights
+    fitting = shipped_for(subject.object, doublings_of(subject.population))
+    start = replace(fitting, version=version) if few else learnt.weights
     weights = improve(start, taught, subject.shared)
     return _judge(subject, weights, learnt.pairs, len(taught), bounds, few=few)
 

@@ -129,6 +129,18 @@ WHERE m.tenant_id = $1 AND m.record_id > $2
 ORDER BY m.record_id
 LIMIT $3
 
+-- name: measure_tenant
+-- Of the first records in the order of their ids: how many of each object, and the last id; how large a tenant is.
+-- $1 text: tenant. $2 integer: records.
+SELECT s.object, count(*) AS records, max(s.record_id::text) AS last_id
+FROM (
+    SELECT m.record_id, m.object FROM identity.member AS m
+    WHERE m.tenant_id = $1
+    ORDER BY m.record_id
+    LIMIT $2
+) AS s
+GROUP BY s.object
+
 -- name: list_generic_values
 -- Values that identify nobody.
 -- $1 text: tenant. $2 integer: rows at most.

@@ -12,6 +12,7 @@ import anyio
 
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordId
+from headwater.identity.domain.scoring.sizes import Sample
 from headwater.identity.domain.scoring.versions import SHIPPED
 from headwater.identity.domain.weighing import Activation, Position, Source, Version
 from headwater.identity.store.session import Session, Sessions
@@ -139,6 +140,13 @@ class PostgresWeightsStore:
     ) -> Sequence[SampledRecord]:
         rows = await self._fetch("list_sample", tenant_id, after, rows_max)
         return [SampledRecord(row["record_id"], row["object"], row["parts"]) for row in rows]
+
+    async def measure(self, tenant_id: TenantId, records: int) -> Sample | None:
+        rows = await self._fetch("measure_tenant", tenant_id, records)
+        if not rows:
+            return None
+        counts = {row["object"]: row["records"] for row in rows}
+        return Sample(counts, RecordId(max(row["last_id"] for row in rows)))
 
     async def list_generic(self, tenant_id: TenantId, rows_max: int) -> Sequence[str]:
         return [row["value"] for row in await self._fetch("list_generic_values", tenant_id, rows_max)]

@@ -10,7 +10,7 @@ import random
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from headwater.identity.domain.identifying import COMPARED
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.scoring.answers import is_held_out
-from headwater.identity.domain.scoring.priors import shipped
+from headwater.identity.domain.scoring.sizes import doublings_of, shipped_for
 from headwater.identity.domain.scoring.soundness import read_weights
 from headwater.identity.domain.scoring.versions import SHIPPED, name_of
 from headwater.identity.domain.scoring.weights import dump
@@ -218,7 +218,7 @@ class Learner:
             name,
             await self._store.find_newest(tenant_id, name) + 1,
             active,
-            await self._active_body(tenant_id, name, active),
+            await self._active_body(tenant_id, name, active, heard.population),
             heard.shared,
             [(a.ours, a.theirs, a.same, is_held_out(a.low_id, a.high_id)) for a in heard.answers],
             self._chance.getrandbits(32),
@@ -230,9 +230,10 @@ class Learner:
             return Learned(name, lesson)
         return await self._keep(tenant_id, assignment, lesson, body, wish)
 
-    async def _active_body(self, tenant_id: TenantId, name: str, number: int) -> bytes:
-        if number == SHIPPED:
-            return dump(shipped(name))
+    async def _active_body(self, tenant_id: TenantId, name: str, number: int, population: int) -> bytes:
+        if number == SHIPPED:  # those of its size: what it has grown by is nothing that was learnt
+            fitting = shipped_for(name, doublings_of(population))
+            return dump(replace(fitting, version=name_of(SHIPPED)))
         body = await self._store.find_body(tenant_id, name, number)
         if body is None:
             raise NotFound(f"weights {name_of(number)} of {name} have gone meanwhile")

@@ -2,6 +2,7 @@
 
 Owns what a process keeps of them. Which version counts is known for every tenant; bodies are kept for so many tenants
 and read again when they are wanted. Word of a change comes by a connection that listens, and by looking each minute.
+The shipped weights are those for the tenant's size, which is looked at every few seconds while the tenant is at work.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Final, Never
 import anyio
 from anyio import to_thread
 
-from headwater.identity.domain.scoring.priors import shipped
+from headwater.identity.domain.scoring.sizes import SAMPLE_RECORDS, Sizes, shipped_for, sizes_of
 from headwater.identity.domain.scoring.soundness import read_weights
-from headwater.identity.domain.scoring.versions import SHIPPED, number_of
+from headwater.identity.domain.scoring.versions import number_of, size_of
 from headwater.identity.domain.scoring.weights import Weights
 from headwater.identity.domain.weighing import OBJECTS
 from headwater.identity.weights_ports import WeightsNews, WeightsStore
@@ -27,6 +28,10 @@ from headwater.kernel.tenancy import every_tenant
 
 ACTIVE_ROWS_MAX: Final = 100_000
 """Versions that count, of all tenants; about 20 MB."""
+SIZES_MAX: Final = 10_000
+"""Tenants of which a process remembers how large they are."""
+MEASURE_S: Final = 5.0
+"""How late it may be noticed that a tenant has grown; a look takes some 2 ms."""
 OLD_KEPT: Final = 8
 """Versions that count no more and were asked for, as by explanations."""
 
@@ -41,6 +46,7 @@ class _Held:
     """A tenant's weights in memory, and the versions that they were read for."""
 
     numbers: Numbers
+    sizes: Sizes
     weights: Mapping[str, Weights]
 
 
@@ -53,7 +59,9 @@ class ActiveWeights:
 
     def __init__(self, store: WeightsStore, tenants_max: int) -> None:
         self._store, self._tenants_max = store, tenants_max
-        self._shipped: Mapping[str, Weights] = {name: shipped(name) for name in OBJECTS}
+        self._shipped: dict[Sizes, Mapping[str, Weights]] = {}
+        self._sizes: OrderedDict[TenantId, Sizes] = OrderedDict()
+        self._seen: set[TenantId] = set()
         self._numbers: Mapping[TenantId, Numbers] = {}
         self._held: OrderedDict[TenantId, _Held] = OrderedDict()
         self._old: OrderedDict[tuple[TenantId, str, int], Weights] = OrderedDict()
@@ -61,20 +69,25 @@ class ActiveWeights:
 
     async def of(self, tenant_id: TenantId) -> Mapping[str, Weights]:
         """Return a tenant's weights by object: the shipped ones where it has none of its own."""
+        sizes = self._sizes.get(tenant_id)
+        if sizes is None:
+            sizes = await self._measure(tenant_id)
+        self._seen.add(tenant_id)
         numbers = self._numbers.get(tenant_id)
         if numbers is None:
-            return self._shipped
+            return self._shipped_for(sizes)
         held = self._held.get(tenant_id)
-        if held is not None and held.numbers == numbers:
+        if held is not None and held.numbers == numbers and held.sizes == sizes:
             self._held.move_to_end(tenant_id)
             return held.weights
         async with self._reading:
-            return await self._read(tenant_id)
+            return await self._read(tenant_id, sizes)
 
     async def find(self, tenant_id: TenantId, object_name: str, number: int) -> Weights | None:
         """Return one version, or None when it is not kept any more or cannot be used."""
-        if number == SHIPPED:
-            return self._shipped.get(object_name)
+        doublings = size_of(number)
+        if doublings is not None:
+            return shipped_for(object_name, doublings) if object_name in OBJECTS else None
         held = self._held.get(tenant_id)
         if held is not None and number_of(held.weights[object_name].version) == number:
             return held.weights[object_name]
@@ -114,13 +127,47 @@ class ActiveWeights:
                 _log.warning("changes of weights may be heard of late: %s", error.message)
                 await anyio.sleep(min(1.0, refresh_s))
 
-    async def _read(self, tenant_id: TenantId) -> Mapping[str, Weights]:
+    async def follow_sizes(self, every_s: float = MEASURE_S) -> Never:
+        """Notice that tenants at work have grown, until cancelled; an unreachable database only delays."""
+        while True:
+            await anyio.sleep(every_s)
+            try:
+                await self.measure()
+            except Unavailable as error:
+                _log.warning("the growth of tenants may be noticed late: %s", error.message)
+
+    async def measure(self) -> None:
+        """Look how large the tenants are that were asked for since the last time."""
+        seen, self._seen = self._seen, set()
+        with every_tenant():
+            for tenant_id in seen:
+                await self._measure(tenant_id)
+
+    async def _measure(self, tenant_id: TenantId) -> Sizes:
+        """Look how large a tenant is; it never shrinks, so no two looks disagree to and fro."""
+        sample = await self._store.measure(tenant_id, SAMPLE_RECORDS)
+        sizes = sizes_of(sample, OBJECTS)
+        before = self._sizes.get(tenant_id, sizes)
+        self._sizes[tenant_id] = sizes = tuple(map(max, before, sizes))
+        self._sizes.move_to_end(tenant_id)
+        while len(self._sizes) > SIZES_MAX:
+            self._sizes.popitem(last=False)
+        return sizes
+
+    def _shipped_for(self, sizes: Sizes) -> Mapping[str, Weights]:
+        found = self._shipped.get(sizes)
+        if found is None:
+            fitting = zip(OBJECTS, sizes, strict=True)
+            found = self._shipped[sizes] = {name: shipped_for(name, size) for name, size in fitting}
+        return found
+
+    async def _read(self, tenant_id: TenantId, sizes: Sizes) -> Mapping[str, Weights]:
         """Read what has changed of a tenant's weights; nobody else reads meanwhile."""
         numbers = self._numbers.get(tenant_id, {})
         held = self._held.get(tenant_id)
-        if held is not None and held.numbers == numbers:
+        if held is not None and held.numbers == numbers and held.sizes == sizes:
             return held.weights
-        weights = dict(self._shipped)
+        weights = dict(self._shipped_for(sizes))
         for name, number in numbers.items():
             if held is not None and number_of(held.weights[name].version) == number:
                 weights[name] = held.weights[name]
@@ -131,7 +178,7 @@ class ActiveWeights:
                 weights[name] = read
             elif held is not None:
                 weights[name] = held.weights[name]
-        self._held[tenant_id] = _Held(numbers, weights)
+        self._held[tenant_id] = _Held(numbers, sizes, weights)
         self._held.move_to_end(tenant_id)
         while len(self._held) > self._tenants_max:
             self._held.popitem(last=False)

@@ -25,6 +25,9 @@ SWAPPED_U: Final = 2e-5
 SHARERS: Final = {c.MAIL: 0.02, c.PHONE: 0.1, c.LINKEDIN: 0.005}
 """How many other people have a person's mailbox, number, profile, on average: couples, slips."""
 
+RECORDS: Final = 10_000
+"""Records of an object for which the shipped weights are made, unless told; see `sizes`."""
+
 PAIR_SHARE_OF_RECORDS: Final = 1.2
 """Expected pairs of one thing per record where no strong key tells."""
 
@@ -56,7 +59,7 @@ def name_grid(
     return tuple(shares)
 
 
-def shipped(object_name: str, records: int = 10_000) -> Weights:
+def shipped(object_name: str, records: int = RECORDS) -> Weights:
     """Return the weights of the first day for about *records* records."""
     count = max(records, 2)
     tables = {name: FieldWeights(m, u) for name, (m, u) in _TABLES.items()}
