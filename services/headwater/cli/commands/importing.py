@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +22,6 @@ EXAMPLES_MAX: Final = 20
 """Bad rows that a dry run shows; the rest are counted."""
 RATE: Final = 850.0
 """Rows a second, so that live changes are not behind a whole file; `make bench-import` measures what they feel of it."""
-NICE: Final = 10
-"""By how much a paced import steps back behind whoever else wants the processor."""
 UNREADABLE_KEY: Final = "headwater_unreadable"
 """Key of ingest's contract for rows that cannot be records."""
 
@@ -83,8 +80,6 @@ def import_file(
         for row in _rows(file, layout(), columns):
             yield row if isinstance(row, Row) else _kept(file, row, written)
 
-    if rate and hasattr(os, "nice"):
-        os.nice(NICE)
     options = {"id": id_column, "time": time_column, "time_format": time_format, "encoding": encoding}
     options |= {"delimiter": delimiter, "format": file_format}
     run_feed(
