@@ -40,10 +40,12 @@ class SyncSettings(ReplicatedSettings):
     """Accounts that are opened at the same time."""
     batch_events: int = Field(500, ge=1, le=2000)
     """Events of one projection transaction, at most."""
-    bulk_events: int = Field(40, ge=1, le=2000)
-    """Bulk events (imports, backfills) of one projection transaction, at most; a live event may wait for one of these."""
-    bulk_rest: float = Field(0.5, ge=0, le=20)
-    """Pause after each of these while live events come, in parts of the time that it took."""
+    bulk_events: int = Field(200, ge=1, le=2000)
+    """Bulk events (imports, backfills) of one projection transaction, at most."""
+    bulk_turn_s: float = Field(0.025, ge=0.001, le=1)
+    """About how long a turn of bulk work lasts while live events come: a live event waits for what is left of one."""
+    bulk_turns: int = Field(1, ge=1, le=16)
+    """Turns of bulk work side by side."""
     catch_up_s_max: float = Field(30.0, ge=0, le=600)
     """Longest time that deliveries give way to a log that is far behind; then they have as long. 0: never."""
     audit_dir: str = ""

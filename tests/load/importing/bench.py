@@ -37,21 +37,24 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument(
         "--contacts", type=int, default=GOAL_CONTACTS, help="imported contacts, default 40,000"
     )
+    parser.add_argument(
+        "--parts", type=int, default=1, help="files they come in; live changes alone between, default 1"
+    )
     parser.add_argument("--json", type=Path, help="write everything to this file")
     read = parser.parse_args(arguments)
-    if read.rounds < 1 or not 4_000 <= read.contacts <= GOAL_CONTACTS:
-        parser.error("rounds from 1, contacts from 4,000 to 40,000")
+    if read.rounds < 1 or read.parts < 1 or not 4_000 <= read.contacts <= GOAL_CONTACTS:
+        parser.error("rounds and parts from 1, contacts from 4,000 to 40,000")
     return read
 
 
-async def rounds(count: int, contacts: int) -> list[Imported | str]:
+async def rounds(count: int, contacts: int, parts: int) -> list[Imported | str]:
     """Do the rounds; one that fails is told and counted."""
     found: list[Imported | str] = []
     async with open_ground() as ground:
         for number in range(count):
             sys.stderr.write(f"round {number + 1}\n")
             try:
-                found.append(await measure(ground, contacts))
+                found.append(await measure(ground, contacts, parts))
             except (MeasurementFailed, TimeoutError, ExceptionGroup) as failure:
                 sys.stderr.write(f"{failure!r}\n")
                 found.append(str(failure)[:400])
@@ -61,7 +64,9 @@ async def rounds(count: int, contacts: int) -> list[Imported | str]:
 def main() -> int:
     """Measure, print, and say by the exit code whether every goal is met."""
     arguments = read_arguments()
-    done = anyio.run(rounds, arguments.rounds, arguments.contacts, backend_options={"use_uvloop": True})
+    done = anyio.run(
+        rounds, arguments.rounds, arguments.contacts, arguments.parts, backend_options={"use_uvloop": True}
+    )
     return conclude_rounds(
         "Import",
         done,

@@ -21,6 +21,7 @@ from headwater.kernel.telemetry.old_news import BACKFILL_STATE, is_old_news, old
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, bulk_side
 from headwater.sync.domain.projecting import Effect
+from headwater.sync.lulls import Lulls
 from headwater.sync.membership import Membership
 from headwater.sync.projector.batch import BatchProjector, Prepared, Told
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
@@ -125,12 +126,14 @@ class Writes(BatchProjector):
 
 
 def host_of(
-    store: Store, projector: BatchProjector, pace: ProjectorSettings
+    store: Store, projector: BatchProjector, pace: ProjectorSettings, lulls: Lulls | None = None
 ) -> tuple[ProjectorHost, Membership]:
     """Return a process."""
     leases = MemoryLeases(Cluster(), "one")
     membership = Membership(leases)
-    return ProjectorHost(store, leases, membership, LogPolicies(store), projector, Wakeup(), pace), membership
+    policies = LogPolicies(store)
+    host = ProjectorHost(store, leases, membership, policies, projector, Wakeup(), pace, lulls=lulls)
+    return host, membership
 
 
 async def run_until_whole(store: Store, projector: BatchProjector, pace: ProjectorSettings) -> None:
@@ -253,3 +256,46 @@ def test_bulk_events_go_on_beside_live_ones_that_never_end() -> None:
 def test_old_news_is_what_a_whole_member_says(state: str, old: bool) -> None:  # noqa: FBT001 - a parameter
     """Not what some other member contains."""
     assert is_old_news(state) is old
+
+
+def test_a_bulk_turn_begins_in_no_live_work() -> None:
+    """Neither reading and resolving nor writing does, while live events are on their way; both go on afterwards."""
+    store, lulls = Store([written(number, bulk=True) for number in range(1, 201)]), Lulls()
+    busy: list[int] = []
+
+    class Watched(Writes):
+        async def prepare(self, events: Sequence[LogEvent]) -> Prepared:
+            busy.append(live[0])
+            return await super().prepare(events)
+
+        async def commit(
+            self, leases: Sequence[Lease], prepared: Prepared, moves: Mapping[int, Position] = NOWHERE
+        ) -> tuple[Effect, ...]:
+            busy.append(live[0])
+            return await super().commit(leases, prepared, moves)
+
+    live = [0]
+
+    async def work() -> None:
+        while True:
+            with lulls.live():
+                live[0] = 1
+                await anyio.sleep(0.03)
+                live[0] = 0
+            await anyio.sleep(0.02)
+
+    async def main() -> None:
+        projector = Watched(store, random.Random(1), 0)
+        host, membership = host_of(store, projector, ProjectorSettings(500, 10), lulls)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(membership.keep)
+                tasks.start_soon(work)
+                tasks.start_soon(host.run)
+                while len(store.projected) < 200:  # noqa: ASYNC110 - in virtual time
+                    await anyio.sleep(0.05)
+                tasks.cancel_scope.cancel()
+
+    run_virtually(main)
+    assert len(busy) > 200 / 10
+    assert not any(busy)

@@ -68,6 +68,22 @@ def test_a_small_backlog_waits_for_what_is_known_to_come() -> None:
     assert bulking.choose(bulking.seen(backlog, 0, 61.0), 7, 62.0, comes=True) is Course.NOTHING
 
 
+def test_what_jobs_leave_over_goes_the_same_way() -> None:
+    """A remainder follows them as a job of its own, once it stands still; a few records go in ordinary calls."""
+    left = bulking.seen(Backlog(), bulking.REMAINDER_MIN, 0.0)
+    few = bulking.seen(Backlog(), bulking.REMAINDER_MIN - 1, 0.0)
+    assert bulking.choose(left, 2_000, 60.0, follows=True) is Course.JOB
+    assert bulking.choose(left, 2_000, 0.5, follows=True) is Course.GATHER
+    assert bulking.choose(left, 2_000, 60.0, follows=True, comes=True) is Course.GATHER
+    assert bulking.choose(left, 2_000, 60.0) is Course.SINGLY
+    assert bulking.choose(few, 2_000, 60.0, follows=True) is Course.SINGLY
+    limits = BulkLimits(records_min=2_000, records_max=10_000, upload_bytes_max=10**7)
+    sized = [(send(number), 10) for number in range(bulking.REMAINDER_MIN)]
+    assert [len(job) for job in bulking.group(sized, limits, follows=True).jobs] == [bulking.REMAINDER_MIN]
+    assert len(bulking.group(sized[1:], limits, follows=True).singly) == bulking.REMAINDER_MIN - 1
+    assert len(bulking.group(sized, limits).singly) == bulking.REMAINDER_MIN
+
+
 def test_pauses_grow_and_stay_bounded() -> None:
     """An hour of a job costs about a hundred looks."""
     pauses = [bulking.look_pause_s(looks) for looks in range(200)]

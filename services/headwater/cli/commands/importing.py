@@ -20,7 +20,7 @@ from headwater.connectors.files.reading import Bad, Layout, layout_of, read_rows
 
 EXAMPLES_MAX: Final = 20
 """Bad rows that a dry run shows; the rest are counted."""
-RATE: Final = 1_000.0
+RATE: Final = 850.0
 """Rows a second, so that live changes are not behind a whole file; `make bench-import` measures what they feel of it."""
 UNREADABLE_KEY: Final = "headwater_unreadable"
 """Key of ingest's contract for rows that cannot be records."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PAUSE_S: Final = 0.005
 """Shortest time between two words: 200 a second wake the readers as well as thousands do."""
+BULK_PAUSE_S: Final = 0.1
+"""Longest time that a word of old news waits for more: its readers take it up behind everything else."""
 
 _SQL: Final = queries.load("headwater.ingest", "event.sql")
 _log = logging.getLogger(__name__)
@@ -32,15 +34,24 @@ class Announcer:
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
         self._rung = anyio.Event()
+        self._urgent = anyio.Event()
 
-    def ring(self) -> None:
-        """Note that accepted events were committed."""
+    def ring(self, *, bulk: bool = False) -> None:
+        """Note that accepted events were committed.
+
+        Args:
+            bulk: all of them are old news.
+        """
         self._rung.set()
+        if not bulk:
+            self._urgent.set()
 
     async def run(self) -> None:
-        """Pass rings on until cancelled."""
+        """Pass rings on until cancelled; those of old news alone once in a while."""
         while True:
             await self._rung.wait()
+            with anyio.move_on_after(BULK_PAUSE_S):
+                await self._urgent.wait()
             await self.announce()
             await anyio.sleep(PAUSE_S)
 
@@ -48,7 +59,10 @@ class Announcer:
         """Pass on what was rung and not told yet."""
         if not self._rung.is_set():
             return
-        self._rung = anyio.Event()
+        self._rung, self._urgent = anyio.Event(), anyio.Event()
+        await self._tell()
+
+    async def _tell(self) -> None:
         try:
             with translated():
                 async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:

@@ -39,6 +39,7 @@ from headwater.ingest.store.rows import (
 )
 from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import Spans, current
+from headwater.kernel.telemetry.old_news import is_old_news
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -97,7 +98,9 @@ class PostgresEventLog:
             async with self._connection() as connection:
                 outcomes = await self._append(connection, events)
         if any(outcome.disposition is ACCEPTED for outcome in outcomes):
-            self._announcer.ring()
+            self._announcer.ring(
+                bulk=all(event.trace and is_old_news(event.trace.tracestate) for event in events)
+            )
         return outcomes
 
     async def aclose(self) -> None:

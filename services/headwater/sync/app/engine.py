@@ -51,9 +51,7 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         ground.log.scope,
         Suppressions(PostgresSuppressions(pool, ground.suppression_keys)),
     )
-    pace = ProjectorSettings(
-        settings.batch_events, settings.bulk_events, settings.bulk_rest, gather_s=settings.gather_s
-    )
+    pace = ProjectorSettings(settings.batch_events, settings.bulk_events, gather_s=settings.gather_s)
     return ProjectorHost(
         ground.log,
         ground.leases,
@@ -64,6 +62,7 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         pace,
         ground.catch_up,
         ground.bulk_catch_up,
+        ground.lulls,
     )
 
 
@@ -96,4 +95,5 @@ def _account_parts(ground: Ground, shelves: Shelves) -> AccountParts:
         approvals=shelves.approvals,
         open_bulk=partial(PostgresBulkJobs, ground.pool),
         metrics=ground.telemetry.metrics,
+        lulls=ground.lulls,
     )

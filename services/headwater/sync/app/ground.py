@@ -19,6 +19,7 @@ from headwater.kernel.telemetry.rpc import client_tracing
 from headwater.sync.auditing.wiring import data_dir_of
 from headwater.sync.catchup import CatchUp
 from headwater.sync.delivery.accounts import RunningAccounts
+from headwater.sync.lulls import Lulls
 from headwater.sync.membership import Membership
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.remote.identity import IdentityResolver
@@ -44,6 +45,7 @@ class Ground:
         accounts: connector accounts that this process holds, as they come and go.
         catch_up: tells how far the projector is behind, so that deliveries give way.
         bulk_catch_up: tells the same of bulk events, so that bulk jobs wait for them.
+        lulls: when bulk work has its turns.
     """
 
     settings: SyncSettings
@@ -61,6 +63,7 @@ class Ground:
     accounts: RunningAccounts
     catch_up: CatchUp
     bulk_catch_up: CatchUp
+    lulls: Lulls
 
 
 @asynccontextmanager
@@ -96,4 +99,5 @@ async def open_ground(settings: SyncSettings, telemetry: Telemetry, clock: Clock
             RunningAccounts(),
             CatchUp(clock, settings.catch_up_s_max),
             CatchUp(clock, settings.catch_up_s_max),
+            Lulls(settings.bulk_turn_s, settings.bulk_turns),
         )

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Final, TypeVar
 
 import anyio
-from anyio import lowlevel
 
 from headwater.connectors.base import CallFailed, ErrorClass, Failed, Outcome, VendorError, Write
 from headwater.connectors.base.bulk import BulkResults, JobState
@@ -163,10 +162,9 @@ class Jobs:
     async def _settle_results(self, gathered: Gathered, sends: Sequence[Send], results: BulkResults) -> None:
         for portion, mine in by_portion(gathered, sends):
             answers = [(send, _outcome(send, results)) for send in mine]
-            await self._portions.conclude(
-                portion, await self._parts.handler.conclude(portion.judge, answers, portion.traces)
-            )
-            await lowlevel.checkpoint()
+            settlements = await self._parts.handler.conclude(portion.judge, answers, portion.traces)
+            async with self._parts.lulls.turn():
+                await self._portions.conclude(portion, settlements)
 
     async def _recall(
         self, job: BulkJob, outcomes: Mapping[str, Outcome], untouched: frozenset[str] | None

@@ -27,6 +27,7 @@ from headwater.sync.domain.bulking import Recall, Sized
 from headwater.sync.domain.delivering import Send
 from headwater.sync.domain.doubting import Doubts
 from headwater.sync.domain.settling import Settlement
+from headwater.sync.lulls import Lulls
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class BulkParts:
 
     Args:
         comes_s: for how long at most more of the tenant's bulk events are about to be projected; 0: none are known.
+        lulls: of the process's live work: there portions are claimed and settled.
     """
 
     writer: BulkWriter
@@ -48,6 +50,7 @@ class BulkParts:
     chance: random.Random
     doubts: Doubts
     comes_s: Callable[[], float] = never
+    lulls: Lulls = field(default_factory=Lulls)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ on with it. Nothing is sent twice for that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
@@ -23,11 +24,19 @@ from headwater.sync.domain import bulking
 from headwater.sync.domain.bulking import Backlog, Course
 from headwater.sync.domain.delivering import Send, chunks
 from headwater.sync.domain.lanes import Lane
+from headwater.sync.lulls import Size
 
 JOBS_MAX: Final = 4
 """Jobs of one account at a time."""
 LOOK_S: Final = 0.25
 """Pause between two looks at a backlog."""
+ROWS_MIN: Final = 50
+"""Deliveries of a portion at least."""
+ROWS_FIRST: Final = 100
+"""Those of the first portion; then by what claiming one took."""
+
+ROWS_BESIDE: Final = 4_000
+"""Records gathered at a time while live deliveries come: what a job does at a stretch is short, and it begins soon."""
 
 
 class BulkRunner:
@@ -51,7 +60,8 @@ class BulkRunner:
         self._name = name
         self._document = document
         self._retry = document.retry_of(name)
-        self._portion_rows = document.connectors[name].limits.batch_records
+        self._batch_records = rows = document.connectors[name].limits.batch_records
+        self._size = Size(min(ROWS_FIRST, rows), min(ROWS_MIN, rows), rows)
         self._parts = parts
         self._ending = ending
         self._changed = changed
@@ -61,6 +71,12 @@ class BulkRunner:
         self._running = 0
         self._woken = anyio.Event()
         self._gathering = False
+        self._begun_s = -math.inf
+
+    @property
+    def _follows(self) -> bool:
+        """Whether a job was begun of late."""
+        return anyio.current_time() - self._begun_s < bulking.FOLLOWS_S
 
     @property
     def busy(self) -> bool:
@@ -100,7 +116,9 @@ class BulkRunner:
                 now_s = anyio.current_time()
                 backlog = bulking.seen(backlog, rows, now_s)
                 comes = self._parts.comes_s() > 0
-                course = bulking.choose(backlog, self._parts.writer.limits.records_min, now_s, comes=comes)
+                course = bulking.choose(
+                    backlog, self._parts.writer.limits.records_min, now_s, comes=comes, follows=self._follows
+                )
                 if now_s < self._jobs.shut_until_s and course is not Course.NOTHING:
                     course = Course.SINGLY
                 if course is Course.NOTHING:
@@ -127,7 +145,9 @@ class BulkRunner:
         """Claim a job's worth and begin what it takes; return whether anything was claimed."""
         gathered = Gathered()
         claimed = 0
-        while claimed < self._parts.writer.limits.records_max and not self._ending():
+        most = self._parts.writer.limits.records_max
+        most = most if self._parts.lulls.alone else min(most, ROWS_BESIDE)
+        while claimed < most and not self._ending():
             count = await self._claim(gathered)
             if not count:
                 break
@@ -135,18 +155,21 @@ class BulkRunner:
         if self._ending():
             await self._portions.let_go(gathered, [send for send, _ in gathered.sized])
             return False
-        groups = bulking.group(gathered.sized, self._parts.writer.limits)
+        groups = bulking.group(gathered.sized, self._parts.writer.limits, follows=self._follows)
         for sends in groups.jobs:
+            self._begun_s = anyio.current_time()
             self._running += 1
             tasks.start_soon(self._safely, partial(self._jobs.carry_out, gathered, sends))
-        for part in chunks(groups.singly, self._portion_rows):
+        for part in chunks(groups.singly, self._batch_records):
             await self._send_singly(gathered, part)
         return claimed > 0
 
     async def _claim(self, gathered: Gathered) -> int:
         """Claim a portion, plan it, settle what needs no write."""
         parts, slot = self._parts, self._portions.take_slot()
-        claimed = await parts.desk.claim_aside(slot, self._portion_rows, parts.book)
+        async with parts.lulls.turn() as turn:
+            claimed = await parts.desk.claim_aside(slot, self._size.items, parts.book)
+            self._size = self._size.after(len(claimed), turn.took_s, parts.lulls.turn_s)
         if not claimed:
             self._portions.give_back(slot)
             return 0

@@ -44,6 +44,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.limiting import Limiter, Rules, rules_of
 from headwater.sync.domain.quota import allowance_of
+from headwater.sync.lulls import Lulls
 from headwater.sync.metering import AccountMeter
 from headwater.sync.ports import Deliveries, LimitBooks, StoreRaced
 
@@ -91,6 +92,7 @@ class AccountParts:
         comes_s: says for how long bulk jobs of a tenant may wait for more, while its bulk events are caught up with.
         approvals: where is asked about writes that a person has to approve; None: those are held for good.
         open_bulk: opens the bulk jobs of tenant and account under a lease; None: everything goes by ordinary calls.
+        lulls: of the process's live work; bulk jobs have their turns there.
     """
 
     secrets: Secrets
@@ -109,6 +111,7 @@ class AccountParts:
     open_bulk: OpenBulk | None = None
     metrics: Metrics = field(default_factory=Metrics)
     comes_s: Callable[[str], float] = never
+    lulls: Lulls = field(default_factory=Lulls)
 
 
 class DeliveryAccount:
@@ -294,7 +297,7 @@ class DeliveryAccount:
         parts = ActorParts(
             connector, self._guard, self._desk, self._store, self._parts.spans, self._parts.clock,
             self._chance, self.bell, self._suspects, self._doubts, self._parts.idle_s,
-            self._gives_way_s, self._parts.approvals, self._bulk, self._comes_s,
+            self._gives_way_s, self._parts.approvals, self._bulk, self._comes_s, self._parts.lulls,
         )  # fmt: skip
         actor = DeliveryActor(self._name, self._document, parts)
         self._actor = actor

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
@@ -36,6 +36,7 @@ from headwater.sync.domain.delivering import connector_targets
 from headwater.sync.domain.doubting import LOOK_UP_ALWAYS, Doubts
 from headwater.sync.domain.isolating import Suspects
 from headwater.sync.domain.leasing import FenceLost
+from headwater.sync.lulls import Lulls
 from headwater.sync.ports import Deliveries
 
 ORDERS_S: Final = 60.0
@@ -56,6 +57,7 @@ class ActorParts:
         comes_s: says for how long bulk jobs may wait for more, while bulk events are caught up with.
         approvals: where is asked about writes that a person has to approve; None: those are held for good.
         bulk: the account's bulk jobs; None: everything goes by ordinary calls.
+        lulls: of the process's live work.
     """
 
     connector: Connector
@@ -73,6 +75,7 @@ class ActorParts:
     approvals: ApprovalBook | None = None
     bulk: BulkBook | None = None
     comes_s: Callable[[], float] = never
+    lulls: Lulls = field(default_factory=Lulls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class DeliveryActor:
         self._bulk = self._bulk_runner(document, handler, recall)
         self._slot = Slot(
             document, parts.desk, parts.guard, handler, parts.spans, parts.clock, parts.chance,
-            retry, parts.doubts, self._goes_on, self._spread, parts.gives_way_s,
+            retry, parts.doubts, self._goes_on, self._spread, parts.gives_way_s, parts.lulls,
         )  # fmt: skip
 
     def _bulk_runner(self, document: PolicyDocument, handler: Handler, recall: Recall) -> BulkRunner | None:
@@ -121,7 +124,7 @@ class DeliveryActor:
             return None
         made = BulkParts(
             writer, parts.bulk, parts.desk, parts.guard, handler, recall, parts.spans, parts.clock, parts.chance,
-            parts.doubts, parts.comes_s,
+            parts.doubts, parts.comes_s, parts.lulls,
         )  # fmt: skip
         return BulkRunner(self._name, document, made, self._ends, self._stir, self._fail)
 

@@ -23,6 +23,8 @@ from headwater.sync.delivery.outcomes import Judge
 from headwater.sync.delivery.tracing import batch_spans
 from headwater.sync.domain.delivering import Claimed
 from headwater.sync.domain.doubting import Doubts
+from headwater.sync.domain.lanes import Lane
+from headwater.sync.lulls import Lulls
 
 LOOK_S: Final = 0.05
 """Pause between two looks whether deliveries give way still."""
@@ -37,6 +39,7 @@ class Slot:
         claims: says whether further deliveries may be claimed.
         spread: told after each claim, so that another slot may begin.
         gives_way_s: says for how long nothing is to be claimed, while the log is caught up with.
+        lulls: told while live deliveries are under way.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Slot:
         claims: Callable[[], bool],
         spread: Callable[[], None],
         gives_way_s: Callable[[], float],
+        lulls: Lulls,
     ) -> None:
         self._document = document
         self._desk = desk
@@ -66,6 +70,7 @@ class Slot:
         self._claims = claims
         self._spread = spread
         self._gives_way_s = gives_way_s
+        self._lulls = lulls
 
     async def run(self, number: int) -> None:
         """Deliver as slot *number* until nothing is due for it or nothing may start.
@@ -79,7 +84,8 @@ class Slot:
             claimed = await self._claim(number)
             while claimed:
                 self._spread()
-                claimed = await self._deliver(number, claimed)
+                with self._lulls.live() if _is_live(claimed) else nullcontext():
+                    claimed = await self._deliver(number, claimed)
                 if not claimed and self._desk.outlook.more:  # else the settling turn has looked for all of us
                     claimed = await self._claim(number)
         finally:
@@ -91,7 +97,9 @@ class Slot:
         for _ in range(LOOKS_MAX):
             if not self._claims():
                 break
-            if claimed := await self._desk.turn(number, (), claims=True):
+            with self._lulls.live():
+                claimed = await self._desk.turn(number, (), claims=True)
+            if claimed:
                 return claimed
             if not self._desk.outlook.more or self._guard.permit().calls == "none":
                 break
@@ -113,3 +121,7 @@ class Slot:
                 claims = self._claims() and not self._gives_way_s()
                 following = await self._desk.turn(number, settlements, claims=claims)
         return following
+
+
+def _is_live(claimed: Sequence[Claimed]) -> bool:
+    return any(item.lane is Lane.LIVE for item in claimed)

@@ -23,6 +23,10 @@ GATHER_S_MAX: Final = 5.0
 """Longest wait for a backlog to come to a job's least number of records."""
 QUIET_S: Final = 1.0
 """A backlog that has not grown for so long is taken as all there is."""
+REMAINDER_MIN: Final = 400
+"""Records of a job at least that follows others: what a backlog of many jobs leaves over goes the same way."""
+FOLLOWS_S: Final = 30.0
+"""For how long after a job the next one follows it."""
 LOOK_S_MIN: Final = 0.5
 LOOK_S_MAX: Final = 30.0
 LOOK_GROWTH: Final = 1.5
@@ -70,11 +74,14 @@ def seen(backlog: Backlog, rows: int, now_s: float) -> Backlog:
     return Backlog(rows, since_s, now_s if rows > backlog.rows else backlog.grew_s)
 
 
-def choose(backlog: Backlog, records_min: int, now_s: float, *, comes: bool = False) -> Course:
+def choose(
+    backlog: Backlog, records_min: int, now_s: float, *, comes: bool = False, follows: bool = False
+) -> Course:
     """Return what to do with *backlog*.
 
     Args:
         comes: whether more is known to be on its way: then a small backlog waits for it.
+        follows: whether a job was begun of late.
     """
     if backlog.since_s is None:
         return Course.NOTHING
@@ -83,7 +90,7 @@ def choose(backlog: Backlog, records_min: int, now_s: float, *, comes: bool = Fa
     if comes:
         return Course.GATHER
     if now_s - backlog.since_s >= GATHER_S_MAX or now_s - backlog.grew_s >= QUIET_S:
-        return Course.SINGLY
+        return Course.JOB if follows and backlog.rows >= REMAINDER_MIN else Course.SINGLY
     return Course.GATHER
 
 
@@ -109,8 +116,13 @@ Sized = tuple[Send, int | None]
 """A write and what it adds to an upload; None where it cannot be told in one."""
 
 
-def group(sends: Iterable[Sized], limits: BulkLimits) -> Groups:
-    """Return which of *sends* go in which job: of one target, and either all with a CRM id or all without."""
+def group(sends: Iterable[Sized], limits: BulkLimits, *, follows: bool = False) -> Groups:
+    """Return which of *sends* go in which job: of one target, and either all with a CRM id or all without.
+
+    Args:
+        follows: whether a job was begun of late: then smaller ones are made.
+    """
+    least = min(REMAINDER_MIN, limits.records_min) if follows else limits.records_min
     alike: dict[tuple[Target, bool], list[tuple[Send, int]]] = {}
     singly: list[Send] = []
     for send, size in sends:
@@ -121,7 +133,7 @@ def group(sends: Iterable[Sized], limits: BulkLimits) -> Groups:
     jobs: list[Sequence[Send]] = []
     for sized in alike.values():
         for part in _parts(sized, limits):
-            if len(part) >= limits.records_min:
+            if len(part) >= least:
                 jobs.append(part)
             else:
                 singly.extend(part)

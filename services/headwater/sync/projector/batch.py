@@ -35,6 +35,7 @@ from headwater.sync.domain.reading import (
 )
 from headwater.sync.domain.respelling import respelt
 from headwater.sync.domain.states import EntityKey
+from headwater.sync.lulls import breathe
 from headwater.sync.metering import ProjectionMeter
 from headwater.sync.ports import (
     Policies,
@@ -54,6 +55,8 @@ QUEUE: Final = "headwater.events"
 """Name of the log as a queue, in spans."""
 POINTER: Final = "pointer"
 """Rule of events that only say that a record is to be fetched."""
+SLICE: Final = 16
+"""Events that are applied at a stretch: between, a bulk turn lets live events go first."""
 _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
 _CLOSURE_MAX: Final = 100
@@ -139,6 +142,7 @@ class BatchProjector:
             if self._suppressions is not None:
                 readings, number = await self._suppressions.apply(policies, readings)
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
+            await breathe()
             told = None if waits else await self._resolve(readings)
         return Prepared(tuple(events), policies, readings, told, span.context, number)
 
@@ -273,7 +277,12 @@ class BatchProjector:
                 raise SuppressionsMoved
             if gone := [reading.event for reading in readings if is_suppressed(reading)]:
                 await unit.erase_events(gone)
-        effects, contexts = self._apply(workspace, readings, told.homes)
+        effects: list[Effect] = []
+        contexts: dict[uuid.UUID, TraceContext] = {}
+        for start in range(0, len(readings), SLICE):
+            await breathe()
+            self._apply(workspace, readings[start : start + SLICE], told.homes, effects, contexts)
+        await breathe()
         with self._spans.db("INSERT", "sync.projection", len(effects)):
             await unit.write_workspace(workspace, contexts)
             await unit.write_effects(effects, contexts)
@@ -284,10 +293,13 @@ class BatchProjector:
         return tuple(effects)
 
     def _apply(
-        self, workspace: Workspace, readings: Sequence[Reading], resolved: Resolutions
-    ) -> tuple[list[Effect], dict[uuid.UUID, TraceContext]]:
-        effects: list[Effect] = []
-        contexts: dict[uuid.UUID, TraceContext] = {}
+        self,
+        workspace: Workspace,
+        readings: Sequence[Reading],
+        resolved: Resolutions,
+        effects: list[Effect],
+        contexts: dict[uuid.UUID, TraceContext],
+    ) -> None:
         now = self._clock.now()
         for reading in readings:
             event = reading.event
@@ -305,7 +317,6 @@ class BatchProjector:
             if (context := span.handle.context) is not None:
                 contexts[event.event_key] = context
             effects.append(effect)
-        return effects, contexts
 
 
 def _tell(span: SpanHandle, effect: Effect) -> None:

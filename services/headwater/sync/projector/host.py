@@ -11,8 +11,7 @@ import datetime as dt
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -22,6 +21,7 @@ from headwater.kernel.ids import OWN_SOURCE, POLICY_OBJECT
 from headwater.sync.catchup import CatchUp
 from headwater.sync.domain.leasing import FenceLost, Lease, plan_leases
 from headwater.sync.domain.log import Position, bulk_side
+from headwater.sync.lulls import Lulls
 from headwater.sync.membership import Membership
 from headwater.sync.ports import EventLog, Leases, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector, Prepared
@@ -39,8 +39,7 @@ class ProjectorSettings:
 
     Args:
         batch_events: events of one transaction, at most.
-        bulk_events: bulk events of one transaction, at most: a live event may have to wait for one of these.
-        bulk_rest: pause after one of these while live events come, in parts of the time that it took.
+        bulk_events: bulk events of one transaction, at most.
         gather_s: shortest time from one reading of the log to the next, so that events gather: one that comes alone
             waits for nothing, and behind a full batch the log is read at once.
         poll_s: longest wait for a wake-up that may have been missed.
@@ -52,8 +51,7 @@ class ProjectorSettings:
     """
 
     batch_events: int = 500
-    bulk_events: int = 40
-    bulk_rest: float = 0.5
+    bulk_events: int = 200
     gather_s: float = 0.03
     poll_s: float = 1.0
     recheck_s: float = 0.004
@@ -76,6 +74,7 @@ class ProjectorHost:
         settings: ProjectorSettings,
         catch_up: CatchUp | None = None,
         bulk_catch_up: CatchUp | None = None,
+        lulls: Lulls | None = None,
     ) -> None:
         self._log = log
         self._leases = leases
@@ -88,12 +87,11 @@ class ProjectorHost:
         self._held: dict[int, Lease] = {}
         self._sides = Sides()
         self._aside = Wakeup()
+        self._lulls = lulls or Lulls()
         self._bulk = BulkSide(
-            log, projector, self, self._sides, settings.bulk_events, settings.bulk_rest, settings.poll_s,
+            log, projector, self, self._sides, self._lulls, settings.bulk_events, settings.poll_s,
             settings.backoff_s_max, bulk_catch_up,
         )  # fmt: skip
-        self._working = 0
-        self.live_at_s = -math.inf
         self._in_doubt = False
         self._doubtful: set[str] = set()
         membership.on_lapse(self._lose_everything)
@@ -105,11 +103,6 @@ class ProjectorHost:
     def held(self) -> Mapping[int, Lease]:
         """The shards of this process and their leases."""
         return self._held
-
-    @property
-    def busy(self) -> bool:
-        """Whether live events are being projected."""
-        return self._working > 0
 
     async def run(self) -> None:
         """Project for ever; ends by cancellation, between or inside transactions alike."""
@@ -231,7 +224,7 @@ class ProjectorHost:
         """Write a batch; of one that only sets aside nothing is written: the bulk side will."""
         along = self._sides.along(batch.reached, batch.aside)
         if batch.prepared is not None:
-            with self._at_work():
+            with self._lulls.live():
                 await self._projector.commit(batch.leases, batch.prepared, {**batch.reached, **along})
         self._sides.advance(batch.reached, batch.aside, along, written=batch.prepared is not None)
         if batch.aside:
@@ -270,7 +263,7 @@ class ProjectorHost:
         await self._refresh_policies()
         if not held:
             return None
-        self._read_at = anyio.current_time()
+        began_s = anyio.current_time()
         shard_limit = max(1, self._settings.batch_events // len(held))
         after = {shard: reached.get(shard) or self._sides.front[shard] for shard in held}
         events = await self._log.read_events(after, shard_limit)
@@ -285,21 +278,13 @@ class ProjectorHost:
         # Deliveries give way from the first batch on; one that is tried again holds up nobody.
         if self._catch_up and anew:
             self._catch_up.begin(oldest_of(live), more=is_full)
+        if live:  # behind bulk events alone nobody waits for more
+            self._read_at = began_s
         prepared: Prepared | None = None
         if live:
-            with self._at_work():
+            with self._lulls.live():
                 prepared = await self._projector.prepare(live)
         return _Batch(leases, after, prepared, is_full, last_of(events), set_aside(events), oldest_of(live))
-
-    @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """Say while live events are projected."""
-        self._working += 1
-        try:
-            yield
-        finally:
-            self._working -= 1
-            self.live_at_s = anyio.current_time()
 
     async def _refresh_policies(self, *, at_once: bool = False) -> None:
         """Read the policies now and then, also without a shard: actors and operators go by them."""

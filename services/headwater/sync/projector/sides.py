@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from headwater.sync.domain.log import START, LogEvent, Position, bulk_side
+from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, bulk_side
 
 
 @dataclass(slots=True)
@@ -82,9 +82,17 @@ class Sides:
             if bulk_side(shard) in along:
                 self.back[shard] = max(self.back[shard], place)
 
-    def behind(self, shards: Collection[int]) -> list[int]:
-        """Return those of *shards* where bulk events wait."""
-        return [shard for shard in shards if self.back[shard] < min(self.aside[shard], self.front[shard])]
+    def behind(self, shards: Collection[int], reached: Mapping[int, Position] = NOWHERE) -> list[int]:
+        """Return those of *shards* where bulk events wait.
+
+        Args:
+            reached: up to where those of some are as good as projected.
+        """
+        return [
+            shard
+            for shard in shards
+            if reached.get(shard, self.back[shard]) < min(self.aside[shard], self.front[shard])
+        ]
 
     def whole(self, shard: int) -> Position:
         """Return up to where a shard is projected whole."""
