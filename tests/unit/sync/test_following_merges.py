@@ -163,7 +163,8 @@ async def deliver(lab: Lab, own: dict[uuid.UUID, dict[str, str]]) -> list[str]:
 async def deliver_once(lab: Lab, own: dict[uuid.UUID, dict[str, str]]) -> list[str]:
     """Write what entities that stand should hold, as their deliveries do once nothing holds them back; return refusals.
 
-    An entity takes the address and the title of whoever of its members came last: often another one's.
+    An entity takes the address and the title of whoever of its members came last: often another one's. Where an entity
+    that a merge holds back has that in its record, the refusal is no finding: it is claimed until that one is written.
     """
     busy = {
         one
@@ -171,6 +172,7 @@ async def deliver_once(lab: Lab, own: dict[uuid.UUID, dict[str, str]]) -> list[s
         if lab.is_open(row)
         for one in (row.winner_id, row.loser_id, row.course.holder_id)
     }
+    held_back = {crm_id for one, crm_id in lab.book.records.items() if one in busy and crm_id}
     refused: list[str] = []
     for entity, crm_id in lab.book.records.items():
         if entity in busy or entity in lab.book.merged_into or not crm_id:
@@ -180,7 +182,7 @@ async def deliver_once(lab: Lab, own: dict[uuid.UUID, dict[str, str]]) -> list[s
             members |= more
         write = Write(str(entity), crm_id, own[max(members)])
         (outcome,) = await lab.connector.upsert(target_of(lab), [write])
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, Failed) and outcome.error.existing_crm_id not in held_back:
             refused.append(f"{entity}: {outcome.error.message}")
     return refused
 
@@ -196,6 +198,7 @@ def target_of(lab: Lab) -> Target:
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 8))
 @example(seed=17_162, count=3)
 @example(seed=12_109_691, count=2)
+@example(seed=7981, count=8)
 def test_deliveries_in_between_are_not_refused_and_end_as_before(vendor: str, seed: int, count: int) -> None:
     """A merged entity shows another member's address: the CRM takes it, and gives it back when it is split."""
 
