@@ -19,7 +19,7 @@ from headwater.client.errors import ContractBroken
 from headwater.client.retrying import Fault
 from headwater.client.settings import ClientSettings
 from headwater.client.wire import stream_request
-from headwater.kernel.errors import InvalidInput
+from headwater.kernel.errors import InvalidInput, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Conversation:
         self._failures = 0
         self._hopeful_since = 0.0
         self._quiet_since = 0.0
+        self._believed = False
+        """Something was acknowledged on this connection: its credential was good."""
 
     @property
     def pending_count(self) -> int:
@@ -81,6 +83,7 @@ class Conversation:
     def opened(self, now: float) -> None:
         """Note a new connection: everything unacknowledged is to be written on it."""
         self._written = 0
+        self._believed = False
         self._quiet_since = now
 
     def next_message(self) -> bytes | None:
@@ -110,6 +113,7 @@ class Conversation:
             )
         self._pending.popleft()
         self._written -= 1
+        self._believed = True
         self._failures = 0
         self._hopeful_since = self._quiet_since = now
         return due
@@ -120,7 +124,13 @@ class Conversation:
         return self._quiet_since + self._settings.acknowledge_timeout_s if self._pending else None
 
     def broken(self, fault: Fault, now: float) -> Resume | GiveUp:
-        """Decide what a lost connection means: resume after a pause, or give up what cannot be helped."""
+        """Decide what a lost connection means: resume after a pause, or give up what cannot be helped.
+
+        A credential that was good and is not any more was renewed, or taken back: the next connection, which brings the
+        one of then, tells which.
+        """
+        renewed = self._believed and isinstance(fault.error, Unauthenticated)
+        self._believed = False
         self._written = 0
         self._failures += 1
         pause_s = self._settings.backoff.pause_s(self._failures, self._chance, least_s=fault.least_s)
@@ -128,7 +138,7 @@ class Conversation:
             fault.error, InvalidInput
         ):  # all before it is answered: it speaks of the first that is not
             return GiveUp(self._drop(1, now), pause_s)
-        if not fault.passing or now + pause_s > self._hopeful_since + self._settings.give_up_s:
+        if not (fault.passing or renewed) or now + pause_s > self._hopeful_since + self._settings.give_up_s:
             return GiveUp(self._drop(len(self._pending), now), pause_s)
         return Resume(pause_s)
 

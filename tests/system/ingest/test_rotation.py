@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(60)]
 
 TURNS = 6
 """More than channels of older certificates are kept (`secured.RETIRED_MAX`)."""
+KEYS = 3
 BATCH = 10
 ACKS = 60
 """Events acknowledged on every road between two turns."""
@@ -170,7 +171,7 @@ async def test_signing_keys_change_and_no_event_is_lost(
     _put(file, signer.sign(tenants=[TENANT]))
     security = made.trusting(token_file=str(file))
     async with under_load(migrated_database_url, tmp_path, made.settings, security) as (load, _):
-        for number in range(TURNS):
+        for number in range(KEYS):
             former, signer = signer, Signer.make(f"key-{number}")
             made.publish(former, signer)
             text = signer.sign(tenants=[TENANT])

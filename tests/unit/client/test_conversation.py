@@ -12,7 +12,7 @@ from headwater.client.conversation import Conversation, GiveUp, Resume
 from headwater.client.errors import ContractBroken
 from headwater.client.retrying import Fault
 from headwater.client.settings import ClientSettings
-from headwater.kernel.errors import HeadwaterError, Overloaded, Unavailable
+from headwater.kernel.errors import HeadwaterError, Overloaded, Unauthenticated, Unavailable
 
 _AWAY = Fault(Unavailable("away"), passing=True)
 
@@ -119,6 +119,21 @@ def test_patience_counts_from_the_last_acknowledgement() -> None:
     talk.acknowledged(1, 1, 8.0)
     assert isinstance(talk.broken(_AWAY, 15.0), Resume)
     assert isinstance(talk.broken(_AWAY, 18.5), GiveUp)
+
+
+def test_a_credential_that_was_good_is_asked_for_once_more() -> None:
+    """It may have been renewed meanwhile; one that was never good, or is not renewed, ends the stream."""
+    refused = Fault(Unauthenticated("the token's key is not known"), passing=False)
+    talk = _conversation()
+    for _ in range(2):
+        talk.send(_batch(), 0.0)
+    talk.opened(0.0)
+    talk.next_message()
+    talk.acknowledged(1, 1, 0.0)
+    assert isinstance(talk.broken(refused, 0.0), Resume)
+    talk.opened(0.1)
+    talk.next_message()
+    assert isinstance(talk.broken(refused, 0.1), GiveUp)
 
 
 def test_a_failure_that_does_not_pass_is_not_tried_again() -> None:
