@@ -143,8 +143,8 @@ def test_a_reference_that_only_we_write_is_to_point_where_we_pointed_it() -> Non
         bound("salesforce"), entity_state="deleted", known={REFERENCES_KEY: {"AccountId": ["001A"]}}
     )
     whole = replace(plan("salesforce"), written={"contact": REFERRING})
-    shown = replace(seen("salesforce"), fields={**seen("salesforce").fields, "AccountId": "001B"})
-    assert kind_of(judge_present(DOCUMENT, whole, shown, Ours({"1": ended}), Look(NOW, 0.0))) == ""
+    there = replace(seen("salesforce"), fields={**seen("salesforce").fields, "AccountId": "001B"})
+    assert kind_of(judge_present(DOCUMENT, whole, there, Ours({"1": ended}), Look(NOW, 0.0))) == ""
 
 
 def test_what_a_reference_was_seen_to_be_is_what_is_known_of_it() -> None:
