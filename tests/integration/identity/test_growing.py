@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -31,7 +32,7 @@ INSERT INTO identity.member (
 SELECT $1, entity_id, 's', 'contact', entity_id::text, entity_id, entity_id, entity_id, now() FROM e
 """
 EDGES = "SELECT weights, bits FROM identity.edge WHERE tenant_id = $1 ORDER BY bits DESC"
-NAMESAKE = {"first_name": "Ann", "last_name": "Lee"}
+NAMESAKE: dict[str, Any] = {"first_name": "Ann", "last_name": "Lee"}
 
 
 @pytest.fixture
