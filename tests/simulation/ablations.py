@@ -188,7 +188,7 @@ _SEEDS: Final[dict[str, int]] = {
     "no-fence": 3,
     "releases-at-send": 2,
     "usage-forgotten": 13,
-    "lane-shares": 27,
+    "lane-shares": 32,
     "quota-ignored": 61,
     "retry-after-ignored": 12,
     "poison-not-isolated": 10,
