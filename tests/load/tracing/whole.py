@@ -110,7 +110,7 @@ class Stand:
             await anyio.sleep(TAIL_S)
         left = (receiver.spans, receiver.attributes, receiver.links)
         spans, attributes, links = ((now - then) / events for now, then in zip(left, taken, strict=True))
-        if (spans > 0) != way.traced or spans < way.share:
+        if (spans > 0) != way.traced or (way.traced and spans < way.share):
             raise MeasurementFailed(f"{spans:g} spans an event came, not as told: {way}")
         return Slice(events / took_s, cpu_us, (spans, attributes, links))
 
