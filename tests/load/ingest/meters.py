@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import platform
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 _CPUCLOCK_SCHED = 2
+_HAS_PROCESS_CLOCKS = platform.system() == "Linux"
 
 if TYPE_CHECKING:
     import asyncpg
@@ -70,7 +71,7 @@ def cpu_s(pid: int) -> float:
 
 def process_cpu_s(pid: int) -> float:
     """Return the CPU time of one process, its ended threads too; to the nanosecond where the system tells it so."""
-    if sys.platform == "linux":
+    if _HAS_PROCESS_CLOCKS:
         return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)  # as clock_getcpuclockid(3) makes it
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
