@@ -9,7 +9,7 @@ from headwater.ingest.settings import IngestSettings
 from headwater.kernel.security.denial_book import PostgresDenialBook
 from headwater.kernel.security.denials import Denied
 from headwater.kernel.service import open_database
-from headwater.kernel.tenancy import serve_tenant
+from headwater.kernel.tenancy import every_tenant, serve_tenant
 
 
 async def test_ingest_writes_its_refusals_into_the_audit_and_reads_none_of_it(
@@ -18,11 +18,12 @@ async def test_ingest_writes_its_refusals_into_the_audit_and_reads_none_of_it(
     """The function is all that another service has of sync's schema, also while a call is served."""
     settings = IngestSettings.model_validate({"HEADWATER_DATABASE_URL": migrated_database_url})
     async with await open_database("ingest", settings, size_min=1, size_max=1) as pool:
-        serve_tenant("globex")
-        refused = Denied("acme", "spiffe://house/gateway", "/service/Method", "TENANT_DENIED", "globex")
-        assert await PostgresDenialBook(pool).write([(refused, 1_001)])
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await pool.fetch("SELECT 1 FROM sync.audit")
+        with every_tenant():  # what the block sets ends with it: the tests of a worker share one task
+            serve_tenant("globex")
+            refused = Denied("acme", "spiffe://house/gateway", "/service/Method", "TENANT_DENIED", "globex")
+            assert await PostgresDenialBook(pool).write([(refused, 1_001)])
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await pool.fetch("SELECT 1 FROM sync.audit")
     connection = await asyncpg.connect(migrated_database_url)
     try:
         (entry,) = await connection.fetch("SELECT tenant_id, action, actor, changes::text FROM sync.audit")
