@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.soundness import read_weights
@@ -62,3 +64,15 @@ def test_names_and_numbers_go_both_ways() -> None:
     """A name that no table holds is that of the shipped weights."""
     assert [number_of(name_of(number)) for number in (0, 1, 27)] == [0, 1, 27]
     assert number_of("learned-x") == SHIPPED
+
+
+@given(st.integers(0, 2**32 - 1))
+@example(1_000_000_000)
+@example(1_000_000_020)
+@example(1_000_000_021)
+@example(2**32 - 1)
+def test_any_number_that_a_caller_may_ask_for_has_a_name_and_the_name_that_number(number: int) -> None:
+    """Also numbers beyond those of the largest tenant: no power of two is made of them."""
+    name = name_of(number)
+    assert len(name) < 30
+    assert number_of(name) == number

@@ -14,13 +14,11 @@ from typing import Final
 
 from headwater.identity.domain.records import RecordId
 from headwater.identity.domain.scoring import priors
-from headwater.identity.domain.scoring.versions import name_of, number_of_size
+from headwater.identity.domain.scoring.versions import DOUBLINGS_MAX, name_of, number_of_size
 from headwater.identity.domain.scoring.weights import Weights
 
 SAMPLE_RECORDS: Final = 2_000
 """Records of which the ids tell how many there are, with an error of 2 %."""
-DOUBLINGS_MAX: Final = 20
-"""Ten thousand million records."""
 _HEAD_DIGITS: Final = 12
 """Digits at the beginning of an id that are a hash's, all of them."""
 

@@ -16,6 +16,8 @@ _LEARNED: Final = "learned-"
 _SIZED: Final = f"{priors.VERSION}x"
 _SIZED_NUMBER: Final = 1_000_000_000
 """With it begin the numbers of the shipped weights of larger tenants; no tenant learns so often."""
+DOUBLINGS_MAX: Final = 20
+"""Ten thousand million records."""
 _NAMES_KEPT: Final = 256
 
 
@@ -28,7 +30,8 @@ def size_of(number: int) -> int | None:
     """Return for how many times twice the records shipped weights are; None for learnt ones."""
     if number == SHIPPED:
         return 0
-    return number - _SIZED_NUMBER if number > _SIZED_NUMBER else None
+    doublings = number - _SIZED_NUMBER
+    return doublings if 0 < doublings <= DOUBLINGS_MAX else None
 
 
 def name_of(number: int) -> str:
