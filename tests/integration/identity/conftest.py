@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import asyncpg
 import grpc
 import pytest
 
@@ -194,3 +195,13 @@ async def identity(migrated_database_url: str) -> AsyncIterator[Client]:
 def new_record() -> Callable[..., pb.ResolveRecord]:
     """Describe a record to resolve: `new_record("1", email=...)`."""
     return record
+
+
+@pytest.fixture
+async def tables(migrated_database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection to the service's database."""
+    connection = await asyncpg.connect(migrated_database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -33,16 +32,6 @@ SELECT $1, entity_id, 's', 'contact', entity_id::text, entity_id, entity_id, ent
 """
 EDGES = "SELECT weights, bits FROM identity.edge WHERE tenant_id = $1 ORDER BY bits DESC"
 NAMESAKE: dict[str, Any] = {"first_name": "Ann", "last_name": "Lee"}
-
-
-@pytest.fixture
-async def tables(migrated_database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A connection to the service's database."""
-    connection = await asyncpg.connect(migrated_database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def _version(client: Client) -> str:

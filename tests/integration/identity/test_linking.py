@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -21,16 +20,6 @@ from headwater.identity.v1 import identity_pb2 as pb
 pytestmark = pytest.mark.anyio
 
 ANN: dict[str, Any] = {"first_name": "Ann", "last_name": "Lee"}
-
-
-@pytest.fixture
-async def tables(migrated_database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A connection to the service's database."""
-    connection = await asyncpg.connect(migrated_database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def _apart(identity: Client) -> tuple[str, str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -24,16 +23,6 @@ TABLES = {
     "merge_candidate": "seq, close_time, skip_time, assignee",
 }
 """What a decision may change, by table."""
-
-
-@pytest.fixture
-async def tables(migrated_database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A connection to the service's database."""
-    connection = await asyncpg.connect(migrated_database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def _dump(tables: asyncpg.Connection[asyncpg.Record]) -> dict[str, list[str]]:

@@ -33,16 +33,6 @@ ANN: dict[str, Any] = {"first_name": "Ann", "last_name": "Lee", "email": "ann@fi
 
 
 @pytest.fixture
-async def tables(migrated_database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A connection to the service's database."""
-    connection = await asyncpg.connect(migrated_database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@pytest.fixture
 async def weights(identity: Client) -> AsyncIterator[weights_pb2_grpc.WeightsServiceAsyncStub]:
     """The running service's weights, reached over gRPC."""
     async with open_channel(identity.address) as channel:
