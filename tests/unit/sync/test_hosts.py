@@ -118,6 +118,16 @@ class PreparesAhead(CommitsUnheard):
         return await super().commit(leases, prepared, moves)
 
 
+async def run_until(done: anyio.Event, membership: Membership, host: ProjectorHost) -> None:
+    """Run a host and its membership until *done*."""
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await done.wait()
+            tasks.cancel_scope.cancel()
+
+
 @pytest.mark.anyio
 async def test_the_next_batch_is_prepared_while_a_full_one_is_written_and_dropped_if_that_fails() -> None:
     """Prepared ahead is no promise: after a failed commit the cursors in the database decide what comes next."""
@@ -127,12 +137,7 @@ async def test_the_next_batch_is_prepared_while_a_full_one_is_written_and_droppe
     leases = MemoryLeases(Cluster(), "one")
     membership = Membership(leases)
     host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), settings)
-    with anyio.fail_after(PATIENCE_S):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(membership.keep)
-            tasks.start_soon(host.run)
-            await projector.done.wait()
-            tasks.cancel_scope.cancel()
+    await run_until(projector.done, membership, host)
     assert projector.prepared[:3] == [1, 2, 2]
     assert [item.event_key.int for batch in projector.batches for item in batch] == [1, 2]
 
@@ -147,12 +152,7 @@ async def test_a_commit_in_doubt_is_not_projected_again(fault: HeadwaterError) -
     membership = Membership(leases)
     policies = LogPolicies(log)
     host = ProjectorHost(log, leases, membership, policies, projector, Wakeup(), ProjectorSettings())
-    with anyio.fail_after(PATIENCE_S):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(membership.keep)
-            tasks.start_soon(host.run)
-            await projector.done.wait()
-            tasks.cancel_scope.cancel()
+    await run_until(projector.done, membership, host)
     assert [[item.event_key.int for item in batch] for batch in projector.batches] == [[1, 2], [3]]
 
 
@@ -189,12 +189,7 @@ async def test_deliveries_give_way_before_the_first_batch_of_a_backlog_is_writte
     membership = Membership(leases)
     settings = ProjectorSettings(batch_events=1)
     host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), settings, catch_up)
-    with anyio.fail_after(PATIENCE_S):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(membership.keep)
-            tasks.start_soon(host.run)
-            await projector.done.wait()
-            tasks.cancel_scope.cancel()
+    await run_until(projector.done, membership, host)
     assert projector.held[0] is held
 
 
@@ -230,12 +225,7 @@ async def test_a_shard_that_was_taken_anew_is_kept_when_its_former_fence_is_lost
     leases = MemoryLeases(cluster, "one")
     membership = Membership(leases)
     host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), ProjectorSettings())
-    with anyio.fail_after(PATIENCE_S):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(membership.keep)
-            tasks.start_soon(host.run)
-            await projector.done.wait()
-            tasks.cancel_scope.cancel()
+    await run_until(projector.done, membership, host)
     assert projector.fences == [1, 2]
 
 
