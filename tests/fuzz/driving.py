@@ -34,6 +34,8 @@ MISPLACED_MAX: Final = 4
 OVERTAKEN: Final = "Internal error from Core"
 """What grpc.aio's client says of a write on a call that ended meanwhile; the service's status is lost."""
 GIVEN_UP: Final = "the driver is done with this stream"
+SINGLE_SHARE: Final = 0.25
+"""Share of a run's requests that are single calls at least: streams, which are faster, leave them so many."""
 HASTY_SHARE: Final = 0.003
 """Share of single calls that get hardly any time."""
 HASTY_S: Final = (0.001, 0.005, 0.02)
@@ -93,6 +95,7 @@ class Driver:
         self._chance = chance
         self._progress = progress
         self._left = pace.requests
+        self._owed = round(pace.requests * SINGLE_SHARE) if pace.callers else 0
         self._calls: dict[Method, Any] = {}
         self._waiting: dict[int, tuple[float, Request, Any]] = {}
         self._misplaced: deque[Request] = deque()
@@ -117,12 +120,14 @@ class Driver:
                     senders.start_soon(self._call_on, number)
                 for number in range(self._pace.callers, self._pace.callers + self._pace.streams):
                     senders.start_soon(self._stream_on, number)
+            while self._misplaced:  # of a stream that ended after the last caller
+                await self._call(0, self._misplaced.popleft())
             watch.cancel_scope.cancel()
         self.report.seconds = time.monotonic() - started
         return self.report
 
-    def _more(self) -> bool:
-        return self._left > 0 and time.monotonic() < self._end_at
+    def _more(self, kept: int = 0) -> bool:
+        return self._left > kept and time.monotonic() < self._end_at
 
     async def _call_on(self, place: int) -> None:
         while self._misplaced or self._more():
@@ -130,6 +135,7 @@ class Driver:
                 await self._call(place, self._misplaced.popleft())
             else:
                 self._left -= 1
+                self._owed = max(0, self._owed - 1)
                 await self._call(place, self._source.unary())
 
     async def _call(self, place: int, request: Request) -> None:
@@ -164,7 +170,7 @@ class Driver:
 
     async def _stream_on(self, place: int) -> None:
         again: deque[Request] = deque()
-        while again or self._more():
+        while again or self._more(self._owed):
             again = await self._stream(place, again)
 
     async def _stream(self, place: int, again: deque[Request]) -> deque[Request]:
@@ -245,7 +251,7 @@ class Driver:
 
     def _take_streamed(self) -> Request | None:
         """Return the next message; most that would end the stream go out on a stream of their own."""
-        while self._more():
+        while self._more(self._owed):
             self._left -= 1
             request = self._source.streamed()
             if not kills_stream(request) or self._chance.random() < KILLING_SHARE:

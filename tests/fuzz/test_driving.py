@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import grpc
 import pytest
-from tests.fuzz.driving import WINDOW_MESSAGES, Driver, Pace
+from tests.fuzz.driving import SINGLE_SHARE, WINDOW_MESSAGES, Driver, Pace
 from tests.fuzz.judging import Judge
 from tests.fuzz.methods import INGEST, Request
 from tests.fuzz.policy import POLICY, TENANTS
@@ -102,6 +102,13 @@ async def test_a_sound_service_gives_a_clean_report(address: str) -> None:
     report = await drive(address, "sound")
     assert report.requests == PACE.requests
     assert report.clean, report.lines()
+
+
+async def test_streams_leave_single_calls_their_share(address: str) -> None:
+    """However much faster they are: here one caller beside eight streams."""
+    pace = Pace(400, 10, callers=1, streams=8)
+    report = await drive(address, "sound", pace)
+    assert report.codes["RecordEvent OK"] >= pace.requests * SINGLE_SHARE, report.lines()
 
 
 @pytest.mark.parametrize(

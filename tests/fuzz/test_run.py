@@ -16,7 +16,7 @@ from tests.system.processes import Child
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(90)]
 
 SEED = 20_261_121
-PACE = Pace(requests=3_000, seconds=45, callers=12, streams=6)
+PACE = Pace(requests=6_000, seconds=45, callers=12, streams=6)
 """So many that each method has its answer many times; the seconds are there for a service that hangs."""
 
 
