@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from headwater.sandbox.call import Answer, Call, route
-from headwater.sandbox.salesforce import rows, setup, soql
+from headwater.sandbox.salesforce import changes, rows, setup, soql
 from headwater.sandbox.salesforce.describe import Field, Sobject, sobject
 from headwater.sandbox.salesforce.errors import RowError, refusal
 from headwater.sandbox.salesforce.ids import full
 from headwater.sandbox.salesforce.requests import version_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from headwater.sandbox.desk import Desk
     from headwater.sandbox.store.records import Record
@@ -63,7 +64,11 @@ class _Run:
 
     def found(self) -> list[Record]:
         query = self._query
-        records = [one for one in self._candidates() if query.where is None or self._holds(query.where, one)]
+        last = None if query.limit is None else query.offset + query.limit
+        holding = (one for one in self._candidates() if query.where is None or self._holds(query.where, one))
+        if self._is_by_change():
+            return list(islice(holding, query.offset, last))
+        records = list(holding)
         for order in reversed(query.order):
             full_keys = [(self._key(one, order.path), one) for one in records]
             filled = [pair for pair in full_keys if pair[0] is not None]
@@ -71,7 +76,6 @@ class _Run:
             empty = [one for key, one in full_keys if key is None]
             sorted_ones = [one for _, one in filled]
             records = [*sorted_ones, *empty] if order.nulls_last else [*empty, *sorted_ones]
-        last = None if query.limit is None else query.offset + query.limit
         return records[query.offset : last]
 
     def shown(self, record: Record, version: str) -> dict[str, Any]:
@@ -142,16 +146,33 @@ class _Run:
     def _at(self, name: str, message: str) -> str:
         return soql.located(self._query.text, self._query.text.lower().find(name.lower()) + 1, message)
 
-    def _candidates(self) -> Sequence[Record]:
-        """By index where the query pins an id or a look-up field, else every row."""
+    def _is_by_change(self) -> bool:
+        """Whether the candidates come in the order that is asked for."""
+        return changes.in_order(self._query.order) and self._pinned() is None
+
+    def _pinned(self) -> soql.Compare | None:
+        """The condition by which few rows are found; what is archived is found by its id only."""
+        pin = self._pin(self._query.where)
+        by_id = pin is not None and self._paths[pin.path.lower()].field.type == "id"
+        return pin if by_id or not self._archived else None
+
+    def _candidates(self) -> Iterable[Record]:
+        """By index where the query pins an id, a look-up field or when rows changed, else every row."""
         records = self._desk.account.records
-        pin = None if self._archived else self._pin(self._query.where)
+        pin = self._pinned()
         if pin is None:
+            since_s, until_s = changes.seconds_of(self._query.where)
+            if (since_s, until_s) != changes.EVER or changes.in_order(self._query.order):
+                return records.changed(self.kind.name, since_s, until_s, archived=self._archived)
             after, upto = self._range(self._query.where)
             return records.between(self.kind.name, after, upto, archived=self._archived)
         field = self._paths[pin.path.lower()].field
-        ids = {one for value in pin.values for one in rows.ids_with(self._desk, self.kind, field, value)}
-        found = (records.live(self.kind.name, one) for one in sorted(ids))
+        if field.type == "id":
+            ids = {whole for value in pin.values if (whole := full(str(value))) is not None}
+        else:
+            ids = {one for value in pin.values for one in rows.ids_with(self._desk, self.kind, field, value)}
+        find = records.find if self._archived else records.live
+        found = (find(self.kind.name, one) for one in sorted(ids))
         return [one for one in found if one is not None]
 
     def _range(self, condition: soql.Condition | None) -> tuple[str, str]:

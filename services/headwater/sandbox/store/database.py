@@ -84,6 +84,14 @@ class Database:
         """Every row of a named statement."""
         return self._connection.execute(self._statements[statement], parameters).fetchall()
 
+    def each(self, statement: str, *parameters: object) -> Iterator[Row]:
+        """The rows of a named statement one by one; those that nobody takes are never read."""
+        cursor = self._connection.execute(self._statements[statement], parameters)
+        try:
+            yield from cursor
+        finally:
+            cursor.close()
+
     def one(self, statement: str, *parameters: object) -> Row | None:
         """The first row of a named statement, or None."""
         row: Row | None = self._connection.execute(self._statements[statement], parameters).fetchone()

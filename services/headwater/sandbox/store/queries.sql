@@ -39,6 +39,11 @@ WHERE account_key = ? AND object = ? AND archived <= ?
     AND (? = '' OR length(record_id) < ? OR (length(record_id) = ? AND record_id <= ?))
 ORDER BY position;
 
+-- name: changed_records
+SELECT record_id, fields, created_ms, updated_ms, archived FROM record
+WHERE account_key = ? AND object = ? AND updated_ms / 1000 BETWEEN ? AND ? AND archived <= ?
+ORDER BY updated_ms / 1000, record_id;
+
 -- name: page_records
 SELECT record_id, fields, created_ms, updated_ms, archived FROM record
 WHERE account_key = ? AND object = ? AND archived = ? AND position > coalesce(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from headwater.sandbox.store.database import Database, Row
 
@@ -87,6 +87,14 @@ class RecordBook:
         place = (len(after), len(after), after, upto, len(upto), len(upto), upto)
         rows = self._database.all("range_records", self._key, kind, int(archived), *place)
         return [_record(kind, row) for row in rows]
+
+    def changed(self, kind: str, since_s: int, until_s: int, *, archived: bool = False) -> Iterator[Record]:
+        """Records that changed last in these seconds since the epoch, both among them, in the order (second, id).
+
+        Archived ones only on demand. Lazily: whoever stops early pays for no more; nothing may be written meanwhile.
+        """
+        rows = self._database.each("changed_records", self._key, kind, since_s, until_s, int(archived))
+        return (_record(kind, row) for row in rows)
 
     def page(self, kind: str, after: str, limit: int, *, archived: bool = False) -> list[Record]:
         """Up to `limit` records created after the record `after` ("" for the first page)."""

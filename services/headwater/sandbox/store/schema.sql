@@ -22,6 +22,9 @@ CREATE TABLE IF NOT EXISTS record (
     UNIQUE (account_key, object, record_id)
 );
 
+-- Records in the order in which they changed last, by the second: what a vendor's stamps tell.
+CREATE INDEX IF NOT EXISTS record_by_change ON record (account_key, object, updated_ms / 1000, record_id);
+
 -- Values by which a record can be found: unique properties, external ids, look-up fields (folded to lower case).
 CREATE TABLE IF NOT EXISTS lookup (
     account_key INTEGER NOT NULL,
