@@ -264,8 +264,9 @@ class Driver:
 
     def _count(self, request: Request, code: str, breach: str, events: int = 0) -> None:
         self.report.count(request, code, events)
-        if breach:
-            self.report.found(request, breach)
+        is_new = bool(breach) and self.report.found(request, breach)
+        if is_new and self._progress:
+            self._progress(f"found: {request.method.name}: {breach} {request.wire.hex()[:400]}")
 
     async def _watch(self, started: float) -> None:
         """End calls that hang, and say how far the run is."""

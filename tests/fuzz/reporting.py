@@ -39,12 +39,13 @@ class Report:
         self.events += events
         self.codes[f"{request.method.name} {code}"] += 1
 
-    def found(self, request: Request, breach: str) -> None:
-        """Keep a finding, unless there are enough of its kind."""
+    def found(self, request: Request, breach: str) -> bool:
+        """Keep a finding, unless there are enough of its kind; returns whether it is the first of it."""
         kind = f"{request.method.name}: {_VARYING.sub('#', breach)}"
         self.breaches[kind] += 1
         if self.breaches[kind] <= EXAMPLES_MAX:
             self.findings.append(Finding(request.method.name, request.wire, breach, request.method.service))
+        return self.breaches[kind] == 1
 
     def lines(self) -> list[str]:
         """Return the report as text for people."""

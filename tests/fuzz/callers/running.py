@@ -181,8 +181,11 @@ class Driver:
             self.report.count(request, code, 0)
             self.tally[caller.name, code] += 1
             breach = breach_of(caller, request, code, messages + said)
-            if breach:
-                self.report.found(request, f"caller {caller.name}: {breach}")
+            is_new = bool(breach) and self.report.found(request, f"caller {caller.name}: {breach}")
+            if is_new and self._say:
+                self._say(
+                    f"found: {request.method.path} by {caller.name}: {breach} {request.wire.hex()[:400]}"
+                )
             if code == "OK":
                 self._pool.note(request.method.response.FromString(messages))
             self._tell(began)
