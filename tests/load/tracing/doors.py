@@ -23,7 +23,7 @@ from tests.load.ingest.driver import OPTIONS, SERVICE
 from tests.load.ingest.ground import Ground, apply_policy, free_port, service_environment
 from tests.load.ingest.meters import process_cpu_s
 from tests.load.tracing.switchable import LAUNCHER, switch
-from tests.load.tracing.ways import FEW, TAIL_S, WAYS, Receiver, settings_of
+from tests.load.tracing.ways import FEW, TAIL_S, WAYS, Receiver, order_of, settings_of
 from tests.system.processes import Child
 
 STREAMS: Final = 4
@@ -131,7 +131,7 @@ async def measure_round(
         ]
         await _load(channels, shape, WAYS[FEW].share, WARM_UP_S)
         for number in range(max(1, round(seconds / SLICE_S))):
-            for name in shuffled(tuple(WAYS), f"{shape} {number}"):
+            for name in order_of(f"{shape} {number}"):
                 way = WAYS[name]
                 await switch([door.child], door.switches, on=way.traced)
                 receiver.answer(way.answers)
@@ -147,11 +147,6 @@ async def measure_round(
         found = seen.setdefault((shape, name), Seen())
         found.pace_per_s.append([pace for pace, _ in told])
         found.cpu_us.append([cpu_us for _, cpu_us in told])
-
-
-def shuffled(names: Sequence[str], seed: str) -> list[str]:
-    """Return names in another order for each seed: what comes and goes on the machine meets all alike."""
-    return random.Random(seed).sample(names, len(names))
 
 
 async def _load(channels: Sequence[grpc.aio.Channel], shape: str, share: float, seconds: float) -> int:

@@ -6,6 +6,7 @@ producer says; off is switched (`switchable`).
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,16 +44,29 @@ OFF: Final = "off"
 CONTROL: Final = "off, once more"
 FEW: Final = "1 %"
 ALL: Final = "100 %"
+BESIDE: Final = "1 %, beside it"
 BLOCKED: Final = "1 %, blocked endpoint"
 WAYS: Final[Mapping[str, Way]] = {
     OFF: Way(0.01, traced=False),
     CONTROL: Way(0.01, traced=False),
     FEW: Way(0.01),
     ALL: Way(1.0),
+    BESIDE: Way(0.01),
     BLOCKED: Way(0.01, answers=False),
 }
 """Producers sample where tracing is off, too: what differs is the service alone. What the second way
 without tracing seems to cost against the first is what the machine's noise can do to the other figures."""
+PAIRS: Final = 3
+"""Of a blocked slice and the one beside it, in each turn: one per cent is little, so it is asked for more often, and
+right beside each other machine and tables have changed least."""
+
+
+def order_of(seed: str) -> list[str]:
+    """Return the slices of a turn, in another order for each seed: what comes and goes on the machine meets all alike."""
+    chance = random.Random(seed)
+    units = [[name] for name in WAYS if name not in {BESIDE, BLOCKED}]
+    units += [chance.sample((BESIDE, BLOCKED), 2) for _ in range(PAIRS)]
+    return [name for unit in chance.sample(units, len(units)) for name in unit]
 
 
 class Receiver(grpc.GenericRpcHandler):

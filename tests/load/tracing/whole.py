@@ -18,7 +18,7 @@ from tests.load.ingest.stages import MeasurementFailed
 from tests.load.sync import facts
 from tests.load.sync.backlog import ENDED, TAIL_EVENTS, TAIL_PROJECTED, UNSETTLED, UPDATES
 from tests.load.sync.ground import BATCH_EVENTS, CALL_S, Ground, World
-from tests.load.tracing.doors import Seen, shuffled
+from tests.load.tracing.doors import Seen
 from tests.load.tracing.switchable import LAUNCHER, switch
 from tests.load.tracing.ways import (
     FEW,
@@ -26,6 +26,7 @@ from tests.load.tracing.ways import (
     WAYS,
     Receiver,
     Way,
+    order_of,
     settings_of,
 )
 
@@ -182,7 +183,7 @@ async def measure_round(
         stand = Stand(world, receiver, switches)
         await stand.slice(WARM_EVENTS, WAYS[FEW])
         for turn in range(turns):
-            for name in shuffled(tuple(WAYS), f"whole {number} {turn}"):
+            for name in order_of(f"whole {number} {turn}"):
                 one = await stand.slice(events, WAYS[name])
                 whole.slices.setdefault(name, []).append(one)
                 found.setdefault(name, []).append(one)
