@@ -39,6 +39,7 @@ EDGE: Final = 0.25
 """Share of texts and numbers of the others at an edge of what the field holds."""
 FOREIGN: Final = 0.1
 """Share of requests that name no tenant, or one that is nobody's."""
+NOBODY: Final = "nobody"
 KEPT: Final = 400
 DEPTH_MAX: Final = 4
 ROWS_READ: Final = 4
@@ -113,7 +114,7 @@ class Asking:
     def __init__(self, chance: random.Random, pool: Pool) -> None:
         self._chance, self._pool = chance, pool
         self._methods = list(all_methods())
-        self._tenant, self._edge = TENANTS[0], 0.0
+        self._tenant, self._edge = NOBODY, 0.0
         self._makers: dict[int, Callable[[Any], Any]] = {
             FieldDescriptor.CPPTYPE_STRING: self._text,
             FieldDescriptor.CPPTYPE_BOOL: lambda _: chance.random() < 0.5,
@@ -139,16 +140,17 @@ class Asking:
         """Return the next request."""
         chance = self._chance
         method = chance.choice(self._methods)
-        self._tenant = chance.choice(TENANTS)
+        tenant = (
+            chance.choice(("", "t-none", "ACME")) if chance.random() < FOREIGN else chance.choice(TENANTS)
+        )
+        damaged = chance.random() < DAMAGED
+        # What may end in another tenant's log bears no tenant's mark: who acts for one tenant need not name it.
+        self._tenant = tenant if tenant in TENANTS and not damaged else NOBODY
         self._edge = 0.0 if chance.random() < PLAIN else EDGE
         message: Any = self._message(method.request, 0)
-        message.tenant_id = (
-            chance.choice(("", "t-none", "ACME")) if chance.random() < FOREIGN else self._tenant
-        )
+        message.tenant_id = tenant
         wire = message.SerializeToString()
-        if chance.random() < DAMAGED:
-            return request_of(method, damage(chance, wire))
-        return Request(method, wire, message)
+        return request_of(method, damage(chance, wire)) if damaged else Request(method, wire, message)
 
     def _message(self, kind: type[Message], depth: int) -> Message:
         message = kind()

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from tests.fuzz.callers.asking import Asking, Pool, all_methods
 from tests.fuzz.callers.judging import breach_of
-from tests.fuzz.callers.people import Caller
+from tests.fuzz.callers.people import TENANTS, Caller
 from tests.fuzz.callers.planting import mark
 from tests.fuzz.callers.running import Pace, open_whole, run
 from tests.fuzz.methods import Request
@@ -67,3 +67,14 @@ def test_every_method_is_asked() -> None:
     asking = Asking(random.Random(SEED), Pool())
     asked = {asking.next().method.path for _ in range(100 * len(METHODS))}
     assert asked == {path for path in METHODS if path.startswith("/headwater.")}
+
+
+def test_a_mark_goes_to_its_own_tenant_only() -> None:
+    """Else a caller would find what another caller brought there, and call it a leak."""
+    asking = Asking(random.Random(SEED), Pool())
+    requests = [asking.next() for _ in range(100 * len(METHODS))]
+    marked = [(one, tenant) for one in requests for tenant in TENANTS if mark(tenant).encode() in one.wire]
+    assert len(marked) > len(METHODS)
+    for request, tenant in marked:
+        assert request.message is not None
+        assert getattr(request.message, "tenant_id", "") == tenant
