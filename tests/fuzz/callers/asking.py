@@ -33,8 +33,10 @@ DAMAGED: Final = 0.06
 """Share of requests whose wire form is damaged."""
 LEFT_OUT: Final = 0.35
 """Share of fields that are not set."""
-PLAIN: Final = 0.6
+PLAIN: Final = 0.5
 """Share of requests without a value at an edge: they come furthest."""
+ONE_ODD: Final = 0.3
+"""Share of requests with one value at an edge: nothing else stops them where that one would be looked at."""
 EDGE: Final = 0.25
 """Share of texts and numbers of the others at an edge of what the field holds."""
 FOREIGN: Final = 0.1
@@ -146,11 +148,26 @@ class Asking:
         damaged = chance.random() < DAMAGED
         # What may end in another tenant's log bears no tenant's mark: who acts for one tenant need not name it.
         self._tenant = tenant if tenant in TENANTS and not damaged else NOBODY
-        self._edge = 0.0 if chance.random() < PLAIN else EDGE
+        draw = chance.random()
+        self._edge = 0.0 if draw < PLAIN + ONE_ODD else EDGE
         message: Any = self._message(method.request, 0)
+        if PLAIN <= draw < PLAIN + ONE_ODD:
+            self._make_odd(message)
         message.tenant_id = tenant
         wire = message.SerializeToString()
         return request_of(method, damage(chance, wire)) if damaged else Request(method, wire, message)
+
+    def _make_odd(self, message: Message) -> None:
+        """Put one of the values that are set to an edge."""
+        places = list(_values(message))
+        if places:
+            self._edge = 1.0
+            holder, one = self._chance.choice(places)
+            value = self._makers[one.cpp_type](one)
+            if one.is_repeated:
+                getattr(holder, one.name)[0] = value
+            else:
+                setattr(holder, one.name, value)
 
     def _message(self, kind: type[Message], depth: int) -> Message:
         message = kind()
@@ -217,3 +234,13 @@ class Asking:
             return self._chance.choice((0, 1, 2, 5, 10))
         number = self._chance.choice(values.INTEGERS) * self._chance.choice((1, -1))
         return values.fit(number, bits, signed=signed)
+
+
+def _values(message: Message) -> Iterator[tuple[Message, Any]]:
+    """Yield the fields of a message, and of those in it, that hold values."""
+    for one, value in message.ListFields():
+        if one.message_type is None:
+            yield message, one
+        elif not one.message_type.GetOptions().map_entry:
+            for inner in value if one.is_repeated else (value,):
+                yield from _values(inner)

@@ -209,6 +209,9 @@ async def test_the_desk_refuses_what_it_cannot_answer(desk: RoutingWorld) -> Non
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await desk.stub.ListAssignments(pb.ListAssignmentsRequest(tenant_id=TENANT, states=states))
     assert refusal(caught.value)[2] == ["states"]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await desk.stub.ListAssignments(pb.ListAssignmentsRequest(tenant_id=TENANT, person="ann\0"))
+    assert refusal(caught.value)[2] == ["person"]
     bare = pb.PreviewRoutingRequest(tenant_id=TENANT, policy_document="format: headwater/v1")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         _ = [step async for step in desk.stub.PreviewRouting(bare)]

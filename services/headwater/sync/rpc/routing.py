@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from headwater.kernel.ids import parse_uuid
-from headwater.kernel.rpc.checks import TEXT_CHARS_MAX, Checks, write_page_token
+from headwater.kernel.rpc.checks import Checks, write_page_token
 from headwater.sync.domain.lead_reports import Loads, PersonLoad, SlaSummary
 from headwater.sync.domain.leads import LeadRow, LeadState
 from headwater.sync.domain.renewing import NOWHERE
@@ -37,15 +37,14 @@ class RoutingServicer(routing_pb2_grpc.RoutingServiceServicer):
     ) -> pb.ListAssignmentsResponse:
         checks = Checks()
         tenant_id, size = checks.tenant(request.tenant_id), checks.page_size(request.page_size)
-        if len(request.person) > TEXT_CHARS_MAX:
-            checks.broken("person", request.person, "chars_max", f"at most {TEXT_CHARS_MAX} characters")
+        person = checks.text("person", request.person, required=False)
         known = {int(state) for state in LeadState}
         if unknown := [state for state in request.states if state not in known]:
             checks.broken("states", str(unknown[0]), "allowed", "must be states of leads")
         after = _place(checks, request.page_token)
         checks.finish()
         states = [LeadState(state) for state in request.states]
-        found, more = await self._office.listed(tenant_id, after, states, request.person, size)
+        found, more = await self._office.listed(tenant_id, after, states, person, size)
         token = write_page_token(_LIST, [str(found[-1].entity_id)]) if more else ""
         return pb.ListAssignmentsResponse(
             assignments=[_assignment(row) for row in found], next_page_token=token
