@@ -14,7 +14,7 @@ from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, RecordKey, Scope
+from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, RecordKey, Scope, Stretch
 from headwater.sync.domain.projecting import Effect, Workspace
 from headwater.sync.domain.rows import unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
@@ -88,7 +88,7 @@ class PostgresLog:
         self._scope = Scope(frozenset(rebuilt[0]["tenants"] if rebuilt else ()), reached)
         return dict.fromkeys(shards, START) | {row["shard"]: Position(row["xid"], row["seq"]) for row in rows}
 
-    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
         """Return the next events of several shards in commit order, up to *shard_limit* of each.
 
         Args:
@@ -98,7 +98,7 @@ class PostgresLog:
         xids, seqs = [after[shard].xid for shard in shards], [after[shard].seq for shard in shards]
         async with translated():
             rows = await self._pool.fetch(_SQL["read_events"].text, shards, xids, seqs, shard_limit)
-        return [_event(row) for row in rows]
+        return Stretch([_event(row) for row in rows[1:]], held=rows[0]["held"])
 
     async def read_projected(self, events: Sequence[LogEvent]) -> set[tuple[str, uuid.UUID]]:
         """Return tenant and key of those of *events* that are projected already."""
