@@ -35,7 +35,7 @@ from headwater.sync.domain.reading import (
 )
 from headwater.sync.domain.respelling import respelt
 from headwater.sync.domain.states import EntityKey
-from headwater.sync.lulls import breathe
+from headwater.sync.lulls import breathe, gives_way
 from headwater.sync.metering import ProjectionMeter
 from headwater.sync.ports import (
     Policies,
@@ -57,6 +57,8 @@ POINTER: Final = "pointer"
 """Rule of events that only say that a record is to be fetched."""
 SLICE: Final = 16
 """Events that are applied at a stretch: between, a bulk turn lets live events go first."""
+ASKED: Final = 32
+"""Records that identity is asked about at a time in such a turn: it places a tenant's one call after the other."""
 _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
 _CLOSURE_MAX: Final = 100
@@ -232,9 +234,14 @@ class BatchProjector:
         for tenant_id, subjects in by_tenant.items():
             if not subjects:
                 continue
-            answers = await self._resolver.resolve(tenant_id, list(subjects.values()))
-            homes.update(answers.homes)
-            revisions.update(dict.fromkeys(answers.homes, answers.revision))
+            asked = list(subjects.values())
+            step = ASKED if gives_way() else len(asked)
+            for start in range(0, len(asked), step):
+                if start:
+                    await breathe()
+                answers = await self._resolver.resolve(tenant_id, asked[start : start + step])
+                homes.update(answers.homes)
+                revisions.update(dict.fromkeys(answers.homes, answers.revision))
         return Told(homes, revisions)
 
     async def _commit(
