@@ -27,9 +27,9 @@ from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
-EVENTS_MIN: Final = 64
-"""Bulk events of a turn at least: below, what a transaction costs by itself prevails."""
-EVENTS_FIRST: Final = 64
+EVENTS_MIN: Final = 128
+"""Bulk events of a turn at least: below, what a transaction costs by itself prevails, and waiting for the turns."""
+EVENTS_FIRST: Final = 128
 """Those of the first turn; then by what it took."""
 
 
