@@ -142,8 +142,11 @@ class MemoryLog:
         await self._link.call("report_positions", lambda: dict(held))
 
     async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
-        """Return the next events of several shards in commit order, up to *shard_limit* of each."""
-        return await self._link.call("read_events", lambda: Stretch(self._read(after, shard_limit)))
+        """Return the next events of several shards in commit order, up to *shard_limit* of each.
+
+        As beside writers without a pause: some may always be held back, so that it is looked again soon.
+        """
+        return await self._link.call("read_events", lambda: Stretch(self._read(after, shard_limit), held=True))
 
     def _read(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
         found: list[LogEvent] = []

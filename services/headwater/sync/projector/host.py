@@ -190,9 +190,8 @@ class ProjectorHost:
                 continue
             if found is not None and (found.is_full or self._ahead is not None):
                 continue
-            if found is not None or not self._holds_back:
-                recheck_s = self._settings.recheck_s
-            rang = await self._wakeup.wait(recheck_s if self._holds_back else self._settings.poll_s)
+            soon_s = recheck_s if found is None else self._settings.recheck_s
+            rang = await self._wakeup.wait(soon_s if self._holds_back else self._settings.poll_s)
             if found is not None:
                 await self._gather()
             recheck_s = self._settings.recheck_s if rang else min(recheck_s * 2, self._settings.poll_s)
@@ -248,7 +247,7 @@ class ProjectorHost:
             self._ahead = await self._read(self._held, batch.reached)
         except (Unavailable, StoreRaced, StoreRefused) as error:
             _log.info("nothing is prepared ahead: %s", error)
-            self._wakeup.set()  # what it was told of is still to be read
+            self._holds_back = True  # what it was told of is still to be read
 
     async def _gather(self) -> None:
         await anyio.sleep(max(0.0, self._read_at + self._settings.gather_s - anyio.current_time()))
