@@ -146,7 +146,9 @@ class MemoryLog:
 
         As beside writers without a pause: some may always be held back, so that it is looked again soon.
         """
-        return await self._link.call("read_events", lambda: Stretch(self._read(after, shard_limit), held=True))
+        return await self._link.call(
+            "read_events", lambda: Stretch(self._read(after, shard_limit), held=True)
+        )
 
     def _read(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
         found: list[LogEvent] = []

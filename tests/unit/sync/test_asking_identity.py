@@ -45,7 +45,8 @@ def test_a_bulk_turn_asks_in_small_steps_beside_live_work(
     counts: list[int],
 ) -> None:
     """Identity takes a tenant's calls one after the other: a live one waits for a step, not for a batch."""
-    asked, lulls, found = Asked(), Lulls(), []
+    asked, lulls = Asked(), Lulls()
+    found: list[Prepared] = []
     projector = BatchProjector(
         cast("Projections", None), asked, OnePolicy((TENANT, policy())), Spans.off(), SteppedClock()
     )
@@ -61,7 +62,7 @@ def test_a_bulk_turn_asks_in_small_steps_beside_live_work(
             found.append(await projector.prepare(events))
 
     run_virtually(main)
-    prepared = cast("Prepared", found[0])
+    (prepared,) = found
     assert asked.counts == counts
     assert prepared.told is not None
     assert {place.int for place in prepared.told.homes.values()} == set(range(1, EVENTS + 1))

@@ -55,7 +55,8 @@ async def test_what_a_job_wrote_is_settled_and_what_it_did_not_is_sent() -> None
 
 async def test_a_portion_is_planned_in_stretches() -> None:
     """Where others may go first they are let, and nothing of the portion is left out for it."""
-    sender, document, pauses = Asked(), policy(), []
+    sender, document = Asked(), policy()
+    pauses: list[int] = []
     name = "salesforce"
     handler = Handler(document.connectors[name], 60.0, sender, Suspects(), ApprovalDoor(document, name, None))
     rows = [claimed(entity_id=key(number)) for number in range(1, 2 * STRETCH + 2)]
