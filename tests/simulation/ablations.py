@@ -197,7 +197,7 @@ _SEEDS: Final[dict[str, int]] = {
     "doubt-forgotten": 69,
     "no-look-up": 2,
     "no-exclusion": 0,
-    "put-back-held": 20,
+    "put-back-held": 99,
     "breaker-counts-nothing": 45,
     "no-limiter": 2,
     "takeover-ignores-journal": 2,

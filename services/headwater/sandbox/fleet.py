@@ -101,20 +101,24 @@ class Fleet:
         self.now_ms = now_ms
         self.new_id = new_id
         self._accounts: dict[tuple[VendorName, str], Account] = {}
+        # asked once: of a protocol that is checked by its members, each question costs as much as a small call
+        self._works = {name: vendor for name, vendor in vendors.items() if isinstance(vendor, Works)}
+        self._in_tokens = {name: vendor for name, vendor in vendors.items() if isinstance(vendor, InTokens)}
 
     def work(self) -> bool:
         """Do the next little of what vendors do beside the calls; False when there is nothing."""
-        done = [vendor.work(self) for vendor in self.vendors.values() if isinstance(vendor, Works)]
+        done = [vendor.work(self) for vendor in self._works.values()]
         return any(done)
+
+    def cost(self, vendor: VendorName, call: Call) -> int:
+        """What a call takes of the day."""
+        counting = self._in_tokens.get(vendor)
+        return 1 if counting is None else counting.cost(call)
 
     def bytes_max(self, vendor: str, path: str) -> int:
         """The largest body that a vendor takes at a path."""
         usual = self.settings.payload_bytes_max
-        own = [
-            one.bytes_max(path)
-            for name, one in self.vendors.items()
-            if name == vendor and isinstance(one, Works)
-        ]
+        own = [one.bytes_max(path) for name, one in self._works.items() if name == vendor]
         return max([usual, *(most for most in own if most is not None)])
 
     def names(self) -> list[tuple[str, str]]:

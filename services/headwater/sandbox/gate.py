@@ -18,7 +18,6 @@ from headwater.sandbox.accounts import ACCOUNT_NAME, Account, Verdict
 from headwater.sandbox.arrivals import Arrival
 from headwater.sandbox.call import Answer, Call, Refusal
 from headwater.sandbox.faults import AFTER, BEFORE, EXPIRY, SHORT
-from headwater.sandbox.fleet import InTokens
 from headwater.sandbox.truncating import truncated
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class Visit:
         self._subject = f"{call.method} {call.path}"
         self._is_token = call.path.rstrip("/") in vendor.open_paths
         self._meter: Meter = "none" if self._is_token else vendor.meter(call.path)
-        self._cost = vendor.cost(call) if isinstance(vendor, InTokens) else 1
+        self._cost = fleet.cost(account.vendor, call)
         self.call = replace(call, doomed=lambda items: account.faults.doomed(items, self._subject))
 
     def admit(self) -> Outcome | None:

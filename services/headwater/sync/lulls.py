@@ -43,6 +43,11 @@ class Turn:
         """How long it has worked by now."""
         return anyio.current_time() - self._began_s
 
+    @property
+    def alone(self) -> bool:
+        """Whether no live work is about to come."""
+        return self._lulls.alone
+
     async def breathe(self) -> None:
         """Wait for live work under way."""
         began_s = anyio.current_time()
@@ -58,6 +63,12 @@ async def breathe() -> None:
     turn = _turn.get()
     if turn is not None:
         await turn.breathe()
+
+
+def gives_way() -> bool:
+    """Say whether this is part of a bulk turn that live work may wait for: then it goes in small steps."""
+    turn = _turn.get()
+    return turn is not None and not turn.alone
 
 
 class Lulls:

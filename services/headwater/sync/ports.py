@@ -16,7 +16,7 @@ from headwater.sync.domain.breaker import Breakers, Forced
 from headwater.sync.domain.delivering import Holder
 from headwater.sync.domain.echoing import Seen
 from headwater.sync.domain.leasing import Beat, Lease
-from headwater.sync.domain.log import NOWHERE, LogEvent, Position, RecordKey
+from headwater.sync.domain.log import NOWHERE, LogEvent, Position, RecordKey, Stretch
 from headwater.sync.domain.operating import (
     AccountFacts,
     AuditEntry,
@@ -122,7 +122,7 @@ class EventLog(Protocol):
         """Tell the log how far its shards are projected; what is not may not be dropped from it."""
         ...
 
-    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
         """Return the next events of several shards in commit order, up to *shard_limit* of each."""
         ...
 

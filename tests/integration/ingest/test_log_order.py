@@ -29,6 +29,7 @@ SELECT
 FROM generate_series($2::integer, $3::integer) AS n
 """
 LIST = "SELECT external_id FROM ingest.list_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+READ_LOG = "SELECT held, external_id FROM ingest.read_log(ARRAY[3::smallint], ARRAY[$1::bigint], ARRAY[$2::bigint], 1000)"
 READ = "SELECT xid, seq, external_id FROM ingest.read_shards(ARRAY[$1::smallint], ARRAY[$2::bigint], ARRAY[$3::bigint], $4)"
 
 
@@ -79,6 +80,88 @@ async def test_a_seq_cursor_would_have_skipped_it(migrated_database_url: str) ->
         found = await _read(two)
         assert [row[2] for row in found] == ["a-3", "b-3"]
         assert found[0][1] > found[1][1]
+
+
+async def _read_log(
+    connection: asyncpg.Connection[asyncpg.Record], xid: int = 0, seq: int = 0
+) -> tuple[bool, list[str]]:
+    head, *rows = await connection.fetch(READ_LOG, xid, seq)
+    return head["held"], [row["external_id"] for row in rows]
+
+
+async def test_who_writes_no_events_holds_no_reader_back(migrated_database_url: str) -> None:
+    """A transaction of somebody else, however long, is not waited for; of read_shards it is."""
+    async with (
+        _connected(migrated_database_url) as other,
+        _connected(migrated_database_url) as writer,
+        _connected(migrated_database_url) as reader,
+    ):
+        async with other.transaction():
+            await other.fetchval("SELECT pg_current_xact_id()")
+            await writer.execute(INSERT, "live-", 3, 3)
+            assert await _read(reader) == []
+            assert await _read_log(reader) == (False, ["live-3"])
+        assert await _read_log(reader) == (False, ["live-3"])
+
+
+async def test_a_writer_under_way_holds_back_what_came_after_it(migrated_database_url: str) -> None:
+    """From its lock on, and until it ends: then its own events come first, and nothing comes twice."""
+    async with (
+        _connected(migrated_database_url) as slow,
+        _connected(migrated_database_url) as quick,
+        _connected(migrated_database_url) as reader,
+    ):
+        await quick.execute(INSERT, "first-", 3, 3)
+        ((xid, seq, _),) = await _read(reader)
+        async with slow.transaction():
+            await slow.execute("SELECT ingest.enter(0)")
+            assert await _read_log(reader, xid, seq) == (False, [])
+            await slow.execute(INSERT, "slow-", 3, 3)
+            async with quick.transaction():
+                await quick.execute("SELECT ingest.enter(0)")
+                await quick.execute(INSERT, "quick-", 3, 3)
+            assert await _read_log(reader, xid, seq) == (True, [])
+        assert await _read_log(reader, xid, seq) == (False, ["slow-3", "quick-3"])
+
+
+async def test_a_writer_that_has_only_entered_holds_nothing_back(migrated_database_url: str) -> None:
+    """It has no number yet: whatever it gets is above those of the events that are there."""
+    async with (
+        _connected(migrated_database_url) as slow,
+        _connected(migrated_database_url) as quick,
+        _connected(migrated_database_url) as other,
+        _connected(migrated_database_url) as reader,
+    ):
+        async with slow.transaction(), other.transaction():
+            await other.fetchval("SELECT pg_current_xact_id()")
+            await slow.execute("SELECT ingest.enter(0)")
+            await quick.execute(INSERT, "quick-", 3, 3)
+            assert await _read_log(reader) == (False, ["quick-3"])
+            await slow.execute(INSERT, "slow-", 3, 3)
+        assert await _read_log(reader) == (False, ["quick-3", "slow-3"])
+
+
+async def test_who_has_written_already_cannot_enter(migrated_database_url: str) -> None:
+    """Its number would be lower than what readers have passed by then."""
+    async with _connected(migrated_database_url) as late, late.transaction():
+        await late.fetchval("SELECT pg_current_xact_id()")
+        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="enters before"):
+            async with late.transaction():
+                await late.execute("SELECT ingest.enter(0)")
+
+
+async def test_a_reader_that_sees_one_moment_alone_waits_for_everybody(migrated_database_url: str) -> None:
+    """In a snapshot of its own it cannot see who ends meanwhile."""
+    async with (
+        _connected(migrated_database_url) as other,
+        _connected(migrated_database_url) as writer,
+        _connected(migrated_database_url) as reader,
+        other.transaction(),
+    ):
+        await other.fetchval("SELECT pg_current_xact_id()")
+        await writer.execute(INSERT, "live-", 3, 3)
+        async with reader.transaction(isolation="repeatable_read"):
+            assert await _read_log(reader) == (True, [])
 
 
 async def test_pages_join_without_a_gap(migrated_database_url: str) -> None:
@@ -149,9 +232,9 @@ async def test_400_empty_days_are_not_touched(migrated_database_url: str) -> Non
     touched = set(re.findall(r"event_[0-9]{8}", said))
     assert len(touched) == 1, touched
     assert "Seq Scan on event_" not in said
-    (reading,) = [plan for plan in plans if "pg_snapshot_xmin" in plan and "Index Cond" in plan]
+    (reading,) = [plan for plan in plans if "Presorted Key" in plan and "Index Cond" in plan]
     (condition,) = [line for line in reading.splitlines() if "Index Cond" in line]
-    wanted = ("record_hash & 15", "xid >=", "pg_snapshot_xmin")
+    wanted = ("record_hash & 15", "xid >=", "xid < $")
     assert all(part in condition for part in wanted), condition
     (presorted,) = [line for line in reading.splitlines() if "Presorted Key" in line]
     assert "xid" in presorted

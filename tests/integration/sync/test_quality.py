@@ -11,6 +11,7 @@ from tests.unit.sync.tenant import NOON, TENANT, key
 
 from headwater.cli.quality_page import page
 from headwater.sync.domain.quality import KEPT_DAYS
+from headwater.sync.store.quality import PostgresQuality
 from headwater.sync.usecases.quality import PAGE_RECORDS
 from headwater.sync.v1 import quality_pb2 as pb
 
@@ -105,6 +106,23 @@ async def test_every_record_is_counted_once_over_pages(world: World) -> None:
     report = await measured(world)
     whole = next(item for item in report.records if not item.source)
     assert (whole.record_count, whole.entity_count, whole.invalid_count) == (total, total, total)
+
+
+async def test_a_delivery_that_is_due_since_long_is_late(world: World) -> None:
+    """Of these accounts alone, and not what is due later or was due a moment ago."""
+    store, now = PostgresQuality(world.pool), dt.datetime.now(dt.UTC)
+    await _due(world, "hubspot", 1, now + dt.timedelta(hours=1))
+    await _due(world, "hubspot", 2, now)
+    await _due(world, "salesforce", 3, now - dt.timedelta(minutes=1))
+    assert not await store.is_late(TENANT, ["hubspot"], 30.0)
+    assert not await store.is_late("another", ["salesforce"], 30.0)
+    assert await store.is_late(TENANT, ["hubspot", "salesforce"], 30.0)
+
+
+async def _due(world: World, connector: str, number: int, due_time: dt.datetime) -> None:
+    await world.insert(
+        "due", tenant_id=TENANT, connector=connector, lane=3, due_time=due_time, entity_id=key(number)
+    )
 
 
 async def test_the_trend_is_made_of_the_days_that_were_kept(world: World) -> None:

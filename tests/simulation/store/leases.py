@@ -13,7 +13,7 @@ from tests.simulation.store.link import Link
 from tests.simulation.store.tables import LeaseRow, Tables
 
 from headwater.sync.domain.leasing import Beat
-from headwater.sync.domain.log import START, LogEvent, Position
+from headwater.sync.domain.log import START, LogEvent, Position, Stretch
 from headwater.sync.ports import DueAccount
 
 _LONG_AGO: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -141,9 +141,14 @@ class MemoryLog:
         """Tell the log how far its shards are projected; nothing is ever dropped from this one."""
         await self._link.call("report_positions", lambda: dict(held))
 
-    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
-        """Return the next events of several shards in commit order, up to *shard_limit* of each."""
-        return await self._link.call("read_events", lambda: self._read(after, shard_limit))
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
+        """Return the next events of several shards in commit order, up to *shard_limit* of each.
+
+        As beside writers without a pause: some may always be held back, so that it is looked again soon.
+        """
+        return await self._link.call(
+            "read_events", lambda: Stretch(self._read(after, shard_limit), held=True)
+        )
 
     def _read(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
         found: list[LogEvent] = []

@@ -19,7 +19,7 @@ from tests.unit.sync.virtual_time import run_virtually
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.telemetry.old_news import BACKFILL_STATE, is_old_news, old_news
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, bulk_side
+from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, Stretch, bulk_side
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.lulls import Lulls
 from headwater.sync.membership import Membership
@@ -71,19 +71,13 @@ class Store:
             before = [item for item in self.events if item.shard == shard and item.position <= place]
             assert {item.event_key.int for item in before} <= set(self.projected)
 
-    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
         """What is behind, of each shard so much."""
         self.reads += 1
-        return sorted(
-            (
-                item
-                for shard, place in after.items()
-                for item in [one for one in self.events if one.shard == shard and one.position > place][
-                    :shard_limit
-                ]
-            ),
-            key=lambda item: item.position,
-        )
+        found: list[LogEvent] = []
+        for shard, place in after.items():
+            found += [one for one in self.events if one.shard == shard and one.position > place][:shard_limit]
+        return Stretch(sorted(found, key=lambda item: item.position))
 
 
 class Writes(BatchProjector):

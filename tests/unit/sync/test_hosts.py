@@ -21,7 +21,7 @@ from headwater.sync.delivery.account import BACKOFF_S_MAX, BACKOFF_S_MIN, next_p
 from headwater.sync.delivery.credentials import Credentials
 from headwater.sync.delivery.host import DeliveryHost
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.log import NOWHERE, LogEvent, Position
+from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, Stretch
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.membership import Membership
 from headwater.sync.ports import Deliveries, StoreRaced, StoreRefused
@@ -60,9 +60,9 @@ class OneShardLog:
     async def report_positions(self, held: Mapping[int, Position]) -> None:
         """Nobody drops anything here."""
 
-    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
         """What is behind."""
-        return [item for item in self.events if item.position > after[0]][:shard_limit]
+        return Stretch([item for item in self.events if item.position > after[0]][:shard_limit])
 
 
 class CommitsUnheard(BatchProjector):
@@ -191,6 +191,88 @@ async def test_deliveries_give_way_before_the_first_batch_of_a_backlog_is_writte
     host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), settings, catch_up)
     await run_until(projector.done, membership, host)
     assert projector.held[0] is held
+
+
+class LookedAtLog(OneShardLog):
+    """A log that counts looks at it, and may say that something is held back."""
+
+    def __init__(self, *, held: bool) -> None:
+        super().__init__([])
+        self._says_held = held
+        self.looks = 0
+
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
+        """What is behind, and whether more is to come."""
+        self.looks += 1
+        return (await super().read_events(after, shard_limit))._replace(held=self._says_held)
+
+
+@pytest.mark.parametrize(("held", "most", "least"), [(False, 3, 1), (True, 12, 6)], ids=["quiet", "held"])
+def test_the_log_is_looked_at_again_soon_where_something_is_held_back_and_only_there(
+    held: bool,  # noqa: FBT001 - a parameter
+    most: int,
+    least: int,
+) -> None:
+    """Else a ring tells of what comes: looks that find nothing cost as much as those that do."""
+    log, leases = LookedAtLog(held=held), MemoryLeases(Cluster(), "one")
+    membership = Membership(leases)
+    projector = CommitsUnheard(log, Unavailable("unused"))
+    host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, Wakeup(), ProjectorSettings())
+
+    async def live() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await anyio.sleep(0.9)
+            assert least <= log.looks <= most
+            tasks.cancel_scope.cancel()
+
+    run_virtually(live)
+
+
+class FailsAhead(LookedAtLog):
+    """A log whose look behind the first batch fails."""
+
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
+        """Fail once."""
+        if after[0] > START and not self.looks:
+            self.looks += 1
+            raise Unavailable("gone")
+        return Stretch([item for item in self.events if item.position > after[0]][:shard_limit])
+
+
+def test_what_was_told_of_is_read_though_the_look_ahead_failed() -> None:
+    """The ring was heard by the look that failed; nobody rings again."""
+    log, cluster = FailsAhead(held=False), Cluster()
+    log.events.append(event(1))
+    leases, wakeup = MemoryLeases(cluster, "one"), Wakeup()
+    membership = Membership(leases)
+
+    class Rings(CommitsUnheard):
+        async def commit(
+            self, leases: Sequence[Lease], prepared: Prepared, moves: Mapping[int, Position] = NOWHERE
+        ) -> tuple[Effect, ...]:
+            """Let another event come, and be told of, while the first is written."""
+            self._fault = None
+            if prepared.events and not self.batches:
+                log.events.append(event(2))
+                wakeup.set()
+                await anyio.sleep(0.1)
+            return await super().commit(leases, prepared, moves)
+
+    projector = Rings(log, Unavailable("unused"))
+    host = ProjectorHost(log, leases, membership, LogPolicies(log), projector, wakeup, ProjectorSettings())
+
+    async def live() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(membership.keep)
+            tasks.start_soon(host.run)
+            await anyio.sleep(0.5)
+            assert [len(batch) for batch in projector.batches] == [1, 1]
+            assert log.looks == 1
+            tasks.cancel_scope.cancel()
+
+    run_virtually(live)
 
 
 class LosesTheOldFence(CommitsUnheard):

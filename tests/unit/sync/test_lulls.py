@@ -18,6 +18,7 @@ from headwater.sync.lulls import (
     Lulls,
     Size,
     breathe,
+    gives_way,
 )
 
 STEP_S = 0.02
@@ -151,3 +152,20 @@ def test_a_size_settles_where_a_turn_lasts_as_long_as_it_may(each_s: float, fixe
     for _ in range(60):
         size = size.after(size.items, fixed_s + each_s * size.items, 0.025)
     assert fixed_s + each_s * size.items == pytest.approx(0.025, abs=2 * each_s + 0.002)
+
+
+def test_a_turn_gives_way_while_live_work_comes_and_outside_of_one_nothing_does() -> None:
+    """Alone, it goes at a stretch."""
+    lulls, told = Lulls(), []
+
+    async def main() -> None:
+        told.append(gives_way())
+        await work(lulls, STEP_S)
+        async with lulls.turn():
+            told.append(gives_way())
+        await anyio.sleep(ALONE_S)
+        async with lulls.turn():
+            told.append(gives_way())
+
+    run_virtually(main)
+    assert told == [False, True, False]

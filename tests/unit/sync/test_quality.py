@@ -125,6 +125,8 @@ class Pages:
         self.records = tuple(record(number, email=f"p{number}@one.example.com") for number in range(count))
         self.reads = 0
         self.written = 0
+        self.late: list[bool] = []
+        self.asked: list[int] = []
 
     async def count_records(self, _tenant_id: str) -> int:
         """Count them."""
@@ -149,6 +151,12 @@ class Pages:
     ) -> Mapping[dt.date, tuple[dt.datetime, dict[Subject, Counts]]]:
         """Return nothing."""
         return {}
+
+    async def is_late(self, tenant_id: str, connectors: Sequence[str], _late_s: float) -> bool:
+        """Return what was prepared, then that nothing is late."""
+        assert (tenant_id, list(connectors)) == (TENANT, sorted(document().connectors))
+        self.asked.append(self.reads)
+        return self.late.pop(0) if self.late else False
 
     async def newest_day(self, _tenant_id: str) -> dt.date | None:
         """Return none."""
@@ -189,6 +197,30 @@ async def test_the_daily_measurement_waits_for_a_log_that_is_far_behind(
     assert told == "3 records of 1 tenants measured"
     assert seen[:6] == [0, 0, 0, 1, 1, 1]
     assert (pages.reads, pages.written) == (4, 1)
+
+
+@pytest.mark.anyio
+async def test_the_daily_measurement_waits_for_a_backlog_of_deliveries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It begins once nothing is due since long."""
+    monkeypatch.setattr(quality, "LOOK_S", 0.0)
+    pages = Pages(2)
+    pages.late = [True, True]
+    await quality.Quality(pages, pages, pages, SteppedClock()).measure_all(lambda _: False)
+    assert pages.asked == [0, 0, 0]
+    assert (pages.reads, pages.written) == (3, 1)
+
+
+@pytest.mark.anyio
+async def test_an_account_that_stands_still_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is late stays late there; the day is measured all the same."""
+    monkeypatch.setattr(quality, "LATE_WAIT_S_MAX", 0.0)
+    pages = Pages(2)
+    pages.late = [True] * 100
+    with anyio.fail_after(5):
+        await quality.Quality(pages, pages, pages, SteppedClock()).measure_all(lambda _: False)
+    assert (pages.reads, pages.written) == (3, 1)
 
 
 @pytest.mark.anyio

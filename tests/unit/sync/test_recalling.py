@@ -12,7 +12,7 @@ from tests.unit.sync.tenant import NOON, key, policy
 from headwater.connectors.base import Written
 from headwater.policy.account import Retry
 from headwater.sync.approvals.door import ApprovalDoor
-from headwater.sync.delivery.handling import Handler
+from headwater.sync.delivery.handling import STRETCH, Handler
 from headwater.sync.delivery.outcomes import Judge
 from headwater.sync.delivery.sending import LookedUp, Sender
 from headwater.sync.domain.bulking import BulkJob, Recall
@@ -51,3 +51,21 @@ async def test_what_a_job_wrote_is_settled_and_what_it_did_not_is_sent() -> None
     ]
     assert sorted(send.claimed.entity_id for send in sends) == [key(2), key(3)]
     assert [item.entity_id for item in sender.looked_up] == [key(3)]
+
+
+async def test_a_portion_is_planned_in_stretches() -> None:
+    """Where others may go first they are let, and nothing of the portion is left out for it."""
+    sender, document = Asked(), policy()
+    pauses: list[int] = []
+    name = "salesforce"
+    handler = Handler(document.connectors[name], 60.0, sender, Suspects(), ApprovalDoor(document, name, None))
+    rows = [claimed(entity_id=key(number)) for number in range(1, 2 * STRETCH + 2)]
+    judge = Judge(Retry(), random.Random(1), document.version, NOON)
+
+    async def pause() -> None:
+        pauses.append(len(pauses))
+
+    sends, done = await handler.prepare(judge, rows, {row.entity_id: None for row in rows}, pause)
+    assert len(pauses) == 2
+    assert [send.claimed.entity_id for send in sends] == [row.entity_id for row in rows]
+    assert not done.settlements

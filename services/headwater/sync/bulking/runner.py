@@ -176,7 +176,7 @@ class BulkRunner:
         judge = Judge(self._retry, parts.chance, self._document.version, parts.clock.now(), parts.doubts)
         with batch_spans(parts.spans, parts.clock, claimed) as batch:
             portion = Portion(slot, judge, batch.traces, {item.entity_id for item in claimed})
-            sends, done = await parts.handler.prepare(judge, claimed, batch.traces)
+            sends, done = await parts.handler.prepare(judge, claimed, batch.traces, parts.lulls.breathe)
             failed = [judge.of_interrupted(item) for failure in done.failures for item in failure.items]
             held = {send.claimed.entity_id for send in sends}
             judged = {item.claimed.entity_id for item in (*done.settlements, *failed)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -45,8 +45,14 @@ POISON: Final = "poison"
 """Error class of a row whose handling raises what nobody expected."""
 AGAIN_S: Final = 1.0
 """Pause before a row is handled again that failed together with one that is parked."""
+STRETCH: Final = 25
+"""Deliveries that are planned at a stretch where others may go first."""
 Traces = Mapping[uuid.UUID, TraceContext | None]
 """Entity to the context of its attempt."""
+
+
+async def _at_a_stretch() -> None:
+    """Let nobody go first."""
 
 
 class NothingHandled(Exception):
@@ -152,9 +158,16 @@ class Handler:
         return (*done.settlements, *doubtful)
 
     async def prepare(
-        self, judge: Judge, items: Sequence[Claimed], traces: Traces
+        self,
+        judge: Judge,
+        items: Sequence[Claimed],
+        traces: Traces,
+        pause: Callable[[], Awaitable[None]] = _at_a_stretch,
     ) -> tuple[Sequence[Send], Round]:
         """Return what is to be sent of *items*; the others are judged, or failed.
+
+        Args:
+            pause: called now and then, for others to go first.
 
         Raises: FenceLost, StoreRaced, Unavailable: from the store.
         """
@@ -165,7 +178,10 @@ class Handler:
         for item, error in looked_up.unanswered:
             done.judged(item, partial(judge.of_doubt, item, error, traces[item.entity_id]))
         sends: list[Send] = []
-        for item in (*(item for item in items if not item.in_doubt), *looked_up.cleared):
+        certain = [item for item in items if not item.in_doubt]
+        for number, item in enumerate((*certain, *looked_up.cleared), 1):
+            if number % STRETCH == 0:
+                await pause()
             send = self._judge_plan(judge, item, traces, done)
             if send is not None:
                 sends.append(send)

@@ -97,3 +97,15 @@ class LogEvent(msgspec.Struct, frozen=True):
     def record_key(self) -> RecordKey:
         """The record that the event is about."""
         return RecordKey(self.tenant_id, self.object, self.source, self.external_id)
+
+
+class Stretch(NamedTuple):
+    """What was read of the log at once.
+
+    Args:
+        events: in commit order.
+        held: whether writers under way may hold back events that were told of: they come a moment later.
+    """
+
+    events: list[LogEvent]
+    held: bool = False

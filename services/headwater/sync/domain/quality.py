@@ -120,6 +120,8 @@ class Measurement:
     now: dt.datetime
     scanned: int = 0
     measured: dict[Subject, Counts] = field(default_factory=dict)
+    _told: dict[tuple[str, str], tuple[tuple[str, FieldPolicy, Counts], ...]] = field(default_factory=dict)
+    """Object and source to the fields that its records can have, with their counts."""
 
     def add(self, page: Iterable[RecordState]) -> None:
         """Count one more page of records that count."""
@@ -148,9 +150,8 @@ class Measurement:
     def _count(self, policy: ObjectPolicy, record: RecordState) -> None:
         object_name, source = record.key.object, record.key.source
         broken = False
-        for name in self._fields_of(source, object_name, policy):
-            item = policy.fields[name]
-            counts = self._of(Subject(object_name, source, name))
+        told = self._told.get((object_name, source)) or self._tell(source, object_name, policy)
+        for name, item, counts in told:
             counts.records += 1
             fact = record.fields.get(name)
             if fact is not None and fact.value is not None:
@@ -162,6 +163,16 @@ class Measurement:
         whole.present += 1
         values = {name: fact.value for name, fact in record.fields.items() if fact.value is not None}
         whole.invalid += broken or _contradicts(policy, values)
+
+    def _tell(
+        self, source: str, object_name: str, policy: ObjectPolicy
+    ) -> tuple[tuple[str, FieldPolicy, Counts], ...]:
+        names = self._fields_of(source, object_name, policy)
+        told = tuple(
+            (name, policy.fields[name], self._of(Subject(object_name, source, name))) for name in names
+        )
+        self._told[object_name, source] = told
+        return told
 
     def _fields_of(self, source: str, object_name: str, policy: ObjectPolicy) -> Iterable[str]:
         """Return the fields that *source* can state: those that its mapping reads."""

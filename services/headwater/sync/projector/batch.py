@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from headwater.sync.domain.leasing import Lease
 from headwater.sync.domain.log import NOWHERE, LogEvent, Position, RecordKey, Scope
 from headwater.sync.domain.projecting import PROJECTED, Effect, FetchMark, Resolutions, Workspace
 from headwater.sync.domain.reading import (
+    Answers,
     Echo,
     IdentityReading,
     PassedOver,
@@ -35,7 +36,7 @@ from headwater.sync.domain.reading import (
 )
 from headwater.sync.domain.respelling import respelt
 from headwater.sync.domain.states import EntityKey
-from headwater.sync.lulls import breathe
+from headwater.sync.lulls import breathe, gives_way
 from headwater.sync.metering import ProjectionMeter
 from headwater.sync.ports import (
     Policies,
@@ -57,6 +58,8 @@ POINTER: Final = "pointer"
 """Rule of events that only say that a record is to be fetched."""
 SLICE: Final = 16
 """Events that are applied at a stretch: between, a bulk turn lets live events go first."""
+ASKED: Final = 32
+"""Records that identity is asked about at a time in such a turn: it places a tenant's one call after the other."""
 _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
 _CLOSURE_MAX: Final = 100
@@ -230,12 +233,19 @@ class BatchProjector:
                     if held is None or len(held[0].attributes) < len(subject.attributes):
                         wanted[subject.key] = (subject, reading.event.event_key)
         for tenant_id, subjects in by_tenant.items():
-            if not subjects:
-                continue
-            answers = await self._resolver.resolve(tenant_id, list(subjects.values()))
-            homes.update(answers.homes)
-            revisions.update(dict.fromkeys(answers.homes, answers.revision))
+            async for answers in self._ask(tenant_id, list(subjects.values())):
+                homes.update(answers.homes)
+                revisions.update(dict.fromkeys(answers.homes, answers.revision))
         return Told(homes, revisions)
+
+    async def _ask(
+        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
+    ) -> AsyncGenerator[Answers]:
+        step = ASKED if gives_way() else max(1, len(subjects))
+        for start in range(0, len(subjects), step):
+            if start:
+                await breathe()
+            yield await self._resolver.resolve(tenant_id, subjects[start : start + step])
 
     async def _commit(
         self,

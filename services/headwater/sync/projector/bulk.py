@@ -27,9 +27,9 @@ from headwater.sync.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
-EVENTS_MIN: Final = 64
-"""Bulk events of a turn at least: below, what a transaction costs by itself prevails."""
-EVENTS_FIRST: Final = 64
+EVENTS_MIN: Final = 128
+"""Bulk events of a turn at least: below, what a transaction costs by itself prevails, and waiting for the turns."""
+EVENTS_FIRST: Final = 128
 """Those of the first turn; then by what it took."""
 
 
@@ -146,7 +146,7 @@ class BulkSide:
             after = {shard: reached.get(shard, self._sides.back[shard]) for shard in shards}
             fronts = {shard: self._sides.front[shard] for shard in shards}
             limit = max(1, self._size.items // len(shards))
-            read = await self._log.read_events(after, limit)
+            read = (await self._log.read_events(after, limit)).events
             events = [event for event in read if event.is_bulk and event.position <= fronts[event.shard]]
             prepared = await self._projector.prepare(await self._fresh(events))
             counts, lasts = Counter(event.shard for event in read), last_of(read)

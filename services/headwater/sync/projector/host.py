@@ -43,8 +43,8 @@ class ProjectorSettings:
         gather_s: shortest time from one reading of the log to the next, so that events gather: one that comes alone
             waits for nothing, and behind a full batch the log is read at once.
         poll_s: longest wait for a wake-up that may have been missed.
-        recheck_s: first pause after a wake-up that found nothing: what it told of may stand behind a transaction
-            that still runs, and nobody rings when that one ends. Doubled up to *poll_s*.
+        recheck_s: first pause where a writer of the log that is under way may hold back what a wake-up told of: it tells
+            of its own only, and perhaps later. Doubled up to *poll_s*.
         policies_s: longest time that a new policy of another shard's log is not seen.
         backoff_s_max: longest pause after a failure.
         report_s: pause between two reports of how far the log is read.
@@ -98,6 +98,7 @@ class ProjectorHost:
         self._ahead: _Batch | None = None
         self._policies_at = -math.inf
         self._read_at = -math.inf
+        self._holds_back = False
 
     @property
     def held(self) -> Mapping[int, Lease]:
@@ -189,7 +190,8 @@ class ProjectorHost:
                 continue
             if found is not None and (found.is_full or self._ahead is not None):
                 continue
-            rang = await self._wakeup.wait(recheck_s if found is None else self._settings.recheck_s)
+            soon_s = recheck_s if found is None else self._settings.recheck_s
+            rang = await self._wakeup.wait(soon_s if self._holds_back else self._settings.poll_s)
             if found is not None:
                 await self._gather()
             recheck_s = self._settings.recheck_s if rang else min(recheck_s * 2, self._settings.poll_s)
@@ -245,6 +247,7 @@ class ProjectorHost:
             self._ahead = await self._read(self._held, batch.reached)
         except (Unavailable, StoreRaced, StoreRefused) as error:
             _log.info("nothing is prepared ahead: %s", error)
+            self._holds_back = True  # what it was told of is still to be read
 
     async def _gather(self) -> None:
         await anyio.sleep(max(0.0, self._read_at + self._settings.gather_s - anyio.current_time()))
@@ -266,7 +269,7 @@ class ProjectorHost:
         began_s = anyio.current_time()
         shard_limit = max(1, self._settings.batch_events // len(held))
         after = {shard: reached.get(shard) or self._sides.front[shard] for shard in held}
-        events = await self._log.read_events(after, shard_limit)
+        events, self._holds_back = await self._log.read_events(after, shard_limit)
         if not events:
             return None
         if any(event.source == OWN_SOURCE and event.object == POLICY_OBJECT for event in events):

@@ -5,14 +5,15 @@
 select ingest.shard_count() as shards;
 
 -- name: read_events
--- Reads the next events of several shards, safe against late commits, in commit order.
+-- Reads the next events of several shards, safe against late commits, in commit order. The first row tells whether some are
+-- held back by writers under way.
 -- Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[]; $4 rows of one shard at most, int.
 select
     log.shard, log.xid, log.seq, log.tenant_id, log.event_key, log.source, log.object,
     log.external_id, log.event_time, log.record_time, log.operation, log.actor_id, log.payload,
-    log.traceparent, log.tracestate
-from ingest.read_shards($1::smallint [], $2::bigint [], $3::bigint [], $4::int) as log
-order by log.xid, log.seq;
+    log.traceparent, log.tracestate, log.held
+from ingest.read_log($1::smallint [], $2::bigint [], $3::bigint [], $4::int) as log
+order by log.held nulls last, log.xid, log.seq;
 
 -- name: read_projected
 -- Which of these events are projected. Arrays: $1 tenant text[], $2 event key uuid[].

@@ -11,6 +11,21 @@ limit $5;
 -- How many records a tenant has. $1 tenant.
 select count(*) as records from sync.record where tenant_id = $1;
 
+-- name: is_late
+-- Whether a delivery is due since long: a look at the end of each lane. $1 tenant; $2 connectors text[]; $3 seconds.
+select exists (
+    select from unnest($2::text []) as account (connector)
+    cross join unnest('{1,2,3,4}'::smallint []) as line (lane)
+    cross join lateral (
+        select due.due_time from sync.due as due
+        where
+            due.tenant_id = $1 and due.connector = account.connector and due.lane = line.lane and due.lane > 0
+        order by due.due_time, due.entity_id
+        limit 1
+    ) as first
+    where first.due_time < clock_timestamp() - make_interval(secs => $3::float8)
+) as late;
+
 -- name: count_entities_of_records
 -- Of how many entities the records are, by object and source, and by object alone. $1 tenant; $2 sources left out.
 select object, coalesce(source, '') as source, count(distinct entity_id) as entities

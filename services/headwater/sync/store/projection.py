@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -14,10 +14,11 @@ from headwater.kernel.pg import queries
 from headwater.kernel.telemetry import TraceContext
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.leasing import FenceLost, Lease
-from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, RecordKey, Scope
+from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, RecordKey, Scope, Stretch
 from headwater.sync.domain.projecting import Effect, Workspace
 from headwater.sync.domain.rows import unpack_facts, unpack_values
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
+from headwater.sync.lulls import breathe
 from headwater.sync.store.behind import write_behind
 from headwater.sync.store.columns import (
     ENDS_DIFFER,
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 _SQL = queries.load("headwater.sync", "projection.sql")
 _ECHO = queries.load("headwater.sync", "echo.sql")
 _encode: Final = msgspec.json.Encoder().encode
+STRETCH: Final = 64
+"""Rows that are made at a stretch."""
+Item = TypeVar("Item")
 _LOST: Final = 0
 _ENTITY: Final = 1
 _RECORD: Final = 2
@@ -88,7 +92,7 @@ class PostgresLog:
         self._scope = Scope(frozenset(rebuilt[0]["tenants"] if rebuilt else ()), reached)
         return dict.fromkeys(shards, START) | {row["shard"]: Position(row["xid"], row["seq"]) for row in rows}
 
-    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> list[LogEvent]:
+    async def read_events(self, after: Mapping[int, Position], shard_limit: int) -> Stretch:
         """Return the next events of several shards in commit order, up to *shard_limit* of each.
 
         Args:
@@ -98,7 +102,7 @@ class PostgresLog:
         xids, seqs = [after[shard].xid for shard in shards], [after[shard].seq for shard in shards]
         async with translated():
             rows = await self._pool.fetch(_SQL["read_events"].text, shards, xids, seqs, shard_limit)
-        return [_event(row) for row in rows]
+        return Stretch([_event(row) for row in rows[1:]], held=rows[0]["held"])
 
     async def read_projected(self, events: Sequence[LogEvent]) -> set[tuple[str, uuid.UUID]]:
         """Return tenant and key of those of *events* that are projected already."""
@@ -243,8 +247,9 @@ class ProjectionTransaction(SuppressingTransaction):
         """
         self._records = sorted(workspace.records_changed.values(), key=lambda item: item.key)
         self._entities = list(workspace.entities_changed.values())
-        self._notes = [note_row(note, contexts) for note in workspace.audit]
-        self._marks = [mark_row(workspace.marks[key], contexts) for key in sorted(workspace.marks)]
+        self._notes = await _rows(lambda note: note_row(note, contexts), workspace.audit)
+        marks = [workspace.marks[key] for key in sorted(workspace.marks)]
+        self._marks = await _rows(lambda mark: mark_row(mark, contexts), marks)
         await _write_references(self._connection, workspace)
         if workspace.follows:
             await write_follows(self._connection, workspace.follows)
@@ -290,10 +295,11 @@ class ProjectionTransaction(SuppressingTransaction):
         """Move the positions of shards forward, and write what was kept back, in one round trip."""
         await self.hold()
         places = [(shard, place.xid, place.seq) for shard, place in sorted(positions.items())]
+        records, entities = await _rows(record_row, self._records), await _rows(entity_row, self._entities)
         await self._connection.execute(
             _SQL["write_batch"].text,
-            *folded([record_row(item) for item in self._records], 10, RECORDS_DIFFER),
-            *folded([entity_row(item) for item in self._entities], 8, ENTITIES_DIFFER),
+            *folded(records, 10, RECORDS_DIFFER),
+            *folded(entities, 8, ENTITIES_DIFFER),
             *folded(self._ends, 11, ENDS_DIFFER),
             *folded(self._notes, 8, NOTES_DIFFER),
             *folded(self._marks, 10, MARKS_DIFFER),
@@ -325,6 +331,16 @@ class ProjectionTransaction(SuppressingTransaction):
             keys[3],
             [dict(item.fields) for item in ordered],
         )
+
+
+async def _rows(make: Callable[[Item], tuple[Any, ...]], items: Sequence[Item]) -> list[tuple[Any, ...]]:
+    """Return the rows of *items*; between stretches of them, a bulk turn lets live events go first."""
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, len(items), STRETCH):
+        if start:
+            await breathe()
+        rows += map(make, items[start : start + STRETCH])
+    return rows
 
 
 def _record_key(row: Any) -> RecordKey:

@@ -48,6 +48,12 @@ class PostgresQuality:
             )
         return {(row["object"], row["source"]): row["entities"] for row in rows}
 
+    async def is_late(self, tenant_id: str, connectors: Sequence[str], late_s: float) -> bool:
+        """Say whether a delivery to one of these accounts is due since more than *late_s*."""
+        async with reaching():
+            late: bool = await self._pool.fetchval(_SQL["is_late"].text, tenant_id, list(connectors), late_s)
+        return late
+
     async def write(self, tenant_id: str, day: dt.date, now: dt.datetime, measured: Measured) -> None:
         """Keep *measured* as what was found on *day*, in place of what was found earlier that day."""
         rows = [

@@ -38,8 +38,12 @@ QUARANTINE_ROWS: Final = 1_000
 """Rules that a report lists as broken by quarantined events, at most."""
 GIVE_WAY_S_MAX: Final = 1_800.0
 """Longest time that a tenant's daily measurement waits for a log that is far behind; then it is taken all the same."""
+LATE_S: Final = 2.0
+"""Age of a due delivery from which a tenant's deliveries count as a backlog."""
+LATE_WAIT_S_MAX: Final = 60.0
+"""Longest time that the measurement waits for one: an account that stands still delays no day's report for long."""
 LOOK_S: Final = 1.0
-"""Pause between two looks whether the log is behind still."""
+"""Pause between two looks whether the log, or deliveries, are behind still."""
 
 
 class QualityStore(Protocol):
@@ -55,6 +59,10 @@ class QualityStore(Protocol):
 
     async def count_entities(self, tenant_id: str) -> Mapping[tuple[str, str], int]:
         """Return of how many entities the living records are; object and source, an empty source for all."""
+        ...
+
+    async def is_late(self, tenant_id: str, connectors: Sequence[str], late_s: float) -> bool:
+        """Say whether a delivery to one of these accounts is due since more than *late_s*."""
         ...
 
     async def write(self, tenant_id: str, day: dt.date, now: dt.datetime, measured: Measured) -> None:
@@ -134,7 +142,7 @@ class Quality:
         return await self._report(tenant_id, day, trend_days)
 
     async def measure_all(self, is_behind: Callable[[str], bool]) -> str:
-        """Measure every tenant, one after the other; return what was done, in one sentence.
+        """Measure every tenant, one after the other, behind its backlogs; return what was done, in one sentence.
 
         Args:
             is_behind: says whether a tenant's log is being caught up with: what would be measured is about to change,
@@ -144,6 +152,8 @@ class Quality:
         for tenant_id in sorted(self._policies.current()):
             with anyio.move_on_after(GIVE_WAY_S_MAX) as patience:
                 await _until_not(is_behind, tenant_id)
+            with anyio.move_on_after(LATE_WAIT_S_MAX):
+                await self._until_delivered(tenant_id)
             async with aclosing(self.measure(tenant_id, 0)) as steps:
                 async for step in steps:
                     records += step.scanned if step.report is not None else 0
@@ -151,6 +161,12 @@ class Quality:
                         await _until_not(is_behind, tenant_id)
             tenants += 1
         return f"{records} records of {tenants} tenants measured"
+
+    async def _until_delivered(self, tenant_id: str) -> None:
+        """Wait for a backlog of deliveries: it needs the machine more than a report of the day does."""
+        connectors = sorted(self._document(tenant_id).connectors)
+        while await self._store.is_late(tenant_id, connectors, LATE_S):  # noqa: ASYNC110 - the database tells nobody
+            await anyio.sleep(LOOK_S)
 
     async def _report(self, tenant_id: str, day: dt.date, trend_days: int) -> Report:
         document = self._document(tenant_id)
