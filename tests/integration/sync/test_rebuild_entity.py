@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-import anyio
+import asyncpg
 import grpc
 import pytest
 from tests.integration.sync.test_corrections import correction, merge, split
@@ -20,7 +20,17 @@ from tests.integration.sync.whole import POLICY, TENANT, Doors, doors, event, lo
 from tests.integration.sync.world import ACTOR, refusal
 
 from headwater.event.v1 import event_pb2
+from headwater.kernel.pg.pool import open_pool
 from headwater.kernel.rpc import open_channel
+from headwater.policy.document import PolicyDocument
+from headwater.policy.loading import load_policy
+from headwater.sync.domain.reading import Answers
+from headwater.sync.projector.echoes import Echoes
+from headwater.sync.projector.suppressing import Suppressions
+from headwater.sync.rebuilding.rebuilder import EntityRebuilder
+from headwater.sync.store.echoes import PostgresHeldRecords
+from headwater.sync.store.rebuilding import PostgresRebuilding
+from headwater.sync.store.suppressions import PostgresSuppressions
 from headwater.sync.v1 import rebuild_pb2 as pb
 from headwater.sync.v1 import rebuild_pb2_grpc
 
@@ -46,6 +56,7 @@ STATE: Final = {
 }
 """What is made of the log, byte for byte; versions count how often something was computed."""
 PEOPLE: Final = 8
+Call = Callable[[], Awaitable[None]]
 WRONG: Final = '{"title": ["Nobody", "most_recent", "erp", "00000000-0000-0000-0000-000000000000", 1]}'
 DAMAGE: Final = (
     "update sync.entity set fields = '{}' where entity_id = $1",
@@ -78,6 +89,17 @@ class Tenant:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.rebuild(entity_id, **asked)
         return (*refusal(caught.value), caught.value.details())
+
+    async def say(self, time_s: float, **fields: Any) -> None:
+        """Let the ERP say something of one person."""
+        said = {"email": "ada@one.example", **fields}
+        await self.world.record([event("erp", "contact", "e-1", time_s, **said)])
+
+    async def person(self, **fields: Any) -> uuid.UUID:
+        """Let there be that person; return the entity."""
+        await self.say(0, **fields)
+        await self.settle()
+        return await self.home("erp", "contact", "e-1")
 
     async def home(self, source: str, object_name: str, external_id: str) -> uuid.UUID:
         """Return the entity of a record."""
@@ -218,42 +240,88 @@ async def test_one_entity_is_made_again_as_a_rebuild_of_everything_makes_it(
             assert await differing(tenant, entities) == []
 
 
+class Watched(PostgresRebuilding):
+    """The store, with something done right after looking, and once the entity is held."""
+
+    def __init__(self, pool: Any, looked: Call, held: Call) -> None:
+        super().__init__(pool)
+        self._looked, self._held = looked, held
+
+    @asynccontextmanager
+    async def looking(self, tenant_id: str, entity_id: uuid.UUID) -> AsyncIterator[Any]:
+        """Look, then do it."""
+        async with super().looking(tenant_id, entity_id) as unit:
+            yield unit
+        await self._looked()
+
+    @asynccontextmanager
+    async def taken(self, entity: Any, object_name: str) -> AsyncIterator[Any]:
+        """Hold the entity, then do it."""
+        async with super().taken(entity, object_name) as unit:
+            await self._held()
+            yield unit
+
+
+class NobodyAsked:
+    """Identity is not asked: nothing refers to what is not known."""
+
+    async def resolve(self, tenant_id: str, subjects: Sequence[Any]) -> Answers:
+        """Fail."""
+        raise AssertionError((tenant_id, subjects))
+
+
+class InForce:
+    """The tenant's policy."""
+
+    def current(self) -> dict[str, PolicyDocument]:
+        """Return it."""
+        return {TENANT: load_policy(UNTOLD)}
+
+
 async def test_what_comes_in_meanwhile_is_neither_lost_nor_counted_twice(migrated_database_url: str) -> None:
-    """Titles come in while the entity is made again, over and over: the last one stands, no event ends twice."""
-    async with begun(migrated_database_url) as tenant:
-        said = {"email": "ada@one.example", "last_name": "King"}
-        await tenant.world.record([event("erp", "contact", "e-1", 0, **said, title="0")])
-        await tenant.settle()
-        ada = await tenant.home("erp", "contact", "e-1")
+    """One title between looking and holding, one while it is held: the first is read with the rest, the second waits."""
+    async with begun(migrated_database_url) as tenant, looking(migrated_database_url) as other:
+        ada = await tenant.person(title="first")
+        await tenant.connection.execute(DAMAGE[3], ada)
 
-        async def speak() -> None:
-            for number in range(1, 41):
-                await tenant.world.record([event("erp", "contact", "e-1", number, **said, title=str(number))])
+        async def after_looking() -> None:
+            await tenant.say(10, title="second")
+            await tenant.settle()
+            await tenant.connection.execute(DAMAGE[3], ada)
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(speak)
-            for number in range(20):
-                await tenant.connection.execute(DAMAGE[number % 2], ada)
-                await tenant.rebuild(ada, drop_missing=True)
+        holds = iter((False, True))
+
+        async def while_held() -> None:
+            if next(holds):  # the first time there is something that it has not looked at
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    await other.execute("select from sync.entity where entity_id = $1 for update nowait", ada)
+                await tenant.say(20, title="third")
+
+        async with await open_pool(migrated_database_url, application_name="test") as pool:
+            rebuilder = EntityRebuilder(
+                Watched(pool, after_looking, while_held),
+                Echoes(PostgresHeldRecords(pool)),
+                Suppressions(PostgresSuppressions(pool)),
+                NobodyAsked(),
+                InForce(),
+            )
+            found = await rebuilder.rebuild(TENANT, ada, "user:me")
+        assert (found.events, found.entity.fields["title"].value) == (2, "second")
         await tenant.settle()
-        assert (await tenant.rebuild(ada)).changed_records == []
         fields = await tenant.connection.fetchval("select fields from sync.entity where entity_id = $1", ada)
-        assert fields["title"][0] == "40"
-        assert await tenant.connection.fetchval("select count(*) from sync.projection") == 42
+        assert fields["title"][0] == "third"
+        assert (await tenant.rebuild(ada)).changed_records == []
 
 
 async def test_an_event_that_waits_for_the_entity_is_projected_after_it(migrated_database_url: str) -> None:
     """One that is in the log and not projected yet changes nothing of what is made again, and comes through behind it."""
     async with begun(migrated_database_url) as tenant:
-        said = {"email": "ada@one.example", "last_name": "King"}
-        await tenant.world.record([event("erp", "contact", "e-1", 0, **said, title="CTO")])
-        await tenant.settle()
-        ada = await tenant.home("erp", "contact", "e-1")
+        ada = await tenant.person(title="CTO")
         async with looking(tenant.connection_url) as other:
             transaction = other.transaction()
             await transaction.start()
             await other.execute("select from sync.entity where entity_id = $1 for update", ada)
-            await tenant.world.record([event("erp", "contact", "e-1", 9, **said, title="CEO")])
+            await tenant.say(9, title="CEO")
             found = await tenant.rebuild(ada, validate_only=True)
             assert (found.event_count, found.changed, list(found.changed_records)) == (1, False, [])
             await transaction.rollback()
@@ -299,13 +367,11 @@ async def test_who_cannot_be_made_again_is_told_why(migrated_database_url: str) 
 async def test_the_audit_tells_who_had_it_made_again(migrated_database_url: str) -> None:
     """One entry a rebuild: on whose behalf, how many records differed, and each value that did."""
     async with begun(migrated_database_url) as tenant:
-        await tenant.world.record([event("erp", "contact", "e-1", 0, email="a@one.example", title="CTO")])
-        await tenant.settle()
-        ada = await tenant.home("erp", "contact", "e-1")
+        ada = await tenant.person(title="CTO")
         await tenant.connection.execute(DAMAGE[1], ada)
         told = await tenant.rebuild(ada)
         assert {item.field: (item.before_json, item.after_json) for item in told.changed_fields} == {
-            "email": ("null", '"a@one.example"'),
+            "email": ("null", '"ada@one.example"'),
             "title": ('"Nobody"', '"CTO"'),
         }
         row = await tenant.connection.fetchrow(

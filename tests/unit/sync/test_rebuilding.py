@@ -174,8 +174,6 @@ def test_lost_references_count_as_a_change() -> None:
 def test_an_event_counts_once_its_side_of_the_shard_is_past_it(
     position: int, *, bulk: bool, counts: bool
 ) -> None:
-    bulk: bool, position: int, counts: bool
-) -> None:
     """Live and bulk events of a shard are projected up to two different places."""
     one = structs.replace(event(position), position=Position(1, position))
     if bulk:

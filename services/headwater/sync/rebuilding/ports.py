@@ -7,17 +7,21 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Protocol
 
-from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.rebuilding import History, Rebuilt
 from headwater.sync.domain.states import EntityKey
 from headwater.sync.projector.moments import RecordedPolicy
 
 RECORDS_MAX: Final = 500
 """Records of one entity that are made again in one transaction."""
-EVENTS_MAX: Final = 20_000
-"""Events of one entity that are read in one transaction, under its lock: some seconds."""
+EVENTS_MAX: Final = 10_000
+"""Events of one entity that are made into it in one transaction, under its lock: a fraction of a second, for which the whole
+log waits.
+"""
+NOTHING: Final[Mapping[uuid.UUID, LogEvent]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,12 @@ class RebuildUnit(Protocol):
         """Return what stands in the way."""
         ...
 
-    async def history(self) -> History:
-        """Return the entity and its events. Raises: HistoryTooLong."""
+    async def history(self, known: Mapping[uuid.UUID, LogEvent] = NOTHING) -> History:
+        """Return the entity and its events. Raises: HistoryTooLong.
+
+        Args:
+            known: event key to event: what is not to be read again.
+        """
         ...
 
     async def write(self, rebuilt: Rebuilt) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -22,7 +22,7 @@ from headwater.kernel.tenancy import every_tenant
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import PolicyRefused, load_policy
 from headwater.sync.domain.correcting import attached_entity, is_attached
-from headwater.sync.domain.log import RecordKey
+from headwater.sync.domain.log import LogEvent, RecordKey
 from headwater.sync.domain.reading import Reading, RecordReading, Subject
 from headwater.sync.domain.rebuilding import History, Rebuilt, rebuild
 from headwater.sync.domain.states import EntityState
@@ -30,7 +30,7 @@ from headwater.sync.ports import Policies, Resolver, StoreRaced
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.moments import RecordedPolicy, in_force_at, read_by
 from headwater.sync.projector.suppressing import Suppressions
-from headwater.sync.rebuilding.ports import HistoryTooLong, RebuildStore, RebuildUnit, Standing
+from headwater.sync.rebuilding.ports import NOTHING, HistoryTooLong, RebuildStore, RebuildUnit, Standing
 
 TRIES_MAX: Final = 8
 """Times that what came in meanwhile is looked at before it is given up."""
@@ -70,6 +70,11 @@ class _Draft:
     readings: dict[uuid.UUID, Reading] = field(default_factory=dict)
     resolved: dict[RecordKey, uuid.UUID] = field(default_factory=dict)
     suppressions: int = 0
+
+    @property
+    def events(self) -> dict[uuid.UUID, LogEvent]:
+        """The events that were read."""
+        return {key: reading.event for key, reading in self.readings.items()}
 
     def covers(self, history: History) -> bool:
         """Say whether nothing came in since."""
@@ -126,7 +131,7 @@ class EntityRebuilder:
                 draft = await self._draft(self._policy(tenant_id), history)
                 try:
                     async with self._store.taken((tenant_id, entity_id), _object_of(history)) as unit:
-                        history = await _history(unit, tenant_id, entity_id)
+                        history = await _history(unit, tenant_id, entity_id, draft.events)
                         if draft.covers(history):
                             found = _outcome(draft, history, entity_id, actor)
                             if found.rebuilt.missing and not drop_missing:
@@ -202,7 +207,12 @@ class _Documents:
         return self._read[item.digest]
 
 
-async def _history(unit: RebuildUnit, tenant_id: str, entity_id: uuid.UUID) -> History:
+async def _history(
+    unit: RebuildUnit,
+    tenant_id: str,
+    entity_id: uuid.UUID,
+    known: Mapping[uuid.UUID, LogEvent] = NOTHING,
+) -> History:
     """Return an entity's history. Raises: NotFound, PreconditionFailed: nothing can be made of it."""
     standing = await unit.standing()
     metadata = {"entity_id": str(entity_id)}
@@ -214,7 +224,7 @@ async def _history(unit: RebuildUnit, tenant_id: str, entity_id: uuid.UUID) -> H
         message = f"entity {entity_id} was merged into {home}: rebuild that one"
         raise PreconditionFailed(message, reason="ENTITY_MERGED", metadata={"entity_id": str(home)})
     try:
-        history = await unit.history()
+        history = await unit.history(known)
     except HistoryTooLong as error:
         message = f"entity {entity_id} cannot be rebuilt by itself: {error}; rebuild its tenant instead"
         raise PreconditionFailed(message, reason="HISTORY_TOO_LONG", metadata=metadata) from error

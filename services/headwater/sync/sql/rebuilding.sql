@@ -42,6 +42,16 @@ cross join lateral ingest.list_events(
 ) as log
 where log.disposition = 1;
 
+-- name: record_event_keys
+-- The same, keys alone: what is known needs no reading again.
+select log.event_key
+from unnest($2::text [], $3::text [], $4::text [], $5::int []) as wanted (source, object, external_id, hash)
+cross join lateral ingest.list_events(
+    $1, wanted.hash, wanted.hash, wanted.source, wanted.object, wanted.external_id, 'infinity', 9223372036854775807,
+    9223372036854775807, $6::int
+) as log
+where log.disposition = 1;
+
 -- name: single_events
 -- Accepted events by their keys. $1 tenant; $2 event keys uuid[].
 select

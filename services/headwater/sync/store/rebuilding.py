@@ -18,7 +18,7 @@ from headwater.sync.domain.log import LogEvent, Position, RecordKey
 from headwater.sync.domain.rebuilding import History, Rebuilt, is_projected
 from headwater.sync.domain.states import EntityKey, RecordState
 from headwater.sync.projector.moments import RecordedPolicy
-from headwater.sync.rebuilding.ports import EVENTS_MAX, RECORDS_MAX, HistoryTooLong, Standing
+from headwater.sync.rebuilding.ports import EVENTS_MAX, NOTHING, RECORDS_MAX, HistoryTooLong, Standing
 from headwater.sync.store.clock import read_time
 from headwater.sync.store.faults import translated
 from headwater.sync.store.moments import PostgresMoments
@@ -100,8 +100,8 @@ class _Unit:
             tuple(item["entity_id"] for item in chain),
         )
 
-    async def history(self) -> History:
-        """Return the entity and its events. Raises: HistoryTooLong."""
+    async def history(self, known: Mapping[uuid.UUID, LogEvent] = NOTHING) -> History:
+        """Return the entity and its events, of those *known* without reading them again. Raises: HistoryTooLong."""
         place = (self._tenant_id, self._entity_id)
         members = await self._projection.read_members([place])
         if len(members) > RECORDS_MAX:
@@ -112,19 +112,21 @@ class _Unit:
             None if row is None else loaded_entity(row),
             members,
             frozenset((row["field"], row["to_entity_id"]) for row in references),
-            await self._events(members),
+            await self._events(members, known),
             await self._projection.suppressions(),
         )
 
-    async def _events(self, members: Sequence[RecordState]) -> list[LogEvent]:
+    async def _events(
+        self, members: Sequence[RecordState], known: Mapping[uuid.UUID, LogEvent]
+    ) -> list[LogEvent]:
         """Return what is projected of the records' events, in the order of the log.
 
         The cursors are read first: what is behind them is in the log.
         """
         rows = await self._connection.fetch(_SQL["read_places"].text)
         cursors = {row["shard"]: Position(row["xid"], row["seq"]) for row in rows}
-        found = await self._own(members)
-        found += await self._beside(members, found)
+        found = await self._own(members, known)
+        found += await self._beside(members, found, known)
         unique = {event.event_key: event for event in found if is_projected(event, cursors)}
         keys = list(unique)
         poisoned = await self._connection.fetch(_SQL["poisoned_events"].text, self._tenant_id, keys)
@@ -132,11 +134,13 @@ class _Unit:
             del unique[row["event_key"]]
         return sorted(unique.values(), key=lambda event: event.position)
 
-    async def _own(self, members: Sequence[RecordState]) -> list[LogEvent]:
+    async def _own(
+        self, members: Sequence[RecordState], known: Mapping[uuid.UUID, LogEvent]
+    ) -> list[LogEvent]:
         keys = [item.key for item in members]
         hashes = [record_hash(key.tenant_id, key.source, key.object, key.external_id) for key in keys]
         rows = await self._connection.fetch(
-            _SQL["record_events"].text,
+            _SQL["record_event_keys" if known else "record_events"].text,
             self._tenant_id,
             [key.source for key in keys],
             [key.object for key in keys],
@@ -144,23 +148,34 @@ class _Unit:
             hashes,
             EVENTS_MAX + 1,
         )
-        return _events(rows)
+        return await self._by_key({row["event_key"] for row in rows}, known) if known else _events(rows)
 
-    async def _beside(self, members: Sequence[RecordState], own: Sequence[LogEvent]) -> list[LogEvent]:
+    async def _by_key(self, keys: Iterable[uuid.UUID], known: Mapping[uuid.UUID, LogEvent]) -> list[LogEvent]:
+        wanted = sorted(set(keys))
+        unknown = [key for key in wanted if key not in known]
+        found = [known[key] for key in wanted if key in known]
+        if unknown:
+            rows = await self._connection.fetch(_SQL["single_events"].text, self._tenant_id, unknown)
+            found += _events(rows)
+        return found
+
+    async def _beside(
+        self,
+        members: Sequence[RecordState],
+        own: Sequence[LogEvent],
+        known: Mapping[uuid.UUID, LogEvent],
+    ) -> list[LogEvent]:
         """Return events of other records that speak of these: a mail that names an address has none of the address's own."""
-        known, heard = {event.event_key for event in own}, {event.record_key for event in own}
-        wanted = {fact.event_key for item in members for fact in item.fields.values()} - known
+        read, heard = {event.event_key for event in own}, {event.record_key for event in own}
+        wanted = {fact.event_key for item in members for fact in item.fields.values()} - read
         if any(item.key not in heard for item in members):
             rows = await self._connection.fetch(
                 _SQL["events_beside"].text, self._tenant_id, self._entity_id, EVENTS_MAX + 1
             )
-            wanted |= {row["event_key"] for row in rows} - known
+            wanted |= {row["event_key"] for row in rows} - read
         if len(own) + len(wanted) > EVENTS_MAX:
             raise HistoryTooLong(f"it has more than {EVENTS_MAX:,} events, so many at most are read")
-        if not wanted:
-            return []
-        rows = await self._connection.fetch(_SQL["single_events"].text, self._tenant_id, sorted(wanted))
-        return _events(rows)
+        return await self._by_key(wanted, known)
 
     async def write(self, rebuilt: Rebuilt) -> None:
         """Write what came out otherwise, references too, and the audit's entry."""
