@@ -52,7 +52,7 @@ def story(chance: random.Random, count: int) -> list[LogEvent]:
                 found.append(deleted)
             case _:
                 people = [{"address": "ada@one.example", "name": first, "role": "to"}]
-                mail = {"subject": "s", "people": people}
+                mail: dict[str, Any] = {"subject": "s", "people": people}
                 found.append(event(number, "mail", "activity", f"m{number % 3}", at_s=at_s, **mail))
     return found
 
