@@ -380,3 +380,21 @@ async def test_the_audit_tells_who_had_it_made_again(migrated_database_url: str)
         assert row["actor"] == ACTOR.id
         assert [item["field"] for item in row["changes"]] == ["#records", "email", "title"]
         assert row["changes"][0]["after"] == 0
+
+
+async def test_a_reference_made_while_two_were_one_is_put_right(migrated_database_url: str) -> None:
+    """A deal recorded while its account was merged still names the winner after the split; made again it does not."""
+    async with begun(migrated_database_url) as tenant:
+        await tenant.world.record([event("erp", "account", name, 0, name=name) for name in ("a-1", "a-2")])
+        await tenant.settle()
+        one, two = [await tenant.home("erp", "account", name) for name in ("a-1", "a-2")]
+        merged = await merge(tenant.world, one, two)
+        await tenant.settle()
+        await tenant.world.record([event("erp", "deal", "d-1", 5, name="D", account="a-2")])
+        await tenant.settle()
+        await split(tenant.world, merged)
+        await tenant.settle()
+        told = await tenant.rebuild(await tenant.home("erp", "deal", "d-1"))
+        (change,) = told.changed_fields
+        assert (change.before_json, change.after_json) == (f'"{one}"', f'"{two}"')
+        assert await tenant.connection.fetchval("select to_entity_id from sync.entity_reference") == two
