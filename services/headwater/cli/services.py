@@ -31,6 +31,7 @@ from headwater.sync.v1 import (
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
+    rebuild_pb2_grpc,
     reconciliation_pb2_grpc,
     rollouts_pb2_grpc,
     routing_pb2_grpc,
@@ -70,6 +71,7 @@ class Services:
     backfills: backfills_pb2_grpc.BackfillServiceAsyncStub
     reconciliation: reconciliation_pb2_grpc.ReconciliationServiceAsyncStub
     connections: connections_pb2_grpc.ConnectionServiceAsyncStub
+    rebuilds: rebuild_pb2_grpc.RebuildServiceAsyncStub
     security: ChannelSecurity = IN_THE_CLEAR
     """What the channels show."""
     patience_s: float = 0.0
@@ -124,6 +126,7 @@ async def open_services(
             backfills_pb2_grpc.BackfillServiceStub(sync),
             reconciliation_pb2_grpc.ReconciliationServiceStub(sync),
             connections_pb2_grpc.ConnectionServiceStub(sync),
+            rebuild_pb2_grpc.RebuildServiceStub(sync),
             security,
             patience_s,
         )

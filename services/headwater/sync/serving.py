@@ -23,6 +23,7 @@ from headwater.sync.rpc.merges import MERGES_NAME, MergeServicer
 from headwater.sync.rpc.policies import POLICIES_NAME, PolicyServicer
 from headwater.sync.rpc.provenance import PROVENANCE_NAME, ProvenanceServicer
 from headwater.sync.rpc.quality import QUALITY_NAME, QualityServicer
+from headwater.sync.rpc.rebuilds import REBUILD_NAME, RebuildServicer
 from headwater.sync.rpc.reconciliation import RECONCILIATION_NAME, ReconciliationServicer
 from headwater.sync.rpc.rollouts import ROLLOUTS_NAME, RolloutServicer
 from headwater.sync.rpc.routing import ROUTING_NAME, RoutingServicer
@@ -41,6 +42,7 @@ from headwater.sync.v1 import (
     policies_pb2_grpc,
     provenance_pb2_grpc,
     quality_pb2_grpc,
+    rebuild_pb2_grpc,
     reconciliation_pb2_grpc,
     rollouts_pb2_grpc,
     routing_pb2_grpc,
@@ -71,6 +73,7 @@ class Servicers:
     backfills: BackfillServicer
     reconciliation: ReconciliationServicer
     connections: ConnectionServicer
+    rebuilds: RebuildServicer
 
 
 def server_of(
@@ -96,6 +99,7 @@ def server_of(
         timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicers.timelines, server)
         backfills_pb2_grpc.add_BackfillServiceServicer_to_server(servicers.backfills, server)
         connections_pb2_grpc.add_ConnectionServiceServicer_to_server(servicers.connections, server)
+        rebuild_pb2_grpc.add_RebuildServiceServicer_to_server(servicers.rebuilds, server)
         return (
             SERVICE_NAME,
             SCHEDULES_NAME,
@@ -114,6 +118,7 @@ def server_of(
             BACKFILLS_NAME,
             RECONCILIATION_NAME,
             CONNECTIONS_NAME,
+            REBUILD_NAME,
         )
 
     listening = ServerSettings(

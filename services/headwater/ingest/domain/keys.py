@@ -1,4 +1,4 @@
-"""The event key, the content hash and the record hash. Pure; changing any of it breaks every ledger.
+"""The event key and the content hash, and with them the record hash. Pure; changing any of it breaks every ledger.
 
 What is hashed, byte for byte (numbers big-endian; every part of variable length has its length before it, only
 the last part of a text runs to its end, so no two lists of parts give the same bytes):
@@ -31,6 +31,7 @@ from typing import Final
 import msgspec
 
 from headwater.ingest.domain.event import NOBODY, Actor, Arrival
+from headwater.kernel.record_hash import RECORD_MASK, framed, names_crc, tenant_range
 
 SHARDS: Final = 16
 """Shards of the log; the database publishes it as `ingest.shard_count()` and checks it on each row."""
@@ -38,9 +39,6 @@ SHARDS: Final = 16
 STEMS_KEPT: Final = 4096
 """Stems at hand; each is about 400 bytes."""
 
-_RECORD_BITS: Final = 20
-_RECORD_MASK: Final = (1 << _RECORD_BITS) - 1
-_TENANT_BITS: Final = 12
 _TIMED: Final = Struct(">QBH").pack
 _VERSIONED: Final = Struct(">BHH").pack
 _WHOLE: Final = Struct(">BHHH").pack
@@ -67,9 +65,9 @@ class Stem(msgspec.Struct, frozen=True, gc=False):
 @lru_cache(STEMS_KEPT)
 def stem_of(tenant_id: str, source: str, object_name: str) -> Stem:
     """Return the stem of well-formed names (each under 256 bytes)."""
-    frame = b"".join(_framed(name) for name in (tenant_id, source, object_name))
+    frame = b"".join(framed(name) for name in (tenant_id, source, object_name))
     low, _ = tenant_range(tenant_id)
-    return Stem(b"T" + frame, b"V" + frame, low, _crc32(_framed(source) + _framed(object_name)))
+    return Stem(b"T" + frame, b"V" + frame, low, names_crc(source, object_name))
 
 
 def identify(
@@ -86,7 +84,7 @@ def identify(
         canonical: of `canonical_payload`; empty for a delete.
     """
     external = arrival.external_id.encode()
-    record = stem.record_base | (_crc32(external, stem.crc) & _RECORD_MASK)
+    record = stem.record_base | (_crc32(external, stem.crc) & RECORD_MASK)
     version = arrival.source_version
     if version:
         named = version.encode()
@@ -106,24 +104,6 @@ def identify(
     return key, digest[10:18], record
 
 
-def record_hash(tenant_id: str, source: str, object_name: str, external_id: str) -> int:
-    """Return the signed 32-bit hash that all events of one record share.
-
-    The upper 12 bits are the tenant's (of its MD5), the lower 20 the record's (of its CRC-32); of these the
-    lowest 4 are the shard. So a tenant's records are one range, `tenant_range`.
-    """
-    stem = stem_of(tenant_id, source, object_name)
-    return stem.record_base | (_crc32(external_id.encode(), stem.crc) & _RECORD_MASK)
-
-
-def tenant_range(tenant_id: str) -> tuple[int, int]:
-    """Return the lowest and the highest record hash that a tenant's records can have, both inclusive."""
-    digest = hashlib.md5(tenant_id.encode(), usedforsecurity=False).digest()
-    unsigned = int.from_bytes(digest[:2], "big") >> (16 - _TENANT_BITS) << _RECORD_BITS
-    low = unsigned - (1 << 32) if unsigned >= 1 << 31 else unsigned
-    return low, low | _RECORD_MASK
-
-
 def shard_of(hash_of_record: int) -> int:
     """Return the shard, 0 up to `SHARDS` - 1."""
     return hash_of_record & (SHARDS - 1)
@@ -136,8 +116,8 @@ def key_text(key: bytes) -> str:
 
 
 def _request_key(tenant_id: str, arrival: Arrival) -> bytes:
-    framed = b"".join((b"R", _framed(tenant_id), _framed(arrival.source), arrival.request_id.encode()))
-    return _sha256(framed).digest()[:16]
+    said = b"".join((b"R", framed(tenant_id), framed(arrival.source), arrival.request_id.encode()))
+    return _sha256(said).digest()[:16]
 
 
 def _whole(actor: Actor, request_id: str) -> bytes:
@@ -150,8 +130,3 @@ def _whole(actor: Actor, request_id: str) -> bytes:
 @lru_cache(STEMS_KEPT)
 def _actor_part(actor: Actor) -> bytes:
     return _whole(actor, "")
-
-
-def _framed(name: str) -> bytes:
-    raw = name.encode()
-    return len(raw).to_bytes(1, "big") + raw

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from headwater.ingest.domain.event import Disposition, EventCount, Place, RecordedEvent
-from headwater.ingest.domain.keys import record_hash, tenant_range
 from headwater.ingest.store.faults import translated
 from headwater.ingest.store.log import EVENT_SQL
 from headwater.ingest.store.rows import recorded_event
+from headwater.kernel.record_hash import record_hash, tenant_range
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Pool

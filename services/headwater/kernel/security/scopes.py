@@ -20,6 +20,7 @@ SCOPES: Final = {
     "records:export": "read all records of a tenant in bulk",
     "entities:read": "read entities, where values come from, counts, quality",
     "entities:correct": "set values that stand above every owner's",
+    "entities:rebuild": "make an entity again from its own history",
     "quality:measure": "measure the quality of a tenant's records, and find touches that are missing",
     "deliveries:read": "read deliveries, failures, replays, bulk changes, jobs",
     "deliveries:replay": "replay and discard deliveries",
@@ -60,6 +61,7 @@ ROLES: Final = {
         {
             *_READING,
             "quarantine:decide",
+            "entities:rebuild",
             "deliveries:replay",
             "connectors:control",
             "schedules:control",

@@ -94,6 +94,7 @@ _METHODS: Final[Mapping[str, Mapping[str, str]]] = {
     "headwater.sync.v1.PolicyService": {"policy:read": "PreviewPolicy ListPolicyVersions"},
     "headwater.sync.v1.ProvenanceService": {"entities:read": "ExplainEntity"},
     "headwater.sync.v1.QualityService": {"quality:measure": "MeasureQuality", "entities:read": "GetQuality"},
+    "headwater.sync.v1.RebuildService": {"entities:rebuild": "RebuildEntity"},
     "headwater.sync.v1.ReconciliationService": {
         "deliveries:read": "ListRuns ListDrift",
         "schedules:control": "RunReconciliation",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from headwater.sync.app.ground import Ground
 from headwater.sync.app.shelves import Shelves
 from headwater.sync.following.forecaster import Foresight
+from headwater.sync.projector.echoes import Echoes
+from headwater.sync.projector.suppressing import Suppressions
+from headwater.sync.rebuilding.rebuilder import EntityRebuilder
 from headwater.sync.rollouts.inspecting import PostedInspections
 from headwater.sync.rpc import SyncServicer
 from headwater.sync.rpc.approvals import ApprovalServicer
@@ -18,17 +21,21 @@ from headwater.sync.rpc.merges import MergeServicer
 from headwater.sync.rpc.policies import PolicyServicer
 from headwater.sync.rpc.provenance import ProvenanceServicer
 from headwater.sync.rpc.quality import QualityServicer
+from headwater.sync.rpc.rebuilds import RebuildServicer
 from headwater.sync.rpc.reconciliation import ReconciliationServicer
 from headwater.sync.rpc.rollouts import RolloutServicer
 from headwater.sync.rpc.routing import RoutingServicer
 from headwater.sync.rpc.schedules import ScheduleServicer
 from headwater.sync.rpc.timeline import TimelineServicer
 from headwater.sync.serving import Servicers
+from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.erasure_desk import PostgresErasureDesk
 from headwater.sync.store.parity_desk import PostgresParityDesk
 from headwater.sync.store.provable import PostgresProvableAudit
 from headwater.sync.store.provenance import PostgresProvenance
+from headwater.sync.store.rebuilding import PostgresRebuilding
 from headwater.sync.store.routing_desk import PostgresRoutingDesk
+from headwater.sync.store.suppressions import PostgresSuppressions
 from headwater.sync.store.versions import PostgresVersions
 from headwater.sync.store.workbench import PostgresWorkbench
 from headwater.sync.usecases.approvals import Approvals
@@ -73,4 +80,16 @@ def open_offices(ground: Ground, shelves: Shelves) -> Servicers:
         BackfillServicer(Backfills(shelves.backfills, policies, clock)),
         ReconciliationServicer(ReconciliationOffice(PostgresParityDesk(pool), shelves.schedules, policies)),
         ConnectionServicer(Connections(policies, ground.secrets, ground.secrets)),
+        RebuildServicer(_rebuilder(ground)),
+    )
+
+
+def _rebuilder(ground: Ground) -> EntityRebuilder:
+    pool = ground.pool
+    return EntityRebuilder(
+        PostgresRebuilding(pool),
+        Echoes(PostgresHeldRecords(pool)),
+        Suppressions(PostgresSuppressions(pool, ground.suppression_keys)),
+        ground.resolver,
+        ground.policies,
     )

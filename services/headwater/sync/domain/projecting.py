@@ -257,6 +257,10 @@ class Workspace:
         if section is not None and section.existing and entity.object in section.objects:
             self.enriched[entity.key] = entity
 
+    def recompute(self, entity: EntityState, event: LogEvent, action: str) -> None:
+        """Compute an entity anew from its records, which something else than *event* has changed."""
+        self._refresh(entity, event, action)
+
     def _respell(self, entity: EntityState, policy: PolicyDocument) -> None:
         """Bring what the entity's records said into the spelling that *policy* wants."""
         for record in self.members.get(entity.key, {}).values():

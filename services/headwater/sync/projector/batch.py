@@ -32,9 +32,7 @@ from headwater.sync.domain.reading import (
     Reading,
     RecordReading,
     Subject,
-    read_event,
 )
-from headwater.sync.domain.respelling import respelt
 from headwater.sync.domain.states import EntityKey
 from headwater.sync.lulls import breathe, gives_way
 from headwater.sync.metering import ProjectionMeter
@@ -47,7 +45,7 @@ from headwater.sync.ports import (
     StoreRefused,
 )
 from headwater.sync.projector.echoes import Echoes, Judged
-from headwater.sync.projector.moments import Moments
+from headwater.sync.projector.moments import Moments, read_by
 from headwater.sync.projector.suppressing import Suppressions, SuppressionsMoved
 
 _log = logging.getLogger(__name__)
@@ -138,7 +136,7 @@ class BatchProjector:
             readings: list[Reading] = [
                 PassedOver(event)
                 if scope.passes_over(event)
-                else self._read(policies.get(event.tenant_id), event)
+                else read_by(self._former(event), policies.get(event.tenant_id), event)
                 for event in events
             ]
             number = 0
@@ -149,16 +147,8 @@ class BatchProjector:
             told = None if waits else await self._resolve(readings)
         return Prepared(tuple(events), policies, readings, told, span.context, number)
 
-    def _read(self, policy: PolicyDocument | None, event: LogEvent) -> Reading:
-        """Read an event by the policy in force; or, when the log is projected again, by that of its moment.
-
-        An object that the policy in force has no more is read by that policy: nothing could decide its fields.
-        """
-        former = self._moments.of(event) if self._moments is not None else None
-        if former is None or policy is None or event.object not in policy.objects:
-            return read_event(policy, event)
-        reading = read_event(former, event)
-        return respelt(policy, reading) if isinstance(reading, RecordReading) else reading
+    def _former(self, event: LogEvent) -> PolicyDocument | None:
+        return None if self._moments is None else self._moments.of(event)
 
     async def commit(
         self, leases: Sequence[Lease], prepared: Prepared, moves: Mapping[int, Position] = NOWHERE

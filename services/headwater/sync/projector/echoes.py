@@ -180,6 +180,23 @@ class Echoes:
                 judged.readings.append(_judge(judged, look, look.held_in(held), number))
         return judged
 
+    async def recall(
+        self, policies: Mapping[str, PolicyDocument], readings: Sequence[Reading]
+    ) -> list[Reading]:
+        """Return what of *readings*, all of them judged before, counted then. Raises: Unavailable."""
+        looks = {id(look.reading): look for reading in readings for look in looks_of(policies, reading)}
+        if not looks:
+            return list(readings)
+        events = [look.reading.event for look in looks.values()]
+        told = await self._store.rulings([(event.tenant_id, event.event_key) for event in events])
+        judged = Judged([])
+        return [
+            reading
+            if (look := looks.get(id(reading))) is None
+            else _rule(judged, look, told.get(reading.event.event_key))
+            for reading in readings
+        ]
+
     async def bind(self, judged: Judged, resolved: Mapping[RecordKey, uuid.UUID]) -> Judged:
         """Take out what is an echo of a record that we may have just made, now that entities are known.
 

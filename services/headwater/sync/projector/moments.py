@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import uuid
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import PolicyRefused, load_policy
 from headwater.sync.domain.log import LogEvent, Position, RecordKey
-from headwater.sync.domain.reading import Reading, RecordReading
+from headwater.sync.domain.reading import Reading, RecordReading, read_event
+from headwater.sync.domain.respelling import respelt
 
 _log = logging.getLogger(__name__)
 
@@ -113,15 +114,10 @@ class Moments:
         """Return the policy that *event* is to be read by; None: the one in force."""
         if not self._is_again(event):
             return None
-        recorded = self._recorded.get(event.tenant_id, [])
-        place = bisect_left(recorded, event.position, key=lambda item: item.position)
-        for item in reversed(recorded[: max(place, 1)]):
-            if (document := self._read(item)) is not None:
-                return document
-        return None
+        return in_force_at(self._recorded.get(event.tenant_id, []), event.position, self.read)
 
-    def _read(self, item: RecordedPolicy) -> PolicyDocument | None:
-        """Return a policy; None for one that this release cannot read: the one before it stayed in force."""
+    def read(self, item: RecordedPolicy) -> PolicyDocument | None:
+        """Return a policy; None for one that this release cannot read."""
         if item.digest not in self._documents:
             if len(self._documents) >= DOCUMENTS_MAX:
                 self._documents.clear()
@@ -131,3 +127,37 @@ class Moments:
                 _log.warning("policy %s of tenant %s: %s", item.digest, item.tenant_id, error)
                 self._documents[item.digest] = None
         return self._documents[item.digest]
+
+
+def in_force_at(
+    recorded: Sequence[RecordedPolicy],
+    position: Position,
+    read: Callable[[RecordedPolicy], PolicyDocument | None],
+) -> PolicyDocument | None:
+    """Return the policy of a place in the log; None where none can be read.
+
+    Before the first one it is the first; of one that cannot be read, the one before it stayed in force.
+
+    Args:
+        recorded: of one tenant, in the order of the log.
+    """
+    place = bisect_left(recorded, position, key=lambda item: item.position)
+    for item in reversed(recorded[: max(place, 1)]):
+        if (document := read(item)) is not None:
+            return document
+    return None
+
+
+def read_by(former: PolicyDocument | None, policy: PolicyDocument | None, event: LogEvent) -> Reading:
+    """Return what *event* says by the policy of its moment, in the spelling of the one in force.
+
+    An object that the policy in force has no more is read by that policy: nothing could decide its fields.
+
+    Args:
+        former: the policy of the event's moment; None: the one in force.
+        policy: the one in force.
+    """
+    if former is None or policy is None or event.object not in policy.objects:
+        return read_event(policy, event)
+    reading = read_event(former, event)
+    return respelt(policy, reading) if isinstance(reading, RecordReading) else reading

@@ -102,7 +102,7 @@ class PostgresLog:
         xids, seqs = [after[shard].xid for shard in shards], [after[shard].seq for shard in shards]
         async with translated():
             rows = await self._pool.fetch(_SQL["read_events"].text, shards, xids, seqs, shard_limit)
-        return Stretch([_event(row) for row in rows[1:]], held=rows[0]["held"])
+        return Stretch([read_event(row) for row in rows[1:]], held=rows[0]["held"])
 
     async def read_projected(self, events: Sequence[LogEvent]) -> set[tuple[str, uuid.UUID]]:
         """Return tenant and key of those of *events* that are projected already."""
@@ -119,7 +119,8 @@ class PostgresLog:
             await self._pool.execute(_SQL["report_positions"].text, shards, xids, seqs)
 
 
-def _event(row: Any) -> LogEvent:
+def read_event(row: Any) -> LogEvent:
+    """Return a row of the log in the domain's words."""
     trace = TraceContext.parse(row["traceparent"], row["tracestate"] or "") if row["traceparent"] else None
     return LogEvent(
         tenant_id=row["tenant_id"],
@@ -207,7 +208,7 @@ class ProjectionTransaction(SuppressingTransaction):
             raise FenceLost(lost)
         self._holds = True
         return Loaded(
-            [_loaded_entity(row) for row in rows if row["kind"] == _ENTITY],
+            [loaded_entity(row) for row in rows if row["kind"] == _ENTITY],
             [_member(row, row["facts"]) for row in rows if row["kind"] == _RECORD],
             {_record_key(row): row["entity_id"] for row in rows if row["kind"] == _MOVED},
         )
@@ -231,7 +232,7 @@ class ProjectionTransaction(SuppressingTransaction):
 
     async def _lock(self, keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
         rows = await self._connection.fetch(_SQL["lock_entities"].text, *columns_of(keys, 2))
-        states = map(_loaded_entity, rows)
+        states = map(loaded_entity, rows)
         return {state.key: state for state in states}
 
     async def read_members(self, entities: Iterable[EntityKey]) -> list[RecordState]:
@@ -347,7 +348,8 @@ def _record_key(row: Any) -> RecordKey:
     return RecordKey(row["tenant_id"], row["object"], row["source"], row["external_id"])
 
 
-def _loaded_entity(row: Any) -> EntityState:
+def loaded_entity(row: Any) -> EntityState:
+    """Return a row of `sync.entity` in the domain's words, all of it."""
     return EntityState(
         row["tenant_id"],
         row["entity_id"],

@@ -17,11 +17,10 @@ from headwater.ingest.domain.keys import (
     SHARDS,
     identify,
     key_text,
-    record_hash,
     shard_of,
     stem_of,
-    tenant_range,
 )
+from headwater.kernel.record_hash import record_hash, tenant_range
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(
@@ -139,6 +138,15 @@ def _identified(fact: tuple[Any, ...]) -> tuple[bytes, bytes]:
         request_id=request_id,
     )  # fmt: skip
     return identify("t", stem_of("t", source, object_name), sent, time_us, operation, canonical)[:2]
+
+
+@given(FACTS)
+def test_the_log_finds_a_record_by_the_hash_that_its_events_are_written_under(fact: tuple[Any, ...]) -> None:
+    """Who looks for a record works it out from its names alone."""
+    source, object_name, external_id, *_ = fact
+    sent = arrival(source=source, object=object_name, external_id=external_id)
+    _, _, written = identify("t", stem_of("t", source, object_name), sent, 0, 1, b"{}")
+    assert record_hash("t", source, object_name, external_id) == written
 
 
 @given(FACTS, FACTS)

@@ -1,0 +1,1 @@
+"""Making one entity again from its own history, beside live traffic."""
