@@ -177,6 +177,7 @@ def _flow(answers: Answers) -> Table:
             "kept": kept_words(answers.ingest.retention),
             "region": region_words(answers.ingest),
             "poisoned": sync.events_poisoned or "",
+            "parked": f"{sync.events_parked:,}: {sync.parked_reason}" if sync.events_parked else "",
             "dead letters": sum(item.dead_count for item in answers.connectors),
             "pairs to review": answers.identity.merge_candidates,
             "do not answer": ", ".join(answers.silent),

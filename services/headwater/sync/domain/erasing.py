@@ -18,6 +18,7 @@ from headwater.sync.domain.log import RecordKey
 from headwater.sync.domain.reading import (
     Echo,
     IdentityReading,
+    Parked,
     PassedOver,
     PolicyReading,
     Reading,
@@ -123,7 +124,7 @@ def signs_of_person(
 
 def signs_of_reading(document: PolicyDocument | None, reading: Reading) -> frozenset[Sign]:
     """Return the identifiers of the people that a reading itself is about; who is merely referred to is not among them."""
-    if isinstance(reading, (PassedOver, PolicyReading, IdentityReading)):
+    if isinstance(reading, (PassedOver, Parked, PolicyReading, IdentityReading)):
         return frozenset()
     found = {_sign(reading.event.record_key)}
     if isinstance(reading, RecordReading):
@@ -151,7 +152,7 @@ def without_suppressed(
     document: PolicyDocument | None, reading: Reading, suppressed: Collection[Sign]
 ) -> Reading:
     """Return what is left of a reading: nothing where it is about a suppressed person, else all but references to one."""
-    if not suppressed or isinstance(reading, (PassedOver, PolicyReading)):
+    if not suppressed or isinstance(reading, (PassedOver, Parked, PolicyReading)):
         return reading
     if not signs_of_reading(document, reading).isdisjoint(suppressed):
         return Echo(reading.event, SUPPRESSED)

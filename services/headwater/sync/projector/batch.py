@@ -24,6 +24,7 @@ from headwater.sync.domain.projecting import PROJECTED, Effect, FetchMark, Resol
 from headwater.sync.domain.reading import (
     Echo,
     IdentityReading,
+    Parked,
     PassedOver,
     Pointer,
     Poisoned,
@@ -84,6 +85,7 @@ class Prepared:
         told: None where echoes must be judged first, by what the batch before it has written.
         received: context of the span under which it was read; what follows is told below it.
         suppressions: number of the newest suppression by which it was judged.
+        parked: its events were set aside before: the cursors are past them.
     """
 
     events: tuple[LogEvent, ...]
@@ -92,6 +94,7 @@ class Prepared:
     told: Told | None
     received: TraceContext | None = None
     suppressions: int = 0
+    parked: bool = False
 
 
 class BatchProjector:
@@ -121,8 +124,11 @@ class BatchProjector:
         self._spans = spans
         self._clock = clock
 
-    async def prepare(self, events: Sequence[LogEvent]) -> Prepared:
+    async def prepare(self, events: Sequence[LogEvent], *, parked: bool = False) -> Prepared:
         """Read *events* (1..n, in commit order) and ask identity about them; nothing is written by us.
+
+        Args:
+            parked: whether they were set aside before.
 
         Raises:
             Unavailable: identity did not answer.
@@ -144,7 +150,7 @@ class BatchProjector:
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
             await breathe()
             told = None if waits else await self._resolve(readings)
-        return Prepared(tuple(events), policies, readings, told, span.context, number)
+        return Prepared(tuple(events), policies, readings, told, span.context, number, parked)
 
     def _read(self, policy: PolicyDocument | None, event: LogEvent) -> Reading:
         """Read an event by the policy in force; or, when the log is projected again, by that of its moment.
@@ -175,13 +181,20 @@ class BatchProjector:
             try:
                 seen = judged.seen(told.homes)
                 return await self._commit(
-                    leases, prepared.policies, judged.readings, told, seen, moves, prepared.suppressions
+                    leases,
+                    prepared.policies,
+                    judged.readings,
+                    told,
+                    seen,
+                    moves,
+                    prepared.suppressions,
+                    parked=prepared.parked,
                 )
             except SuppressionsMoved:
                 _log.info("somebody is erased: a batch is read again")
             except StoreRefused as error:
-                return await self._isolate(leases, events, error)
-        return await self.commit(leases, await self.prepare(events), moves)
+                return await self._isolate(leases, events, error, parked=prepared.parked)
+        return await self.commit(leases, await self.prepare(events, parked=prepared.parked), moves)
 
     async def _judge(self, prepared: Prepared) -> tuple[Judged, Told]:
         if prepared.told is not None or self._echoes is None:
@@ -192,25 +205,30 @@ class BatchProjector:
         told = Told({**told.homes, **judged.held}, revisions)
         return await self._echoes.bind(judged, told.homes), told
 
-    async def project(self, leases: Sequence[Lease], events: Sequence[LogEvent]) -> tuple[Effect, ...]:
+    async def project(
+        self, leases: Sequence[Lease], events: Sequence[LogEvent], *, parked: bool = False
+    ) -> tuple[Effect, ...]:
         """Prepare and commit in one go.
+
+        Args:
+            parked: whether they were set aside before: no cursor moves.
 
         Raises:
             FenceLost: a shard is another process's now; nothing was written.
             Unavailable: identity did not answer; nothing was written.
         """
-        return await self.commit(leases, await self.prepare(events))
+        return await self.commit(leases, await self.prepare(events, parked=parked))
 
     async def _isolate(
-        self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused
+        self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused, *, parked: bool
     ) -> tuple[Effect, ...]:
         if len(events) == 1:
             _log.error("event %s cannot be stored: %s", events[0].event_key, error)
             poisoned: list[Reading] = [Poisoned(events[0], error.message)]
-            return await self._commit(leases, {}, poisoned, Told({}, {}))
+            return await self._commit(leases, {}, poisoned, Told({}, {}), parked=parked)
         middle = len(events) // 2
-        first = await self.project(leases, events[:middle])
-        return first + await self.project(leases, events[middle:])
+        first = await self.project(leases, events[:middle], parked=parked)
+        return first + await self.project(leases, events[middle:], parked=parked)
 
     async def _resolve(self, readings: Sequence[Reading]) -> Told:
         placed = await self._moments.placed(readings) if self._moments is not None else {}
@@ -246,11 +264,15 @@ class BatchProjector:
         seen: Seen = NOTHING_SEEN,
         moves: Mapping[int, Position] = NOWHERE,
         suppressions: int | None = None,
+        *,
+        parked: bool = False,
     ) -> tuple[Effect, ...]:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
                 async with self._projections.transaction(leases) as unit:
-                    effects = await self._write(unit, policies, readings, told, seen, moves, suppressions)
+                    effects = await self._write(
+                        unit, policies, readings, told, seen, moves, suppressions, parked=parked
+                    )
             except StoreRaced:
                 if not remaining:
                     raise
@@ -268,6 +290,8 @@ class BatchProjector:
         seen: Seen,
         moves: Mapping[int, Position],
         suppressions: int | None,
+        *,
+        parked: bool,
     ) -> tuple[Effect, ...]:
         workspace = Workspace(policies, told.revisions)
         await _load(unit, workspace, readings, told.homes)
@@ -289,7 +313,11 @@ class BatchProjector:
             if seen:
                 await unit.observe(seen)
             reached = {reading.event.shard: reading.event.position for reading in readings}
-            await unit.move_cursors(reached, moves)
+            if waiting := [reading for reading in readings if isinstance(reading, Parked)]:
+                await unit.park(waiting)
+            if parked:
+                await unit.unpark([effect.event for effect in effects])
+            await unit.move_cursors({} if parked else reached, moves)
         return tuple(effects)
 
     def _apply(
@@ -303,7 +331,7 @@ class BatchProjector:
         now = self._clock.now()
         for reading in readings:
             event = reading.event
-            if isinstance(reading, PassedOver):
+            if isinstance(reading, (PassedOver, Parked)):
                 continue
             relation = attempt_relation(event.record_time, now, 1)
             span = self._spans.process(QUEUE, relation, created=event.trace)

@@ -18,3 +18,20 @@ $$;
 comment on function sync.note_expiries(text [], date [], bigint [], text []) is
 'Writes into tenants'' audits which days of the log their retention emptied, how many events left, and the file that has '
 'them, empty where none has; published for ingest, which calls it once a day and tenant.';
+
+-- Events that wait, of a tenant whose key of erased people does not open: the shards' cursors go on past them.
+create table sync.parked (
+    tenant_id text collate "C" not null,
+    event_key uuid not null,
+    shard smallint not null check (shard >= 0),
+    xid bigint not null,
+    seq bigint not null,
+    reason text not null check (length(reason) between 1 and 512),
+    park_time timestamptz not null default clock_timestamp(),
+    primary key (tenant_id, event_key)
+);
+
+comment on table sync.parked is
+'Events that are not projected yet though their shard''s cursor is past them, with why; taken up by who leases the shard.';
+
+create index parked_shard on sync.parked (shard, xid, seq);
