@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from headwater.kernel.clock import Clock
@@ -124,11 +124,8 @@ class BatchProjector:
         self._spans = spans
         self._clock = clock
 
-    async def prepare(self, events: Sequence[LogEvent], *, parked: bool = False) -> Prepared:
+    async def prepare(self, events: Sequence[LogEvent]) -> Prepared:
         """Read *events* (1..n, in commit order) and ask identity about them; nothing is written by us.
-
-        Args:
-            parked: whether they were set aside before.
 
         Raises:
             Unavailable: identity did not answer.
@@ -150,7 +147,7 @@ class BatchProjector:
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
             await breathe()
             told = None if waits else await self._resolve(readings)
-        return Prepared(tuple(events), policies, readings, told, span.context, number, parked)
+        return Prepared(tuple(events), policies, readings, told, span.context, number)
 
     def _read(self, policy: PolicyDocument | None, event: LogEvent) -> Reading:
         """Read an event by the policy in force; or, when the log is projected again, by that of its moment.
@@ -194,7 +191,8 @@ class BatchProjector:
                 _log.info("somebody is erased: a batch is read again")
             except StoreRefused as error:
                 return await self._isolate(leases, events, error, parked=prepared.parked)
-        return await self.commit(leases, await self.prepare(events, parked=prepared.parked), moves)
+        again = replace(await self.prepare(events), parked=prepared.parked)
+        return await self.commit(leases, again, moves)
 
     async def _judge(self, prepared: Prepared) -> tuple[Judged, Told]:
         if prepared.told is not None or self._echoes is None:
@@ -217,7 +215,7 @@ class BatchProjector:
             FenceLost: a shard is another process's now; nothing was written.
             Unavailable: identity did not answer; nothing was written.
         """
-        return await self.commit(leases, await self.prepare(events, parked=parked))
+        return await self.commit(leases, replace(await self.prepare(events), parked=parked))
 
     async def _isolate(
         self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused, *, parked: bool

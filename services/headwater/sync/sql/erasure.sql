@@ -39,7 +39,7 @@ from (
 where
     one.by_address
     or exists (select from unnest($4::text []) as number (pattern) where one.fields::text ~ number.pattern)
-order by one.by_address desc, one.object, one.source, one.external_id
+order by one.by_address desc, one.object asc, one.source asc, one.external_id asc
 limit $5;
 
 -- name: lock_suppression_key

@@ -174,7 +174,7 @@ async def test_what_waits_is_not_dropped_from_the_log(stand: Stand) -> None:
     reached = await stand.cursors()
     await stand.log.report_positions(reached)
     told = await _told(stand)
-    waiting = await stand.vault.pool.fetchrow("select xid, seq from sync.parked")
+    (waiting,) = await stand.vault.pool.fetch("select xid, seq from sync.parked")
     assert told[shard] == (waiting["xid"], waiting["seq"] - 1)
     assert {number: place for number, place in told.items() if number != shard} == {
         number: tuple(place) for number, place in reached.items() if number != shard
