@@ -305,7 +305,7 @@ async def _channel(settings: IngestSettings, telemetry: Telemetry) -> AsyncItera
 
 def expiry_of(settings: IngestSettings, days: Days, policies: PolicyBook) -> Expiry:
     """Return what lets tenants' events go by their policies."""
-    kept = ExpirySettings(settings.retention_days, settings.reader_names, settings.expire_pages)
+    kept = ExpirySettings(settings.retention_days, settings.reader_names)
     return Expiry(days, _archive(settings), policies.keepings, kept)
 
 

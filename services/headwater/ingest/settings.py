@@ -74,8 +74,6 @@ class IngestSettings(ReplicatedSettings):
     """Keys moved to the permanent ledger in one transaction: under 0.2 s, for it holds readers back."""
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """Days after which a day's facts are dropped from the log; 0: never. Keys are kept for ever."""
-    expire_pages: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Pages of a day that one transaction looks through for events that a tenant's policy keeps no longer."""
     archive_dir: str = ""
     """Where a day's facts are archived before they are dropped; none: they are thrown away."""
     archive_command: str = ""
