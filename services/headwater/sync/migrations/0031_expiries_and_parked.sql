@@ -24,6 +24,8 @@ create table sync.parked (
     tenant_id text collate "C" not null,
     event_key uuid not null,
     shard smallint not null check (shard >= 0),
+    -- The cursor that went past it: the shard's, or that of its bulk side.
+    side smallint not null check (side in (shard, ~shard)),
     xid bigint not null,
     seq bigint not null,
     reason text not null check (length(reason) between 1 and 512),

@@ -130,11 +130,17 @@ class BatchProjector:
         Raises:
             Unavailable: identity did not answer.
         """
+        return await self._prepare(events, self._scope())
+
+    async def _prepare_again(self, events: Sequence[LogEvent]) -> Prepared:
+        """Read events that were set aside: they were never projected, whoever else's are projected again."""
+        return replace(await self._prepare(events, Scope()), parked=True)
+
+    async def _prepare(self, events: Sequence[LogEvent], scope: Scope) -> Prepared:
         policies = dict(self._policies.current())
         if self._moments is not None:
             await self._moments.look(events)
         with self._spans.receive(QUEUE, len(events), (event.trace for event in events)) as span:
-            scope = self._scope()
             readings: list[Reading] = [
                 PassedOver(event)
                 if scope.passes_over(event)
@@ -191,8 +197,8 @@ class BatchProjector:
                 _log.info("somebody is erased: a batch is read again")
             except StoreRefused as error:
                 return await self._isolate(leases, events, error, parked=prepared.parked)
-        again = replace(await self.prepare(events), parked=prepared.parked)
-        return await self.commit(leases, again, moves)
+        preparing = self._prepare_again if prepared.parked else self.prepare
+        return await self.commit(leases, await preparing(events), moves)
 
     async def _judge(self, prepared: Prepared) -> tuple[Judged, Told]:
         if prepared.told is not None or self._echoes is None:
@@ -215,7 +221,8 @@ class BatchProjector:
             FenceLost: a shard is another process's now; nothing was written.
             Unavailable: identity did not answer; nothing was written.
         """
-        return await self.commit(leases, replace(await self.prepare(events), parked=parked))
+        preparing = self._prepare_again if parked else self.prepare
+        return await self.commit(leases, await preparing(events))
 
     async def _isolate(
         self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused, *, parked: bool

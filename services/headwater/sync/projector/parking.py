@@ -31,7 +31,7 @@ class ParkedEvents(Protocol):
     """What is set aside. Every method raises Unavailable."""
 
     async def tenants(self, shards: Sequence[int]) -> list[str]:
-        """Return the tenants that have events set aside in *shards*."""
+        """Return the tenants that have events set aside in *shards*; what was projected since is forgotten."""
         ...
 
     async def read(self, shards: Sequence[int], tenants: Sequence[str], limit: int) -> list[LogEvent]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from headwater.kernel.pg import queries
-from headwater.sync.domain.log import LogEvent, bulk_side
+from headwater.sync.domain.log import LogEvent
 from headwater.sync.domain.reading import Parked
 from headwater.sync.store.columns import columns_of
 from headwater.sync.store.faults import translated
@@ -26,8 +26,9 @@ class PostgresParked:
         self._pool = pool
 
     async def tenants(self, shards: Sequence[int]) -> list[str]:
-        """Return the tenants that have events set aside in *shards*."""
+        """Return the tenants that have events set aside in *shards*, once those projected since are forgotten."""
         async with translated():
+            await self._pool.execute(_SQL["forget_projected"].text, list(shards))
             rows = await self._pool.fetch(_SQL["parked_tenants"].text, list(shards))
         return [row["tenant_id"] for row in rows]
 
@@ -49,7 +50,7 @@ class ParkingTransaction:
             (
                 item.event.tenant_id,
                 item.event.event_key,
-                max(item.event.shard, bulk_side(item.event.shard)),
+                item.event.shard,
                 *item.event.position,
                 item.reason[:REASON_CHARS],
             )

@@ -185,6 +185,21 @@ async def test_what_waits_is_not_dropped_from_the_log(stand: Stand) -> None:
     assert await _told(stand) == {number: tuple(place) for number, place in reached.items()}
 
 
+async def test_a_log_that_is_projected_again_takes_up_nothing_twice(stand: Stand) -> None:
+    """What waits is left to the log until that has come to it; what was projected since is forgotten."""
+    away = stand.vault.path.rename(stand.vault.path.with_suffix(".away"))
+    (locked,) = await stand.record(LOCKED, c1=KEPT)
+    await stand.project()
+    away.rename(stand.vault.path)
+    cursors = await stand.vault.pool.fetch("delete from sync.shard_cursor returning shard, xid, seq")
+    assert await stand.parking.take_up(stand.held) == 0
+    await stand.project()
+    assert await stand.rules() == {locked: "projected"}
+    assert await stand.vault.pool.fetch("select shard, xid, seq from sync.shard_cursor") == cursors
+    assert await stand.parking.take_up(stand.held) == 0
+    assert await stand.vault.pool.fetchval("select count(*) from sync.parked") == 0
+
+
 async def _told(stand: Stand) -> dict[int, tuple[int, int]]:
     rows = await stand.vault.pool.fetch("select shard, xid::text::bigint as xid, seq from ingest.reader")
     return {row["shard"]: (row["xid"], row["seq"]) for row in rows}
