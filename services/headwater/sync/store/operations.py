@@ -78,7 +78,7 @@ class PostgresOperations:
         async with self._snapshot() as connection:
             projections = await connection.fetch(_SQL["count_projections"].text, tenant_id)
             accepted = await connection.fetchval(_SQL["count_accepted"].text, tenant_id)
-            parked = await connection.fetchrow(_PARKED["count_parked"].text, tenant_id)
+            (parked,) = await connection.fetch(_PARKED["count_parked"].text, tenant_id)
             entities = await connection.fetch(_SQL["count_entities"].text, tenant_id)
             records = await connection.fetch(_SQL["count_records"].text, tenant_id)
             deliveries = await connection.fetch(_SQL["count_deliveries"].text, tenant_id)
