@@ -38,6 +38,7 @@ from headwater.ingest.store.log import PostgresEventLog
 from headwater.ingest.store.policies import PostgresPolicies
 from headwater.ingest.store.quarantine import PostgresQuarantine
 from headwater.ingest.store.reading import PostgresEventReader
+from headwater.ingest.usecases.expiring import Expiry, ExpirySettings
 from headwater.ingest.usecases.flushing import Flusher, FlushSettings
 from headwater.ingest.usecases.gathering import Gather
 from headwater.ingest.usecases.keeping import Keeper, KeeperSettings
@@ -146,6 +147,21 @@ async def maintaining(settings: IngestSettings) -> AsyncIterator[tuple[Days, Arc
         yield PostgresDays(pool, acquire_timeout_s=settings.pool_acquire_timeout_s), _archive(settings)
 
 
+@asynccontextmanager
+async def letting_go(settings: IngestSettings) -> AsyncIterator[Expiry]:
+    """Give an operator's command what lets tenants' events go while the block runs, as `maintaining`."""
+    pool = await open_database(SERVICE, settings, size_min=1, size_max=2, statement_timeout_s=0)
+    async with pool:
+        policies = PolicyBook(
+            PostgresPolicies(pool, acquire_timeout_s=settings.pool_acquire_timeout_s),
+            PolicyBookSettings(poll_s=settings.policy_poll_s),
+            random.Random(),  # noqa: S311 - jitter, no secret
+        )
+        await policies.refresh()
+        days = PostgresDays(pool, acquire_timeout_s=settings.pool_acquire_timeout_s)
+        yield expiry_of(settings, days, policies)
+
+
 class _Service:
     """Every part of one running service."""
 
@@ -195,12 +211,14 @@ class _Service:
             )
             for event_log in self._event_logs
         ]
-        self._keeper = _keeper(settings, PostgresDays(pool, acquire_timeout_s=patience_s), clock, chance)
-        record_settings = RecordSettings(settings.batch_events_max)
+        days = PostgresDays(pool, acquire_timeout_s=patience_s)
+        expiry = expiry_of(settings, days, self._policies)
+        self._keeper = _keeper(settings, days, clock, chance, expiry)
+        record_settings = RecordSettings(settings.batch_events_max, settings.retention_days)
         recorder = Recorder(self._gather, self._policies, clock, record_settings, meter)
         self._rpc = IngestRpc(
             recorder,
-            Inspector(reader, quarantine, self._policies),
+            Inspector(reader, quarantine, self._policies, expiry, clock),
             Releaser(quarantine, self._policies, clock),
             SyncFates(channel, timeout_s=settings.fate_timeout_s),
             _rpc_settings(settings),
@@ -285,11 +303,19 @@ async def _channel(settings: IngestSettings, telemetry: Telemetry) -> AsyncItera
             await channel.close()
 
 
-def _keeper(settings: IngestSettings, days: PostgresDays, clock: Clock, chance: random.Random) -> Keeper:
+def expiry_of(settings: IngestSettings, days: Days, policies: PolicyBook) -> Expiry:
+    """Return what lets tenants' events go by their policies."""
+    kept = ExpirySettings(settings.retention_days, settings.reader_names)
+    return Expiry(days, _archive(settings), policies.keepings, kept)
+
+
+def _keeper(
+    settings: IngestSettings, days: PostgresDays, clock: Clock, chance: random.Random, expiry: Expiry
+) -> Keeper:
     kept = KeeperSettings(
         settings.keep_interval_s, settings.seal_rows, settings.retention_days, settings.reader_names
     )
-    return Keeper(days, _archive(settings), clock, kept, chance)
+    return Keeper(days, _archive(settings), clock, kept, chance, expiry)
 
 
 def _archive(settings: IngestSettings) -> FileArchive | None:

@@ -45,12 +45,15 @@ class FileArchive:
         self._command = tuple(shlex.split(command))
         self._command_timeout_s = command_timeout_s
 
-    async def write(self, day: dt.date, pages: AsyncIterator[list[RecordedEvent]]) -> Archived:
+    async def write(
+        self, day: dt.date, pages: AsyncIterator[list[RecordedEvent]], tenant_id: str = ""
+    ) -> Archived:
         """Write, read back, hand over; see the port.
 
         Cancellation: a partial file may stay beside; it is written anew next time.
         """
-        path = self._directory / f"event_{day:%Y%m%d}.jsonl.gz"
+        whose = f".{tenant_id}" if tenant_id else ""
+        path = self._directory / f"event_{day:%Y%m%d}{whose}.jsonl.gz"
         try:
             return await self._write(day, path, pages)
         except (OSError, EOFError, TimeoutError) as error:

@@ -15,23 +15,27 @@ from typing import Any
 import anyio
 import msgspec
 
-from headwater.ingest.app import maintaining
+from headwater.ingest.app import letting_go, maintaining
 from headwater.ingest.domain.days import Day
 from headwater.ingest.ports import Archive, DayKept, Days
 from headwater.ingest.settings import NO_ARCHIVE, IngestSettings
 from headwater.ingest.usecases.keeping import archive_day
+from headwater.kernel.clock import Clock, SystemClock
 from headwater.kernel.errors import HeadwaterError, InvalidInput, NotFound, StartRefused
 from headwater.kernel.settings import read_settings
 
 FAILED = 1
 
 
-async def run(words: Sequence[str], settings: IngestSettings) -> dict[str, Any]:
-    """Do one thing: `days`, `archive DAY`, or `drop DAY` (only says what stands against it without `yes`).
+async def run(words: Sequence[str], settings: IngestSettings, clock: Clock | None = None) -> dict[str, Any]:
+    """Do one thing: `days`, `archive DAY`, `drop DAY` (only says what stands against it without `yes`), or `expire`
+    (only says what is due without `yes`).
 
     Raises:
         InvalidInput, NotFound, DayKept, ArchiveFailed, StartRefused: why it is not done.
     """
+    if list(words) in (["expire"], ["expire", "yes"]):
+        return await _expire(settings, (clock or SystemClock()).now().date(), yes="yes" in words)
     async with maintaining(settings) as (days, archive):
         match list(words):
             case ["days"]:
@@ -67,6 +71,32 @@ async def _drop(days: Days, day: Day, settings: IngestSettings, *, yes: bool) ->
     }
 
 
+async def _expire(settings: IngestSettings, today: dt.date, *, yes: bool) -> dict[str, Any]:
+    """Let go what tenants' policies keep no longer, or say what that would be."""
+    async with letting_go(settings) as expiry:
+        due = await expiry.due(today)
+        if yes:
+            await expiry.expire(today)
+            await expiry.tell()
+        stays = {(item.tenant_id, item.day): item.rows for item in (await expiry.due(today) if yes else due)}
+        shown = []
+        for item in due:
+            _, kept = await expiry.kept(item.tenant_id, today)
+            left = stays.get((item.tenant_id, item.day), 0)
+            shown.append(
+                {
+                    "tenant_id": item.tenant_id,
+                    "day": item.day.isoformat(),
+                    "events": item.rows,
+                    "held": item.held,
+                    "left": left,
+                    "archived_first": expiry.archives(expiry.keeping_of(item.tenant_id)) or item.archived,
+                    "blockers": list(kept.blockers) if left else [],
+                }
+            )
+        return {"due": shown, "dry_run": not yes}
+
+
 async def _find(days: Days, text: str) -> Day:
     try:
         wanted = dt.date.fromisoformat(text)
@@ -83,6 +113,7 @@ def _shown(day: Day) -> dict[str, Any]:
         "day": day.day.isoformat(),
         "rows": day.rows,
         "bytes": day.bytes,
+        "expired": day.expired,
         "state": day.state,
         "archive": day.archive_path,
     }

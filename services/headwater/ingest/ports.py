@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from headwater.ingest.domain.days import Blocker, Day
+from headwater.ingest.domain.days import Blocker, Day, Due, Keeping, Kept
 from headwater.ingest.domain.event import (
     Actor,
     EventCount,
@@ -219,12 +219,64 @@ class Days(Protocol):
         """
         ...
 
+    async def due(self, keepings: Sequence[Keeping], today: dt.date) -> list[Due]:
+        """Return what sealed days hold that is older than its tenant's retention, the oldest day first."""
+        ...
+
+    async def expire_some(
+        self, day: dt.date, tenants: Sequence[str], readers: Sequence[str], pages: int
+    ) -> str:
+        """Delete what *tenants* have in a stretch of a sealed day; keys stay, and events whose quarantine is open.
+
+        Args:
+            pages: of the day's table that are looked at, 1 or more.
+
+        Returns:
+            moved (call again), swept (the end of the day was reached), done (nothing to do), busy (another process
+            does it).
+
+        Raises:
+            DayKept: a reader has not read it yet.
+        """
+        ...
+
+    async def tenants_of(self, day: dt.date, tenants: Sequence[str]) -> list[str]:
+        """Return those of *tenants* that have events in a sealed day."""
+        ...
+
+    def reading_tenant(
+        self, day: dt.date, tenant_id: str
+    ) -> AbstractAsyncContextManager[AsyncIterator[list[RecordedEvent]]]:
+        """Read what a tenant has in a day, page by page."""
+        ...
+
+    async def note_tenant_archive(self, day: dt.date, tenant_id: str, path: str, sha256: str) -> None:
+        """Note where the archive of a tenant's events of a day is."""
+        ...
+
+    async def note_expiries(self, count: int) -> None:
+        """Tell the audit of up to *count* days of tenants that are done with and that it has not heard of."""
+        ...
+
+    async def kept(self, tenant_id: str, limit: dt.date | None, readers: Sequence[str]) -> Kept:
+        """Return what the log holds of a tenant.
+
+        Args:
+            limit: the first day that its retention keeps; None: it keeps all.
+        """
+        ...
+
 
 class Archive(Protocol):
     """Where a day's facts are kept outside the database."""
 
-    async def write(self, day: dt.date, pages: AsyncIterator[list[RecordedEvent]]) -> Archived:
+    async def write(
+        self, day: dt.date, pages: AsyncIterator[list[RecordedEvent]], tenant_id: str = ""
+    ) -> Archived:
         """Write a day's facts, read them back and hand them to the operator's hook.
+
+        Args:
+            tenant_id: whose they are; empty: everybody's.
 
         Raises:
             ArchiveFailed: it was not written, does not read back, or the hook refused it.

@@ -21,6 +21,7 @@ from headwater.policy.enrichment import Enrichment
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.reconciling import Reconcile
 from headwater.policy.residency import Residency
+from headwater.policy.retention import Retention
 from headwater.policy.routing import Routing, Sla
 from headwater.policy.ruling import ObjectRules, compile_rules
 from headwater.policy.scopes import LeftOut, Scopes
@@ -306,6 +307,8 @@ class PolicyDocument(Part):
     """What must agree with the CRMs; None: nothing is compared."""
     residency: Residency | None = None
     """In which region records live and may go; None: nobody asks."""
+    retention: Retention | None = None
+    """How long the log keeps events; None: as long as ingest keeps its days."""
 
     @model_validator(mode="after")
     def _with_people(self) -> PolicyDocument:

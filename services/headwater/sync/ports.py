@@ -30,7 +30,7 @@ from headwater.sync.domain.operating import (
 )
 from headwater.sync.domain.projecting import Effect, Workspace
 from headwater.sync.domain.quota import Ledger, Reserve
-from headwater.sync.domain.reading import Answers, Subject
+from headwater.sync.domain.reading import Answers, Parked, Subject
 from headwater.sync.domain.replaying import Replay, ReplayState, Scope
 from headwater.sync.domain.settling import Settlement
 from headwater.sync.domain.standing import Books
@@ -166,6 +166,14 @@ class ProjectionUnit(Protocol):
         """Return the number of the newest suppression; asked once entities are locked."""
         ...
 
+    async def park(self, readings: Sequence[Parked]) -> None:
+        """Set events aside, with why: the cursors go past them."""
+        ...
+
+    async def unpark(self, events: Sequence[LogEvent]) -> None:
+        """Forget that events were set aside: they are projected now."""
+        ...
+
     async def erase_events(self, events: Sequence[LogEvent]) -> None:
         """Take out of the log what events say."""
         ...
@@ -288,6 +296,10 @@ class OperationsStore(Protocol):
 
     async def read_fate(self, tenant_id: str, event_key: uuid.UUID) -> Fate | None:
         """Return what became of an event; None while the projector has not seen it."""
+        ...
+
+    async def why_parked(self, tenant_id: str, event_key: uuid.UUID) -> str:
+        """Return why an event is set aside; empty when it is not."""
         ...
 
     async def read_entity(self, tenant_id: str, entity_id: uuid.UUID) -> Entity | None:

@@ -162,6 +162,7 @@ async def test_an_operator_lists_archives_and_drops(migrated_database_url: str, 
         return answer
 
     assert [item["state"] for item in say("days")["days"]] == ["sealed", "open"]
+    assert say("expire") == {"due": [], "dry_run": True}
     assert say("drop", day)["blockers"][0]["reason"] == "NOT_ARCHIVED"
     assert say("drop", day, "--yes")["error"]["reason"] == "DAY_KEPT"
     assert say("archive", day)["rows"] == 3

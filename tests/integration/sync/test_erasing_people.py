@@ -235,19 +235,25 @@ async def test_what_was_read_before_the_order_is_read_again(stand: Stand) -> Non
 async def test_what_others_records_say_of_the_person_is_told_and_left(stand: Stand) -> None:
     """The preview and the certificate name the record; nobody's text is touched."""
     title = f"works for {MAIL.title()}, ask there"
+    asked = "assistant, when nobody answers at 08-123 456"
     await stand.doors.record(
-        [event("erp", "contact", "c2", 9, email=OTHER, last_name="Bergman", title=title)]
+        [
+            event("shop", "contact", "s1", 8, email=MAIL, last_name=CANARY, phone="+46 8 123 456"),
+            event("erp", "contact", "c2", 9, email=OTHER, last_name="Bergman", title=title),
+            event("erp", "contact", "c3", 10, email="cy@three.example.com", last_name="Cy", title=asked),
+        ]
     )
     await until(lambda: settled(stand.tables))
     looked = await stand.type(MAIL)
     (mention,) = [part for part in looked["parts"] if part["place"] == "records of others"]
-    assert (mention["count"], mention["fate"]) == ("1", "stays")
-    assert "contact erp/c2" in mention["why"]
+    assert (mention["count"], mention["fate"]) == ("2", "stays")
+    assert "contact erp/c2, contact erp/c3 (by number)" in mention["why"]
     erased = await stand.done((await stand.order(MAIL)).erasure_id)
     step = erased.steps[-1]
-    assert (step.step, list(step.records)) == ("mentions", ["contact erp/c2"])
-    assert dict(step.counts) == {"records of others": 1, "not looked at or not named": 0}
-    assert MAIL.lower() not in str(erased).lower()
+    assert (step.step, list(step.records)) == ("mentions", ["contact erp/c2", "contact erp/c3 (by number)"])
+    assert dict(step.counts) == {"records of others": 2, "not looked at or not named": 0}
+    for value in (MAIL.lower(), "8123456", "123 456"):
+        assert value not in str(erased).lower()
     told = await stand.tables.fetchval(
         "select changes::text from sync.audit where action = 'erasure_done' or changes::text like '%#mentions%'"
     )

@@ -43,7 +43,7 @@ CLEARED: Final = {
 """Tables that hold values of an entity besides, until they are erased."""
 WITHOUT: Final = {
     "sync.backfill", "sync.backfill_listed", "sync.backfill_part", "sync.bulk_job", "sync.bulk_member",
-    "sync.parity_order", "sync.parity_range", "sync.parity_usage", "sync.rebuild_scope",
+    "sync.parity_order", "sync.parity_range", "sync.parity_usage", "sync.parked", "sync.rebuild_scope",
     "sync.record_fetch", "sync.audit_checkpoint", "sync.audit_erasure", "sync.audit_head", "sync.audit_key",
     "sync.audit_salt", "sync.audit_tile", "sync.connector_state", "sync.due", "sync.enrichment_provider",
     "sync.enrichment_usage", "sync.entity_reference", "sync.error_member", "sync.expiry", "sync.former_record",

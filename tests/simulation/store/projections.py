@@ -24,6 +24,7 @@ from headwater.sync.domain.lanes import Lane
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, RecordKey
 from headwater.sync.domain.projecting import Effect, Mark, Workspace
+from headwater.sync.domain.reading import Parked
 from headwater.sync.domain.settling import State
 from headwater.sync.domain.states import EntityKey, EntityState, Loaded, RecordState
 from headwater.sync.ports import StoreRaced, StoreRefused
@@ -165,6 +166,14 @@ class MemoryUnit:
     async def erase_events(self, events: Sequence[LogEvent]) -> None:
         """Refuse: there is nobody to be erased."""
         raise AssertionError(f"{len(events)} events of nobody")
+
+    async def park(self, readings: Sequence[Parked]) -> None:
+        """Refuse: no tenant lacks anything."""
+        raise AssertionError(f"{len(readings)} events of tenants that lack nothing")
+
+    async def unpark(self, events: Sequence[LogEvent]) -> None:
+        """Refuse: nothing was set aside."""
+        raise AssertionError(f"{len(events)} events that were never set aside")
 
     async def move_cursors(
         self, positions: Mapping[int, Position], further: Mapping[int, Position] = NOWHERE

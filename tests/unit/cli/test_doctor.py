@@ -127,6 +127,8 @@ FAULTS: list[tuple[Facts, str, State, str]] = [
     (replace(SOUND, telemetry=Telemetry("http://c:4317", lost={"sync-1": 3.0})), "telemetry", State.WARNING, "3 spans"),
     (replace(SOUND, policy=""), "policy", State.WARNING, "has none"),
     (replace(SOUND, policy=Unknown("ingest does not answer")), "policy", State.WARNING, "not looked at"),
+    (replace(SOUND, parked="12 events wait: the key does not open"), "parked", State.PROBLEM, "does not open"),
+    (replace(SOUND, overdue="7 events: reader x has not read shard 3"), "retention", State.WARNING, "reader x"),
     (replace(SOUND, accounts=Unknown("sync does not answer")), "account", State.WARNING, "not looked at"),
     (_account(finding="the credentials are refused"), "account", State.PROBLEM, "refused"),
     (_account(held=False), "account", State.PROBLEM, "no process runs it"),

@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
+from headwater.cli.overview.keeping import kept_words, region_words
 from headwater.cli.overview.numbers import Number, five_numbers, objectives
 from headwater.cli.overview.reading import Answers
 from headwater.cli.overview.screen import counts, document, screen
@@ -155,3 +156,33 @@ def test_the_document_is_json_and_keeps_what_services_said() -> None:
     assert (told["log_lag_s"], told["spans_lost"]) == (12.0, 3.0)
     assert told["objectives"][0]["connector"] == "hubspot"
     assert {"tenant_id", "ingest", "identity", "sync", "connectors", "numbers"} <= set(told)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({}, "for ever"),
+        ({"log_days": 90, "archived": True}, "90 days, as all tenants', then archived"),
+        (
+            {"days": 30, "log_days": 90, "kept_events": 1_200, "oldest_day": "2026-02-01", "due_events": 40}
+            | {"held_events": 2, "blockers": ["reader sync has not read shard 3"]},
+            (
+                "30 days, by the policy, then gone; 1,200 events in days that are over, the oldest 2026-02-01; 40 due, "
+                "2 of them in quarantine: reader sync has not read shard 3"
+            ),
+        ),
+    ],
+)
+def test_how_long_events_are_kept_is_said(said: dict[str, Any], words: str) -> None:
+    """By whose word, what is due, and what holds it back."""
+    assert kept_words(ingest_pb2.Retention(**said)) == words
+
+
+def test_where_records_are_is_said() -> None:
+    """Nothing without a policy that says it; accounts elsewhere are named."""
+    assert region_words(ingest_pb2.GetIngestStatusResponse()) == ""
+    residency = ingest_pb2.Residency(
+        region="eu", allowed=["us"], accounts={"hubspot": "eu", "salesforce": "us"}
+    )
+    shown = region_words(ingest_pb2.GetIngestStatusResponse(residency=residency))
+    assert shown == "eu, may go to us: salesforce in us"

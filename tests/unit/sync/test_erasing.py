@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from typing import Any
 
@@ -15,6 +16,9 @@ from headwater.sync.domain.erasing import (
     Subject,
     digest_of,
     is_suppressed,
+    number_of,
+    number_pattern,
+    numbers_of_person,
     read_subject,
     signs_beside,
     signs_of_person,
@@ -148,3 +152,37 @@ def test_an_erased_event_says_nothing_and_is_no_fault() -> None:
     """Projected again, whatever the policy."""
     gone = event(payload=ERASED_PAYLOAD)
     assert read_event(None, gone) == Echo(gone, ERASED)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("call +46 8 123 456 after nine", True),
+        ("+46 (0)8-123 456", True),
+        ("0046/8/123456", True),
+        ("468123456", True),
+        ("(08) 123 456", True),
+        ("08-12 34 56.", True),
+        ("order 908123456", False),
+        ("08-123 4567", False),
+        ("8 apples, 123 pears, 456 plums", False),
+    ],
+)
+def test_a_number_is_found_however_it_is_written(text: str, is_found: bool) -> None:  # noqa: FBT001
+    """With its country or without; not within a longer one."""
+    for said in ("+46 8 123 456", "+46(8)123456"):
+        assert bool(re.search(number_pattern(number_of(said)), text)) is is_found
+
+
+def test_numbers_that_are_looked_for_are_those_of_the_person_s_records_and_of_who_asked() -> None:
+    """Of people alone; too short ones stand everywhere; one without its country is looked for with any."""
+    records = [
+        HeldRecord("contact", "erp", "c1", None, {"phone": "+46 8 123 456", "title": "+46 8 999 999"}),
+        HeldRecord("contact", "erp", "c2", None, {"phone": "08-555 666"}),
+        HeldRecord("contact", "erp", "c3", None, {"phone": "112"}),
+        HeldRecord("account", "erp", "a1", None, {"phone": "+46 8 777 777"}),
+    ]
+    found = numbers_of_person(None, records, Subject("phone", ("4687000000",)))
+    assert found == {"tel:46:8123456", "tel::8555666", "tel:46:87000000"}
+    assert re.search(number_pattern("tel::8555666"), "+46 8 555 666")
+    assert not re.search(number_pattern("tel::8555666"), "128555666")

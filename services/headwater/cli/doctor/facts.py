@@ -119,6 +119,8 @@ class Facts:
         services: service to why it does not answer; empty where it does.
         grants: of HEADWATER_GRANTS_FILE, by identity; none where it is not set.
         policy: version of the policy in force; empty: there is none.
+        parked: how many events wait for something that the tenant lacks, and what; empty: none do.
+        overdue: why events older than the tenant's retention are still in the log; empty: none are held back.
     """
 
     now: dt.datetime
@@ -133,3 +135,5 @@ class Facts:
     telemetry: Telemetry
     policy: str | Unknown
     accounts: tuple[ConnectorAccount, ...] | Unknown
+    parked: str = ""
+    overdue: str = ""

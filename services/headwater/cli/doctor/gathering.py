@@ -69,11 +69,12 @@ async def gather(session: Session, services: Services, database_url: str | Unkno
     """
     stack = session.stack
     pages = await read_pages(_targets(session))
+    answering, parked, overdue = await _services(session, services)
     return Facts(
         now=clock.now(),
         tenant_id=session.tenant_id,
         database=await _database(database_url, session, clock),
-        services=await _services(session, services),
+        services=answering,
         processes=_processes(stack),
         disks=(_disk("data", session.layout.data_dir),),
         tokens=_tokens(session),
@@ -82,6 +83,8 @@ async def gather(session: Session, services: Services, database_url: str | Unkno
         telemetry=await _telemetry(session.environment, stack, pages),
         policy=await _policy(session, services),
         accounts=await _accounts(session, services, pages),
+        parked=parked,
+        overdue=overdue,
     )
 
 
@@ -130,33 +133,33 @@ async def _rights(connection: Any, service: str) -> Rights | None:
     )
 
 
-async def _services(session: Session, services: Services) -> dict[str, str]:
+async def _services(session: Session, services: Services) -> tuple[dict[str, str], str, str]:
+    """Return why services do not answer, empty where they do; which events are parked; which are overdue to leave."""
     tenant_id = session.tenant_id
-    return {
-        "ingest": await _asked(
-            services.ask(
-                services.ingest.GetIngestStatus, ingest_pb2.GetIngestStatusRequest(tenant_id=tenant_id)
-            )
-        ),
-        "identity": await _asked(
-            services.ask(
-                services.identity.GetIdentityStatus,
-                identity_pb2.GetIdentityStatusRequest(tenant_id=tenant_id),
-            )
-        ),
-        "sync": await _asked(
-            services.ask(services.sync.GetStatus, sync_pb2.GetStatusRequest(tenant_id=tenant_id))
-        ),
-    }
+    ingest, no_ingest = await _asked(
+        services.ask(services.ingest.GetIngestStatus, ingest_pb2.GetIngestStatusRequest(tenant_id=tenant_id))
+    )
+    _, no_identity = await _asked(
+        services.ask(
+            services.identity.GetIdentityStatus, identity_pb2.GetIdentityStatusRequest(tenant_id=tenant_id)
+        )
+    )
+    sync, no_sync = await _asked(
+        services.ask(services.sync.GetStatus, sync_pb2.GetStatusRequest(tenant_id=tenant_id))
+    )
+    answering = {"ingest": no_ingest, "identity": no_identity, "sync": no_sync}
+    parked = f"{sync.events_parked} events wait: {sync.parked_reason}" if sync and sync.events_parked else ""
+    kept = ingest.retention if ingest else ingest_pb2.Retention()
+    overdue = f"{kept.due_events} events: {'; '.join(kept.blockers)}" if kept.blockers else ""
+    return answering, parked, overdue
 
 
-async def _asked(question: Awaitable[Any]) -> str:
-    """Return why a question is not answered; empty when it is."""
+async def _asked(question: Awaitable[Any]) -> tuple[Any, str]:
+    """Return the answer, and why there is none; empty when there is."""
     try:
-        await question
+        return await question, ""
     except HeadwaterError as error:
-        return str(error)
-    return ""
+        return None, str(error)
 
 
 def _processes(stack: StackState | None) -> tuple[Process, ...]:

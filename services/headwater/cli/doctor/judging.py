@@ -37,6 +37,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *judge_credentials(facts),
         *_telemetry(facts),
         *_policy(facts),
+        *_waiting(facts),
         *judge_accounts(facts),
     )
 
@@ -202,6 +203,16 @@ def _policy(facts: Facts) -> Iterator[Finding]:
         fix = "headwater policy init policy.yaml, then: headwater policy apply policy.yaml"
         seen = "the tenant has none: nothing is projected or delivered"
         yield Finding("policy", State.WARNING, seen, facts.tenant_id, fix)
+
+
+def _waiting(facts: Facts) -> Iterator[Finding]:
+    if facts.parked:
+        fix = "headwater vault status; what waits goes on by itself"
+        yield Finding("parked", State.PROBLEM, facts.parked, facts.tenant_id, fix)
+    if facts.overdue:
+        seen = f"older than the policy keeps them, and still there: {facts.overdue}"
+        fix = "let the reader read on: headwater status says how far sync is"
+        yield Finding("retention", State.WARNING, seen, facts.tenant_id, fix)
 
 
 def _above(value: float, warning: float, problem: float) -> State:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headwater.cli.output import facts, table
+from headwater.cli.overview.keeping import kept_words, region_words
 from headwater.cli.overview.numbers import Number, Objective, five_numbers, objectives
 from headwater.cli.overview.reading import Answers
 from headwater.cli.plain import moment, plain
@@ -173,7 +174,10 @@ def _flow(answers: Answers) -> Table:
             "log": f"{sync.events_projected:,} projected, {superseded:,} superseded, {sync.events_waiting:,} waiting"
             + (f", the oldest for {lag:,.0f} s" if lag else ""),
             "quarantine, open": answers.ingest.quarantine_open,
+            "kept": kept_words(answers.ingest.retention),
+            "region": region_words(answers.ingest),
             "poisoned": sync.events_poisoned or "",
+            "parked": f"{sync.events_parked:,}: {sync.parked_reason}" if sync.events_parked else "",
             "dead letters": sum(item.dead_count for item in answers.connectors),
             "pairs to review": answers.identity.merge_candidates,
             "do not answer": ", ".join(answers.silent),

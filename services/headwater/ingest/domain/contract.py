@@ -127,10 +127,13 @@ def _entity_violations(arrival: Arrival) -> Violations:
     )
 
 
-def judge_policy(payload: JsonObject) -> PolicyDocument | Outcome:
+def judge_policy(payload: JsonObject, *, retention_days: int = 0) -> PolicyDocument | Outcome:
     """Return the policy that a policy event carries, or the refusal that says all that is wrong with it.
 
     Slow (tens of milliseconds): run it off the event loop.
+
+    Args:
+        retention_days: after which days are dropped for everybody; 0: never.
     """
     text, digest = payload.get("document"), payload.get("digest")
     if not isinstance(text, str):
@@ -141,7 +144,7 @@ def judge_policy(payload: JsonObject) -> PolicyDocument | Outcome:
         broken = FieldViolation("event.payload.digest", str(digest)[:128], "digest", description)
         return refused("POLICY_REFUSED", (broken,))
     try:
-        return load_staged(text, read_staged(payload.get("staged")))
+        document = load_staged(text, read_staged(payload.get("staged")))
     except PolicyRefused as error:
         located = tuple(
             FieldViolation(
@@ -153,3 +156,11 @@ def judge_policy(payload: JsonObject) -> PolicyDocument | Outcome:
             for item in error.faults
         )
         return refused(error.reason, located)
+    kept = document.retention
+    if kept is not None and 0 < retention_days < kept.days:
+        description = (
+            f"days are dropped after {retention_days} days (HEADWATER_INGEST_RETENTION_DAYS): keep no longer"
+        )
+        broken = FieldViolation("policy.retention.days", str(kept.days), "retention_longer", description)
+        return refused("POLICY_REFUSED", (broken,))
+    return document

@@ -16,11 +16,11 @@ from headwater.ingest.domain.paging import SEQ_MAX
 from headwater.ingest.domain.refusal import refusal_error
 from headwater.ingest.rpc.fates import SyncFates
 from headwater.ingest.rpc.outcomes import write_batch_answer
+from headwater.ingest.rpc.standing import write_standing
 from headwater.ingest.rpc.streaming import StreamCall, StreamSettings
 from headwater.ingest.rpc.translate import (
     read_actor,
     read_arrival,
-    write_count,
     write_outcome,
     write_quarantine_group,
     write_quarantined,
@@ -208,10 +208,7 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
         """Count a tenant's log."""
         del context
         _check(request.tenant_id)
-        counts, open_entries = await self._inspector.status(request.tenant_id)
-        return ingest_pb2.GetIngestStatusResponse(
-            counts=[write_count(item) for item in counts], quarantine_open=open_entries
-        )
+        return write_standing(await self._inspector.status(request.tenant_id))
 
     def _recording_wait_s(self, context: Context) -> float:
         """Return how long the caller of a recording call waits, within bounds.

@@ -15,6 +15,7 @@ import anyio.lowlevel
 
 from headwater.ingest.domain.days import Day, expired
 from headwater.ingest.ports import Archive, ArchiveFailed, DayKept, Days, LogUnavailable
+from headwater.ingest.usecases.expiring import Expiry
 from headwater.kernel.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Keeper:
 
     Args:
         archive: None: facts are thrown away.
+        expiry: lets tenants' events go before their days; None: all are kept alike.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Keeper:
         clock: Clock,
         settings: KeeperSettings,
         chance: random.Random,
+        expiry: Expiry | None = None,
     ) -> None:
+        self._expiry = expiry
         self._days = days
         self._archive = archive
         self._clock = clock
@@ -66,7 +70,7 @@ class Keeper:
 
     async def look(self) -> None:
         """Do once what is due; a fault is logged, and due again next time."""
-        for duty in (self.open_today, self.index, self.seal, self.drop_expired):
+        for duty in (self.open_today, self.index, self.seal, self.expire, self.tell, self.drop_expired):
             try:
                 await duty()
             except (LogUnavailable, ArchiveFailed) as error:
@@ -89,6 +93,16 @@ class Keeper:
         while await self._days.seal_some(self._settings.seal_rows) in {"moved", "sealed"}:
             await anyio.lowlevel.checkpoint()
 
+    async def expire(self) -> None:
+        """Let go what tenants keep for a shorter time than days are kept."""
+        if self._expiry is not None:
+            await self._expiry.expire(self._clock.now().date())
+
+    async def tell(self) -> None:
+        """Tell the audit what tenants' retention let go."""
+        if self._expiry is not None:
+            await self._expiry.tell()
+
     async def drop_expired(self) -> None:
         """Archive and drop the days older than the retention, oldest first; what is held back stays with a warning."""
         if self._settings.retention_days == 0:
@@ -98,6 +112,10 @@ class Keeper:
             await self._drop(day)
 
     async def _drop(self, day: Day) -> None:
+        if longer := await self._longer(day):
+            message = "day %s is older than the retention but kept: the policy of %s keeps it longer"
+            _log.warning(message, day.day, ", ".join(longer))
+            return
         blockers = await self._days.blockers(day.day, self._settings.readers, archived=False)
         if blockers:
             reasons = "; ".join(item.detail for item in blockers)
@@ -111,6 +129,11 @@ class Keeper:
             _log.warning("%s", error)
         else:
             _log.info("day dropped", extra={"day": day.day.isoformat(), "rows": day.rows})
+
+    async def _longer(self, day: Day) -> list[str]:
+        if self._expiry is None:
+            return []
+        return await self._expiry.longer_in(day.day, self._clock.now().date())
 
 
 async def archive_day(days: Days, archive: Archive, day: Day) -> str:

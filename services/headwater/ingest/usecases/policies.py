@@ -11,6 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from headwater.ingest.domain.contract import judge_policy
+from headwater.ingest.domain.days import Keeping
 from headwater.ingest.domain.event import Outcome
 from headwater.ingest.ports import LogUnavailable, PolicyPosition, PolicySource
 from headwater.policy.document import PolicyDocument
@@ -54,6 +55,14 @@ class PolicyBook:
             await self._look_once()
         known = self._policies.get(tenant_id)
         return known[1] if known else None
+
+    def keepings(self) -> list[Keeping]:
+        """Return how long tenants' events are kept, of tenants whose policy says it."""
+        return [
+            Keeping(tenant_id, document.retention.days, document.retention.archive)
+            for tenant_id, (_, document) in self._policies.items()
+            if document.retention is not None
+        ]
 
     async def _look_once(self) -> None:
         """Return after a look into the log that began after this call: another process's policy is in it.

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, replace
 
 from headwater.ingest.domain import paging
+from headwater.ingest.domain.days import Keeping, Kept
 from headwater.ingest.domain.event import (
     Disposition,
     EventCount,
@@ -15,8 +16,11 @@ from headwater.ingest.domain.event import (
     RecordedEvent,
 )
 from headwater.ingest.ports import EventReader, Quarantine
+from headwater.ingest.usecases.expiring import Expiry
 from headwater.ingest.usecases.policies import PolicyBook
+from headwater.kernel.clock import Clock
 from headwater.kernel.errors import NotFound
+from headwater.policy.residency import Residency
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,39 @@ class Record:
     external_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a tenant's log stands.
+
+    Args:
+        open_entries: of the quarantine.
+        keeping: what the policy says of retention, None when it says nothing.
+        archived: whether events are archived before they leave.
+        log_days: after which a day leaves for every tenant; 0: never.
+    """
+
+    counts: list[EventCount]
+    open_entries: int
+    keeping: Keeping | None
+    kept: Kept
+    archived: bool
+    log_days: int
+    residency: Residency | None
+
+
 class Inspector:
     """Answers what people ask of the log."""
 
-    def __init__(self, reader: EventReader, quarantine: Quarantine, policies: PolicyBook) -> None:
+    def __init__(
+        self,
+        reader: EventReader,
+        quarantine: Quarantine,
+        policies: PolicyBook,
+        expiry: Expiry,
+        clock: Clock,
+    ) -> None:
+        self._expiry = expiry
+        self._clock = clock
         self._reader = reader
         self._quarantine = quarantine
         self._policies = policies
@@ -116,6 +149,16 @@ class Inspector:
             for group in groups
         ]
 
-    async def status(self, tenant_id: str) -> tuple[list[EventCount], int]:
-        """Return the counts of a tenant's log and the number of open quarantine entries."""
-        return await self._reader.read_counts(tenant_id), await self._quarantine.count_open(tenant_id)
+    async def status(self, tenant_id: str) -> Standing:
+        """Return the counts of a tenant's log, and how long and where it is kept."""
+        policy = await self._policies.find(tenant_id)
+        keeping, kept = await self._expiry.kept(tenant_id, self._clock.now().date())
+        return Standing(
+            await self._reader.read_counts(tenant_id),
+            await self._quarantine.count_open(tenant_id),
+            keeping,
+            kept,
+            self._expiry.archives(keeping),
+            self._expiry.retention_days,
+            policy.residency if policy else None,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import anyio
@@ -32,9 +33,11 @@ class RecordSettings:
 
     Args:
         batch_events_max: events in one call or message.
+        retention_days: after which days are dropped, so that no policy may keep longer; 0: never.
     """
 
     batch_events_max: int = 1000
+    retention_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +204,7 @@ class Recorder:
         read = read_envelope(arrival, now_us=now_us, skew_s=skew_of(policy, arrival.source))
         if not isinstance(read, WellFormed):
             return refused("MALFORMED", read)
-        violations = await _judge(policy, tenant_id, read)
+        violations = await _judge(policy, tenant_id, read, self._settings.retention_days)
         if isinstance(violations, Outcome):
             return violations
         window_s = dedup_window_of(policy, arrival.source)
@@ -234,10 +237,11 @@ def _overloaded(full: Full) -> Overloaded:
 
 
 async def _judge(
-    policy: PolicyDocument | None, tenant_id: str, read: WellFormed
+    policy: PolicyDocument | None, tenant_id: str, read: WellFormed, retention_days: int
 ) -> tuple[FieldViolation, ...] | Outcome:
     if read.arrival.object == POLICY_OBJECT:
-        judged = await anyio.to_thread.run_sync(judge_policy, read.payload)
+        judging = partial(judge_policy, read.payload, retention_days=retention_days)
+        judged = await anyio.to_thread.run_sync(judging)
         return judged if isinstance(judged, Outcome) else ()
     if read.arrival.object in {IDENTITY_OBJECT, SLA_OBJECT}:
         return ()

@@ -755,25 +755,183 @@ class GetIngestStatusResponse(_message.Message):
 
     COUNTS_FIELD_NUMBER: _builtins.int
     QUARANTINE_OPEN_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    RESIDENCY_FIELD_NUMBER: _builtins.int
     quarantine_open: _builtins.int
     """Quarantined events that are open."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventCount]:
         """Counts by source, object and disposition."""
 
+    @_builtins.property
+    def retention(self) -> Global___Retention:
+        """How long the log keeps the tenant's events, and what is due."""
+
+    @_builtins.property
+    def residency(self) -> Global___Residency:
+        """Where the tenant's records are; unset without a policy that says it."""
+
     def __init__(
         self,
         *,
         counts: _abc.Iterable[Global___EventCount] | None = ...,
         quarantine_open: _builtins.int = ...,
+        retention: Global___Retention | None = ...,
+        residency: Global___Residency | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["residency", b"residency", "retention", b"retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "quarantine_open", b"quarantine_open"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "quarantine_open", b"quarantine_open", "residency", b"residency", "retention", b"retention"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetIngestStatusResponse: _TypeAlias = GetIngestStatusResponse  # noqa: Y015
+
+@_typing.final
+class Retention(_message.Message):
+    """Retention is how long the log keeps what a tenant's events say. Numbers are of sealed days."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    LOG_DAYS_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    OLDEST_DAY_FIELD_NUMBER: _builtins.int
+    KEPT_EVENTS_FIELD_NUMBER: _builtins.int
+    DUE_DAYS_FIELD_NUMBER: _builtins.int
+    DUE_EVENTS_FIELD_NUMBER: _builtins.int
+    HELD_EVENTS_FIELD_NUMBER: _builtins.int
+    EXPIRED_EVENTS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    BLOCKERS_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """Days after which they leave the log, by the tenant's policy; 0: it says nothing, and log_days holds."""
+    log_days: _builtins.int
+    """Days after which a day leaves the log for every tenant; 0: never."""
+    archived: _builtins.bool
+    """Whether they are archived before they leave."""
+    oldest_day: _builtins.str
+    """The oldest sealed day that has events of the tenant, as 2026-01-31; empty: none has."""
+    kept_events: _builtins.int
+    """Events in sealed days."""
+    due_days: _builtins.int
+    """Sealed days older than the policy's days that still have events of the tenant."""
+    due_events: _builtins.int
+    """Events in them."""
+    held_events: _builtins.int
+    """Of those, held because their quarantine is open."""
+    expired_events: _builtins.int
+    """Events that left by the policy's days, of days that other tenants still have events in."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When a day of the tenant was last done with; unset: none was."""
+
+    @_builtins.property
+    def blockers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why what is due is still there: readers that have not read so far."""
+
+    def __init__(
+        self,
+        *,
+        days: _builtins.int = ...,
+        log_days: _builtins.int = ...,
+        archived: _builtins.bool = ...,
+        oldest_day: _builtins.str = ...,
+        kept_events: _builtins.int = ...,
+        due_days: _builtins.int = ...,
+        due_events: _builtins.int = ...,
+        held_events: _builtins.int = ...,
+        expired_events: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        blockers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "blockers", b"blockers", "days", b"days", "due_days", b"due_days", "due_events", b"due_events", "expire_time", b"expire_time", "expired_events", b"expired_events", "held_events", b"held_events", "kept_events", b"kept_events", "log_days", b"log_days", "oldest_day", b"oldest_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Retention: _TypeAlias = Retention  # noqa: Y015
+
+@_typing.final
+class Residency(_message.Message):
+    """Residency is in which region records are and may go, by the tenant's policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AccountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ProvidersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REGION_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    region: _builtins.str
+    """Where Headwater keeps the tenant's records."""
+    @_builtins.property
+    def allowed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further regions that records may go to."""
+
+    @_builtins.property
+    def accounts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Connector account to its region."""
+
+    @_builtins.property
+    def providers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Provider of enrichment to its region."""
+
+    def __init__(
+        self,
+        *,
+        region: _builtins.str = ...,
+        allowed: _abc.Iterable[_builtins.str] | None = ...,
+        accounts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        providers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "allowed", b"allowed", "providers", b"providers", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Residency: _TypeAlias = Residency  # noqa: Y015
 
 @_typing.final
 class EventCount(_message.Message):

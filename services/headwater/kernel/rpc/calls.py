@@ -28,6 +28,7 @@ from headwater.kernel.metrics import names as metric_names
 SHUTTING_DOWN: Final = "SHUTTING_DOWN"
 REQUEST_STALLED: Final = "REQUEST_STALLED"
 TOO_MANY_CALLS: Final = "TOO_MANY_CALLS"
+TOO_MANY_OF_CALLER: Final = "TOO_MANY_CALLS_OF_CALLER"
 
 _log = logging.getLogger(__name__)
 
@@ -51,12 +52,14 @@ class CallSettings:
 
     Args:
         calls_max: calls under way at once in this process; the next one is told to come back.
+        principal_share: of those, 0..1, that one caller with a credential may have, so that others find room.
         retry_after_s: when to come back.
         request_s: longest time that a unary call may take to bring its request; a stalled sender is told off.
         sweep_s: how often stalled senders are looked for.
     """
 
     calls_max: int = 4_096
+    principal_share: float = 0.5
     retry_after_s: float = 0.25
     request_s: float = 20.0
     sweep_s: float = 1.0
@@ -72,6 +75,9 @@ class Calls:
         self._answered = {kind: answered.of(code) for kind, code in _CODES}
         self._internal = answered.of("internal")
         self._running: set[_Task] = set()
+        self._principal_max = max(1, int(settings.calls_max * settings.principal_share))
+        self._of_principal: dict[str, int] = {}
+        self._principals: dict[_Task, str] = {}
         self._reading: dict[_Task, int] = {}
         self._sweeps = 0
         self._sweeps_max = max(1, round(settings.request_s / settings.sweep_s))
@@ -102,6 +108,24 @@ class Calls:
         if reading:
             self._reading[task] = self._sweeps
 
+    def claim(self, task: _Task, subject: str) -> None:
+        """Count a call to its caller, once that is known.
+
+        Raises:
+            Overloaded: that caller has its share of calls under way already; others still find room.
+        """
+        count = self._of_principal.get(subject, 0)
+        if count >= self._principal_max:
+            message = f"{count} calls of {subject!r} are under way, which is its share; come back later"
+            raise Overloaded(
+                message,
+                retry_after_s=self._settings.retry_after_s,
+                quota_subject=subject,
+                reason=TOO_MANY_OF_CALLER,
+            )
+        self._of_principal[subject] = count + 1
+        self._principals[task] = subject
+
     def answered(self, error: BaseException | None = None) -> None:
         """Count how a call was answered: well, or with *error*."""
         if error is None:
@@ -118,6 +142,11 @@ class Calls:
         """Count a call out, whether it was counted in or not."""
         self._running.discard(task)
         self._reading.pop(task, None)
+        subject = self._principals.pop(task, None)
+        if subject is not None:
+            left = self._of_principal.pop(subject) - 1
+            if left:
+                self._of_principal[subject] = left
         if self._ending and not self._running:
             self._idle.set()
 

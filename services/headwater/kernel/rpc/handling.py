@@ -23,6 +23,7 @@ from headwater.kernel.errors import InvalidInput
 from headwater.kernel.rpc.admitting import Admission, Admit
 from headwater.kernel.rpc.calls import Calls, CallSettings
 from headwater.kernel.rpc.status import abort_with
+from headwater.kernel.security.principal import Principal
 from headwater.kernel.telemetry.rpc import ServerTracing
 from headwater.kernel.tenancy import NOBODY, serve_tenant
 
@@ -152,7 +153,7 @@ class _Guard:
         try:
             self._calls.begin(task, reading=self._reading)
             admission = self._admission
-            principal = await admission.admit(context) if admission is not None else None
+            principal = await self._admit(task, context)
             if not self._reading:
                 serve_tenant(NOBODY)  # each message names its own: nothing is read for one
                 if admission is not None and principal is not None:
@@ -183,6 +184,14 @@ class _Guard:
             await abort_with(context, error)
         finally:
             self._calls.end(task)
+
+    async def _admit(self, task: asyncio.Task[Any], context: Context) -> Principal | None:
+        """Return whom a call comes from, counted to its share; None where callers need no credential."""
+        if self._admission is None:
+            return None
+        principal = await self._admission.admit(context)
+        self._calls.claim(task, principal.subject)
+        return principal
 
     def _well(self, answer: Any) -> Any:
         """Return *answer*, counted."""

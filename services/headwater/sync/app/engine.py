@@ -18,12 +18,14 @@ from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.echoes import Echoes
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.moments import Moments
+from headwater.sync.projector.parking import Parking
 from headwater.sync.projector.suppressing import Suppressions
 from headwater.sync.store.bulk import PostgresBulkJobs
 from headwater.sync.store.delivery import PostgresDeliveries
 from headwater.sync.store.echoes import PostgresHeldRecords
 from headwater.sync.store.limits import PostgresLimits
 from headwater.sync.store.moments import PostgresMoments
+from headwater.sync.store.parked import PostgresParked
 from headwater.sync.store.projection import PostgresProjections
 from headwater.sync.store.suppressions import PostgresSuppressions
 from headwater.sync.wakeup import Wakeup
@@ -39,6 +41,7 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         bell: rung when the log has grown.
     """
     pool, settings, telemetry = ground.pool, ground.settings, ground.telemetry
+    suppressions = Suppressions(PostgresSuppressions(pool, ground.suppression_keys))
     projector = BatchProjector(
         PostgresProjections(pool),
         ground.resolver,
@@ -49,7 +52,7 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         ProjectionMeter(telemetry.metrics),
         Moments(PostgresMoments(pool)),
         ground.log.scope,
-        Suppressions(PostgresSuppressions(pool, ground.suppression_keys)),
+        suppressions,
     )
     pace = ProjectorSettings(settings.batch_events, settings.bulk_events, gather_s=settings.gather_s)
     return ProjectorHost(
@@ -63,6 +66,7 @@ def projector_host(ground: Ground, bell: Wakeup) -> ProjectorHost:
         ground.catch_up,
         ground.bulk_catch_up,
         ground.lulls,
+        Parking(PostgresParked(pool), projector, suppressions),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
 import msgspec
+import phonenumbers
 
 from headwater.kernel.errors import InvalidInput
 from headwater.kernel.ids import OBJECTS, ObjectName, parse_uuid
@@ -18,6 +19,7 @@ from headwater.sync.domain.log import RecordKey
 from headwater.sync.domain.reading import (
     Echo,
     IdentityReading,
+    Parked,
     PassedOver,
     PolicyReading,
     Reading,
@@ -32,6 +34,11 @@ PEOPLE: Final = ("contact", "lead")
 """Objects that stand for a person."""
 SOURCE_PARTS: Final = 3
 PHONE_DIGITS_MIN: Final = 7
+NATIONAL_DIGITS_MIN: Final = 6
+"""Of a number without its country, to be looked for in texts: shorter ones stand in any."""
+NUMBER: Final = "tel:"
+_BETWEEN: Final = "[^0-9A-Za-z@+]{0,3}"
+"""What may stand between a number's digits."""
 
 Kind = Literal["record", "email", "phone"]
 SubjectKind = Literal["entity", "record", "email", "phone"]
@@ -98,6 +105,51 @@ def phone_of(text: str) -> str:
     return _NO_DIGIT.sub("", text)
 
 
+def number_of(text: str) -> str:
+    """Return a number as it is looked for in texts, as `tel:46:8123456`: country, where it says it, and the rest."""
+    try:
+        number = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException:
+        return f"{NUMBER}:{phone_of(text).lstrip('0')}"
+    return f"{NUMBER}{number.country_code}:{number.national_number}"
+
+
+def number_pattern(number: str) -> str:
+    """Return a regular expression, of Python and of Postgres, for a number of `number_of` however it is written.
+
+    With its country or without, with or without the zero before it, parts set apart; never within a longer one.
+    """
+    country, _, rest = number.removeprefix(NUMBER).partition(":")
+    before = rf"(?:\+|00)?{country}" if country else r"(?:\+|00)[0-9]{1,3}"
+    spelled = _BETWEEN.join(rest)
+    return rf"(?:^|[^0-9])(?:{before}{_BETWEEN})?(?:0{_BETWEEN})?{spelled}(?:[^0-9]|$)"
+
+
+def addresses_among(texts: Iterable[str]) -> list[str]:
+    """Return those of a person's texts that are addresses."""
+    return [text for text in texts if not text.startswith(NUMBER)]
+
+
+def numbers_among(texts: Iterable[str]) -> list[str]:
+    """Return those of a person's texts that are numbers, as `number_of` has them."""
+    return [text for text in texts if text.startswith(NUMBER)]
+
+
+def numbers_of_person(
+    document: PolicyDocument | None, records: Iterable[HeldRecord], named: Subject | None
+) -> frozenset[str]:
+    """Return the numbers that a person's records have, to be looked for in others' texts; nobody is suppressed by them."""
+    found = {
+        number_of(text)
+        for record in records
+        if record.object in PEOPLE
+        for text in _typed(document, record.object, record.fields, "phone")
+    }
+    if named is not None and named.kind == "phone":
+        found.add(number_of("+" + named.parts[0]))
+    return frozenset(item for item in found if len(item.rpartition(":")[2]) >= NATIONAL_DIGITS_MIN)
+
+
 def digest_of(key: bytes, sign: Sign) -> bytes:
     """Return the keyed hash of an identifier, 16 bytes."""
     kind, parts = sign
@@ -123,7 +175,7 @@ def signs_of_person(
 
 def signs_of_reading(document: PolicyDocument | None, reading: Reading) -> frozenset[Sign]:
     """Return the identifiers of the people that a reading itself is about; who is merely referred to is not among them."""
-    if isinstance(reading, (PassedOver, PolicyReading, IdentityReading)):
+    if isinstance(reading, (PassedOver, Parked, PolicyReading, IdentityReading)):
         return frozenset()
     found = {_sign(reading.event.record_key)}
     if isinstance(reading, RecordReading):
@@ -151,7 +203,7 @@ def without_suppressed(
     document: PolicyDocument | None, reading: Reading, suppressed: Collection[Sign]
 ) -> Reading:
     """Return what is left of a reading: nothing where it is about a suppressed person, else all but references to one."""
-    if not suppressed or isinstance(reading, (PassedOver, PolicyReading)):
+    if not suppressed or isinstance(reading, (PassedOver, Parked, PolicyReading)):
         return reading
     if not signs_of_reading(document, reading).isdisjoint(suppressed):
         return Echo(reading.event, SUPPRESSED)

@@ -40,6 +40,8 @@ class Status:
 
     Args:
         superseded: rule to events.
+        events_parked: that wait for something that the tenant lacks, not among those waiting.
+        parked_reason: what, and what to do; empty when none is.
         entities: object to entities, active ones only.
         records: object to source records.
         deliveries: connector, object and state to deliveries.
@@ -53,6 +55,8 @@ class Status:
     records: Mapping[str, int]
     deliveries: Mapping[tuple[str, str, int], int]
     latencies: tuple[Latency, ...]
+    events_parked: int = 0
+    parked_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,15 @@ class PassedOver:
     event: LogEvent
 
 
-Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo | Pointer | PassedOver
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event that waits for something that its tenant alone lacks; nothing is known of what becomes of it."""
+
+    event: LogEvent
+    reason: str
+
+
+Reading = RecordReading | IdentityReading | PolicyReading | Poisoned | Echo | Pointer | PassedOver | Parked
 
 
 def read_event(policy: PolicyDocument | None, event: LogEvent) -> Reading:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.erasing import HeldRecord, Subject, digest_of, signs_of_person
+from headwater.sync.domain.erasing import HeldRecord, Subject, digest_of, numbers_of_person, signs_of_person
 from headwater.sync.domain.polling import poll_plans
 from headwater.sync.erasing.ports import Finding, Person
 
@@ -37,7 +37,10 @@ async def collect(
     return Person(
         tuple(whole),
         records,
-        tuple(sorted(parts[0] for kind, parts in signs if kind == "email")),
+        (
+            *sorted(parts[0] for kind, parts in signs if kind == "email"),
+            *sorted(numbers_of_person(document, records, named)),
+        ),
         {digest_of(key, sign): sign[0] for sign in signs},
         tuple(sorted(set(_places(document, records)))),
     )

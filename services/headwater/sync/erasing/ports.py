@@ -18,7 +18,7 @@ class Order:
 
     Args:
         records: names of the person's records, each with an event that spoke of it, where one is known.
-        texts: addresses and numbers.
+        texts: addresses, and numbers as `tel:46:8123456`.
         tries: how often it was looked at in its state in vain.
     """
 
@@ -126,10 +126,10 @@ MENTIONS_MAX: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """Records of others whose values hold an address of the person, as free text does: they are told, not erased.
+    """Records of others whose values hold an address or a number of the person, as free text does: they are told, not erased.
 
     Args:
-        records: names, as `contact erp/c-7`; the first `MENTIONS_MAX`.
+        records: names, as `contact erp/c-7`; the first `MENTIONS_MAX`, those with an address before those with a number.
         complete: there are no more, and all were looked at.
     """
 

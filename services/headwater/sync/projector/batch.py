@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from headwater.kernel.clock import Clock
@@ -25,6 +25,7 @@ from headwater.sync.domain.reading import (
     Answers,
     Echo,
     IdentityReading,
+    Parked,
     PassedOver,
     Pointer,
     Poisoned,
@@ -85,6 +86,7 @@ class Prepared:
         told: None where echoes must be judged first, by what the batch before it has written.
         received: context of the span under which it was read; what follows is told below it.
         suppressions: number of the newest suppression by which it was judged.
+        parked: its events were set aside before: the cursors are past them.
     """
 
     events: tuple[LogEvent, ...]
@@ -93,6 +95,7 @@ class Prepared:
     told: Told | None
     received: TraceContext | None = None
     suppressions: int = 0
+    parked: bool = False
 
 
 class BatchProjector:
@@ -128,11 +131,17 @@ class BatchProjector:
         Raises:
             Unavailable: identity did not answer.
         """
+        return await self._prepare(events, self._scope())
+
+    async def _prepare_again(self, events: Sequence[LogEvent]) -> Prepared:
+        """Read events that were set aside: they were never projected, whoever else's are projected again."""
+        return replace(await self._prepare(events, Scope()), parked=True)
+
+    async def _prepare(self, events: Sequence[LogEvent], scope: Scope) -> Prepared:
         policies = dict(self._policies.current())
         if self._moments is not None:
             await self._moments.look(events)
         with self._spans.receive(QUEUE, len(events), (event.trace for event in events)) as span:
-            scope = self._scope()
             readings: list[Reading] = [
                 PassedOver(event)
                 if scope.passes_over(event)
@@ -168,13 +177,21 @@ class BatchProjector:
             try:
                 seen = judged.seen(told.homes)
                 return await self._commit(
-                    leases, prepared.policies, judged.readings, told, seen, moves, prepared.suppressions
+                    leases,
+                    prepared.policies,
+                    judged.readings,
+                    told,
+                    seen,
+                    moves,
+                    prepared.suppressions,
+                    parked=prepared.parked,
                 )
             except SuppressionsMoved:
                 _log.info("somebody is erased: a batch is read again")
             except StoreRefused as error:
-                return await self._isolate(leases, events, error)
-        return await self.commit(leases, await self.prepare(events), moves)
+                return await self._isolate(leases, events, error, parked=prepared.parked)
+        preparing = self._prepare_again if prepared.parked else self.prepare
+        return await self.commit(leases, await preparing(events), moves)
 
     async def _judge(self, prepared: Prepared) -> tuple[Judged, Told]:
         if prepared.told is not None or self._echoes is None:
@@ -185,25 +202,31 @@ class BatchProjector:
         told = Told({**told.homes, **judged.held}, revisions)
         return await self._echoes.bind(judged, told.homes), told
 
-    async def project(self, leases: Sequence[Lease], events: Sequence[LogEvent]) -> tuple[Effect, ...]:
+    async def project(
+        self, leases: Sequence[Lease], events: Sequence[LogEvent], *, parked: bool = False
+    ) -> tuple[Effect, ...]:
         """Prepare and commit in one go.
+
+        Args:
+            parked: whether they were set aside before: no cursor moves.
 
         Raises:
             FenceLost: a shard is another process's now; nothing was written.
             Unavailable: identity did not answer; nothing was written.
         """
-        return await self.commit(leases, await self.prepare(events))
+        preparing = self._prepare_again if parked else self.prepare
+        return await self.commit(leases, await preparing(events))
 
     async def _isolate(
-        self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused
+        self, leases: Sequence[Lease], events: Sequence[LogEvent], error: StoreRefused, *, parked: bool
     ) -> tuple[Effect, ...]:
         if len(events) == 1:
             _log.error("event %s cannot be stored: %s", events[0].event_key, error)
             poisoned: list[Reading] = [Poisoned(events[0], error.message)]
-            return await self._commit(leases, {}, poisoned, Told({}, {}))
+            return await self._commit(leases, {}, poisoned, Told({}, {}), parked=parked)
         middle = len(events) // 2
-        first = await self.project(leases, events[:middle])
-        return first + await self.project(leases, events[middle:])
+        first = await self.project(leases, events[:middle], parked=parked)
+        return first + await self.project(leases, events[middle:], parked=parked)
 
     async def _resolve(self, readings: Sequence[Reading]) -> Told:
         placed = await self._moments.placed(readings) if self._moments is not None else {}
@@ -246,11 +269,15 @@ class BatchProjector:
         seen: Seen = NOTHING_SEEN,
         moves: Mapping[int, Position] = NOWHERE,
         suppressions: int | None = None,
+        *,
+        parked: bool = False,
     ) -> tuple[Effect, ...]:
         for remaining in reversed(range(_TRIES_MAX)):
             try:
                 async with self._projections.transaction(leases) as unit:
-                    effects = await self._write(unit, policies, readings, told, seen, moves, suppressions)
+                    effects = await self._write(
+                        unit, policies, readings, told, seen, moves, suppressions, parked=parked
+                    )
             except StoreRaced:
                 if not remaining:
                     raise
@@ -268,6 +295,8 @@ class BatchProjector:
         seen: Seen,
         moves: Mapping[int, Position],
         suppressions: int | None,
+        *,
+        parked: bool,
     ) -> tuple[Effect, ...]:
         workspace = Workspace(policies, told.revisions)
         await _load(unit, workspace, readings, told.homes)
@@ -289,7 +318,11 @@ class BatchProjector:
             if seen:
                 await unit.observe(seen)
             reached = {reading.event.shard: reading.event.position for reading in readings}
-            await unit.move_cursors(reached, moves)
+            if waiting := [reading for reading in readings if isinstance(reading, Parked)]:
+                await unit.park(waiting)
+            if parked:
+                await unit.unpark([effect.event for effect in effects])
+            await unit.move_cursors({} if parked else reached, moves)
         return tuple(effects)
 
     def _apply(
@@ -303,7 +336,7 @@ class BatchProjector:
         now = self._clock.now()
         for reading in readings:
             event = reading.event
-            if isinstance(reading, PassedOver):
+            if isinstance(reading, (PassedOver, Parked)):
                 continue
             relation = attempt_relation(event.record_time, now, 1)
             span = self._spans.process(QUEUE, relation, created=event.trace)

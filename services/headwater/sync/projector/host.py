@@ -26,6 +26,7 @@ from headwater.sync.membership import Membership
 from headwater.sync.ports import EventLog, Leases, StoreRaced, StoreRefused
 from headwater.sync.projector.batch import BatchProjector, Prepared
 from headwater.sync.projector.bulk import BulkSide
+from headwater.sync.projector.parking import Parking
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.projector.sides import Sides, last_of, oldest_of, set_aside
 from headwater.sync.wakeup import Wakeup
@@ -75,7 +76,9 @@ class ProjectorHost:
         catch_up: CatchUp | None = None,
         bulk_catch_up: CatchUp | None = None,
         lulls: Lulls | None = None,
+        parking: Parking | None = None,
     ) -> None:
+        self._parking = parking
         self._log = log
         self._leases = leases
         self._membership = membership
@@ -111,6 +114,8 @@ class ProjectorHost:
             tasks.start_soon(self._keep_leases)
             tasks.start_soon(self._report)
             tasks.start_soon(self._bulk.run, self._aside)
+            if self._parking is not None:
+                tasks.start_soon(self._parking.run, lambda: self._held)
             await self._work()
 
     async def _keep_leases(self) -> None:

@@ -30,6 +30,8 @@ def status_response(status: Status) -> pb.GetStatusResponse:
     return pb.GetStatusResponse(
         events_projected=status.events_projected,
         events_poisoned=status.events_poisoned,
+        events_parked=status.events_parked,
+        parked_reason=status.parked_reason,
         events_waiting=status.events_waiting,
         superseded=[pb.RuleCount(rule=rule, count=count) for rule, count in status.superseded.items()],
         entities=_object_counts(status.entities),

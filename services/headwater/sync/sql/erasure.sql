@@ -22,18 +22,25 @@ select digest from sync.suppression where tenant_id = $1 and digest = any($2::by
 select ingest.erase_events($1, $2::uuid []);
 
 -- name: mentions_beside
--- Records of others in whose values an address stands, the first in order of their names. Reads all records of the tenant.
--- $1 tenant; $2 entities uuid[]; $3 addresses in lower case text[]; $4 how many at most.
-select one.object, one.source, one.external_id
-from sync.record as one
+-- Records of others in whose values an address or a number stands, those with an address first, in order of their names.
+-- Reads all records of the tenant. $1 tenant; $2 entities uuid[]; $3 addresses in lower case text[]; $4 patterns of numbers
+-- text[]; $5 how many at most.
+select one.object, one.source, one.external_id, not one.by_address as by_number
+from (
+    select
+        held.object, held.source, held.external_id, held.fields,
+        exists (
+            select from unnest($3::text []) as address (text)
+            where strpos(lower(held.fields::text), address.text) > 0
+        ) as by_address
+    from sync.record as held
+    where held.tenant_id = $1 and not held.deleted and not held.entity_id = any($2::uuid [])
+) as one
 where
-    one.tenant_id = $1 and not one.deleted and not one.entity_id = any($2::uuid [])
-    and exists (
-        select from unnest($3::text []) as address (text)
-        where strpos(lower(one.fields::text), address.text) > 0
-    )
-order by one.object, one.source, one.external_id
-limit $4;
+    one.by_address
+    or exists (select from unnest($4::text []) as number (pattern) where one.fields::text ~ number.pattern)
+order by one.by_address desc, one.object asc, one.source asc, one.external_id asc
+limit $5;
 
 -- name: lock_suppression_key
 -- Until the end of the transaction nobody else makes a key for a tenant. $1 tenant.

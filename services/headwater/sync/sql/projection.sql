@@ -26,9 +26,23 @@ cross join lateral (
 ) as done;
 
 -- name: report_positions
--- Tells the log how far it is read, so that nothing unread is dropped.
+-- Tells the log how far it is read, so that nothing unread is dropped: not past what is set aside.
 -- Arrays: $1 shard smallint[], $2 xid bigint[], $3 seq bigint[].
-select ingest.report_positions('sync', $1::smallint [], $2::bigint [], $3::bigint []);
+select ingest.report_positions('sync', array_agg(held.shard), array_agg(held.xid), array_agg(held.seq))
+from (
+    select
+        read.shard,
+        case when first.xid is null or (read.xid, read.seq) < (first.xid, first.seq) then read.xid else first.xid end as xid,
+        case when first.xid is null or (read.xid, read.seq) < (first.xid, first.seq) then read.seq else first.seq - 1 end as seq
+    from unnest($1::smallint [], $2::bigint [], $3::bigint []) as read (shard, xid, seq)
+    left join lateral (
+        select parked.xid, parked.seq from sync.parked
+        where parked.shard = read.shard
+        order by parked.xid, parked.seq
+        limit 1
+    ) as first on true
+    order by read.shard
+) as held;
 
 -- name: current_policies
 -- Newest policy event of every tenant.

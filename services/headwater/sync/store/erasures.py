@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from headwater.kernel.errors import Unavailable
 from headwater.kernel.pg import queries
-from headwater.sync.domain.erasing import HeldRecord, Subject, digest_of
+from headwater.sync.domain.erasing import (
+    HeldRecord,
+    Subject,
+    addresses_among,
+    digest_of,
+    number_pattern,
+    numbers_among,
+)
 from headwater.sync.domain.leasing import Lease
 from headwater.sync.erasing.ports import MENTIONS_MAX, Mentions, Order, Person, Settled, Target, Traced
 from headwater.sync.store.faults import translated
@@ -70,23 +77,30 @@ class PostgresPeople:
         """Look for *texts* in what records of other entities say now; not for ever."""
         if not texts:
             return Mentions(())
-        sought = [text.lower() for text in texts]
+        sought = [text.lower() for text in addresses_among(texts)]
+        numbers = [number_pattern(text) for text in numbers_among(texts)]
         try:
             async with translated():
                 rows = await self._pool.fetch(
-                    _SQL["mentions_beside"].text, tenant_id, list(entities), sought, MENTIONS_MAX + 1
+                    _SQL["mentions_beside"].text, tenant_id, list(entities), sought, numbers, MENTIONS_MAX + 1
                 )
         except Unavailable as error:
             _log.warning("mentions of an erased person were not looked for: %s", error)
             return Mentions((), complete=False)
-        names = tuple(f"{row['object']} {row['source']}/{row['external_id']}" for row in rows)
+        names = tuple(
+            f"{row['object']} {row['source']}/{row['external_id']}"
+            + (" (by number)" if row["by_number"] else "")
+            for row in rows
+        )
         return Mentions(names[:MENTIONS_MAX], len(names) <= MENTIONS_MAX)
 
     async def trace(self, tenant_id: str, records: Sequence[HeldRecord], texts: Sequence[str]) -> Traced:
         """Return the events of records that are not erased, and of those in quarantine that have one of *texts*."""
         columns = _columns([(r.object, r.source, r.external_id, r.event_key) for r in records], 4)
         async with translated():
-            rows = await self._pool.fetch(_SQL["trace_records"].text, tenant_id, *columns, list(texts))
+            rows = await self._pool.fetch(
+                _SQL["trace_records"].text, tenant_id, *columns, addresses_among(texts)
+            )
         quarantined = sum(row["disposition"] != 1 for row in rows)
         archived = sum(row["is_archived"] for row in rows)
         return Traced(tuple(row["event_key"] for row in rows), quarantined, archived)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
 
 _SQL = queries.load("headwater.sync", "operations.sql")
+_PARKED = queries.load("headwater.sync", "parked.sql")
 _NOTIFY = queries.load("headwater.sync", "projection.sql")["notify_deliveries"]
 
 ROWS_MAX: Final = 1_000
@@ -65,8 +66,11 @@ class PostgresOperations:
             yield connection
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
+        return await self._query(_SQL[name].text, *arguments)
+
+    async def _query(self, statement: str, *arguments: Any) -> list[Any]:
         async with reaching():
-            rows: list[Any] = await self._pool.fetch(_SQL[name].text, *arguments)
+            rows: list[Any] = await self._pool.fetch(statement, *arguments)
         return rows
 
     async def read_status(self, tenant_id: str) -> Status:
@@ -74,6 +78,7 @@ class PostgresOperations:
         async with self._snapshot() as connection:
             projections = await connection.fetch(_SQL["count_projections"].text, tenant_id)
             accepted = await connection.fetchval(_SQL["count_accepted"].text, tenant_id)
+            (parked,) = await connection.fetch(_PARKED["count_parked"].text, tenant_id)
             entities = await connection.fetch(_SQL["count_entities"].text, tenant_id)
             records = await connection.fetch(_SQL["count_records"].text, tenant_id)
             deliveries = await connection.fetch(_SQL["count_deliveries"].text, tenant_id)
@@ -84,7 +89,9 @@ class PostgresOperations:
         return Status(
             events_projected=seen - poisoned - sum(superseded.values()),
             events_poisoned=poisoned,
-            events_waiting=max(0, accepted - seen),
+            events_waiting=max(0, accepted - seen - parked["events"]),
+            events_parked=parked["events"],
+            parked_reason=parked["reason"],
             superseded=superseded,
             entities={row["object"]: row["entities"] for row in entities},
             records={row["object"]: row["records"] for row in records},
@@ -118,6 +125,11 @@ class PostgresOperations:
             attempts=tuple(Attempt(**row) for row in attempts),
             audit=tuple(_audit_entry(row) for row in reversed(audit)),
         )
+
+    async def why_parked(self, tenant_id: str, event_key: uuid.UUID) -> str:
+        """Return why an event is set aside; empty when it is not."""
+        rows = await self._query(_PARKED["why_parked"].text, tenant_id, event_key)
+        return rows[0]["reason"] if rows else ""
 
     async def read_entity(self, tenant_id: str, entity_id: uuid.UUID) -> Entity | None:
         """Return an entity with its deliveries; None when nothing of it is projected."""

@@ -38,7 +38,9 @@ from headwater.sync.store.columns import (
 from headwater.sync.store.enrichment import want_entities
 from headwater.sync.store.faults import translated
 from headwater.sync.store.leases import hold_fences
+from headwater.sync.store.logged import logged_event
 from headwater.sync.store.merges import write_follows
+from headwater.sync.store.parked import ParkingTransaction
 from headwater.sync.store.suppressions import SuppressingTransaction
 from headwater.sync.store.tending import write_tended
 from headwater.sync.store.versions import note_versions
@@ -102,7 +104,7 @@ class PostgresLog:
         xids, seqs = [after[shard].xid for shard in shards], [after[shard].seq for shard in shards]
         async with translated():
             rows = await self._pool.fetch(_SQL["read_events"].text, shards, xids, seqs, shard_limit)
-        return Stretch([read_event(row) for row in rows[1:]], held=rows[0]["held"])
+        return Stretch([logged_event(row) for row in rows[1:]], held=rows[0]["held"])
 
     async def read_projected(self, events: Sequence[LogEvent]) -> set[tuple[str, uuid.UUID]]:
         """Return tenant and key of those of *events* that are projected already."""
@@ -117,26 +119,6 @@ class PostgresLog:
         xids, seqs = [held[shard].xid for shard in shards], [held[shard].seq for shard in shards]
         async with translated():
             await self._pool.execute(_SQL["report_positions"].text, shards, xids, seqs)
-
-
-def read_event(row: Any) -> LogEvent:
-    """Return a row of the log in the domain's words."""
-    trace = TraceContext.parse(row["traceparent"], row["tracestate"] or "") if row["traceparent"] else None
-    return LogEvent(
-        tenant_id=row["tenant_id"],
-        event_key=row["event_key"],
-        source=row["source"],
-        object=row["object"],
-        external_id=row["external_id"],
-        event_time=row["event_time"],
-        record_time=row["record_time"],
-        operation=row["operation"],
-        actor_id=row["actor_id"] or "",
-        payload=row["payload"] or b"",
-        trace=trace,
-        shard=row["shard"],
-        position=Position(row["xid"], row["seq"]),
-    )
 
 
 class PostgresProjections:
@@ -161,7 +143,7 @@ class PostgresProjections:
             await unit.hold()
 
 
-class ProjectionTransaction(SuppressingTransaction):
+class ProjectionTransaction(SuppressingTransaction, ParkingTransaction):
     """One transaction of the projector; what it writes is kept back and written by `move_cursors`, in one round trip.
 
     The leases' fences are held from the first statement that needs no round trip of its own for it, at the latest

@@ -22,7 +22,8 @@ from headwater.sync.rebuilding.ports import EVENTS_MAX, NOTHING, RECORDS_MAX, Hi
 from headwater.sync.store.clock import read_time
 from headwater.sync.store.faults import translated
 from headwater.sync.store.moments import PostgresMoments
-from headwater.sync.store.projection import ProjectionTransaction, loaded_entity, read_event
+from headwater.sync.store.logged import logged_event
+from headwater.sync.store.projection import ProjectionTransaction, loaded_entity
 
 if TYPE_CHECKING:
     from headwater.kernel.pg.pool import Connection, Pool
@@ -188,4 +189,4 @@ class _Unit:
 
 
 def _events(rows: Iterable[Any]) -> list[LogEvent]:
-    return [read_event(row) for row in rows]
+    return [logged_event(row) for row in rows]

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from headwater.kernel.errors import NotFound, PreconditionFailed, Unavailable
+from headwater.kernel.errors import NotFound, PreconditionFailed
 from headwater.kernel.pg import queries
 from headwater.kernel.secret import Secret
 from headwater.kernel.tenancy import every_tenant
+from headwater.sync.projector.suppressing import SuppressionKeyClosed
 from headwater.sync.store.faults import translated
 from headwater.sync.vault.envelope import NotOpened
 from headwater.sync.vault.ports import KeyRingFault
@@ -66,7 +67,7 @@ class PostgresSuppressionKeys:
         Args:
             plain: as it is beside the hashes; None: the vault has it.
 
-        Raises: Unavailable, it cannot be opened: nobody is taken in unasked meanwhile.
+        Raises: SuppressionKeyClosed, it cannot be opened: nobody is taken in unasked meanwhile; Unavailable.
         """
         if (held := self._held.get(tenant_id)) is not None:
             return held
@@ -103,7 +104,10 @@ class PostgresSuppressionKeys:
         except NotFound:
             return None
         except (KeyRingFault, NotOpened) as error:
-            raise Unavailable(f"the key that knows erased people does not open: {error.message}") from error
+            raise SuppressionKeyClosed(
+                f"the key that knows erased people of tenant {tenant_id!r} does not open: {error.message}; put the vault's "
+                "key back (headwater vault status): its events wait until then, and go on by themselves"
+            ) from error
         return base64.b64decode(fields[FIELD].reveal())
 
     async def _seals(self) -> bool:
@@ -144,8 +148,8 @@ class PostgresSuppressionKeys:
         await self._vault.put(tenant_id, CONNECTION, {FIELD: Secret(base64.b64encode(key).decode())}, ACTOR)
 
 
-def _gone(tenant_id: str) -> Unavailable:
-    return Unavailable(
+def _gone(tenant_id: str) -> SuppressionKeyClosed:
+    return SuppressionKeyClosed(
         f"the key that knows erased people of tenant {tenant_id!r} is gone: restore the vault's connection "
         f"{CONNECTION!r}, or lift the suppressions"
     )

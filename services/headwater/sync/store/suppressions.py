@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from headwater.kernel.pg import queries
 from headwater.sync.domain.log import LogEvent
-from headwater.sync.projector.suppressing import Standing
+from headwater.sync.projector.suppressing import Standing, SuppressionKeyClosed
 from headwater.sync.store.faults import translated
 from headwater.sync.store.suppression_keys import PostgresSuppressionKeys
 
@@ -30,8 +30,14 @@ class PostgresSuppressions:
         async with translated():
             rows = await self._pool.fetch(_SQL["suppression_standing"].text, list(tenants))
         known = {row["tenant_id"]: row["key"] for row in rows if row["tenant_id"] is not None}
-        keys = {tenant_id: await self._keys.opened(tenant_id, key) for tenant_id, key in known.items()}
-        return Standing(rows[0]["number"], keys)
+        keys: dict[str, bytes] = {}
+        closed: dict[str, str] = {}
+        for tenant_id, key in known.items():
+            try:
+                keys[tenant_id] = await self._keys.opened(tenant_id, key)
+            except SuppressionKeyClosed as error:
+                closed[tenant_id] = error.message
+        return Standing(rows[0]["number"], keys, closed)
 
     async def among(self, tenant_id: str, digests: Sequence[bytes]) -> frozenset[bytes]:
         """Return those of *digests* that are suppressed."""

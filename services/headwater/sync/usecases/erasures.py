@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from headwater.kernel.errors import NotFound
-from headwater.sync.domain.erasing import Kind, Subject, digest_of
+from headwater.sync.domain.erasing import Kind, Subject, addresses_among, digest_of
 from headwater.sync.erasing.collecting import collect
 from headwater.sync.erasing.ports import ErasureView, Finding, Forgetting, Person
 from headwater.sync.ports import Policies
@@ -122,7 +122,9 @@ class Erasures:
         if mentions.records or not mentions.complete:
             why = f"correct what names the person: {', '.join(mentions.records[:MENTIONS_SHOWN]) or 'not looked at in time'}"
             parts.append(
-                HeldPart("records of others", "addresses in texts", len(mentions.records), STAYS, why)
+                HeldPart(
+                    "records of others", "addresses and numbers in texts", len(mentions.records), STAYS, why
+                )
             )
         if traced.archived:
             why = "files outside of the database: remove the archive, or let it expire"
@@ -192,8 +194,9 @@ class Erasures:
         document = self._policies.current().get(tenant_id)
         entities = await self._desk.entities_of(tenant_id, subject)
         person = await collect(self._desk, document, tenant_id, entities, subject)
-        if subject.kind == "email" and not person.texts:
-            return Person(person.entities, person.records, subject.parts, person.digests, person.places)
+        if subject.kind == "email" and not addresses_among(person.texts):
+            texts = (*subject.parts, *person.texts)
+            return Person(person.entities, person.records, texts, person.digests, person.places)
         return person
 
 

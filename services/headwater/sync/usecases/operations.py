@@ -49,7 +49,12 @@ class Operations:
         """
         fate = await self._store.read_fate(tenant_id, event_key)
         if fate is None:
-            message = f"the projector has not seen event {event_key}"
+            reason = await self._store.why_parked(tenant_id, event_key)
+            message = (
+                f"event {event_key} waits: {reason}"
+                if reason
+                else f"the projector has not seen event {event_key}"
+            )
             raise NotFound(message, reason="NOT_PROJECTED", metadata={"event_key": str(event_key)})
         return fate
 

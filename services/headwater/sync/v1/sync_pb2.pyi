@@ -186,12 +186,20 @@ class GetStatusResponse(_message.Message):
     DELIVERIES_FIELD_NUMBER: _builtins.int
     LATENCIES_FIELD_NUMBER: _builtins.int
     EVENTS_POISONED_FIELD_NUMBER: _builtins.int
+    EVENTS_PARKED_FIELD_NUMBER: _builtins.int
+    PARKED_REASON_FIELD_NUMBER: _builtins.int
     events_projected: _builtins.int
     """Events projected."""
     events_waiting: _builtins.int
     """Events of the log that wait for the projector."""
     events_poisoned: _builtins.int
     """Events that could not be projected and are held for a person."""
+    events_parked: _builtins.int
+    """Events that wait for something that this tenant lacks, and go on by themselves when it is there; not among
+    events_waiting.
+    """
+    parked_reason: _builtins.str
+    """What it lacks and what to do; empty when none is parked."""
     @_builtins.property
     def superseded(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleCount]:
         """Events ended by a named rule without an effect, by rule."""
@@ -223,10 +231,12 @@ class GetStatusResponse(_message.Message):
         deliveries: _abc.Iterable[Global___DeliveryCount] | None = ...,
         latencies: _abc.Iterable[Global___LatencySummary] | None = ...,
         events_poisoned: _builtins.int = ...,
+        events_parked: _builtins.int = ...,
+        parked_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "entities", b"entities", "events_poisoned", b"events_poisoned", "events_projected", b"events_projected", "events_waiting", b"events_waiting", "latencies", b"latencies", "records", b"records", "superseded", b"superseded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "entities", b"entities", "events_parked", b"events_parked", "events_poisoned", b"events_poisoned", "events_projected", b"events_projected", "events_waiting", b"events_waiting", "latencies", b"latencies", "parked_reason", b"parked_reason", "records", b"records", "superseded", b"superseded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

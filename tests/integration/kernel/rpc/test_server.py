@@ -28,8 +28,29 @@ CALL_S = 10.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
 """The client's preface and an empty settings frame (RFC 9113, section 3.4)."""
 PING = bytes.fromhex("000008060000000000") + b"12345678"
+HEADERS_TYPE = 1
 GOAWAY_TYPE = 7
 FRAME_HEADER_BYTES = 9
+
+
+def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
+    return len(body).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + body
+
+
+def _begun(stream: int) -> bytes:
+    """Return the headers of a call that hangs, none of them indexed (RFC 7541, section 6.2.2)."""
+
+    def text(said: bytes) -> bytes:
+        return bytes((len(said),)) + said
+
+    path, kind = f"/{SERVICE}/Hang".encode(), b"application/grpc"
+    named = b"\x04" + text(path) + b"\x01" + text(b"test") + b"\x0f\x10" + text(kind)
+    return _frame(1, 0x4, stream, b"\x83\x86" + named + b"\x00" + text(b"te") + text(b"trailers"))
+
+
+def _reset(stream: int) -> bytes:
+    """Return the frame that takes a call back."""
+    return _frame(3, 0, stream, (8).to_bytes(4, "big"))
 
 
 async def _echo(request: wrappers_pb2.StringValue, _context: Any) -> wrappers_pb2.StringValue:
@@ -146,11 +167,15 @@ async def test_metadata_is_bounded() -> None:
 
 
 async def test_messages_are_bounded() -> None:
-    """A message above the bound is refused before it is read."""
+    """A message above the bound is refused before it is read, packed or not: it counts as it is unpacked."""
+    large = wrappers_pb2.StringValue(value="x" * 2_000).SerializeToString()
     async with _called(ServerSettings(message_bytes_max=1_024)) as (channel, _):
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await _echoed(channel, wrappers_pb2.StringValue(value="x" * 2_000).SerializeToString())
-    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for packing in (grpc.Compression.NoCompression, grpc.Compression.Gzip, grpc.Compression.Deflate):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await _echoed(channel, large, compression=packing)
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        small = wrappers_pb2.StringValue(value="x" * 1_000).SerializeToString()
+        assert await _echoed(channel, small, compression=grpc.Compression.Gzip) == small
 
 
 async def test_connections_are_bounded() -> None:
@@ -186,6 +211,34 @@ async def test_a_flood_of_pings_ends_its_connection() -> None:
                 received += await flooding.receive()
         await flooding.aclose()
         assert await _echoed(channel) == b""
+
+
+async def test_calls_that_are_begun_and_reset_hold_no_place() -> None:
+    """Rapid reset (CVE-2023-44487): taken back as soon as they are served, and others are served all the while."""
+    async with _called(ServerSettings(calls=CallSettings(calls_max=50))) as (channel, port):
+        flooding = await _connected(port)
+        await flooding.send(PREFACE)
+        for first in range(1, 400, 20):
+            streams = range(first, first + 20, 2)
+            await flooding.send(b"".join(_begun(one) + _frame(0, 0x1, one, bytes(5)) for one in streams))
+            received = b""
+            with anyio.fail_after(CALL_S):
+                while _frame_types(received).count(HEADERS_TYPE) < len(streams):
+                    received += await flooding.receive()
+            await flooding.send(b"".join(map(_reset, streams)))
+            assert await _echoed(channel) == b""
+        await flooding.aclose()
+
+
+async def test_a_flood_of_calls_that_are_reset_at_once_keeps_nobody_waiting() -> None:
+    """Rapid reset as it was first seen: a call's begin and its end in one packet, thousands of them."""
+    async with _called(ServerSettings(calls=CallSettings(calls_max=50))) as (channel, port):
+        flooding = await _connected(port)
+        await flooding.send(PREFACE)
+        for first in range(1, 8_000, 400):
+            await flooding.send(b"".join(_begun(one) + _reset(one) for one in range(first, first + 400, 2)))
+            assert await _echoed(channel) == b""
+        await flooding.aclose()
 
 
 async def test_a_client_that_says_nothing_is_hung_up() -> None:

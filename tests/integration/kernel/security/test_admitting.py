@@ -18,7 +18,7 @@ from tests.integration.security.credentials import OTHER_TENANT, TENANT, Credent
 
 from headwater.event.v1 import event_pb2
 from headwater.ingest.v1 import ingest_pb2
-from headwater.kernel.rpc import open_channel
+from headwater.kernel.rpc import CallSettings, open_channel
 from headwater.kernel.security.keys import PAUSE_S
 from headwater.kernel.security.scopes import ROLES
 from headwater.load.plan import Plan, encode_line
@@ -181,6 +181,30 @@ async def test_a_providers_new_key_is_fetched_when_a_token_names_it(tmp_path: Pa
                 await pause(channel, made.signer.sign(), tenant_id=TENANT)
     assert len(seen.requests) == 2
     assert json.loads(made.jwks.read_text(encoding="ascii"))["keys"][0]["kid"] == "second"
+
+
+async def test_one_caller_leaves_room_for_others(tmp_path: Path) -> None:
+    """Who has its share of calls under way is told to come back; another is served; a call that ends makes room."""
+    made = Credentials(tmp_path)
+    text, entry = made.token()
+    async with (
+        serving(made.settings, calls=CallSettings(calls_max=4)) as seen,
+        open_channel(f"127.0.0.1:{seen.port}", retries=False, security=made.trusting()) as channel,
+    ):
+        held = [_stream(channel, text) for _ in range(2)]
+        for call in held:
+            await call.write(ingest_pb2.StreamEventsRequest(tenant_id=TENANT, batch_number=1))
+            assert (await call.read()).batch_number == 1
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await pause(channel, text, tenant_id=TENANT)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert f"2 calls of {entry.principal.subject!r}" in str(refused.value.details())
+        await pause(channel, made.signer.sign(), tenant_id=TENANT, actor=event_pb2.Actor())
+        await held[0].done_writing()
+        assert await held[0].read() is grpc.aio.EOF
+        await held[0].code()
+        await pause(channel, text, tenant_id=TENANT)
+        held[1].cancel()
 
 
 def _stream(channel: grpc.aio.Channel, token: str) -> Any:

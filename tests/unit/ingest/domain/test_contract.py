@@ -110,6 +110,22 @@ def test_clock_skew_is_the_systems_own() -> None:
     assert (skew_of(DOCUMENT, "webshop"), skew_of(DOCUMENT, "x"), skew_of(None, "webshop")) == (60, 300, 300)
 
 
+def test_a_policy_that_keeps_longer_than_days_are_kept_is_refused() -> None:
+    """With field, value and rule; where days are kept for ever, or as long, it is taken."""
+    payload = {"document": POLICY + "\nretention: {days: 90}\n"}
+    for days in (0, 90, 400):
+        assert isinstance(judge_policy(payload, retention_days=days), PolicyDocument)
+    judged = judge_policy(payload, retention_days=30)
+    assert isinstance(judged, Outcome)
+    (said,) = judged.violations
+    assert (judged.reason, said.field, said.value, said.rule) == (
+        "POLICY_REFUSED",
+        "policy.retention.days",
+        "90",
+        "retention_longer",
+    )
+
+
 def test_a_policy_event_is_read_or_refused() -> None:
     """Its document is checked, and its digest where there is one."""
     good = {"document": POLICY, "digest": policy_digest(POLICY)}
