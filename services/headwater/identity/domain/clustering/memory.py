@@ -142,9 +142,11 @@ class Memory:
         if not 2 < len(component) <= self.rules.completed_max:  # noqa: PLR2004 - a pair is compared already
             return self.edges
         full = {one: dict(self.edges[one]) for one in component}
-        for one, other in combinations(component, 2):
-            if other not in full[one]:
-                full[one][other] = full[other][one] = self._fill(one, other)
+        for number, one in enumerate(component, 1):
+            ours = full[one]
+            for other in component[number:]:
+                if other not in ours:
+                    ours[other] = full[other][one] = self._fill(one, other)
         return full
 
     def bits(self, one: str, other: str) -> float:
@@ -153,10 +155,11 @@ class Memory:
         return self._fill(one, other) if bits is None else bits
 
     def _fill(self, one: str, other: str) -> float:
-        bits = self._filled[one].get(other)
+        filled = self._filled[one]
+        bits = filled.get(other)
         if bits is None:
-            bits = self._score(one, other)
-            self._filled[one][other] = self._filled[other][one] = bits
+            bits = score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
+            filled[other] = self._filled[other][one] = bits
         return bits
 
     def group(self, records: Iterable[str], guard: Guard) -> Partition:
