@@ -6,7 +6,7 @@ The service keeps the same things in tables; the rules are the same functions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -20,6 +20,7 @@ from headwater.identity.domain.clustering.linkage import (
     components,
     link,
 )
+from headwater.identity.domain.clustering.remembering import CROWD_MIN, Remembered
 from headwater.identity.domain.clustering.sharing import is_generic, named, watched
 from headwater.identity.domain.clustering.tiers import Merging
 from headwater.identity.domain.scoring.parts import Parts
@@ -56,14 +57,19 @@ class Memory:
         key_rows_max: a key that more records have brings nobody together, not even those that came first:
             what is compared must not depend on the order of arrival. A mailbox or number that so many
             have identifies nobody.
+        remembered: what to ask for the bits of pairs of records that are stored; `stored` is filled by who has them.
     """
 
-    def __init__(self, weights: Weights, rules: Rules, key_rows_max: int = 40) -> None:
+    def __init__(
+        self, weights: Weights, rules: Rules, key_rows_max: int = 40, remembered: Remembered | None = None
+    ) -> None:
         self.weights, self.rules, self._rows_max = weights, rules, key_rows_max
         self.tie_bits_min = rules.tie_bits_min(weights.object)
         self.parts: dict[str, Parts] = {}
         self.edges: dict[str, dict[str, float]] = defaultdict(dict)
         self.shared: set[str] = set()
+        self.stored: Mapping[str, bytes] = {}
+        self._remembered, self._version = remembered, remembered.version_of(weights) if remembered else 0
         self._filled: dict[str, dict[str, float]] = defaultdict(dict)
         self._keys: dict[str, tuple[int, ...]] = {}
         self._buckets: dict[int, list[str]] = defaultdict(list)
@@ -142,11 +148,16 @@ class Memory:
         if not 2 < len(component) <= self.rules.completed_max:  # noqa: PLR2004 - a pair is compared already
             return self.edges
         full = {one: dict(self.edges[one]) for one in component}
+        numbers: Mapping[str, int] = {}
+        if self._remembered is not None and len(component) >= CROWD_MIN:
+            numbers = self._remembered.numbers(component, self.stored, self.parts, self.shared)
         for number, one in enumerate(component, 1):
             ours = full[one]
             for other in component[number:]:
                 if other not in ours:
-                    ours[other] = full[other][one] = self._fill(one, other)
+                    known = one in numbers and other in numbers
+                    bits = self._recall(one, other, numbers) if known else self._fill(one, other)
+                    ours[other] = full[other][one] = bits
         return full
 
     def bits(self, one: str, other: str) -> float:
@@ -160,6 +171,16 @@ class Memory:
         if bits is None:
             bits = score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
             filled[other] = self._filled[other][one] = bits
+        return bits
+
+    def _recall(self, one: str, other: str, numbers: Mapping[str, int]) -> float:
+        """Return the bits of two stored records, as remembered or worked out for the next time."""
+        assert self._remembered is not None  # noqa: S101 - numbers are its own
+        ours, theirs = numbers[one], numbers[other]
+        pair = (self._version, ours, theirs) if ours < theirs else (self._version, theirs, ours)
+        bits = self._remembered.bits.get(pair)
+        if bits is None:
+            bits = self._remembered.bits[pair] = self._fill(one, other)
         return bits
 
     def group(self, records: Iterable[str], guard: Guard) -> Partition:
