@@ -89,7 +89,7 @@ class Partition:
 Guard = Callable[[Members, Members], str]
 """Returns why two groups must stay apart, or nothing."""
 Named = Callable[[str, str, float], bool]
-"""Says whether an identifier names two records as one thing, given their bits."""
+"""Says whether an identifier names two records as one thing, given their bits; asked where these are not against it."""
 
 
 def no_names(one: str, other: str, bits: float) -> bool:
@@ -123,6 +123,7 @@ def link(
     """Group the records of one component, in order of id; the groups come in no order.
 
     Args:
+        edges: one way round is enough, from the lower id.
         named: pairs that go first: two people who look alike must not part the records of one mailbox.
     """
     if len(component) == 1:
@@ -178,22 +179,20 @@ class _Linkage:
         self._rules, self._guard = rules, guard
         self._members: dict[str, Members] = {one: (one,) for one in component}
         self._sums: dict[str, dict[str, _Sum]] = {one: {} for one in component}
-        all_sums, clamp = self._sums, rules.clamp
+        self._heap: list[tuple[bool, float, float, str, str, int, int]] = []
+        self.refused: list[Refused] = []
+        all_sums, bits_min, floor, cap = self._sums, rules.bits_min, rules.pair_bits_min, rules.pair_bits_max
         for one, sums in all_sums.items():
             for other, bits in edges.get(one, {}).items():
                 if one < other and other in all_sums:
-                    found = (clamp(bits), bits, 1, named(one, other, bits))
-                    sums[other] = all_sums[other][one] = found
-        self._heap: list[tuple[bool, float, float, str, str, int, int]] = []
-        self.refused: list[Refused] = []
+                    counts = bits if floor <= bits <= cap else rules.clamp(bits)
+                    entry = (counts, bits, 1, bits >= 0.0 and named(one, other, bits))
+                    sums[other] = all_sums[other][one] = entry
+                    if counts >= bits_min:
+                        self._offer(one, other, entry)
 
     def run(self) -> None:
         """Unite the pair of groups with the best average until none reaches the threshold."""
-        bits_min = self._rules.bits_min
-        for one, sums in self._sums.items():
-            for other, entry in sums.items():
-                if entry[0] >= bits_min and one < other:
-                    self._offer(one, other, entry)
         while self._heap:
             *_, left, right, left_size, right_size = heapq.heappop(self._heap)
             if not self._is_current(left, left_size) or not self._is_current(right, right_size):

@@ -143,21 +143,24 @@ class Memory:
     def _complete(self, component: Members) -> Edges:
         """Return all pairs of a component, those too that no key brought together: no average rests on a guess.
 
-        They make no edges: a component must not outlive the edges that it came from.
+        They make no edges: a component must not outlive the edges that it came from. One way round, from the lower id.
         """
         if not 2 < len(component) <= self.rules.completed_max:  # noqa: PLR2004 - a pair is compared already
             return self.edges
-        full = {one: dict(self.edges[one]) for one in component}
         numbers: Mapping[str, int] = {}
         if self._remembered is not None and len(component) >= CROWD_MIN:
             numbers = self._remembered.numbers(component, self.stored, self.parts, self.shared)
+        full: dict[str, dict[str, float]] = {}
         for number, one in enumerate(component, 1):
-            ours = full[one]
+            known, row = self.edges.get(one, {}), dict[str, float]()
+            recalled = one in numbers
             for other in component[number:]:
-                if other not in ours:
-                    known = one in numbers and other in numbers
-                    bits = self._recall(one, other, numbers) if known else self._fill(one, other)
-                    ours[other] = full[other][one] = bits
+                bits = known.get(other)
+                if bits is None:
+                    here = recalled and other in numbers
+                    bits = self._recall(one, other, numbers) if here else self._fill(one, other)
+                row[other] = bits
+            full[one] = row
         return full
 
     def bits(self, one: str, other: str) -> float:
