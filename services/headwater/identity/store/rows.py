@@ -59,10 +59,10 @@ def all_known_of(row: Any) -> dict[RecordId, KnownRecord]:
         for name in ("records", "entities", "groups", "parts", "keys", "strong", "exclusive", "digests")
     )
     return {
-        one[0]: KnownRecord(one[1], one[2], NOTHING, one[7], revision)
-        if one[3] is None
-        else known_of(*one, revision)
-        for one in zip(*columns, strict=True)
+        record: KnownRecord(entity, group, NOTHING, digest, revision)
+        if parts is None
+        else known_of(record, entity, group, parts, keys, strong, exclusive, digest, revision)
+        for record, entity, group, parts, keys, strong, exclusive, digest in zip(*columns, strict=True)
     }
 
 

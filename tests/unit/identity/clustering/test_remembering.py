@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from tests.unit.identity.people import parts
 
-from headwater.identity.domain.clustering import memory as module
 from headwater.identity.domain.clustering.linkage import Members, Partition, Rules, no_guard
 from headwater.identity.domain.clustering.memory import Memory
 from headwater.identity.domain.clustering.remembering import CROWD_MIN, Remembered
+from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.priors import shipped
+from headwater.identity.domain.scoring.scores import score_bits
 from headwater.identity.domain.scoring.stored import dump
 from headwater.identity.domain.scoring.weights import Weights
 
@@ -41,13 +43,13 @@ def _group(
     component: Members = tuple(names)
     scored: list[tuple[str, str]] = []
     by_parts = {id(told): one for one, told in memory.parts.items()}
-    score = module.score_bits
+
+    def score(ours: Parts, theirs: Parts, *how: Any) -> float:
+        scored.append((by_parts[id(ours)], by_parts[id(theirs)]))
+        return score_bits(ours, theirs, *how)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            module,
-            "score_bits",
-            lambda *pair: (scored.append((by_parts[id(pair[0])], by_parts[id(pair[1])])), score(*pair))[1],
-        )
+        patch.setattr("headwater.identity.domain.clustering.memory.score_bits", score)
         return memory.group_component(component, no_guard), scored
 
 
