@@ -51,10 +51,10 @@ class StaleMemory(PostgresIdentityStore):
         return {}
 
     async def list_known(
-        self, tenant_id: TenantId, records: Sequence[RecordId]
+        self, tenant_id: TenantId, told: Mapping[RecordId, int]
     ) -> Mapping[RecordId, KnownRecord]:
         """Return records as they stood when they were read first."""
-        found = await PostgresIdentityStore.list_known(self, tenant_id, records)
+        found = await PostgresIdentityStore.list_known(self, tenant_id, told)
         return {one: self._read.setdefault((tenant_id, one), known) for one, known in found.items()}
 
 

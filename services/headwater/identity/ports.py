@@ -105,6 +105,10 @@ class Transaction(Protocol):
         """Whose it is."""
         ...
 
+    async def list_known(self, told: Mapping[RecordId, int]) -> Mapping[RecordId, KnownRecord]:
+        """Return those records that are resolved; see `IdentityStore.list_known`."""
+        ...
+
     async def look_up(self, records: Sequence[RecordId], keys: Sequence[int]) -> Looked:
         """Return what is known of *records*, and who else has their keys or *keys*."""
         ...
@@ -164,9 +168,13 @@ class IdentityStore(Protocol):
         ...
 
     async def list_known(
-        self, tenant_id: TenantId, records: Sequence[RecordId]
+        self, tenant_id: TenantId, told: Mapping[RecordId, int]
     ) -> Mapping[RecordId, KnownRecord]:
-        """Return those of *records* that are resolved, all as of one moment; nothing is locked."""
+        """Return those records that are resolved, all as of one moment; nothing is locked.
+
+        Args:
+            told: digests of what they say now, by record. Of one that said the same last, only where it is is read.
+        """
         ...
 
     async def look_up(self, tenant_id: TenantId, keys: Sequence[int]) -> Looked:

@@ -14,7 +14,7 @@ from headwater.identity.store.session import SQL
 pytestmark = pytest.mark.anyio
 
 HOT = {
-    "list_known": ("'t', ARRAY[gen_random_uuid()]", ("member_pkey",)),
+    "list_known": ("'t', ARRAY[gen_random_uuid()], ARRAY[1::bigint]", ("member_pkey",)),
     "list_members": ("'t', gen_random_uuid()", ("member_by_entity",)),
     "find_entity_of_record": ("'t', gen_random_uuid()", ("member_pkey",)),
     "list_due_changes": ("now(), 32", ("change_unsent",)),

@@ -55,10 +55,10 @@ class PostgresIdentityStore:
         return str(max(1, round(left_s * 1000)))
 
     async def list_known(
-        self, tenant_id: TenantId, records: Sequence[RecordId]
+        self, tenant_id: TenantId, told: Mapping[RecordId, int]
     ) -> Mapping[RecordId, KnownRecord]:
         async with self.sessions.open() as session:
-            return await read_known(session, tenant_id, records)
+            return await read_known(session, tenant_id, told)
 
     async def look_up(self, tenant_id: TenantId, keys: Sequence[int]) -> Looked:
         async with self.sessions.open() as session:

@@ -18,7 +18,7 @@ from headwater.identity.domain.resolving.values import (
     Wanted,
 )
 from headwater.identity.domain.scoring.stored import dump
-from headwater.identity.store.rows import keys_text, known_of, looked_of, near_of
+from headwater.identity.store.rows import all_known_of, keys_text, looked_of, near_of
 from headwater.identity.store.session import Session
 from headwater.kernel.ids import TenantId
 
@@ -29,11 +29,15 @@ SEPARATOR: Final = "\x1e"
 
 
 async def read_known(
-    session: Session, tenant_id: TenantId, records: Sequence[RecordId]
+    session: Session, tenant_id: TenantId, told: Mapping[RecordId, int]
 ) -> Mapping[RecordId, KnownRecord]:
-    """Return those of *records* that were resolved before."""
-    rows = await session.fetch("list_known", tenant_id, records, rows=len(records))
-    return {row["record_id"]: known_of(*row.values()) for row in rows}
+    """Return those records that were resolved before; of those that say what they said last, only where they are.
+
+    Args:
+        told: digests of what they say, by record.
+    """
+    rows = await session.fetch("list_known", tenant_id, list(told), list(told.values()), rows=len(told))
+    return all_known_of(rows[0])
 
 
 async def read_looked(

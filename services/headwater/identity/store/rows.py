@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from headwater.identity.domain.identifying import Identified
+from headwater.identity.domain.identifying import NOTHING, Identified
 from headwater.identity.domain.merging import EntityState, Merge
 from headwater.identity.domain.records import RecordId, RecordRef
 from headwater.identity.domain.resolving.values import KeyUse, KnownRecord, Looked, Near, Standing
@@ -47,6 +47,23 @@ def known_of(
     hashes = tuple(map(int, keys.split()))
     identified = Identified(parts_of(parts), hashes, strong, exclusive)
     return KnownRecord(entity, group, identified, digest, revision)
+
+
+def all_known_of(row: Any) -> dict[RecordId, KnownRecord]:
+    """Read records that were resolved before; one without parts says what it said last."""
+    if row["records"] is None:
+        return {}
+    revision = row["revision"]
+    columns = (
+        row[name]
+        for name in ("records", "entities", "groups", "parts", "keys", "strong", "exclusive", "digests")
+    )
+    return {
+        record: KnownRecord(entity, group, NOTHING, digest, revision)
+        if parts is None
+        else known_of(record, entity, group, parts, keys, strong, exclusive, digest, revision)
+        for record, entity, group, parts, keys, strong, exclusive, digest in zip(*columns, strict=True)
+    }
 
 
 def use_of(row: Any) -> KeyUse:

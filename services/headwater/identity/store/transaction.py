@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from headwater.identity.domain.merging import Actor, Change, EntityState, Merge
 from headwater.identity.domain.records import RecordId, RecordRef
-from headwater.identity.domain.resolving.values import Limits, Looked, Near, Plan, Wanted
-from headwater.identity.store.resolving import read_looked, read_near, write_plan
+from headwater.identity.domain.resolving.values import KnownRecord, Limits, Looked, Near, Plan, Wanted
+from headwater.identity.store.resolving import read_known, read_looked, read_near, write_plan
 from headwater.identity.store.rows import entity_of, merge_of, ref_of
 from headwater.identity.store.session import Session
 from headwater.kernel.ids import EntityId, TenantId
@@ -27,6 +27,9 @@ class PostgresTransaction:
     session: Session
     tenant_id: TenantId
     limits: Limits
+
+    async def list_known(self, told: Mapping[RecordId, int]) -> Mapping[RecordId, KnownRecord]:
+        return await read_known(self.session, self.tenant_id, told)
 
     async def look_up(self, records: Sequence[RecordId], keys: Sequence[int]) -> Looked:
         rows_max = self.limits.key_rows_max + 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from headwater.identity.domain.identifying import SHIPPED, Normaliser, combine, said_of
+from headwater.identity.domain.identifying import NOTHING, SHIPPED, Normaliser, combine, said_of
 from headwater.identity.domain.merging import Actor
 from headwater.identity.domain.records import RecordId, RecordRef, record_id_of
 from headwater.identity.domain.resolving.plan import Batch, plan_batch
@@ -30,6 +30,10 @@ from headwater.kernel.ids import EventKey, TenantId
 
 RECENT_MAX: Final = 65_536
 """Records that a process remembers to have resolved: about 10 MB."""
+EXPECTED_MIN: Final = 0.5
+"""Share of known records among those of late above which it is asked first whether a single one is: two messages more."""
+CALL_WEIGHT: Final = 0.05
+"""How much one call counts in that share: about the last twenty do."""
 NEAR_RECORDS_MAX: Final = 20_000
 """Records that one batch groups anew at the most, however large it is."""
 GATHERED_RECORDS_MAX: Final = 1_000
@@ -50,19 +54,29 @@ class RecordToResolve:
     match_only: bool = False
 
 
+class Named(NamedTuple):
+    """A record with its id, and the digest of what it says."""
+
+    record_id: RecordId
+    digest: int
+    record: RecordToResolve
+
+
 class Recent:
-    """Records that this process has resolved of late: a guess at what is known already, never a fact."""
+    """What this process has resolved of late: a guess at whether records are known already, never a fact."""
 
     def __init__(self, records_max: int = RECENT_MAX) -> None:
         self._records: dict[RecordId, None] = {}
         self._records_max = records_max
+        self._share = 0.0
 
-    def holds_all(self, records: Sequence[RecordId]) -> bool:
-        """Say whether all of *records* are among them."""
-        return all(record in self._records for record in records)
+    def expects(self, records: Iterable[RecordId]) -> bool:
+        """Say whether *records* are likely to be known: they were resolved here, or most of late were known."""
+        return self._share > EXPECTED_MIN or all(record in self._records for record in records)
 
-    def add(self, records: Iterable[RecordId]) -> None:
-        """Add *records*; the oldest make room."""
+    def note(self, records: Iterable[RecordId], share: float) -> None:
+        """Note *records* that are resolved now, and which share of them was known; the oldest make room."""
+        self._share += (share - self._share) * CALL_WEIGHT
         self._records.update(dict.fromkeys(records))
         while len(self._records) > self._records_max:
             del self._records[next(iter(self._records))]
@@ -103,15 +117,19 @@ class Resolver:
 
         Cancellation: nothing is written, unless the commit was under way; sending again is safe.
         """
-        named = [(record_id_of(tenant_id, one.ref), one) for one in records]
-        ids = list(dict.fromkeys(record_id for record_id, _ in named))
-        if self.recent.holds_all(ids) and (recalled := await self._recall(tenant_id, ids, named)):
-            self.meter.resolved(recalled)
-            return recalled
-        incoming = [self._incoming(record_id, one) for record_id, one in named]
+        named = [self._named(tenant_id, one) for one in records]
+        told = {one.record_id: one.digest for one in named}
+        known: Mapping[RecordId, KnownRecord] = {}
+        if len(told) > 1 or self.recent.expects(told):
+            known = await self.store.list_known(tenant_id, told)
+            if recalled := self._recall(known, named):
+                self.meter.resolved(recalled)
+                self.recent.note(told, 1.0)
+                return recalled
+        incoming = self._incoming(named, known)
         resolutions = await self.gathering.resolve(tenant_id, incoming, timeout_s)
         self.meter.resolved(resolutions)
-        self.recent.add(ids)
+        self.recent.note(told, sum(one.kind == "known" for one in resolutions) / len(resolutions))
         return resolutions
 
     async def resolve_batch(
@@ -155,9 +173,12 @@ class Resolver:
         *,
         again: bool,
     ) -> Plan:
-        ids = list(dict.fromkeys(record.record_id for record in incoming))
+        incoming, same = await self._unchanged(transaction, incoming)
+        ids = list(dict.fromkeys(one.record_id for one in incoming if one.record_id not in same))
         keys = list({key for record in incoming for key in record.identified.keys})
         looked = await transaction.look_up(ids, keys)
+        if same:
+            looked = replace(looked, known={**looked.known, **same})
         batch = Batch(incoming, looked, weights, self.limits, again=again)
         near_max = min(NEAR_RECORDS_MAX, self.limits.near_max * max(1, len(batch.fresh)))
         near = [await transaction.load_near(one, near_max, keys=batch.needs_keys) for one in batch.wanted()]
@@ -177,35 +198,70 @@ class Resolver:
         by = f" by {name_of(one.weights)}" if one.weights else ""
         await transaction.write_merge(merge, ITSELF, f"{one.rule}: {one.bits:.1f} bits{by}", change)
 
-    async def _recall(
-        self, tenant_id: TenantId, ids: Sequence[RecordId], named: Sequence[tuple[RecordId, RecordToResolve]]
+    async def _unchanged(
+        self, transaction: Transaction, incoming: Sequence[Incoming]
+    ) -> tuple[Sequence[Incoming], Mapping[RecordId, KnownRecord]]:
+        """Return a batch, and those of its records that say what they said last, as they stand.
+
+        What only seemed to, or comes beside something else that it says, is identified.
+        """
+        if all(one.unread is None for one in incoming):
+            return incoming, {}
+        others = {one.record_id for one in incoming if one.unread is None}
+        told = {one.record_id: one.digest for one in incoming if one.record_id not in others}
+        known = await transaction.list_known(told)
+        same = {one: held for one, held in known.items() if held.digest == told[one]}
+        read = [one if one.unread is None or one.record_id in same else self._read(one) for one in incoming]
+        return read, same
+
+    def _read(self, record: Incoming) -> Incoming:
+        """Return a record that was thought to say nothing new as one that may."""
+        attributes = record.unread or {}
+        identified = self.rules.identify(record.ref.object, attributes)
+        said = said_of(record.ref.object, attributes)
+        return replace(record, identified=identified, said=said, unread=None)
+
+    def _recall(
+        self, known: Mapping[RecordId, KnownRecord], named: Sequence[Named]
     ) -> Sequence[Resolution] | None:
         """Return the answers when all records are resolved and say nothing new, so that nothing is locked.
 
         The answers are as of one moment, as if the batch had had its lock just then.
         """
-        known = await self.store.list_known(tenant_id, ids)
-        if len(known) < len(ids) or any(self._is_news(known[record_id], one) for record_id, one in named):
+        if any(one.record_id not in known or self._is_news(known[one.record_id], one) for one in named):
             return None
-        found = (known[record_id] for record_id, _ in named)
+        found = (known[one.record_id] for one in named)
         return [
             Resolution(one.entity_id, "known", group_id=one.group_id, revision=one.revision) for one in found
         ]
 
-    def _is_news(self, known: KnownRecord, record: RecordToResolve) -> bool:
-        if known.digest == self.rules.digest_of(record.ref.object, record.attributes):
+    def _is_news(self, known: KnownRecord, one: Named) -> bool:
+        if known.digest == one.digest:
             return False
-        told = self.rules.identify(record.ref.object, record.attributes)
+        if (
+            known.identified is NOTHING
+        ):  # its parts were left out: another record's digest is what it said last
+            return True
+        told = self.rules.identify(one.record.ref.object, one.record.attributes)
         return combine(known.identified, told) is not known.identified
 
-    def _incoming(self, record_id: RecordId, record: RecordToResolve) -> Incoming:
-        name, attributes = record.ref.object, record.attributes
-        return Incoming(
-            record_id,
-            record.ref,
-            record.event_key,
-            self.rules.identify(name, attributes),
-            record.match_only,
-            self.rules.digest_of(name, attributes),
-            said_of(name, attributes),
-        )
+    def _named(self, tenant_id: TenantId, record: RecordToResolve) -> Named:
+        digest = self.rules.digest_of(record.ref.object, record.attributes)
+        return Named(record_id_of(tenant_id, record.ref), digest, record)
+
+    def _incoming(self, named: Sequence[Named], known: Mapping[RecordId, KnownRecord]) -> Sequence[Incoming]:
+        """Return the records of a call, identified where they seem to say something new."""
+        found = []
+        for record_id, digest, record in named:
+            ref, key, attributes = record.ref, record.event_key, record.attributes
+            held = known.get(record_id)
+            if held is not None and held.digest == digest:
+                one = Incoming(record_id, ref, key, NOTHING, record.match_only, digest, unread=attributes)
+            else:
+                identified, said = (
+                    self.rules.identify(ref.object, attributes),
+                    said_of(ref.object, attributes),
+                )
+                one = Incoming(record_id, ref, key, identified, record.match_only, digest, said)
+            found.append(one)
+        return found

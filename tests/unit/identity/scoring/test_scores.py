@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
-from tests.unit.identity.people import FIELDS, parts
+from hypothesis import strategies as st
+from tests.unit.identity import people
+from tests.unit.identity.people import EMAIL, FIELDS, parts
 
 from headwater.identity.domain.normalising import normalise
 from headwater.identity.domain.scoring.comparing import PHONE
@@ -14,9 +17,23 @@ from headwater.identity.domain.scoring.learning import Plan, learn, study
 from headwater.identity.domain.scoring.priors import shipped
 from headwater.identity.domain.scoring.scores import PRIOR, Score, explain_score, score_bits
 from headwater.identity.domain.scoring.taking_apart import parts_of
-from headwater.identity.domain.scoring.weights import dump, load
+from headwater.identity.domain.scoring.weights import FieldWeights, Weights, dump, load
 
 WEIGHTS = shipped("contact")
+RARE = replace(
+    WEIGHTS,
+    fields={
+        **WEIGHTS.fields,
+        **{
+            name: FieldWeights((0.9,), (0.01,), {"orbeli": 0.2, "kaya": 0.001}, 0.0005)
+            for name in ("given name", "family name")
+        },
+        "phone": replace(WEIGHTS.fields["phone"], common={"+12125550147": 0.01}, rare=1e-6),
+        "job_title": replace(WEIGHTS.fields["text"], common={"buyer": 0.3}, rare=1e-4),
+        "postcode": replace(WEIGHTS.fields["code"], rare=1e-4),
+    },
+)
+"""Weights by which the rarity of values counts."""
 SMALL = Plan(random_pairs=2_000)
 
 
@@ -29,6 +46,35 @@ def test_bits_per_field_sum_exactly_to_the_score(one: dict[str, str], other: dic
     assert sum(part.bits for part in reversed(score.parts)) == score.bits
     assert score.bits == score_bits(parts(**one), parts(**other), WEIGHTS)
     assert score.parts[0].field == PRIOR
+
+
+MORE = st.fixed_dictionaries(
+    {
+        "work_email": st.sampled_from(EMAIL),
+        "mobile_phone": st.sampled_from(people.PHONE),
+        "title": st.sampled_from(("Buyer", "Chief Buyer", "")),
+        "street": st.sampled_from(("12 Mill Road", "14 Mill Road", "3 Quay", "")),
+        "postcode": st.sampled_from(("SW1A 1AA", "SW1A 1AB", "")),
+        "unit": st.sampled_from(("Floor 2", "Floor 3", "")),
+    }
+)
+"""Fields that have no scale of their own, and second values of those that have."""
+SHARED = st.frozensets(st.sampled_from((*filter(None, EMAIL), *filter(None, people.PHONE))), max_size=4)
+
+
+@given(FIELDS, FIELDS, MORE, MORE, SHARED, st.sampled_from((WEIGHTS, RARE)))
+@settings(max_examples=300, deadline=None)
+def test_people_are_added_up_as_they_are_explained(
+    one: dict[str, str],
+    other: dict[str, str],
+    more: dict[str, str],
+    others: dict[str, str],
+    shared: frozenset[str],
+    weights: Weights,
+) -> None:
+    """Several mailboxes and numbers, generic ones, fields without weights and values that are rare or common."""
+    left, right = parts(**one, **more), parts(**other, **others)
+    assert score_bits(left, right, weights, shared) == explain_score(left, right, weights, shared).bits
 
 
 @given(FIELDS, FIELDS)

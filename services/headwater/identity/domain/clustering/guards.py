@@ -69,6 +69,8 @@ class Guards:
 
     def _numbers_differ(self, left: Members, right: Members) -> bool:
         ours = [numbers for one in left if (numbers := sure_numbers(self._parts[one]))]
+        if not ours:
+            return False
         theirs = [numbers for one in right if (numbers := sure_numbers(self._parts[one]))]
         return any(numbers_differ(one, other) for one in ours for other in theirs)
 
@@ -96,5 +98,7 @@ class Guards:
 
     def _generations_differ(self, left: Members, right: Members) -> bool:
         ours = {self._parts[record].generation for record in left} - {""}
+        if not ours:
+            return False
         theirs = {self._parts[record].generation for record in right} - {""}
-        return bool(ours and theirs) and ours != theirs
+        return bool(theirs) and ours != theirs

@@ -89,7 +89,7 @@ class Partition:
 Guard = Callable[[Members, Members], str]
 """Returns why two groups must stay apart, or nothing."""
 Named = Callable[[str, str, float], bool]
-"""Says whether an identifier names two records as one thing, given their bits."""
+"""Says whether an identifier names two records as one thing, given their bits; asked where these are not against it."""
 
 
 def no_names(one: str, other: str, bits: float) -> bool:
@@ -123,6 +123,7 @@ def link(
     """Group the records of one component, in order of id; the groups come in no order.
 
     Args:
+        edges: one way round is enough, from the lower id.
         named: pairs that go first: two people who look alike must not part the records of one mailbox.
     """
     if len(component) == 1:
@@ -178,20 +179,20 @@ class _Linkage:
         self._rules, self._guard = rules, guard
         self._members: dict[str, Members] = {one: (one,) for one in component}
         self._sums: dict[str, dict[str, _Sum]] = {one: {} for one in component}
-        for one, sums in self._sums.items():
-            for other, bits in edges.get(one, {}).items():
-                if one < other and other in self._sums:
-                    found = (rules.clamp(bits), bits, 1, named(one, other, bits))
-                    sums[other] = self._sums[other][one] = found
         self._heap: list[tuple[bool, float, float, str, str, int, int]] = []
         self.refused: list[Refused] = []
+        all_sums, bits_min, floor, cap = self._sums, rules.bits_min, rules.pair_bits_min, rules.pair_bits_max
+        for one, sums in all_sums.items():
+            for other, bits in edges.get(one, {}).items():
+                if one < other and other in all_sums:
+                    counts = bits if floor <= bits <= cap else rules.clamp(bits)
+                    entry = (counts, bits, 1, bits >= 0.0 and named(one, other, bits))
+                    sums[other] = all_sums[other][one] = entry
+                    if counts >= bits_min:
+                        self._offer(one, other, entry)
 
     def run(self) -> None:
         """Unite the pair of groups with the best average until none reaches the threshold."""
-        for one in self._members:
-            for other in self._sums[one]:
-                if one < other:
-                    self._offer(one, other)
         while self._heap:
             *_, left, right, left_size, right_size = heapq.heappop(self._heap)
             if not self._is_current(left, left_size) or not self._is_current(right, right_size):
@@ -210,16 +211,17 @@ class _Linkage:
         members = self._members.get(group)
         return members is not None and len(members) == size
 
-    def _offer(self, left: str, right: str) -> None:
-        clamped, full, compared, named = self._sums[left][right]
-        pairs = len(self._members[left]) * len(self._members[right])
+    def _offer(self, left: str, right: str, entry: _Sum) -> None:
+        clamped, full, compared, named = entry
+        sizes = len(self._members[left]), len(self._members[right])
+        pairs = sizes[0] * sizes[1]
         missing = (pairs - compared) * self._rules.missing_bits
         average = (clamped + missing) / pairs
         if average >= self._rules.bits_min:
-            first, second = (left, right) if left < right else (right, left)
-            sizes = len(self._members[first]), len(self._members[second])
+            if left > right:
+                left, right, sizes = right, left, (sizes[1], sizes[0])
             best = not named, -round(average, 6), -round((full + missing) / pairs, 6)
-            heapq.heappush(self._heap, (*best, first, second, *sizes))
+            heapq.heappush(self._heap, (*best, left, right, *sizes))
 
     def _unite(self, left: str, right: str) -> None:
         """Put *right* into *left*, the smaller id: a group is named by its first record."""
@@ -237,6 +239,13 @@ class _Linkage:
                 before[3] or entry[3],
             )
             del self._sums[other][right]
+        bits_min, missing_bits, size = (
+            self._rules.bits_min,
+            self._rules.missing_bits,
+            len(self._members[left]),
+        )
         for other, entry in ours.items():
             self._sums[other][left] = entry
-            self._offer(left, other)
+            pairs = size * len(self._members[other])
+            if entry[0] + (pairs - entry[2]) * missing_bits >= bits_min * pairs:
+                self._offer(left, other, entry)

@@ -6,7 +6,7 @@ The service keeps the same things in tables; the rules are the same functions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -20,6 +20,7 @@ from headwater.identity.domain.clustering.linkage import (
     components,
     link,
 )
+from headwater.identity.domain.clustering.remembering import CROWD_MIN, Remembered
 from headwater.identity.domain.clustering.sharing import is_generic, named, watched
 from headwater.identity.domain.clustering.tiers import Merging
 from headwater.identity.domain.scoring.parts import Parts
@@ -56,14 +57,19 @@ class Memory:
         key_rows_max: a key that more records have brings nobody together, not even those that came first:
             what is compared must not depend on the order of arrival. A mailbox or number that so many
             have identifies nobody.
+        remembered: what to ask for the bits of pairs of records that are stored; `stored` is filled by who has them.
     """
 
-    def __init__(self, weights: Weights, rules: Rules, key_rows_max: int = 40) -> None:
+    def __init__(
+        self, weights: Weights, rules: Rules, key_rows_max: int = 40, remembered: Remembered | None = None
+    ) -> None:
         self.weights, self.rules, self._rows_max = weights, rules, key_rows_max
         self.tie_bits_min = rules.tie_bits_min(weights.object)
         self.parts: dict[str, Parts] = {}
         self.edges: dict[str, dict[str, float]] = defaultdict(dict)
         self.shared: set[str] = set()
+        self.stored: Mapping[str, bytes] = {}
+        self._remembered, self._version = remembered, remembered.version_of(weights) if remembered else 0
         self._filled: dict[str, dict[str, float]] = defaultdict(dict)
         self._keys: dict[str, tuple[int, ...]] = {}
         self._buckets: dict[int, list[str]] = defaultdict(list)
@@ -137,14 +143,24 @@ class Memory:
     def _complete(self, component: Members) -> Edges:
         """Return all pairs of a component, those too that no key brought together: no average rests on a guess.
 
-        They make no edges: a component must not outlive the edges that it came from.
+        They make no edges: a component must not outlive the edges that it came from. One way round, from the lower id.
         """
         if not 2 < len(component) <= self.rules.completed_max:  # noqa: PLR2004 - a pair is compared already
             return self.edges
-        full = {one: dict(self.edges[one]) for one in component}
-        for one, other in combinations(component, 2):
-            if other not in full[one]:
-                full[one][other] = full[other][one] = self._fill(one, other)
+        numbers: Mapping[str, int] = {}
+        if self._remembered is not None and len(component) >= CROWD_MIN:
+            numbers = self._remembered.numbers(component, self.stored, self.parts, self.shared)
+        full: dict[str, dict[str, float]] = {}
+        for number, one in enumerate(component, 1):
+            known, row = self.edges.get(one, {}), dict[str, float]()
+            recalled = one in numbers
+            for other in component[number:]:
+                bits = known.get(other)
+                if bits is None:
+                    here = recalled and other in numbers
+                    bits = self._recall(one, other, numbers) if here else self._fill(one, other)
+                row[other] = bits
+            full[one] = row
         return full
 
     def bits(self, one: str, other: str) -> float:
@@ -153,10 +169,21 @@ class Memory:
         return self._fill(one, other) if bits is None else bits
 
     def _fill(self, one: str, other: str) -> float:
-        bits = self._filled[one].get(other)
+        filled = self._filled[one]
+        bits = filled.get(other)
         if bits is None:
-            bits = self._score(one, other)
-            self._filled[one][other] = self._filled[other][one] = bits
+            bits = score_bits(self.parts[one], self.parts[other], self.weights, self.shared)
+            filled[other] = self._filled[other][one] = bits
+        return bits
+
+    def _recall(self, one: str, other: str, numbers: Mapping[str, int]) -> float:
+        """Return the bits of two stored records, as remembered or worked out for the next time."""
+        assert self._remembered is not None  # noqa: S101 - numbers are its own
+        ours, theirs = numbers[one], numbers[other]
+        pair = (self._version, ours, theirs) if ours < theirs else (self._version, theirs, ours)
+        bits = self._remembered.bits.get(pair)
+        if bits is None:
+            bits = self._remembered.bits[pair] = self._fill(one, other)
         return bits
 
     def group(self, records: Iterable[str], guard: Guard) -> Partition:

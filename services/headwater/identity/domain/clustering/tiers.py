@@ -42,6 +42,8 @@ class Merging:
 
     def allows(self, one: str, other: str, bits: float) -> bool:
         """Say whether a pair may be merged in a CRM."""
+        if bits < 0.0:
+            return False
         ours, theirs = self.parts[one], self.parts[other]
         key = self.strong_key(ours, theirs)
         if key is None:
@@ -70,7 +72,11 @@ class Merging:
 
     def strong_key(self, ours: Parts, theirs: Parts) -> tuple[str, str] | None:
         """Return the first identifier that both have and no stranger shares."""
-        return next((key for key in ours.strong if key in theirs.strong and key[1] not in self.shared), None)
+        others = theirs.strong
+        for key in ours.strong:
+            if key in others and key[1] not in self.shared:
+                return key
+        return None
 
 
 def _nameless(ours: Parts, theirs: Parts) -> bool:

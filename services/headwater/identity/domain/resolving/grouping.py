@@ -13,11 +13,13 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
+from typing import Final
 
 from headwater.identity.domain.clustering.guards import CANNOT_LINK, Guards
 from headwater.identity.domain.clustering.linkage import MUST, Members, Partition, components
 from headwater.identity.domain.clustering.memory import Memory
 from headwater.identity.domain.clustering.naming import name_groups
+from headwater.identity.domain.clustering.remembering import Remembered
 from headwater.identity.domain.records import GroupId, RecordId
 from headwater.identity.domain.resolving.choosing import NO_CHOICE, Choice, EntityPair, choose
 from headwater.identity.domain.resolving.comparing import Comparison
@@ -81,12 +83,17 @@ class Grouping:
         return bool(self.apart) and frozenset((one, other)) in self.apart
 
 
+REMEMBERED: Final = Remembered()
+"""What this process has worked out of pairs in crowds, of all tenants: a record's id is of one."""
+
+
 def group(compared: Comparison, near: Near) -> Grouping:
     """Group the neighbourhood of a batch's records of one object anew."""
-    memory = Memory(compared.weights, compared.limits.rules, compared.limits.key_rows_max)
+    memory = Memory(compared.weights, compared.limits.rules, compared.limits.key_rows_max, REMEMBERED)
     own = {one: stands for one, stands in near.records.items() if stands.ref.object == compared.object}
     memory.parts.update({one: load(stands.parts) for one, stands in own.items() if one not in compared.fresh})
     memory.parts.update({one: told.parts for one, told in compared.fresh.items()})
+    memory.stored = {one: stands.parts for one, stands in own.items() if one not in compared.fresh}
     memory.shared.update(compared.shared, near.generic)
     entity_of = {one: stands.entity_id for one, stands in own.items()}
     apart = frozenset(

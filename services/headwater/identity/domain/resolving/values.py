@@ -52,6 +52,7 @@ class Incoming:
     Args:
         match_only: leave it unplaced when nothing matches.
         digest: hash of the attributes it comes with. said: these attributes as they are kept.
+        unread: these attributes, of a record that seems to say what it said last: it is not identified for that.
     """
 
     record_id: RecordId
@@ -61,6 +62,7 @@ class Incoming:
     match_only: bool = False
     digest: int = 0
     said: str = ""
+    unread: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class KnownRecord:
     """A record that was resolved before, as it stands now.
 
     Args:
+        identified: nothing where it was only asked whether it says what it said last, and it does.
         digest: of the attributes put on top last.
         revision: as of which change of the tenant.
     """

@@ -50,19 +50,26 @@ def compare_names(ours: Parts, theirs: Parts, *, by_mailbox: bool) -> int:
     """
     left, right = ours.given, theirs.given
     given = EXACT if left == right and len(left) > 1 else _given_level(left, right)
-    left, right = ours.family, theirs.family
-    family = EXACT if left == right and left else _family_level(left, right)
+    first, second = ours.family, theirs.family
+    family = EXACT if first == second and first else _family_level(first, second)
     if given == EXACT == family:
         return EXACT_NAME
-    if DIFFER in (given, family) and _are_swapped(ours, theirs):
-        return SWAPPED
+    if DIFFER in (given, family):
+        one_is_equal = left == second or first == right
+        if (one_is_equal or not (ours.plain and theirs.plain)) and _are_swapped(ours, theirs):
+            return SWAPPED
     if family >= DIFFER and given != EXACT and _parted_otherwise(ours, theirs):
         return SWAPPED
-    if by_mailbox and (given != EXACT or family != EXACT):
-        if given != EXACT and (_spelt(ours.told_given, theirs) or _spelt(theirs.told_given, ours)):
-            given = MAILBOX
-        if family != EXACT and (_spelt(ours.told_family, theirs) or _spelt(theirs.told_family, ours)):
-            family = MAILBOX
+    if by_mailbox:
+        spelt, other_spelt = ours.spelt, theirs.spelt
+        if given != EXACT:
+            word, other = ours.told_given, theirs.told_given
+            if (word and word in other_spelt) or (other and other in spelt):
+                given = MAILBOX
+        if family != EXACT:
+            word, other = ours.told_family, theirs.told_family
+            if (word and word in other_spelt) or (other and other in spelt):
+                family = MAILBOX
     return given * PART_LEVELS + family
 
 
@@ -168,8 +175,7 @@ def _misspelt(left: str, right: str, similarity_min: float = NEAR_SIMILARITY_MIN
 
 
 def _are_swapped(ours: Parts, theirs: Parts) -> bool:
-    if ours.given != theirs.family and ours.family != theirs.given and ours.plain and theirs.plain:
-        return False  # in a swap one part at least is equal
+    """Say whether given and family name stand in each other's place: of plain names one part at least is equal."""
     one = _family_level(ours.given, theirs.family)
     if one > NEAR:
         return False
@@ -188,11 +194,6 @@ def _parted_otherwise(ours: Parts, theirs: Parts) -> bool:
     if short <= 1 or left + right <= _PLAIN_WORDS:
         return False
     return aligned_words(list(ours.words), list(theirs.words)) == short
-
-
-def _spelt(word: str, owner: Parts) -> bool:
-    """Say whether a mailbox of *owner* spells the name that the other side gives."""
-    return bool(word) and word in owner.spelt
 
 
 def are_one_family(left: str, right: str) -> bool:

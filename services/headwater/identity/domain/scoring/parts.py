@@ -79,15 +79,23 @@ class Parts(Told, frozen=True, array_like=True, gc=False):
 
     def __post_init__(self) -> None:
         """Work out the rest, whatever was given for it."""
-        given, family = self.given, self.family
-        words = given.split() + family.split()
-        _fill(self, "plain", len(words) == bool(given) + bool(family))
-        _fill(self, "joined", "".join(words))
-        words.sort()
-        _fill(self, "words", tuple(words))
+        given, family, boxes = self.given, self.family, self.mailboxes
+        if " " in given or " " in family:
+            words = given.split() + family.split()
+            _fill(self, "plain", len(words) == bool(given) + bool(family))
+            _fill(self, "joined", "".join(words))
+            words.sort()
+            _fill(self, "words", tuple(words))
+        else:
+            _fill(self, "plain", True)
+            _fill(self, "joined", given + family)
+            if given and family:
+                _fill(self, "words", (given, family) if given < family else (family, given))
+            else:
+                _fill(self, "words", (given or family,) if given or family else ())
         _fill(self, "told_given", _told(given))
         _fill(self, "told_family", _told(family))
-        _fill(self, "spelt", " ".join([box.local for box in self.mailboxes if not box.shared]))
+        _fill(self, "spelt", " ".join([box.local for box in boxes if not box.shared]) if boxes else "")
 
 
 def _told(name: str) -> str:

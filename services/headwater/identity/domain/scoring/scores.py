@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.identity.domain.scoring import fields, names
+from headwater.identity.domain.scoring.adding import add_people
 from headwater.identity.domain.scoring.comparing import (
     ADDRESS,
     CODE,
@@ -31,6 +32,8 @@ from headwater.identity.domain.scoring.parts import Parts
 from headwater.identity.domain.scoring.weights import Weights
 
 PRIOR: Final = "before evidence"
+ACCOUNT: Final = "account"
+"""The object whose records are no people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ def score_bits(ours: Parts, theirs: Parts, weights: Weights, shared: Shared = NO
     Args:
         shared: generic phone numbers and mailboxes.
     """
+    if weights.object != ACCOUNT:
+        return add_people(ours, theirs, weights.people, shared)
     total, scales = weights.prior_bits, weights.scales
     for field, level, value, fallback in COMPARES[weights.object](ours, theirs, shared):
         if field not in scales:

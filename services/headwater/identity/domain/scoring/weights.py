@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from headwater.identity.domain.scoring.names import MAILBOX, PART_LEVELS
+
 GRAIN: Final = 1024
 """Bits are whole multiples of 1/1024, so that any sum of them is exact in floating point."""
 RARITY_BITS_MAX: Final = 8.0
@@ -83,6 +85,11 @@ class Weights:
         """The bits of every level and value, worked out once."""
         return {**_NO_RARITIES, **{name: _scale(name, one) for name, one in self.fields.items()}}
 
+    @cached_property
+    def people(self) -> PeopleScales:
+        """The same by name, for scores of people."""
+        return _people_scales(self.prior_bits, self.scales)
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -110,8 +117,62 @@ def _scale(name: str, one: FieldWeights) -> Scale:
     return Scale(one.bits, {value: total(value) for value in one.common}, total(""))
 
 
+@dataclass(frozen=True, slots=True)
+class PeopleScales:
+    """The scales of people, each by its name.
+
+    Args:
+        names: bits of each level of a name, and whether the rarity of the given and of the family name counts.
+        text, code: of fields without a scale of their own; own: the scales of all fields.
+    """
+
+    prior: float
+    mail: Scale
+    names: tuple[tuple[float, bool, bool], ...]
+    given: Scale
+    family: Scale
+    linkedin: Scale
+    phone: Scale
+    organisation: Scale
+    place: Scale
+    street: Scale
+    house: Scale
+    text: Scale
+    code: Scale
+    own: Mapping[str, Scale]
+
+
+def _people_scales(prior_bits: float, scales: Mapping[str, Scale]) -> PeopleScales:
+    """Return the scales by name; a field without one is weighed by those of texts or codes, no value the rarer."""
+    text, code = _plain(scales.get("text", _NOTHING)), _plain(scales.get("code", _NOTHING))
+    names = scales.get("name", _NOTHING).bits
+    counted = ((bits, *divmod(level, PART_LEVELS)) for level, bits in enumerate(names))
+    return PeopleScales(
+        prior_bits,
+        scales.get("mail", _NOTHING),
+        tuple((bits, given <= MAILBOX, family <= MAILBOX) for bits, given, family in counted),
+        scales.get("given name", _NOTHING),
+        scales.get("family name", _NOTHING),
+        scales.get("linkedin", _NOTHING),
+        scales.get("phone", _NOTHING),
+        scales.get("organisation", _NOTHING),
+        scales.get("place", _NOTHING),
+        scales.get("street", text),
+        scales.get("house number", code),
+        text,
+        code,
+        scales,
+    )
+
+
+def _plain(scale: Scale) -> Scale:
+    return Scale(scale.bits, {}, scale.bits[0]) if scale.bits else scale
+
+
 _NO_RARITIES: Final = {name: Scale((0.0,), {}, 0.0) for name in RARITIES}
 """Where nothing was counted, no value is rarer than another."""
+_NOTHING: Final = Scale((), {}, 0.0)
+"""Of a field that these weights do not have."""
 
 
 def dump(weights: Weights) -> bytes:
