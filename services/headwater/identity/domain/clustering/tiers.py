@@ -1,7 +1,10 @@
 """What may be done with a score: merge in a CRM, link inside, ask a person, or nothing. Pure.
 
 Linking is free and reversible; a merge written into a CRM is neither, so it asks for an identifier
-that one thing only has, a name that fits, and no conflict, whatever the score.
+that one thing only has, a name that fits, and no conflict, whatever the score. Two things stand for less or more than
+they look like. A number alone may be a family's or a house's: the names must say who of them it is. And of people,
+full name, organisation and job title together are as good as an identifier, unless one of the records shows that its
+organisation has namesakes.
 """
 
 from __future__ import annotations
@@ -13,13 +16,22 @@ from enum import StrEnum
 from itertools import combinations
 from typing import Final
 
-from headwater.identity.domain.clustering.conflicts import conflict, names_fit
+from headwater.identity.domain.clustering.conflicts import (
+    conflict,
+    has_namesake,
+    hold_one_post,
+    names_fit,
+    names_tell_who,
+)
 from headwater.identity.domain.clustering.linkage import Edges, Members
 from headwater.identity.domain.scoring.parts import Parts
 
 MERGE_BITS_MIN: Final = 10.0
 """Source: identity research, 4: with the rest of the rule, precision 0.9997."""
 REVIEW_BITS_MIN: Final = 6.0
+POST: Final = "post"
+"""Names what ties two people of one name who do one job at one organisation."""
+_NUMBER: Final = "phone"
 _NAMING: Final = frozenset({"email", "linkedin", "official_id", "domain"})
 """Kinds of identifier that name a record which tells no name: a number alone may be anybody's at home."""
 
@@ -43,10 +55,12 @@ class Merging:
     def allows(self, one: str, other: str, bits: float) -> bool:
         """Say whether a pair may be merged in a CRM."""
         ours, theirs = self.parts[one], self.parts[other]
-        key = self.strong_key(ours, theirs)
-        if key is None:
+        tie = self.tie(ours, theirs)
+        if not tie:
             return False
-        if bits < MERGE_BITS_MIN and not (bits >= 0.0 and key[0] in _NAMING and _nameless(ours, theirs)):
+        if bits < MERGE_BITS_MIN and not (bits >= 0.0 and tie in _NAMING and _nameless(ours, theirs)):
+            return False
+        if tie == _NUMBER and not _names_who(ours, theirs):
             return False
         return self.compatible(one, other)
 
@@ -68,9 +82,21 @@ class Merging:
     def _consistent(self, one: str, other: str) -> bool:
         return not conflict(self.parts[one], self.parts[other])
 
+    def tie(self, ours: Parts, theirs: Parts) -> str:
+        """Return what two records have in common that one thing only has: a kind of identifier, a post, or nothing."""
+        key = self.strong_key(ours, theirs)
+        if key is not None:
+            return key[0]
+        return POST if hold_one_post(ours, theirs) else ""
+
     def strong_key(self, ours: Parts, theirs: Parts) -> tuple[str, str] | None:
         """Return the first identifier that both have and no stranger shares."""
         return next((key for key in ours.strong if key in theirs.strong and key[1] not in self.shared), None)
+
+
+def _names_who(ours: Parts, theirs: Parts) -> bool:
+    """Say whether the names of two people tell that they are not two of one family or one house."""
+    return ours.account or (names_tell_who(ours, theirs) and has_namesake(ours) == has_namesake(theirs))
 
 
 def _nameless(ours: Parts, theirs: Parts) -> bool:
