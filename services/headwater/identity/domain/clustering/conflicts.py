@@ -9,9 +9,11 @@ from typing import Final
 from headwater.identity.domain.scoring.comparing import JOB_TITLE
 from headwater.identity.domain.scoring.fields import (
     CONTAINED,
+    TEXT_DIFFERS,
     compare_codes,
     compare_organisation_names,
     compare_organisations,
+    compare_texts,
 )
 from headwater.identity.domain.scoring.names import (
     DIFFER,
@@ -89,6 +91,14 @@ def names_fit(ours: Parts, theirs: Parts) -> bool:
         return organisations_fit(ours, theirs)
     given, family = parts_of_level(compare_names(ours, theirs, by_mailbox=False))
     return given in _FITS and family in _FITS
+
+
+def tells_who(ours: Parts, theirs: Parts) -> bool:
+    """Say whether the rest tells that a number is one person's: not where it may be of two of a family or a house."""
+    if not names_tell_who(ours, theirs) or has_namesake(ours) != has_namesake(theirs):
+        return False
+    title, other = ours.texts.get(JOB_TITLE), theirs.texts.get(JOB_TITLE)
+    return not title or not other or compare_texts(title, other)[0] < TEXT_DIFFERS
 
 
 def names_tell_who(ours: Parts, theirs: Parts) -> bool:

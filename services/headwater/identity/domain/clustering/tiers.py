@@ -2,7 +2,7 @@
 
 Linking is free and reversible; a merge written into a CRM is neither, so it asks for an identifier
 that one thing only has, a name that fits, and no conflict, whatever the score. Two things stand for less or more than
-they look like. A number alone may be a family's or a house's: the names must say who of them it is. And of people,
+they look like. A number alone may be a family's or a house's: names and job titles must say who of them it is. And of people,
 full name, organisation and job title together are as good as an identifier, unless one of the records shows that its
 organisation has namesakes.
 """
@@ -18,10 +18,9 @@ from typing import Final
 
 from headwater.identity.domain.clustering.conflicts import (
     conflict,
-    has_namesake,
     hold_one_post,
     names_fit,
-    names_tell_who,
+    tells_who,
 )
 from headwater.identity.domain.clustering.linkage import Edges, Members
 from headwater.identity.domain.scoring.parts import Parts
@@ -60,7 +59,7 @@ class Merging:
             return False
         if bits < MERGE_BITS_MIN and not (bits >= 0.0 and tie in _NAMING and _nameless(ours, theirs)):
             return False
-        if tie == _NUMBER and not _names_who(ours, theirs):
+        if tie == _NUMBER and not (ours.account or tells_who(ours, theirs)):
             return False
         return self.compatible(one, other)
 
@@ -92,11 +91,6 @@ class Merging:
     def strong_key(self, ours: Parts, theirs: Parts) -> tuple[str, str] | None:
         """Return the first identifier that both have and no stranger shares."""
         return next((key for key in ours.strong if key in theirs.strong and key[1] not in self.shared), None)
-
-
-def _names_who(ours: Parts, theirs: Parts) -> bool:
-    """Say whether the names of two people tell that they are not two of one family or one house."""
-    return ours.account or (names_tell_who(ours, theirs) and has_namesake(ours) == has_namesake(theirs))
 
 
 def _nameless(ours: Parts, theirs: Parts) -> bool:

@@ -38,8 +38,6 @@ _LINE: Final = 2
 """Level of a number that is an organisation's line."""
 _ELSEWHERE: Final = 4
 """Level of two organisations."""
-_ANOTHER: Final = 3
-"""Level of two texts or codes."""
 _ANOTHER_PLACE: Final = 2
 """Level of two places."""
 
@@ -72,11 +70,11 @@ def compare_people(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> 
         found.append((ORGANISATION, organisation[0], organisation[1], ORGANISATION))
     if ours.street and theirs.street:
         level, value = fields.compare_texts(ours.street, theirs.street)
-        if not same_work or level >= _ANOTHER:
+        if not same_work or level >= fields.TEXT_DIFFERS:
             found.append((STREET, level, value, TEXT))
     if ours.house and theirs.house:
         level, value = fields.compare_codes(ours.house, theirs.house)
-        if not same_work or level >= _ANOTHER:
+        if not same_work or level >= fields.TEXT_DIFFERS:
             found.append((HOUSE, level, value, CODE))
     place = fields.compare_places(ours, theirs)
     if place is not None and not ((same_work or told) and place[0] < _ANOTHER_PLACE):
@@ -158,5 +156,5 @@ def _others(ours: Parts, theirs: Parts, found: list[Finding], *, same_place: boo
         for field, code in ours.codes.items():
             if field in theirs.codes:
                 level, value = fields.compare_codes(code, theirs.codes[field])
-                if not (same_place and field == POSTCODE and level < _ANOTHER):
+                if not (same_place and field == POSTCODE and level < fields.TEXT_DIFFERS):
                     found.append((field, level, value, CODE))
