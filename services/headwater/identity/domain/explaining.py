@@ -156,7 +156,9 @@ def against_merge(ours: Parts, theirs: Parts, shared: AbstractSet[str]) -> str:
     reason = guards(("ours",), ("theirs",))
     if not reason and not names_fit(ours, theirs):
         return NAME
-    return reason or (CONFLICT if conflict(ours, theirs) else "")
+    if not reason and conflict(ours, theirs):
+        return CONFLICT
+    return reason or Merging({}, shared).weakness(ours, theirs)
 
 
 def _tier(bits: float, merging: Merging, *, same: bool, group: bool) -> Tier:

@@ -124,4 +124,6 @@ def _against(
     reason = Guards(parts, rules, shared=generic)((one,), (other,))
     if not reason and not names_fit(parts[one], parts[other]):
         return NAME
-    return reason or (MAILBOX if conflict(parts[one], parts[other]) else "")
+    if not reason and conflict(parts[one], parts[other]):
+        return MAILBOX
+    return reason or Merging(parts, generic).weakness(parts[one], parts[other])

@@ -18,6 +18,7 @@ from typing import Final
 
 from headwater.identity.domain.clustering.conflicts import (
     conflict,
+    has_namesake,
     hold_one_post,
     names_fit,
     tells_who,
@@ -28,6 +29,8 @@ from headwater.identity.domain.scoring.parts import Parts
 MERGE_BITS_MIN: Final = 10.0
 """Source: identity research, 4: with the rest of the rule, precision 0.9997."""
 REVIEW_BITS_MIN: Final = 6.0
+NUMBER_ALONE: Final = "number_alone"
+"""Names what stands against a merge where a number is all that ties two people and it may be of two."""
 POST: Final = "post"
 """Names what ties two people of one name who do one job at one organisation."""
 _NUMBER: Final = "phone"
@@ -59,9 +62,7 @@ class Merging:
             return False
         if bits < MERGE_BITS_MIN and not (bits >= 0.0 and tie in _NAMING and _nameless(ours, theirs)):
             return False
-        if tie == _NUMBER and not (ours.account or tells_who(ours, theirs)):
-            return False
-        return self.compatible(one, other)
+        return not _is_number_alone(tie, ours, theirs) and self.compatible(one, other)
 
     def compatible(self, one: str, other: str) -> bool:
         """Say whether nothing stands against two records being one thing."""
@@ -73,13 +74,20 @@ class Merging:
 
         Args:
             by: the pair that ties them. Where one of it tells no name, it could be of several: all names must fit.
+                Where it is tied by a post, no record may show that the organisation has namesakes.
         """
         ours, theirs = self.parts[by[0]], self.parts[by[1]]
+        if self.tie(ours, theirs) == POST and any(has_namesake(self.parts[one]) for one in (*left, *right)):
+            return False
         stands = self.compatible if _nameless(ours, theirs) else self._consistent
         return all(stands(one, other) for one in left for other in right)
 
     def _consistent(self, one: str, other: str) -> bool:
         return not conflict(self.parts[one], self.parts[other])
+
+    def weakness(self, ours: Parts, theirs: Parts) -> str:
+        """Return why what ties two records does not tie them firmly, or nothing."""
+        return NUMBER_ALONE if _is_number_alone(self.tie(ours, theirs), ours, theirs) else ""
 
     def tie(self, ours: Parts, theirs: Parts) -> str:
         """Return what two records have in common that one thing only has: a kind of identifier, a post, or nothing."""
@@ -91,6 +99,10 @@ class Merging:
     def strong_key(self, ours: Parts, theirs: Parts) -> tuple[str, str] | None:
         """Return the first identifier that both have and no stranger shares."""
         return next((key for key in ours.strong if key in theirs.strong and key[1] not in self.shared), None)
+
+
+def _is_number_alone(tie: str, ours: Parts, theirs: Parts) -> bool:
+    return tie == _NUMBER and not (ours.account or tells_who(ours, theirs))
 
 
 def _nameless(ours: Parts, theirs: Parts) -> bool:

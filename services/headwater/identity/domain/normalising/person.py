@@ -154,7 +154,12 @@ def _settled(first: str, given: Part, last: str, family: Part, note: Note) -> tu
 
 
 def _written_alike(one: str, other: str) -> bool:
-    """Say whether two words are in capitals, in small letters, or neither: `NA` beside `Wang` was filled in."""
+    """Say whether two words are in capitals, in small letters, or neither: `NA` beside `Wang` was filled in.
+
+    Letters without case go with any.
+    """
+    if one.upper() == one.lower() or other.upper() == other.lower():
+        return True
     return one.isupper() == other.isupper() and one.islower() == other.islower()
 
 

@@ -288,7 +288,9 @@ class Placing:
         ours, theirs = memory.parts[pair[0]], memory.parts[pair[1]]
         if not reason and not names_fit(ours, theirs):
             return NAME
-        return reason or (MAILBOX if conflict(ours, theirs) else "")
+        if not reason and conflict(ours, theirs):
+            return MAILBOX
+        return reason or self._merging.weakness(ours, theirs)
 
     def _candidate(self, pair: Pair, bits: float, reason: str) -> NewCandidate:
         """Return a pair to review; its first record is the one that is new."""
