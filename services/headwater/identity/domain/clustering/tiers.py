@@ -3,7 +3,7 @@
 Linking is free and reversible; a merge written into a CRM is neither, so it asks for an identifier
 that one thing only has, a name that fits, and no conflict, whatever the score. Two things stand for less or more than
 they look like. A number alone may be a family's or a house's: names and job titles must say who of them it is. And of people,
-full name, organisation and job title together are as good as an identifier, unless one of the records shows that its
+full name, organisation and job title together are as good as an identifier, unless a record around shows that the
 organisation has namesakes.
 """
 
@@ -69,16 +69,17 @@ class Merging:
         ours, theirs = self.parts[one], self.parts[other]
         return not conflict(ours, theirs) and names_fit(ours, theirs)
 
+    def by_post(self, one: str, other: str) -> bool:
+        """Say whether nothing but a post ties two records."""
+        return self.tie(self.parts[one], self.parts[other]) == POST
+
     def unites(self, left: Members, right: Members, by: tuple[str, str]) -> bool:
         """Say whether nothing stands against two parts being one thing.
 
         Args:
             by: the pair that ties them. Where one of it tells no name, it could be of several: all names must fit.
-                Where it is tied by a post, no record may show that the organisation has namesakes.
         """
         ours, theirs = self.parts[by[0]], self.parts[by[1]]
-        if self.tie(ours, theirs) == POST and any(has_namesake(self.parts[one]) for one in (*left, *right)):
-            return False
         stands = self.compatible if _nameless(ours, theirs) else self._consistent
         return all(stands(one, other) for one in left for other in right)
 
@@ -121,6 +122,8 @@ def mergeable(
 ) -> list[Members]:
     """Part a group into what may be one record in a CRM: connected by pairs that allow it, none in conflict.
 
+    Where any record of the group shows that its organisation has namesakes, nobody is known by a post alone.
+
     Args:
         standing: records of the group that are one entity already: that stays, whatever is known now.
     """
@@ -133,10 +136,13 @@ def mergeable(
     part_of: dict[str, Members] = {record: (record,) for record in group}
     for members in standing:
         part_of.update(dict.fromkeys(members, tuple(sorted(members))))
+    namesakes = any(has_namesake(merging.parts[one]) for one in group)
     pairs = ((edges.get(one, {}).get(other, 0.0), one, other) for one, other in combinations(group, 2))
     for bits, one, other in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
         left, right = part_of[one], part_of[other]
         if left is right or not merging.allows(one, other, bits):
+            continue
+        if namesakes and merging.by_post(one, other):
             continue
         if not merging.unites(left, right, by=(one, other)):
             continue
