@@ -59,7 +59,7 @@ def test_people_see_which_levels_move_and_what_to_type_next(full: Desk) -> None:
     assert "same city" in learnt.stdout
     assert "headwater identity weights activate 1" in learnt.stdout
     shown = full.type("weights", "show")
-    assert "shipped-1" in shown.stdout
+    assert "shipped-2" in shown.stdout
     assert "before evidence" in shown.stdout
     assert "learned" not in full.type("weights", "list").stderr
 

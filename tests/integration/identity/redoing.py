@@ -50,6 +50,26 @@ LATER = Normaliser(NORMALISATION_VERSION + 1, _later_form)
 """Rules of a newer version that unite more."""
 
 
+def _first_form(object_name: str, attributes: Mapping[str, str]) -> Normal:
+    """Return the normal form by the rules of version 1, to which `Na` was no name and any title one."""
+    told = {name: value for name, value in attributes.items() if value != "Na"}
+    return normalise(object_name, told)
+
+
+FIRST = Normaliser(1, _first_form)
+"""Rules of the first version, as far as `NAMELESS` goes."""
+NAMELESS: Final = [
+    (
+        "a",
+        {"first_name": "Na", "last_name": "Wang", "email": "na.wang@acorn.test", "company": "Acorn Freight"},
+    ),
+    ("b", {"first_name": "Na", "last_name": "Wang", "company": "Acorn Freight", "city": "Lima"}),
+    ("c", {"first_name": "N/A", "last_name": "Wang", "phone": "+12125550147"}),
+    ("d", {"first_name": "Mirela", "last_name": "Wang", "company": "Acorn Freight"}),
+]
+"""Records that say another name by the rules of the second version."""
+
+
 def _stricter_form(object_name: str, attributes: Mapping[str, str]) -> Normal:
     """Return the normal form by rules that tell mailboxes and names apart that were one."""
     told = {**attributes, "email": attributes["email"].replace("+", "-")}
@@ -78,7 +98,7 @@ LINKED: Final = [
             "last_name": ("Santanov", "S.")[number // 2 % 2],
             "company": "Acorn Freight",
             "city": "Lima",
-            "job_title": "Buyer",
+            "department": "Purchasing",
         },
     )
     for number in range(12)

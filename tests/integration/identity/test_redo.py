@@ -13,9 +13,11 @@ import pytest
 from tests.integration.identity.redoing import (
     ACME,
     FAST,
+    FIRST,
     FRESH,
     LATER,
     LINKED,
+    NAMELESS,
     PARTING,
     STRICTER,
     Desk,
@@ -73,6 +75,21 @@ async def test_what_is_gone_over_is_as_if_told_under_the_new_rules(desk: Desk, s
     after, fresh = await desk.state(ACME), await desk.state(FRESH)
     assert before["groups"] != fresh["groups"]
     assert after == fresh
+
+
+async def test_records_of_the_first_rules_are_found_by_the_names_that_they_have_since_the_second(
+    desk: Desk,
+) -> None:
+    """Na Wang had no given name; gone over by the rules that ship, she has the keys, edges and group that she ought to."""
+    await desk.tell(ACME, NAMELESS, FIRST)
+    before = await desk.state(ACME)
+    await desk.redoer().redo_due()
+    await desk.tell(FRESH, NAMELESS)
+    after, fresh = await desk.state(ACME), await desk.state(FRESH)
+    assert before["keys"] < fresh["keys"]
+    assert before["groups"] != fresh["groups"]
+    assert after == fresh
+    assert {row[-2] for row in _records(after)} == {2}
 
 
 async def test_what_the_new_rules_no_longer_support_goes(desk: Desk) -> None:

@@ -16,6 +16,8 @@ PHONE = ("+12125550147", "+12125550148", "+442079460011", "")
 LINKEDIN = ("linkedin.com/in/kaya-orbeli-1", "linkedin.com/in/kaya-orbeli-2", "", "")
 COMPANY = ("Acorn Freight Ltd", "Acorn Freight", "Brindle Foods", "")
 CITY = ("London", "Paris", "")
+TITLE = ("Buyer", "Head of Freight", "", "")
+STREET = ("4 Mill Lane", "9 Quay Road", "", "")
 
 FIELDS = st.fixed_dictionaries(
     {
@@ -26,6 +28,8 @@ FIELDS = st.fixed_dictionaries(
         "linkedin_url": st.sampled_from(LINKEDIN),
         "company": st.sampled_from(COMPANY),
         "city": st.sampled_from(CITY),
+        "title": st.sampled_from(TITLE),
+        "street": st.sampled_from(STREET),
     }
 )
 """Fields of a contact, drawn so that many pairs share something."""

@@ -184,7 +184,7 @@ async def test_a_tenant_has_the_shipped_weights_of_its_size() -> None:
     weights = await _open(shelf).of(ACME)
     assert weights["contact"] == shipped_for("contact", 6)
     assert weights["contact"].prior_bits == pytest.approx(shipped("contact").prior_bits - 6, abs=0.01)
-    assert weights["account"].version == "shipped-1x8"
+    assert weights["account"].version == "shipped-2x8"
     assert weights["lead"] == shipped("lead")
 
 
@@ -199,7 +199,7 @@ async def test_below_twenty_thousand_records_the_weights_stay() -> None:
     )
     weights = _open(shelf)
     versions = [(await weights.of(one))["contact"].version for one in (ACME, BETA, ZETA)]
-    assert versions == ["shipped-1", "shipped-1", "shipped-1x2"]
+    assert versions == ["shipped-2", "shipped-2", "shipped-2x2"]
 
 
 async def test_growth_is_noticed_of_tenants_at_work_and_is_never_taken_back() -> None:
@@ -214,10 +214,10 @@ async def test_growth_is_noticed_of_tenants_at_work_and_is_never_taken_back() ->
     shelf.samples[ACME] = _sample(0.02, contact=SAMPLE_RECORDS)
     await weights.measure()
     assert shelf.measured[4:] == [ACME]
-    assert (await weights.of(ACME))["contact"].version == "shipped-1x8"
+    assert (await weights.of(ACME))["contact"].version == "shipped-2x8"
     shelf.samples[ACME] = _sample(0.05, contact=SAMPLE_RECORDS)
     await weights.measure()
-    assert (await weights.of(ACME))["contact"].version == "shipped-1x8"
+    assert (await weights.of(ACME))["contact"].version == "shipped-2x8"
 
 
 async def test_growth_reaches_the_objects_without_weights_of_their_own() -> None:
@@ -225,11 +225,11 @@ async def test_growth_reaches_the_objects_without_weights_of_their_own() -> None
     shelf = Shelf({(ACME, "contact"): 1}, samples={ACME: _sample(0.05, lead=SAMPLE_RECORDS)})
     weights = _open(shelf)
     await weights.refresh()
-    assert (await weights.of(ACME))["lead"].version == "shipped-1x4"
+    assert (await weights.of(ACME))["lead"].version == "shipped-2x4"
     shelf.samples[ACME] = _sample(0.02, lead=SAMPLE_RECORDS)
     await weights.measure()
     now = await weights.of(ACME)
-    assert (now["lead"].version, now["contact"].prior_bits) == ("shipped-1x8", -1.0)
+    assert (now["lead"].version, now["contact"].prior_bits) == ("shipped-2x8", -1.0)
     assert shelf.read == [(ACME, "contact", 1)]
 
 

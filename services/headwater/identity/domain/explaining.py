@@ -106,8 +106,8 @@ def explain(
     score, ours, theirs = best_pair(lefts, rights, weights[left.object], shared)
     keys = shared_keys(left, right, uses)
     merging = Merging({"ours": ours.parts, "theirs": theirs.parts}, shared)
-    key = merging.strong_key(ours.parts, theirs.parts)
-    rule = "" if key is None else f"{left.object}.{key[0]}"
+    tie = merging.tie(ours.parts, theirs.parts)
+    rule = f"{left.object}.{tie}" if tie else ""
     tier = _tier(score.bits, merging, same=same, group=group)
     against = against_merge(ours.parts, theirs.parts, shared)
     verdict = _verdict(same, group, score.bits, rule, against)
@@ -156,7 +156,9 @@ def against_merge(ours: Parts, theirs: Parts, shared: AbstractSet[str]) -> str:
     reason = guards(("ours",), ("theirs",))
     if not reason and not names_fit(ours, theirs):
         return NAME
-    return reason or (CONFLICT if conflict(ours, theirs) else "")
+    if not reason and conflict(ours, theirs):
+        return CONFLICT
+    return reason or Merging({}, shared).weakness(ours, theirs)
 
 
 def _tier(bits: float, merging: Merging, *, same: bool, group: bool) -> Tier:

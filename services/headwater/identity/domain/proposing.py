@@ -112,8 +112,8 @@ def _candidate(
     parts: dict[str, Parts] = {one: load(ours.parts), other: load(theirs.parts)}
     name = ours.ref.object
     bits = score_bits(parts[one], parts[other], weights[name], near.generic)
-    key = Merging(parts, near.generic).strong_key(parts[one], parts[other])
-    rule = f"{name}.{key[0] if key is not None else SIMILAR}"
+    tie = Merging(parts, near.generic).tie(parts[one], parts[other])
+    rule = f"{name}.{tie or SIMILAR}"
     against = _against(one, other, parts, near.generic, rules)
     return NewCandidate(one, ours.entity_id, other, theirs.entity_id, name, rule, against, bits)
 
@@ -124,4 +124,6 @@ def _against(
     reason = Guards(parts, rules, shared=generic)((one,), (other,))
     if not reason and not names_fit(parts[one], parts[other]):
         return NAME
-    return reason or (MAILBOX if conflict(parts[one], parts[other]) else "")
+    if not reason and conflict(parts[one], parts[other]):
+        return MAILBOX
+    return reason or Merging(parts, generic).weakness(parts[one], parts[other])

@@ -569,7 +569,9 @@ class DuplicateCandidate(_message.Message):
     bits: _builtins.float
     """Bits for the best pair: log2 of the odds, prior included."""
     rule: _builtins.str
-    """What ties them, as `contact.email`, or `contact.similar` where no identifier does."""
+    """What ties them, as `contact.email`; `contact.post` where one full name has one job title at one organisation;
+    `contact.similar` where nothing does.
+    """
     @_builtins.property
     def entity(self) -> Global___Entity:
         """The entity with its records."""
@@ -1134,7 +1136,9 @@ class MergeCandidate(_message.Message):
     bits: _builtins.float
     """Bits for the two records being one: log2 of the odds, prior included."""
     blocked_by: _builtins.str
-    """What stands against a merge, as generation_conflict; empty where nothing does."""
+    """What stands against a merge, as generation_conflict, or number_alone where they have nothing but a number in
+    common that may be of two people; empty where nothing does.
+    """
     question: Global___CandidateQuestion.ValueType
     """What a person is asked."""
     weights_version: _builtins.str

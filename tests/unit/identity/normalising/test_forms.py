@@ -201,10 +201,22 @@ def test_a_domain_that_strangers_share_names_no_organisation(raw: str) -> None:
         ("", "", "Ann Lee III", PersonName("ann", "lee", "iii")),
         ("Test", "N/A", "", NO_NAME),
         ("", "", "", NO_NAME),
+        ("Na", "Wang", "", PersonName("na", "wang")),
+        ("NA", "WANG", "", PersonName("na", "wang")),
+        ("娜", "WANG", "", PersonName("na", "wang")),
+        ("", "", "Na Wang", PersonName("na", "wang")),
+        ("Marta", "Sales", "", PersonName("marta", "sales")),
+        ("N/A", "Wang", "", PersonName("", "wang")),
+        ("NA", "Wang", "", PersonName("", "wang")),
+        ("na", "Wang", "", PersonName("", "wang")),
+        ("Na", "", "", NO_NAME),
+        ("Na", "Null", "", NO_NAME),
+        ("Sales", "Wang", "", PersonName("", "wang")),
+        ("First", "Last", "", NO_NAME),
     ],
 )
 def test_a_persons_name_is_folded(first: str, last: str, full: str, wanted: PersonName) -> None:
-    """Titles and degrees vanish, generations are kept apart, placeholders name nobody."""
+    """Titles and degrees vanish, generations are kept apart; placeholders name nobody, but beside a name some are one."""
     assert read_person(first, last, full).name == wanted
 
 

@@ -56,6 +56,7 @@ CASES = [
     ("phone.international_prefix", {"phone": "0049 30 39345145"}, "+49 30 39345145"),
     ("phone.placeholder", {"phone": "000-000-0000"}, ""),
     ("title.abbreviation", {"title": "VP Sales"}, "vice president sales"),
+    ("title.placeholder", {"title": "Unknown"}, ""),
 ]
 
 

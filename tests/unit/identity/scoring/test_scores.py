@@ -101,6 +101,29 @@ def test_domain_and_company_name_count_once() -> None:
     assert both == domain
 
 
+def test_an_organisation_says_where_its_people_are_down_to_the_house() -> None:
+    """The address of an office ties nobody who works there: colleagues have it in common, and nothing else by it."""
+    office = {"company": "Acorn Freight", "street": "4 Mill Lane", "postcode": "SW1A 1AA", "city": "London"}
+    one = {"first_name": "Kaya", "last_name": "Orbeli", "company": "Acorn Freight"}
+    other = {"first_name": "Mirela", "last_name": "Santanov", "company": "Acorn Freight"}
+    told = score_bits(parts(**one | office), parts(**other | office), WEIGHTS)
+    assert told == score_bits(parts(**one), parts(**other), WEIGHTS)
+    slipped = office | {"street": "4 Mil Lane", "postcode": "SW1A 1AB"}
+    assert score_bits(parts(**one | office), parts(**other | slipped), WEIGHTS) == told
+    elsewhere = office | {"street": "9 Quay Road", "postcode": "E1 6AN"}
+    assert score_bits(parts(**one | office), parts(**other | elsewhere), WEIGHTS) < told - 5
+
+
+def test_an_address_counts_where_no_organisation_tells_it() -> None:
+    """At home it is evidence as any other."""
+    home = {"street": "4 Mill Lane", "postcode": "SW1A 1AA"}
+    one = {"first_name": "Kaya", "last_name": "Orbeli"}
+    assert (
+        score_bits(parts(**one | home), parts(**one | home), WEIGHTS)
+        > score_bits(parts(**one), parts(**one), WEIGHTS) + 10
+    )
+
+
 def test_number_that_is_generic_weighs_less() -> None:
     """A switchboard is weak evidence, however equal the number."""
     one, other = (

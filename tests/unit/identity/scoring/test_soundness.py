@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.unit.identity.people import parts
 
+from headwater.identity.domain.scoring.comparing import JOB_TITLE, TEXT
 from headwater.identity.domain.scoring.priors import shipped
+from headwater.identity.domain.scoring.scores import explain_score
 from headwater.identity.domain.scoring.soundness import read_weights
 from headwater.identity.domain.scoring.versions import SHIPPED, name_of, number_of
 from headwater.identity.domain.scoring.weights import dump
@@ -52,6 +55,14 @@ def test_an_unsound_body_is_refused_in_words(spoil: Spoil, why: str) -> None:
         read_weights(_spoilt(spoil), "contact", SHIPPED)
     assert why in refused.value.message
     assert refused.value.reason == "WEIGHTS_UNSOUND"
+
+
+def test_weights_of_an_earlier_release_are_sound_without_the_fields_that_came_later() -> None:
+    """A tenant's own weights outlive a release: job titles then weigh as any other text."""
+    weights = read_weights(_spoilt(lambda d: d["fields"].pop(JOB_TITLE)), "contact", SHIPPED)
+    buyer = parts(title="Buyer")
+    (_, title) = explain_score(buyer, buyer, weights).parts
+    assert (title.field, title.bits) == (JOB_TITLE, weights.fields[TEXT].bits[0])
 
 
 def test_what_is_no_json_is_refused() -> None:

@@ -112,9 +112,9 @@ WITH who AS NOT MATERIALIZED (
             WHEN a.linkedin = b.linkedin THEN getvariable('bound').linkedin[1] ELSE getvariable('bound').linkedin[2]
         END
         + place_bits(a, b, same_work OR same_mail OR one_domain OR same_phone)
-        + code_bits(a.house, b.house, getvariable('bound').house)
-        + code_bits(a.postcode, b.postcode, getvariable('bound').postcode)
-        + code_bits(a.birth, b.birth, getvariable('bound').birth)
+        + code_bits(a.house, b.house, same_work, getvariable('bound').house)
+        + code_bits(a.postcode, b.postcode, same_work, getvariable('bound').postcode)
+        + code_bits(a.birth, b.birth, FALSE, getvariable('bound').birth)
         + CASE
             WHEN len(a.others) = 0 OR len(b.others) = 0 THEN 0.0
             ELSE len(list_intersect(a.others, b.others)) * getvariable('bound').other
@@ -126,8 +126,8 @@ WITH who AS NOT MATERIALIZED (
         SELECT
             low, high, told_so, same_work, sum,
             organisation_most(a, b, same_work, told_so) AS organisation_best,
-            text_most(a.title, b.title, getvariable('bound').title) AS title_best,
-            text_most(a.street, b.street, getvariable('bound').street) AS street_best
+            text_most(a.title, b.title, FALSE, getvariable('bound').title) AS title_best,
+            text_most(a.street, b.street, same_work, getvariable('bound').street) AS street_best
         FROM fast
     ) AS summed
     WHERE sum + organisation_best + title_best + street_best >= $bits_min
@@ -137,8 +137,9 @@ FROM hopeful
 INNER JOIN what AS a ON a.n = hopeful.low
 INNER JOIN what AS b ON b.n = hopeful.high
 WHERE sum + organisation_bits(a, b, same_work, told_so)
-    + text_bits(a.title, b.title, a.title_sorted, b.title_sorted, getvariable('bound').title)
-    + text_bits(a.street, b.street, a.street_sorted, b.street_sorted, getvariable('bound').street) >= $bits_min
+    + text_bits(a.title, b.title, a.title_sorted, b.title_sorted, FALSE, getvariable('bound').title)
+    + text_bits(a.street, b.street, a.street_sorted, b.street_sorted, same_work, getvariable('bound').street)
+    >= $bits_min
 
 -- name: forget_people
 -- What no later stage reads.

@@ -161,10 +161,11 @@ END
 
 -- name: text_most
 -- The most that `text_bits` can say.
-CREATE OR REPLACE TEMP MACRO text_most(x, y, bits) AS CASE
+CREATE OR REPLACE TEMP MACRO text_most(x, y, told_so, bits) AS CASE
     WHEN x = '' OR y = '' THEN 0.0
-    WHEN x = y THEN bits[1]
-    ELSE greatest(bits[2], bits[3], bits[4])
+    WHEN told_so THEN greatest(0.0, bits[4])
+    WHEN x = y THEN greatest(0.0, bits[1])
+    ELSE greatest(0.0, bits[2], bits[3], bits[4])
 END
 
 -- name: place_bits
@@ -187,23 +188,28 @@ CREATE OR REPLACE TEMP MACRO place_bits(a, b, told_so) AS CASE
     ELSE 0.0
 END
 
+-- name: alike_bits
+-- The most that two texts or codes can say that are alike, not equal.
+CREATE OR REPLACE TEMP MACRO alike_bits(told_so, bits) AS
+    CASE WHEN told_so THEN greatest(0.0, bits[4]) ELSE greatest(0.0, bits[2], bits[3], bits[4]) END
+
 -- name: text_bits
--- Two texts with the bits of their levels; sorted: their words in order.
-CREATE OR REPLACE TEMP MACRO text_bits(x, y, sorted_x, sorted_y, bits) AS CASE
+-- Two texts with the bits of their levels, unless what they share has told that they are alike; sorted: their words
+-- in order.
+CREATE OR REPLACE TEMP MACRO text_bits(x, y, sorted_x, sorted_y, told_so, bits) AS CASE
     WHEN x = '' OR y = '' THEN 0.0
-    WHEN x = y THEN bits[1]
-    WHEN alike(x, y, 0.9) THEN greatest(bits[2], bits[3], bits[4])
+    WHEN x = y THEN CASE WHEN told_so THEN 0.0 ELSE greatest(0.0, bits[1]) END
+    WHEN alike(x, y, 0.9) THEN alike_bits(told_so, bits)
     WHEN jaro_winkler_similarity(sorted_x, sorted_y) < 0.65 THEN bits[4]
-    WHEN levenshtein(sorted_x, sorted_y) <= 0.21 * (length(x) + length(y))
-    THEN greatest(bits[2], bits[3], bits[4])
+    WHEN levenshtein(sorted_x, sorted_y) <= 0.21 * (length(x) + length(y)) THEN alike_bits(told_so, bits)
     ELSE bits[4]
 END
 
 -- name: code_bits
--- Two codes with the bits of their levels.
-CREATE OR REPLACE TEMP MACRO code_bits(x, y, bits) AS CASE
+-- Two codes with the bits of their levels, unless what they share has told that they are alike.
+CREATE OR REPLACE TEMP MACRO code_bits(x, y, told_so, bits) AS CASE
     WHEN x = '' OR y = '' THEN 0.0
-    WHEN x = y THEN bits[1]
-    WHEN slips(x, y) THEN greatest(bits[2], bits[3], bits[4])
+    WHEN x = y THEN CASE WHEN told_so THEN 0.0 ELSE greatest(0.0, bits[1]) END
+    WHEN slips(x, y) THEN alike_bits(told_so, bits)
     ELSE bits[4]
 END

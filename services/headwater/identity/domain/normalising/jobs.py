@@ -24,6 +24,14 @@ _WORDS: Final = {
 }  # fmt: skip
 """Words of job titles that are cut short, folded."""
 
+_PLACEHOLDERS: Final = frozenset(
+    [
+        "contact", "customer", "employee", "lead", "n a", "na", "none", "not available", "not provided", "null", "other",
+        "prospect", "staff", "tba", "tbd", "test", "title", "unbekannt", "undefined", "unknown", "x", "xx", "xxx",
+    ]
+)  # fmt: skip
+"""Values of a title field that say no job: two people who have one have nothing in common by it."""
+
 
 @lru_cache(CACHED_MAX)
 def read_job_title(raw: str) -> str:
@@ -34,6 +42,9 @@ def read_job_title(raw: str) -> str:
 def job_title_of(raw: str, note: Note = unheard) -> str:
     """Return what `read_job_title` does, and tell *note* which rules changed something."""
     folded = fold(clean(raw))
+    if folded in _PLACEHOLDERS:
+        note("title.placeholder", raw, "")
+        return ""
     full = " ".join([_WORDS.get(word, word) for word in folded.split()])
     if full != folded:
         note("title.abbreviation", raw, full)

@@ -96,6 +96,10 @@ PLACEHOLDER_NAMES: Final = frozenset(
 )
 """Values of a name field that name nobody."""
 
+GIVEN_TOO: Final = frozenset(["na"])
+FAMILY_TOO: Final = frozenset(["last", "na", "null", "sales"])
+"""Placeholders that people have for a given and for a family name, as Na Wang, James Last, Marta Sales."""
+
 NICKNAMES: Final = (
     "alexander aleksandr oleksandr alejandro alessandro alexandre sasha sascha sacha",
     "alexei aleksei alexey aleksey oleksiy alyosha",

@@ -29,12 +29,17 @@ class Person(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One field of a name: its words, what stood about them, and the words as one text."""
+    """One field of a name: its words, what stood about them, and the words as one text.
+
+    Args:
+        doubtful: it may stand for no name or be one: the other field decides.
+    """
 
     words: tuple[str, ...] = ()
     generation: str = ""
     titles: tuple[str, ...] = ()
     name: str = ""
+    doubtful: bool = False
 
 
 _NO_PART: Final = Part()
@@ -50,6 +55,8 @@ def read_person(first: str, last: str, full: str, note: Note = unheard) -> Perso
         first, last = _parted(first, last, full, note)
     part = _cached_part if note is unheard else _part
     given, family = part(first, note), part(last, note)
+    if given.doubtful or family.doubtful:
+        given, family = _settled(first, given, last, family, note)
     generation, titles = family.generation or given.generation, given.titles + family.titles
     while given.name == family.name and len(given.words) >= _FULL_WORDS_MIN:  # both fields hold the full name
         given_words, family_words = _in_natural_order(list(given.words), note)
@@ -129,7 +136,31 @@ def _in_natural_order(words: list[str], note: Note) -> tuple[tuple[str, ...], tu
 
 def read_part(raw: str) -> Part:
     """Return what one field of a name says, where no other field has a say in it."""
-    return _part(clean(raw), unheard)
+    part = _part(clean(raw), unheard)
+    return _NO_PART if part.doubtful else part
+
+
+def _settled(first: str, given: Part, last: str, family: Part, note: Note) -> tuple[Part, Part]:
+    """Decide about doubtful parts: a word beside a name, written as that is, is a name where people have it."""
+    certain = not (given.doubtful and family.doubtful) and _written_alike(first, last)
+    is_given = certain and bool(family.name) and given.name in tables.GIVEN_TOO
+    is_family = certain and bool(given.name) and family.name in tables.FAMILY_TOO
+    found = []
+    for raw, part, is_name in ((first, given, is_given), (last, family, is_family)):
+        if part.doubtful and not is_name:
+            note("name.placeholder", raw, "")
+        found.append(_NO_PART if part.doubtful and not is_name else part)
+    return found[0], found[1]
+
+
+def _written_alike(one: str, other: str) -> bool:
+    """Say whether two words are in capitals, in small letters, or neither: `NA` beside `Wang` was filled in.
+
+    Letters without case go with any.
+    """
+    if one.upper() == one.lower() or other.upper() == other.lower():
+        return True
+    return one.isupper() == other.isupper() and one.islower() == other.islower()
 
 
 @lru_cache(CACHED_MAX)
@@ -158,6 +189,8 @@ def _part(raw: str, note: Note) -> Part:
         note(found, before, " ".join(words))
     name = " ".join(words)
     if name in tables.PLACEHOLDER_NAMES:
+        if raw.isalpha() and (name in tables.GIVEN_TOO or name in tables.FAMILY_TOO):
+            return Part(tuple(words), generation, tuple(titles), name, doubtful=True)
         note("name.placeholder", raw, "")
         return _NO_PART
     return Part(tuple(words), generation, tuple(titles), name)

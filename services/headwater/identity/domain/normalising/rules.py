@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-NORMALISATION_VERSION: Final = 1
-"""Stored with the keys; goes up when a rule or a table changes what any value becomes."""
+NORMALISATION_VERSION: Final = 2
+"""Stored with the keys; goes up when a rule or a table changes what any value becomes.
+
+2: names that are also placeholders (Na, Null, Last, Sales) count beside a name; titles that say no job do not.
+"""
 
 
 class Change(NamedTuple):
@@ -75,7 +78,7 @@ RULES: Final[Mapping[str, str]] = {
     "name.generation": "Jr., Sr. and numbers stand apart from the name.",
     "name.han_order": "In Chinese and Korean letters the family name comes first.",
     "name.particle": "`van der` and its like belong to the family name.",
-    "name.placeholder": "Words that stand for no name are no name.",
+    "name.placeholder": "Words that stand for no name are no name, but for those that people have, beside a name.",
     "name.repeated": "A name that stands in both fields counts once.",
     "name.title": "A form of address does not count.",
     "name.transliteration": "Letters that are not Latin are written in Latin ones.",
@@ -85,5 +88,6 @@ RULES: Final[Mapping[str, str]] = {
     "phone.international_prefix": "`00` before a country code reads `+`.",
     "phone.placeholder": "Two digits or fewer in all, or a counting sequence, are no number.",
     "title.abbreviation": "Words of a job title have one spelling.",
+    "title.placeholder": "Words that stand for no job are no title.",
 }
 """What each rule says, in one sentence."""

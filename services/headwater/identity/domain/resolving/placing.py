@@ -109,10 +109,9 @@ class Placing:
         return Match(RecordId(other), bits, _TIERS[rank], self.rule(record, other))
 
     def rule(self, one: str, other: str) -> str:
-        """Return the name of what ties two records: the identifier they share, or that they are similar."""
+        """Return the name of what ties two records: the identifier they share, their post, or that they are similar."""
         parts = self.grouping.memory.parts
-        key = self._merging.strong_key(parts[one], parts[other])
-        return f"{self.grouping.compared.object}.{key[0] if key is not None else SIMILAR}"
+        return f"{self.grouping.compared.object}.{self._merging.tie(parts[one], parts[other]) or SIMILAR}"
 
     def ref(self, record: RecordId) -> RecordRef:
         """Return the name of a record of the neighbourhood."""
@@ -289,7 +288,9 @@ class Placing:
         ours, theirs = memory.parts[pair[0]], memory.parts[pair[1]]
         if not reason and not names_fit(ours, theirs):
             return NAME
-        return reason or (MAILBOX if conflict(ours, theirs) else "")
+        if not reason and conflict(ours, theirs):
+            return MAILBOX
+        return reason or self._merging.weakness(ours, theirs)
 
     def _candidate(self, pair: Pair, bits: float, reason: str) -> NewCandidate:
         """Return a pair to review; its first record is the one that is new."""

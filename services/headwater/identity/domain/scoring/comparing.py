@@ -1,7 +1,7 @@
 """What two records say about each other, field by field: levels, before any weighing. Pure, symmetric.
 
 Correlated evidence is told once: a shared work mailbox says where both work, a shared organisation
-says where both are, and a shared line says no more than the organisation it belongs to.
+says where both are, down to the house, and a shared line says no more than the organisation it belongs to.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ NAME, MAIL, PHONE, LINKEDIN = "name", "mail", "phone", "linkedin"
 ORGANISATION, DOMAIN, PLACE, ADDRESS = "organisation", "domain", "place", "address"
 STREET, HOUSE = "street", "house number"
 GIVEN_RARITY, FAMILY_RARITY = "given name", "family name"
+POSTCODE, JOB_TITLE = "postcode", "job_title"
 TEXT, CODE = "text", "code"
 """Fields that stand for all texts and codes without weights of their own."""
 
@@ -68,13 +69,17 @@ def compare_people(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -> 
     if organisation is not None and not (told and organisation[0] < _ELSEWHERE):
         found.append((ORGANISATION, organisation[0], organisation[1], ORGANISATION))
     if ours.street and theirs.street:
-        found.append((STREET, *fields.compare_texts(ours.street, theirs.street), TEXT))
+        level, value = fields.compare_texts(ours.street, theirs.street)
+        if not same_work or level >= fields.TEXT_DIFFERS:
+            found.append((STREET, level, value, TEXT))
     if ours.house and theirs.house:
-        found.append((HOUSE, *fields.compare_codes(ours.house, theirs.house), CODE))
+        level, value = fields.compare_codes(ours.house, theirs.house)
+        if not same_work or level >= fields.TEXT_DIFFERS:
+            found.append((HOUSE, level, value, CODE))
     place = fields.compare_places(ours, theirs)
     if place is not None and not ((same_work or told) and place[0] < _ANOTHER_PLACE):
         found.append((PLACE, place[0], place[1], PLACE))
-    _others(ours, theirs, found)
+    _others(ours, theirs, found, same_place=same_work)
     return found
 
 
@@ -97,7 +102,7 @@ def compare_accounts(ours: Parts, theirs: Parts, shared: Shared = NONE_SHARED) -
     place = fields.compare_places(ours, theirs)
     if place is not None and not (same_house and place[0] < _ANOTHER_PLACE):
         found.append((PLACE, place[0], place[1], PLACE))
-    _others(ours, theirs, found)
+    _others(ours, theirs, found, same_place=False)
     return found
 
 
@@ -136,7 +141,12 @@ def _address(ours: Parts, theirs: Parts, found: list[Finding]) -> bool:
     return address is not None and address[0] == 0
 
 
-def _others(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
+def _others(ours: Parts, theirs: Parts, found: list[Finding], *, same_place: bool) -> None:
+    """Compare what no comparison of its own reads.
+
+    Args:
+        same_place: something has told already that both are in one place: an equal postal code follows from it.
+    """
     if theirs.texts:
         for field, text in ours.texts.items():
             if field in theirs.texts:
@@ -146,4 +156,5 @@ def _others(ours: Parts, theirs: Parts, found: list[Finding]) -> None:
         for field, code in ours.codes.items():
             if field in theirs.codes:
                 level, value = fields.compare_codes(code, theirs.codes[field])
-                found.append((field, level, value, CODE))
+                if not (same_place and field == POSTCODE and level < fields.TEXT_DIFFERS):
+                    found.append((field, level, value, CODE))

@@ -33,7 +33,8 @@ TEXT_LEVELS: Final = ("equal", "misspelt", "alike", "differs")
 _CODE_CHARS_MIN: Final = 4
 _LONG_CHARS_MIN: Final = 8
 _SLIPS_MAX: Final = 2
-_TEXT_DIFFERS: Final = 3
+TEXT_DIFFERS: Final = 3
+"""Level of two texts or codes."""
 _WORD_SIMILARITY_MIN: Final = 0.92
 """Jaro-Winkler similarity of two spellings of one city or one domain."""
 _TEXT_SIMILARITY_MIN: Final = 0.9
@@ -212,7 +213,7 @@ def compare_addresses(ours: Parts, theirs: Parts) -> Found:
     left, right = ours.street, theirs.street
     if not left or not right:
         return None
-    if left != right and compare_texts(left, right)[0] == _TEXT_DIFFERS:
+    if left != right and compare_texts(left, right)[0] == TEXT_DIFFERS:
         return 2, ""
     if ours.house and theirs.house and ours.house != theirs.house:
         return 1, ""

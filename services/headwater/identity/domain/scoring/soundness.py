@@ -45,7 +45,7 @@ def faults(weights: Weights, object_name: str, number: int) -> Iterator[str]:
     if not (isfinite(weights.prior_bits) and abs(weights.prior_bits) <= PRIOR_BITS_MAX):
         yield f"their prior of {weights.prior_bits} bits is none"
     known = priors.shipped(object_name).fields
-    for name in known.keys() - weights.fields.keys():
+    for name in known.keys() - weights.fields.keys() - priors.LATER:
         yield f"field {name} is missing"
     for name, one in weights.fields.items():
         levels = 1 if name in RARITIES else len((known.get(name) or known[c.TEXT]).m)

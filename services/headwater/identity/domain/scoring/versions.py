@@ -1,7 +1,7 @@
 """How weights are named: by a number per tenant and object; 0 stands for the shipped ones. Pure.
 
 The shipped weights of larger tenants have numbers and names of their own, so that an edge is scored anew once its
-tenant has outgrown those that it was scored with: `shipped-1x8` are those for eight times as many records.
+tenant has outgrown those that it was scored with: `shipped-2x8` are those for eight times as many records.
 """
 
 from __future__ import annotations
