@@ -21,8 +21,8 @@ from headwater.sync.projector.moments import RecordedPolicy
 from headwater.sync.rebuilding.ports import EVENTS_MAX, NOTHING, RECORDS_MAX, HistoryTooLong, Standing
 from headwater.sync.store.clock import read_time
 from headwater.sync.store.faults import translated
-from headwater.sync.store.moments import PostgresMoments
 from headwater.sync.store.logged import logged_event
+from headwater.sync.store.moments import PostgresMoments
 from headwater.sync.store.projection import ProjectionTransaction, loaded_entity
 
 if TYPE_CHECKING:

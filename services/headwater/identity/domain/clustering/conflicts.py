@@ -12,7 +12,6 @@ from headwater.identity.domain.scoring.fields import (
     TEXT_DIFFERS,
     compare_codes,
     compare_organisation_names,
-    compare_organisations,
     compare_texts,
 )
 from headwater.identity.domain.scoring.names import (
@@ -27,8 +26,6 @@ from headwater.identity.domain.scoring.parts import Parts
 
 _FITS: Final = frozenset({*range(NEAR + 1), MISSING}) - {DIFFER}
 _TELLS: Final = frozenset(range(NEAR + 1)) - {INITIAL}
-_SAME_ORGANISATION: Final = (0, 1)
-"""Levels of two organisations that are one, whatever slips and short words there are."""
 _SLIPS_LEVEL_MAX: Final = 2
 """Level of two codes that slips explain."""
 _WHO: Final = frozenset({"domain", "linkedin", "official_id"})
@@ -105,24 +102,6 @@ def names_tell_who(ours: Parts, theirs: Parts) -> bool:
     """Say whether two names are one person's and tell which of a family it is: an initial does not."""
     given, family = parts_of_level(compare_names(ours, theirs, by_mailbox=False))
     return given in _TELLS and family in _TELLS
-
-
-def hold_one_post(ours: Parts, theirs: Parts) -> bool:
-    """Say whether two people of one full name have one job title at one organisation that shows no namesakes."""
-    title = ours.texts.get(JOB_TITLE)
-    if not title or title != theirs.texts.get(JOB_TITLE) or ours.account:
-        return False
-    if ours.given != theirs.given or ours.family != theirs.family or not _is_full(ours):
-        return False
-    if has_namesake(ours) or has_namesake(theirs):
-        return False
-    organisation = compare_organisations(ours, theirs)
-    return organisation is not None and organisation[0] in _SAME_ORGANISATION
-
-
-def _is_full(name: Parts) -> bool:
-    """Say whether a name has a given and a family name in full."""
-    return len(name.given.partition(" ")[0]) > 1 and len(name.family) > 1
 
 
 def has_namesake(parts: Parts) -> bool:

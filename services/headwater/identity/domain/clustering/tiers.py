@@ -1,10 +1,8 @@
 """What may be done with a score: merge in a CRM, link inside, ask a person, or nothing. Pure.
 
 Linking is free and reversible; a merge written into a CRM is neither, so it asks for an identifier
-that one thing only has, a name that fits, and no conflict, whatever the score. Two things stand for less or more than
-they look like. A number alone may be a family's or a house's: names and job titles must say who of them it is. And of people,
-full name, organisation and job title together are as good as an identifier, unless a record around shows that the
-organisation has namesakes.
+that one thing only has, a name that fits, and no conflict, whatever the score. A number alone may be a family's or a
+house's: names and job titles must say who of them it is.
 """
 
 from __future__ import annotations
@@ -18,8 +16,6 @@ from typing import Final
 
 from headwater.identity.domain.clustering.conflicts import (
     conflict,
-    has_namesake,
-    hold_one_post,
     names_fit,
     tells_who,
 )
@@ -31,8 +27,6 @@ MERGE_BITS_MIN: Final = 10.0
 REVIEW_BITS_MIN: Final = 6.0
 NUMBER_ALONE: Final = "number_alone"
 """Names what stands against a merge where a number is all that ties two people and it may be of two."""
-POST: Final = "post"
-"""Names what ties two people of one name who do one job at one organisation."""
 _NUMBER: Final = "phone"
 _NAMING: Final = frozenset({"email", "linkedin", "official_id", "domain"})
 """Kinds of identifier that name a record which tells no name: a number alone may be anybody's at home."""
@@ -71,10 +65,6 @@ class Merging:
         ours, theirs = self.parts[one], self.parts[other]
         return not conflict(ours, theirs) and names_fit(ours, theirs)
 
-    def by_post(self, one: str, other: str) -> bool:
-        """Say whether nothing but a post ties two records."""
-        return self.tie(self.parts[one], self.parts[other]) == POST
-
     def unites(self, left: Members, right: Members, by: tuple[str, str]) -> bool:
         """Say whether nothing stands against two parts being one thing.
 
@@ -93,11 +83,9 @@ class Merging:
         return NUMBER_ALONE if _is_number_alone(self.tie(ours, theirs), ours, theirs) else ""
 
     def tie(self, ours: Parts, theirs: Parts) -> str:
-        """Return what two records have in common that one thing only has: a kind of identifier, a post, or nothing."""
+        """Return the kind of the identifier that both have and no stranger shares, or nothing."""
         key = self.strong_key(ours, theirs)
-        if key is not None:
-            return key[0]
-        return POST if hold_one_post(ours, theirs) else ""
+        return key[0] if key is not None else ""
 
     def strong_key(self, ours: Parts, theirs: Parts) -> tuple[str, str] | None:
         """Return the first identifier that both have and no stranger shares."""
@@ -128,8 +116,6 @@ def mergeable(
 ) -> list[Members]:
     """Part a group into what may be one record in a CRM: connected by pairs that allow it, none in conflict.
 
-    Where any record of the group shows that its organisation has namesakes, nobody is known by a post alone.
-
     Args:
         standing: records of the group that are one entity already: that stays, whatever is known now.
     """
@@ -142,13 +128,10 @@ def mergeable(
     part_of: dict[str, Members] = {record: (record,) for record in group}
     for members in standing:
         part_of.update(dict.fromkeys(members, tuple(sorted(members))))
-    namesakes = any(has_namesake(merging.parts[one]) for one in group)
     pairs = ((edges.get(one, {}).get(other, 0.0), one, other) for one, other in combinations(group, 2))
     for bits, one, other in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
         left, right = part_of[one], part_of[other]
         if left is right or not merging.allows(one, other, bits):
-            continue
-        if namesakes and merging.by_post(one, other):
             continue
         if not merging.unites(left, right, by=(one, other)):
             continue

@@ -109,7 +109,7 @@ class Placing:
         return Match(RecordId(other), bits, _TIERS[rank], self.rule(record, other))
 
     def rule(self, one: str, other: str) -> str:
-        """Return the name of what ties two records: the identifier they share, their post, or that they are similar."""
+        """Return the name of what ties two records: the identifier they share, or that they are similar."""
         parts = self.grouping.memory.parts
         return f"{self.grouping.compared.object}.{self._merging.tie(parts[one], parts[other]) or SIMILAR}"
 
