@@ -24,7 +24,7 @@ from headwater.policy.document import PolicyDocument
 from headwater.policy.loading import load_policy
 from headwater.sync.domain.erasing import digest_of
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.domain.log import START, LogEvent
+from headwater.sync.domain.log import START
 from headwater.sync.domain.reading import Answers, Subject
 from headwater.sync.projector.batch import BatchProjector
 from headwater.sync.projector.parking import Parking
@@ -90,7 +90,7 @@ class Stand:
     async def project(self) -> None:
         """Project what the log has behind the cursors."""
         after = await self.log.read_cursors(list(SHARDS))
-        events: list[LogEvent] = await self.log.read_events(after, 100)
+        events = (await self.log.read_events(after, 100)).events
         await self.projector.project(
             [self.held[item] for item in sorted({one.shard for one in events})], events
         )
