@@ -73,7 +73,7 @@ def test_people_are_added_up_as_they_are_explained(
     weights: Weights,
 ) -> None:
     """Several mailboxes and numbers, generic ones, fields without weights and values that are rare or common."""
-    left, right = parts(**one, **more), parts(**other, **others)
+    left, right = parts(**one | more), parts(**other | others)
     assert score_bits(left, right, weights, shared) == explain_score(left, right, weights, shared).bits
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from rapidfuzz.distance import DamerauLevenshtein, Hamming
 
 from headwater.identity.domain.scoring import fields
+from headwater.identity.domain.scoring.comparing import POSTCODE
 from headwater.identity.domain.scoring.names import EXACT_NAME, UNKNOWN, compare_names
 from headwater.identity.domain.scoring.parts import Mailbox, Parts
 from headwater.identity.domain.scoring.weights import PeopleScales, Scale
@@ -77,9 +78,13 @@ def add_people(ours: Parts, theirs: Parts, scales: PeopleScales, shared: Abstrac
         total += scale.equal.get(value, scale.rarest) if same_work and value else scale.bits[organisation[0]]
 
     if ours.street and theirs.street:
-        total += _weigh(scales.street, fields.compare_texts(ours.street, theirs.street))
+        found = fields.compare_texts(ours.street, theirs.street)
+        if not same_work or found[0] >= fields.TEXT_DIFFERS:
+            total += _weigh(scales.street, found)
     if ours.house and theirs.house:
-        total += _weigh(scales.house, fields.compare_codes(ours.house, theirs.house))
+        found = fields.compare_codes(ours.house, theirs.house)
+        if not same_work or found[0] >= fields.TEXT_DIFFERS:
+            total += _weigh(scales.house, found)
 
     place = fields.compare_places(ours, theirs)
     if place is not None and not ((same_work or told) and place[0] < _ANOTHER_PLACE):
@@ -94,7 +99,8 @@ def add_people(ours: Parts, theirs: Parts, scales: PeopleScales, shared: Abstrac
         for field, one in ours.codes.items():
             if field in theirs.codes:
                 found = fields.compare_codes(one, theirs.codes[field])
-                total += _weigh(scales.own.get(field, scales.code), found)
+                if not (same_work and field == POSTCODE and found[0] < fields.TEXT_DIFFERS):
+                    total += _weigh(scales.own.get(field, scales.code), found)
     return total
 
 
