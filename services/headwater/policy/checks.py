@@ -11,13 +11,14 @@ from typing import Final, get_args
 from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.account import PUBSUB_VENDORS, Limits
 from headwater.policy.conflicts import conflict_faults
-from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.enriching import ROOT, enrichment_faults
 from headwater.policy.expressions import expression_fault
 from headwater.policy.faults import Fault, nearest
 from headwater.policy.gating import gate_faults, withhold_faults
 from headwater.policy.normalising.rules import RULES
 from headwater.policy.objects import ObjectPolicy
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.policy.ownership import ownership_faults
 from headwater.policy.pointing import records_read
 from headwater.policy.reconciling import reconcile_faults

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.faults import Fault
+from headwater.policy.outbound_mapping import OutboundObject
 
 
 def conflict_faults(

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from headwater.kernel.ids import ObjectName
 from headwater.policy.authority import ROLE
-from headwater.policy.document import OutboundObject, PolicyDocument
+from headwater.policy.document import PolicyDocument
 from headwater.policy.faults import Fault, nearest
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.policy.writing import Consent, Withhold
 
 

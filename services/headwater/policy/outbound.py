@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from headwater.policy.consenting import Consents, refusal
-from headwater.policy.document import OutboundField, OutboundObject
 from headwater.policy.expressions import evaluate
+from headwater.policy.outbound_mapping import OutboundField, OutboundObject
 from headwater.policy.words import TransformName
 
 

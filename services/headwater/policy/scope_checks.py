@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.faults import Fault, nearest
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.policy.scopes import Access, Writing
 from headwater.policy.scoping import Lookup, compile_scopes, concerns, lookup_of
 

@@ -14,7 +14,8 @@ from headwater.policy.scopes import LeftOut, Scope, Scopes, Writing, scope_of
 from headwater.policy.words import FieldName
 
 if TYPE_CHECKING:
-    from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+    from headwater.policy.document import ConnectorPolicy, PolicyDocument
+    from headwater.policy.outbound_mapping import OutboundObject
     from headwater.policy.systems import Inbound, System
 
 Lookup = dict[tuple[str, ObjectName, FieldName], Scope]

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from tests.system.chaos.journal import Place
 
-from headwater.policy.document import OutboundObject
 from headwater.policy.outbound import desired_fields
+from headwater.policy.outbound_mapping import OutboundObject
 
 EFFECTIVE: Final = frozenset({"created", "updated"})
 """Effects of an arrival that changed the CRM."""

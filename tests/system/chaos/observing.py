@@ -11,8 +11,8 @@ from tests.system.chaos.journal import Place
 from tests.system.chaos.stack import Stack
 from tests.system.tenant import Tenant
 
-from headwater.policy.document import OutboundObject
 from headwater.policy.loading import load_policy
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.domain.rows import plain_values
 
 LOG: Final = """

@@ -15,8 +15,8 @@ from typing import Any, Final
 from tests.system.chaos.history import EFFECTIVE, Arrival, History, Logged
 from tests.system.chaos.journal import Journal, Sent
 
-from headwater.policy.document import OutboundObject
 from headwater.policy.outbound import same_value
+from headwater.policy.outbound_mapping import OutboundObject
 
 RECORDED: Final = frozenset({"ACCEPTED", "DUPLICATE"})
 VERSION: Final = re.compile(r"\bv(\d+)$")

@@ -19,7 +19,7 @@ from tests.system.chaos.history import (
 from tests.system.chaos.journal import Answer, Journal, Place, Sent
 from tests.system.chaos.oracles import judge
 
-from headwater.policy.document import OutboundObject
+from headwater.policy.outbound_mapping import OutboundObject
 
 ADA, FIRM = Place("erp", "contact", "c1"), Place("erp", "account", "a1")
 VENDOR = "salesforce"

@@ -13,9 +13,9 @@ from tests.unit.sync.tenant import NOON, key
 
 from headwater.kernel.ids import OPERATOR_SOURCE
 from headwater.policy.consenting import refusal, restricting
-from headwater.policy.document import OutboundObject
 from headwater.policy.objects import ObjectPolicy
 from headwater.policy.outbound import wanted_fields
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.policy.ruling import compile_rules
 from headwater.policy.survivorship import FieldFact, MemberRecord, survive
 from headwater.policy.writing import Consent

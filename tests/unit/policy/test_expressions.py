@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.policy.contract import compile_contract
-from headwater.policy.document import OutboundField, PolicyDocument
+from headwater.policy.document import PolicyDocument
 from headwater.policy.expressions import (
     TEXT_CHARS_MAX,
     ExpressionFailed,
@@ -18,6 +18,7 @@ from headwater.policy.expressions import (
 )
 from headwater.policy.inbound import canonicalise
 from headwater.policy.outbound import Unwritable, _render
+from headwater.policy.outbound_mapping import OutboundField
 
 PEOPLE = {"owner": "a", "backup": "b", "runbook": "docs/c"}
 

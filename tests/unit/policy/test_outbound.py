@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.policy.document import OutboundObject
 from headwater.policy.outbound import desired_fields, end_marks, minimal_patch, same_value, select_target
+from headwater.policy.outbound_mapping import OutboundObject
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(10**6), 10**6), st.floats(allow_nan=False), st.text()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from headwater.connectors.base import Connector, Fetcher, Polled, Target
-from headwater.policy.document import OutboundObject
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.domain.delivering import Claimed, seen_empty
 
 FETCHED_MAX: Final = 100

@@ -18,7 +18,8 @@ from msgspec import structs
 
 from headwater.connectors.base import CallFailed, Connector, ErrorClass, Failed, Outcome, Target, VendorError
 from headwater.kernel.errors import Unavailable
-from headwater.policy.document import ConnectorPolicy, OutboundObject
+from headwater.policy.document import ConnectorPolicy
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.delivery.desk import Desk
 from headwater.sync.delivery.guard import WITHHELD, Begun, Guard
 from headwater.sync.delivery.looking import looked_first

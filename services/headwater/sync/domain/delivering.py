@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from headwater.connectors.base import Found, Reference, Target, Write
 from headwater.kernel.ids import ObjectName
 from headwater.kernel.telemetry import TraceContext
-from headwater.policy.document import ConnectorPolicy, OutboundObject
+from headwater.policy.document import ConnectorPolicy
 from headwater.policy.outbound import (
     Wanted,
     end_marks,
@@ -25,6 +25,7 @@ from headwater.policy.outbound import (
     select_target,
     wanted_fields,
 )
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.domain.lanes import Lane
 
 REFERENCES_KEY: Final = "#references"

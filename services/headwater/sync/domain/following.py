@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from headwater.connectors.base import ErrorClass, Merged, Snapshot, Step, StepKind, VendorError
 from headwater.connectors.base.merging import without
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.document import ConnectorPolicy, PolicyDocument
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.domain.reading import IdentityReading
 
 TRIES_MAX: Final = 12

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from headwater.policy.document import OutboundObject
 from headwater.policy.outbound import Wanted
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.domain.delivering import REFERENCES_KEY
 
 _NONE: Final[Mapping[str, list[str]]] = {}

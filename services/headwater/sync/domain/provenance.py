@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import ConnectorPolicy, OutboundObject, PolicyDocument
+from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.explaining import Candidate, Decision, explain
 from headwater.policy.outbound import same_value, wanted_fields
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.policy.scopes import RULE as SCOPE
 from headwater.policy.scopes import Writing, scope_of
 from headwater.policy.words import FieldClass

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import OutboundObject, PolicyDocument
+from headwater.policy.document import PolicyDocument
+from headwater.policy.outbound_mapping import OutboundObject
 
 
 @dataclass(frozen=True, slots=True)

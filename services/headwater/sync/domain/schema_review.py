@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from headwater.connectors.base.describing import ApiVersions, FieldShape
-from headwater.policy.document import OutboundObject, PolicyDocument
+from headwater.policy.document import PolicyDocument
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.domain.sweep_plans import SweepPlan
 
 BEHIND_MAX: Final = 9

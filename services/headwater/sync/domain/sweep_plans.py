@@ -12,7 +12,8 @@ import msgspec
 from headwater.connectors.base import Seen
 from headwater.connectors.base.sweeping import Swept
 from headwater.kernel.ids import ObjectName, parse_uuid
-from headwater.policy.document import OutboundObject, PolicyDocument
+from headwater.policy.document import PolicyDocument
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.domain.delivering import to_read, to_target
 from headwater.sync.domain.polling import poll_plans
 

@@ -13,12 +13,13 @@ from headwater.connectors.base import CallFailed, Connector, Mergeable, Merging,
 from headwater.kernel.errors import HeadwaterError, NotFound, Unavailable
 from headwater.kernel.ids import ObjectName
 from headwater.sync.delivery.accounts import READ, RunningAccount
+from headwater.sync.desk_ports import OperationsStore
 from headwater.sync.domain.following import FollowState, RecordMerge, outbound_of
 from headwater.sync.domain.forecasting import Forecast, forecast_merge, forecast_undo
 from headwater.sync.domain.leasing import FenceLost
 from headwater.sync.following.follower import NotNeeded, undo_steps
 from headwater.sync.following.ports import MergeBook, Question, QuestionBook
-from headwater.sync.ports import OperationsStore, Policies
+from headwater.sync.ports import Policies
 
 WAIT_S: Final = 8.0
 """How long an operator waits for an account's answer."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,7 +34,6 @@ from headwater.sync.domain.reading import (
     RecordReading,
     Subject,
 )
-from headwater.sync.domain.states import EntityKey
 from headwater.sync.lulls import breathe, gives_way
 from headwater.sync.metering import ProjectionMeter
 from headwater.sync.ports import (
@@ -46,6 +45,7 @@ from headwater.sync.ports import (
     StoreRefused,
 )
 from headwater.sync.projector.echoes import Echoes, Judged
+from headwater.sync.projector.loading import load_workspace
 from headwater.sync.projector.moments import Moments, read_by
 from headwater.sync.projector.suppressing import Suppressions, SuppressionsMoved
 
@@ -61,8 +61,6 @@ ASKED: Final = 32
 """Records that identity is asked about at a time in such a turn: it places a tenant's one call after the other."""
 _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
-_CLOSURE_MAX: Final = 100
-"""Rounds of following merges while loading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +297,7 @@ class BatchProjector:
         parked: bool,
     ) -> tuple[Effect, ...]:
         workspace = Workspace(policies, told.revisions)
-        await _load(unit, workspace, readings, told.homes)
+        await load_workspace(unit, workspace, readings, told.homes)
         if self._suppressions is not None:
             # after the locks: whoever waits for transactions that began before an order sees this one
             if suppressions is not None and await unit.suppressions() > suppressions:
@@ -384,58 +382,3 @@ def apply_reading(
             return Effect(reading.event, reading.rule, (), ())
         case Poisoned():
             return Effect(reading.event, "poisoned", (), (), error=reading.error, poisoned=True)
-
-
-async def _load(
-    unit: ProjectionUnit, workspace: Workspace, readings: Sequence[Reading], resolved: Resolutions
-) -> None:
-    """Lock and load every entity that the batch may touch, merges followed, with all its records."""
-    keys = list(dict.fromkeys(key for reading in readings for key in _record_keys(reading)))
-    loaded = await unit.load({key: resolved.get(key) for key in keys}, dict(_sides(readings)))
-    workspace.load(loaded.entities, loaded.members)
-    objects = {entity.key: entity.object for entity in loaded.entities}
-    found = loaded.moved
-    for _ in range(_CLOSURE_MAX):
-        # a record that was loaded stays where it is: its entity is locked; only the others may have moved
-        known = {key: held.entity_id for key in keys if (held := workspace.records.get(key)) is not None}
-        wanted = dict(_entities(readings, resolved, {**found, **known}))
-        for key, entity in workspace.entities.items():
-            if entity.merged_into is not None:
-                wanted[(key[0], entity.merged_into)] = entity.object
-        for record in filter(is_attached, workspace.records):  # their homes, for merges and splits
-            wanted[(record.tenant_id, attached_entity(record))] = record.object
-        fresh = {key: name for key, name in wanted.items() if key not in objects}
-        if not fresh:
-            return
-        objects.update(fresh)
-        entities = await unit.lock_entities(fresh)
-        workspace.load(entities, await unit.read_members([item.key for item in entities]))
-        unseen = [key for key in keys if key not in workspace.records]
-        found = await unit.find_records(unseen) if unseen else {}
-    raise StoreRaced("entities kept moving while they were locked")
-
-
-def _sides(readings: Sequence[Reading]) -> Iterable[tuple[EntityKey, str]]:
-    for reading in readings:
-        if isinstance(reading, IdentityReading):
-            yield (reading.event.tenant_id, reading.winner), reading.object
-            yield (reading.event.tenant_id, reading.loser), reading.object
-
-
-def _record_keys(reading: Reading) -> Iterable[RecordKey]:
-    if isinstance(reading, RecordReading):
-        yield reading.subject.key
-        yield from (subject.key for subject, _ in reading.participants.values())
-    elif isinstance(reading, IdentityReading):
-        yield from reading.moved
-
-
-def _entities(
-    readings: Sequence[Reading], resolved: Resolutions, known: Mapping[RecordKey, uuid.UUID]
-) -> Iterable[tuple[EntityKey, str]]:
-    yield from _sides(readings)
-    for reading in readings:
-        for key in _record_keys(reading):
-            entity_id = known.get(key) or resolved.get(key)
-            if entity_id is not None:
-                yield (reading.event.tenant_id, entity_id), key.object

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from msgspec import structs
 
-from headwater.policy.document import OutboundObject, PolicyDocument
+from headwater.policy.document import PolicyDocument
 from headwater.policy.outbound import Unwritable, desired_fields, fill_empty, minimal_patch
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.domain.echoing import (
     GONE_RECORD,
     CrmKey,

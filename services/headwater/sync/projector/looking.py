@@ -11,8 +11,9 @@ from typing import Any, cast
 import msgspec
 
 from headwater.kernel.ids import ObjectName, parse_uuid
-from headwater.policy.document import OutboundObject, PolicyDocument
+from headwater.policy.document import PolicyDocument
 from headwater.policy.inbound import reach
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.policy.words import FieldType
 from headwater.sync.domain.echoing import CrmKey, FormerRecord, HeldRecord
 from headwater.sync.domain.log import OPERATION_DELETE, LogEvent, RecordKey

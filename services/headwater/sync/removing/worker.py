@@ -20,7 +20,7 @@ from headwater.connectors.base import CallFailed, Connector
 from headwater.connectors.base.removing import Removable
 from headwater.kernel.errors import HeadwaterError, Unavailable
 from headwater.kernel.ids import ObjectName
-from headwater.policy.document import OutboundObject
+from headwater.policy.outbound_mapping import OutboundObject
 from headwater.sync.approvals.door import ApprovalDoor
 from headwater.sync.approvals.ports import ApprovalBook
 from headwater.sync.delivery.accounts import READ, RunningAccount, RunningAccounts

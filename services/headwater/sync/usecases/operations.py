@@ -13,6 +13,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import NotFound
 from headwater.policy.document import PolicyDocument
 from headwater.policy.opening import standing_of
+from headwater.sync.desk_ports import OperationsStore
 from headwater.sync.domain.operating import (
     AccountView,
     AuditEntry,
@@ -27,7 +28,7 @@ from headwater.sync.domain.operating import (
     view_account,
 )
 from headwater.sync.domain.quota import allowance_of, day_of
-from headwater.sync.ports import OperationsStore, Policies
+from headwater.sync.ports import Policies
 
 
 class Operations:

@@ -18,6 +18,7 @@ from headwater.kernel.clock import Clock
 from headwater.kernel.errors import NotFound, PreconditionFailed
 from headwater.policy.document import ConnectorPolicy, PolicyDocument
 from headwater.policy.loading import load_policy, policy_digest
+from headwater.sync.desk_ports import OperationsStore
 from headwater.sync.domain.changing import PolicyChange
 from headwater.sync.domain.foreseeing import compared_all
 from headwater.sync.domain.impact import Impact, changed_accounts, terms_of
@@ -42,7 +43,6 @@ from headwater.sync.domain.rollout import (
     stage_ends,
 )
 from headwater.sync.domain.staging import alters_values, approved_stages
-from headwater.sync.ports import OperationsStore
 from headwater.sync.rollouts.ports import FailedMember, Inspections, RolloutDesk
 
 PAGE_RECORDS: Final = 500

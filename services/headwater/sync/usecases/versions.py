@@ -13,11 +13,11 @@ from typing import Final
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import NotFound
 from headwater.policy.loading import load_policy, policy_digest
+from headwater.sync.desk_ports import OperationsStore
 from headwater.sync.domain.foreseeing import PolicyImpact, stride_of
 from headwater.sync.domain.log import Position
 from headwater.sync.domain.renewing import NOWHERE, PolicyVersion
 from headwater.sync.domain.staging import seed_of
-from headwater.sync.ports import OperationsStore
 from headwater.sync.usecases.rollouts import quota_of
 from headwater.sync.versions.ports import VersionDesk
 

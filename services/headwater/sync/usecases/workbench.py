@@ -13,6 +13,7 @@ from dataclasses import replace
 from headwater.kernel.clock import Clock
 from headwater.kernel.errors import NotFound, PreconditionFailed
 from headwater.policy.document import PolicyDocument
+from headwater.sync.desk_ports import OperationsStore, WorkbenchStore
 from headwater.sync.domain.operating import Delivery, Steering, view_account
 from headwater.sync.domain.quota import allowance_of, day_of
 from headwater.sync.domain.replaying import ENDED, Replay, ReplayState, Scope
@@ -26,7 +27,7 @@ from headwater.sync.domain.workbench import (
     predict,
     view_group,
 )
-from headwater.sync.ports import OperationsStore, Policies, Replays, WorkbenchStore
+from headwater.sync.ports import Policies, Replays
 
 
 class Workbench:
