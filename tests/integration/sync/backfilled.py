@@ -144,22 +144,28 @@ class Tenant:
 
     async def poll(self) -> None:
         """Run the poller of the account once more."""
-        name = f"poll/source/{OBJECTS[self.vendor]}"
-
-        async def job() -> schedules_pb2.Schedule:
-            request = schedules_pb2.ListSchedulesRequest(tenant_id=TENANT)
-            found = (await self.schedules.ListSchedules(request, timeout=10)).schedules
-            return next(item for item in found if item.name == name)
-
-        before = (await job()).run_count  # a run may be over before the order's answer is here
-        order = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=name, actor=ACTOR)
+        before = (await self._poller()).run_count  # a run may be over before the order's answer is here
+        order = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=self._poller_name, actor=ACTOR)
         await self.schedules.RunSchedule(order, timeout=10)
+        await self.polled(before + 1)
+
+    async def polled(self, runs: int) -> None:
+        """Wait until the poller has run so often: the first run, at the start, tells what was made just before it."""
 
         async def ran() -> bool:
-            found = await job()
-            return found.run_count > before and not found.asked
+            found = await self._poller()
+            return found.run_count >= runs and not found.asked
 
         await until(ran, 20)
+
+    async def _poller(self) -> schedules_pb2.Schedule:
+        request = schedules_pb2.ListSchedulesRequest(tenant_id=TENANT)
+        found = (await self.schedules.ListSchedules(request, timeout=10)).schedules
+        return next((item for item in found if item.name == self._poller_name), schedules_pb2.Schedule())
+
+    @property
+    def _poller_name(self) -> str:
+        return f"poll/source/{OBJECTS[self.vendor]}"
 
     async def held(self) -> dict[str, str]:
         """Return last name by CRM id of every record that the projection has of the CRM."""
