@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import permutations, product
+
+import msgspec
 import pytest
 from tests.unit.identity.people import parts
 
@@ -43,3 +46,19 @@ def test_a_number_alone_may_be_a_familys_or_a_houses(
     assert rule.weakness(*rule.parts.values()) == ("" if firm else NUMBER_ALONE)
     page = {"linkedin_url": "linkedin.com/in/kaya-orbeli-1"}
     assert merging(sides[0] | page, sides[1] | page).allows("a", "b", 30.0)
+
+
+def test_the_order_in_which_identifiers_were_told_does_not_matter() -> None:
+    """A page ties firmly, also where a record told its number long before; that a number is there takes nothing away."""
+    sides = [{"first_name": "Kaya", "last_name": "Orbeli", "title": title} for title in ("Buyer", "Driver")]
+    page = {"linkedin_url": "linkedin.com/in/kaya-orbeli-1", "email": "kaya@orbeli.test"}
+    one, other = (parts(**side, **NUMBER, **page) for side in sides)
+    assert len(one.strong) == 3
+    for ours, theirs in product(permutations(one.strong), permutations(other.strong)):
+        told = {
+            "a": msgspec.structs.replace(one, strong=ours),
+            "b": msgspec.structs.replace(other, strong=theirs),
+        }
+        rule = Merging(told, frozenset())
+        assert rule.allows("a", "b", 30.0)
+        assert rule.weakness(*told.values()) == ""

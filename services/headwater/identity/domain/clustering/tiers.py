@@ -88,12 +88,18 @@ class Merging:
         return key[0] if key is not None else ""
 
     def strong_key(self, ours: Parts, theirs: Parts) -> tuple[str, str] | None:
-        """Return the first identifier that both have and no stranger shares."""
+        """Return an identifier that both have and no stranger shares; a number only where there is no other.
+
+        Records tell their identifiers in any order, and what ties them must not depend on it.
+        """
         others = theirs.strong
+        number = None
         for key in ours.strong:
             if key in others and key[1] not in self.shared:
-                return key
-        return None
+                if key[0] != _NUMBER:
+                    return key
+                number = number or key
+        return number
 
 
 def _is_number_alone(tie: str, ours: Parts, theirs: Parts) -> bool:
