@@ -144,19 +144,24 @@ class Tenant:
 
     async def poll(self) -> None:
         """Run the poller of the account once more."""
-        before = (await self._poller()).run_count  # a run may be over before the order's answer is here
         order = schedules_pb2.RunScheduleRequest(tenant_id=TENANT, name=self._poller_name, actor=ACTOR)
         await self.schedules.RunSchedule(order, timeout=10)
-        await self.polled(before + 1)
-
-    async def polled(self, runs: int) -> None:
-        """Wait until the poller has run so often: the first run, at the start, tells what was made just before it."""
 
         async def ran() -> bool:
-            found = await self._poller()
-            return found.run_count >= runs and not found.asked
+            return not (await self._poller()).asked
 
         await until(ran, 20)
+
+    async def only_asked(self) -> None:
+        """Have the poller run by order only: its first run, within half a minute, tells what was made before it."""
+
+        async def known() -> bool:
+            return bool((await self._poller()).name)
+
+        await until(known, 20)
+        order = schedules_pb2.PauseScheduleRequest(tenant_id=TENANT, name=self._poller_name, actor=ACTOR)
+        await self.schedules.PauseSchedule(order, timeout=10)
+        await self.poll()
 
     async def _poller(self) -> schedules_pb2.Schedule:
         request = schedules_pb2.ListSchedulesRequest(tenant_id=TENANT)

@@ -34,7 +34,7 @@ async def test_a_backfill_records_everything_once_in_its_own_lane(
 ) -> None:
     """Every record, known ones by their key the second time; deliveries wait behind live ones."""
     async with tenant(vendor, migrated_database_url, sandbox) as acme:
-        await acme.polled(1)
+        await acme.only_asked()
         acme.make(range(MANY))
         await acme.connection.execute(
             "insert into sync.connector_state (tenant_id, connector, paused) values ($1, 'target', true)"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,6 +15,7 @@ from tests.unit.sync.tenant import NOON, TENANT
 from headwater.connectors.base import Expiry
 from headwater.kernel.errors import NotFound
 from headwater.kernel.pg.pool import open_pool
+from headwater.sync.domain import scheduling
 from headwater.sync.domain.leasing import FenceLost, Lease
 from headwater.sync.domain.polling import Refusal
 from headwater.sync.domain.scheduling import Job, Standing
@@ -122,6 +125,32 @@ async def test_a_job_keeps_its_standing_and_takes_on_a_new_period(pool: Pool) ->
     )
     await schedules.retire(TENANT, "crm", [])
     assert await schedules.list_schedules(TENANT) == ()
+
+
+@pytest.mark.parametrize("lasts", [False, True])
+async def test_an_order_given_while_a_job_runs_asks_for_another_run(pool: Pool, *, lasts: bool) -> None:
+    """What the run has read may be older than the order; the run that began after it fulfils it."""
+    schedules, lease = PostgresSchedules(pool), await leased(pool)
+    job = replace(JOB, kind="stream" if lasts else "poll")
+    await schedules.keep({job: NOON})
+
+    async def asked() -> bool:
+        return (await schedules.standings([job]))[job.key].asked
+
+    async def run(*, ordered: bool) -> None:
+        standing = (await schedules.standings([job]))[job.key]
+        await schedules.begin(job, lease, NOON)
+        if ordered:
+            await schedules.ask_run(TENANT, job.name, "operator")
+        after = scheduling.after_run(standing, job, NOON, random.Random(1), failed=False)
+        await schedules.end(job, lease, after, NOON, "ok", "")
+
+    await schedules.ask_run(TENANT, job.name, "operator")
+    assert await asked()
+    await run(ordered=True)
+    assert await asked()
+    await run(ordered=False)
+    assert not await asked()
 
 
 async def test_an_unknown_schedule_is_not_found(pool: Pool) -> None:

@@ -66,6 +66,7 @@ class Standing:
         asked: an operator wants it to run now, also when it is paused.
         failure_count: failures in a row.
         missed_count: runs that fell together with a later one, ever.
+        order_count: runs that operators have ordered, ever.
     """
 
     plan_time: dt.datetime
@@ -74,6 +75,7 @@ class Standing:
     asked: bool = False
     failure_count: int = 0
     missed_count: int = 0
+    order_count: int = 0
 
 
 def first_standing(job: Job, now: dt.datetime, chance: random.Random) -> Standing:
@@ -118,6 +120,7 @@ def after_run(
         paused=standing.paused,
         failure_count=failures,
         missed_count=standing.missed_count + max(0, passed - 1),
+        order_count=standing.order_count,
     )
 
 

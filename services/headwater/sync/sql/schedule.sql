@@ -22,21 +22,23 @@ delete from sync.schedule where tenant_id = $1 and connector = $2 and name <> al
 -- How jobs stand. Arrays: $1 tenant, $2 name.
 select
     held.tenant_id, held.name, held.plan_time, held.next_time, held.paused, held.asked, held.failure_count,
-    held.missed_count
+    held.missed_count, held.order_count
 from unnest($1::text [], $2::text []) as wanted (tenant_id, name)
 inner join sync.schedule as held using (tenant_id, name);
 
 -- name: begin_run
--- Notes that a run has begun. $1 tenant; $2 name; $3 now.
-update sync.schedule set begin_time = $3, run_count = run_count + 1 where tenant_id = $1 and name = $2;
+-- Notes that a run has begun; that of a lasting job fulfils an order thereby. $1 tenant; $2 name; $3 now; $4 lasts.
+update sync.schedule set begin_time = $3, run_count = run_count + 1, asked = asked and not $4
+where tenant_id = $1 and name = $2;
 
 -- name: end_run
--- Notes how a run ended and when the next one is due. An order given while it ran, and a pause, stand.
--- $1 tenant; $2 name; $3 plan time; $4 next time; $5 failures in a row; $6 missed runs; $7 now; $8 outcome; $9 detail.
+-- Notes how a run ended and when the next one is due. An order given since it was begun, and a pause, stand.
+-- $1 tenant; $2 name; $3 plan time; $4 next time; $5 failures in a row; $6 missed runs; $7 now; $8 outcome; $9 detail;
+-- $10 orders known when it began.
 update sync.schedule
 set
     plan_time = $3, next_time = $4, failure_count = $5, missed_count = $6, end_time = $7, outcome = $8,
-    detail = $9, asked = false
+    detail = $9, asked = asked and order_count > $10
 where tenant_id = $1 and name = $2;
 
 -- name: list_schedules
@@ -56,7 +58,7 @@ returning name;
 
 -- name: ask_run
 -- Orders a run now. $1 tenant; $2 name.
-update sync.schedule set asked = true
+update sync.schedule set asked = true, order_count = order_count + 1
 where tenant_id = $1 and name = $2
 returning name;
 

@@ -53,8 +53,8 @@ where tenant_id = $1 and connector = $2 and topic = $3 and catch_up_time <= $4;
 -- name: ask_polls
 -- Has pollers run now, but those that an operator has paused: they go on from their cursors when they may.
 -- $1 tenant; $2 names text[].
-update sync.schedule set asked = true
-where tenant_id = $1 and name = any($2::text []) and not paused and not asked;
+update sync.schedule set asked = true, order_count = order_count + 1
+where tenant_id = $1 and name = any($2::text []) and not paused;
 
 -- name: note_stream
 -- Shows operators that a stream is heard, and how it stands. $1 tenant; $2 the schedule's name; $3 in words.

@@ -62,7 +62,7 @@ class PostgresSchedules:
     async def begin(self, job: Job, lease: Lease, now: dt.datetime) -> None:
         """Note that a run has begun."""
         async with self._held(lease) as connection:
-            await connection.execute(_SQL["begin_run"].text, job.tenant_id, job.name, now)
+            await connection.execute(_SQL["begin_run"].text, job.tenant_id, job.name, now, job.lasts)
 
     async def end(
         self, job: Job, lease: Lease, standing: Standing, now: dt.datetime, outcome: RunOutcome, detail: str
@@ -80,6 +80,7 @@ class PostgresSchedules:
                 now,
                 outcome,
                 detail,
+                standing.order_count,
             )
 
     async def list_schedules(self, tenant_id: str) -> tuple[ScheduleView, ...]:
@@ -162,6 +163,7 @@ def _standing(row: Any) -> Standing:
         row["asked"],
         row["failure_count"],
         row["missed_count"],
+        row["order_count"],
     )
 
 
