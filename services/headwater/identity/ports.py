@@ -105,7 +105,7 @@ class Transaction(Protocol):
         """Whose it is."""
         ...
 
-    async def list_known(self, told: Mapping[RecordId, int]) -> Mapping[RecordId, KnownRecord]:
+    async def list_known(self, told: Mapping[RecordId, int | None]) -> Mapping[RecordId, KnownRecord]:
         """Return those records that are resolved; see `IdentityStore.list_known`."""
         ...
 
@@ -168,12 +168,13 @@ class IdentityStore(Protocol):
         ...
 
     async def list_known(
-        self, tenant_id: TenantId, told: Mapping[RecordId, int]
+        self, tenant_id: TenantId, told: Mapping[RecordId, int | None]
     ) -> Mapping[RecordId, KnownRecord]:
         """Return those records that are resolved, all as of one moment; nothing is locked.
 
         Args:
-            told: digests of what they say now, by record. Of one that said the same last, only where it is is read.
+            told: digests of what they say now, by record; None where nothing is said. Of one that said the same last, and
+                where none says anything, only where it is is read.
         """
         ...
 

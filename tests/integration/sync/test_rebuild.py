@@ -31,6 +31,8 @@ STATE: Final = {
     "due": "select tenant_id, connector, entity_id, lane, due_time from sync.due",
     "ends": "select tenant_id, event_key, rule, superseded, poisoned from sync.projection",
     "audit": "select audit_id, action, entity_id, changes::text from sync.audit where action <> 'rebuild_began'",
+    "identity": "select tenant_id, record_id, entity_id, group_id, parts, keys, digest from identity.member",
+    "evidence": "select tenant_id, record_id, statements from identity.evidence",
 }
 """All that a rebuild must give again, byte for byte; versions count how often something was computed."""
 

@@ -3,11 +3,12 @@
 
 -- name: list_known
 -- Records that were resolved before, as they stand; what they are compared on only where they said something else last.
--- $1 text: tenant. $2 uuid[]: records. $3 bigint[]: digests of what they say now, to leave out what says the same.
+-- $1 text: tenant. $2 uuid[]: records. $3 bigint[]: digests of what they say now, to leave out what says the same; none
+-- where nothing is said, so that it is only asked where they are.
 SELECT
     array_agg(m.record_id::text) AS records, array_agg(m.entity_id) AS entities, array_agg(m.group_id) AS groups,
-    array_agg(CASE WHEN m.digest = ANY($3::bigint[]) THEN NULL ELSE m.parts END) AS parts,
-    array_agg(CASE WHEN m.digest = ANY($3::bigint[]) THEN '' ELSE array_to_string(m.keys, ' ') END) AS keys,
+    array_agg(CASE WHEN cardinality($3::bigint[]) = 0 OR m.digest = ANY($3) THEN NULL ELSE m.parts END) AS parts,
+    array_agg(CASE WHEN cardinality($3::bigint[]) = 0 OR m.digest = ANY($3) THEN '' ELSE array_to_string(m.keys, ' ') END) AS keys,
     array_agg(m.strong) AS strong, array_agg(m.exclusive) AS exclusive, array_agg(m.digest) AS digests,
     identity.revision($1) AS revision
 FROM identity.member AS m

@@ -55,7 +55,7 @@ class PostgresIdentityStore:
         return str(max(1, round(left_s * 1000)))
 
     async def list_known(
-        self, tenant_id: TenantId, told: Mapping[RecordId, int]
+        self, tenant_id: TenantId, told: Mapping[RecordId, int | None]
     ) -> Mapping[RecordId, KnownRecord]:
         async with self.sessions.open() as session:
             return await read_known(session, tenant_id, told)

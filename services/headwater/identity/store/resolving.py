@@ -29,14 +29,15 @@ SEPARATOR: Final = "\x1e"
 
 
 async def read_known(
-    session: Session, tenant_id: TenantId, told: Mapping[RecordId, int]
+    session: Session, tenant_id: TenantId, told: Mapping[RecordId, int | None]
 ) -> Mapping[RecordId, KnownRecord]:
     """Return those records that were resolved before; of those that say what they said last, only where they are.
 
     Args:
-        told: digests of what they say, by record.
+        told: digests of what they say, by record; None where nothing is said.
     """
-    rows = await session.fetch("list_known", tenant_id, list(told), list(told.values()), rows=len(told))
+    digests = [one for one in told.values() if one is not None]
+    rows = await session.fetch("list_known", tenant_id, list(told), digests, rows=len(told))
     return all_known_of(rows[0])
 
 

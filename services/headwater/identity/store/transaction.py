@@ -28,7 +28,7 @@ class PostgresTransaction:
     tenant_id: TenantId
     limits: Limits
 
-    async def list_known(self, told: Mapping[RecordId, int]) -> Mapping[RecordId, KnownRecord]:
+    async def list_known(self, told: Mapping[RecordId, int | None]) -> Mapping[RecordId, KnownRecord]:
         return await read_known(self.session, self.tenant_id, told)
 
     async def look_up(self, records: Sequence[RecordId], keys: Sequence[int]) -> Looked:

@@ -118,7 +118,7 @@ class Resolver:
         Cancellation: nothing is written, unless the commit was under way; sending again is safe.
         """
         named = [self._named(tenant_id, one) for one in records]
-        told = {one.record_id: one.digest for one in named}
+        told = {one.record_id: one.digest if one.record.attributes else None for one in named}
         known: Mapping[RecordId, KnownRecord] = {}
         if len(told) > 1 or self.recent.expects(told):
             known = await self.store.list_known(tenant_id, told)
@@ -236,7 +236,7 @@ class Resolver:
         ]
 
     def _is_news(self, known: KnownRecord, one: Named) -> bool:
-        if known.digest == one.digest:
+        if known.digest == one.digest or not one.record.attributes:
             return False
         if (
             known.identified is NOTHING

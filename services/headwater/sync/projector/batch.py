@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from headwater.kernel.clock import Clock
 from headwater.kernel.telemetry import SpanHandle, Spans, TraceContext, attempt_relation, names, under
 from headwater.policy.document import PolicyDocument
-from headwater.sync.domain.correcting import attached_entity, is_attached
 from headwater.sync.domain.echoing import NOTHING_SEEN, Seen
 from headwater.sync.domain.erasing import is_suppressed
 from headwater.sync.domain.leasing import Lease
-from headwater.sync.domain.log import NOWHERE, LogEvent, Position, RecordKey, Scope
+from headwater.sync.domain.log import NOWHERE, LogEvent, Position, Scope
 from headwater.sync.domain.projecting import PROJECTED, Effect, FetchMark, Resolutions, Workspace
 from headwater.sync.domain.reading import (
-    Answers,
     Echo,
     IdentityReading,
     Parked,
@@ -32,9 +30,8 @@ from headwater.sync.domain.reading import (
     PolicyReading,
     Reading,
     RecordReading,
-    Subject,
 )
-from headwater.sync.lulls import breathe, gives_way
+from headwater.sync.lulls import breathe
 from headwater.sync.metering import ProjectionMeter
 from headwater.sync.ports import (
     Policies,
@@ -44,6 +41,7 @@ from headwater.sync.ports import (
     StoreRaced,
     StoreRefused,
 )
+from headwater.sync.projector.asking import Asking, Told
 from headwater.sync.projector.echoes import Echoes, Judged
 from headwater.sync.projector.loading import load_workspace
 from headwater.sync.projector.moments import Moments, read_by
@@ -57,23 +55,8 @@ POINTER: Final = "pointer"
 """Rule of events that only say that a record is to be fetched."""
 SLICE: Final = 16
 """Events that are applied at a stretch: between, a bulk turn lets live events go first."""
-ASKED: Final = 32
-"""Records that identity is asked about at a time in such a turn: it places a tenant's one call after the other."""
 _TRIES_MAX: Final = 8
 """Tries of a transaction that lost a race for locks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Where records are.
-
-    Args:
-        homes: the entities of records.
-        revisions: of those that identity told, as of which of its changes it did.
-    """
-
-    homes: Resolutions
-    revisions: Mapping[RecordKey, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +101,7 @@ class BatchProjector:
         self._meter = meter or ProjectionMeter()
         self._echoes = echoes
         self._projections = projections
-        self._resolver = resolver
+        self._asking = Asking(resolver, moments)
         self._policies = policies
         self._spans = spans
         self._clock = clock
@@ -151,7 +134,7 @@ class BatchProjector:
                 readings, number = await self._suppressions.apply(policies, readings)
             waits = self._echoes is not None and self._echoes.concern(policies, readings)
             await breathe()
-            told = None if waits else await self._resolve(readings)
+            told = None if waits else await self._asking.resolve(readings)
         return Prepared(tuple(events), policies, readings, told, span.context, number)
 
     def _former(self, event: LogEvent) -> PolicyDocument | None:
@@ -195,7 +178,7 @@ class BatchProjector:
         if prepared.told is not None or self._echoes is None:
             return Judged(list(prepared.readings)), prepared.told or Told({}, {})
         judged = await self._echoes.judge(prepared.policies, prepared.readings)
-        told = await self._resolve(judged.readings)
+        told = await self._asking.resolve(judged.readings)
         revisions = {key: number for key, number in told.revisions.items() if key not in judged.held}
         told = Told({**told.homes, **judged.held}, revisions)
         return await self._echoes.bind(judged, told.homes), told
@@ -225,38 +208,6 @@ class BatchProjector:
         middle = len(events) // 2
         first = await self.project(leases, events[:middle], parked=parked)
         return first + await self.project(leases, events[middle:], parked=parked)
-
-    async def _resolve(self, readings: Sequence[Reading]) -> Told:
-        placed = await self._moments.placed(readings) if self._moments is not None else {}
-        homes: dict[RecordKey, uuid.UUID] = dict(placed)
-        revisions: dict[RecordKey, int] = {}
-        by_tenant: dict[str, dict[RecordKey, tuple[Subject, uuid.UUID]]] = {}
-        for reading in readings:
-            if isinstance(reading, RecordReading):
-                wanted = by_tenant.setdefault(reading.event.tenant_id, {})
-                for subject in reading.subjects:
-                    if subject.key in placed:
-                        continue
-                    if is_attached(subject.key):  # names its entity itself
-                        homes[subject.key] = attached_entity(subject.key)
-                        continue
-                    held = wanted.get(subject.key)
-                    if held is None or len(held[0].attributes) < len(subject.attributes):
-                        wanted[subject.key] = (subject, reading.event.event_key)
-        for tenant_id, subjects in by_tenant.items():
-            async for answers in self._ask(tenant_id, list(subjects.values())):
-                homes.update(answers.homes)
-                revisions.update(dict.fromkeys(answers.homes, answers.revision))
-        return Told(homes, revisions)
-
-    async def _ask(
-        self, tenant_id: str, subjects: Sequence[tuple[Subject, uuid.UUID]]
-    ) -> AsyncGenerator[Answers]:
-        step = ASKED if gives_way() else max(1, len(subjects))
-        for start in range(0, len(subjects), step):
-            if start:
-                await breathe()
-            yield await self._resolver.resolve(tenant_id, subjects[start : start + step])
 
     async def _commit(
         self,

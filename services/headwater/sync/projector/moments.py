@@ -101,18 +101,19 @@ class Moments:
         asked: set[RecordKey] = set()
         for reading in readings:
             if isinstance(reading, RecordReading):
-                (about if self._is_again(reading.event) else asked).add(reading.subject.key)
+                (about if self.is_again(reading.event) else asked).add(reading.subject.key)
                 asked.update(subject.key for subject in reading.subjects[1:])
         wanted = sorted(about - asked)
         return await self._store.homes_of(wanted) if wanted else {}
 
-    def _is_again(self, event: LogEvent) -> bool:
+    def is_again(self, event: LogEvent) -> bool:
+        """Say whether *event* was projected before, by the policy of its moment: identity has heard what it says."""
         until = self._until.get(event.shard)
         return until is not None and event.position <= until
 
     def of(self, event: LogEvent) -> PolicyDocument | None:
         """Return the policy that *event* is to be read by; None: the one in force."""
-        if not self._is_again(event):
+        if not self.is_again(event):
             return None
         return in_force_at(self._recorded.get(event.tenant_id, []), event.position, self.read)
 
