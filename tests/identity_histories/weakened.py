@@ -51,7 +51,7 @@ class StaleMemory(PostgresIdentityStore):
         return {}
 
     async def list_known(
-        self, tenant_id: TenantId, told: Mapping[RecordId, int]
+        self, tenant_id: TenantId, told: Mapping[RecordId, int | None]
     ) -> Mapping[RecordId, KnownRecord]:
         """Return records as they stood when they were read first."""
         found = await PostgresIdentityStore.list_known(self, tenant_id, told)

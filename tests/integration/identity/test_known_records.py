@@ -43,7 +43,7 @@ class Overtaken(PostgresIdentityStore):
     meanwhile: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
 
     async def list_known(
-        self, tenant_id: TenantId, told: Mapping[RecordId, int]
+        self, tenant_id: TenantId, told: Mapping[RecordId, int | None]
     ) -> Mapping[RecordId, KnownRecord]:
         """Look, and let it happen."""
         found = await PostgresIdentityStore.list_known(self, tenant_id, told)
@@ -121,3 +121,22 @@ async def test_a_record_that_comes_twice_is_read_when_it_says_something_else(des
     assert sorted(rules.read) == sorted([MOVED["email"], ANN["email"]])
     (row,) = await desk.rows("SELECT digest FROM identity.member WHERE tenant_id = $1", TENANT)
     assert row["digest"] == Normaliser().digest_of("contact", ANN)
+
+
+async def test_a_record_of_which_nothing_is_said_is_only_looked_up(desk: Desk) -> None:
+    """It stays as it was told last, also beside others; one that nobody knows is not made up."""
+    rules = Reading()
+    resolver = desk.redoer(Normaliser(normal_form=rules.normal_form)).resolver
+    stated = (
+        "SELECT m.parts, m.digest, e.statements FROM identity.member AS m INNER JOIN identity.evidence AS e"
+    )
+    stated += " USING (tenant_id, record_id) WHERE m.tenant_id = $1 AND m.external_id = '1'"
+    (first,) = await resolver.resolve(TENANT, [described("1", ANN)], None)
+    before = await desk.rows(stated, TENANT)
+    rules.read.clear()
+    nothing = [replace(described(name, {}), match_only=True) for name in ("1", "1", "2")]
+    (again, _) = await resolver.resolve(TENANT, nothing[:2], None)
+    assert (again.entity_id, again.kind, rules.read) == (first.entity_id, "known", [])
+    known, _, unknown, new = await resolver.resolve(TENANT, [*nothing, described("3", BEN)], None)
+    assert (known.entity_id, unknown.entity_id, new.kind) == (first.entity_id, None, "created")
+    assert await desk.rows(stated, TENANT) == before

@@ -23,7 +23,8 @@ from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, Stretc
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.lulls import Lulls
 from headwater.sync.membership import Membership
-from headwater.sync.projector.batch import BatchProjector, Prepared, Told
+from headwater.sync.projector.asking import Told
+from headwater.sync.projector.batch import BatchProjector, Prepared
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import Wakeup

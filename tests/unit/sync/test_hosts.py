@@ -20,7 +20,8 @@ from headwater.sync.domain.log import NOWHERE, START, LogEvent, Position, Stretc
 from headwater.sync.domain.projecting import Effect
 from headwater.sync.membership import Membership
 from headwater.sync.ports import StoreRaced, StoreRefused
-from headwater.sync.projector.batch import BatchProjector, Prepared, Told
+from headwater.sync.projector.asking import Told
+from headwater.sync.projector.batch import BatchProjector, Prepared
 from headwater.sync.projector.host import ProjectorHost, ProjectorSettings
 from headwater.sync.projector.policies import LogPolicies
 from headwater.sync.wakeup import Wakeup

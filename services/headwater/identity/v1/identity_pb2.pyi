@@ -351,6 +351,7 @@ class ResolveRecord(_message.Message):
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Canonical attributes that identify it, by canonical field name: email, phone, linkedin_url,
         first_name, last_name, name, domain, website … Raw values: identity normalises.
+        None says nothing new of a known record: it is only asked where that is.
         """
 
     def __init__(
