@@ -146,10 +146,10 @@ def gauges_of(rows: Iterable[GaugeRow], limits: Mapping[AccountKey, Limits]) -> 
                 found[_AUDIT[row.label]][(row.tenant_id,)] = row.value
             case "log":
                 found[names.LOG_LAG][()] = row.value
-            case "paused" | "held" | "parity" | "parity_run":
-                found[_PLAIN[row.gauge]][key] = row.value
-            case _:
-                found[_LABELLED[row.gauge]][(*key, row.label or names.OTHER)] = row.value
+            case plain if plain in _PLAIN:
+                found[_PLAIN[plain]][key] = row.value
+            case labelled:
+                found[_LABELLED[labelled]][(*key, row.label or names.OTHER)] = row.value
     for key, day in days.items():
         _tell_quota(found, key, day, limits[key])
     return found

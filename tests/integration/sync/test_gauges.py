@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from headwater.kernel.errors import Unavailable
 from headwater.kernel.metrics import Metrics, names
 from headwater.kernel.pg import queries
 from headwater.kernel.pg.pool import open_pool
-from headwater.sync.measuring import DELIVERIES_MAX, GaugeRow, StateReader
+from headwater.sync.measuring import DELIVERIES_MAX, GaugeRow, GaugeStore, StateReader, gauges_of
 from headwater.sync.membership import Membership
 from headwater.sync.store.gauges import PostgresGauges
 
@@ -115,6 +116,25 @@ async def test_the_audit_tells_what_waits_for_a_number(pool: Pool) -> None:
     assert told["log", "", "lag"] == 0
 
 
+async def test_every_number_that_is_read_becomes_a_series(pool: Pool) -> None:
+    """What stands in the database is told, with accounts of all sorts; no part of the statement is without a gauge."""
+    bench = Bench(PostgresGauges(pool))
+    await bench.reader.read()
+    key = ("acme", "hubspot")
+    assert bench.told(names.ERASURES_OVERDUE)[key] == 0
+    assert (bench.told(names.PAUSED)[key], bench.told(names.HELD)[key]) == (1, 1)
+    assert bench.told(names.QUEUE_DEPTH)[*key, "live"] == 5
+    assert bench.told(names.AUDIT_LAG)["acme",] == pytest.approx(90, abs=5)
+    assert bench.told(names.STATE_READ)[()]
+    text = queries.load("headwater.sync", "gauges.sql")["read_gauges"].text
+    read = set(re.findall(r"select\s+'(\w+)'", text))
+    assert {"depth", "parity_run", "erasures_overdue", "drift_time", "audit", "log"} <= read
+    limits = {key: read_policy(SAMPLE_POLICY).document.connectors["hubspot"].limits}
+    for gauge in read - {"quota", "audit", "log"}:
+        told = gauges_of([GaugeRow(gauge, *key, "", 7.0)], limits)
+        assert 7.0 in {value for series in told.values() for value in series.values()}
+
+
 async def test_the_reading_walks_no_table(pool: Pool) -> None:
     """Every part can find its rows by key or at one end of an index: where tables are large, none is scanned."""
     text = queries.load("headwater.sync", "gauges.sql")["read_gauges"].text
@@ -147,7 +167,7 @@ class Counted:
 class Bench:
     """A reader over a store of made-up rows, and its time."""
 
-    store: Counted
+    store: GaugeStore
     now_s: float = 0.0
     metrics: Metrics = field(default_factory=lambda: Metrics("sync"))
 
@@ -166,21 +186,23 @@ class Bench:
 
 async def test_several_scrapes_in_a_row_cost_one_statement() -> None:
     """What was read is kept; when it is too old the next scrape reads again."""
-    bench = Bench(Counted([]))
+    store = Counted([])
+    bench = Bench(store)
     await bench.reader.read()
     await bench.reader.read()
-    assert bench.store.reads == 1
+    assert store.reads == 1
     bench.now_s += 2.0
     await bench.reader.read()
-    assert bench.store.reads == 2
+    assert store.reads == 2
 
 
 async def test_gauges_stay_and_grow_old_while_the_database_is_away() -> None:
     """What was known is told on, with the time when it was read."""
-    bench = Bench(Counted([GaugeRow("depth", "acme", "hubspot", "live", 7.0)]))
+    store = Counted([GaugeRow("depth", "acme", "hubspot", "live", 7.0)])
+    bench = Bench(store)
     await bench.reader.read()
     read_time = bench.told(names.STATE_READ)[()]
-    bench.now_s, bench.store.away = 2.0, True
+    bench.now_s, store.away = 2.0, True
     with pytest.raises(Unavailable):
         await bench.reader.read()
     assert bench.told(names.QUEUE_DEPTH)["acme", "hubspot", "live"] == 7.0
